@@ -1,0 +1,1 @@
+"""The command line: arguments, one call on `project`, one view, an exit code."""

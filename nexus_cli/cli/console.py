@@ -1,0 +1,61 @@
+"""The only file that writes to the terminal. stdout is the answer, stderr is logs and progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLES = {
+    "error": "red",
+    "warning": "yellow",
+    "info": "cyan",
+    "good": "green",
+    "dim": "bright_black",
+    "bold": None,
+}
+
+
+def colour_wanted(stream: Any) -> bool:
+    """Whether to colour: `--color` / NEXUS_COLOR first, then NO_COLOR, then whether the stream is a terminal."""
+    choice = os.environ.get("NEXUS_COLOR", "auto")
+    if choice in ("always", "never"):
+        return choice == "always"
+    return not os.environ.get("NO_COLOR") and bool(stream.isatty())
+
+
+def style(text: str, name: str, *, enabled: bool) -> str:
+    """Colour a piece of text, or leave it as it is."""
+    if not enabled:
+        return text
+    return click.style(text, fg=STYLES[name], bold=name in ("bold", "error"))
+
+
+def answer(text: str, *, newline: bool = True) -> None:
+    """Write to stdout."""
+    click.echo(text, nl=newline, color=True)
+
+
+def answer_bytes(data: bytes) -> None:
+    """Write bytes to stdout (JSON)."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def note(text: str) -> None:
+    """Write progress or a log line to stderr."""
+    click.echo(text, err=True, color=True)
+
+
+def rich_console(*, stderr: bool = False) -> Console:
+    """A rich console on stdout or stderr that keeps the colour rules."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    wanted = colour_wanted(stream)
+    return Console(stderr=stderr, force_terminal=wanted or None, no_color=not wanted, highlight=False)

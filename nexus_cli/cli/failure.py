@@ -1,0 +1,36 @@
+"""How a failure is told: the outside world's in one plain sentence, ours as a crash report to paste."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from nexus_cli import __version__
+from nexus_cli.cli.console import colour_wanted, note, style
+from nexus_cli.cli.exit_codes import Exit
+from nexus_cli.diagnostics.errors import FindingsError, NexusError
+
+
+def report(error: Exception) -> int:
+    """Say what happened on stderr and give the exit code."""
+    colour = colour_wanted(sys.stderr)
+    if isinstance(error, NexusError):
+        note(style(f"error[{error.code}]", "error", enabled=colour) + f": {error.message}")
+        if isinstance(error, FindingsError):
+            for found in error.findings:
+                note(f"  {found.code}: {found.message}" + (f" ({found.hint})" if found.hint else ""))
+        if error.cause:
+            note(f"  cause: {error.cause}")
+        if error.hint:
+            note(f"  hint: {error.hint}")
+        return error.exit_code
+    text = "".join(traceback.format_exception(error))
+    body = f"nexus {__version__} on Python {platform.python_version()}, {platform.platform()}\n\n{text}"
+    with tempfile.NamedTemporaryFile("w", prefix="nexus-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write(body)
+    note(style("error[NX9000]", "error", enabled=colour) + f": this is a bug in nexus ({type(error).__name__}).")
+    note(f"  report: {Path(file.name)} (no values of your site are in it beyond the text of the error)")
+    return Exit.BUG

@@ -1,0 +1,114 @@
+"""`nexus`: the literal table of commands, and the one error boundary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from nexus_cli import __version__
+from nexus_cli.cli.exit_codes import Exit
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("nexus_cli.cli.commands.init:command", "Start a new site folder."),
+    "validate": ("nexus_cli.cli.commands.validate:command", "Check a site file and everything it includes."),
+    "fmt": ("nexus_cli.cli.commands.fmt:command", "Format site files; comments stay."),
+    "schema": ("nexus_cli.cli.commands.schema:command", "Write the JSON Schemas."),
+    "explain": (
+        "nexus_cli.cli.commands.explain:command",
+        "Explain a finding's code, or the whole chain of a tag.",
+    ),
+    "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),
+    "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
+    "show": ("nexus_cli.cli.commands.show:command", "Show the recorded state, or a saved plan."),
+    "up": ("nexus_cli.cli.commands.up:command", "Start the runtime on this machine."),
+    "down": ("nexus_cli.cli.commands.down:command", "Stop the runtime on this machine."),
+    "status": ("nexus_cli.cli.commands.status:command", "Show how broker, database, roles and links are."),
+    "logs": ("nexus_cli.cli.commands.logs:command", "Show the logs of the runtime."),
+    "run": ("nexus_cli.cli.commands.run:command", "Run one role in the foreground."),
+    "tail": ("nexus_cli.cli.commands.tail:command", "Follow topics live."),
+    "read": ("nexus_cli.cli.commands.read:command", "Show the newest value of a tag."),
+    "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
+    "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
+    "demo": ("nexus_cli.cli.commands.demo:command", "Bring a small plant to life."),
+    "sim": ("nexus_cli.cli.commands.sim:command", "Serve a site's devices as real protocol servers."),
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module only when it is used, so that `nexus --help` imports click and nothing else."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that holds the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        loaded: click.Command = getattr(import_module(module), name)
+        return loaded
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a misspelt command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from nexus_cli.diagnostics.suggest import did_you_mean
+
+            hint = did_you_mean(args[0], COMMANDS)
+            raise click.UsageError(
+                f"No such command '{args[0]}'." + (f" {hint}" if hint.startswith("did") else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nexus")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default=None,
+    help="Colour the output (NO_COLOR is honoured).",
+)
+@click.option("--home", type=click.Path(file_okay=False), default=None, help="The .nexus folder. [env: NEXUS_HOME]")
+def cli(color: str | None, home: str | None) -> None:
+    """Terraform for a factory's data: one site file drives gateways, MQTT and a historian."""
+    if color is not None:
+        os.environ["NEXUS_COLOR"] = color
+    if home is not None:
+        os.environ["NEXUS_HOME"] = home
+
+
+def main() -> None:
+    """Run a command and turn every way it can end into an exit code."""
+    try:
+        result = cli.main(standalone_mode=False, prog_name="nexus")
+        code = int(result) if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        code = Exit.INTERRUPTED
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the reader of our pipe has gone
+        code = Exit.OK
+    except Exception as error:  # noqa: BLE001 - the one boundary: ours or the outside world's
+        from nexus_cli.cli.failure import report
+
+        code = report(error)
+    sys.exit(int(code))

@@ -1,0 +1,1 @@
+"""Values to text: pure functions, rendered from the JSON form."""

@@ -1,0 +1,1 @@
+"""The door to PostgreSQL: tables, connections, COPY, series, deployments, queries, retention, migrations."""

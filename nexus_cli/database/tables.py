@@ -1,0 +1,255 @@
+"""The shape of schema `nexus`, as SQLAlchemy tables; Alembic's migrations make it so (`alembic check` compares).
+
+One table `sample_{class}` per retention class is made from the pattern in `sample_class.py`, when apply meets the class.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+SCHEMA = "nexus"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("site", Text, nullable=False, comment="enterprise/site"),
+    Column("number", Integer, nullable=False, comment="counts from 1 within the site"),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing"),
+    Column("base_digest", Text, nullable=False),
+    Column("desired_digest", Text, nullable=False),
+    Column("plan", JSONB, nullable=False),
+    Column("summary", JSONB, nullable=False, server_default="{}"),
+    _now("started"),
+    Column("ended", DateTime(timezone=True)),
+    UniqueConstraint("site", "number"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("deployment_id", BigInteger, ForeignKey(deployment.c.id), nullable=False, index=True),
+    Column("step", Text, nullable=False, comment="name of the stage"),
+    Column("subject", Text, nullable=False, server_default="", comment="address it is about"),
+    Column("state", Text, nullable=False, comment="begun | done | failed | skipped"),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _now("at"),
+)
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("gateway", Text, nullable=False, server_default="", comment="for devices: who reads it"),
+    Column("attributes", JSONB, nullable=False),
+    Column("deployment_id", BigInteger, ForeignKey(deployment.c.id), nullable=False),
+    PrimaryKeyConstraint("site", "address"),
+    Index("ix_resource_gateway", "site", "gateway"),
+    comment="recorded state: the snapshot that was applied last",
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("token", Text, nullable=False),
+    _now("acquired"),
+    Column("heartbeat", DateTime(timezone=True), nullable=False),
+    Column("expires", DateTime(timezone=True), nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _now("at"),
+    Column("site", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("subject", Text, nullable=False, server_default=""),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    comment="append-only: a trigger refuses UPDATE, DELETE and TRUNCATE",
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("ulid", Text, nullable=False, unique=True, comment="minted once, survives renames"),
+    Column("path", Text, nullable=False, comment="area/line/device/tag, current"),
+    Column("former_paths", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("type", Text, nullable=False, comment="type of the published value"),
+    Column("unit", Text, nullable=False, server_default=""),
+    Column("retention", Text, nullable=False, comment="class, names the table sample_{class}"),
+    Column("active", Boolean, nullable=False, server_default="true", comment="false: forgotten, samples kept"),
+    Column("external", Boolean, nullable=False, server_default="false"),
+    Column("segment", Integer, nullable=False, server_default="1", comment="rises when type or unit changes"),
+    Column("segments", JSONB, nullable=False, server_default="[]", comment="[{segment, type, unit, since}]"),
+    Column("labels", JSONB, nullable=False, server_default="{}", comment="value names of an enumeration"),
+    Column(
+        "lineage",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="gateway, device, protocol, address, transformations",
+    ),
+    _now("created"),
+    UniqueConstraint("site", "path"),
+)
+
+retention_class = Table(
+    "retention_class",
+    metadata,
+    Column("name", Text, primary_key=True, comment="slug; the table is sample_{name with - and . as _}"),
+    Column("table_name", Text, nullable=False, unique=True),
+    Column("keep_ms", BigInteger, nullable=False),
+    Column("compress_after_ms", BigInteger),
+    Column("rollups", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("hypertable", Boolean, nullable=False, server_default="false"),
+    _now("created"),
+)
+
+committed = Table(
+    "committed",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("ranges", JSONB, nullable=False, comment="disjoint, ascending, inclusive [first, last]"),
+    _now("updated"),
+    PrimaryKeyConstraint("site", "gateway", "epoch"),
+)
+
+gap = Table(
+    "gap",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("device", Text, nullable=False, server_default="", comment="empty: the whole gateway"),
+    Column("start", DateTime(timezone=True), nullable=False),
+    Column("end", DateTime(timezone=True)),
+    Column("frames", BigInteger, nullable=False, server_default="0", comment="0: not known"),
+    Column("reason", Text, nullable=False),
+    Column("epoch", Text, nullable=False, server_default=""),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    _now("recorded"),
+    Index("ix_gap_site_start", "site", "start"),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _now("at"),
+    Column("site", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("payload", Text, nullable=False, comment="as text; bytes that are not UTF-8 as \\xNN, at most 4 KiB"),
+    Column(
+        "count",
+        Integer,
+        nullable=False,
+        server_default="1",
+        comment="how many alike were folded into this row",
+    ),
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("id", Text, primary_key=True, comment="idempotency key"),
+    Column("site", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("value", JSONB, nullable=False),
+    Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _now("at"),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="active | acknowledged | cleared"),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("value", JSONB),
+    Column("severity", Text, nullable=False),
+    Column("acknowledged_by", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("site", "name"),
+)
+
+SAMPLE_COLUMNS: tuple[str, ...] = (
+    "time",
+    "series_id",
+    "value",
+    "value_exact",
+    "value_text",
+    "value_json",
+    "quality",
+    "status",
+    "source_time",
+)
+"""Columns of every `sample_{class}` table, in COPY order. Types: timestamptz, int4, float8, numeric(20,0), text,
+jsonb, int2, int8, timestamptz; unique (time, series_id). `value` holds numbers, booleans as 0/1 and the code of an
+enumeration; `value_exact` holds 64-bit integers exactly; `status` is `wire.sample.pack_status`."""
+
+__all__ = [
+    "SAMPLE_COLUMNS",
+    "SCHEMA",
+    "alert",
+    "audit",
+    "command",
+    "committed",
+    "dead_letter",
+    "deployment",
+    "gap",
+    "journal",
+    "lease",
+    "metadata",
+    "resource",
+    "retention_class",
+    "series",
+]

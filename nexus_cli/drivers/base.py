@@ -1,0 +1,218 @@
+"""What every driver is. It opens, reads, writes, subscribes, browses, and raises `DriverError`.
+
+It has no loop, sleep, retry, scaling, queue or task of its own: the supervisor of a link owns those once, for
+every protocol. Grouping (`Driver.group`) and decoding are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason, Value
+
+
+class Scope(StrEnum):
+    """How far an error reaches; decides what the supervisor does.
+
+    SESSION: the link is unusable; close, back off, reconnect.
+    DEVICE: this device does not answer (a dead unit behind a gateway); the session stays, the device backs off.
+    REQUEST: this request was refused; group its points without gap fill, then bisect.
+    ITEM: one point is wrong; its tag is BAD, the rest goes on.
+    """
+
+    SESSION = "session"
+    DEVICE = "device"
+    REQUEST = "request"
+    ITEM = "item"
+
+
+class DriverError(Exception):
+    """The field failed.
+
+    Attributes:
+        scope: How far it reaches.
+        retriable: False when only a change of configuration can help (wrong credentials, unknown address).
+        reason: What the tags' samples carry.
+        code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: Scope,
+        retriable: bool = True,
+        reason: Reason = Reason.DEVICE_ERROR,
+        code: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.scope = scope
+        self.retriable = retriable
+        self.reason = reason
+        self.code = code
+
+
+class Fault(NamedTuple):
+    """Why one point of a read has no good value."""
+
+    reason: Reason
+    code: int = 0
+    uncertain: bool = False
+    """True keeps the value and makes the sample UNCERTAIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A tag as a driver sees it: where it is and how its bytes are read. Scaling and units are not its matter.
+
+    Attributes:
+        name: Tag name, unique in the device.
+        address: Normal form of `DriverKind.address_of`.
+        type: Type on the device, e.g. `float32`.
+        options: As in `TagConfig.options`.
+    """
+
+    name: str
+    address: str
+    type: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One read on the wire.
+
+    Attributes:
+        device: Device path.
+        points: What it answers; the order of `ReadResult.values`.
+        detail: The driver's own: function, start, count, precompiled decoder, node list, …
+        text: For people: `FC3 holding 100..119 unit 1`; printed by plan and explain.
+    """
+
+    device: str
+    points: tuple[Point, ...]
+    detail: Any
+    text: str = ""
+
+
+class ReadResult(NamedTuple):
+    """Answer to one `Request`: one raw value per point, same order.
+
+    Attributes:
+        values: Raw values in the point's type (None where a fault has none).
+        faults: By position, only what is not good.
+        source_time_us: The device's own times by position, µs since 1970 UTC, or None when the protocol has none.
+    """
+
+    values: Sequence[Value]
+    faults: Mapping[int, Fault] = {}
+    source_time_us: Sequence[int | None] | None = None
+
+
+class Notification(NamedTuple):
+    """One reported value of a subscription."""
+
+    point: Point
+    value: Value
+    fault: Fault | None = None
+    source_time_us: int | None = None
+
+
+Sink = Callable[[str, Sequence[Notification]], None]
+"""Called with the device path and reported values, on the loop; must not block."""
+
+
+class Subscription(Protocol):
+    """A running subscription; it ends with its session or by `close`."""
+
+    faults: Mapping[str, Fault]
+    """Points that the device refused to report, by name."""
+
+    async def close(self) -> None:
+        """Stop reporting. Never raises."""
+        ...
+
+
+class Browsed(NamedTuple):
+    """One thing found on a device (`nexus discover`)."""
+
+    path: tuple[str, ...]
+    address: str
+    type: str
+    unit: str = ""
+    description: str = ""
+    writable: bool = False
+    detail: Mapping[str, Any] = {}
+
+
+class Session(Protocol):
+    """An open link. Not safe for two requests at once: the supervisor sends one at a time, except where
+    `Driver.concurrency` allows more."""
+
+    async def read(self, request: Request) -> ReadResult:
+        """Carry out one read. Raises DriverError."""
+        ...
+
+    async def write(self, device: str, point: Point, value: Value) -> None:
+        """Write one raw value. Raises DriverError."""
+        ...
+
+    async def subscribe(
+        self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
+    ) -> Subscription:
+        """Have the device report points; intervals are one per point, same order. Raises DriverError."""
+        ...
+
+    async def configure(self, devices: Sequence[DeviceConfig]) -> None:
+        """Take note of the devices now behind this link (unit ids, namespaces). Called after connect and on change;
+        must not disturb devices that did not change. Raises DriverError."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that the link is alive when nothing was polled (subscriptions). Raises DriverError."""
+        ...
+
+    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
+        """Walk what the device offers. Raises DriverError."""
+        ...
+
+    async def close(self) -> None:
+        """End the session and free everything. Never raises, and never waits longer than a second or two."""
+        ...
+
+
+class Driver(Protocol):
+    """One protocol."""
+
+    name: str
+    concurrency: int
+    """Requests that may be in flight on one session (1 for Modbus)."""
+
+    def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        """Which reads to join: pure. Every point stands in exactly one request, every request keeps the device's limits."""
+        ...
+
+    async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> Session:
+        """Open the link that these devices share, within its `connect_timeout`.
+
+        Args:
+            devices: At least one; all with the same link id. Secret references are resolved here, and only here.
+            home: The `.nexus` folder (certificates).
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        ...
+
+
+def points_of(device: DeviceConfig, names: Sequence[str] | None = None) -> tuple[Point, ...]:
+    """The device's enabled tags that have an address, as points, in declared order."""
+    wanted = device.tags if names is None else {name: device.tags[name] for name in names}
+    return tuple(
+        Point(name, tag.address, tag.type, tag.options) for name, tag in wanted.items() if tag.address and tag.enabled
+    )

@@ -1,0 +1,123 @@
+"""The normal form: what a gateway runs, what control records, what plan compares. Plain JSON, no YAML, no defaults left open.
+
+A `DeviceConfig` as builtins is the attributes of the snapshot's `device.…` resource, so desired state, recorded
+state and the gateway's configuration are one type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One tag, resolved. The published value is `((raw * scale + offset) * unit_factor) + unit_shift`.
+
+    Attributes:
+        address: Normal form in the protocol's spelling; "" for calculated and external tags.
+        type: Type of the value on the device; for external and calculated tags of the value itself.
+        options: Protocol-specific facts (byte order, bit, string encoding, …).
+        mode: `poll`, `subscribe` or `cyclic`.
+        poll_ms: Poll interval, or sampling/cycle interval in the other modes.
+        unit_factor, unit_shift: From `unit` to `publish_unit`; 1 and 0 when they are the same.
+        range: [low, high] in the published unit; None is open.
+        deadband: Absolute, in the published unit (a percentage is resolved against `range`).
+        heartbeat_ms: 0 is none.
+        values: Label by code (codes as strings, JSON keys).
+        retention: Name of the retention class.
+        expr: Calculated tags: the expression's text.
+        inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
+        published_type: Type of the published value (float64 once scaled or converted; else `type`).
+    """
+
+    type: str
+    published_type: str = ""
+    address: str = ""
+    options: dict[str, Any] = {}
+    mode: str = "poll"
+    poll_ms: int = 1000
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    publish_unit: str = ""
+    unit_factor: float = 1.0
+    unit_shift: float = 0.0
+    range: tuple[float | None, float | None] | None = None
+    deadband: float = 0.0
+    heartbeat_ms: int = 0
+    values: dict[str, str] = {}
+    writable: bool = False
+    enabled: bool = True
+    retention: str = "default"
+    expr: str = ""
+    inputs: dict[str, str] = {}
+    description: str = ""
+    labels: dict[str, str] = {}
+    simulate: dict[str, Any] = {}
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One device, resolved.
+
+    Attributes:
+        path: `area/line/device`.
+        protocol: Name of its driver kind, or `external`.
+        link: Link id that the device is reached through; "" for external devices.
+        gateway: The gateway that reads it; "" for external devices.
+        connection: Connection keys as JSON values, durations in milliseconds under their own names,
+            secret references (`${env:…}`, `${file:…}`) still unresolved.
+        tags: By name, calculated tags included.
+        enabled: False publishes BAD `out_of_service` for every tag and opens no session.
+    """
+
+    path: str
+    protocol: str
+    link: str = ""
+    gateway: str = ""
+    connection: dict[str, Any] = {}
+    tags: dict[str, TagConfig] = {}
+    enabled: bool = True
+    description: str = ""
+    labels: dict[str, str] = {}
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one gateway runs at one deployment.
+
+    Attributes:
+        deployment: Number of the deployment that made it so.
+        devices: By path.
+        digests: Digest of every device, by path; what `observed` answers with.
+    """
+
+    enterprise: str
+    site: str
+    gateway: str
+    deployment: int
+    devices: dict[str, DeviceConfig]
+    digests: dict[str, str]
+
+
+_canonical = msgspec.json.Encoder(order="deterministic")
+
+
+def digest(value: object) -> str:
+    """`sha256:` and the hex digest of a value's canonical JSON (sorted keys)."""
+    return "sha256:" + hashlib.sha256(_canonical.encode(value)).hexdigest()
+
+
+def device_from_json(value: object) -> DeviceConfig:
+    """Build a device from JSON values.
+
+    Raises:
+        msgspec.ValidationError: The value is not a device.
+    """
+    return msgspec.convert(value, DeviceConfig)
+
+
+def to_json(config: DeviceConfig) -> dict[str, Any]:
+    """The device as JSON values, defaults left out: the attributes of its snapshot resource."""
+    built: dict[str, Any] = msgspec.to_builtins(config)
+    return built

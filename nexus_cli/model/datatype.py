@@ -1,0 +1,72 @@
+"""Data types of tags: `float32`, `string[20]`, `float32[5]`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+INTEGER_BOUNDS: dict[str, tuple[int, int]] = {
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
+FLOATS = ("float16", "float32", "float64")
+OTHERS = ("bool", "string", "datetime", "duration", "json")
+NAMES: tuple[str, ...] = ("bool", *INTEGER_BOUNDS, *FLOATS, *OTHERS[1:])
+"""Every base type. `datetime` is an ISO 8601 string in UTC, `duration` milliseconds, `json` a structure or list."""
+
+_FORM = re.compile(r"(?P<base>[a-z0-9]+)(?:\[(?P<first>\d{1,5})\])?(?:\[(?P<second>\d{1,5})\])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """A parsed type.
+
+    Attributes:
+        base: One of `NAMES`.
+        length: Characters of a string (`string[20]`), 0 when not given.
+        count: Elements of an array (`float32[5]`), 0 for a single value.
+    """
+
+    base: str
+    length: int = 0
+    count: int = 0
+
+    @property
+    def numeric(self) -> bool:
+        """True for single integers and floats."""
+        return not self.count and (self.base in INTEGER_BOUNDS or self.base in FLOATS)
+
+    @property
+    def integer(self) -> bool:
+        """True for single integers."""
+        return not self.count and self.base in INTEGER_BOUNDS
+
+    @property
+    def exact64(self) -> bool:
+        """True when a double can't hold every value: 64-bit integers."""
+        return not self.count and self.base in ("int64", "uint64")
+
+    def __str__(self) -> str:
+        length = f"[{self.length}]" if self.length else ""
+        return f"{self.base}{length}" + (f"[{self.count}]" if self.count else "")
+
+
+@lru_cache(maxsize=4096)
+def parse_type(text: str) -> DataType:
+    """Read a type; `string[20]` is a length, `string[20][5]` five of them, `float32[5]` an array.
+
+    Raises:
+        ValueError: Not a type; the message quotes it.
+    """
+    match = _FORM.match(text)
+    if match is None or match["base"] not in NAMES:
+        raise ValueError(f"'{text}' is not a data type")
+    first, second = int(match["first"] or 0), int(match["second"] or 0)
+    if (match["first"] and not first) or (match["second"] and not second):
+        raise ValueError(f"'{text}' has a length of zero")
+    if match["base"] == "string":
+        return DataType("string", length=first, count=second)
+    if second:
+        raise ValueError(f"'{text}' has two dimensions; only strings take a second bracket")
+    return DataType(match["base"], count=first)

@@ -1,0 +1,278 @@
+"""The site language as pydantic models: what a person may write, with the texts that editors show on hover.
+
+The tree that arrives here has its includes, overlays, variables and templates resolved (`source/`), and
+inherited keys filled in; a driver's kind adds its own keys to `Tag` and `Connection`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+
+from nexus_cli.model.datatype import parse_type
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def parse_duration(value: object) -> int:
+    """A duration such as `500ms`, `1s`, `1.5h`, `400d` in whole milliseconds.
+
+    Raises:
+        ValueError: Not a duration.
+    """
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"'{value}' is not a duration; write a number with ms, s, m, h, d or w, such as 500ms or 10s")
+    return round(float(match[1]) * _UNITS_MS[match[2]])
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d|w)$",
+            "examples": ["500ms", "1s", "10m", "400d"],
+        }
+    ),
+]
+"""Milliseconds; written with a unit."""
+
+Mode = Literal["poll", "subscribe", "cyclic"]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, and numbers are not taken from strings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Deadband(Strict):
+    """How far a value must move before it is published again."""
+
+    absolute: float | None = Field(default=None, ge=0, description="In the published unit.")
+    percent: float | None = Field(default=None, ge=0, le=100, description="Of the span of `range`.")
+
+
+def _deadband(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a deadband is a number or a percentage such as '2%'")
+    if isinstance(value, (int, float)):
+        return Deadband(absolute=float(value))
+    if isinstance(value, str) and (match := re.match(r"(\d+(?:\.\d+)?)\s*%\Z", value)):
+        return Deadband(percent=float(match[1]))
+    if isinstance(value, str):
+        raise ValueError(
+            f"'{value}' is not a deadband; write a number in the published unit or a percentage such as '2%'"
+        )
+    return value
+
+
+class Inherited(Strict):
+    """Keys that may stand at any level from the site's `defaults` down to the tag; the nearest wins."""
+
+    poll: Duration | None = Field(default=None, description="How often the value is read, e.g. 1s.")
+    mode: Mode | None = Field(
+        default=None, description="Read in cycles (poll), or let the device report (subscribe, cyclic)."
+    )
+    retention: str | None = Field(default=None, description="Name of the retention class that keeps the history.")
+    deadband: Annotated[Deadband | None, BeforeValidator(_deadband)] = Field(
+        default=None,
+        description="Publish only when the value moved by more: a number in the published unit, or '2%' of range.",
+    )
+    heartbeat: Duration | None = Field(default=None, description="Publish at least this often even when nothing moved.")
+    enabled: bool | None = Field(
+        default=None, description="false publishes BAD out_of_service and does not touch the device."
+    )
+
+
+class Simulate(Strict):
+    """What a simulated device answers for this tag (`nexus sim`), in the device's raw unit unless said otherwise."""
+
+    signal: Literal["sine", "ramp", "walk", "steps", "constant", "toggle", "csv"] = Field(
+        description="Form of the signal."
+    )
+    low: float | None = Field(default=None, description="Lowest value.")
+    high: float | None = Field(default=None, description="Highest value.")
+    period: Duration | None = Field(default=None, description="Time of one turn (sine, ramp, toggle) or of one step.")
+    step: float | None = Field(default=None, description="Largest move of a random walk per period.")
+    value: bool | int | float | str | list[Any] | None = Field(default=None, description="Value of a constant.")
+    values: list[bool | int | float | str] | None = Field(default=None, description="Values of the steps, in turn.")
+    file: str | None = Field(default=None, description="CSV file to replay, relative to the site file.")
+    column: str | None = Field(default=None, description="Column of the CSV file.")
+    seed: int | None = Field(default=None, description="Makes a random walk repeatable.")
+
+
+class Tag(Inherited):
+    """One value of a device. A driver's kind extends it with its address keys."""
+
+    type: str = Field(
+        description="bool, int8 … uint64, float16/32/64, string[20], datetime, duration, json, or an array such as float32[5]."
+    )
+    unit: str | None = Field(default=None, description="Unit of the device's value, e.g. degF, kWh.")
+    publish_unit: str | None = Field(default=None, description="Unit to publish and store; converted from `unit`.")
+    scale: float | None = Field(default=None, description="Factor applied to the raw value: raw * scale + offset.")
+    offset: float | None = Field(default=None, description="Added after the scale.")
+    range: tuple[float | None, float | None] | None = Field(
+        default=None,
+        description="[low, high] in the published unit; outside it the value is UNCERTAIN, and a write is refused.",
+        strict=False,
+    )
+    values: dict[int, str] | None = Field(default=None, description="Names of an enumeration's codes.", strict=False)
+    writable: bool | None = Field(default=None, description="true lets commands write it.")
+    description: str | None = Field(default=None, description="For people.")
+    labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+    simulate: Simulate | None = Field(default=None, description="What `nexus sim` answers.")
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, text: str) -> str:
+        return str(parse_type(text))
+
+
+class Calculated(Inherited):
+    """A value computed in the gateway from other tags of the same gateway."""
+
+    expr: str = Field(
+        description="e.g. temperature > 100 and state == 'running'; {voltage-l1} for names with a hyphen or dot."
+    )
+    type: str = Field(description="Type of the result.")
+    unit: str | None = Field(default=None, description="Unit of the result.")
+    range: tuple[float | None, float | None] | None = Field(
+        default=None, description="[low, high]; outside it UNCERTAIN.", strict=False
+    )
+    values: dict[int, str] | None = Field(default=None, description="Names of an enumeration's codes.", strict=False)
+    description: str | None = Field(default=None, description="For people.")
+    labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, text: str) -> str:
+        return str(parse_type(text))
+
+
+class Connection(Strict):
+    """How to reach a device; every kind extends it. Times bound one request, never a whole cycle."""
+
+    timeout: Duration | None = Field(default=None, description="Longest wait for one answer (default 1s).")
+    pause: Duration | None = Field(default=None, description="Rest between two requests on the link.")
+    connect_timeout: Duration | None = Field(default=None, description="Longest wait for a connection (default 3s).")
+
+
+class Device(Inherited):
+    """A thing that speaks a protocol. `connection` and `tags` are bound by the protocol's kind."""
+
+    protocol: str = Field(description="modbus, opcua, s7, ads or external.")
+    connection: dict[str, Any] = Field(default_factory=dict, description="How to reach it.")
+    tags: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Its values by name.")
+    calculated: dict[str, Calculated] = Field(default_factory=dict, description="Values computed from other tags.")
+    description: str | None = Field(default=None, description="For people.")
+    labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+
+
+class Line(Strict):
+    """A production line: devices by name."""
+
+    description: str | None = None
+    labels: dict[str, str] | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
+    devices: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Devices by name.")
+
+
+class Area(Strict):
+    """An area: lines by name."""
+
+    description: str | None = None
+    labels: dict[str, str] | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
+    lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
+
+
+class Gateway(Strict):
+    """A process that reads devices. Every link belongs to exactly one."""
+
+    select: list[str] = Field(
+        default_factory=list,
+        description="protocol:modbus, area:packaging, line:packaging/line-1, device:packaging/line-1/filler, link:tcp:10.0.0.9:502, label:key=value; any of them matches. Empty takes the rest.",
+    )
+    description: str | None = None
+
+
+class Retention(Strict):
+    """How long samples of this class live."""
+
+    keep: Duration = Field(description="Age at which samples are dropped, e.g. 400d.")
+    compress_after: Duration | None = Field(
+        default=None, description="Age at which chunks are compressed (TimescaleDB)."
+    )
+    rollups: list[Literal["1m", "5m", "15m", "1h", "1d"]] = Field(
+        default_factory=list, description="Aggregates to keep."
+    )
+
+
+class Role(Strict):
+    """What its users may see and write, as path globs (`*` one level, `**` the rest)."""
+
+    read: list[str] = Field(default_factory=list)
+    write: list[str] = Field(default_factory=list)
+    description: str | None = None
+
+
+class User(Strict):
+    """A principal that connects to the broker."""
+
+    role: str | None = Field(default=None, description="One role.")
+    roles: list[str] = Field(default_factory=list, description="Several roles.")
+    description: str | None = None
+
+
+class Access(Strict):
+    """Who may do what."""
+
+    roles: dict[str, Role] = Field(default_factory=dict)
+    users: dict[str, User] = Field(default_factory=dict)
+
+
+class Alert(Strict):
+    """A condition on one tag, in its published unit."""
+
+    tag: str = Field(description="area/line/device/tag")
+    above: float | None = None
+    below: float | None = None
+    equals: bool | int | float | str | None = None
+    clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
+    clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
+    for_: Duration | None = Field(default=None, alias="for", description="How long the condition must hold.")
+    on_bad: Literal["hold", "clear", "raise"] = Field(default="hold", description="What a BAD value does.")
+    severity: Literal["info", "warning", "critical"] = "warning"
+    description: str | None = None
+
+
+class Moved(Strict):
+    """A rename that keeps history."""
+
+    from_: str = Field(alias="from", description="Old path.")
+    to: str = Field(description="New path.")
+
+
+class Site(Strict):
+    """A whole site: the top of the file."""
+
+    nexus: Literal[1] = Field(description="Version of the site language.")
+    enterprise: str = Field(description="First level of every topic.")
+    site: str = Field(description="Second level of every topic.")
+    description: str | None = None
+    include: list[str] = Field(default_factory=list, description="Further files, as globs relative to this one.")
+    vars: dict[str, Any] = Field(default_factory=dict, description="Plain variables: ${var:NAME}.")
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for the whole site.")
+    templates: dict[str, Any] = Field(default_factory=dict, description="Device types with parameters.")
+    areas: dict[str, Area] = Field(default_factory=dict, description="Areas by name.")
+    gateways: dict[str, Gateway] = Field(default_factory=dict, description="Processes that read devices.")
+    retention: dict[str, Retention] = Field(default_factory=dict, description="Retention classes by name.")
+    access: Access = Field(default_factory=Access)
+    alerts: dict[str, Alert] = Field(default_factory=dict)
+    moved: list[Moved] = Field(default_factory=list)

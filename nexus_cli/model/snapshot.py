@@ -1,0 +1,50 @@
+"""The snapshot: `{address: attributes}` of everything declared. Desired and recorded state are the same type.
+
+Addresses: `site`, `gateway.NAME`, `device.AREA/LINE/DEVICE`, `retention.NAME`, `role.NAME`, `user.NAME`,
+`alert.NAME`. A device's attributes are a `DeviceConfig` in JSON with its tags inside; a single tag is spoken of
+as `tag.AREA/LINE/DEVICE/TAG` in plans and findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nexus_cli.model.config import digest
+
+Attributes = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything declared, by address.
+
+    Attributes:
+        enterprise: First topic level.
+        site: Second topic level.
+        resources: JSON attributes by address.
+        digests: Digest of each resource, by address.
+    """
+
+    enterprise: str
+    site: str
+    resources: Mapping[str, Attributes]
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, enterprise: str, site: str, resources: Mapping[str, Attributes]) -> Snapshot:
+        """A snapshot with its digests computed."""
+        return cls(enterprise, site, resources, {address: digest(value) for address, value in resources.items()})
+
+    @property
+    def digest(self) -> str:
+        """One digest over all resources; equal snapshots have equal digests."""
+        return digest([self.enterprise, self.site, sorted(self.digests.items())])
+
+    def of_kind(self, kind: str) -> Iterator[tuple[str, Attributes]]:
+        """`(name, attributes)` of every resource of a kind (`device`, `role`, …), in address order."""
+        prefix = kind + "."
+        for address in sorted(self.resources):
+            if address.startswith(prefix):
+                yield address[len(prefix) :], self.resources[address]

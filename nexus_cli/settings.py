@@ -1,0 +1,136 @@
+"""Where things are and who we are: NEXUS_* variables over `.nexus/` files, frozen once at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+
+RUNTIME_FILE = "runtime.json"
+CREDENTIALS_FILE = "credentials.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What every command and role needs to reach the outside world.
+
+    Attributes:
+        home: The `.nexus` folder: credentials, logs, process ids, outboxes, certificates.
+        site: `enterprise/site` that a role serves.
+        principal: Who we are at the broker, e.g. `nexus.cli`, `nexus.gateway.gw-1`.
+        control_url: Control's HTTP API.
+        control_token: Bearer token; a secret.
+        broker_url: `mqtt://`, `mqtts://`, `ws://` or `wss://host:port`, without credentials.
+        broker_user: Broker user name.
+        broker_password: A secret.
+        broker_ca: PEM file to trust for TLS, or None for the system's.
+        database_url: `postgresql://user@host:port/name`, without the password.
+        database_password: A secret.
+        http_host: Where a role serves `/health`, `/metrics`, `/status`.
+        http_port: 0 picks a free port.
+        log_format: `text` or `json`.
+        log_level: `debug`, `info`, `warning`, `error`.
+        clock_synchronised: None: ask the system; else forced (tests).
+        credentials: The whole credentials file (only control and `nexus up` read more than their own).
+    """
+
+    home: Path = Path(".nexus")
+    site: str = ""
+    principal: str = "nexus.cli"
+    control_url: str = ""
+    control_token: str = field(default="", repr=False)
+    broker_url: str = ""
+    broker_user: str = ""
+    broker_password: str = field(default="", repr=False)
+    broker_ca: str = ""
+    database_url: str = ""
+    database_password: str = field(default="", repr=False)
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    log_format: str = "text"
+    log_level: str = "info"
+    clock_synchronised: bool | None = None
+    credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def load_settings(
+    *, principal: str = "nexus.cli", environ: Mapping[str, str] | None = None, home: Path | None = None
+) -> Settings:
+    """Join defaults, `.nexus/runtime.json`, `.nexus/credentials.json` and NEXUS_* variables (the last wins).
+
+    A variable `NEXUS_X_FILE` names a file that holds the value of `NEXUS_X` (for mounted secrets).
+
+    Args:
+        principal: Selects our own secrets in the credentials file.
+        environ: Instead of the process environment.
+        home: Instead of NEXUS_HOME or `./.nexus`.
+
+    Raises:
+        NexusError: NX6001, a file is unreadable or not JSON.
+    """
+    env = os.environ if environ is None else environ
+    folder = home or Path(env.get("NEXUS_HOME", ".nexus"))
+    runtime = _read_json(folder / RUNTIME_FILE)
+    credentials = _read_json(folder / CREDENTIALS_FILE)
+
+    def pick(name: str, fallback: object) -> str:
+        if name in env:
+            return env[name]
+        if f"{name}_FILE" in env:
+            return _read_text(Path(env[f"{name}_FILE"]))
+        return str(fallback or "")
+
+    return Settings(
+        home=folder,
+        site=pick("NEXUS_SITE", runtime.get("site")),
+        principal=principal,
+        control_url=pick("NEXUS_CONTROL_URL", runtime.get("control_url")),
+        control_token=pick("NEXUS_CONTROL_TOKEN", credentials.get("api", {}).get(principal)),
+        broker_url=pick("NEXUS_BROKER_URL", runtime.get("broker_url")),
+        broker_user=pick("NEXUS_BROKER_USER", principal),
+        broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
+        broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
+        database_url=pick("NEXUS_DATABASE_URL", runtime.get("database_url")),
+        database_password=pick("NEXUS_DATABASE_PASSWORD", credentials.get("database", {}).get("nexus")),
+        http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
+        http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
+        log_format=pick("NEXUS_LOG_FORMAT", "text"),
+        log_level=pick("NEXUS_LOG_LEVEL", "info"),
+        clock_synchronised={"1": True, "0": False}.get(pick("NEXUS_CLOCK_SYNCHRONISED", "")),
+        credentials=credentials,
+    )
+
+
+def _port(text: str) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise NexusError(f"NEXUS_HTTP_PORT is '{text}', not a port number.", code="NX6001") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise NexusError(
+            f"The file {path} can't be read.",
+            code="NX6001",
+            cause=str(error),
+            hint="`nexus up` writes it anew when it is removed",
+        ) from None
+    return data if isinstance(data, dict) else {}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise NexusError(f"The secret file {path} can't be read.", code="NX6001", cause=str(error)) from None

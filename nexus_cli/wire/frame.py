@@ -1,0 +1,107 @@
+"""The frame: the samples of one device and one moment, numbered; the record on the wire.
+
+JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/frame.schema.json` is its shape.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nexus_cli.wire.sample import Value
+
+
+class FrameError(ValueError):
+    """The bytes are not a frame; the message says what is missing or wrong, for the dead letters."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=False):
+    """The samples of one device and one moment.
+
+    Attributes:
+        epoch: Names one life of an outbox (a ULID); numbering starts anew with it.
+        seq: Rising by one within the epoch, from 1, over all devices of the gateway.
+        time: Gateway time of every sample, µs since 1970 UTC; strictly rising per device.
+        samples: Value by tag; None when BAD.
+        quality: Only for tags that are not GOOD: `[quality name, reason, protocol code]`.
+        source_time: Only where the device gave its own time: µs since 1970 UTC, by tag.
+    """
+
+    epoch: str
+    seq: int
+    time: int
+    samples: dict[str, Value]
+    quality: dict[str, tuple[str, str | None, int]] = {}
+    source_time: dict[str, int] = {}
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Samples that are known to be missing. Travels through the outbox like a frame, on the `gap` topic.
+
+    Attributes:
+        epoch: As in `Frame`.
+        seq: As in `Frame`; gaps and frames share one numbering.
+        device: Device path, or "" for the whole gateway.
+        start: First missing moment, µs since 1970 UTC.
+        end: Last missing moment, µs since 1970 UTC.
+        frames: How many frames are missing; 0 when that can't be known.
+        reason: `overflow`, `outbox_broken`, `gateway_killed`, `gateway_lost`.
+    """
+
+    epoch: str
+    seq: int
+    device: str
+    start: int
+    end: int
+    frames: int = 0
+    reason: str = ""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """The historian's receipt: every frame in `ranges` of this epoch is stored. Retained.
+
+    Attributes:
+        epoch: The outbox's life that the ranges belong to.
+        ranges: Disjoint, ascending, inclusive `[first, last]`.
+    """
+
+    epoch: str
+    ranges: list[tuple[int, int]]
+
+
+_encoder = msgspec.json.Encoder()
+_frame_decoder = msgspec.json.Decoder(Frame)
+_gap_decoder = msgspec.json.Decoder(Gap)
+_committed_decoder = msgspec.json.Decoder(Committed)
+
+
+def encode(message: Frame | Gap | Committed) -> bytes:
+    """JSON bytes. NaN and infinity must have been made BAD before (they would become null here)."""
+    return _encoder.encode(message)
+
+
+def decode_frame(payload: bytes) -> Frame:
+    """Read a frame.
+
+    Raises:
+        FrameError: Not JSON, or not the shape of a frame.
+    """
+    try:
+        return _frame_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error)) from None
+
+
+def decode_gap(payload: bytes) -> Gap:
+    """Read a gap. Raises FrameError as `decode_frame` does."""
+    try:
+        return _gap_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error)) from None
+
+
+def decode_committed(payload: bytes) -> Committed:
+    """Read a receipt. Raises FrameError as `decode_frame` does."""
+    try:
+        return _committed_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error)) from None

@@ -1,0 +1,118 @@
+"""Topics: built and read in one place.
+
+Tag topics are `{enterprise}/{site}/{area}/{line}/{device}/{tag}`; platform topics stand under
+`_nexus/{enterprise}/{site}/`, which no user grant covers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PLATFORM = "_nexus"
+SLUG = r"[a-z0-9][a-z0-9._-]*"
+_SLUG = re.compile(SLUG + r"\Z")
+
+
+def is_slug(text: str) -> bool:
+    """True when the text may stand as one level of a path."""
+    return _SLUG.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics of one site.
+
+    Attributes:
+        enterprise: First level.
+        site: Second level.
+    """
+
+    enterprise: str
+    site: str
+
+    @property
+    def live(self) -> str:
+        """Prefix of the tag topics, without a trailing slash."""
+        return f"{self.enterprise}/{self.site}"
+
+    @property
+    def platform(self) -> str:
+        """Prefix of the platform topics, without a trailing slash."""
+        return f"{PLATFORM}/{self.enterprise}/{self.site}"
+
+    def tag(self, path: str) -> str:
+        """The live topic of `area/line/device/tag`."""
+        return f"{self.live}/{path}"
+
+    def path(self, topic: str) -> str | None:
+        """The path of a live topic, or None when the topic is not below this site."""
+        prefix = self.live + "/"
+        return topic[len(prefix) :] if topic.startswith(prefix) else None
+
+    def data(self, gateway: str, device: str) -> str:
+        """Where a gateway publishes the frames of a device (`area/line/device`)."""
+        return f"{self.platform}/data/{gateway}/{device}"
+
+    def gap(self, gateway: str) -> str:
+        """Where a gateway reports samples that are known to be missing."""
+        return f"{self.platform}/gap/{gateway}"
+
+    def committed(self, gateway: str) -> str:
+        """Where the historian announces what is stored (retained)."""
+        return f"{self.platform}/committed/{gateway}"
+
+    def config(self, gateway: str) -> str:
+        """Where control says that a deployment is waiting (retained)."""
+        return f"{self.platform}/config/{gateway}"
+
+    def observed(self, gateway: str) -> str:
+        """Where a gateway says what it runs (retained)."""
+        return f"{self.platform}/observed/{gateway}"
+
+    def health(self, role: str, name: str) -> str:
+        """Health of one process (retained, with a last will)."""
+        return f"{self.platform}/health/{role}/{name}"
+
+    def alert(self, name: str) -> str:
+        """State of one alert (retained)."""
+        return f"{self.platform}/alert/{name}"
+
+    def command(self, path: str, principal: str) -> str:
+        """Where a principal asks for a write to `area/line/device/tag`."""
+        return f"{self.platform}/cmd/{path}/{principal}"
+
+    def response(self, principal: str, command_id: str) -> str:
+        """Where the answer to a command is given."""
+        return f"{self.platform}/response/{principal}/{command_id}"
+
+    def canary(self, principal: str) -> str:
+        """Where a role proves at start that the broker lets it publish and hear."""
+        return f"{self.platform}/canary/{principal}"
+
+    def split_data(self, topic: str) -> tuple[str, str] | None:
+        """Gateway and device path of a frame's topic, or None when it is not one."""
+        prefix = f"{self.platform}/data/"
+        if not topic.startswith(prefix):
+            return None
+        gateway, slash, device = topic[len(prefix) :].partition("/")
+        return (gateway, device) if slash and gateway and device else None
+
+
+def matches(filter_: str, topic: str) -> bool:
+    """True when an MQTT filter (`+`, `#`) covers a topic, by MQTT 3.1.1 §4.7 (`#` and `+` first never cover `$…`)."""
+    if topic.startswith("$") and filter_[:1] in ("+", "#"):
+        return False
+    wanted, have = filter_.split("/"), topic.split("/")
+    for position, level in enumerate(wanted):
+        if level == "#":
+            return position == len(wanted) - 1
+        if position >= len(have) or (level != "+" and level != have[position]):
+            return False
+    return len(wanted) == len(have)
+
+
+def glob_to_filter(glob: str) -> str:
+    """A path glob (`*` one level, `**` the rest) as an MQTT filter."""
+    levels = ["#" if level == "**" else "+" if level == "*" else level for level in glob.split("/")]
+    return "/".join(levels)
