@@ -2,4 +2,45 @@
 
 from nexus_cli.diagnostics.codes.code import Code
 
-CODES: tuple[Code, ...] = ()
+CODES: tuple[Code, ...] = (
+    Code(
+        id="NX3201",
+        slug="opcua-node",
+        summary="The text is not an OPC UA node id.",
+        why="A node id names one variable of one server. If it can't be read, the tag can't be either, and a guess could read another variable.",
+        bad="temperature: {node: Filler.Temp, type: float64}",
+        good='temperature: {node: "nsu=http://acme/plc;s=Filler.Temp", type: float64}',
+    ),
+    Code(
+        id="NX3202",
+        slug="opcua-range",
+        summary="The array element or slice behind a node id can't be read.",
+        why="The server answers Bad_IndexRangeInvalid at run time; the tag would be BAD from the first read on.",
+        bad='zone-1: {node: "ns=2;s=Zones[3:1]", type: "float32[3]"}',
+        good='zone-1: {node: "ns=2;s=Zones[1:3]", type: "float32[3]"}',
+    ),
+    Code(
+        id="NX3203",
+        slug="opcua-range-type",
+        summary="The type does not fit the array element or slice that the node names.",
+        why="One element is a single value and a slice is an array; the other way round every sample is BAD type_mismatch.",
+        bad='zone-1: {node: "ns=2;s=Zones[1]", type: "float32[3]"}',
+        good='zone-1: {node: "ns=2;s=Zones[1]", type: float32}',
+    ),
+    Code(
+        id="NX3204",
+        slug="opcua-deadband-type",
+        summary="A deadband on the server needs a numeric tag.",
+        why="Servers refuse such an item (Bad_FilterNotAllowed), and the tag would never report.",
+        bad='state: {node: "ns=2;s=State", type: string, device_deadband: 1}',
+        good='state: {node: "ns=2;s=State", type: string}',
+    ),
+    Code(
+        id="NX3401",
+        slug="ads-symbol",
+        summary="The text is not an ADS symbol or memory address.",
+        why="The PLC finds a variable by its full name, program or variable list included; anything else is an unknown symbol (error 1808).",
+        bad="speed: {address: fSpeed, type: float32}",
+        good="speed: {address: MAIN.fSpeed, type: float32}",
+    ),
+)

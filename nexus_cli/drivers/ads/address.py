@@ -1,0 +1,82 @@
+"""ADS addresses as people write them, and their one normal form. Pure; no protocol library.
+
+Accepted: `MAIN.x`, `GVL.motor.fSpeed`, TwinCAT 2 globals `.z`, array elements `MAIN.arr[1]`, `MAIN.grid[1,2]`,
+raw memory `0x4040,0x7d01c` (also with `/` or `:` between, or decimal).
+
+Source: Beckhoff TwinCAT, ADS symbol names; IEC 61131-3 §6.1.2 (identifiers).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nexus_cli.model.driver_kind import AddressError
+
+_RAW = re.compile(
+    r"(?P<group>0[xX][0-9a-fA-F]+|\d+)\s*[,/:]\s*(?P<offset>0[xX][0-9a-fA-F]+|\d+)\Z",
+)
+_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\^?(?:\[\s*-?\d+(?:\s*,\s*-?\d+)*\s*\])*\Z")
+MAX_SYMBOL_CHARACTERS = 255
+_EXAMPLE = "write a symbol such as MAIN.x, GVL.motor.fSpeed, MAIN.arr[1], .z (TwinCAT 2), or raw 0x4040,0x7d01c"
+
+
+@dataclass(frozen=True, slots=True)
+class AdsAddress:
+    """A symbol, or raw memory.
+
+    Attributes:
+        symbol: Name as written, blanks removed; "" for raw memory.
+        group: Index group of raw memory.
+        offset: Index offset of raw memory.
+    """
+
+    symbol: str = ""
+    group: int = 0
+    offset: int = 0
+
+    @property
+    def text(self) -> str:
+        """Canonical spelling."""
+        return self.symbol or f"0x{self.group:x},0x{self.offset:x}"
+
+
+def parse_address(text: str) -> AdsAddress:
+    """Read an ADS address.
+
+    Raises:
+        AddressError: NX3401; the message quotes it.
+    """
+    stripped = text.strip()
+    raw = _RAW.match(stripped)
+    if raw is not None:
+        group, offset = int(raw["group"], 0), int(raw["offset"], 0)
+        if group > 0xFFFFFFFF or offset > 0xFFFFFFFF:
+            raise AddressError(
+                f"'{text}' has an index group or offset above 0xffffffff", hint=_EXAMPLE, key="address", code="NX3401"
+            )
+        return AdsAddress(group=group, offset=offset)
+    global_mark = "." if stripped.startswith(".") else ""
+    parts = _split(stripped.removeprefix("."))
+    if not parts or len(stripped) > MAX_SYMBOL_CHARACTERS or not all(_PART.match(part) for part in parts):
+        raise AddressError(f"'{text}' is not an ADS symbol", hint=_hint(stripped), key="address", code="NX3401")
+    if not global_mark and len(parts) == 1:
+        raise AddressError(
+            f"'{text}' names no program or variable list",
+            hint=f"write MAIN.{stripped} or GVL.{stripped}; a TwinCAT 2 global is .{stripped}",
+            key="address",
+            code="NX3401",
+        )
+    return AdsAddress(symbol=global_mark + ".".join(re.sub(r"\s", "", part) for part in parts))
+
+
+def _split(text: str) -> list[str]:
+    return text.split(".") if text else []
+
+
+def _hint(text: str) -> str:
+    if re.match(r"[^:]+:[A-Za-z]+(\[\d+\])?\Z", text):
+        return f"the type stands under `type:`; write the address as {text.partition(':')[0]}"
+    if " " in text or "-" in text:
+        return "symbols hold letters, digits and _; " + _EXAMPLE
+    return _EXAMPLE
