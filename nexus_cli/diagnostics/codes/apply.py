@@ -1,5 +1,74 @@
 """Band 5, apply: locks, stale plans, failed stages."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.diagnostic import Severity
 
-CODES: tuple[Code, ...] = ()
+CODES: tuple[Code, ...] = (
+    Code(
+        id="NX5000",
+        slug="deployment-refused",
+        summary="Control refused the deployment.",
+        why="What was sent does not make a state that control could record; nothing changed.",
+        good="read the findings, correct the file, plan again",
+    ),
+    Code(
+        id="NX5001",
+        slug="lock-held",
+        summary="Another deployment holds the site's lock.",
+        why="Two deployments never run at once: the second would be planned against a state that is moving.",
+        bad="nexus apply, while a colleague's apply is running",
+        good="wait for it; the message names owner, reason and age",
+    ),
+    Code(
+        id="NX5002",
+        slug="plan-stale",
+        summary="The plan no longer fits: the recorded state or the files moved since it was made.",
+        why="What was shown and agreed to is not what would happen.",
+        bad="nexus apply monday.plan, after somebody applied on Tuesday",
+        good="nexus plan SITE --out new.plan, look again, apply that",
+    ),
+    Code(
+        id="NX5003",
+        slug="gateway-silent",
+        summary="A gateway did not say in time that it runs the new configuration.",
+        why="The state is recorded and the gateway takes it when it returns, but until then the plant runs the old one.",
+        good="nexus status; start or repair the gateway",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX5004",
+        slug="device-failed",
+        summary="A device could not be configured, or was reachable before and is not any more.",
+        why="The change may have broken its connection or its addresses.",
+        good="nexus status shows the link's error; correct the file and apply again",
+    ),
+    Code(
+        id="NX5005",
+        slug="lock-lost",
+        summary="The lock was broken or ran out while the deployment was running.",
+        why="Without the lock nothing more may be recorded; the journal says how far it came.",
+        good="nexus show; plan again",
+    ),
+    Code(
+        id="NX5006",
+        slug="no-such-deployment",
+        summary="There is no deployment with this number.",
+        why="Numbers count from 1 within the site.",
+        good="nexus show lists what is recorded",
+    ),
+    Code(
+        id="NX5007",
+        slug="digest-mismatch",
+        summary="The resources that were sent do not make the state that the plan promised.",
+        why="The plan was changed on its way, or the client and control are of different versions.",
+        good="use the same version of nexus on both sides and plan again",
+    ),
+    Code(
+        id="NX5008",
+        slug="device-unverified",
+        summary="No GOOD value of the device has been seen since the change.",
+        why="It was not reachable before either, so the change can't be blamed; neither can it be trusted.",
+        good="switch the device on; its state shows in nexus status",
+        severity=Severity.WARNING,
+    ),
+)

@@ -1,5 +1,110 @@
 """Band 4, plan: hazards and refusals."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.diagnostic import Severity
 
-CODES: tuple[Code, ...] = ()
+REFUSALS: tuple[Code, ...] = (
+    Code(
+        id="NX4001",
+        slug="driver-not-built",
+        summary="The protocol is accepted by the language, but no driver exists for it yet.",
+        why="Applying would record a device that no gateway can read; its tags would stay BAD for ever.",
+        bad="filler: {protocol: ads, connection: {...}, tags: {...}}",
+        good="filler: {protocol: ads, enabled: false, ...} until the driver exists",
+    ),
+    Code(
+        id="NX4002",
+        slug="hazard-without-consent",
+        summary="The plan holds a hazard that nobody consented to.",
+        why="Some changes can't be taken back, or let more people do more: they need a yes by name and scope.",
+        bad="nexus apply, with a tag removed from the file",
+        good="nexus apply --allow data-loss=packaging/line-1/filler/old-tag",
+    ),
+    Code(
+        id="NX4003",
+        slug="planfile-unreadable",
+        summary="The saved plan can't be read.",
+        why="A damaged or edited plan must not be applied in part.",
+        bad="nexus apply broken.plan",
+        good="nexus plan SITE --out new.plan && nexus apply new.plan",
+    ),
+    Code(
+        id="NX4004",
+        slug="plain-secret",
+        summary="A secret stands in the file as plain text.",
+        why="Plans, state and the gateways' local copies hold what the file holds; a reference is resolved only "
+        "where the connection is opened.",
+        bad="connection: {password: hunter2}",
+        good='connection: {password: "${env:FILLER_PASSWORD}"}',
+    ),
+    Code(
+        id="NX4005",
+        slug="moved-without-effect",
+        summary="A `moved` entry does nothing: neither a recorded tag nor a declared one answers to it.",
+        why="A typing error here loses the history that the entry was meant to keep.",
+        bad="moved: [{from: packaging/line-1/filler/tepm, to: packaging/line-1/filler/temperature}]",
+        good="moved: [{from: packaging/line-1/filler/temp, to: packaging/line-1/filler/temperature}]",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4006",
+        slug="planfile-version",
+        summary="The saved plan was written by another version of nexus, or for another site.",
+        why="Its fields may mean something else today.",
+        bad="nexus apply last-years.plan",
+        good="nexus plan SITE --out new.plan",
+    ),
+    Code(
+        id="NX4007",
+        slug="unknown-hazard",
+        summary="`--allow` names a hazard that does not exist.",
+        why="A consent that covers nothing gives a false feeling of control.",
+        bad="nexus apply --allow dataloss",
+        good="nexus apply --allow data-loss",
+    ),
+)
+
+HAZARDS: tuple[Code, ...] = (
+    Code(
+        id="NX4101",
+        slug="data-loss",
+        summary="History ends or is cut: a tag is forgotten, or a retention class keeps less.",
+        why="A forgotten series gets no more samples; a shorter `keep` drops old samples for good.",
+        good="nexus apply --allow data-loss=GLOB",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4102",
+        slug="acl-widen",
+        summary="A role or user that exists may see or write more than before.",
+        why="Who gains a right should be a decision, not a side effect.",
+        good="nexus apply --allow acl-widen=NAME",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4103",
+        slug="write-enable",
+        summary="A tag that was read-only becomes writable.",
+        why="From then on a command can move something in the plant.",
+        good="nexus apply --allow write-enable=GLOB",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4104",
+        slug="series-break",
+        summary="A tag changes its type or published unit: its series starts a new segment.",
+        why="Old and new samples are no longer comparable without conversion.",
+        good="nexus apply --allow series-break=GLOB",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4105",
+        slug="empty-target",
+        summary="The plan removes every device of the site.",
+        why="An empty or half-read file looks exactly like this.",
+        good="nexus apply --allow empty-target",
+        severity=Severity.WARNING,
+    ),
+)
+
+CODES: tuple[Code, ...] = REFUSALS + HAZARDS

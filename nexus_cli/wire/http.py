@@ -1,0 +1,212 @@
+"""The door to control's HTTP API: every failure becomes one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import httpx
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+
+CONFLICT = 409
+EXIT_BLOCKED = 3
+EXIT_CONFLICT = 5
+EXIT_OUTSIDE = 6
+LONGEST_WAIT_S = 25.0
+"""Longest long-poll that control grants; the client waits a little longer than that for the answer."""
+
+
+class ControlClient:
+    """Control's API for one site. Use as `async with ControlClient(settings) as control:`, or call `close`.
+
+    Args:
+        settings: `control_url`, `control_token` and `site` (`enterprise/site`) are used.
+        site: `enterprise/site` to speak about, when it is not the settings' own (the command line takes it
+            from the file).
+        timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
+
+    Every method raises NexusError: NX6400 unreachable (retriable), NX6401 token refused, NX6404 the answer is not
+    control's, or the code that control itself gave (exit code 5 for a lock or a stale plan).
+    """
+
+    def __init__(self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0) -> None:
+        self._settings = settings
+        self._site = settings.site if site is None else site
+        self._timeout_s = timeout_s
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> ControlClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    async def state(self) -> dict[str, Any]:
+        """`{"deployment": n, "digest": …, "digests": {address: digest}}` of the recorded state."""
+        return await self._call("GET", "/state")
+
+    async def resources(self, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Recorded attributes by address; addresses that are not recorded are left out."""
+        if not addresses:
+            return {}
+        answer = await self._call("POST", "/resources", body={"addresses": list(addresses)})
+        found: dict[str, dict[str, Any]] = answer["resources"]
+        return found
+
+    async def deploy(self, body: Mapping[str, Any]) -> int:
+        """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""
+        answer = await self._call("POST", "/deployments", body=body, timeout_s=120.0)
+        return int(answer["number"])
+
+    async def deployments(self) -> list[dict[str, Any]]:
+        """The newest deployments first: number, who, reason, outcome, times, summary."""
+        answer = await self._call("GET", "/deployments")
+        found: list[dict[str, Any]] = answer["deployments"]
+        return found
+
+    async def deployment(self, number: int, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+        """State of one deployment.
+
+        Args:
+            number: As given by `deploy`.
+            after: Only journal entries with a larger id.
+            wait_s: Wait this long for something new, at most 25 s.
+
+        Returns:
+            `{"number", "state", "outcome", "journal": [{id, step, subject, state, detail, at}], "table": […]}`.
+        """
+        wait_s = min(wait_s, LONGEST_WAIT_S)
+        return await self._call(
+            "GET",
+            f"/deployments/{number}",
+            params={"after": str(after), "wait": f"{wait_s:g}"},
+            timeout_s=self._timeout_s + wait_s,
+        )
+
+    async def gateway_index(self, gateway: str) -> dict[str, Any]:
+        """`{"deployment": n, "digest": D, "devices": {path: digest}}` of what a gateway has to run."""
+        return await self._call("GET", f"/gateways/{gateway}/index")
+
+    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
+        """`DeviceConfig` JSON by device path; only devices of that gateway."""
+        if not paths:
+            return {}
+        answer = await self._call("POST", f"/gateways/{gateway}/devices", body={"paths": list(paths)})
+        found: dict[str, Any] = answer["devices"]
+        return found
+
+    async def lock(self) -> dict[str, Any] | None:
+        """Who holds the site's lock: owner, reason, acquired, heartbeat, expires; None when it is free."""
+        answer = await self._call("GET", "/lock")
+        held: dict[str, Any] | None = answer["lock"]
+        return held
+
+    async def break_lock(self) -> bool:
+        """Take the lock away from its owner; False when it was free."""
+        answer = await self._call("DELETE", "/lock")
+        return bool(answer["broken"])
+
+    async def alerts(self) -> list[dict[str, Any]]:
+        """Every alert that has been active: name, state, since, value, severity, acknowledged_by."""
+        answer = await self._call("GET", "/alerts")
+        found: list[dict[str, Any]] = answer["alerts"]
+        return found
+
+    async def acknowledge(self, name: str) -> dict[str, Any]:
+        """Acknowledge an active alert."""
+        return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        url = self._settings.control_url
+        if not url:
+            raise NexusError(
+                "No runtime is configured here.",
+                code="NX6400",
+                hint="`nexus up SITE` starts one on this machine; NEXUS_CONTROL_URL names one elsewhere",
+            )
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=self._timeout_s)
+        try:
+            answer = await self._http.request(
+                method,
+                f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
+                content=None if body is None else orjson.dumps(body),
+                params=params,
+                headers={
+                    "authorization": f"Bearer {self._settings.control_token}",
+                    "content-type": "application/json",
+                },
+                timeout=self._timeout_s if timeout_s is None else timeout_s,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _unreachable(url, error) from None
+        return _read(answer, url)
+
+
+def _unreachable(url: str, error: Exception) -> NexusError:
+    slow = isinstance(error, httpx.TimeoutException)
+    return NexusError(
+        f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
+        code="NX6400",
+        cause=f"{type(error).__name__}: {error}".rstrip(": "),
+        hint="is the runtime up? `nexus status` shows it, `nexus up SITE` starts it",
+        retriable=True,
+        exit_code=EXIT_OUTSIDE,
+    )
+
+
+def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        data = orjson.loads(answer.content) if answer.content else {}
+    except ValueError:
+        data = None
+    if answer.is_success and isinstance(data, dict):
+        return data
+    if isinstance(data, dict) and {"code", "message"} <= data.keys():
+        raise _refused(answer.status_code, data)
+    raise NexusError(
+        f"What answers at {url} is not control.",
+        code="NX6404",
+        cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
+        hint="look at NEXUS_CONTROL_URL, and at a proxy in between",
+    )
+
+
+def _refused(status: int, data: Mapping[str, Any]) -> NexusError:
+    code = str(data["code"])
+    if status == CONFLICT:
+        exit_code = EXIT_CONFLICT
+    elif code == "NX4002":
+        exit_code = EXIT_BLOCKED
+    elif status in (401, 403) or status >= 500 or code.startswith("NX6"):
+        exit_code = EXIT_OUTSIDE
+    else:
+        exit_code = 1
+    return NexusError(
+        str(data["message"]),
+        code=code,
+        hint=str(data.get("hint") or ""),
+        cause=str(data.get("cause") or ""),
+        retriable=status >= 500,
+        exit_code=exit_code,
+    )
