@@ -1,0 +1,263 @@
+"""Recorded state, deployments and their journal, the lease and the audit trail: SQL on an asyncpg connection.
+
+JSON goes in and out as text (`$1::text::jsonb`, `column::text`), so that no codec of the pool changes its meaning.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from nexus_cli.model.config import digest
+
+RECORD_STEP = "record"
+"""The journal step whose `done` stands in the same transaction as the resources themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What control recorded for a site.
+
+    Attributes:
+        number: The deployment that recorded it last; 0 when there was none.
+        digests: Digest of every resource by address.
+        gateways: Gateway of every device address.
+    """
+
+    enterprise: str
+    site: str
+    number: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict)
+    gateways: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """As `Snapshot.digest`: equal states have equal digests."""
+        return digest([self.enterprise, self.site, sorted(self.digests.items())])
+
+    def gateway_devices(self, gateway: str) -> dict[str, str]:
+        """Digest by device path of what one gateway has to run."""
+        return {
+            address.removeprefix("device."): self.digests[address]
+            for address, name in self.gateways.items()
+            if name == gateway
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One row of `deployment`."""
+
+    id: int
+    site: str
+    number: int
+    who: str
+    reason: str
+    outcome: str
+    base_digest: str
+    desired_digest: str
+    plan: dict[str, Any]
+    summary: dict[str, Any]
+    started: dt.datetime
+    ended: dt.datetime | None
+
+
+async def recorded(conn: Any, site: str) -> Recorded:
+    """The recorded state of `enterprise/site`, digests only."""
+    rows = await conn.fetch("SELECT address, digest, gateway FROM nexus.resource WHERE site = $1", site)
+    number = await recorded_number(conn, site)
+    enterprise, _, name = site.partition("/")
+    return Recorded(
+        enterprise=enterprise,
+        site=name,
+        number=number,
+        digests={row["address"]: row["digest"] for row in rows},
+        gateways={row["address"]: row["gateway"] for row in rows if row["gateway"]},
+    )
+
+
+async def recorded_number(conn: Any, site: str) -> int:
+    """Number of the newest deployment whose state is recorded; 0 when there is none."""
+    number = await conn.fetchval(
+        "SELECT d.number FROM nexus.deployment d WHERE d.site = $1 AND EXISTS (SELECT 1 FROM nexus.journal j "
+        "WHERE j.deployment_id = d.id AND j.step = $2 AND j.state = 'done') ORDER BY d.number DESC LIMIT 1",
+        site,
+        RECORD_STEP,
+    )
+    return int(number or 0)
+
+
+async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Attributes of those of the addresses that are recorded."""
+    rows = await conn.fetch(
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND address = ANY($2::text[])",
+        site,
+        list(addresses),
+    )
+    return {row["address"]: orjson.loads(row["body"]) for row in rows}
+
+
+async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[str, Any]]:
+    """Attributes of every resource of a kind (`device`, `alert`, …) by name."""
+    prefix = kind + "."
+    rows = await conn.fetch(
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND starts_with(address, $2)",
+        site,
+        prefix,
+    )
+    return {row["address"].removeprefix(prefix): orjson.loads(row["body"]) for row in rows}
+
+
+async def attributes_of_gateway(
+    conn: Any, site: str, gateway: str, paths: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Devices of one gateway by path; of others nothing is given, whatever was asked for."""
+    rows = await conn.fetch(
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND gateway = $2 "
+        "AND ($3::text[] IS NULL OR address = ANY($3::text[]))",
+        site,
+        gateway,
+        None if paths is None else [f"device.{path}" for path in paths],
+    )
+    return {row["address"].removeprefix("device."): orjson.loads(row["body"]) for row in rows}
+
+
+async def write_resources(
+    conn: Any, site: str, deployment_id: int, changed: Mapping[str, Mapping[str, Any] | None]
+) -> None:
+    """Record changed resources; None removes one. Call inside the transaction of the record step."""
+    removed = [address for address, value in changed.items() if value is None]
+    written = [
+        (
+            site,
+            address,
+            digest(value),
+            str(value.get("gateway", "")) if address.startswith("device.") else "",
+            orjson.dumps(value).decode(),
+            deployment_id,
+        )
+        for address, value in changed.items()
+        if value is not None
+    ]
+    if removed:
+        await conn.execute("DELETE FROM nexus.resource WHERE site = $1 AND address = ANY($2::text[])", site, removed)
+    if written:
+        await conn.executemany(
+            "INSERT INTO nexus.resource (site, address, digest, gateway, attributes, deployment_id) "
+            "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT (site, address) DO UPDATE SET "
+            "digest = excluded.digest, gateway = excluded.gateway, attributes = excluded.attributes, "
+            "deployment_id = excluded.deployment_id",
+            written,
+        )
+
+
+async def begin_deployment(
+    conn: Any, site: str, *, who: str, reason: str, base: str, desired: str, plan: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
+    row = await conn.fetchrow(
+        "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan) "
+        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::jsonb "
+        "FROM nexus.deployment WHERE site = $1 RETURNING id, number",
+        site,
+        who,
+        reason,
+        base,
+        desired,
+        orjson.dumps(plan).decode(),
+    )
+    return int(row["id"]), int(row["number"])
+
+
+async def end_deployment(conn: Any, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
+    """Close a deployment with its outcome: `applied`, `partly`, `failed` or `nothing`."""
+    await conn.execute(
+        "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() WHERE id = $1",
+        deployment_id,
+        outcome,
+        orjson.dumps(summary).decode(),
+    )
+
+
+_DEPLOYMENT = (
+    "SELECT id, site, number, who, reason, outcome, base_digest, desired_digest, {plan} AS plan, "
+    "summary::text AS summary, started, ended FROM nexus.deployment WHERE site = $1 "
+)
+
+
+async def deployment(conn: Any, site: str, number: int) -> Deployment | None:
+    """One deployment, or None. Its plan is left out."""
+    row = await conn.fetchrow(_DEPLOYMENT.format(plan="'{}'") + "AND number = $2", site, number)
+    return None if row is None else _deployment(row)
+
+
+async def deployments(conn: Any, site: str, *, limit: int = 50) -> list[Deployment]:
+    """The newest deployments first, without their plans."""
+    rows = await conn.fetch(_DEPLOYMENT.format(plan="'{}'") + "ORDER BY number DESC LIMIT $2", site, limit)
+    return [_deployment(row) for row in rows]
+
+
+async def running_deployments(conn: Any, site: str) -> list[Deployment]:
+    """Deployments that were begun and never closed, oldest first, with their plans."""
+    rows = await conn.fetch(_DEPLOYMENT.format(plan="plan::text") + "AND outcome = 'running' ORDER BY number", site)
+    return [_deployment(row) for row in rows]
+
+
+def _deployment(row: Any) -> Deployment:
+    fields = dict(row)
+    return Deployment(**{**fields, "plan": orjson.loads(fields["plan"]), "summary": orjson.loads(fields["summary"])})
+
+
+async def write_journal(
+    conn: Any,
+    deployment_id: int,
+    step: str,
+    state: str,
+    *,
+    subject: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one line: `begun`, `done`, `failed` or `skipped`. Every step is here before it happens."""
+    await conn.execute(
+        "INSERT INTO nexus.journal (deployment_id, step, subject, state, detail) VALUES ($1, $2, $3, $4, $5::text::jsonb)",
+        deployment_id,
+        step,
+        subject,
+        state,
+        orjson.dumps(detail or {}).decode(),
+    )
+
+
+async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
+    """Journal lines with a larger id than `after`, in order; `at` in µs since 1970 UTC."""
+    rows = await conn.fetch(
+        "SELECT id, step, subject, state, detail::text AS detail, at FROM nexus.journal "
+        "WHERE deployment_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        deployment_id,
+        after,
+        limit,
+    )
+    return [{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])} for row in rows]
+
+
+async def write_audit(
+    conn: Any, site: str, *, who: str, what: str, subject: str = "", detail: Mapping[str, Any] | None = None
+) -> None:
+    """Add a line to the audit trail."""
+    await conn.execute(
+        "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, $3, $4, $5::text::jsonb)",
+        site,
+        who,
+        what,
+        subject,
+        orjson.dumps(detail or {}).decode(),
+    )
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """A time of the database as µs since 1970 UTC."""
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
