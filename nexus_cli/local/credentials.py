@@ -1,0 +1,79 @@
+"""`.nexus/credentials.json`: generated once, mode 0600; broker passwords, API tokens, database passwords."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import CREDENTIALS_FILE
+
+SECRET_BYTES = 24
+"""192 bits: beyond guessing whatever the hash."""
+
+SECTIONS = ("broker", "api", "database")
+
+
+def read_credentials(home: Path) -> dict[str, dict[str, str]]:
+    """All secrets by section and principal; empty sections when there is no file yet.
+
+    Raises:
+        NexusError: NX6501, the file is unreadable or not JSON.
+    """
+    path = home / CREDENTIALS_FILE
+    try:
+        data: Any = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        data = {}
+    except (OSError, ValueError) as error:
+        raise NexusError(
+            f"The credentials in {path} can't be read.",
+            code="NX6501",
+            cause=type(error).__name__,
+            hint="move the file away; `nexus up` writes new credentials (an existing database keeps its old password)",
+        ) from None
+    return {section: dict(data.get(section, {})) for section in SECTIONS}
+
+
+def ensure_credentials(
+    home: Path, *, broker: Iterable[str] = (), api: Iterable[str] = (), database: Iterable[str] = ()
+) -> Mapping[str, Mapping[str, str]]:
+    """Generate what is missing, keep what is there, and give everything.
+
+    Args:
+        home: The `.nexus` folder; made with mode 0700 when missing.
+        broker: Principals that connect to the broker.
+        api: Principals that call control's API.
+        database: Roles of the database.
+    """
+    have = read_credentials(home)
+    missing = False
+    for section, names in (("broker", broker), ("api", api), ("database", database)):
+        for name in names:
+            if name not in have[section]:
+                have[section][name] = secrets.token_urlsafe(SECRET_BYTES)
+                missing = True
+    if missing:
+        write_private(home / CREDENTIALS_FILE, orjson.dumps(have, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    return have
+
+
+def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file beside its place with its final mode, then rename: never half written, never readable in between."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,70 @@
+"""The unprivileged system user that servers run as when `nexus` itself runs as root.
+
+Nothing is created and no parent folder is opened: the server's own folder is given to the user, and the server is
+started *inside* it, so that relative paths (and `/proc/self/cwd`) reach it although its parents stay closed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_cli.diagnostics.errors import NexusError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A system user to run a server as."""
+
+    name: str
+    uid: int
+    gid: int
+
+    def popen_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `subprocess` that drop to this user, supplementary groups included."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+
+def unprivileged(*candidates: str) -> Identity | None:
+    """The first of these users that exists, when we are root; None when we are not (then we are unprivileged already).
+
+    Raises:
+        NexusError: NX6503, we are root and none of them exists.
+    """
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return None
+    import pwd
+
+    for name in candidates:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return Identity(name, entry.pw_uid, entry.pw_gid)
+    raise NexusError(
+        "Servers must not run as root, and no unprivileged system user was found.",
+        code="NX6503",
+        cause=f"looked for {', '.join(candidates)}",
+        hint="run nexus as a normal user, or create one of these users",
+        exit_code=1,
+    )
+
+
+def private_folder(path: Path, identity: Identity | None) -> Path:
+    """Make a folder that only its server can read (mode 0700), owned by the identity."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    if identity is not None:
+        os.chown(path, identity.uid, identity.gid)
+    return path
+
+
+def hand_over(path: Path, identity: Identity | None, *, mode: int = 0o600) -> None:
+    """Give a file to the identity, readable by nobody else."""
+    path.chmod(mode)
+    if identity is not None:
+        os.chown(path, identity.uid, identity.gid)

@@ -1,0 +1,50 @@
+"""Free TCP ports on the loopback interface."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+LOOPBACK = "127.0.0.1"
+
+
+def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
+    """True when nobody listens on the port right now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOPBACK) -> int:
+    """A port that nobody listens on: the preferred one when it is free, else one of the system's choice.
+
+    Args:
+        preferred: 0 is no preference.
+        taken: Ports already promised to somebody who does not listen yet.
+        host: Interface address.
+
+    Raises:
+        OSError: The system has no free port left.
+    """
+    reserved = set(taken)
+    if preferred and preferred not in reserved and port_is_free(preferred, host=host):
+        return preferred
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+        if port not in reserved:
+            return port
+
+
+def listens(port: int, *, host: str = LOOPBACK, timeout_s: float = 0.5) -> bool:
+    """True when somebody accepts connections on the port."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False

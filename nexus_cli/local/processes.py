@@ -1,0 +1,164 @@
+"""Detached processes with a pid file. A pid alone can be somebody else's by now: the start time goes with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import psutil
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.credentials import write_private
+from nexus_cli.local.identity import Identity
+
+LOG_SIZE_BYTES = 5_000_000
+"""A log is turned over at this size; one older part is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A process that was alive when we looked.
+
+    Attributes:
+        pid: Process id.
+        started: Its start in clock ticks since boot (Linux), else seconds since 1970: tells it from a later
+            process with the same id, whatever the wall clock did meanwhile.
+    """
+
+    pid: int
+    started: float
+
+
+def identify(pid: int) -> Running | None:
+    """The process with this id, or None when there is none (a zombie is none)."""
+    try:
+        if sys.platform == "linux":
+            # proc(5): the name in parentheses may hold spaces; state is field 3, starttime field 22.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            return None if fields[0] in ("Z", "X") else Running(pid=pid, started=float(fields[19]))
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return Running(pid=pid, started=process.create_time())
+    except (OSError, psutil.Error, IndexError):
+        return None
+
+
+def is_alive(process: Running) -> bool:
+    """True while this very process runs."""
+    return identify(process.pid) == process
+
+
+class PidFile:
+    """`run/NAME.pid`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Running | None:
+        """The process it names, when that very process is alive."""
+        try:
+            data = orjson.loads(self.path.read_bytes())
+            process = Running(pid=int(data["pid"]), started=float(data["started"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return process if is_alive(process) else None
+
+    def write(self, process: Running) -> None:
+        """Name a process."""
+        write_private(self.path, orjson.dumps({"pid": process.pid, "started": process.started}), mode=0o644)
+
+    def remove(self) -> None:
+        """Name nobody."""
+        self.path.unlink(missing_ok=True)
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+    identity: Identity | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, with stdout and stderr appended to a log.
+
+    Args:
+        command: Program and arguments; never a secret (arguments are world-readable).
+        log: Grows until `rotate` turns it over.
+        environment: Its whole environment.
+        folder: Working directory.
+        identity: User to drop to.
+
+    Raises:
+        NexusError: NX6502, the program could not be started.
+    """
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    drop = identity.popen_arguments() if identity else {}
+    with log.open("ab") as output:
+        try:
+            return subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+                **drop,
+            )
+        except OSError as error:
+            raise NexusError(
+                f"{Path(command[0]).name} could not be started.", code="NX6502", cause=str(error), retriable=True
+            ) from None
+
+
+def stop(process: Running, *, signals: Sequence[tuple[signal.Signals, float]]) -> bool:
+    """End a process by its id: each signal in turn with its patience in seconds; True once it is gone.
+
+    Blocking; for the command line and tests. The supervisor does the same without blocking.
+    """
+    for number, patience_s in signals:
+        if not send(process, number):
+            return True
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if not is_alive(process):
+                return True
+            time.sleep(0.02)
+    return not is_alive(process)
+
+
+def send(process: Running, number: signal.Signals) -> bool:
+    """Send a signal when this very process is still alive; False when it is not."""
+    if not is_alive(process):
+        return False
+    try:
+        os.kill(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def rotate(log: Path, *, limit_bytes: int = LOG_SIZE_BYTES) -> bool:
+    """Turn a log over when it has grown beyond the limit: copy to `.1`, then empty it in place.
+
+    The writer holds the file open in append mode, so it goes on at the new end; lines written between copy and
+    emptying are lost, which a log can bear and a record could not.
+    """
+    try:
+        if log.stat().st_size <= limit_bytes:
+            return False
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)
+    except OSError:
+        return False
+    return True
