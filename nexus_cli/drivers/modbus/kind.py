@@ -1,0 +1,309 @@
+"""What the site language may say of Modbus. Pure: no protocol library is imported."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.drivers.modbus.address import BIT_AREAS, MAX_ADDRESS, READ_ONLY, Written, normal_text, parse_address
+from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
+from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
+from nexus_cli.model.datatype import DataType, parse_type
+from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.site import Connection, Tag
+
+MAX_READ = 125
+"""Registers in one read. Source: Modbus Application Protocol V1.1b3 §6.3, §6.4."""
+MAX_READ_BITS = 2000
+"""Bits in one read. Source: §6.1, §6.2."""
+MAX_WRITE = 123
+"""Registers in one write. Source: §6.12."""
+
+SIZES: dict[str, int] = {
+    **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    "float16": 2,
+    "float32": 4,
+    "float64": 8,
+}
+"""Bytes of one value."""
+
+
+class ModbusConnection(Connection):
+    """How to reach a Modbus device. Devices behind one host and port share one connection (a gateway's units)."""
+
+    host: str = Field(min_length=1, description="Name or IP address.")
+    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
+    unit_id: int = Field(default=1, ge=0, le=255, description="Unit id (slave address); 1 for most TCP devices.")
+    framing: Literal["tcp", "rtu-over-tcp"] = Field(
+        default="tcp", description="Modbus TCP, or RTU frames with checksum in a TCP stream (serial servers)."
+    )
+    base: Literal[0, 1] = Field(default=0, description="What the number in `holding:100` counts from in this device.")
+    order: str | None = Field(
+        default=None,
+        description="Byte order of values over registers for the whole device: ABCD (default), CDAB, BADC, DCBA, …",
+        examples=["ABCD", "CDAB", "BADC", "DCBA"],
+    )
+    max_read: int = Field(
+        default=MAX_READ, ge=1, le=MAX_READ, description="Most registers the device gives in one read."
+    )
+    max_read_bits: int = Field(
+        default=MAX_READ_BITS, ge=1, le=MAX_READ_BITS, description="Most bits the device gives in one read."
+    )
+    max_write: int = Field(
+        default=MAX_WRITE, ge=1, le=MAX_WRITE, description="Most registers the device takes in one write."
+    )
+    max_gap: int = Field(
+        default=50, ge=0, le=MAX_READ, description="Most unused registers to read along so that two reads become one."
+    )
+    single_field: bool = Field(default=False, description="One tag per request, for devices that refuse more.")
+    write_function: Literal["auto", "single", "multiple"] = Field(
+        default="auto", description="FC05/FC06 (single), FC15/FC16 (multiple), or whichever fits the value (auto)."
+    )
+    bit_write: Literal["auto", "mask", "read-modify-write"] = Field(
+        default="auto",
+        description="How a bit of a register is written: FC22, read and write back, or FC22 with that as fallback.",
+    )
+
+    @field_validator("order")
+    @classmethod
+    def _known_order(cls, name: str | None) -> str | None:
+        if name is not None:
+            canonical_order(name, size=8)
+        return name
+
+
+class ModbusTag(Tag):
+    """A value in a Modbus device."""
+
+    address: str | int = Field(
+        description="holding:100 (zero-based), 400101 or 40101 (one-based), 4x00101, 1!400101.4; also input:, coil:, discrete:.",
+        examples=["holding:100", "input:0", "coil:7", "holding:100.3", 400101, "4x00101:UINT[10]"],
+    )
+    order: str | None = Field(
+        default=None,
+        description="Byte order over the registers: ABCD, CDAB, BADC, DCBA, the eight-letter ones for 64 bits, or another product's name for it.",
+        examples=["ABCD", "CDAB", "BADC", "DCBA", "GHEFCDAB", "word_swap"],
+    )
+    bit: int | None = Field(default=None, ge=0, le=15, description="Bit of a register, 0 is the least significant.")
+    byte: Literal["low", "high"] | None = Field(
+        default=None, description="Which half of the register an 8-bit value lies in (default low)."
+    )
+    layout: Literal["high-first", "low-first", "high-byte", "low-byte"] | None = Field(
+        default=None, description="How a string lies in registers: two characters each, or one in the high or low byte."
+    )
+    unit_id: int | None = Field(default=None, ge=0, le=255, description="Unit id, when it is not the device's.")
+
+
+def link_of(connection: ModbusConnection) -> str:
+    """The link's id: one TCP connection per host and port."""
+    return f"tcp:{connection.host}:{connection.port}"
+
+
+def registers_of(kind: DataType, *, length: int = 0, layout: str = "high-first", bit: int | None = None) -> int:
+    """How many registers a value of a register area takes."""
+    count = kind.count or 1
+    if kind.base == "bool":
+        return -(-((bit or 0) + count) // 16)
+    if kind.base == "string":
+        characters = length or kind.length
+        each = characters if layout in ("high-byte", "low-byte") else -(-characters // 2)
+        return each * count
+    if SIZES[kind.base] == 1:
+        return 1 if not kind.count else -(-count // 2)
+    return SIZES[kind.base] // 2 * count
+
+
+def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
+    """Normal form of a tag's address: text such as `holding:100.3`, and options.
+
+    Options (only what differs from the plain case): `order` in letters for the value's size, `byte` (high), `layout`,
+    `length` of a string whose type gives none, `unit_id` when it is not the device's.
+
+    Raises:
+        AddressError: What it says can't be, with a hint.
+    """
+    written = parse_address(tag.address, base=connection.base)
+    kind = parse_type(tag.type)
+    _check_type(tag, written, kind)
+    options: dict[str, Any] = {}
+    bit = _bit(tag, written, kind)
+    _string_options(tag, written, kind, options)
+    _order_option(connection, tag, written, kind, options)
+    if tag.byte is not None and (kind.base not in ("int8", "uint8") or kind.count):
+        raise AddressError(f"byte: {tag.byte} is for int8 and uint8, not for {tag.type}", key="byte", code="NX3104")
+    if tag.byte == "high":
+        options["byte"] = "high"
+    unit = _agreed("unit_id", tag.unit_id, written.unit_id)
+    if unit is not None and unit > 255:
+        raise AddressError(f"unit id {unit} is not between 0 and 255", code="NX3103")
+    if unit is not None and unit != connection.unit_id:
+        options["unit_id"] = unit
+    _check_extent(connection, tag, written, kind, bit, options)
+    if tag.writable:
+        _check_writable(written, kind)
+    return Address(normal_text(written.area, written.offset, bit), options)
+
+
+def _check_type(tag: ModbusTag, written: Written, kind: DataType) -> None:
+    if written.type and written.type != str(kind):
+        raise AddressError(
+            f"the address says {written.type}, the tag says {tag.type}", hint=f"type: {written.type}", code="NX3108"
+        )
+    if kind.base != "bool" and kind.base != "string" and kind.base not in SIZES:
+        raise AddressError(
+            f"Modbus has no {kind.base} values", key="type", code="NX3104", hint="numbers, bool, string[n] and arrays"
+        )
+    if written.area in BIT_AREAS:
+        if kind.base != "bool":
+            raise AddressError(
+                f"a {written.area} is one bit, not {tag.type}",
+                key="type",
+                code="NX3104",
+                hint="type: bool, or use holding: or input: for registers",
+            )
+        if written.suffix is not None or tag.bit is not None:
+            raise AddressError(f"a {written.area} is a bit and has no bits of its own", code="NX3110")
+
+
+def _bit(tag: ModbusTag, written: Written, kind: DataType) -> int | None:
+    """The bit within a register, or None."""
+    suffix = None if kind.base == "string" else written.suffix
+    if written.layout and kind.base != "string":
+        raise AddressError(f"'{tag.address}' is a string's address, the tag says {tag.type}", code="NX3108")
+    bit = _agreed("bit", tag.bit, suffix)
+    if written.area in BIT_AREAS:
+        return None
+    if kind.base != "bool":
+        if bit is not None:
+            raise AddressError(
+                f"bit {bit} of a register is a bool, not {tag.type}", key="type", hint="type: bool", code="NX3110"
+            )
+        return None
+    if bit is None and not kind.count:
+        raise AddressError(
+            f"a bool in the {written.area} area needs its bit",
+            hint=f"write {normal_text(written.area, written.offset)}.0, or type: uint16 for the whole register",
+            code="NX3110",
+        )
+    if bit is not None and bit > 15:
+        raise AddressError(f"a register has the bits 0 to 15, not {bit}", code="NX3110")
+    return bit or 0
+
+
+def _string_options(tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]) -> None:
+    if kind.base != "string":
+        if tag.layout is not None:
+            raise AddressError(f"layout is for strings, not for {tag.type}", key="layout", code="NX3104")
+        return
+    length = _agreed("length", kind.length or None, written.suffix)
+    if not length:
+        raise AddressError("a string in registers needs its length", key="type", hint="type: string[20]", code="NX3107")
+    if not kind.length:
+        options["length"] = length
+    layout = _agreed("layout", tag.layout, written.layout or None)
+    if layout and layout != "high-first":
+        options["layout"] = layout
+
+
+def _order_option(
+    connection: ModbusConnection, tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]
+) -> None:
+    own = _agreed("order", tag.order, written.order or None)
+    if own is not None and (kind.base == "string" or (written.area in BIT_AREAS)):
+        raise AddressError(
+            f"order says nothing about {tag.type}",
+            key="order",
+            code="NX3106",
+            hint="layout: low-first" if kind.base == "string" else "",
+        )
+    name = own or connection.order
+    if name is None or kind.base == "string" or written.area in BIT_AREAS:
+        return
+    size = max(2, SIZES.get(kind.base, 2))
+    try:
+        letters = canonical_order(name, size=size)
+    except ValueError as error:
+        if own is None and "64-bit" in str(error):
+            return
+        hint = f"the orders of {size * 8} bits are short: ABCD, CDAB, BADC, DCBA"
+        if "64-bit" not in str(error):
+            hint = did_you_mean(name.upper(), ORDER_NAMES)
+        raise AddressError(str(error), key="order", hint=hint, code="NX3106") from None
+    if letters != NATURAL[size]:
+        options["order"] = letters
+
+
+def _check_extent(
+    connection: ModbusConnection,
+    tag: ModbusTag,
+    written: Written,
+    kind: DataType,
+    bit: int | None,
+    options: dict[str, Any],
+) -> None:
+    in_bits = written.area in BIT_AREAS
+    count = (
+        kind.count or 1
+        if in_bits
+        else registers_of(kind, length=options.get("length", 0), layout=options.get("layout", "high-first"), bit=bit)
+    )
+    if written.offset + count - 1 > MAX_ADDRESS:
+        raise AddressError(
+            f"{tag.type} at {normal_text(written.area, written.offset)} runs beyond the last address {MAX_ADDRESS}",
+            code="NX3103",
+        )
+    limit = connection.max_read_bits if in_bits else connection.max_read
+    if count > limit:
+        unit = "bits" if in_bits else "registers"
+        raise AddressError(
+            f"{tag.type} takes {count} {unit}, one read of this device gives {limit}",
+            key="type",
+            hint="split it into several tags",
+            code="NX3109",
+        )
+    if tag.writable and not in_bits and count > connection.max_write:
+        raise AddressError(
+            f"{tag.type} takes {count} registers, one write to this device takes {connection.max_write}",
+            key="type",
+            code="NX3109",
+        )
+
+
+def _check_writable(written: Written, kind: DataType) -> None:
+    if written.area in READ_ONLY:
+        other = "coil" if written.area == "discrete" else "holding"
+        raise AddressError(
+            f"the {written.area} area can't be written",
+            key="writable",
+            hint=f"remove writable, or use {other}:{written.offset} if the device mirrors it there",
+            code="NX3105",
+        )
+    if kind.base == "bool" and kind.count and written.area not in BIT_AREAS:
+        raise AddressError(
+            "an array of register bits can't be written in one step",
+            key="writable",
+            hint="one tag per bit, or a uint16",
+            code="NX3105",
+        )
+
+
+def _agreed(key: str, by_key: Any, by_address: Any) -> Any:
+    """What the tag's key and its address say together."""
+    if by_key is not None and by_address is not None and by_key != by_address:
+        raise AddressError(f"{key} is {by_key}, but the address says {by_address}", code="NX3108", hint="say it once")
+    return by_address if by_key is None else by_key
+
+
+KIND = DriverKind(
+    name="modbus",
+    title="Modbus TCP",
+    built=True,
+    modes=("poll",),
+    connection=ModbusConnection,
+    tag=ModbusTag,
+    link_of=link_of,
+    address_of=address_of,
+    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause"}),
+)

@@ -1,0 +1,231 @@
+"""Reads S7 addresses in the dialects of TIA and PLC4X, nodeS7, and gos7 (Telegraf, UMH), and writes the one normal form.
+
+Normal form: `%DB1:10:REAL[5]`, `%DB1:0.3:BOOL`, `%M10.3:BOOL`, `%I4:INT`, `%T5:TIMER`, `%DB1:20:STRING(30)`.
+Source: Siemens, "System Software for S7-300/400, System and Standard Functions" (areas); FIELD notes of the named projects.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.driver_kind import AddressError
+
+SIZES: dict[str, int] = {
+    "BOOL": 1,
+    "BYTE": 1,
+    "CHAR": 1,
+    "SINT": 1,
+    "USINT": 1,
+    "WORD": 2,
+    "INT": 2,
+    "UINT": 2,
+    "WCHAR": 2,
+    "DATE": 2,
+    "S5TIME": 2,
+    "TIMER": 2,
+    "COUNTER": 2,
+    "DWORD": 4,
+    "DINT": 4,
+    "UDINT": 4,
+    "REAL": 4,
+    "TIME": 4,
+    "TOD": 4,
+    "LWORD": 8,
+    "LINT": 8,
+    "ULINT": 8,
+    "LREAL": 8,
+    "LTIME": 8,
+    "LTOD": 8,
+    "LDT": 8,
+    "DT": 8,
+    "DTL": 12,
+}
+"""Bytes of one value. STRING(n) takes n + 2 bytes, WSTRING(n) 2n + 4."""
+
+TYPES: tuple[str, ...] = (*SIZES, "STRING", "WSTRING")
+_TYPE_ALIASES = {"TIME_OF_DAY": "TOD", "DATE_AND_TIME": "DT", "LTIME_OF_DAY": "LTOD", "DATE_AND_LTIME": "LDT"}
+
+_AREAS = {"I": "I", "E": "I", "Q": "Q", "A": "Q", "M": "M", "F": "M", "DB": "DB", "T": "T", "C": "C", "Z": "C"}
+_WIDTH = {"X": "BOOL", "B": "BYTE", "W": "WORD", "D": "DWORD"}
+# gos7 and nodeS7 letters; the tag's own type says more where the letter is loose
+_SHORT: dict[str, str] = {
+    "X": "BOOL",
+    "B": "BYTE",
+    "BYTE": "BYTE",
+    "C": "CHAR",
+    "CHAR": "CHAR",
+    "W": "WORD",
+    "WORD": "WORD",
+    "I": "INT",
+    "INT": "INT",
+    "DI": "DINT",
+    "DINT": "DINT",
+    "DW": "DWORD",
+    "DWORD": "DWORD",
+    "D": "DWORD",
+    "R": "REAL",
+    "REAL": "REAL",
+    "LR": "LREAL",
+    "LREAL": "LREAL",
+    "LINT": "LINT",
+    "S": "STRING",
+    "STRING": "STRING",
+    "DT": "DT",
+    "DTL": "DTL",
+    "DTZ": "DT",
+    "TIMER": "TIMER",
+    "COUNTER": "COUNTER",
+}
+
+_TYPED = r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\])?)?\Z"
+_TIA_DB = re.compile(r"%?DB(?P<db>\d+)\.DB(?P<width>[XBWD])(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
+_PLC4X_DB = re.compile(r"%?DB(?P<db>\d+):(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
+_SHORT_DB = re.compile(
+    r"DB(?P<db>\d+)[.,](?P<letters>[A-Z]+)(?P<byte>\d+)(?:\.(?P<first>\d+))?(?:\.(?P<second>\d+))?\Z", re.I
+)
+_PLAIN = re.compile(r"%?(?P<area>[IEQAMFTCZ])(?P<width>[XBWD])?:?(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
+_SHORT_PLAIN = re.compile(
+    r"(?P<area>[IEQAMF])(?P<letters>R|DI|DW|LR|REAL|DINT|DWORD|LREAL|INT|WORD|CHAR|BYTE|I|C|S)(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
+    re.I,
+)
+MAX_DB = 65535
+MAX_BYTE = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What an S7 address says by itself.
+
+    Attributes:
+        area: I, Q, M, DB, T or C.
+        db: Number of the data block, 0 for the other areas.
+        byte: Byte offset; number of the timer or counter.
+        bit: 0..7, or None.
+        type: S7 type, "" when the address does not say.
+        loose: True when `type` only says a width (`DBD`, `W`): REAL or DINT are as good.
+        length: Characters of a STRING or WSTRING, 0 when not given.
+        count: Array elements, 0 for a single value.
+    """
+
+    area: str
+    db: int = 0
+    byte: int
+    bit: int | None = None
+    type: str = ""
+    loose: bool = False
+    length: int = 0
+    count: int = 0
+
+
+def parse_address(text: str) -> Written:
+    """Read an address in any dialect.
+
+    Raises:
+        AddressError: It is none of them, symbolic, or outside the area.
+    """
+    text = text.strip()
+    for pattern in (_TIA_DB, _PLC4X_DB, _PLAIN):
+        if match := pattern.match(text):
+            return _checked(text, _explicit(text, match))
+    for pattern in (_SHORT_DB, _SHORT_PLAIN):
+        if match := pattern.match(text):
+            return _checked(text, _short(text, match))
+    if '"' in text or re.match(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z", text):
+        raise AddressError(
+            f"'{text}' is a symbol; S7 communication knows only absolute addresses",
+            hint="symbols and optimised data blocks are reached by OPC UA (protocol: opcua), or switch off optimised access for this block",
+            code="NX3303",
+        )
+    raise AddressError(
+        f"'{text}' is not an S7 address",
+        hint="write DB1.DBD10, %DB1:10:REAL, DB1,R4, DB1.X5.2, M10.3, IW4, T5 or C7",
+        code="NX3301",
+    )
+
+
+def _explicit(text: str, match: re.Match[str]) -> Written:
+    groups = match.groupdict()
+    area = _AREAS[(groups.get("area") or "DB").upper()]
+    width = (groups.get("width") or "").upper()
+    bit = int(groups["bit"]) if groups["bit"] else None
+    kind = _type(text, groups["type"]) if groups["type"] else ""
+    loose = not kind
+    if area in ("T", "C"):
+        kind, loose = "TIMER" if area == "T" else "COUNTER", False
+    elif not kind:
+        kind = _WIDTH[width] if width else ("BOOL" if bit is not None else "")
+        loose = kind != "BOOL"
+    elif width and width != "X" and SIZES.get(kind, 0) and SIZES[kind] != SIZES[_WIDTH[width]] and not groups["count"]:
+        raise AddressError(
+            f"'{text}': {kind} has {SIZES[kind]} bytes, DB{width} says {SIZES[_WIDTH[width]]}", code="NX3302"
+        )
+    return Written(
+        area=area,
+        db=int(groups.get("db") or 0),
+        byte=int(groups["byte"]),
+        bit=bit,
+        type=kind,
+        loose=loose,
+        length=int(groups["length"] or 0),
+        count=int(groups["count"] or 0),
+    )
+
+
+def _short(text: str, match: re.Match[str]) -> Written:
+    groups = match.groupdict()
+    letters = groups["letters"].upper()
+    if letters not in _SHORT:
+        raise AddressError(f"'{text}': '{letters}' is not a type", hint=did_you_mean(letters, _SHORT), code="NX3301")
+    kind = _SHORT[letters]
+    first = int(groups["first"]) if groups["first"] else None
+    bit = length = count = None
+    if kind == "BOOL":
+        bit = first
+    elif kind == "STRING":
+        length = first
+    else:
+        count = first
+    second = groups.get("second")
+    if second and kind in ("BOOL", "STRING"):
+        count = int(second)
+    return Written(
+        area=_AREAS[(groups.get("area") or "DB").upper()],
+        db=int(groups.get("db") or 0),
+        byte=int(groups["byte"]),
+        bit=bit,
+        type=kind,
+        loose=letters in ("B", "BYTE", "W", "WORD", "DW", "DWORD", "D"),
+        length=length or 0,
+        count=count or 0,
+    )
+
+
+def _type(text: str, name: str) -> str:
+    kind = _TYPE_ALIASES.get(name.upper(), name.upper())
+    if kind not in TYPES:
+        raise AddressError(f"'{text}': '{name}' is not an S7 type", hint=did_you_mean(kind, TYPES), code="NX3301")
+    return kind
+
+
+def _checked(text: str, written: Written) -> Written:
+    if written.bit is not None and written.bit > 7:
+        raise AddressError(f"'{text}': a byte has the bits 0 to 7, not {written.bit}", code="NX3304")
+    if written.type == "BOOL" and written.bit is None:
+        raise AddressError(f"'{text}': a BOOL needs its bit", hint="write DB1.DBX0.3", code="NX3304")
+    if written.bit is not None and written.type not in ("", "BOOL"):
+        raise AddressError(f"'{text}': bit {written.bit} of a byte is a BOOL, not {written.type}", code="NX3304")
+    if written.area == "DB" and not 1 <= written.db <= MAX_DB:
+        raise AddressError(f"'{text}': data blocks are numbered 1 to {MAX_DB}", code="NX3306")
+    if written.byte > MAX_BYTE:
+        raise AddressError(f"'{text}': byte {written.byte} is beyond {MAX_BYTE}", code="NX3306")
+    return written
+
+
+def normal_text(written: Written, kind: str, *, length: int = 0, count: int = 0) -> str:
+    """The normal form, with the type that was settled on."""
+    place = f"DB{written.db}:{written.byte}" if written.area == "DB" else f"{written.area}{written.byte}"
+    if kind == "BOOL":
+        place += f".{written.bit}"
+    return f"%{place}:{kind}" + (f"({length})" if length else "") + (f"[{count}]" if count else "")

@@ -1,0 +1,180 @@
+"""What the site language may say of Siemens S7. Pure; the driver is not built yet, so apply refuses it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
+from nexus_cli.model.datatype import DataType, parse_type
+from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.site import Connection, Tag
+
+FITS: dict[str, tuple[str, ...]] = {
+    "BOOL": ("bool",),
+    "BYTE": ("uint8", "int8"),
+    "CHAR": ("string", "uint8"),
+    "SINT": ("int8",),
+    "USINT": ("uint8",),
+    "WORD": ("uint16", "int16"),
+    "INT": ("int16",),
+    "UINT": ("uint16",),
+    "WCHAR": ("string", "uint16"),
+    "DATE": ("datetime", "uint16"),
+    "S5TIME": ("duration", "uint16"),
+    "TIMER": ("duration", "uint16"),
+    "COUNTER": ("uint16", "int16"),
+    "DWORD": ("uint32", "int32", "float32"),
+    "DINT": ("int32",),
+    "UDINT": ("uint32",),
+    "REAL": ("float32",),
+    "TIME": ("duration", "int32"),
+    "TOD": ("duration", "uint32"),
+    "LWORD": ("uint64", "int64", "float64"),
+    "LINT": ("int64",),
+    "ULINT": ("uint64",),
+    "LREAL": ("float64",),
+    "LTIME": ("duration", "int64"),
+    "LTOD": ("duration", "uint64"),
+    "LDT": ("datetime", "int64"),
+    "DT": ("datetime",),
+    "DTL": ("datetime",),
+    "STRING": ("string",),
+    "WSTRING": ("string",),
+}
+"""Our types that may read an S7 type."""
+
+DEFAULTS: dict[str, str] = {
+    "bool": "BOOL",
+    "int8": "SINT",
+    "uint8": "USINT",
+    "int16": "INT",
+    "uint16": "UINT",
+    "int32": "DINT",
+    "uint32": "UDINT",
+    "int64": "LINT",
+    "uint64": "ULINT",
+    "float32": "REAL",
+    "float64": "LREAL",
+    "string": "STRING",
+    "datetime": "DTL",
+    "duration": "TIME",
+}
+"""S7 type of one of ours when the address does not say."""
+
+MAX_STRING = 254
+"""Source: STEP 7, data type STRING: length byte up to 254."""
+MAX_WSTRING = 16382
+"""Source: STEP 7 (TIA), data type WSTRING."""
+
+
+class S7Connection(Connection):
+    """How to reach a Siemens S7 CPU (ISO on TCP)."""
+
+    host: str = Field(min_length=1, description="Name or IP address.")
+    port: int = Field(default=102, ge=1, le=65535, description="TCP port.")
+    rack: int = Field(default=0, ge=0, le=7, description="Rack of the CPU.")
+    slot: int = Field(default=1, ge=0, le=31, description="Slot of the CPU: 1 for S7-1200/1500, 2 for S7-300/400.")
+    connection_type: Literal["pg", "op", "basic"] = Field(
+        default="pg", description="Which of the CPU's connection resources to take."
+    )
+    local_tsap: int | None = Field(default=None, ge=0, le=0xFFFF, description="Own TSAP, e.g. 0x0100 (LOGO!, S7-200).")
+    remote_tsap: int | None = Field(
+        default=None, ge=0, le=0xFFFF, description="The CPU's TSAP instead of rack and slot."
+    )
+    pdu: int = Field(
+        default=480, ge=240, le=960, description="Bytes of a PDU to ask for; the CPU may answer with less."
+    )
+    max_gap: int = Field(default=32, ge=0, le=400, description="Most unused bytes to read along.")
+
+
+class S7Tag(Tag):
+    """A value in an S7 CPU."""
+
+    address: str = Field(
+        description="DB1.DBD10, %DB1:10:REAL[5], DB1,R4, DB1.X5.2, M10.3, IW4, T5, C7.",
+        examples=["DB1.DBD10:REAL", "%DB1:0.3:BOOL", "DB1,R4", "DB1.S30.10", "MW20", "I0.1"],
+    )
+
+
+def link_of(connection: S7Connection) -> str:
+    """The link's id: one connection per CPU."""
+    if connection.remote_tsap is not None:
+        return f"s7:{connection.host}:{connection.port}/tsap-{connection.remote_tsap:04x}"
+    return f"s7:{connection.host}:{connection.port}/{connection.rack}.{connection.slot}"
+
+
+def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
+    """Normal form of a tag's address, such as `%DB1:10:REAL`.
+
+    Raises:
+        AddressError: What it says can't be, with a hint.
+    """
+    written = parse_address(tag.address)
+    kind = parse_type(tag.type)
+    if kind.base not in DEFAULTS:
+        raise AddressError(f"S7 has no {kind.base} values", key="type", code="NX3302")
+    s7_type = _settled(tag, written, kind)
+    if written.count and kind.count and written.count != kind.count:
+        raise AddressError(f"the address says {written.count} elements, the type {kind.count}", code="NX3302")
+    if written.count > 1 and not kind.count and not (s7_type in ("CHAR", "WCHAR") and kind.base == "string"):
+        raise AddressError(
+            f"the address says {written.count} elements, the tag one",
+            hint=f"type: {kind.base}[{written.count}]",
+            key="type",
+            code="NX3302",
+        )
+    count = kind.count or (written.count if s7_type in ("CHAR", "WCHAR") else 0)
+    length = _length(written, kind, s7_type)
+    if s7_type in ("CHAR", "WCHAR") and kind.base == "string" and not count:
+        count = kind.length
+    if s7_type == "BOOL" and written.bit is None:
+        raise AddressError(f"'{tag.address}': a bool needs its bit", hint="write DB1.DBX0.3", code="NX3304")
+    return Address(normal_text(written, s7_type, length=length, count=count))
+
+
+def _settled(tag: S7Tag, written: Written, kind: DataType) -> str:
+    """The S7 type that address and tag agree on."""
+    if not written.type:
+        return DEFAULTS[kind.base]
+    if kind.base not in FITS[written.type]:
+        if written.loose and _same_width(written.type, kind.base):
+            return DEFAULTS[kind.base]
+        fitting = FITS[written.type][0]
+        raise AddressError(
+            f"'{tag.address}' is {written.type}, which is not {kind.base}",
+            hint=f"type: {fitting}",
+            key="type",
+            code="NX3302",
+        )
+    return DEFAULTS[kind.base] if written.loose else written.type
+
+
+def _same_width(width: str, base: str) -> bool:
+    return (width, base) in {("DWORD", "duration"), ("WORD", "duration")}
+
+
+def _length(written: Written, kind: DataType, s7_type: str) -> int:
+    if s7_type not in ("STRING", "WSTRING"):
+        return 0
+    if written.length and kind.length and written.length != kind.length:
+        raise AddressError(f"the address says {written.length} characters, the type {kind.length}", code="NX3305")
+    length = written.length or kind.length or MAX_STRING
+    limit = MAX_STRING if s7_type == "STRING" else MAX_WSTRING
+    if length > limit:
+        raise AddressError(f"a {s7_type} has at most {limit} characters, not {length}", key="type", code="NX3305")
+    return length
+
+
+KIND = DriverKind(
+    name="s7",
+    title="Siemens S7",
+    built=False,
+    modes=("poll",),
+    connection=S7Connection,
+    tag=S7Tag,
+    link_of=link_of,
+    address_of=address_of,
+    link_keys=frozenset({"connection_type", "local_tsap", "pdu", "timeout", "connect_timeout", "pause"}),
+)
