@@ -1,0 +1,211 @@
+"""Grants: what each principal may publish and hear. Allow only; what no grant covers is refused.
+
+Compiled from a snapshot: one per role process, and one per declared user from its roles. A gateway gets its own
+devices' topics, as whole lines or areas where it owns them all (brokers limit the number of rules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from nexus_cli.access.globs import filters_of
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.wire.topic import Topics
+
+Action = Literal["publish", "subscribe"]
+
+CONTROL = "nexus.control"
+HISTORIAN = "nexus.historian"
+CLI = "nexus.cli"
+RESERVED = "nexus."
+"""No declared user's name begins with it."""
+
+
+def gateway_principal(name: str) -> str:
+    """The principal that a gateway connects as."""
+    return f"nexus.gateway.{name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """One permission.
+
+    Attributes:
+        principal: Who.
+        action: `publish`, or `subscribe` (hearing what is published).
+        filter: Topics, as an MQTT filter.
+        why: The line that gives it, e.g. `role operator, read packaging/**`.
+    """
+
+    principal: str
+    action: Action
+    filter: str
+    why: str = ""
+
+
+def compile_grants(snapshot: Snapshot, *, users: bool = True) -> tuple[Grant, ...]:
+    """Every grant of a site, sorted, none twice.
+
+    Args:
+        snapshot: What is declared (or recorded).
+        users: False leaves the declared users out (before anything was applied).
+    """
+    topics = Topics(snapshot.enterprise, snapshot.site)
+    devices = dict(snapshot.of_kind("device"))
+    grants = [*_platform(topics), *_gateways(topics, snapshot, devices)]
+    if users:
+        grants += _users(topics, snapshot, devices)
+    return join(grants)
+
+
+def join(*lists: Iterable[Grant]) -> tuple[Grant, ...]:
+    """All of them, sorted, none twice (the first reason stays)."""
+    seen: dict[tuple[str, str, str], Grant] = {}
+    for grants in lists:
+        for grant in grants:
+            seen.setdefault((grant.principal, grant.action, grant.filter), grant)
+    return tuple(seen[key] for key in sorted(seen))
+
+
+def principals(grants: Iterable[Grant]) -> tuple[str, ...]:
+    """Who has at least one grant, sorted."""
+    return tuple(sorted({grant.principal for grant in grants}))
+
+
+def to_json(grants: Iterable[Grant]) -> list[dict[str, str]]:
+    """As plain JSON."""
+    return [asdict(grant) for grant in grants]
+
+
+def from_json(data: Sequence[Mapping[str, Any]]) -> tuple[Grant, ...]:
+    """Read `to_json`'s form.
+
+    Raises:
+        ValueError: Something in it is not a grant.
+    """
+    grants = []
+    for entry in data:
+        action = entry.get("action")
+        if action not in ("publish", "subscribe") or not isinstance(entry.get("principal"), str):
+            raise ValueError(f"not a grant: {entry!r:.200}")
+        grants.append(Grant(entry["principal"], action, str(entry["filter"]), str(entry.get("why", ""))))
+    return tuple(grants)
+
+
+def _grants(principal: str, why: str, *, publish: Iterable[str] = (), subscribe: Iterable[str] = ()) -> Iterator[Grant]:
+    yield from (Grant(principal, "publish", filter_, why) for filter_ in publish)
+    yield from (Grant(principal, "subscribe", filter_, why) for filter_ in subscribe)
+
+
+def _platform(topics: Topics) -> Iterator[Grant]:
+    """The roles that serve the whole site, and the command line of the person who runs it."""
+    yield from _grants(
+        CONTROL,
+        "role control",
+        # BAD gateway_lost, and clearing the retained messages of what was removed or renamed.
+        publish=[
+            f"{topics.live}/#",
+            topics.config("+"),
+            topics.alert("+"),
+            topics.gap("+"),
+            topics.health("control", "+"),
+            topics.canary(CONTROL),
+        ],
+        subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
+    )
+    yield from _grants(
+        HISTORIAN,
+        "role historian",
+        publish=[topics.committed("+"), topics.health("historian", "+"), topics.canary(HISTORIAN)],
+        subscribe=[
+            f"{topics.platform}/data/#",
+            topics.gap("+"),
+            topics.committed("+"),
+            topics.canary(HISTORIAN),
+            # External tags arrive on their live topics.
+            f"{topics.live}/#",
+        ],
+    )
+    yield from _grants(CLI, "nexus on this machine", subscribe=[f"{topics.live}/#", f"{topics.platform}/#"])
+
+
+def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
+    owners = {path: str(device.get("gateway") or "") for path, device in devices.items()}
+    names = {name for name, _ in snapshot.of_kind("gateway")} | {name for name in owners.values() if name}
+    for name in sorted(names):
+        principal = gateway_principal(name)
+        own = owned_prefixes(owners, name)
+        yield from _grants(
+            principal,
+            f"gateway {name}",
+            publish=[
+                f"{topics.platform}/data/{name}/#",
+                topics.gap(name),
+                topics.observed(name),
+                topics.health("gateway", name),
+                topics.canary(principal),
+                topics.response("+", "+"),
+            ],
+            subscribe=[
+                topics.config(name),
+                topics.committed(name),
+                topics.observed(name),
+                topics.health("gateway", name),
+                topics.canary(principal),
+            ],
+        )
+        for prefix in own:
+            yield Grant(principal, "publish", topics.tag(f"{prefix}/#"), f"gateway {name} reads {prefix}")
+            yield Grant(
+                principal, "subscribe", f"{topics.platform}/cmd/{prefix}/#", f"gateway {name} carries out {prefix}"
+            )
+
+
+def owned_prefixes(owners: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The shortest list of areas, lines and devices that covers a gateway's devices and no other's.
+
+    Args:
+        owners: Gateway by device path (`area/line/device`); "" for devices that no gateway reads.
+        name: The gateway.
+    """
+    mine = [path for path, owner in owners.items() if owner == name]
+    foreign: set[str] = set()
+    for path, owner in owners.items():
+        if owner != name:
+            area, line, _ = path.split("/", 2)
+            foreign.update((area, f"{area}/{line}"))
+    found = set()
+    for path in mine:
+        area, line, _ = path.split("/", 2)
+        found.add(next((prefix for prefix in (area, f"{area}/{line}") if prefix not in foreign), path))
+    return tuple(sorted(found))
+
+
+def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
+    roles = dict(snapshot.of_kind("role"))
+    tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.get("tags", {})]
+    external = {path for path, device in devices.items() if device.get("protocol") == "external"}
+    for user, attributes in snapshot.of_kind("user"):
+        if user.startswith(RESERVED):
+            continue
+        wanted = [*attributes.get("roles", ()), *([attributes["role"]] if attributes.get("role") else [])]
+        for role in dict.fromkeys(wanted):
+            for glob in roles.get(role, {}).get("read", ()):
+                for filter_ in filters_of(glob, tag_paths):
+                    yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
+            for glob in roles.get(role, {}).get("write", ()):
+                yield from _writes(topics, user, glob, f"role {role}, write {glob}", tag_paths, external)
+
+
+def _writes(
+    topics: Topics, user: str, glob: str, why: str, tag_paths: Sequence[str], external: set[str]
+) -> Iterator[Grant]:
+    """A write is a command whose last level is the user's own name; to an external tag it is the tag topic itself."""
+    for filter_ in filters_of(glob, tag_paths, exact=True):
+        yield Grant(user, "publish", topics.command(filter_, user), why)
+        yield Grant(user, "subscribe", topics.response(user, "+"), why)
+    outside = [path for path in tag_paths if path.rpartition("/")[0] in external]
+    for filter_ in filters_of(glob, outside, exact=True, literal=True):
+        yield Grant(user, "publish", topics.tag(filter_), why)
