@@ -7,26 +7,62 @@ inherited keys filled in; a driver's kind adds its own keys to `Tag` and `Connec
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|w)\Z", re.ASCII)
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_LONGEST_MS = 200 * 365 * 86_400_000
+
+
+class SpellingError(ValueError):
+    """A value that is written wrongly, with the finding it becomes.
+
+    Attributes:
+        code: A catalogue code of band 1.
+        hint: What to write instead.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+@lru_cache(maxsize=1024)
+def _duration_of(text: str) -> int:
+    match = _DURATION.match(text)
+    if match is None:
+        raise SpellingError(
+            f"'{text}' is not a duration",
+            code="NX1005",
+            hint="write a number with ms, s, m, h, d or w, such as 500ms or 10s",
+        )
+    duration_ms = round(float(match[1]) * _UNITS_MS[match[2]])
+    if duration_ms > _LONGEST_MS:
+        raise SpellingError(f"'{text}' is longer than 200 years", code="NX1005", hint="write a shorter duration")
+    return duration_ms
 
 
 def parse_duration(value: object) -> int:
-    """A duration such as `500ms`, `1s`, `1.5h`, `400d` in whole milliseconds.
+    """A duration such as `500ms`, `1s`, `1.5h`, `400d` in whole milliseconds, at most 200 years.
 
     Raises:
-        ValueError: Not a duration.
+        SpellingError: Not a duration (a ValueError).
     """
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"'{value}' is not a duration; write a number with ms, s, m, h, d or w, such as 500ms or 10s")
-    return round(float(match[1]) * _UNITS_MS[match[2]])
+    if isinstance(value, str):
+        return _duration_of(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        hint = f"write the unit: '{value}s', or '{value}ms'"
+    else:
+        hint = "write a number with ms, s, m, h, d or w, such as 500ms or 10s"
+    raise SpellingError(f"'{value}' is not a duration", code="NX1005", hint=hint)
 
 
 Duration = Annotated[
@@ -48,7 +84,7 @@ Mode = Literal["poll", "subscribe", "cyclic"]
 class Strict(BaseModel):
     """Unknown keys are errors, and numbers are not taken from strings."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Deadband(Strict):
@@ -58,18 +94,55 @@ class Deadband(Strict):
     percent: float | None = Field(default=None, ge=0, le=100, description="Of the span of `range`.")
 
 
-def _deadband(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a deadband is a number or a percentage such as '2%'")
-    if isinstance(value, (int, float)):
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%\Z", re.ASCII)
+_DEADBAND_HINT = "write a number in the published unit, or a percentage of the range such as '2%'"
+
+
+@lru_cache(maxsize=1024)
+def _deadband_of(value: float | str) -> Deadband:
+    if not isinstance(value, str):
+        if not 0 <= value < float("inf"):
+            raise SpellingError(f"a deadband of {value} is not possible", code="NX1007", hint=_DEADBAND_HINT)
         return Deadband(absolute=float(value))
-    if isinstance(value, str) and (match := re.match(r"(\d+(?:\.\d+)?)\s*%\Z", value)):
-        return Deadband(percent=float(match[1]))
-    if isinstance(value, str):
-        raise ValueError(
-            f"'{value}' is not a deadband; write a number in the published unit or a percentage such as '2%'"
-        )
-    return value
+    match = _PERCENT.match(value)
+    if match is None or float(match[1]) > 100:
+        raise SpellingError(f"'{value}' is not a deadband", code="NX1007", hint=_DEADBAND_HINT)
+    return Deadband(percent=float(match[1]))
+
+
+def _deadband(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        if value is None or isinstance(value, (dict, Deadband)):
+            return value
+        raise SpellingError(f"'{value}' is not a deadband", code="NX1007", hint=_DEADBAND_HINT)
+    if isinstance(value, int) and abs(value) > 2**63:
+        raise SpellingError(f"a deadband of {value} is not possible", code="NX1007", hint=_DEADBAND_HINT)
+    return _deadband_of(value)
+
+
+@lru_cache(maxsize=4096)
+def _type_of(text: str) -> str:
+    try:
+        return str(parse_type(text))
+    except ValueError as error:
+        raise SpellingError(str(error), code="NX1006", hint=did_you_mean(text.partition("[")[0], TYPE_NAMES)) from None
+
+
+def _codes(value: object) -> object:
+    """YAML gives `0: stopped` a number or a text as its key, by how it was read; both mean the code 0."""
+    if not isinstance(value, dict):
+        return value
+    return {int(key) if isinstance(key, str) and _CODE.match(key) else key: label for key, label in value.items()}
+
+
+_CODE = re.compile(r"-?\d{1,19}\Z", re.ASCII)
+Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
+Labels = Annotated[dict[Code, str], BeforeValidator(_codes)]
+"""Label by code."""
+
+Bound = tuple[float | None, float | None]
+"""[low, high]; null is open."""
+TypeName = Annotated[str, AfterValidator(_type_of)]
 
 
 class Inherited(Strict):
@@ -100,38 +173,35 @@ class Simulate(Strict):
     high: float | None = Field(default=None, description="Highest value.")
     period: Duration | None = Field(default=None, description="Time of one turn (sine, ramp, toggle) or of one step.")
     step: float | None = Field(default=None, description="Largest move of a random walk per period.")
-    value: bool | int | float | str | list[Any] | None = Field(default=None, description="Value of a constant.")
-    values: list[bool | int | float | str] | None = Field(default=None, description="Values of the steps, in turn.")
+    value: bool | Code | float | str | list[bool | Code | float | str] | None = Field(
+        default=None, description="Value of a constant."
+    )
+    values: list[bool | Code | float | str] | None = Field(default=None, description="Values of the steps, in turn.")
     file: str | None = Field(default=None, description="CSV file to replay, relative to the site file.")
     column: str | None = Field(default=None, description="Column of the CSV file.")
-    seed: int | None = Field(default=None, description="Makes a random walk repeatable.")
+    seed: Code | None = Field(default=None, description="Makes a random walk repeatable.")
 
 
 class Tag(Inherited):
     """One value of a device. A driver's kind extends it with its address keys."""
 
-    type: str = Field(
+    type: TypeName = Field(
         description="bool, int8 … uint64, float16/32/64, string[20], datetime, duration, json, or an array such as float32[5]."
     )
     unit: str | None = Field(default=None, description="Unit of the device's value, e.g. degF, kWh.")
     publish_unit: str | None = Field(default=None, description="Unit to publish and store; converted from `unit`.")
     scale: float | None = Field(default=None, description="Factor applied to the raw value: raw * scale + offset.")
     offset: float | None = Field(default=None, description="Added after the scale.")
-    range: tuple[float | None, float | None] | None = Field(
+    range: Bound | None = Field(
         default=None,
         description="[low, high] in the published unit; outside it the value is UNCERTAIN, and a write is refused.",
         strict=False,
     )
-    values: dict[int, str] | None = Field(default=None, description="Names of an enumeration's codes.", strict=False)
+    values: Labels | None = Field(default=None, description="Names of an enumeration's codes.")
     writable: bool | None = Field(default=None, description="true lets commands write it.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     simulate: Simulate | None = Field(default=None, description="What `nexus sim` answers.")
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, text: str) -> str:
-        return str(parse_type(text))
 
 
 class Calculated(Inherited):
@@ -140,19 +210,12 @@ class Calculated(Inherited):
     expr: str = Field(
         description="e.g. temperature > 100 and state == 'running'; {voltage-l1} for names with a hyphen or dot."
     )
-    type: str = Field(description="Type of the result.")
+    type: TypeName = Field(description="Type of the result.")
     unit: str | None = Field(default=None, description="Unit of the result.")
-    range: tuple[float | None, float | None] | None = Field(
-        default=None, description="[low, high]; outside it UNCERTAIN.", strict=False
-    )
-    values: dict[int, str] | None = Field(default=None, description="Names of an enumeration's codes.", strict=False)
+    range: Bound | None = Field(default=None, description="[low, high]; outside it UNCERTAIN.", strict=False)
+    values: Labels | None = Field(default=None, description="Names of an enumeration's codes.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, text: str) -> str:
-        return str(parse_type(text))
 
 
 class Connection(Strict):
@@ -243,7 +306,7 @@ class Alert(Strict):
     tag: str = Field(description="area/line/device/tag")
     above: float | None = None
     below: float | None = None
-    equals: bool | int | float | str | None = None
+    equals: bool | Code | float | str | None = None
     clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
     clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
     for_: Duration | None = Field(default=None, alias="for", description="How long the condition must hold.")

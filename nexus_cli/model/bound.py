@@ -1,0 +1,104 @@
+"""A site bound to its protocols: what checks read and what the snapshot is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nexus_cli.diagnostics.diagnostic import ModelPath
+from nexus_cli.model.driver_kind import Address, DriverKind
+from nexus_cli.model.external import EXTERNAL, ExternalTag
+from nexus_cli.model.site import Calculated, Connection, Device, Site, Tag
+
+
+class BoundTag(NamedTuple):
+    """A tag with its address in normal form.
+
+    Attributes:
+        tag: What was written, by the protocol's model.
+        address: None when it could not be read, and for external tags.
+        where: Where in the model.
+    """
+
+    tag: Tag | ExternalTag
+    address: Address | None
+    where: ModelPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundDevice:
+    """A device with its protocol's models.
+
+    Attributes:
+        path: `area/line/device`.
+        where: Where in the model.
+        device: The keys every protocol has; its `connection` and `tags` are empty, they stand below.
+        kind: None for external devices, and when the protocol is unknown.
+        connection: None for external devices, and when it has errors.
+        tags: By name, only those without errors.
+        link: Id of its link, "" for external devices and when it could not be told.
+        gateway: The gateway that reads it, "" for external devices and when none takes it.
+    """
+
+    path: str
+    where: ModelPath
+    device: Device
+    kind: DriverKind | None
+    connection: Connection | None
+    tags: Mapping[str, BoundTag]
+    link: str
+    gateway: str = ""
+
+    @property
+    def external(self) -> bool:
+        """True when others publish it."""
+        return self.device.protocol == EXTERNAL
+
+    @property
+    def area(self) -> str:
+        """First level of the path."""
+        return self.path.split("/", 1)[0]
+
+    @property
+    def line(self) -> str:
+        """`area/line`."""
+        return self.path.rsplit("/", 1)[0]
+
+    def calculated(self) -> Iterator[tuple[str, Calculated, ModelPath]]:
+        """Name, definition and place of every calculated tag."""
+        for name, tag in self.device.calculated.items():
+            yield name, tag, (*self.where, "calculated", name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A whole site, bound. Parts with errors are left out; `declared` still names them.
+
+    Attributes:
+        site: The site without its devices' contents.
+        devices: By path, in declared order.
+        declared: Every tag path that stands in the text, those with errors included.
+    """
+
+    site: Site
+    devices: Mapping[str, BoundDevice]
+    declared: frozenset[str] = field(default_factory=frozenset)
+
+    def links(self) -> dict[str, list[BoundDevice]]:
+        """Devices by link id, external ones left out."""
+        links: dict[str, list[BoundDevice]] = {}
+        for device in self.devices.values():
+            if device.link:
+                links.setdefault(device.link, []).append(device)
+        return links
+
+    def tag(self, path: str) -> Tag | ExternalTag | Calculated | None:
+        """The tag at `area/line/device/tag`, None when there is none (or it has errors)."""
+        head, _, name = path.rpartition("/")
+        device = self.devices.get(head)
+        if device is None:
+            return None
+        if name in device.tags:
+            return device.tags[name].tag
+        return device.device.calculated.get(name)

@@ -1,0 +1,96 @@
+"""The text of an expression: names in braces, and where they stand, before Python's parser sees it."""
+
+from __future__ import annotations
+
+import re
+
+from nexus_cli.wire.topic import SLUG
+
+MAX_CHARACTERS = 1_000
+_TOKEN = re.compile(
+    r"(?P<quote>'[^'\\]*'|\"[^\"\\]*\")|\{(?P<braced>[^{}]*)\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)", re.ASCII
+)
+_BRACED = re.compile(rf"{SLUG}(?:/{SLUG}){{0,3}}\Z")
+WORDS = frozenset({"and", "or", "not", "if", "else", "true", "false", "True", "False", "in", "is", "lambda", "None"})
+FUNCTIONS = frozenset({"abs", "min", "max", "round", "sqrt", "floor", "ceil", "clamp", "log", "exp"})
+
+
+class ExpressionSyntaxError(ValueError):
+    """The text is not an expression.
+
+    Attributes:
+        column: Column inside the expression, from 1.
+        hint: What to write instead.
+    """
+
+    def __init__(self, message: str, *, column: int, hint: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+        self.hint = hint
+
+
+def prepare(text: str) -> tuple[str, dict[str, str]]:
+    """Replace every `{name}` by an identifier of the same length, so that columns stay true.
+
+    Returns:
+        The text for the parser, and the name by identifier.
+
+    Raises:
+        ExpressionSyntaxError: Too long, a backslash, or something in braces that is not a name.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ExpressionSyntaxError(
+            f"an expression has at most {MAX_CHARACTERS} characters, this one has {len(text)}", column=1
+        )
+    if "\n" in text or "\r" in text:
+        text = text.replace("\r", " ").replace("\n", " ")
+    for forbidden in "\\\0`;@#":
+        if forbidden in _outside_quotes(text):
+            column = text.index(forbidden) + 1
+            raise ExpressionSyntaxError(f"'{forbidden}' has no meaning in an expression", column=column)
+    names: dict[str, str] = {}
+    identifiers: dict[str, str] = {}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match["braced"]
+        if name is None:
+            return match[0]
+        if not _BRACED.match(name):
+            hint = "write {tag}, {area/line/device/tag}"
+            raise ExpressionSyntaxError(f"'{{{name}}}' is not a tag", column=match.start() + 1, hint=hint)
+        if name not in identifiers:
+            identifiers[name] = _identifier(len(identifiers), len(match[0]))
+            names[identifiers[name]] = name
+        return identifiers[name]
+
+    return _TOKEN.sub(replace, text), names
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The tag names that an expression uses, in the order of their first use; () when it can't be read."""
+    try:
+        prepare(text)
+    except ExpressionSyntaxError:
+        return ()
+    found: dict[str, None] = {}
+    for match in _TOKEN.finditer(text):
+        if match["braced"]:
+            found[match["braced"]] = None
+        elif (bare := match["bare"]) and bare not in WORDS and bare not in FUNCTIONS:
+            found[bare] = None
+    return tuple(found)
+
+
+def _outside_quotes(text: str) -> str:
+    return re.sub(r"'[^']*'|\"[^\"]*\"", lambda match: "\\" if "\\" in match[0] else "", text)
+
+
+def _identifier(number: int, length: int) -> str:
+    """An identifier of exactly this length that no slug can equal (slugs don't begin with an underscore)."""
+    digits = ""
+    while True:
+        number, digit = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+        if not number:
+            break
+    return "_" + digits.rjust(length - 1, "_")

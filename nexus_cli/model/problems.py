@@ -1,0 +1,206 @@
+"""What pydantic says, in our words: each of its errors becomes a finding with a code, a quoted value and a hint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
+from nexus_cli.diagnostics.suggest import did_you_mean
+
+_EXPECTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "tuple_type": "a list",
+}
+_MAPS = ("dict_type", "model_type", "model_attributes_type", "mapping_type")
+_BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+_BOUND_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_LENGTHS = ("too_short", "too_long")
+_SECRET = re.compile(r"pass|secret|token|credential|private", re.IGNORECASE)
+
+
+def findings_of(error: ValidationError, *, base: ModelPath, raw: object, shape: Any) -> list[Diagnostic]:
+    """The findings of a failed validation, in the order of the text's model.
+
+    Args:
+        error: What pydantic raised.
+        base: Where `raw` stands in the model.
+        raw: What was validated.
+        shape: The model or annotation that it was validated against, for the names of its keys.
+    """
+    found: list[Diagnostic] = []
+    seen: set[tuple[ModelPath, bool]] = set()
+    for problem in error.errors(include_url=False):
+        location, on_key = _real_location(raw, problem["loc"])
+        if (location, on_key) in seen:
+            continue  # the members of a union each complain about the one value
+        seen.add((location, on_key))
+        found.append(_finding(problem, (*base, *location), on_key=on_key, shape=_shape_at(shape, location)))
+    return found
+
+
+def locations_of(error: ValidationError, raw: object) -> Iterator[ModelPath]:
+    """Where in `raw` the errors lie; a missing key counts for the map that lacks it."""
+    for problem in error.errors(include_url=False, include_context=False):
+        yield _real_location(raw, problem["loc"])[0]
+
+
+def _real_location(raw: object, location: Sequence[int | str]) -> tuple[ModelPath, bool]:
+    """The part of pydantic's location that exists in the text (it adds union members and `[key]`)."""
+    on_key = bool(location) and location[-1] == "[key]"
+    steps: list[Any] = []
+    node = raw
+    for step in location:
+        if isinstance(node, Mapping):
+            key = step if step in node else next((key for key in node if str(key) == str(step)), None)
+            if key is None and step not in node:
+                break
+            steps.append(key)
+            node = node[key]
+        elif isinstance(node, Sequence) and not isinstance(node, str) and isinstance(step, int) and step < len(node):
+            steps.append(step)
+            node = node[step]
+        else:
+            break
+    return tuple(steps), on_key
+
+
+def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Diagnostic:
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    name = str(where[-1]) if where else "the site"
+    shown = _shown(value, where)
+    if on_key:
+        return finding(
+            "NX1012", f"the name {shown} is not text", where=where, on_key=True, hint=f"put it in quotes: '{value}'"
+        )
+    if kind == "extra_forbidden":
+        return finding(
+            "NX1001", f"unknown key '{name}'", where=where, on_key=True, hint=did_you_mean(name, _keys_of(shape))
+        )
+    if kind == "missing":
+        return _missing(problem["loc"], where)
+    if kind in _MAPS:
+        message = f"'{name}' is empty" if value is None else f"'{name}' must be a map, not {shown}"
+        return finding("NX1011", message, where=where, hint="write 'key: value' lines below it, or {}")
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        if name == "nexus":
+            return finding("NX1010", f"version {shown} of the site language is unknown", where=where, hint="nexus: 1")
+        return finding(
+            "NX1004", f"'{name}' can't be {shown}", where=where, hint=did_you_mean(value, choices) or _one_of(choices)
+        )
+    if kind == "value_error":
+        return _refused(context.get("error"), problem, where, name)
+    return _value(kind, context, where, name=name, value=value, shown=shown)
+
+
+def _value(
+    kind: str, context: Mapping[str, Any], where: ModelPath, *, name: str, value: object, shown: str
+) -> Diagnostic:
+    if kind in _BOUNDS:
+        side = _BOUNDS[kind]
+        return finding("NX1008", f"{shown} for '{name}' must be {_BOUND_WORDS[side]} {context.get(side)}", where=where)
+    if kind == "finite_number":
+        return finding("NX1015", f"'{name}' must be a finite number, not {shown}", where=where)
+    if kind in _LENGTHS:
+        return finding("NX1013", f"'{name}' has the wrong length: {shown}", where=where)
+    expected = _EXPECTED.get(kind)
+    if expected is None:
+        return finding("NX1014", f"{shown} is not accepted for '{name}'", where=where)
+    return finding("NX1003", f"'{name}' must be {expected}, not {shown}", where=where, hint=_hint_for(expected, value))
+
+
+def _missing(location: Sequence[int | str], where: ModelPath) -> Diagnostic:
+    if isinstance(location[-1], int):
+        name = str(where[-1]) if where else "the list"
+        return finding("NX1013", f"'{name}' needs {location[-1] + 1} values", where=where, hint="[low, high]")
+    owner = f"'{where[-1]}'" if where else "the site"
+    return finding("NX1002", f"{owner} lacks the key '{location[-1]}'", where=where, hint=f"add '{location[-1]}: …'")
+
+
+def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagnostic:
+    code = getattr(error, "code", None) or "NX1014"
+    message = str(error) if error is not None else str(problem["msg"])
+    if _SECRET.search(name):
+        message = "the value is refused"
+    return finding(code, f"{name}: {message}" if where else message, where=where, hint=getattr(error, "hint", ""))
+
+
+def _hint_for(expected: str, value: object) -> str:
+    if expected == "text" and isinstance(value, (int, float)):
+        return "put it in quotes"
+    if expected == "true or false":
+        return "write true or false, without quotes"
+    if expected in ("a number", "a whole number") and isinstance(value, str):
+        return "write it as a number, without quotes" if re.fullmatch(r"-?[\d.]+", value) else ""
+    if expected == "a list":
+        return "write [..., ...]"
+    return ""
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    return "one of " + ", ".join(choices) if choices else ""
+
+
+def _shown(value: object, where: ModelPath) -> str:
+    """The value for a message: quoted, short, and never a secret."""
+    if any(isinstance(part, str) and _SECRET.search(part) for part in where):
+        return "the value given"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = str(value) if not isinstance(value, int) or abs(value) < 10**40 else "a very long number"
+    return f"'{text if len(text) <= 60 else text[:57] + '…'}'"
+
+
+def _shape_at(shape: Any, location: ModelPath) -> Any:
+    """The model that holds the key at the end of `location`, or None."""
+    node = shape
+    for step in location[:-1]:
+        node = _child(node, step)
+    return _strip(node)
+
+
+def _child(shape: Any, step: object) -> Any:
+    shape = _strip(shape)
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        for name, field in shape.model_fields.items():
+            if step in (name, field.alias):
+                return field.annotation
+        return None
+    arguments = get_args(shape)
+    return arguments[-1] if arguments else None
+
+
+def _strip(shape: Any) -> Any:
+    """Without `Annotated` and `| None`."""
+    while True:
+        origin = get_origin(shape)
+        if origin is Annotated:
+            shape = get_args(shape)[0]
+        elif origin is Union or type(shape).__name__ == "UnionType":
+            members = [member for member in get_args(shape) if member is not type(None)]
+            models = [member for member in members if isinstance(_strip(member), type)]
+            shape = (models or members)[0]
+        else:
+            return shape
+
+
+def _keys_of(shape: Any) -> list[str]:
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return [field.alias or name for name, field in shape.model_fields.items()]
+    return []

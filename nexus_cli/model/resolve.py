@@ -1,0 +1,205 @@
+"""From the bound model to the normal form: the snapshot that plan compares, control records and gateways run.
+
+Resources and their attributes (defaults left out, durations in milliseconds):
+
+- `site`: enterprise, site, description
+- `gateway.NAME`: select, description
+- `device.AREA/LINE/DEVICE`: a `DeviceConfig`
+- `retention.NAME`: keep_ms, compress_after_ms, rollups
+- `role.NAME`: read, write (path globs), description
+- `user.NAME`: roles, description
+- `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from nexus_cli.model.bound import BoundDevice, Model
+from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
+from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.expression_text import names_in
+from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
+from nexus_cli.model.gateways import DEFAULT_GATEWAY
+from nexus_cli.model.quantities import UnitError, conversion
+from nexus_cli.model.site import Calculated, Retention, Site, Tag, parse_duration
+from nexus_cli.model.snapshot import Attributes, Snapshot
+
+DEFAULT_RETENTION = "default"
+DEFAULT_KEEP_MS = parse_duration("400d")
+DEFAULT_POLL_MS = 1000
+
+
+def snapshot_of(model: Model) -> Snapshot:
+    """The snapshot of a model without errors. Units, percentages and defaults are resolved here, once."""
+    site = model.site
+    resources: dict[str, Attributes] = {"site": _site(site)}
+    for name, gateway in site.gateways.items():
+        resources[f"gateway.{name}"] = _plain(gateway)
+    if not site.gateways:
+        resources[f"gateway.{DEFAULT_GATEWAY}"] = {}
+    for name, retention in retention_classes(site).items():
+        resources[f"retention.{name}"] = _retention(retention)
+    for name, role in site.access.roles.items():
+        resources[f"role.{name}"] = {"read": [], "write": [], **_plain(role)}
+    for name, user in site.access.users.items():
+        roles = [user.role] if user.role is not None else []
+        roles += [role for role in user.roles if role not in roles]
+        resources[f"user.{name}"] = {"roles": roles, **({"description": user.description} if user.description else {})}
+    for name, alert in site.alerts.items():
+        attributes = {"on_bad": alert.on_bad, "severity": alert.severity, **_plain(alert)}
+        hold = attributes.pop("for", None)
+        resources[f"alert.{name}"] = {**attributes, **({"for_ms": hold} if hold else {})}
+    for path, device in model.devices.items():
+        resources[f"device.{path}"] = to_json(device_config(device))
+    return Snapshot.of(site.enterprise, site.site, resources)
+
+
+def retention_classes(site: Site) -> dict[str, Retention]:
+    """The declared classes, and `default` (400 days) when it is not among them."""
+    classes = dict(site.retention)
+    classes.setdefault(DEFAULT_RETENTION, Retention.model_construct(keep=DEFAULT_KEEP_MS))
+    return classes
+
+
+def device_config(device: BoundDevice) -> DeviceConfig:
+    """One device in normal form."""
+    tags = {name: _tag(bound.tag, device, name) for name, bound in device.tags.items()}
+    for name, calculated, _ in device.calculated():
+        tags[name] = _calculated(calculated, device)
+    return DeviceConfig(
+        path=device.path,
+        protocol=device.device.protocol,
+        link=device.link,
+        gateway=device.gateway,
+        connection=_connection(device),
+        tags=tags,
+        enabled=device.device.enabled is not False,
+        description=device.device.description or "",
+        labels=dict(device.device.labels or {}),
+    )
+
+
+def _site(site: Site) -> Attributes:
+    attributes: Attributes = {"enterprise": site.enterprise, "site": site.site}
+    return {**attributes, "description": site.description} if site.description else attributes
+
+
+def _plain(model: BaseModel) -> Attributes:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _retention(retention: Retention) -> Attributes:
+    attributes: Attributes = {"keep_ms": retention.keep, "rollups": list(retention.rollups)}
+    if retention.compress_after is not None:
+        attributes["compress_after_ms"] = retention.compress_after
+    return attributes
+
+
+def _connection(device: BoundDevice) -> dict[str, Any]:
+    if isinstance(device.device, ExternalDevice) and device.device.topics:
+        globs = [f"{device.path}/{glob}" for glob in device.device.topics]
+        return {"globs": globs, "max_series": device.device.max_series or MAX_SERIES_DEFAULT}
+    if device.connection is None:
+        return {}
+    return device.connection.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _tag(tag: Tag | ExternalTag, device: BoundDevice, name: str) -> TagConfig:
+    fields = _common(tag)
+    if not isinstance(tag, Tag):
+        return TagConfig(**fields)
+    address = device.tags[name].address
+    if address is not None:
+        fields["address"] = address.text
+        if address.options:
+            fields["options"] = dict(address.options)
+    mode = tag.mode or (device.kind.modes[0] if device.kind else "poll")
+    if mode != "poll":
+        fields["mode"] = mode
+    if tag.scale is not None and tag.scale != 1:
+        fields["scale"] = tag.scale
+    if tag.offset:
+        fields["offset"] = tag.offset
+    if tag.publish_unit is not None and tag.publish_unit != tag.unit:
+        fields["publish_unit"] = tag.publish_unit
+        factor, shift = _factor_and_shift(tag)
+        if factor != 1:
+            fields["unit_factor"] = factor
+        if shift:
+            fields["unit_shift"] = shift
+    if tag.writable:
+        fields["writable"] = True
+    return TagConfig(**fields)
+
+
+def _calculated(tag: Calculated, device: BoundDevice) -> TagConfig:
+    return TagConfig(**_common(tag), expr=tag.expr, inputs=inputs_of(tag.expr, device.path))
+
+
+def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
+    """The fields that every sort of tag has. Only what differs from its default: that keeps digests stable."""
+    published = published_type(tag)
+    fields: dict[str, Any] = {"type": tag.type, "published_type": published}
+    if tag.poll is not None and tag.poll != DEFAULT_POLL_MS:
+        fields["poll_ms"] = tag.poll
+    if tag.unit:
+        fields["unit"] = fields["publish_unit"] = tag.unit
+    if not isinstance(tag, ExternalTag):
+        if tag.range is not None:
+            fields["range"] = tag.range
+        if deadband := deadband_of(tag, published):
+            fields["deadband"] = deadband
+    if tag.heartbeat:
+        fields["heartbeat_ms"] = tag.heartbeat
+    if tag.values:
+        fields["values"] = {str(code): label for code, label in tag.values.items()}
+    if tag.enabled is False:
+        fields["enabled"] = False
+    if tag.retention is not None and tag.retention != DEFAULT_RETENTION:
+        fields["retention"] = tag.retention
+    if tag.description:
+        fields["description"] = tag.description
+    if tag.labels:
+        fields["labels"] = dict(tag.labels)
+    if not isinstance(tag, Calculated) and tag.simulate is not None:
+        fields["simulate"] = _plain(tag.simulate)
+    return fields
+
+
+def inputs_of(expr: str, device_path: str) -> dict[str, str]:
+    """Path by the name used in an expression; a name without `/` is a tag of the same device."""
+    return {name: name if "/" in name else f"{device_path}/{name}" for name in names_in(expr)}
+
+
+def _factor_and_shift(tag: Tag) -> tuple[float, float]:
+    if tag.unit is None or tag.publish_unit is None or tag.unit == tag.publish_unit:
+        return 1.0, 0.0
+    try:
+        return conversion(tag.unit, tag.publish_unit)
+    except UnitError:
+        return 1.0, 0.0  # a finding of the checks; a snapshot is only applied without errors
+
+
+def published_type(tag: Tag | ExternalTag | Calculated) -> str:
+    """float64 once scaled or converted, else the type on the device."""
+    if not isinstance(tag, Tag) or not parse_type(tag.type).numeric:
+        return tag.type
+    scaled = tag.scale not in (None, 1.0) or tag.offset not in (None, 0.0)
+    converted = tag.unit is not None and tag.publish_unit not in (None, tag.unit)
+    return "float64" if scaled or converted else tag.type
+
+
+def deadband_of(tag: Tag | Calculated, published: str) -> float:
+    """The deadband in the published unit: a percentage is taken of the range's span; 0 where none can be."""
+    if tag.deadband is None or not parse_type(published).numeric:
+        return 0.0
+    if tag.deadband.absolute is not None:
+        return tag.deadband.absolute
+    if tag.deadband.percent is None or tag.range is None or None in tag.range:
+        return 0.0
+    low, high = tag.range
+    assert low is not None and high is not None  # the line above looked
+    return abs(high - low) * tag.deadband.percent / 100
