@@ -1,0 +1,98 @@
+"""One difference between what is recorded and what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Attributes = Mapping[str, Any]
+
+
+class Action(StrEnum):
+    """What happens to a resource or a tag."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    MOVE = "move"
+    FORGET = "forget"
+
+
+MARKS: dict[str, str] = {Action.CREATE: "+", Action.UPDATE: "~", Action.MOVE: "->", Action.FORGET: "-"}
+"""How an action is written in front of an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagChange:
+    """One tag of a changed device.
+
+    Attributes:
+        path: `area/line/device/tag`, the old one when it is forgotten.
+        before, after: Attributes of the tag; None where there is none.
+        previous_path: Where the tag was, when it moved.
+        keys: Attributes that differ, sorted.
+    """
+
+    action: Action
+    path: str
+    before: Attributes | None = None
+    after: Attributes | None = None
+    previous_path: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One resource that differs.
+
+    Attributes:
+        address: As in the snapshot, e.g. `device.packaging/line-1/filler`.
+        before, after: Whole attributes; None where there is none.
+        previous_address: Where the device was, when it moved.
+        keys: Attributes that differ, sorted; `tags` apart, they stand in `tags`.
+        tags: For devices, every tag that differs, in path order; those that moved away stand at their new device.
+    """
+
+    action: Action
+    address: str
+    before: Attributes | None = None
+    after: Attributes | None = None
+    previous_address: str | None = None
+    keys: tuple[str, ...] = ()
+    tags: tuple[TagChange, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """Kind of resource: `device`, `role`, `retention`, …"""
+        return self.address.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Address without its kind; the path of a device."""
+        return self.address.partition(".")[2] or self.address
+
+    @property
+    def previous_name(self) -> str:
+        """The name before a move, else the name."""
+        return self.previous_address.partition(".")[2] if self.previous_address else self.name
+
+
+def series_type(tag: Attributes) -> str:
+    """Type of the stored value."""
+    return str(tag.get("published_type") or tag.get("type") or "")
+
+
+def series_unit(tag: Attributes) -> str:
+    """Unit of the stored value; "" is none."""
+    return str(tag.get("publish_unit") or tag.get("unit") or "")
+
+
+def differing_keys(before: Attributes, after: Attributes, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Keys whose values differ, sorted."""
+    return tuple(
+        sorted(key for key in {*before, *after} - without if before.get(key, _ABSENT) != after.get(key, _ABSENT))
+    )
+
+
+_ABSENT = object()

@@ -1,0 +1,180 @@
+"""Impacts that need consent, by name and scope: `--allow data-loss=packaging/**`."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
+
+NAMES: dict[str, str] = {
+    "data-loss": "NX4101",
+    "acl-widen": "NX4102",
+    "write-enable": "NX4103",
+    "series-break": "NX4104",
+    "empty-target": "NX4105",
+}
+"""Code by name of hazard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hazard:
+    """Something that needs a yes.
+
+    Attributes:
+        name: A key of `NAMES`.
+        scope: What a consent's glob must cover: a path, or the name of a role, user or class.
+        address: The resource whose change brings it.
+        message: What would happen, one sentence.
+    """
+
+    name: str
+    scope: str
+    address: str
+    message: str
+
+    @property
+    def code(self) -> str:
+        """Its code in the catalogue."""
+        return NAMES[self.name]
+
+
+def hazards_of(changes: Sequence[Change], *, devices_left: int, first: bool) -> tuple[Hazard, ...]:
+    """Every hazard of the changes, in their order.
+
+    Args:
+        changes: The plan's.
+        devices_left: Devices declared after the change.
+        first: True when nothing was recorded before; then there is nothing to lose or to widen.
+    """
+    if first:
+        return ()
+    found = list(_empty_target(changes, devices_left=devices_left))
+    for change in changes:
+        found += _of_device(change) if change.type == "device" else _of_other(change)
+    return tuple(found)
+
+
+def blocked(hazards: Iterable[Hazard], allow: Sequence[str]) -> tuple[Hazard, ...]:
+    """The hazards that no consent covers.
+
+    Args:
+        allow: `NAME` or `NAME=GLOB` (`*` within one level, `**` any levels).
+    """
+    consents = [consent.partition("=") for consent in allow]
+    return tuple(
+        hazard
+        for hazard in hazards
+        if not any(name == hazard.name and (not eq or covers(glob, hazard.scope)) for name, eq, glob in consents)
+    )
+
+
+def unknown_names(allow: Iterable[str]) -> list[str]:
+    """Names in consents that are no hazard."""
+    return [name for name in (consent.partition("=")[0] for consent in allow) if name not in NAMES]
+
+
+def covers(glob: str, path: str) -> bool:
+    """True when a glob (`*` within one level, `**` any number of levels) covers a path."""
+    return _covers(glob.split("/"), path.split("/"))
+
+
+def _covers(glob: list[str], path: list[str]) -> bool:
+    if not glob:
+        return not path
+    if glob[0] == "**":
+        return any(_covers(glob[1:], path[start:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatch.fnmatchcase(path[0], glob[0]) and _covers(glob[1:], path[1:])
+
+
+def _empty_target(changes: Sequence[Change], *, devices_left: int) -> Iterator[Hazard]:
+    gone = sum(change.type == "device" and change.action is Action.FORGET for change in changes)
+    if gone and not devices_left:
+        yield Hazard(
+            name="empty-target",
+            scope="site",
+            address="site",
+            message=f"every device goes: {gone} forgotten, none left",
+        )
+
+
+def _of_device(change: Change) -> Iterator[Hazard]:
+    for tag in change.tags:
+        address = f"tag.{tag.path}"
+        if tag.action is Action.FORGET:
+            yield Hazard(
+                name="data-loss",
+                scope=tag.path,
+                address=address,
+                message=f"{tag.path} is forgotten: its samples stay, no new ones are stored",
+            )
+        if tag.before is None or tag.after is None:
+            continue
+        if tag.after.get("writable") and not tag.before.get("writable"):
+            yield Hazard(
+                name="write-enable",
+                scope=tag.path,
+                address=address,
+                message=f"{tag.path} becomes writable",
+            )
+        broken = _series_break(tag.before, tag.after)
+        if broken:
+            yield Hazard(
+                name="series-break",
+                scope=tag.path,
+                address=address,
+                message=f"{tag.path} changes {broken}: its series starts a new segment",
+            )
+
+
+def _series_break(before: Attributes, after: Attributes) -> str:
+    parts = []
+    if series_type(before) != series_type(after):
+        parts.append(f"type {series_type(before)} -> {series_type(after)}")
+    if series_unit(before) != series_unit(after):
+        parts.append(f"unit {series_unit(before) or 'none'} -> {series_unit(after) or 'none'}")
+    return " and ".join(parts)
+
+
+def _of_other(change: Change) -> Iterator[Hazard]:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return
+    if change.type == "retention":
+        old, new = int(before.get("keep_ms", 0)), int(after.get("keep_ms", 0))
+        if new < old:
+            yield Hazard(
+                name="data-loss",
+                scope=change.name,
+                address=change.address,
+                message=f"class {change.name} keeps {days(new)} instead of {days(old)}: older samples are dropped",
+            )
+    if change.type in ("role", "user"):
+        gained = [f"{what} {glob}" for what, globs in gains(before, after).items() for glob in globs]
+        if gained:
+            yield Hazard(
+                name="acl-widen",
+                scope=change.name,
+                address=change.address,
+                message=f"{change.type} {change.name} gains {', '.join(gained)}",
+            )
+
+
+def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
+    """What a role or user has after and had not before: by `read`, `write`, `roles`."""
+    found = {}
+    for what in ("read", "write", "roles"):
+        had = set(before.get(what) or ())
+        fresh = [each for each in after.get(what) or () if each not in had]
+        if fresh:
+            found[what] = fresh
+    return found
+
+
+def days(milliseconds: int) -> str:
+    """A long duration for people: `400d`, `36h`, `90m`."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"

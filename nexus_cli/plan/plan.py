@@ -1,0 +1,196 @@
+"""The plan: every change in order, what it does, what needs consent, and the digests of both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.diagnostics.outcome import Outcome, has_errors
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.diff import DEVICE, diff, differing
+from nexus_cli.plan.hazards import Hazard, hazards_of
+from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of
+from nexus_cli.plan.masking import plain_secrets
+from nexus_cli.plan.moved import Rename, without_effect
+from nexus_cli.plan.order import ordered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What control recorded, as much of it as a comparison needs.
+
+    Attributes:
+        deployment: Number of the deployment that recorded it; 0 is none.
+        digest: Over the whole state.
+        digests: By address, complete.
+        resources: Attributes of those that differ from what is declared.
+    """
+
+    deployment: int
+    digest: str
+    digests: Mapping[str, str]
+    resources: Mapping[str, Attributes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All changes between recorded and declared.
+
+    Attributes:
+        base_deployment: Number of the deployment that recorded the base.
+        base_digest, desired_digest: Both sides; a saved plan is refused when either moved.
+        changes: In the order in which they are shown and done.
+        desired: Attributes to record by address; None removes.
+        moved: The renames that were taken into account.
+        errored: True when a finding forbids applying it.
+    """
+
+    enterprise: str
+    site: str
+    base_deployment: int
+    base_digest: str
+    desired_digest: str
+    changes: tuple[Change, ...] = ()
+    impacts: tuple[Impact, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    moved: tuple[Rename, ...] = ()
+    errored: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """True when recorded and declared are the same."""
+        return not self.changes
+
+    @property
+    def applyable(self) -> bool:
+        """True when there is something to do and nothing forbids it."""
+        return bool(self.changes) and not self.errored
+
+    @property
+    def desired(self) -> dict[str, dict[str, Any] | None]:
+        """What control has to record: attributes by address, None removes."""
+        wanted: dict[str, dict[str, Any] | None] = {}
+        for change in self.changes:
+            if change.previous_address is not None:
+                wanted[change.previous_address] = None
+            if change.after is None:
+                wanted[change.address] = None
+        for change in self.changes:
+            if change.after is not None:
+                wanted[change.address] = dict(change.after)
+        return wanted
+
+    def counts(self) -> dict[str, int]:
+        """How many resources are created, updated, moved, forgotten; and the same of tags under `tags_…`."""
+        resources = Counter(change.action for change in self.changes)
+        tags = Counter(tag.action for change in self.changes for tag in change.tags)
+        return {
+            **{action.value: resources[action] for action in Action},
+            **{f"tags_{action.value}": tags[action] for action in Action},
+        }
+
+
+def make_plan(
+    base: Base,
+    desired: Snapshot,
+    *,
+    moved: Sequence[Rename] = (),
+    kinds: Mapping[str, DriverKind] | None = None,
+    cost: Cost = lambda _: None,
+) -> Outcome[Plan]:
+    """Compare, order, weigh. Pure.
+
+    Args:
+        base: What control recorded.
+        desired: What the files declare.
+        moved: The site's renames.
+        kinds: Protocols by name, to say which have no driver yet.
+        cost: Requests per device, where a driver can tell.
+    """
+    recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
+    changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
+    devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
+    findings = [
+        *_not_built(devices, kinds or {}),
+        *_secrets(devices),
+        *_useless_moves(changes, moved, first=not base.digests),
+    ]
+    plan = Plan(
+        enterprise=desired.enterprise,
+        site=desired.site,
+        base_deployment=base.deployment,
+        base_digest=base.digest,
+        desired_digest=desired.digest,
+        changes=changes,
+        impacts=impacts_of(changes, around=Surroundings(links=links_of(devices), cost=cost)),
+        hazards=hazards_of(changes, devices_left=len(devices), first=not base.digests),
+        moved=tuple(moved),
+        errored=has_errors(findings),
+    )
+    return Outcome(plan, tuple(findings))
+
+
+def _plain_json(desired: Snapshot, base: Mapping[str, str]) -> Snapshot:
+    """What differs, as it comes back from control: a tuple and the list that it becomes must not look different."""
+    addresses = [address for address in differing(base, desired.digests) if address in desired.digests]
+    resources = orjson.loads(orjson.dumps({address: desired.resources[address] for address in addresses}))
+    return Snapshot(desired.enterprise, desired.site, resources, desired.digests)
+
+
+def _not_built(devices: Mapping[str, Attributes], kinds: Mapping[str, DriverKind]) -> list[Diagnostic]:
+    return [
+        finding(
+            "NX4001",
+            f"device '{address.removeprefix(DEVICE)}' speaks '{device['protocol']}': driver not built yet",
+            where=(*where_of(address), "protocol"),
+            hint="set `enabled: false` on the device until the driver exists",
+        )
+        for address, device in devices.items()
+        if (kind := kinds.get(str(device.get("protocol")))) is not None
+        and not kind.built
+        and device.get("enabled", True)
+    ]
+
+
+def _secrets(devices: Mapping[str, Attributes]) -> list[Diagnostic]:
+    return [
+        finding(
+            "NX4004",
+            f"'{'.'.join(place)}' of device '{address.removeprefix(DEVICE)}' is a secret in plain text",
+            where=(*where_of(address), *place),
+            hint='write a reference: "${env:NAME}" or "${file:PATH}"',
+        )
+        for address, device in devices.items()
+        for place in plain_secrets(device)
+    ]
+
+
+def _useless_moves(changes: Sequence[Change], moved: Sequence[Rename], *, first: bool) -> list[Diagnostic]:
+    if first or not moved:
+        return []
+    tags = [tag for change in changes for tag in change.tags]
+    moves = {tag.previous_path: tag.path for tag in tags if tag.previous_path is not None}
+    created = [tag.path for tag in tags if tag.action is Action.CREATE]
+    return [
+        finding(
+            "NX4005",
+            f"nothing was recorded at '{source}', so '{target}' begins without history",
+            where=("moved", list(moved).index((source, target)), "from"),
+            hint="`nexus show` lists the recorded paths",
+        )
+        for source, target in without_effect(moved, moves=moves, created=created)
+    ]
+
+
+def where_of(address: str) -> tuple[str, ...]:
+    """Where in the model a device's address stands."""
+    area, line, device = address.removeprefix(DEVICE).split("/")
+    return ("areas", area, "lines", line, "devices", device)
