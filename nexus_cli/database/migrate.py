@@ -1,0 +1,215 @@
+"""Migrations from code: upgrade, current, check, downgrade. The scripts lie in `migrations/`, in a wheel in `_migrations`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nexus_cli.database.connect import open_connection, plain_errors, schema_behind
+from nexus_cli.database.tables import SCHEMA, metadata
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection as SyncConnection
+
+T = TypeVar("T")
+
+VERSION_TABLE = "alembic_version"
+LOCK_KEY = 0x6E6578_75730001
+"""Advisory lock of migrations: two `nexus db upgrade` at once run one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaState:
+    """Where a database's schema stands.
+
+    Attributes:
+        current: Its revision, or None for an empty database.
+        head: The revision that this version of NEXUS needs.
+        pending: Revisions still to be applied, in order; empty when up to date.
+        known: False when the database's revision is not among ours: it was made by a newer version.
+    """
+
+    current: str | None
+    head: str
+    pending: tuple[str, ...]
+    known: bool = True
+
+    @property
+    def up_to_date(self) -> bool:
+        """True when nothing is pending."""
+        return self.known and self.current == self.head
+
+
+def scripts_folder() -> Path:
+    """Where the migrations lie: inside the wheel, else beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "_migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """What autogenerate compares: schema `nexus`, without the tables of retention classes and their partitions."""
+    if kind == "schema":
+        return name == SCHEMA
+    table = name if kind == "table" else parents.get("table_name")
+    return table is None or not (table.startswith("sample_") or table == VERSION_TABLE)
+
+
+async def upgrade(settings: Settings, *, revision: str = "head") -> tuple[str, ...]:
+    """Apply pending migrations, each in its own transaction.
+
+    Returns:
+        The revisions that were applied, in order.
+
+    Raises:
+        NexusError: NX6200 to NX6203, or NX6204 when the database was made by a newer version.
+    """
+    state = await current(settings)
+    if not state.known:
+        raise _from_the_future(state)
+    return await _command(settings, lambda config: _alembic().upgrade(config, revision))
+
+
+async def downgrade(settings: Settings, *, revision: str) -> tuple[str, ...]:
+    """Take migrations back until `revision` (`-1` one step, `base` everything, samples included).
+
+    Returns:
+        The revisions that were taken back, in order.
+    """
+    return await _command(settings, lambda config: _alembic().downgrade(config, revision))
+
+
+async def current(settings: Settings) -> SchemaState:
+    """Read where the schema stands; changes nothing."""
+
+    def read(connection: SyncConnection) -> SchemaState:
+        return _state(_context(connection).get_current_revision())
+
+    return await _with_connection(settings, read)
+
+
+async def require_current(settings: Settings) -> None:
+    """Raise NX6201 unless the schema is the one this version needs, NX6204 when it is a newer one's."""
+    state = await current(settings)
+    if not state.known:
+        raise _from_the_future(state)
+    if not state.up_to_date:
+        at = f"revision {state.current}" if state.current else "empty"
+        raise schema_behind(settings, cause=f"the schema is {at}, {len(state.pending)} migration(s) are pending")
+
+
+async def check(settings: Settings) -> tuple[str, ...]:
+    """Compare the database with `tables.py`.
+
+    Returns:
+        One line per difference; empty when they agree.
+    """
+    from alembic.autogenerate import compare_metadata
+
+    def compare(connection: SyncConnection) -> tuple[str, ...]:
+        return tuple(_describe(found) for found in compare_metadata(_context(connection), metadata))
+
+    return await _with_connection(settings, compare)
+
+
+def _describe(found: Any) -> str:
+    if isinstance(found, list):
+        return "; ".join(_describe(each) for each in found)
+    return " ".join(str(part) for part in found if part is not None)
+
+
+def _alembic() -> Any:
+    from alembic import command
+
+    return command
+
+
+def _context(connection: SyncConnection) -> Any:
+    from alembic.migration import MigrationContext
+
+    options = {
+        "version_table_schema": SCHEMA,
+        "include_schemas": True,
+        "include_name": include_name,
+        "target_metadata": metadata,
+    }
+    return MigrationContext.configure(connection, opts=options)
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
+    return config
+
+
+def _state(revision: str | None) -> SchemaState:
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import ResolutionError
+    from alembic.util.exc import CommandError
+
+    scripts = ScriptDirectory.from_config(_config())
+    head = scripts.get_current_head() or ""
+    try:
+        steps = [step.revision for step in scripts.iterate_revisions(head, revision or "base")]
+    except (CommandError, ResolutionError):
+        return SchemaState(current=revision, head=head, pending=(), known=False)
+    return SchemaState(current=revision, head=head, pending=tuple(reversed(steps)))
+
+
+def _from_the_future(state: SchemaState) -> NexusError:
+    return NexusError(
+        f"The database's schema is revision {state.current}, which this version of nexus does not know.",
+        code="NX6204",
+        hint="it was made by a newer nexus: install that version, or a later one",
+    )
+
+
+async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[str, ...]:
+    from alembic.util.exc import CommandError
+
+    applied: list[str] = []
+
+    def work(connection: SyncConnection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        config.attributes["applied"] = applied
+        act(config)
+
+    try:
+        await _with_connection(settings, work)
+    except CommandError as error:
+        raise NexusError(
+            "The migration can't be run.", code="NX6205", cause=str(error), hint="`nexus db current` lists revisions"
+        ) from None
+    return tuple(applied)
+
+
+async def _with_connection(settings: Settings, work: Callable[[SyncConnection], T]) -> T:
+    """Run a synchronous piece of Alembic over asyncpg (SQLAlchemy's greenlet bridge)."""
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    async def creator() -> Any:
+        return await open_connection(settings, application="nexus-migrate")
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
+    try:
+        with plain_errors(settings):
+            try:
+                async with engine.connect() as connection:
+                    done = await connection.run_sync(work)
+                    await connection.commit()
+                    return done
+            except DBAPIError as error:
+                original = error.orig.__cause__ if error.orig is not None else None
+                raise (original or error) from None
+    finally:
+        await engine.dispose()

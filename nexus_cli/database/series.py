@@ -1,0 +1,250 @@
+"""Series: the stored history of each tag. An id is minted once and survives renames; a forgotten series keeps its
+samples and is resumed when its path comes back; a change of type or unit starts a new segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from ulid import ULID
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.sample_class import ensure_class, load_classes
+from nexus_cli.database.tables import SCHEMA
+from nexus_cli.model.config import DeviceConfig, TagConfig
+
+EXTERNAL = "external"
+GLOB_CHARACTERS = "*?["
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesChange:
+    """What `sync_series` did, as paths in ascending order.
+
+    Attributes:
+        created: New series.
+        resumed: Forgotten ones that came back.
+        forgotten: No longer declared; their samples are kept.
+        moved: (old path, new path) of series that kept their id.
+        segmented: Type or unit changed: a new segment began.
+    """
+
+    created: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    segmented: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFacts:
+    """What a series says about its tag."""
+
+    path: str
+    type: str
+    unit: str
+    retention: str
+    external: bool
+    labels: str
+    lineage: str
+
+    def columns(self) -> tuple[str, str, str, str, bool, str, str]:
+        """In the order of the SQL below."""
+        return self.path, self.type, self.unit, self.retention, self.external, self.labels, self.lineage
+
+
+def is_glob(tag: str) -> bool:
+    """True when a tag's name stands for many (external devices only)."""
+    return any(character in tag for character in GLOB_CHARACTERS)
+
+
+def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
+    """What the series of a tag should say; the same tag gives the same text, byte by byte."""
+    lineage: dict[str, Any] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
+    if tag.address:
+        lineage["address"] = tag.address
+    steps: dict[str, Any] = {"type": tag.type}
+    if tag.expr:
+        steps["expr"] = tag.expr
+    if (tag.scale, tag.offset) != (1.0, 0.0):
+        steps |= {"scale": tag.scale, "offset": tag.offset}
+    if tag.unit:
+        steps["unit"] = tag.unit
+    if tag.publish_unit and tag.publish_unit != tag.unit:
+        steps |= {"publish_unit": tag.publish_unit, "factor": tag.unit_factor, "shift": tag.unit_shift}
+    lineage["transformations"] = steps
+    return SeriesFacts(
+        path=f"{device.path}/{tag_name}",
+        type=tag.published_type or tag.type,
+        unit=tag.publish_unit or tag.unit,
+        retention=tag.retention,
+        external=device.protocol == EXTERNAL,
+        labels=orjson.dumps(tag.values, option=orjson.OPT_SORT_KEYS).decode(),
+        lineage=orjson.dumps(lineage, option=orjson.OPT_SORT_KEYS).decode(),
+    )
+
+
+async def sync_series(
+    conn: Connection,
+    *,
+    site: str,
+    devices: Mapping[str, DeviceConfig | None],
+    moved: Sequence[tuple[str, str]] = (),
+) -> SeriesChange:
+    """Bring the series of the changed devices in line; part of the caller's transaction.
+
+    Args:
+        conn: An open connection, best inside the deployment's transaction.
+        site: `enterprise/site`.
+        devices: New or changed devices by path with all their tags, None for a removed device. Devices that are
+            not named stay untouched.
+        moved: (from, to) paths of tags, devices or whole lines that were renamed. Ids and samples go along.
+    """
+    async with conn.transaction():
+        renamed = await _move(conn, site=site, moved=moved)
+        wanted = {
+            facts.path: facts
+            for device in devices.values()
+            if device is not None
+            for facts in (facts_of(device, name, tag) for name, tag in device.tags.items() if not is_glob(name))
+        }
+        await _ensure_classes(conn, {tag.retention for each in devices.values() if each for tag in each.tags.values()})
+        have = await _load(conn, site=site, devices=list(devices))
+        created = sorted(wanted.keys() - have.keys())
+        # Series that an external glob made are kept as long as their device is declared: nobody named them.
+        kept = {path for path, device in devices.items() if device is not None and device.protocol == EXTERNAL}
+        forgotten = sorted(
+            path
+            for path, row in have.items()
+            if path not in wanted and row["active"] and not (row["external"] and path.rpartition("/")[0] in kept)
+        )
+        resumed = sorted(path for path in wanted.keys() & have.keys() if not have[path]["active"])
+        changed = [wanted[path] for path in wanted.keys() & have.keys() if _differs(wanted[path], have[path])]
+        segmented = sorted(
+            facts.path
+            for facts in changed
+            if (have[facts.path]["type"], have[facts.path]["unit"]) != (facts.type, facts.unit)
+        )
+        await create_series(conn, site=site, facts=[wanted[path] for path in created])
+        await _update(conn, site=site, facts=changed)
+        await conn.execute(
+            f"UPDATE {SCHEMA}.series SET active = false WHERE site = $1 AND path = ANY($2::text[])", site, forgotten
+        )
+    return SeriesChange(
+        created=tuple(created),
+        resumed=tuple(resumed),
+        forgotten=tuple(forgotten),
+        moved=tuple(renamed),
+        segmented=tuple(segmented),
+    )
+
+
+async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:
+    """Mint series; a path that exists already is left as it is."""
+    if not facts:
+        return
+    now: datetime = await conn.fetchval("SELECT now()")
+    ids = [str(ULID()) for _ in facts]
+    segments = [
+        orjson.dumps([{"segment": 1, "type": each.type, "unit": each.unit, "since": now.isoformat()}]).decode()
+        for each in facts
+    ]
+    columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
+    await conn.execute(
+        f"""INSERT INTO {SCHEMA}.series
+              (site, ulid, path, type, unit, retention, external, labels, lineage, segments)
+            SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[],
+                                     $8::jsonb[], $9::jsonb[], $10::jsonb[])
+            ON CONFLICT (site, path) DO NOTHING""",
+        *(site, ids, *columns, segments),
+    )
+
+
+async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:
+    """Write changed facts; a new segment where type or unit differ from the stored ones."""
+    if not facts:
+        return
+    columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
+    await conn.execute(
+        f"""UPDATE {SCHEMA}.series AS s SET
+              active = true, retention = n.retention, external = n.external, labels = n.labels, lineage = n.lineage,
+              segment = s.segment + (s.type <> n.type OR s.unit <> n.unit)::int,
+              segments = CASE WHEN s.type <> n.type OR s.unit <> n.unit THEN s.segments || jsonb_build_array(
+                jsonb_build_object('segment', s.segment + 1, 'type', n.type, 'unit', n.unit, 'since', now()))
+                ELSE s.segments END,
+              type = n.type, unit = n.unit
+            FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::jsonb[], $8::jsonb[])
+              AS n(path, type, unit, retention, external, labels, lineage)
+            WHERE s.site = $1 AND s.path = n.path""",
+        *(site, *columns),
+    )
+
+
+def _differs(facts: SeriesFacts, row: Any) -> bool:
+    stored = (row["type"], row["unit"], row["retention"], row["external"])
+    if not row["active"] or stored != (facts.type, facts.unit, facts.retention, facts.external):
+        return True
+    return bool(
+        orjson.loads(row["labels"]) != orjson.loads(facts.labels)
+        or orjson.loads(row["lineage"]) != orjson.loads(facts.lineage)
+    )
+
+
+async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str, Any]:
+    """The series of these devices by path; a tag is the last level of a path."""
+    rows = await conn.fetch(
+        f"""SELECT path, type, unit, retention, active, external, labels, lineage FROM {SCHEMA}.series
+            WHERE site = $1 AND regexp_replace(path, '/[^/]*$', '') = ANY($2::text[])""",
+        *(site, devices),
+    )
+    return {row["path"]: row for row in rows}
+
+
+async def _ensure_classes(conn: Connection, names: Iterable[str]) -> None:
+    """A class that nobody declared (such as `default`) is made with the default length of keeping."""
+    known = await load_classes(conn)
+    for name in sorted(set(names) - known.keys()):
+        await ensure_class(conn, name)
+
+
+async def _move(conn: Connection, *, site: str, moved: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rename series, swaps included; who stands at a target and does not move itself is forgotten and set aside."""
+    if not moved:
+        return []
+    rows = await conn.fetch(
+        f"""SELECT s.path, s.ulid, m.old, m.new FROM {SCHEMA}.series s,
+              unnest($2::text[], $3::text[]) WITH ORDINALITY AS m(old, new, place)
+            WHERE s.site = $1 AND (s.path = m.old OR starts_with(s.path, m.old || '/')) ORDER BY m.place, s.path""",
+        *(site, [old for old, _ in moved], [new for _, new in moved]),
+    )
+    targets: dict[str, str] = {}
+    for row in rows:  # the most specific rename wins, the first of equals
+        current = targets.get(row["path"])
+        target = row["new"] + row["path"][len(row["old"]) :]
+        if current is None or len(row["old"]) > len(next(old for old, new in moved if current.startswith(new))):
+            targets[row["path"]] = target
+    pairs = sorted((old, new) for old, new in targets.items() if old != new)
+    if not pairs:
+        return []
+    olds, news = [old for old, _ in pairs], [new for _, new in pairs]
+    await conn.execute(
+        f"""UPDATE {SCHEMA}.series SET active = false, path = path || '~' || ulid,
+              former_paths = array_append(former_paths, path)
+            WHERE site = $1 AND path = ANY($3::text[]) AND NOT path = ANY($2::text[])""",
+        *(site, olds, news),
+    )
+    await conn.execute(  # first out of the way, so that a swap does not meet itself
+        f"UPDATE {SCHEMA}.series SET path = path || '~moving' WHERE site = $1 AND path = ANY($2::text[])", site, olds
+    )
+    await conn.execute(
+        f"""UPDATE {SCHEMA}.series s SET path = m.new,
+              former_paths = array_append(array_remove(array_remove(former_paths, m.old), m.new), m.old)
+            FROM unnest($2::text[], $3::text[]) AS m(old, new)
+            WHERE s.site = $1 AND s.path = m.old || '~moving'""",
+        *(site, olds, news),
+    )
+    return pairs

@@ -1,0 +1,98 @@
+"""The schema against a real PostgreSQL: up, down, up again; `check` is clean; the audit refuses changes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import asyncpg
+import pytest
+
+from nexus_cli.database import migrate
+from nexus_cli.database.connect import connection
+from nexus_cli.database.sample_class import DAY_MS, ensure_class, load_classes
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+from tests.postgres import free_port
+
+pytestmark = pytest.mark.needs_database
+
+
+async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings) -> None:
+    assert (await migrate.current(empty_database)).current is None
+    first = await migrate.upgrade(empty_database)
+    assert first == ("0001",)
+    assert await migrate.check(empty_database) == ()
+    async with connection(empty_database) as conn:
+        await ensure_class(conn, "process-fast", keep_ms=10 * DAY_MS)
+        await conn.execute(
+            "INSERT INTO nexus.sample_process_fast (time, series_id, value, quality) VALUES (now(), 1, 2.5, 192)"
+        )
+        assert await conn.fetchval("SELECT value FROM nexus.sample") == 2.5
+    assert await migrate.check(empty_database) == ()
+    assert await migrate.upgrade(empty_database) == ()
+    assert (await migrate.downgrade(empty_database, revision="base"))[-1] == "0001"
+    assert (await migrate.current(empty_database)).current is None
+    async with connection(empty_database) as conn:
+        left = await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'nexus'")
+        assert {row["tablename"] for row in left} <= {"alembic_version"}
+    assert await migrate.upgrade(empty_database) == ("0001",)
+    assert await migrate.check(empty_database) == ()
+
+
+async def test_check_names_a_difference(database: Settings) -> None:
+    async with connection(database) as conn:
+        await conn.execute("ALTER TABLE nexus.gap DROP COLUMN reason")
+    found = await migrate.check(database)
+    assert len(found) == 1
+    assert "reason" in found[0]
+
+
+async def test_a_schema_that_is_behind_says_so(empty_database: Settings) -> None:
+    with pytest.raises(NexusError) as caught:
+        await migrate.require_current(empty_database)
+    assert caught.value.code == "NX6201"
+    assert "nexus db upgrade" in caught.value.hint
+    await migrate.upgrade(empty_database)
+    await migrate.require_current(empty_database)
+
+
+async def test_a_schema_from_the_future_is_left_alone(database: Settings) -> None:
+    async with connection(database) as conn:
+        await conn.execute("UPDATE nexus.alembic_version SET version_num = '9999'")
+    with pytest.raises(NexusError) as caught:
+        await migrate.upgrade(database)
+    assert caught.value.code == "NX6204"
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE nexus.audit SET who = 'x'", "DELETE FROM nexus.audit", "TRUNCATE nexus.audit"]
+)
+async def test_audit_refuses_change(database: Settings, statement: str) -> None:
+    async with connection(database) as conn:
+        await conn.execute("INSERT INTO nexus.audit (site, who, what) VALUES ('acme/chicago', 'me', 'apply')")
+        with pytest.raises(asyncpg.PostgresError, match="append-only"):
+            await conn.execute(statement)
+        assert await conn.fetchval("SELECT count(*) FROM nexus.audit") == 1
+
+
+async def test_classes_share_the_view_and_names_that_fold_together_get_tables_of_their_own(database: Settings) -> None:
+    async with connection(database) as conn:
+        for name in ("a-b", "a.b", "default", "a-b"):
+            await ensure_class(conn, name)
+        classes = await load_classes(conn)
+        assert {made.table for made in classes.values()} == {"sample_a_b", "sample_a_b_2", "sample_default"}
+        for made in classes.values():
+            await conn.execute(f"INSERT INTO nexus.{made.table} (time, series_id, quality) VALUES (now(), 1, 0)")
+        assert await conn.fetchval("SELECT count(*) FROM nexus.sample") == 3
+
+
+async def test_unreachable_refused_and_unconfigured_are_plain_sentences(database: Settings) -> None:
+    away = dataclasses.replace(database, database_url=f"postgresql://nexus@127.0.0.1:{free_port()}/postgres")
+    wrong = dataclasses.replace(database, database_password="not-it")
+    nothing = dataclasses.replace(database, database_url="")
+    for settings, code in ((away, "NX6200"), (wrong, "NX6202"), (nothing, "NX6203")):
+        with pytest.raises(NexusError) as caught:
+            async with connection(settings):
+                pass
+        assert caught.value.code == code
+        assert "not-it" not in caught.value.cause + caught.value.message
