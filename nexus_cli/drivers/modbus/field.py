@@ -1,0 +1,83 @@
+"""Where one point lies and how its bytes are read: a point's normal form, taken apart once per configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.modbus.address import BIT_AREAS, split_normal
+from nexus_cli.drivers.modbus.kind import SIZES, registers_of
+from nexus_cli.drivers.modbus.order import NATURAL
+from nexus_cli.model.datatype import DataType, parse_type
+
+STRUCT_CODES: dict[str, str] = {
+    "int8": "b",
+    "uint8": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float16": "e",
+    "float32": "f",
+    "float64": "d",
+}
+"""`struct` letter of each numeric type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where one point lies: everything that its address and options say.
+
+    Attributes:
+        area: coil, discrete, input or holding.
+        start: First bit or register, zero-based.
+        count: Bits or registers.
+        kind: Its type.
+        bit: First bit in a register, for bools of register areas.
+        order: Letters for the value's size.
+        high: An 8-bit value lies in the high byte.
+        length: Characters of a string.
+        layout: How a string lies in the registers.
+        unit_id: Unit id, or None for the device's.
+    """
+
+    area: str
+    start: int
+    count: int
+    kind: DataType
+    bit: int = 0
+    order: str = ""
+    high: bool = False
+    length: int = 0
+    layout: str = "high-first"
+    unit_id: int | None = None
+
+    @property
+    def in_bits(self) -> bool:
+        """True for coils and discrete inputs."""
+        return self.area in BIT_AREAS
+
+
+def field_of(point: Point) -> Field:
+    """Read a point's normal form."""
+    area, start, bit = split_normal(point.address)
+    kind = parse_type(point.type)
+    options = point.options
+    length = int(options.get("length", 0)) or kind.length
+    layout = str(options.get("layout", "high-first"))
+    in_bits = area in BIT_AREAS
+    size = max(2, SIZES.get(kind.base, 2))
+    return Field(
+        area,
+        start,
+        (kind.count or 1) if in_bits else registers_of(kind, length=length, layout=layout, bit=bit),
+        kind,
+        bit or 0,
+        str(options.get("order", NATURAL[size])),
+        options.get("byte") == "high",
+        length,
+        layout,
+        options.get("unit_id"),
+    )
