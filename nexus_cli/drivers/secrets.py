@@ -1,0 +1,43 @@
+"""Secret references in a connection: resolved where a connection is opened, and only there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.wire.sample import Reason
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
+
+
+def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
+    """Replace `${env:NAME}` and `${file:PATH}`; a file's trailing line end is dropped.
+
+    Args:
+        text: Anything; returned as it is when it holds no reference.
+        environ: Instead of the process environment.
+
+    Raises:
+        DriverError: A variable is not set or a file can't be read; not retriable, and without any secret in it.
+    """
+    variables = os.environ if environ is None else environ
+
+    def value_of(match: re.Match[str]) -> str:
+        kind, name = match[1], match[2].strip()
+        if kind == "env":
+            if name not in variables:
+                raise _missing(f"the environment variable {name} is not set")
+            return variables[name]
+        try:
+            return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise _missing(f"the secret file {name} can't be read ({type(error).__name__})") from None
+
+    return _REFERENCE.sub(value_of, text)
+
+
+def _missing(message: str) -> DriverError:
+    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.ACCESS_DENIED)
