@@ -1,6 +1,7 @@
 """Band 6, runtime: brokers, databases, devices."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.local import LOCAL
 
 BROKER: tuple[Code, ...] = (
     Code(
@@ -202,4 +203,4 @@ DATABASE: tuple[Code, ...] = (
     ),
 )
 
-CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *DATABASE)
+CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *DATABASE, *LOCAL)

@@ -1,0 +1,33 @@
+"""`nexus run`: one role in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from nexus_cli.cli.exit_codes import Exit, help_text
+
+ROLES = ("control", "gateway", "historian", "broker", "supervisor")
+
+
+@click.command(
+    "run",
+    short_help="Run one role in the foreground.",
+    epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE),
+)
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--name", default="", help="Name of the gateway (as in `gateways:`), or of one historian of several.")
+def command(role: str, name: str) -> int:
+    """Run one role until SIGTERM or Ctrl-C. `nexus up` starts them all; use this under systemd or Kubernetes.
+
+    Where broker, database and control are, and who we are, comes from NEXUS_* variables or the .nexus folder.
+    `broker` is the Python broker that `nexus up` uses where there is no mosquitto, `supervisor` what keeps the
+    others alive.
+
+    \b
+    Example:
+      NEXUS_SITE=acme/chicago NEXUS_BROKER_URL=mqtts://broker:8883 nexus run gateway --name gw-1
+    """
+    from nexus_cli.project.runtime import run_role
+
+    run_role(role, name=name)
+    return Exit.OK

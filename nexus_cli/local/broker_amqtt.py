@@ -1,0 +1,114 @@
+"""amqtt as the local broker, where there is no mosquitto: one Python process with our users and grants."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from nexus_cli.access.grants import Grant
+from nexus_cli.access.handover import grants_digest, mark_applied, read_grants
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.credentials import read_credentials
+from nexus_cli.local.layout import Home, port_of
+from nexus_cli.local.ports import LOOPBACK
+from nexus_cli.settings import CREDENTIALS_FILE
+
+NAME = "amqtt"
+LIMITS = (
+    "about 4,000 messages a second, MQTT 3.1.1, no shared subscriptions, nothing kept over a restart; "
+    "install mosquitto for more"
+)
+FOLLOW_S = 0.1
+
+_log = logging.getLogger("nexus.broker")
+
+
+def available() -> bool:
+    """True when amqtt is installed (`nexus-cli[local]`)."""
+    return importlib.util.find_spec("amqtt") is not None
+
+
+async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
+    """Serve on the port of `runtime.json` until stopped, following the rights that control hands over.
+
+    Raises:
+        NexusError: NX6505, amqtt is not installed or the port can't be opened.
+    """
+    if not available():
+        raise NexusError("amqtt is not installed.", code="NX6505", hint="pip install 'nexus-cli[local]'", exit_code=1)
+    from amqtt.errors import AMQTTError
+
+    from nexus_cli.local.amqtt_plugin import NexusBroker, Rules
+
+    logging.getLogger("amqtt").setLevel(logging.WARNING)
+    rules = Rules()
+    port = port_of(home.read_runtime().broker_url)
+    grants, passwords = read_grants(home.path) or (), read_credentials(home.path)["broker"]
+    rules.replace(grants, passwords)
+    broker = NexusBroker(host=LOOPBACK, port=port, rules=rules)
+    try:
+        await broker.start()
+    except AMQTTError as error:
+        raise NexusError(
+            f"The broker can't open port {port}.", code="NX6505", cause=str(error), hint="`nexus up` picks another port"
+        ) from None
+    mark_applied(home.path, grants_digest(grants))
+    _log.info("amqtt listens on %s:%s with %d rules", LOOPBACK, port, len(grants))
+    await _follow(home, rules, stop)
+    await broker.shutdown()
+
+
+async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
+    from nexus_cli.local.amqtt_plugin import Rules
+
+    assert isinstance(rules, Rules)
+    watch = AccessWatch(home)
+    watch.changed()
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(FOLLOW_S):
+                await stop.wait()
+        except TimeoutError:
+            pass
+        if watch.changed():
+            found = watch.read()
+            if found is not None:
+                rules.replace(*found)
+                mark_applied(home.path, grants_digest(found[0]))
+                _log.info("%d rules are in force", len(found[0]))
+
+
+class AccessWatch:
+    """Notices when control, or `nexus up`, wrote rights or passwords."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._files = (home.path / "access.json", home.path / CREDENTIALS_FILE)
+        self._seen: tuple[tuple[int, int], ...] = ()
+
+    def changed(self) -> bool:
+        """True when a file is another one than at the last call."""
+        now = tuple(_stamp(path) for path in self._files)
+        changed, self._seen = now != self._seen, now
+        return changed
+
+    def read(self) -> tuple[tuple[Grant, ...], Mapping[str, str]] | None:
+        """Rights and passwords; None (with a line in the log) when they can't be read: what is in force stays."""
+        try:
+            grants = read_grants(self._home.path)
+            passwords = read_credentials(self._home.path)["broker"]
+        except NexusError as error:
+            _log.error("%s %s", error.message, error.cause)
+            return None
+        return None if grants is None else (grants, passwords)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_ino)

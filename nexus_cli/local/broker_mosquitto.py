@@ -1,0 +1,94 @@
+"""Mosquitto as the local broker: authenticated, with the grants of the site, and a short autosave.
+
+As root it runs as an unprivileged user inside `.nexus/mosquitto`, with relative paths (its parents stay closed).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from nexus_cli.access.grants import Grant, principals
+from nexus_cli.access.mosquitto import read_salts, render_acl, render_passwords
+from nexus_cli.local.credentials import write_private
+from nexus_cli.local.identity import hand_over, private_folder, unprivileged
+from nexus_cli.local.ports import LOOPBACK
+from nexus_cli.local.postgres import Launch
+
+NAME = "mosquitto"
+LIMITS = "keeps retained messages and sessions over a restart; a kill loses at most five seconds of them"
+PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin:/opt/homebrew/opt/mosquitto/sbin"
+
+CONFIGURATION = """\
+# Written by `nexus up`; edits are lost.
+listener {port} {host}
+allow_anonymous false
+password_file passwords
+acl_file acl
+persistence true
+persistence_location ./
+# The default (30 minutes) loses everything at a kill.
+autosave_interval 5
+# A full queue drops what was acknowledged; custody sends it again, but later.
+max_queued_messages 100000
+max_inflight_messages 1000
+set_tcp_nodelay true
+log_dest stdout
+log_type error
+log_type warning
+log_type notice
+connection_messages true
+"""
+
+
+def program() -> str | None:
+    """Where mosquitto is (Debian keeps it in /usr/sbin, outside a user's PATH), or None."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=PLACES)
+
+
+class LocalMosquitto:
+    """Files and start of the broker; the supervisor runs it."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = (home / NAME).resolve()
+        self.identity = unprivileged("mosquitto", "nobody")
+
+    def prepare(self, *, port: int, grants: tuple[Grant, ...], passwords: Mapping[str, str]) -> None:
+        """Write configuration, rules and passwords; the broker may be running."""
+        private_folder(self.folder, self.identity)
+        self._write("mosquitto.conf", CONFIGURATION.format(port=port, host=LOOPBACK))
+        self.write_access(grants, passwords)
+
+    def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:
+        """Write rules and passwords, each whole or not at all; True when one of them changed (then reload).
+
+        Raises:
+            NexusError: NX7010, something can't be rendered; both files stay as they are.
+        """
+        grants = tuple(grants)
+        acl = render_acl(grants)
+        known = {name: passwords[name] for name in principals(grants) if name in passwords}
+        file = self.folder / "passwords"
+        salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
+        changed = self._write("passwords", render_passwords(known, salts=salts))
+        return self._write("acl", acl) or changed
+
+    def launch(self) -> Launch:
+        """How to start it; `prepare` must have run and `program` found it."""
+        return Launch(
+            command=(program() or NAME, "-c", "mosquitto.conf"),
+            folder=self.folder,
+            environment={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self.folder)},
+            identity=self.identity,
+        )
+
+    def _write(self, name: str, text: str) -> bool:
+        path = self.folder / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return False
+        beside = path.with_name(f".{name}.new")
+        write_private(beside, text.encode())
+        hand_over(beside, self.identity)
+        beside.replace(path)
+        return True

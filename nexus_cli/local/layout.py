@@ -1,0 +1,142 @@
+"""What lies in `.nexus/`, and `runtime.json`: where everything is, kept over restarts so that URLs stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.credentials import write_private
+from nexus_cli.local.ports import LOOPBACK, free_port
+from nexus_cli.settings import RUNTIME_FILE
+
+EXTERNAL = "external"
+MOSQUITTO = "mosquitto"
+AMQTT = "amqtt"
+EMBEDDED = "embedded"
+
+
+class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`runtime.json`. `settings` reads the first six; the rest says what the supervisor starts.
+
+    Attributes:
+        site: `enterprise/site`.
+        http_ports: Port of each role's HTTP by principal.
+        broker_kind: `mosquitto`, `amqtt` or `external`.
+        database_kind: `embedded` or `external`.
+        gateways: Names, sorted.
+        folder: Working directory of the roles (relative `${file:…}` references).
+    """
+
+    site: str = ""
+    control_url: str = ""
+    broker_url: str = ""
+    broker_ca: str = ""
+    database_url: str = ""
+    http_ports: dict[str, int] = {}
+    broker_kind: str = ""
+    database_kind: str = ""
+    gateways: list[str] = []
+    folder: str = ""
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Every role's principal, and the command line's."""
+        return (CONTROL, HISTORIAN, *(gateway_principal(name) for name in self.gateways), CLI)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The `.nexus` folder of one runtime."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """Process ids and the supervisor's state."""
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.path / "logs"
+
+    @property
+    def runtime_file(self) -> Path:
+        """`runtime.json`."""
+        return self.path / RUNTIME_FILE
+
+    @property
+    def state_file(self) -> Path:
+        """What the supervisor sees, written on every change."""
+        return self.run / "state.json"
+
+    def pid_file(self, name: str) -> Path:
+        """`run/NAME.pid`."""
+        return self.run / f"{name}.pid"
+
+    def log_file(self, name: str) -> Path:
+        """`logs/NAME.log`."""
+        return self.logs / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the folder, for its owner alone."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.run.mkdir(mode=0o700, exist_ok=True)
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+
+    def read_runtime(self) -> Runtime:
+        """What was written; an empty one when there is none.
+
+        Raises:
+            NexusError: NX6501, the file is not what we write.
+        """
+        try:
+            return msgspec.json.decode(self.runtime_file.read_bytes(), type=Runtime)
+        except FileNotFoundError:
+            return Runtime()
+        except (OSError, msgspec.MsgspecError) as error:
+            raise NexusError(
+                f"The file {self.runtime_file} can't be read.",
+                code="NX6501",
+                cause=str(error),
+                hint="remove it; `nexus up` writes it anew (data and credentials stay)",
+                exit_code=1,
+            ) from None
+
+    def write_runtime(self, runtime: Runtime) -> None:
+        """Write it whole, or not at all."""
+        data = msgspec.json.format(msgspec.json.encode(runtime), indent=2)
+        write_private(self.runtime_file, data, mode=0o644)
+
+
+def assign_ports(runtime: Runtime, *, running: bool) -> None:
+    """Give every server of ours a port: the one it had when that is free (or in use by itself), else another.
+
+    Args:
+        runtime: Changed in place: URLs and `http_ports`.
+        running: True when the runtime is up: then what has a port keeps it.
+    """
+    taken: list[int] = []
+
+    def keep(port: int) -> int:
+        chosen = port if running and port else free_port(preferred=port, taken=taken)
+        taken.append(chosen)
+        return chosen
+
+    if runtime.broker_kind != EXTERNAL:
+        runtime.broker_url = f"mqtt://{LOOPBACK}:{keep(port_of(runtime.broker_url))}"
+    if runtime.database_kind != EXTERNAL:
+        runtime.database_url = f"postgresql://nexus@{LOOPBACK}:{keep(port_of(runtime.database_url))}/nexus"
+    wanted = [principal for principal in runtime.principals if principal != CLI]
+    runtime.http_ports = {principal: keep(runtime.http_ports.get(principal, 0)) for principal in wanted}
+    runtime.control_url = f"http://{LOOPBACK}:{runtime.http_ports[CONTROL]}"
+
+
+def port_of(url: str) -> int:
+    """The port of a URL that we wrote ourselves; 0 when there is none."""
+    tail = url.rpartition("@")[2].rpartition("//")[2].partition("/")[0].rpartition(":")[2]
+    return int(tail) if tail.isdigit() else 0
