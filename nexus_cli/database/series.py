@@ -18,7 +18,8 @@ from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
 EXTERNAL = "external"
-GLOB_CHARACTERS = "*?["
+DEVICE_LEVELS = 3
+"""area/line/device; a series that an external glob made may lie deeper than one level below its device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,6 @@ class SeriesFacts:
     def columns(self) -> tuple[str, str, str, str, bool, str, str]:
         """In the order of the SQL below."""
         return self.path, self.type, self.unit, self.retention, self.external, self.labels, self.lineage
-
-
-def is_glob(tag: str) -> bool:
-    """True when a tag's name stands for many (external devices only)."""
-    return any(character in tag for character in GLOB_CHARACTERS)
 
 
 def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
@@ -110,7 +106,7 @@ async def sync_series(
             facts.path: facts
             for device in devices.values()
             if device is not None
-            for facts in (facts_of(device, name, tag) for name, tag in device.tags.items() if not is_glob(name))
+            for facts in (facts_of(device, name, tag) for name, tag in device.tags.items())
         }
         await _ensure_classes(conn, {tag.retention for each in devices.values() if each for tag in each.tags.values()})
         have = await _load(conn, site=site, devices=list(devices))
@@ -120,7 +116,7 @@ async def sync_series(
         forgotten = sorted(
             path
             for path, row in have.items()
-            if path not in wanted and row["active"] and not (row["external"] and path.rpartition("/")[0] in kept)
+            if path not in wanted and row["active"] and not (row["external"] and device_of(path) in kept)
         )
         resumed = sorted(path for path in wanted.keys() & have.keys() if not have[path]["active"])
         changed = [wanted[path] for path in wanted.keys() & have.keys() if _differs(wanted[path], have[path])]
@@ -141,6 +137,11 @@ async def sync_series(
         moved=tuple(renamed),
         segmented=tuple(segmented),
     )
+
+
+def device_of(path: str) -> str:
+    """The device that a series' path belongs to."""
+    return "/".join(path.split("/", DEVICE_LEVELS)[:DEVICE_LEVELS])
 
 
 async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:
@@ -195,11 +196,11 @@ def _differs(facts: SeriesFacts, row: Any) -> bool:
 
 
 async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str, Any]:
-    """The series of these devices by path; a tag is the last level of a path."""
+    """The series of these devices by path."""
     rows = await conn.fetch(
         f"""SELECT path, type, unit, retention, active, external, labels, lineage FROM {SCHEMA}.series
-            WHERE site = $1 AND regexp_replace(path, '/[^/]*$', '') = ANY($2::text[])""",
-        *(site, devices),
+            WHERE site = $1 AND array_to_string((string_to_array(path, '/'))[1:$3], '/') = ANY($2::text[])""",
+        *(site, devices, DEVICE_LEVELS),
     )
     return {row["path"]: row for row in rows}
 
