@@ -1,0 +1,244 @@
+"""One connection to one server: asyncua's transport and session services, without any of its background tasks.
+
+`asyncua.Client.connect()` starts three tasks (a watchdog, a supervisor, a channel renewer) that outlive a lost link
+and that take a stalled server for a dead one. Here the same steps run by themselves, the secure channel is renewed
+by the next request that finds three quarters of its life gone, and requests that are sent every cycle go out as
+ready bytes.
+
+Everything that reaches into asyncua's internals stands in this file.
+Source: asyncua 2.1.0, client/client.py and client/ua_client.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
+
+from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.opcua import status
+from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DecodeError, read_array, read_builtin, read_node_id
+from nexus_cli.wire.sample import Reason
+
+# Every failure of the library arrives as an exception and is reported as a DriverError once.
+logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+SERVICE_FAULT = "i=397"
+CLOSE_TIMEOUT_S = 1.0
+_HEADER = struct.Struct("<qIIiI3x")
+_RESULT = struct.Struct("<qII")
+LOST = (ConnectionError, OSError, EOFError)
+
+
+class Channel:
+    """A secure channel with an activated session.
+
+    Attributes:
+        client: The library's client; used for the seldom services.
+        endpoint: What errors name.
+        timeout_s: Longest wait for one answer.
+    """
+
+    def __init__(self, client: Client, *, endpoint: str, timeout_s: float) -> None:
+        self.client = client
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self.lost: DriverError | None = None
+        self._renew_at_s = 0.0
+        self._token = b""
+        # The library's own gate waits for a reconnect that it would do itself; ours is the supervisor's.
+        client.uaclient.pre_request_hook = None
+
+    async def open(self) -> None:
+        """Socket, hello, secure channel, session. The caller bounds the time and closes after a failure."""
+        await self.client.connect_socket()
+        await self.client.send_hello()
+        await self.client.open_secure_channel()
+        self._schedule_renewal()
+        await self.client.create_session()
+        await self.client.activate_session(
+            username=self.client._username, password=self.client._password, certificate=None
+        )
+        self._token = nodeid_to_binary(self.client.uaclient.protocol.authentication_token)
+
+    async def call(self, what: str, service: Callable[[], Awaitable[T]]) -> T:
+        """Run a service of the library within the time-out.
+
+        Args:
+            what: For people, begins an error's message.
+            service: Makes the awaitable, so that nothing is started on a dead link.
+
+        Raises:
+            DriverError: Scope by the server's answer; SESSION for everything else.
+        """
+        self._check_alive()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self._renew()
+                return await service()
+        except TimeoutError:
+            raise self._lose(self._silence(what)) from None
+        except ua.UaStatusCodeError as error:
+            raise self._remember(status.service_error(error.code, what)) from None
+        except (ua.UaError, *LOST) as error:
+            raise self._lose(self._broken(what, error)) from None
+
+    async def service(self, what: str, request: Any, response: type[T]) -> T:
+        """Run a service that the library only offers with tasks of its own.
+
+        Args:
+            what: For people.
+            request: The library's request.
+            response: The class of its answer.
+
+        Raises:
+            DriverError: As `call`.
+        """
+
+        async def send() -> T:
+            answer = struct_from_binary(response, await self.client.uaclient._send_request(request))
+            answer.ResponseHeader.ServiceResult.check()
+            return answer
+
+        return await self.call(what, send)
+
+    async def request(self, what: str, type_id: int, body: bytes) -> tuple[bytes, int]:
+        """Send a prepared request and wait for its answer.
+
+        Args:
+            what: For people.
+            type_id: Numeric id of the request's binary encoding.
+            body: The encoded parameters.
+
+        Returns:
+            The answer's bytes and where its parameters begin.
+
+        Raises:
+            DriverError: As `call`.
+        """
+        self._check_alive()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self._renew()
+                answer = await self.send(type_id, body, timeout_ms=int(self.timeout_s * 1000))
+        except TimeoutError:
+            raise self._lose(self._silence(what)) from None
+        except ua.UaStatusCodeError as error:
+            raise self._remember(status.service_error(error.code, what)) from None
+        except (ua.UaError, *LOST) as error:
+            raise self._lose(self._broken(what, error)) from None
+        try:
+            data = bytes(answer)
+            code, at = response_header(data)
+        except (DecodeError, IndexError, struct.error) as error:
+            raise self._lose(self._broken(what, error)) from None
+        if code >> 30:
+            raise self._remember(status.service_error(code, what))
+        return data, at
+
+    def send(self, type_id: int, body: bytes, *, timeout_ms: int) -> asyncio.Future[Any]:
+        """Put a prepared request on the wire; the future holds the answer's buffer.
+
+        Raises:
+            ConnectionError: The socket is closed.
+        """
+        protocol = self.client.uaclient.protocol
+        if protocol is None or protocol.transport is None:
+            raise ConnectionError("the connection is closed")
+        protocol._request_handle += 1
+        protocol._request_id += 1
+        protocol.revolve_security_token()
+        header = _HEADER.pack(
+            int(time.time() * 10_000_000) + EPOCH_TICKS, protocol._request_handle & 0xFFFFFFFF, 0, -1, timeout_ms
+        )
+        message = b"".join((b"\x01\x00", struct.pack("<H", type_id), self._token, header, body))
+        binary = protocol._connection.message_to_binary(
+            message, message_type=ua.MessageType.SecureMessage, request_id=protocol._request_id
+        )
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        protocol._callbackmap[protocol._request_id] = answer
+        protocol.transport.write(binary)
+        return answer
+
+    async def close(self) -> None:
+        """End the session and free the socket; never raises, and waits at most about a second."""
+        protocol = self.client.uaclient.protocol
+        if protocol is None:
+            return
+        if self.lost is None and protocol.transport is not None:
+            with contextlib.suppress(TimeoutError, ua.UaError, *LOST):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self.client.uaclient.session.close_session(True)
+                    await self.client.close_secure_channel()
+        self.lost = self.lost or DriverError("the session is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
+        transport = protocol.transport
+        self.client.disconnect_socket()
+        if transport is not None:
+            transport.abort()  # a half-open peer would keep a closing transport for minutes
+        for answer in list(protocol._callbackmap.values()):
+            answer.cancel()
+        protocol._callbackmap.clear()
+
+    async def _renew(self) -> None:
+        if time.monotonic() < self._renew_at_s:
+            return
+        self._schedule_renewal()
+        await self.client.open_secure_channel(renew=True)
+        self._schedule_renewal()
+
+    def _schedule_renewal(self) -> None:
+        # Source: OPC 10000-4 §5.6.2.1: clients renew after 75 % of the lifetime.
+        self._renew_at_s = time.monotonic() + self.client.secure_channel_timeout / 1000 * 0.75
+
+    def _check_alive(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+
+    def _remember(self, error: DriverError) -> DriverError:
+        return self._lose(error) if error.scope is Scope.SESSION else error
+
+    def _lose(self, error: DriverError) -> DriverError:
+        self.lost = self.lost or error
+        return error
+
+    def _silence(self, what: str) -> DriverError:
+        return DriverError(
+            f"{self.endpoint} did not answer within {self.timeout_s:g} s ({what})",
+            scope=Scope.SESSION,
+            reason=Reason.DEVICE_TIMEOUT,
+        )
+
+    def _broken(self, what: str, error: BaseException) -> DriverError:
+        return DriverError(
+            f"{self.endpoint}: the connection broke ({what}: {str(error) or type(error).__name__})",
+            scope=Scope.SESSION,
+            reason=Reason.LINK_LOST,
+        )
+
+
+def response_header(data: bytes) -> tuple[int, int]:
+    """Service result of an answer, and where its parameters begin. A ServiceFault has no parameters.
+
+    Raises:
+        DecodeError: Not a response.
+    """
+    type_id, at = read_node_id(data, 0)
+    _, _, code = _RESULT.unpack_from(data, at)
+    at += _RESULT.size
+    if data[at]:
+        _, at = read_builtin(25, data, at)
+    else:
+        at += 1
+    _, at = read_array(12, data, at)
+    _, at = read_builtin(22, data, at)
+    if type_id == SERVICE_FAULT and not code >> 30:
+        raise DecodeError("a ServiceFault without a bad result")
+    return code, at

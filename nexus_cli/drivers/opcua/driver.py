@@ -1,0 +1,166 @@
+"""OPC UA over asyncua: opens sessions. Everything else is in `session`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asyncua import Client, ua
+from asyncua.crypto import security_policies
+from asyncua.crypto.uacrypto import CertProperties
+from cryptography.hazmat.primitives import serialization
+
+from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.opcua import groups, security, status
+from nexus_cli.drivers.opcua.channel import LOST, Channel
+from nexus_cli.drivers.opcua.limits import configured
+from nexus_cli.drivers.opcua.session import OpcuaSession
+from nexus_cli.drivers.secrets import resolve
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason
+
+DEFAULT_TIMEOUT_MS = 1_000
+DEFAULT_CONNECT_TIMEOUT_MS = 3_000
+DEFAULT_SESSION_TIMEOUT_MS = 60_000
+POLICIES: dict[str, Any] = {
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+    "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
+    "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+}
+
+
+class OpcuaDriver:
+    """See `drivers.base.Driver`.
+
+    Args:
+        environ: Where `${env:…}` is looked up; the process environment when left out.
+    """
+
+    name = "opcua"
+    concurrency = 4
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = environ
+
+    def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        """See `Driver.group`."""
+        return groups.group(device, points, fill_gaps=fill_gaps)
+
+    async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> OpcuaSession:
+        """See `Driver.connect`."""
+        connection = devices[0].connection
+        environ = os.environ if self._environ is None else self._environ
+        endpoint = resolve(str(connection["endpoint"]), environ=environ)
+        limit_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+        session: OpcuaSession | None = None
+        channel: Channel | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                client = _client(endpoint, connection, environ)
+                channel = Channel(
+                    client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
+                )
+                first_seen = await _secure(client, endpoint, connection, home)
+                await channel.open()
+                if first_seen is not None:
+                    security.keep(*first_seen)
+                session = OpcuaSession(
+                    channel, limits=configured(connection), session_timeout_ms=int(client.session_timeout)
+                )
+                await session.start()
+                opened, channel = session, None
+                return opened
+        except TimeoutError:
+            raise DriverError(
+                f"{endpoint} did not open a session within {limit_s:g} s", scope=Scope.SESSION, reason=Reason.LINK_LOST
+            ) from None
+        except ua.UaStatusCodeError as error:
+            raise status.connect_error(error.code, endpoint) from None
+        except ua.UaError as error:
+            raise _no_session(endpoint, str(error)) from None
+        except LOST as error:
+            raise DriverError(
+                f"{endpoint} can't be reached ({error.strerror or error if isinstance(error, OSError) else error})",
+                scope=Scope.SESSION,
+                reason=Reason.LINK_LOST,
+            ) from None
+        finally:
+            if channel is not None:
+                await channel.close()
+
+
+def _client(endpoint: str, connection: Mapping[str, Any], environ: Mapping[str, str]) -> Client:
+    connect_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+    client = Client(endpoint, timeout=connect_s)
+    client.name = client.description = "NEXUS"
+    client.product_uri = "urn:nexus"
+    client.session_timeout = int(connection.get("session_timeout") or DEFAULT_SESSION_TIMEOUT_MS)
+    if connection.get("user"):
+        client.set_user(resolve(str(connection["user"]), environ=environ))
+        client.set_password(resolve(str(connection.get("password") or ""), environ=environ))
+    return client
+
+
+async def _secure(client: Client, endpoint: str, connection: Mapping[str, Any], home: str) -> tuple[Path, bytes] | None:
+    """Look at the server's endpoints and set policy, mode and certificates.
+
+    Returns:
+        Where to keep the server's certificate, and the certificate, when it was seen for the first time.
+    """
+    wanted = str(connection.get("security") or "None")
+    follow = connection.get("override_host") is False
+    if wanted == "None" and not follow:
+        return None
+    policy_name, _, mode_name = wanted.partition("/")
+    mode = ua.MessageSecurityMode.None_ if wanted == "None" else getattr(ua.MessageSecurityMode, mode_name)
+    policy = POLICIES.get(policy_name, security_policies.SecurityPolicyNone)
+    offered = await client.connect_and_get_server_endpoints()
+    matching = [found for found in offered if found.SecurityMode == mode and found.SecurityPolicyUri == policy.URI]
+    if not matching:
+        names = sorted({_name(found) for found in offered})
+        raise DriverError(
+            f"{endpoint} does not offer {wanted}; it offers {', '.join(names)}",
+            scope=Scope.SESSION,
+            retriable=False,
+            reason=Reason.ACCESS_DENIED,
+        )
+    if follow and matching[0].EndpointUrl:
+        client._server_url = client._server_url._replace(netloc=_netloc(matching[0].EndpointUrl))
+    if wanted == "None":
+        return None
+    server = security.first_certificate(bytes(matching[0].ServerCertificate or b""), endpoint)
+    kept = security.check_trust(server, trust=str(connection.get("trust") or ""), endpoint=endpoint, home=home)
+    if connection.get("certificate"):
+        own, key = Path(str(connection["certificate"])), Path(str(connection["private_key"]))
+    else:
+        own, key = security.own_certificate(home)
+    certificate = security.load_certificate(own)
+    client.application_uri = security.application_uri(certificate) or client.application_uri
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    await client.set_security(
+        policy,
+        CertProperties(der, "der"),
+        CertProperties(security.load_key(key), "pem"),
+        server_certificate=CertProperties(server, "der"),
+        mode=mode,
+    )
+    return None if kept is None else (kept, server)
+
+
+def _name(found: ua.EndpointDescription) -> str:
+    policy = str(found.SecurityPolicyUri).rpartition("#")[2]
+    return "None" if policy == "None" else f"{policy.replace('_', '')}/{found.SecurityMode.name}"
+
+
+def _netloc(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _no_session(endpoint: str, why: str) -> DriverError:
+    return DriverError(f"{endpoint} can't be used ({why})", scope=Scope.SESSION, reason=Reason.LINK_LOST)
+
+
+DRIVER = OpcuaDriver()

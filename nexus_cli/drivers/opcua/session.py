@@ -1,0 +1,297 @@
+"""An open link to one OPC UA server: read, write, subscribe, browse within the server's limits."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NoReturn
+from weakref import WeakKeyDictionary
+
+from asyncua import ua
+
+from nexus_cli.drivers.base import (
+    Browsed,
+    DriverError,
+    Fault,
+    Point,
+    ReadResult,
+    Request,
+    Scope,
+    Sink,
+)
+from nexus_cli.drivers.opcua import browse, write
+from nexus_cli.drivers.opcua.channel import Channel
+from nexus_cli.drivers.opcua.codec import DataValue, DecodeError, Structure, read_data_value
+from nexus_cli.drivers.opcua.groups import ReadPlan
+from nexus_cli.drivers.opcua.limits import Limits
+from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
+from nexus_cli.drivers.opcua.status import fault_of, service_error
+from nexus_cli.drivers.opcua.structures import StructureCodec
+from nexus_cli.drivers.opcua.subscription import OpcuaSubscription, Publisher
+from nexus_cli.drivers.opcua.values import Convert, converter
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason, Value
+
+NAMESPACE_ARRAY = "i=2255"
+OPERATION_LIMITS: dict[str, str] = {
+    "read": "i=11705",
+    "write": "i=11707",
+    "browse": "i=11710",
+    "monitor": "i=11714",
+}
+"""Server_ServerCapabilities_OperationLimits_MaxNodesPerRead, …PerWrite, …PerBrowse, MaxMonitoredItemsPerCall."""
+STATE = 2259
+"""Server_ServerStatus_State. Source: OPC 10000-6 annex A.3 (NodeIds)."""
+NAMESPACE_LOOK_S = 10.0
+"""How often an unknown namespace URI is looked up again: servers load their projects after they answer."""
+
+_DECODE_FAULT = Fault(Reason.DECODE_ERROR)
+_NO_NAMESPACE = Fault(Reason.ILLEGAL_ADDRESS, 0x80340000)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request as this connection sends it.
+
+    Attributes:
+        pieces: Encoded parameters, and positions in the request that they answer.
+        converters: One per point.
+        faults: By position, what can't be asked at all (unknown namespace).
+        generation: Limits and namespaces that it was made for.
+    """
+
+    pieces: list[tuple[bytes, Sequence[int]]]
+    converters: list[Convert]
+    faults: dict[int, Fault] = field(default_factory=dict)
+    generation: int = 0
+
+
+class OpcuaSession:
+    """See `drivers.base.Session`."""
+
+    def __init__(self, channel: Channel, *, limits: Limits, session_timeout_ms: int) -> None:
+        self.channel = channel
+        self.limits = limits
+        self.structures = StructureCodec(channel.call, channel.client)
+        self.namespaces: list[str] = []
+        self._prepared: WeakKeyDictionary[ReadPlan, Prepared] = WeakKeyDictionary()
+        self._generation = 0
+        self._unknown_look_s = 0.0
+        self._types = write.VariantTypes(channel)
+        self._publisher = Publisher(channel, session_timeout_ms=session_timeout_ms)
+
+    async def start(self) -> None:
+        """Read the server's namespaces and limits."""
+        names = list(OPERATION_LIMITS)
+        nodes = [NAMESPACE_ARRAY, *OPERATION_LIMITS.values()]
+        answers: list[DataValue] = []
+        for piece in (nodes[:1], nodes[1:]):  # apart, so that a server that refuses the limits still gives names
+            try:
+                answers += await self._read_nodes(piece)
+            except DriverError as error:
+                if error.scope is Scope.SESSION:
+                    raise
+                answers += [DataValue(0, None, error.code, None, False)] * len(piece)
+        self.namespaces = [str(name) for name in answers[0].value or []]
+        found = {
+            name: int(answer.value)
+            for name, answer in zip(names, answers[1:], strict=False)
+            if isinstance(answer.value, int) and not answer.status
+        }
+        self.limits = self.limits.within(found)
+
+    async def read(self, request: Request) -> ReadResult:
+        """See `Session.read`. A server that takes fewer nodes than asked is asked again in smaller pieces."""
+        prepared = self._prepare(request)
+        if prepared.faults and time.monotonic() >= self._unknown_look_s:
+            prepared = await self._look_again(request, prepared)
+        while True:
+            try:
+                return await self._read_pieces(request, prepared)
+            except DriverError as error:
+                size = max((len(positions) for _, positions in prepared.pieces), default=0)
+                if error.scope is not Scope.REQUEST or size <= 1:
+                    raise
+                self._lower(size // 2)
+                prepared = self._prepare(request)
+
+    async def write(self, device: str, point: Point, value: Value) -> None:
+        """See `Session.write`; the value goes out with exactly the node's own type."""
+        address = write.target(point)
+        node = node_id(address, self.namespaces)
+        if node is None:
+            raise DriverError(
+                f"{point.address}: the server has no such namespace",
+                scope=Scope.ITEM,
+                retriable=False,
+                reason=Reason.ILLEGAL_ADDRESS,
+            )
+        await write.write(self.channel, self._types, node, address.range, point, value)
+
+    async def subscribe(
+        self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
+    ) -> OpcuaSubscription:
+        """See `Session.subscribe`. One server-side subscription per distinct publishing interval of the link."""
+        subscription = OpcuaSubscription(self, self._publisher, device=device, sink=sink)
+        try:
+            await subscription.start(points, interval_ms)
+        except DriverError:
+            await subscription.close()
+            raise
+        return subscription
+
+    async def configure(self, devices: Sequence[DeviceConfig]) -> None:
+        """Nothing to do: nodes are resolved per request, and a request that is gone takes its bytes with it."""
+
+    async def check(self) -> None:
+        """Read the server's state, and see that the publish requests still come back."""
+        self._publisher.check()
+        body = read_body([read_value_id(_numeric(STATE))])
+        data, at = await self.channel.request("read the server's state", READ_REQUEST, body)
+        found = self._values(data, at, 1)[0]
+        await self._publisher.prepare_structures(self.structures)
+        if isinstance(found.value, int) and found.value != 0:
+            raise DriverError(
+                f"{self.channel.endpoint} says that it is not running (state {found.value})", scope=Scope.SESSION
+            )
+
+    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
+        """See `Session.browse`: every variable below `start` (Objects when empty)."""
+        return browse.browse(self, start=start)
+
+    async def close(self) -> None:
+        """See `Session.close`."""
+        self._publisher.close()
+        await self.channel.close()
+
+    def counters(self) -> Mapping[str, int]:
+        """What was lost or unusual on this link: queue overflows, answers that needed the library's decoder."""
+        return self._publisher.counters()
+
+    async def _read_pieces(self, request: Request, prepared: Prepared) -> ReadResult:
+        count = len(request.points)
+        values: list[Value] = [None] * count
+        faults = dict(prepared.faults)
+        times: list[int | None] = [None] * count
+        timed = False
+        for body, positions in prepared.pieces:
+            data, at = await self.channel.request("read", READ_REQUEST, body)
+            answers = self._values(data, at, len(positions))
+            for found in answers:
+                if found.kind == 22:
+                    await self.learn(found)
+            for position, found in zip(positions, answers, strict=True):
+                if found.status:
+                    fault = fault_of(found.status)
+                    if fault is not None:
+                        faults[position] = fault
+                        if not fault.uncertain:
+                            continue
+                value = self.convert(prepared.converters[position], found)
+                if isinstance(value, Fault):
+                    faults[position] = value
+                    continue
+                values[position] = value
+                if found.source_us is not None:
+                    times[position] = found.source_us
+                    timed = True
+        return ReadResult(values, faults, times if timed else None)
+
+    def convert(self, convert: Convert, found: DataValue) -> Value | Fault:
+        """A decoded value in its point's type; what can't be decoded is a fault of its own."""
+        try:
+            return convert(found)
+        except (DecodeError, IndexError, TypeError, ValueError, struct.error):
+            return _DECODE_FAULT
+
+    async def learn(self, found: DataValue) -> None:
+        """Load the definitions that the structures in a value need."""
+        for value in found.value if isinstance(found.value, list) else (found.value,):
+            if isinstance(value, Structure) and not self.structures.knows(value.type_id):
+                await self.structures.prepare(value.type_id)
+
+    def _prepare(self, request: Request) -> Prepared:
+        plan: ReadPlan = request.detail
+        prepared = self._prepared.get(plan)
+        if prepared is None or prepared.generation != self._generation:
+            prepared = self._prepared[plan] = self._build(request, plan)
+        return prepared
+
+    def _build(self, request: Request, plan: ReadPlan) -> Prepared:
+        faults: dict[int, Fault] = {}
+        items, positions = [], []
+        for position, address in enumerate(plan.nodes):
+            node = node_id(address, self.namespaces)
+            if node is None:
+                faults[position] = _NO_NAMESPACE
+                continue
+            items.append(read_value_id(node, index=address.range))
+            positions.append(position)
+        size = max(1, self.limits.read)
+        cuts = [*range(0, len(items), size), len(items)]
+        pieces: list[tuple[bytes, Sequence[int]]] = [
+            (read_body(items[start:end]), positions[start:end]) for start, end in pairwise(cuts)
+        ]
+        return Prepared(pieces, [self.converter(point) for point in request.points], faults, self._generation)
+
+    def converter(self, point: Point) -> Convert:
+        """A point's compiled conversion with this connection's structures."""
+        return converter(point.type, str(point.options.get("index", "")), self.structures.decode)
+
+    def _lower(self, size: int) -> None:
+        lowered = Limits(
+            read=size,
+            write=self.limits.write,
+            monitor=self.limits.monitor,
+            browse=self.limits.browse,
+            items=self.limits.items,
+            filter=self.limits.filter,
+        )
+        self.limits = lowered
+        self._generation += 1
+
+    async def _look_again(self, request: Request, prepared: Prepared) -> Prepared:
+        self._unknown_look_s = time.monotonic() + NAMESPACE_LOOK_S
+        answer = (await self._read_nodes([NAMESPACE_ARRAY]))[0]
+        found = [str(name) for name in answer.value or []]
+        if not found or found == self.namespaces:
+            return prepared
+        self.namespaces = found
+        self._generation += 1
+        return self._prepare(request)
+
+    async def _read_nodes(self, nodes: Sequence[str]) -> list[DataValue]:
+        items = [read_value_id(_numeric(int(node.removeprefix("i=")))) for node in nodes]
+        data, at = await self.channel.request("read the server's limits", READ_REQUEST, read_body(items))
+        return self._values(data, at, len(nodes))
+
+    def _values(self, data: bytes, at: int, expected: int) -> list[DataValue]:
+        try:
+            (count,) = struct.unpack_from("<i", data, at)
+            at += 4
+            if count != expected:
+                self._garbled(f"{count} values for {expected} nodes")
+            answers = []
+            for _ in range(count):
+                found, at = read_data_value(data, at)
+                answers.append(found)
+            return answers
+        except (DecodeError, IndexError, struct.error, RecursionError) as error:
+            self._garbled(str(error))
+
+    def _garbled(self, why: str) -> NoReturn:
+        # Values can't be told apart any more; one piece after the other will find the node that does it.
+        error = service_error(0x80B90000, "read")
+        raise DriverError(
+            f"{self.channel.endpoint}: an answer can't be read ({why})",
+            scope=Scope.REQUEST,
+            reason=Reason.DECODE_ERROR,
+            code=error.code,
+        )
+
+
+def _numeric(number: int) -> ua.NodeId:
+    return ua.NodeId(number)

@@ -1,0 +1,158 @@
+"""Writes: the value in exactly the node's own type, without status and times (many servers refuse those)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from datetime import datetime
+from typing import Any
+
+from asyncua import ua
+
+from nexus_cli.drivers.base import DriverError, Point, Scope
+from nexus_cli.drivers.opcua.address import NodeAddress
+from nexus_cli.drivers.opcua.channel import Channel
+from nexus_cli.drivers.opcua.groups import node_of
+from nexus_cli.drivers.opcua.nodes import VALUE
+from nexus_cli.drivers.opcua.status import item_error
+from nexus_cli.drivers.opcua.values import FLOAT32_MAX, KIND_OF_BASE
+from nexus_cli.model.datatype import INTEGER_BOUNDS
+from nexus_cli.wire.sample import Reason, Value
+
+BASE_OF_KIND = {KIND_OF_BASE[base]: base for base in INTEGER_BOUNDS}
+MAX_KNOWN = 10_000
+
+
+class VariantTypes:
+    """The type that each written node has, read once per connection."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._known: dict[str, tuple[ua.VariantType, bool]] = {}
+
+    async def of(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
+        """The node's built-in type, and whether it holds an array.
+
+        Raises:
+            DriverError: ITEM, no such node, or a type that can't be written.
+        """
+        name = node.to_string()
+        found = self._known.get(name)
+        if found is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[name] = await self._read(node, what)
+        return found
+
+    async def _read(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
+        session = self._channel.client.uaclient.session
+        answer = (await self._channel.call(what, lambda: session.read_attributes([node], VALUE)))[0]
+        variant = answer.Value
+        if variant is not None and variant.VariantType not in (None, ua.VariantType.Null):
+            return variant.VariantType, bool(variant.is_array)
+        return await self._declared(node, what)
+
+    async def _declared(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
+        """From the DataType attribute: for a node that has no value yet."""
+        session = self._channel.client.uaclient.session
+        answer = (await self._channel.call(what, lambda: session.read_attributes([node], ua.AttributeIds.DataType)))[0]
+        code = int(answer.StatusCode.value) if answer.StatusCode is not None else 0
+        if code >> 31:
+            raise item_error(code, what)
+        data_type = answer.Value.Value if answer.Value is not None else None
+        number = data_type.Identifier if isinstance(data_type, ua.NodeId) and not data_type.NamespaceIndex else 0
+        if not isinstance(number, int) or not 1 <= number <= 21:
+            raise _refused(f"{what}: the node has the type {data_type}, which can't be written", Reason.TYPE_MISMATCH)
+        rank = (await self._channel.call(what, lambda: session.read_attributes([node], ua.AttributeIds.ValueRank)))[0]
+        return ua.VariantType(number), bool(rank.Value is not None and (rank.Value.Value or -1) >= 1)
+
+
+def target(point: Point) -> NodeAddress:
+    """The node that a point writes, with its range."""
+    return node_of(point)
+
+
+async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: str, point: Point, value: Value) -> None:
+    """Write one value.
+
+    Raises:
+        DriverError: ITEM when the server or the type refuses it; SESSION when the link is lost.
+    """
+    what = f"write {point.address}"
+    kind, is_array = await types.of(node, what)
+    wanted = _convert(value, kind, what)
+    if index and is_array and not isinstance(wanted, list):
+        wanted = [wanted]  # an element of an array is written as an array of one; OPC 10000-4 §7.27
+    if isinstance(wanted, list) != is_array:
+        shape = "an array" if is_array else "a single value"
+        raise _refused(f"{what}: the node holds {shape}", Reason.TYPE_MISMATCH)
+    item = ua.WriteValue()
+    item.NodeId = node
+    item.AttributeId = VALUE
+    if index:
+        item.IndexRange = index
+    item.Value = ua.DataValue(ua.Variant(wanted, kind, is_array=is_array), StatusCode=None)
+    parameters = ua.WriteParameters()
+    parameters.NodesToWrite = [item]
+    session = channel.client.uaclient.session
+    results = await channel.call(what, lambda: session.write(parameters))
+    code = int(results[0].value)
+    if code >> 30:
+        raise item_error(code, what)
+
+
+def _convert(value: Value, kind: ua.VariantType, what: str) -> Any:
+    if isinstance(value, list):
+        return [_convert(item, kind, what) for item in value]
+    number = int(kind.value)
+    base = BASE_OF_KIND.get(number)
+    if base is not None:
+        return _integer(value, base, what)
+    if number in (10, 11):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise _mismatch(value, kind, what)
+        if number == 10 and FLOAT32_MAX < abs(value) < float("inf"):
+            raise _refused(f"{what}: {value} does not fit a Float", Reason.OVERFLOW)
+        return float(value)
+    if number == 1:
+        if not isinstance(value, bool):
+            raise _mismatch(value, kind, what)
+        return value
+    if not isinstance(value, str):
+        raise _mismatch(value, kind, what)
+    return _text(value, number, kind, what)
+
+
+def _integer(value: Value, base: str, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value % 1:
+        raise _refused(f"{what}: {value!r} is not a whole number", Reason.TYPE_MISMATCH)
+    low, high = INTEGER_BOUNDS[base]
+    if not low <= value <= high:
+        raise _refused(f"{what}: {value} does not fit the node's {base} ({low} to {high})", Reason.OVERFLOW)
+    return int(value)
+
+
+def _text(value: str, number: int, kind: ua.VariantType, what: str) -> Any:
+    try:
+        if number == 12:
+            return value
+        if number == 13:
+            return datetime.fromisoformat(value)
+        if number == 14:
+            return uuid.UUID(value)
+        if number == 15:
+            return base64.b64decode(value, validate=True)
+        if number == 21:
+            return ua.LocalizedText(value)
+    except (ValueError, binascii.Error):
+        pass
+    raise _mismatch(value, kind, what)
+
+
+def _mismatch(value: Value, kind: ua.VariantType, what: str) -> DriverError:
+    return _refused(f"{what}: {value!r} is not a {kind.name}", Reason.TYPE_MISMATCH)
+
+
+def _refused(message: str, reason: Reason) -> DriverError:
+    return DriverError(message, scope=Scope.ITEM, retriable=False, reason=reason)
