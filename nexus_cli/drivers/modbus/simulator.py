@@ -1,0 +1,256 @@
+"""Modbus devices that are real servers: all units of one link, values from signals, faults on demand.
+
+The frames are taken apart here instead of by pymodbus's server, because that one holds fixed values, answers only
+one of several pipelined requests, and has no illegal holes, stalls or dead units per request.
+Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b §3 (MBAP); Modbus over Serial Line V1.02 §2.5 (RTU, CRC).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from nexus_cli.drivers.base import points_of
+from nexus_cli.drivers.modbus.field import field_of
+from nexus_cli.drivers.modbus.groups import unit_of
+from nexus_cli.drivers.modbus.image import Unit
+from nexus_cli.drivers.modbus.serving import answer
+from nexus_cli.drivers.signals import signal_of
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Value
+
+GATEWAY_TARGET_FAILED = 0x0B
+"""Source: Modbus Application Protocol V1.1b3 §7: no response from the target device behind a gateway."""
+MAX_FRAME = 264
+
+
+class SimulatorServer:
+    """A running simulator of one link.
+
+    Attributes:
+        host: Address it listens on.
+        port: Port it listens on.
+        endpoint: `tcp://host:port`.
+        requests: Requests answered since the start.
+    """
+
+    def __init__(self, devices: Sequence[DeviceConfig], *, seed: int) -> None:
+        self.host, self.port, self.requests = "", 0, 0
+        self.rtu = any(device.connection.get("framing") == "rtu-over-tcp" for device in devices)
+        self.units: dict[int, Unit] = {}
+        self._places: dict[str, dict[str, Unit]] = {}
+        self._unit_of: dict[str, Unit] = {}
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._started_s = time.monotonic()
+        self._resume: asyncio.TimerHandle | None = None
+        self.stalled = False
+        for device in devices:
+            self._add(device, seed)
+        for unit in self.units.values():
+            unit.ready()
+
+    def _add(self, device: DeviceConfig, seed: int) -> None:
+        places = self._places.setdefault(device.path, {})
+        own = unit_of(device.connection)
+        self._unit_of[device.path] = self.units.setdefault(own, Unit(device.connection))
+        for point in points_of(device):
+            declared = field_of(point).unit_id
+            unit = self.units.setdefault(own if declared is None else declared, Unit(device.connection))
+            path = f"{device.path}/{point.name}"
+            unit.add(path, point, signal_of(device.tags[point.name], path=path, seed=seed))
+            places[point.name] = unit
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is reached."""
+        return f"tcp://{self.host}:{self.port}"
+
+    async def start(self, *, host: str, port: int) -> None:
+        """Listen. Raises OSError when the address can't be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), host, port, reuse_address=True)
+        name = self._server.sockets[0].getsockname()
+        self.host, self.port = name[0], name[1]
+
+    async def close(self) -> None:
+        """Stop listening and drop every client."""
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._server is not None:
+            self._server.close()
+            self.drop_connections()
+            await self._server.wait_closed()
+
+    def t_s(self) -> float:
+        """Seconds since the start: the time of the signals."""
+        return time.monotonic() - self._started_s
+
+    def values(self, device_path: str) -> dict[str, Value]:
+        """What a reader would get right now, raw, by tag."""
+        t_s = self.t_s()
+        return {tag: unit.value(f"{device_path}/{tag}", t_s=t_s) for tag, unit in self._places[device_path].items()}
+
+    def set(self, device_path: str, tag: str, value: Value) -> None:
+        """Hold a tag at a raw value from now on; its signal stops.
+
+        Raises:
+            ValueError: The value does not fit the tag.
+        """
+        area, cell = self._places[device_path][tag].cell(f"{device_path}/{tag}")
+        cell.store(area.memory, value)
+        cell.signal = None
+
+    def forbid(self, device_path: str, tag: str) -> None:
+        """Make a tag's addresses illegal, as if the device's map had a hole there."""
+        area, cell = self._places[device_path][tag].cell(f"{device_path}/{tag}")
+        area.forbid(cell.field.start, cell.field.count)
+
+    def silence(self, device_path: str, *, silent: bool = True) -> None:
+        """Let the device's unit not answer at all, as a dead unit behind a gateway."""
+        self._unit_of[device_path].silent = silent
+
+    def fail(self, device_path: str, *, code: int) -> None:
+        """Let the device's unit answer everything with an exception code; 0 ends it."""
+        self._unit_of[device_path].failure = code
+
+    def stall(self, seconds: float | None) -> None:
+        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        self.stalled = seconds is not None
+        if seconds is not None:
+            self._resume = asyncio.get_running_loop().call_later(seconds, self.stall, None)
+            return
+        for connection in tuple(self._connections):
+            connection.pump()
+
+    def drop_connections(self) -> None:
+        """Reset every client's connection."""
+        for connection in tuple(self._connections):
+            connection.drop()
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    def respond(self, unit_id: int, pdu: bytes) -> bytes | None:
+        """The response PDU of a unit, None for silence."""
+        self.requests += 1
+        unit = self.units.get(unit_id)
+        if unit is None:
+            return bytes((pdu[0] | 0x80, GATEWAY_TARGET_FAILED))
+        return None if unit.silent else answer(unit, pdu, t_s=self.t_s())
+
+
+class _Connection(asyncio.Protocol):
+    """One client: frames in, frames out."""
+
+    def __init__(self, server: SimulatorServer) -> None:
+        self._server = server
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._server._connections.discard(self)
+
+    def drop(self) -> None:
+        """Reset the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self._buffer += data
+        self.pump()
+
+    def pump(self) -> None:
+        """Answer every whole frame in the buffer, in order, unless the server stalls."""
+        if self._server.stalled or self._transport is None:
+            return
+        take = self._take_rtu if self._server.rtu else self._take_tcp
+        while (frame := take()) is not None:
+            if frame:
+                self._transport.write(frame)
+
+    def _take_tcp(self) -> bytes | None:
+        """The answer to the next MBAP frame, b"" for silence, None when there is no whole frame."""
+        if len(self._buffer) < 8:
+            return None
+        protocol, length = int.from_bytes(self._buffer[2:4], "big"), int.from_bytes(self._buffer[4:6], "big")
+        if protocol != 0 or not 2 <= length <= MAX_FRAME:
+            self.drop()
+            self._buffer = b""
+            return None
+        if len(self._buffer) < 6 + length:
+            return None
+        frame, self._buffer = self._buffer[: 6 + length], self._buffer[6 + length :]
+        reply = self._server.respond(frame[6], frame[7:])
+        if reply is None:
+            return b""
+        return frame[:4] + (len(reply) + 1).to_bytes(2, "big") + frame[6:7] + reply
+
+    def _take_rtu(self) -> bytes | None:
+        """As `_take_tcp`, for RTU frames; a frame with a wrong checksum clears the buffer, as a silent line would."""
+        size = _rtu_size(self._buffer)
+        if size is None or len(self._buffer) < size:
+            return None
+        frame, self._buffer = self._buffer[:size], self._buffer[size:]
+        if not size or crc16(frame[:-2]) != frame[-2:]:
+            self._buffer = b""
+            return None
+        reply = self._server.respond(frame[0], frame[1:-2])
+        if reply is None or frame[0] == 0:
+            return b""
+        body = frame[:1] + reply
+        return body + crc16(body)
+
+
+def _rtu_size(buffer: bytes) -> int | None:
+    """Length of the request frame at the start of the buffer; None: wait for more; 0: not a request."""
+    if len(buffer) < 2:
+        return None
+    function = buffer[1]
+    if function in (15, 16):
+        return None if len(buffer) < 7 else 9 + buffer[6]
+    return 8 if function in (1, 2, 3, 4, 5, 6) else 10 if function == 22 else 0
+
+
+def crc16(data: bytes) -> bytes:
+    """Checksum of an RTU frame, low byte first. Source: Modbus over Serial Line V1.02 §6.2.2."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc.to_bytes(2, "little")
+
+
+async def serve(
+    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+) -> SimulatorServer:
+    """Serve all devices of one link.
+
+    Args:
+        devices: They share one host and port; each answers under its unit id.
+        host: Address to listen on.
+        port: 0 picks a free one.
+        seed: Makes the signals repeatable.
+
+    Raises:
+        OSError: The address can't be had.
+        ValueError: A signal's CSV file can't be read.
+    """
+    server = SimulatorServer(devices, seed=seed)
+    await server.start(host=host, port=port)
+    return server
