@@ -1,0 +1,182 @@
+"""Health of a role: over HTTP for machines nearby, retained on the broker (with a last will) for everyone else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Protocol
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from nexus_cli import __version__
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.lifecycle import tasks
+from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.wire.client import BrokerClient
+
+PERIOD_S = 10.0
+"""How often health is published when nothing changed, in seconds."""
+
+
+class RoleState(Protocol):
+    """What the HTTP side asks a role."""
+
+    metrics: Metrics
+
+    def ready(self) -> tuple[bool, str]:
+        """True when the role does its work, and why not otherwise."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Everything worth seeing, as JSON values, without secrets."""
+        ...
+
+
+def health_routes(state: RoleState) -> list[Route]:
+    """The routes every role answers: `/health/live`, `/health/ready`, `/metrics`, `/status`."""
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True, "version": __version__})
+
+    async def ready(_: Request) -> Response:
+        answer, why = state.ready()
+        return JSONResponse({"ready": answer, "detail": why}, status_code=200 if answer else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def status(_: Request) -> Response:
+        return Response(orjson.dumps(state.status(), default=str), media_type="application/json")
+
+    return [
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/metrics", metrics),
+        Route("/status", status),
+    ]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the role's lifecycle has them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serve_http(state: RoleState, *, host: str, port: int, app: ASGIApp | None = None) -> AsyncIterator[int]:
+    """Serve a role's HTTP while the block runs; gives the port that was bound.
+
+    Args:
+        state: Whom to ask.
+        host: Address to listen on.
+        port: 0 picks a free one.
+        app: Instead of the health routes alone (control's API, which includes them).
+
+    Raises:
+        NexusError: NX6003, the port is taken or not allowed.
+    """
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app or Starlette(routes=health_routes(state)),
+        log_config=None,
+        access_log=False,
+        lifespan="off" if app is None else "auto",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+    server = _Server(config)
+    async with tasks("http") as group:
+        group.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise NexusError(
+            f"The health port {host}:{port} can't be opened.",
+            code="NX6003",
+            cause=str(error),
+            hint="another process may have it; set NEXUS_HTTP_PORT, 0 picks a free one",
+        ) from None
+    return listener
+
+
+class HealthReporter:
+    """Publishes a role's health, retained, on change and every few seconds; the broker publishes `lost` for us."""
+
+    def __init__(
+        self,
+        *,
+        client: BrokerClient,
+        topic: str,
+        role: str,
+        name: str,
+        clock: Clock,
+        details: Callable[[], dict[str, Any]],
+        period_s: float = PERIOD_S,
+    ) -> None:
+        """Report on `topic`; `details` adds the role's own facts (JSON values, no secrets)."""
+        self._client, self._topic, self._role, self._name = client, topic, role, name
+        self._clock, self._details, self._period_s = clock, details, period_s
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Something worth telling happened: publish soon (at most about four times a second)."""
+        self._changed.set()
+
+    def payload(self, state: str) -> bytes:
+        """The health message for `running`, `stopping` or `lost`."""
+        facts = {"state": state, "time": self._clock.now_us(), "version": __version__}
+        return orjson.dumps({**facts, "role": self._role, "name": self._name, **self._details()}, default=str)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped; then say `stopping` once."""
+        while not stop.is_set():
+            await self._publish("running")
+            self._changed.clear()
+            await self._pause(stop)
+        await self._publish("stopping")
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        """Wait for a change, the stop or the period, but at least a quarter of a second unless stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.25):
+                await stop.wait()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._period_s
+        while not stop.is_set() and not self._changed.is_set() and loop.time() < until:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.25):
+                    await self._changed.wait()
+
+    async def _publish(self, state: str) -> None:
+        with contextlib.suppress(NexusError, TimeoutError):
+            async with asyncio.timeout(2.0):
+                await self._client.publish(self._topic, self.payload(state), qos=1, retain=True)
+
+
+def lost_payload(*, role: str, name: str) -> bytes:
+    """The last will on the health topic."""
+    return orjson.dumps({"state": "lost", "version": __version__, "role": role, "name": name})
