@@ -1,0 +1,6 @@
+"""1 read: from files to one tree of plain values that knows where everything stands in the text."""
+
+from nexus_cli.source.load import load_site
+from nexus_cli.source.tree import SourceTree
+
+__all__ = ["SourceTree", "load_site"]

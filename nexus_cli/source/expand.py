@@ -1,0 +1,252 @@
+"""From templates and defaults to complete devices: device tag > template tag > device > template > line > area > site.
+
+Maps that come out equal for several devices are one object: read them, never change them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.diagnostics import ModelPath, Place
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.source.files import Gathered
+from nexus_cli.source.nodes import Map
+from nexus_cli.source.templates import arguments, compile_templates, instantiate
+
+_MERGED = ("connection", "labels")
+"""Maps of a device whose keys are laid over the template's one by one."""
+_NAMED = ("tags", "calculated")
+"""Maps of named things whose own keys are laid over the template's one by one."""
+
+
+class Expander:
+    """Expands one tree in place.
+
+    Attributes:
+        template_of: Template name by device path, for devices that use one.
+        broken: Model paths of devices that could not be completed; findings below them would only repeat it.
+    """
+
+    def __init__(self, gathered: Gathered, root: Map, *, inherited: frozenset[str]) -> None:
+        self.gathered = gathered
+        self.root = root
+        self.inherited = inherited
+        self.templates = compile_templates(gathered, root)
+        self.template_of: dict[str, str] = {}
+        self.broken: set[ModelPath] = set()
+        self._filled: dict[tuple[Any, ...], Map] = {}
+        self._kept: list[Any] = []  # keeps the objects alive whose ids are cache keys
+
+    def run(self) -> None:
+        """Complete every device below `areas`, and say which templates nobody uses."""
+        site = _defaults(self.root)
+        for area_name, area in self._named(self.root, "areas"):
+            area_levels = [*_defaults(area), *site]
+            for line_name, line in self._named(area, "lines"):
+                levels = [*_defaults(line), *area_levels]
+                devices = line.get("devices")
+                if not isinstance(devices, Map):
+                    continue
+                inherited = _join(levels, self.inherited)
+                connection = _connection(levels)
+                for name, device in list(self._named(line, "devices")):
+                    where = ("areas", area_name, "lines", line_name, "devices", name)
+                    place = self.gathered.place(devices.marks.get(name), on_key=True)
+                    path = f"{area_name}/{line_name}/{name}"
+                    devices[name] = self._device(
+                        device, path=path, where=where, place=place, inherited=inherited, connection=connection
+                    )
+        for template in self.templates.values():
+            if not template.users:
+                self.gathered.add("NX0065", f"no device uses the template '{template.name}'", place=template.place)
+
+    def _named(self, holder: Map, key: str) -> list[tuple[str, Map]]:
+        """The maps below a key of names; names written as numbers are noted and taken as text."""
+        named = holder.get(key)
+        if not isinstance(named, Map):
+            return []
+        for name in [name for name in named if not isinstance(name, str)]:
+            self._rename(named, name)
+        return [(name, node) for name, node in named.items() if isinstance(node, Map)]
+
+    def _rename(self, named: Map, name: Any) -> None:
+        place = self.gathered.place(named.marks.get(name), on_key=True)
+        self.gathered.add("NX0022", f"the name '{name}' is a number", place=place, hint=f"write it in quotes: '{name}'")
+        value, mark = named.pop(name), named.marks.pop(name, None)
+        if str(name) not in named:
+            named[str(name)] = value
+            if mark is not None:
+                named.marks[str(name)] = mark
+
+    def _device(
+        self, device: Map, *, path: str, where: ModelPath, place: Place | None, inherited: Map, connection: Map
+    ) -> Map:
+        device = self._templated(device, path=path, where=where, place=place)
+        protocol = device.get("protocol")
+        own = device.get("connection")
+        if connection and protocol != "external" and (own is None or isinstance(own, Map)):
+            merged = _over(connection, own) if own is not None else connection
+            device["connection"] = merged
+            device.marks.setdefault("connection", next(iter(connection.marks.values()), 0))
+        if isinstance(own, Map) and None in own.values():
+            device["connection"] = _without_nulls(device["connection"])
+        level = _join([device, inherited], self.inherited)
+        if inherited.get("enabled") is False and "enabled" not in device:
+            device["enabled"] = False
+            device.marks["enabled"] = inherited.marks["enabled"]
+        for key in [key for key, value in device.items() if value is None]:
+            del device[key]
+        for key in _NAMED:
+            tags = device.get(key)
+            if isinstance(tags, Map):
+                for name in [name for name in tags if not isinstance(name, str)]:
+                    self._rename(tags, name)
+                device[key] = self._tags(tags, level)
+        return device
+
+    def _tags(self, tags: Map, level: Map) -> Map:
+        """The tags with what they inherit. Equal input objects give the same object."""
+        signature = tuple(
+            (key, id(value) if isinstance(value, (dict, list)) else (type(value), value))
+            for key, value in level.items()
+        )
+        key = (id(tags), signature)
+        made = self._filled.get(key)
+        if made is not None:
+            return made
+        result = Map()
+        result.marks = tags.marks
+        for name, tag in tags.items():
+            result[name] = self._tag(tag, level, signature) if isinstance(tag, Map) else tag
+        self._filled[key] = result
+        self._kept.extend((tags, *level.values()))
+        return result
+
+    def _tag(self, tag: Map, level: Map, signature: tuple[Any, ...]) -> Map:
+        key = (id(tag), signature)
+        made = self._filled.get(key)
+        if made is None:
+            made = _inherit(tag, level)
+            self._filled[key] = made
+            self._kept.append(tag)
+        return made
+
+    def _templated(self, device: Map, *, path: str, where: ModelPath, place: Place | None) -> Map:
+        """A new map: the device laid over its template."""
+        name = device.get("template")
+        if name is None:
+            if "with" in device:
+                inner = self.gathered.place(device.marks.get("with"), on_key=True)
+                self.gathered.add("NX0068", f"'{path}' has 'with' but no template", place=inner, hint="template: NAME")
+            return _plain(device)
+        template = self.templates.get(name) if isinstance(name, str) else None
+        if template is None:
+            inner = self.gathered.place(device.marks.get("template"), value=name)
+            hint = did_you_mean(name, self.templates)
+            self.gathered.add("NX0060", f"there is no template '{name}'", place=inner, hint=hint)
+            self.broken.add(where)
+            return _plain(device)
+        template.users += 1
+        self.template_of[path] = template.name
+        before = len(self.gathered.findings)
+        values = arguments(self.gathered, template, device, name=path, place=place)
+        if len(self.gathered.findings) > before:
+            self.broken.add(where)
+        return _combine(instantiate(template, values), device)
+
+
+def _plain(device: Map) -> Map:
+    result = Map((key, value) for key, value in device.items() if key not in ("template", "with"))
+    result.marks = dict(device.marks)
+    for key in _NAMED:
+        if isinstance(tags := result.get(key), Map) and None in tags.values():
+            result[key] = _without_nulls(tags)
+    return result
+
+
+def _combine(template: Map, device: Map) -> Map:
+    """The device over the template: `tags` and `calculated` key by key of each, `connection` and `labels` key by key."""
+    result = Map(template)
+    result.marks = dict(template.marks)
+    for key, value in device.items():
+        if key in ("template", "with"):
+            continue
+        below = template.get(key)
+        if isinstance(value, Map) and isinstance(below, Map) and key in _NAMED:
+            value = _over_named(below, value)
+        elif isinstance(value, Map) and isinstance(below, Map) and key in _MERGED:
+            value = _over(below, value)
+        result[key] = value
+        result.marks[key] = device.marks[key]
+    return result
+
+
+def _over_named(below: Map, above: Map) -> Map:
+    result = Map(below)
+    result.marks = dict(below.marks)
+    for name, value in above.items():
+        if value is None:
+            result.pop(name, None)
+            continue
+        lower = below.get(name)
+        result[name] = _over(lower, value) if isinstance(lower, Map) and isinstance(value, Map) else value
+        result.marks[name] = above.marks[name]
+    return result
+
+
+def _over(below: Map, above: Map) -> Map:
+    """Key by key; a `null` above stays, so that nothing inherited fills it (it is dropped at the end)."""
+    result = Map(below)
+    result.update(above)
+    result.marks = {**below.marks, **above.marks}
+    return result
+
+
+def _without_nulls(node: Map) -> Map:
+    result = Map((key, value) for key, value in node.items() if value is not None)
+    result.marks = node.marks
+    return result
+
+
+def _inherit(tag: Map, level: Map) -> Map:
+    """The tag with inherited keys filled in and its nulls dropped."""
+    result = Map(tag)
+    marks = result.marks = tag.marks.copy()
+    for key, value in level.items():
+        if key not in tag:
+            result[key] = value
+            marks[key] = level.marks[key]
+    for key in [key for key, value in result.items() if value is None]:
+        del result[key]
+    return result
+
+
+def _defaults(holder: Map) -> list[Map]:
+    defaults = holder.get("defaults")
+    return [defaults] if isinstance(defaults, Map) else []
+
+
+def _join(levels: list[Map], keys: frozenset[str]) -> Map:
+    """The inherited keys of these levels, the nearest first; a `null` hides what lies further out."""
+    result = Map()
+    result.marks = {}
+    for level in levels:
+        for key in level:
+            if key in keys and key not in result:
+                result[key] = level[key]
+                result.marks[key] = level.marks.get(key, 0)
+    return result if None not in result.values() else _without_nulls(result)
+
+
+def _connection(levels: list[Map]) -> Map:
+    """What the levels' `defaults.connection` say, the nearest first."""
+    result = Map()
+    result.marks = {}
+    for level in levels:
+        connection = level.get("connection")
+        if isinstance(connection, Map):
+            for key, value in connection.items():
+                if key not in result:
+                    result[key] = value
+                    result.marks[key] = connection.marks.get(key, 0)
+    return result

@@ -1,0 +1,55 @@
+"""The first stage: files in, one complete tree out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nexus_cli.diagnostics import Outcome
+from nexus_cli.source.expand import Expander
+from nexus_cli.source.files import Gathered, Part, gather
+from nexus_cli.source.merge import join, overlay, unshared
+from nexus_cli.source.tree import SourceTree, in_order
+from nexus_cli.source.variables import apply_variables, effective_variables, stray_parameters
+
+
+def load_site(
+    path: Path,
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    inherited: frozenset[str] = frozenset(),
+) -> Outcome[SourceTree]:
+    """Read a site with its includes, overlay, variables, templates and inherited keys resolved.
+
+    Args:
+        path: The site file.
+        env: Name of the overlay `env/ENV.yaml` beside it.
+        variables: `--var NAME=VALUE`, over the declared `vars`.
+        inherited: Keys that `defaults`, templates and devices hand down to their tags.
+
+    Returns:
+        The tree, or no value when a file could not be parsed: what is missing must not look like something
+        removed. Findings carry their places but have not gone through `SourceTree.settle`.
+    """
+    gathered = gather(path, env=env)
+    if gathered.broken or not gathered.parts:
+        return Outcome(None, in_order(gathered.findings))
+    for part in [*gathered.parts, *([gathered.overlay] if gathered.overlay else [])]:
+        _own(gathered, part)
+    root = join(gathered)
+    overlay(gathered, root)
+    apply_variables(gathered, root, effective_variables(gathered, root, variables or {}))
+    stray_parameters(gathered, root)
+    expander = Expander(gathered, root, inherited=inherited)
+    expander.run()
+    tree = SourceTree(root, gathered.files, expander.template_of, frozenset(expander.broken))
+    return Outcome(tree, tuple(gathered.findings))
+
+
+def _own(gathered: Gathered, part: Part) -> None:
+    """Take a part's references; nodes that aliases share are copied first, since they are changed in place."""
+    if part.shared:
+        part.root = unshared(gathered, part.root)
+    else:
+        gathered.references.extend(part.references)

@@ -1,0 +1,152 @@
+"""Joining the parts of a site, and laying an environment's overlay over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.diagnostics.diagnostic import Related
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.source.files import Gathered, has_reference
+from nexus_cli.source.nodes import Map, Seq
+
+NAMED = frozenset(
+    {
+        "areas",
+        "lines",
+        "devices",
+        "tags",
+        "calculated",
+        "templates",
+        "gateways",
+        "retention",
+        "roles",
+        "users",
+        "alerts",
+        "vars",
+    }
+)
+"""Keys whose maps are keyed by names: an overlay may change what is there, not add to it."""
+
+_REPLACED = frozenset({"values", "simulate"})
+"""Maps that an overlay replaces whole: half of an enumeration or of a signal means nothing."""
+
+_SECTIONS: dict[str, Any] = {
+    "defaults": {},
+    "vars": {},
+    "templates": {},
+    "gateways": {},
+    "retention": {},
+    "alerts": {},
+    "access": {"roles": {}, "users": {}},
+    "areas": {"*": {"defaults": {}, "lines": {"*": {"defaults": {}, "devices": {}}}}},
+}
+"""Maps that several files may add to. A name inside the innermost ones (a device, a template) is defined in one file."""
+
+
+def join(gathered: Gathered) -> Map:
+    """One tree of the site file and its includes; a key set in two files is a finding with both places."""
+    root = gathered.parts[0].root
+    for part in gathered.parts[1:]:
+        _add(gathered, root, part.root, shape=_SECTIONS, skip=("include",))
+    return root
+
+
+def _add(gathered: Gathered, base: Map, extra: Map, *, shape: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
+    for key, value in extra.items():
+        if key in skip:
+            continue
+        if key not in base:
+            gathered.put(base, key, value, extra.marks[key])
+            continue
+        present = base[key]
+        inner = shape.get(key, shape.get("*"))
+        if inner is not None and isinstance(present, Map) and isinstance(value, Map):
+            _add(gathered, present, value, shape=inner)
+            continue
+        first = gathered.place(base.marks.get(key), on_key=True)
+        gathered.add(
+            "NX0033",
+            f"'{key}' is set in two files",
+            place=gathered.place(extra.marks[key], on_key=True),
+            hint="define it in one file; to replace it for an environment, use an overlay (--env)",
+            related=(Related(message="first set here", place=first),),
+        )
+
+
+def overlay(gathered: Gathered, root: Map) -> None:
+    """Lay the overlay over the tree: it replaces, `null` removes, and what matches nothing is a finding."""
+    part = gathered.overlay
+    if part is None:
+        return
+    if "include" in part.root:
+        place = gathered.place(part.root.marks["include"], on_key=True)
+        gathered.add("NX0042", "an overlay can't include files", place=place, hint="include it in the site file")
+        del part.root["include"]
+    templates = root.get("templates")
+    _lay(
+        gathered, root, part.root, named=False, behind={}, templates=templates if isinstance(templates, Map) else Map()
+    )
+
+
+def _lay(gathered: Gathered, base: Map, over: Map, *, named: bool, behind: dict[Any, Any], templates: Map) -> None:
+    """Lay one map over another.
+
+    Args:
+        gathered: Takes the findings.
+        base: Changed in place.
+        over: The overlay's map for the same place.
+        named: The keys are names (of areas, tags, …), which must be there already.
+        behind: What the device's template says at this place; its names count as there.
+        templates: All templates.
+    """
+    for key, value in over.items():
+        mark = over.marks[key]
+        if key not in base and key not in behind and (named or value is None or key in NAMED):
+            known = [str(name) for name in (*base, *behind)]
+            place = gathered.place(mark, on_key=True)
+            gathered.add("NX0041", f"'{key}' matches nothing in the site", place=place, hint=did_you_mean(key, known))
+            continue
+        if value is None and key not in behind:
+            del base[key]
+            base.marks.pop(key, None)
+            continue
+        present = base.get(key)
+        below = _template_of(value, present, templates) or behind.get(key)
+        below = below if isinstance(below, dict) else {}
+        if (
+            isinstance(value, Map)
+            and key not in _REPLACED
+            and (isinstance(present, Map) or (below and key not in base))
+        ):
+            if not isinstance(present, Map):
+                present = Map()
+                present.marks = {}
+                gathered.put(base, key, present, mark)
+            _lay(gathered, present, value, named=key in NAMED or key == "access", behind=below, templates=templates)
+        else:
+            gathered.put(base, key, value, mark)
+
+
+def _template_of(value: Any, present: Any, templates: Map) -> dict[Any, Any] | None:
+    """The template of a device, as the overlay or the site names it."""
+    for node in (value, present):
+        if isinstance(node, Map) and isinstance(name := node.get("template"), str):
+            template = templates.get(name)
+            return template if isinstance(template, Map) else None
+    return None
+
+
+def unshared(gathered: Gathered, node: Any) -> Any:
+    """A copy in which no node stands at two places, as aliases make them; its references are noted anew."""
+    if isinstance(node, Map):
+        copy = Map()
+        copy.marks = {}
+        for key, value in node.items():
+            gathered.put(copy, key, unshared(gathered, value), node.marks[key])
+        return copy
+    if isinstance(node, Seq):
+        items = Seq(unshared(gathered, value) for value in node)
+        items.marks = list(node.marks)
+        gathered.references.extend((items, index) for index, value in enumerate(items) if has_reference(value))
+        return items
+    return node

@@ -1,0 +1,153 @@
+"""What libyaml refuses, told as findings: the encoding, control characters, tabs, and every syntax error of a file.
+
+libyaml stops at its first error. To find the next one, the broken line and what is indented below it are blanked
+and the text is parsed again, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from yaml import MarkedYAMLError, YAMLError
+from yaml._yaml import CParser
+
+from nexus_cli.diagnostics import Diagnostic
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.source.nodes import SourceFile
+
+MAX_SYNTAX_ERRORS = 10
+_NOWHERE = Path()
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BOMS = (
+    ("utf-32", b"\xff\xfe\x00\x00"),
+    ("utf-32", b"\x00\x00\xfe\xff"),
+    ("utf-16", b"\xff\xfe"),
+    ("utf-16", b"\xfe\xff"),
+)
+
+_HINTS = (
+    ("mapping values are not allowed", "put text with ': ' in it in quotes, and check the indentation"),
+    ("could not find expected ':'", "a key needs ': ' and a value; is an indentation or a colon missing?"),
+    ("did not find expected key", "the indentation differs from the line above, or a quote or bracket is not closed"),
+    ("did not find expected ',' or", "a list or map in brackets is not closed, or lacks a comma"),
+    ("unexpected end of stream", "a quote is not closed"),
+    ("cannot start any token", "put text that begins with this character in quotes"),
+    ("unknown escape character", "in double quotes a backslash needs a second one; or use single quotes"),
+)
+
+
+def decode(data: bytes, name: str) -> tuple[str, list[Diagnostic]]:
+    """The text of a file's bytes, as far as it can be read, and what is wrong with its encoding.
+
+    A UTF-8 byte order mark is accepted and dropped.
+    """
+    for encoding, mark in _BOMS:
+        if data.startswith(mark):
+            text = data.decode(encoding, errors="replace")
+            shell = SourceFile(number=0, name=name, path=_NOWHERE, text=text)
+            message = f"the file is {encoding.upper()}, not UTF-8"
+            return text, [finding("NX0002", message, place=shell.place(0), hint="save it as UTF-8")]
+    body = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
+    try:
+        return body.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        text = body.decode("utf-8", errors="replace")
+        position = len(body[: error.start].decode("utf-8"))
+        shell = SourceFile(number=0, name=name, path=_NOWHERE, text=text)
+        message = f"the byte 0x{body[error.start]:02x} is not UTF-8"
+        place = shell.place(position, position + 1)
+        return text, [finding("NX0002", message, place=place, hint="save the file as UTF-8")]
+
+
+def control_findings(file: SourceFile) -> list[Diagnostic]:
+    """One finding per character that YAML forbids (NUL and other control characters), at most a few."""
+    found = []
+    for match in _CONTROL.finditer(file.text):
+        message = f"the control character U+{ord(match[0]):04X} is not allowed in YAML"
+        hint = 'remove it; in double quotes it may be written as an escape such as "\\0"'
+        found.append(finding("NX0003", message, place=file.place(match.start(), match.end()), hint=hint))
+        if len(found) == MAX_SYNTAX_ERRORS:
+            break
+    return found
+
+
+def without_controls(text: str) -> str:
+    """The text with every forbidden character replaced by a space; positions stay."""
+    return _CONTROL.sub(" ", text)
+
+
+def syntax_findings(file: SourceFile) -> list[Diagnostic]:
+    """Every syntax error of the text that can be told apart, in order. Empty when it parses."""
+    controls = control_findings(file)
+    text = without_controls(file.text) if controls else file.text
+    found: list[Diagnostic] = []
+    lines = [text[start:end] for start, end in pairwise([*file.starts, len(text)])]
+    while len(found) < MAX_SYNTAX_ERRORS:
+        error = _first_error("".join(lines))
+        if error is None:
+            break
+        found.append(_tell(file, error))
+        if not _blank(lines, file, error):
+            break
+    unique = {(item.place, item.message): item for item in found}
+    return controls + list(unique.values())
+
+
+def _first_error(text: str) -> YAMLError | None:
+    get = CParser(text).get_event
+    try:
+        while get() is not None:
+            pass
+    except YAMLError as error:
+        return error
+    return None
+
+
+def _position(file: SourceFile, error: YAMLError) -> int:
+    if isinstance(error, MarkedYAMLError):
+        opened = any(part in (error.context or "") for part in ("quoted scalar", "flow sequence", "flow mapping"))
+        mark = error.problem_mark or error.context_mark
+        if mark and opened and error.context_mark and mark.line > error.context_mark.line:
+            mark = error.context_mark  # the quote or bracket that is not closed, not where its end was missed
+        if mark is not None:
+            return max(0, min(int(mark.index), len(file.text)))
+    return len(file.text)
+
+
+def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
+    start = _position(file, error)
+    text = file.text
+    if start >= len(text):  # the end of the file: point at its last character that shows
+        start = max(0, len(text.rstrip()) - 1)
+    problem = (getattr(error, "problem", None) or str(error)).strip()
+    character = text[start : start + 1]
+    if "cannot start any token" in problem and character == "\t":
+        hint = "indent with spaces"
+        return finding("NX0011", "a tab can't indent YAML", place=file.place(start, start + 1), hint=hint)
+    context = (getattr(error, "context", None) or "").strip()
+    message = f"{problem} {context}".strip()
+    hint = next((text for part, text in _HINTS if part in problem), "")
+    return finding("NX0010", f"not valid YAML: {message}", place=file.place(start, start + 1), hint=hint)
+
+
+def _blank(lines: list[str], file: SourceFile, error: YAMLError) -> bool:
+    """Blank the broken line and what is indented below it. False when nothing was left to blank."""
+    number = file.line_column(_position(file, error))[0] - 1
+    number = min(number, len(lines) - 1)
+    while number >= 0 and not lines[number].strip():
+        number -= 1
+    if number < 0:
+        return False
+    indent = _indent(lines[number])
+    last = number + 1
+    while last < len(lines) and (not lines[last].strip() or _indent(lines[last]) > indent):
+        last += 1
+    for index in range(number, last):
+        lines[index] = " " * len(lines[index].rstrip("\r\n")) + lines[index][len(lines[index].rstrip("\r\n")) :]
+    return True
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))

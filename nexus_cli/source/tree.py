@@ -1,0 +1,140 @@
+"""The finished tree, and the way from a place in the model to the place in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nexus_cli.diagnostics import Diagnostic, ModelPath, Place
+from nexus_cli.diagnostics.diagnostic import Related
+from nexus_cli.source.files import place_of
+from nexus_cli.source.nodes import Map, Seq, SourceFile
+from nexus_cli.source.suppress import suppressions
+
+
+@dataclass(slots=True)
+class SourceTree:
+    """A site as dicts, lists and scalars, every device complete.
+
+    Attributes:
+        root: Read it, never change it: equal parts of several devices are one object.
+        files: Every file that was read; the first is the site file.
+        template_of: Template name by device path `area/line/device`.
+        broken: Devices that could not be completed; findings below them are dropped by `settle`.
+    """
+
+    root: dict[Any, Any]
+    files: list[SourceFile]
+    template_of: Mapping[str, str] = field(default_factory=dict)
+    broken: frozenset[ModelPath] = frozenset()
+
+    def place(self, where: ModelPath, on_key: bool = False) -> Place | None:
+        """The place of a value, or of its key; what is missing is shown at the nearest level that is there."""
+        mark, value, complete = _walk(self.root, where)
+        if mark is None:
+            return _top(self.files[0]) if self.files else None
+        return place_of(self.files, mark, on_key=on_key or not complete, value=value)
+
+    def text(self, name: str) -> SourceFile | None:
+        """The file of a place, by its name."""
+        return next((file for file in self.files if file.name == name), None)
+
+    def settle(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Place findings, join equal ones, apply `nexus:ignore` comments, and sort by place.
+
+        A finding in a template's text is told once, with a note of a device that uses it.
+        """
+        joined: dict[tuple[Any, ...], tuple[Diagnostic, str, int]] = {}
+        for item in findings:
+            device = _device(item.where)
+            if device and item.where[:6] in self.broken and item.code[2] != "0":
+                continue
+            placed = item if item.place is not None else item.at(self.place(item.where, item.on_key))
+            if any(note.place is None and note.where for note in placed.related):
+                placed = replace(placed, related=tuple(self._related(note) for note in placed.related))
+            key = (placed.code, placed.place, placed.message.replace(device, "") if device else placed.message)
+            first, user, count = joined.get(key, (placed, device if self._from_template(placed) else "", 0))
+            joined[key] = (first, user, count + 1)
+        listed = [self._noted(*entry) for entry in joined.values()]
+        rules = suppressions(self.files)
+        listed = [item for item in listed if rules.allows(item)]
+        return in_order([*listed, *rules.leftovers()])
+
+    def _related(self, note: Related) -> Related:
+        if note.place is not None or not note.where:
+            return note
+        return replace(note, place=self.place(note.where))
+
+    def _from_template(self, item: Diagnostic) -> bool:
+        name = self.template_of.get(_device(item.where))
+        if name is None or len(item.where) < 7:
+            return False
+        template = self.root.get("templates", {}).get(name)
+        mark, _, _ = _walk(self.root, item.where)
+        in_template, _, _ = _walk(template, item.where[6:])
+        return mark is not None and mark == in_template
+
+    def _noted(self, item: Diagnostic, user: str, count: int) -> Diagnostic:
+        if not user:
+            return item
+        others = f" and {count - 1} more" if count > 1 else ""
+        note = Related(message=f"used by '{user}'{others}", place=self.place(item.where[:6], True))
+        return replace(item, related=(*item.related, note))
+
+
+def in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Findings by file, line, column and code; those without a place first; exact doubles once."""
+    unique = dict.fromkeys(findings)
+    return tuple(sorted(unique, key=_order))
+
+
+def _order(item: Diagnostic) -> tuple[Any, ...]:
+    place = item.place
+    if place is None:
+        return ("", 0, 0, item.code, item.message)
+    return (place.file, place.line, place.column, item.code, item.message)
+
+
+def _device(where: ModelPath) -> str:
+    """`area/line/device` of a model path below a device, or nothing."""
+    if len(where) < 6 or where[0] != "areas" or where[2] != "lines" or where[4] != "devices":
+        return ""
+    return f"{where[1]}/{where[3]}/{where[5]}"
+
+
+def _walk(node: Any, where: ModelPath) -> tuple[int | None, Any, bool]:
+    """The mark and value that a path leads to, as far as it goes, and whether it went all the way."""
+    mark: int | None = None
+    for part in where:
+        if isinstance(node, Map):
+            key = _key(node, part)
+            if key is _ABSENT:
+                return mark, node, False
+            mark, node = node.marks.get(key, mark), node[key]
+        elif isinstance(node, Seq) and isinstance(part, int) and 0 <= part < len(node):
+            mark, node = node.marks[part], node[part]
+        else:
+            return mark, node, False
+    return mark, node, True
+
+
+_ABSENT = object()
+
+
+def _key(node: Map, part: str | int) -> Any:
+    if part in node:
+        return part
+    if isinstance(part, str) and part.lstrip("-").isdigit() and len(part) < 20 and int(part) in node:
+        return int(part)
+    return str(part) if str(part) in node else _ABSENT
+
+
+def _top(file: SourceFile) -> Place:
+    """The first line with content that is not a comment."""
+    for number, start in enumerate(file.starts, 1):
+        text = file.line(number)
+        if text.strip() and not text.lstrip().startswith(("#", "---", "%")):
+            indent = len(text) - len(text.lstrip())
+            return file.place(start + indent, start + len(text.rstrip()))
+    return file.place(0)

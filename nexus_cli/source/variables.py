@@ -1,0 +1,173 @@
+"""References in text: `${var:NAME}` and `${param:NAME}` are replaced, `${env:…}` and `${file:…}` pass through.
+
+A reference that is the whole value keeps the type; inside a text it is joined as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.source.files import Gathered
+from nexus_cli.source.nodes import Map, Seq
+from nexus_cli.source.scalars import ScalarError, resolve
+
+REFERENCE = re.compile(r"\$\{([^{}]*)(\}?)")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_KINDS = ("var", "param", "env", "file")
+_FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"
+
+Problem = Callable[[str, str, str], None]
+"""Told a code, a message and a hint."""
+
+
+def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem) -> Any:
+    """The text with the references of one kind replaced; others are left alone, malformed ones are told.
+
+    Args:
+        text: Holds at least one `${`.
+        kind: `var` or `param`.
+        values: By name.
+        problem: Is told what is wrong; the reference then stays as it is.
+    """
+    whole = REFERENCE.fullmatch(text)
+    if whole:
+        name = _name(whole, kind, problem)
+        if name is None:
+            return text
+        return values[name] if name in values else _unknown(text, kind, name, values, problem)
+
+    def one(match: re.Match[str]) -> str:
+        name = _name(match, kind, problem)
+        if name is None:
+            return match[0]
+        if name not in values:
+            return str(_unknown(match[0], kind, name, values, problem))
+        value = values[name]
+        if value is None or isinstance(value, (dict, list)):
+            what = "nothing" if value is None else "a list or map"
+            problem("NX0052", f"'{match[0]}' is {what} and can't stand inside a text", "let it be the whole value")
+            return match[0]
+        return as_text(value)
+
+    return REFERENCE.sub(one, text)
+
+
+def as_text(value: object) -> str:
+    """A scalar as it is written in YAML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _name(match: re.Match[str], wanted: str, problem: Problem) -> str | None:
+    """The name when the reference is of the wanted kind and well formed, else None."""
+    kind, colon, name = match[1].partition(":")
+    shown = match[0][:60]
+    if not match[2]:
+        if wanted == "var":
+            problem("NX0050", f"the reference '{shown}' is not closed", _FORMS)
+        return None
+    if kind not in _KINDS or not colon:
+        if wanted == "var":
+            near = did_you_mean(kind, _KINDS) if colon else ""
+            problem("NX0050", f"'{shown}' is not a reference", near if near.startswith("did") else _FORMS)
+        return None
+    bad = (kind in ("var", "param") and not _NAME.match(name)) or (kind == "env" and not _ENV.match(name))
+    if bad or (kind == "file" and (not name.strip() or "\0" in name)):
+        if wanted == "var":
+            problem("NX0050", f"'{name}' in '{shown}' is not a name that ${{{kind}:…}} takes", _FORMS)
+        return None
+    return name if kind == wanted else None
+
+
+def _unknown(text: str, kind: str, name: str, values: Mapping[str, Any], problem: Problem) -> str:
+    if kind == "var":
+        hint = did_you_mean(name, [str(item) for item in values]) or "declare it under `vars:`"
+        problem("NX0051", f"the variable '{name}' is not declared", hint)
+    else:
+        problem("NX0067", f"the template has no parameter '{name}'", did_you_mean(name, values))
+    return text
+
+
+def effective_variables(gathered: Gathered, root: Map, given: Mapping[str, str]) -> dict[str, Any]:
+    """The site's variables, with the command line's values in place of the declared ones."""
+    declared = root.get("vars")
+    result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
+    for name, value in result.items():
+        if isinstance(value, str) and ("${var:" in value or "${param:" in value) and isinstance(declared, Map):
+            place = gathered.place(declared.marks.get(name), value=value)
+            gathered.add("NX0052", f"the variable '{name}' refers to another one", place=place, hint="write its value")
+    for name, text in given.items():
+        if name not in result:
+            hint = did_you_mean(name, [str(item) for item in result]) or "declare it under `vars:`"
+            gathered.add("NX0053", f"--var {name}=… names no variable of the site", hint=hint)
+            continue
+        result[name] = _typed(gathered, name, text, like=result[name])
+    return result
+
+
+def _typed(gathered: Gathered, name: str, text: str, *, like: object) -> Any:
+    if isinstance(like, str):
+        return text
+    try:
+        value = resolve(text)
+    except ScalarError as error:
+        gathered.add("NX0053", f"--var {name}: {error}")
+        return like
+    both_numbers = isinstance(like, (int, float)) and isinstance(value, (int, float))
+    if like is not None and not both_numbers and type(value) is not type(like):
+        gathered.add("NX0053", f"--var {name}='{text}' does not fit the declared value '{as_text(like)}'")
+        return like
+    return value
+
+
+def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) -> None:
+    """Replace `${var:…}` in place, everywhere but in `vars` itself and `include`."""
+    own = root.get("vars")
+    for container, key in gathered.references:
+        if container is own or not isinstance(container, (Map, Seq)):
+            continue
+        text = _current(container, key)
+        if not isinstance(text, str) or "${" not in text:
+            continue
+        mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
+        place = gathered.place(mark, value=text)
+
+        def problem(code: str, message: str, hint: str, place: Any = place) -> None:
+            gathered.add(code, message, place=place, hint=hint)
+
+        container[key] = substitute(text, "var", values, problem)
+
+
+def _current(container: Any, key: Any) -> Any:
+    if isinstance(container, Map):
+        return container.get(key)
+    return container[key] if key < len(container) else None
+
+
+def stray_parameters(gathered: Gathered, root: Map) -> None:
+    """Note every `${param:…}` outside a template."""
+    suspects = [
+        (container, key)
+        for container, key in gathered.references
+        if isinstance(container, (Map, Seq)) and "${param:" in str(_current(container, key))
+    ]
+    if not suspects:
+        return
+    inside: set[int] = set()
+    stack = [root.get("templates")]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (Map, Seq)):
+            inside.add(id(node))
+            stack.extend(node.values() if isinstance(node, Map) else node)
+    for container, key in suspects:
+        if id(container) not in inside and container is not root.get("vars"):
+            text = _current(container, key)
+            mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
+            place = gathered.place(mark, value=text)
+            gathered.add("NX0067", f"'{text}' stands outside a template", place=place, hint="use ${var:NAME} here")
