@@ -40,7 +40,8 @@ class Cell:
 class Area:
     """One of the four areas of a unit: two bytes a register, one byte a bit.
 
-    Only what tags declare exists; the rest answers "illegal data address", as real devices do.
+    What lies before the first and after the last declared address answers "illegal data address"; the gaps between
+    do so only with `holes`, otherwise they are zero.
     """
 
     def __init__(self, *, in_bits: bool) -> None:
@@ -52,11 +53,11 @@ class Area:
         self.cells: list[Cell] = []
         self._plans: dict[tuple[int, int], list[Cell]] = {}
 
-    def lay_out(self, tags: list[tuple[str, Field, Signal]]) -> None:
+    def lay_out(self, tags: list[tuple[str, Field, Signal]], *, holes: bool) -> None:
         """Make room for tags and declare their addresses."""
         self.start = min(field.start for _, field, _ in tags)
         size = max(field.start + field.count for _, field, _ in tags) - self.start
-        self.memory, self.declared = bytearray(size * self.width), bytearray(size)
+        self.memory, self.declared = bytearray(size * self.width), bytearray((not holes,)) * size
         for name, field, signal in tags:
             at = field.start - self.start
             self.declared[at : at + field.count] = b"\1" * field.count
@@ -172,11 +173,11 @@ class Unit:
         field = field_of(point)
         self._tags.setdefault(field.area, []).append((name, field, signal))
 
-    def ready(self) -> None:
+    def ready(self, *, holes: bool) -> None:
         """Lay out the memory."""
         for area, tags in self._tags.items():
             self.areas[area] = Area(in_bits=tags[0][1].in_bits)
-            self.areas[area].lay_out(tags)
+            self.areas[area].lay_out(tags, holes=holes)
 
     def area(self, name: str) -> Area:
         """An area of the unit.

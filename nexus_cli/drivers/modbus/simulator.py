@@ -35,7 +35,7 @@ class SimulatorServer:
         requests: Requests answered since the start.
     """
 
-    def __init__(self, devices: Sequence[DeviceConfig], *, seed: int) -> None:
+    def __init__(self, devices: Sequence[DeviceConfig], *, seed: int, holes: bool) -> None:
         self.host, self.port, self.requests = "", 0, 0
         self.rtu = any(device.connection.get("framing") == "rtu-over-tcp" for device in devices)
         self.units: dict[int, Unit] = {}
@@ -49,7 +49,7 @@ class SimulatorServer:
         for device in devices:
             self._add(device, seed)
         for unit in self.units.values():
-            unit.ready()
+            unit.ready(holes=holes)
 
     def _add(self, device: DeviceConfig, seed: int) -> None:
         places = self._places.setdefault(device.path, {})
@@ -237,7 +237,7 @@ def crc16(data: bytes) -> bytes:
 
 
 async def serve(
-    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0, holes: bool = False
 ) -> SimulatorServer:
     """Serve all devices of one link.
 
@@ -246,11 +246,12 @@ async def serve(
         host: Address to listen on.
         port: 0 picks a free one.
         seed: Makes the signals repeatable.
+        holes: Answer "illegal data address" to whatever no tag declares, also between two tags.
 
     Raises:
         OSError: The address can't be had.
         ValueError: A signal's CSV file can't be read.
     """
-    server = SimulatorServer(devices, seed=seed)
+    server = SimulatorServer(devices, seed=seed, holes=holes)
     await server.start(host=host, port=port)
     return server
