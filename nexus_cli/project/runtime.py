@@ -1,16 +1,37 @@
-"""The verbs of the local runtime: run a role, up, down, status, logs, tail, read."""
+"""The verbs of the local runtime: run a role, up, down, status, logs."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import Settings, load_settings
+from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.settings import CREDENTIALS_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
-    from nexus_cli.local.layout import Home
+    from nexus_cli.local.layout import Home, Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpResult:
+    """What `up` did.
+
+    Attributes:
+        findings: Of the site file.
+        runtime: What runs; None when the file has errors.
+        credentials: Where the generated credentials lie.
+    """
+
+    findings: tuple[Diagnostic, ...] = ()
+    runtime: Runtime | None = None
+    credentials: Path | None = None
 
 
 def run_role(role: str, *, name: str = "") -> None:
@@ -65,3 +86,110 @@ def _home(settings: Settings) -> Home:
     from nexus_cli.local.layout import Home
 
     return Home(Path(settings.home).resolve())
+
+
+def up(
+    site: str | None,
+    *,
+    env: str | None = None,
+    broker: str = "",
+    database: str = "",
+    foreground: bool = False,
+    timeout_s: float = 60.0,
+    progress: Callable[[str, str, str], None],
+) -> UpResult:
+    """Start the runtime of a site on this machine, or add to the one that runs; blocking until everything works.
+
+    Args:
+        site: Site file or folder; None takes the site that this `.nexus` folder already serves, or `site.yaml` here.
+        env: Overlay, as for apply.
+        broker: "" (what is there), `mosquitto`, `amqtt` or a URL.
+        database: "" (embedded) or a URL.
+        foreground: Stay and be the supervisor until Ctrl-C.
+        timeout_s: Longest wait until everything works.
+        progress: Called with service, state and detail on every change.
+
+    Raises:
+        NexusError: NX6510 which site?; NX6512 something else runs here; NX6513 a part does not work; NX6201 the
+            given database needs `nexus db upgrade`.
+    """
+    from nexus_cli.local.layout import EXTERNAL
+    from nexus_cli.local.start import Wish, start_supervisor, wait_running, write_wish
+    from nexus_cli.project.text import load
+
+    settings = load_settings()
+    home = _home(settings)
+    loaded = load(_site_file(site), env=env)
+    if loaded.value is None or has_errors(loaded.findings) or loaded.value.snapshot is None:
+        return UpResult(findings=loaded.findings)
+    wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, environ=os.environ)
+    runtime = write_wish(home, wish)
+    if runtime.database_kind == EXTERNAL:
+        from nexus_cli.database.migrate import require_current
+
+        asyncio.run(require_current(load_settings(home=home.path)))
+    if foreground:
+        run_role("supervisor")
+    else:
+        start_supervisor(home, runtime, os.environ)
+        wait_running(home, runtime, timeout_s=timeout_s, progress=progress)
+    return UpResult(findings=loaded.findings, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
+
+
+def _site_file(site: str | None) -> Path:
+    for name in (site,) if site else ("site.yaml", "site.yml"):
+        path = Path(name)
+        if path.is_dir():
+            path = path / "site.yaml"
+        if path.exists():
+            return path
+    raise NexusError(
+        f"There is no site file at {site}." if site else "Which site? There is no site.yaml here.",
+        code="NX6510",
+        hint="nexus up PATH/TO/site.yaml; `nexus init` starts a new one",
+        exit_code=1,
+    )
+
+
+def down(*, wipe: bool = False, progress: Callable[[str], None]) -> bool:
+    """Stop the runtime of this folder in order; with `wipe` remove rows, credentials and logs too.
+
+    Returns:
+        False when nothing ran (and nothing was wiped).
+    """
+    from nexus_cli.local.stop import stop_runtime
+    from nexus_cli.local.stop import wipe as remove
+
+    home = _home(load_settings())
+    found = stop_runtime(home, progress=progress)
+    return (remove(home) if wipe else False) or found
+
+
+def status() -> dict[str, Any]:
+    """How broker, database, roles and links are, as JSON values (see `local.status.collect`)."""
+    from nexus_cli.local.status import collect
+
+    settings = load_settings()
+    return asyncio.run(collect(_home(settings), settings))
+
+
+def log_files(part: str | None) -> dict[str, Path]:
+    """Log files by part, all of them or one.
+
+    Raises:
+        NexusError: NX6514, there is no such log; the hint names those there are.
+    """
+    home = _home(load_settings())
+    found = {path.stem: path for path in sorted(home.logs.glob("*.log"))}
+    if part is None and found:
+        return found
+    if part is not None:
+        for name in (part, f"gateway-{part}"):
+            if name in found:
+                return {name: found[name]}
+    raise NexusError(
+        f"There is no log of '{part}' in {home.logs}." if part else f"There are no logs in {home.logs}.",
+        code="NX6514",
+        hint=did_you_mean(part, found) if found else "`nexus up SITE` starts the runtime",
+        exit_code=1,
+    )

@@ -1,0 +1,209 @@
+"""Keeps one service alive: start or adopt, wait until it works, notice its end, start again with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.layout import Home
+from nexus_cli.local.processes import PidFile, Running, identify, is_alive, send, spawn
+from nexus_cli.local.services import Service
+
+LOOK_S = 0.1
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+STEADY_S = 30.0
+"""A process that lived this long starts its back-off anew."""
+
+_log = logging.getLogger("nexus.supervisor")
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of a service; written to `run/state.json`.
+
+    Attributes:
+        state: `waiting`, `starting`, `running`, `backoff`, `stopped`.
+        since: Seconds since 1970.
+        detail: Why it is not running, in one line.
+    """
+
+    state: str = "waiting"
+    pid: int = 0
+    restarts: int = 0
+    since: float = 0.0
+    detail: str = ""
+
+
+class Keeper:
+    """One service.
+
+    Attributes:
+        service: What it keeps.
+        seen: How it is.
+        ready: Set while it works.
+        ended: Set when it has stopped for good.
+    """
+
+    def __init__(self, service: Service, *, home: Home, changed: Callable[[], None]) -> None:
+        self.service = service
+        self.seen = Seen(since=time.time())
+        self.ready = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._home = home
+        self._changed = changed
+        self._stop = asyncio.Event()
+        self._pid_file = PidFile(home.pid_file(service.name))
+        self._process: Running | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    async def run(self, needs: list[Keeper]) -> None:
+        """Keep it alive until `stop`, once everything it needs has become ready."""
+        for need in needs:
+            await self._unless_stopped(need.ready)
+        if not self._stop.is_set():
+            await self._keep()
+        await self._end()
+        self._show("stopped")
+        self.ended.set()
+
+    async def _keep(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                await self._start()
+                if await self._until_ready():
+                    await self.service.after()
+                    self._show("running", pid=self._pid())
+                    self.ready.set()
+                    await self._until_gone()
+                detail = "" if self._stop.is_set() else self._how_it_ended()
+            except NexusError as error:
+                detail = f"{error.message} {error.cause}".strip()
+            self.ready.clear()
+            if self._stop.is_set():
+                break
+            if time.monotonic() - started > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            self.seen.restarts += 1
+            self._show("backoff", detail=detail)
+            _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
+            await self._sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def stop(self) -> None:
+        """Ask it to end; `run` returns once the process is gone."""
+        self._stop.set()
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to the process; False when there is none."""
+        import signal
+
+        return self._process is not None and send(self._process, signal.Signals(number))
+
+    async def _start(self) -> None:
+        self._process, self._child = await asyncio.to_thread(self._adopted), None
+        if self._process is not None:
+            _log.info("%s: adopted process %d", self.service.name, self._process.pid)
+            return
+        self._show("starting")
+        launch = await asyncio.to_thread(self.service.prepare)
+        self._child = spawn(
+            launch.command,
+            log=self._home.log_file(self.service.name),
+            environment=launch.environment,
+            folder=launch.folder,
+            identity=launch.identity,
+        )
+        self._process = identify(self._child.pid)
+        if self._process is not None:
+            self._pid_file.write(self._process)
+            self._show("starting", pid=self._process.pid)
+            _log.info("%s: started as process %d", self.service.name, self._process.pid)
+
+    def _adopted(self) -> Running | None:
+        running = self._pid_file.read()
+        if running is None and (pid := self.service.find()) is not None:
+            running = identify(pid)
+            if running is not None:
+                self._pid_file.write(running)
+        return running
+
+    async def _until_ready(self) -> bool:
+        """False when it ended, or we were stopped, before it worked."""
+        while not self._stop.is_set():
+            detail = await self.service.probe()
+            if not detail:
+                return True
+            if self._gone():
+                return False
+            self.seen.detail = detail
+            await self._sleep(LOOK_S)
+        return False
+
+    async def _until_gone(self) -> None:
+        while not self._stop.is_set() and not self._gone():
+            await self._sleep(LOOK_S)
+
+    def _gone(self) -> bool:
+        if self._child is not None:
+            return self._child.poll() is not None
+        return self._process is None or not is_alive(self._process)
+
+    def _how_it_ended(self) -> str:
+        code = self._child.poll() if self._child is not None else None
+        if code is None:
+            return "the process is gone"
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        last = _last_line(self._home, self.service.name)
+        return f"ended ({how})" + (f": {last}" if last and code > 0 else "")
+
+    async def _end(self) -> None:
+        for number, patience_s in self.service.signals:
+            if self._process is None or self._gone():
+                break
+            send(self._process, number)
+            until = time.monotonic() + patience_s
+            while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - a stranger's end is no event
+                await asyncio.sleep(0.02)
+        if self._gone():
+            self._pid_file.remove()
+        else:
+            _log.error("%s: process %d does not end", self.service.name, self._pid())
+
+    def _pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    def _show(self, state: str, *, pid: int = 0, detail: str = "") -> None:
+        self.seen.state, self.seen.pid, self.seen.detail, self.seen.since = state, pid, detail, time.time()
+        self._changed()
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _unless_stopped(self, event: asyncio.Event) -> None:
+        while not event.is_set() and not self._stop.is_set():
+            await self._sleep(LOOK_S)
+
+
+def _last_line(home: Home, name: str) -> str:
+    try:
+        with home.log_file(name).open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - 2000))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip().startswith("error[")), "") or (
+        lines[-1].strip()[:300] if lines else ""
+    )

@@ -1,0 +1,89 @@
+"""Whether a part answers: one question each, never longer than a second or two."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from typing import Any
+
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.ports import LOOPBACK
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+
+TIMEOUT_S = 2.0
+
+
+async def http_get(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes] | None:
+    """Status and body of a role's own HTTP; None when it does not answer."""
+    return await asyncio.to_thread(_get, port, path, timeout_s)
+
+
+def _get(port: int, path: str, timeout_s: float) -> tuple[int, bytes] | None:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+async def role_lives(port: int) -> str:
+    """ "" when the role answers `/health/live`, else why not."""
+    answer = await http_get(port, "/health/live")
+    if answer is None:
+        return f"no answer on port {port}"
+    return "" if answer[0] == 200 else f"/health/live says {answer[0]}"
+
+
+async def role_status(port: int) -> dict[str, Any] | None:
+    """What the role says of itself on `/status`; None when it does not answer."""
+    answer = await http_get(port, "/status")
+    if answer is None or answer[0] != 200:
+        return None
+    try:
+        data = orjson.loads(answer[1])
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+async def role_ready(port: int) -> tuple[bool, str]:
+    """What the role says on `/health/ready`, with its reason."""
+    answer = await http_get(port, "/health/ready")
+    if answer is None:
+        return False, "does not answer"
+    try:
+        detail = str(orjson.loads(answer[1]).get("detail") or "")
+    except (ValueError, AttributeError):
+        detail = ""
+    return answer[0] == 200, detail
+
+
+async def broker_answers(settings: Settings) -> str:
+    """ "" when the broker accepts us, else why not."""
+    client = BrokerClient(settings=settings, client_id=f"nexus-check-{id(settings):x}")
+    try:
+        async with asyncio.timeout(TIMEOUT_S), client.session():
+            return ""
+    except NexusError as error:
+        return error.cause or error.message
+    except TimeoutError:
+        return "no answer in time"
+
+
+async def database_answers(settings: Settings) -> str:
+    """ "" when the database accepts us, else why not."""
+    from nexus_cli.database.connect import connection
+
+    try:
+        async with connection(settings, application="nexus-check", timeout_s=TIMEOUT_S) as opened:
+            await opened.fetchval("select 1")
+    except NexusError as error:
+        return error.cause or error.message
+    return ""

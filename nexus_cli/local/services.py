@@ -1,0 +1,173 @@
+"""What the supervisor keeps alive, from `runtime.json`: broker, database, control, historian, gateways."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal, principals
+from nexus_cli.access.handover import grants_digest, mark_applied, read_grants
+from nexus_cli.local.broker_mosquitto import LocalMosquitto
+from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.layout import AMQTT, EMBEDDED, MOSQUITTO, Home, Runtime, port_of
+from nexus_cli.local.postgres import SUPERUSER, EmbeddedPostgres, Launch
+from nexus_cli.local.probe import broker_answers, database_answers, role_lives
+from nexus_cli.settings import Settings, load_settings
+
+BROKER = "broker"
+DATABASE = "database"
+SUPERVISOR = "supervisor"
+
+Probe = Callable[[], Awaitable[str]]
+Signals = tuple[tuple[signal.Signals, float], ...]
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One process to keep alive.
+
+    Attributes:
+        name: `broker`, `database`, `control`, `historian`, `gateway-NAME`.
+        tier: Started in ascending order, stopped in descending order.
+        needs: Services that must be ready before its first start.
+        prepare: Makes files and says how to start it; blocking.
+        probe: "" once it works, else why not yet.
+        after: Done each time it became ready (migrations; rights in force).
+        find: Id of a process of this service that was started without us.
+        signals: How to end it: signal and patience in seconds, in turn.
+    """
+
+    name: str
+    tier: int
+    prepare: Callable[[], Launch]
+    probe: Probe
+    needs: tuple[str, ...] = ()
+    after: Callable[[], Awaitable[None]] = _nothing
+    find: Callable[[], int | None] = field(default=lambda: None)
+    signals: Signals = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
+
+
+def role_environment(home: Home, runtime: Runtime, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a role: ours (sites use `${env:…}`), but never another runtime's addresses or ports."""
+    kept = {name: value for name, value in environ.items() if name not in ("NEXUS_HTTP_PORT", "NEXUS_CONTROL_URL")}
+    if runtime.broker_kind in (MOSQUITTO, AMQTT):
+        for name in ("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_PASSWORD_FILE"):
+            kept.pop(name, None)
+    if runtime.database_kind == EMBEDDED:
+        for name in ("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "NEXUS_DATABASE_PASSWORD_FILE"):
+            kept.pop(name, None)
+    return {**kept, "NEXUS_HOME": str(home.path), "NEXUS_SITE": runtime.site, "PYTHONUNBUFFERED": "1"}
+
+
+def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | None = None) -> dict[str, Service]:
+    """Every service of a runtime by name; what is external is not among them."""
+    environment = role_environment(home, runtime, os.environ if environ is None else environ)
+    settings = load_settings(principal=CLI, environ=environment, home=home.path)
+    found = [_mosquitto(home, runtime, settings)] if runtime.broker_kind == MOSQUITTO else []
+    if runtime.broker_kind == AMQTT:
+        found.append(_amqtt(home, runtime, settings, environment))
+    if runtime.database_kind == EMBEDDED:
+        found.append(_postgres(home, runtime, settings))
+    own = tuple(service.name for service in found)
+    found.append(_role(home, runtime, environment, name="control", tier=1, needs=own, principal=CONTROL))
+    needs = (*own, "control")
+    found.append(_role(home, runtime, environment, name="historian", tier=2, needs=needs, principal=HISTORIAN))
+    needs = tuple(name for name in needs if name != DATABASE)
+    for gateway in runtime.gateways:
+        principal = gateway_principal(gateway)
+        name = f"gateway-{gateway}"
+        found.append(
+            _role(
+                home,
+                runtime,
+                environment,
+                name=name,
+                tier=3,
+                needs=needs,
+                principal=principal,
+                option=("--name", gateway),
+            )
+        )
+    return {service.name: service for service in found}
+
+
+def _role(
+    home: Home,
+    runtime: Runtime,
+    environment: Mapping[str, str],
+    *,
+    name: str,
+    tier: int,
+    needs: tuple[str, ...],
+    principal: str,
+    option: tuple[str, ...] = (),
+) -> Service:
+    command = (sys.executable, "-m", "nexus_cli", "run", name.partition("-")[0], *option)
+    launch = Launch(command=command, folder=_folder(home, runtime), environment=dict(environment), identity=None)
+    return Service(
+        name=name,
+        tier=tier,
+        needs=needs,
+        prepare=lambda: launch,
+        probe=partial(role_lives, runtime.http_ports[principal]),
+    )
+
+
+def _mosquitto(home: Home, runtime: Runtime, settings: Settings) -> Service:
+    broker = LocalMosquitto(home.path)
+
+    def prepare() -> Launch:
+        grants = read_grants(home.path) or ()
+        passwords = ensure_credentials(home.path, broker=principals(grants))["broker"]
+        broker.prepare(port=port_of(runtime.broker_url), grants=grants, passwords=passwords)
+        return broker.launch()
+
+    async def after() -> None:
+        mark_applied(home.path, grants_digest(read_grants(home.path) or ()))
+
+    return Service(name=BROKER, tier=0, prepare=prepare, probe=partial(broker_answers, settings), after=after)
+
+
+def _amqtt(home: Home, runtime: Runtime, settings: Settings, environment: Mapping[str, str]) -> Service:
+    command = (sys.executable, "-m", "nexus_cli", "run", BROKER)
+    launch = Launch(command=command, folder=_folder(home, runtime), environment=dict(environment), identity=None)
+    return Service(name=BROKER, tier=0, prepare=lambda: launch, probe=partial(broker_answers, settings))
+
+
+def _postgres(home: Home, runtime: Runtime, settings: Settings) -> Service:
+    server = EmbeddedPostgres(home.path)
+
+    def prepare() -> Launch:
+        secrets = ensure_credentials(home.path, database=["nexus", SUPERUSER])["database"]
+        server.prepare(password=secrets["nexus"], superuser_password=secrets[SUPERUSER])
+        return server.launch(port_of(runtime.database_url))
+
+    async def migrate() -> None:
+        from nexus_cli.database.migrate import upgrade
+
+        await upgrade(settings)
+
+    return Service(
+        name=DATABASE,
+        tier=0,
+        prepare=prepare,
+        probe=partial(database_answers, settings),
+        after=migrate,
+        find=server.postmaster,
+        # Fast shutdown; a smart one (SIGTERM) waits for every client to leave.
+        signals=((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
+    )
+
+
+def _folder(home: Home, runtime: Runtime) -> Path:
+    folder = Path(runtime.folder) if runtime.folder else home.path.parent
+    return folder if folder.is_dir() else home.path

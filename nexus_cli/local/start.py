@@ -1,0 +1,195 @@
+"""`nexus up` from the outside: decide what to run, write it down, start the supervisor, wait until it works."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from nexus_cli.access.grants import compile_grants, join, principals
+from nexus_cli.access.handover import read_grants, store_grants
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
+from nexus_cli.local.postgres import SUPERUSER
+from nexus_cli.local.processes import PidFile, spawn
+from nexus_cli.local.services import SUPERVISOR, role_environment
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.wire.url import parse_broker_url
+
+LOOK_S = 0.05
+
+Progress = Callable[[str, str, str], None]
+"""Called with a service, its state and a detail on every change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What `nexus up` was asked for.
+
+    Attributes:
+        snapshot: What the site file declares.
+        broker: "" for what is there, `mosquitto`, `amqtt`, or a URL.
+        database: "" for the embedded one, or a URL.
+        environ: The environment of the command.
+    """
+
+    snapshot: Snapshot
+    broker: str = ""
+    database: str = ""
+    environ: Mapping[str, str]
+
+
+def supervisor_runs(home: Home) -> bool:
+    """True while a supervisor of this folder is alive."""
+    return PidFile(home.pid_file(SUPERVISOR)).read() is not None
+
+
+def write_wish(home: Home, wish: Wish) -> Runtime:
+    """Write `runtime.json`, credentials and the first rights. Doing it twice changes nothing; a running supervisor
+    starts what is new.
+
+    Raises:
+        NexusError: NX6512, something runs here that this would change under its feet.
+    """
+    home.make()
+    running = supervisor_runs(home)
+    before = home.read_runtime()
+    runtime = home.read_runtime()
+    runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
+    runtime.gateways = gateways_of(wish.snapshot)
+    runtime.folder = str(Path.cwd())
+    _choose_broker(runtime, wish)
+    _choose_database(runtime, wish)
+    if running:
+        _refuse_change(before, runtime)
+    assign_ports(runtime, running=running)
+    roles = runtime.principals
+    grants = compile_grants(wish.snapshot, users=False)
+    known = read_grants(home.path)
+    if known is None or join(known, grants) != known:
+        store_grants(home.path, join(known or (), grants))
+    ensure_credentials(home.path, broker={*roles, *principals(known or ())}, api=roles, database=["nexus", SUPERUSER])
+    if runtime != before:
+        home.write_runtime(runtime)
+    return runtime
+
+
+def gateways_of(snapshot: Snapshot) -> list[str]:
+    """Names of the gateways that a site needs, sorted."""
+    named = {name for name, _ in snapshot.of_kind("gateway")}
+    return sorted(named | {str(device["gateway"]) for _, device in snapshot.of_kind("device") if device.get("gateway")})
+
+
+def _choose_broker(runtime: Runtime, wish: Wish) -> None:
+    wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
+    if wanted not in ("", MOSQUITTO, AMQTT):
+        runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
+        runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
+        return
+    if runtime.broker_kind == EXTERNAL:
+        runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
+    there = {MOSQUITTO: broker_mosquitto.program() is not None, AMQTT: broker_amqtt.available()}
+    kept = runtime.broker_kind if there.get(runtime.broker_kind) else ""
+    kind = wanted or kept or next((name for name, found in there.items() if found), "")
+    if not there.get(kind):
+        raise NexusError(
+            f"There is no {kind or 'broker'} on this machine.",
+            code="NX6505",
+            hint="install mosquitto (apt-get install mosquitto), or pip install 'nexus-cli[local]', or give --broker URL",
+            exit_code=1,
+        )
+    runtime.broker_kind = kind
+
+
+def _choose_database(runtime: Runtime, wish: Wish) -> None:
+    wanted = wish.database or wish.environ.get("NEXUS_DATABASE_URL", "")
+    if not wanted or wanted == EMBEDDED:
+        if runtime.database_kind == EXTERNAL:
+            runtime.database_url = ""
+        runtime.database_kind = EMBEDDED
+        return
+    if ":" in wanted.partition("://")[2].rpartition("@")[0]:
+        raise NexusError(
+            "The database's address holds a password; it would show in files and process lists.",
+            code="NX6203",
+            hint="put it in NEXUS_DATABASE_PASSWORD (or NEXUS_DATABASE_PASSWORD_FILE)",
+            exit_code=1,
+        )
+    runtime.database_kind, runtime.database_url = EXTERNAL, wanted
+
+
+def _refuse_change(before: Runtime, after: Runtime) -> None:
+    for what, old, new in (
+        ("site", before.site, after.site),
+        ("broker", before.broker_kind, after.broker_kind),
+        ("database", before.database_kind, after.database_kind),
+    ):
+        if old != new:
+            raise NexusError(
+                f"The runtime here has the {what} {old}; it can't become {new} while it runs.",
+                code="NX6512",
+                hint="`nexus down` first, or use another folder: nexus --home OTHER up SITE",
+                exit_code=1,
+            )
+
+
+def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -> None:
+    """Start the supervisor, detached, unless it runs."""
+    if supervisor_runs(home):
+        return
+    home.state_file.unlink(missing_ok=True)
+    spawn(
+        [sys.executable, "-m", "nexus_cli", "run", SUPERVISOR],
+        log=home.log_file(SUPERVISOR),
+        environment=role_environment(home, runtime, environ),
+        folder=Path(runtime.folder) if runtime.folder else None,
+    )
+
+
+def read_state(home: Home) -> dict[str, dict[str, Any]]:
+    """What the supervisor sees, by service; empty when none runs."""
+    if not supervisor_runs(home):
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = orjson.loads(home.state_file.read_bytes())["services"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return found
+
+
+def wait_running(home: Home, runtime: Runtime, *, timeout_s: float, progress: Progress) -> None:
+    """Wait until every service works. Blocking.
+
+    Raises:
+        NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
+    """
+    expected = {"control", "historian", *(f"gateway-{name}" for name in runtime.gateways)}
+    expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
+    expected |= {"database"} if runtime.database_kind != EXTERNAL else set()
+    told: dict[str, str] = {}
+    deadline = time.monotonic() + timeout_s
+    while True:
+        state = read_state(home)
+        for name, seen in state.items():
+            if told.get(name) != seen["state"]:
+                told[name] = seen["state"]
+                progress(name, seen["state"], seen["detail"])
+        waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            blamed = next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])
+            raise NexusError(
+                f"{blamed} did not become ready within {timeout_s:.0f} s.",
+                code="NX6513",
+                cause=state.get(blamed, {}).get("detail", "") or "the supervisor does not answer",
+                hint=f"`nexus logs {blamed if state else SUPERVISOR}` has more; `nexus status` shows the rest",
+            )
+        time.sleep(LOOK_S)

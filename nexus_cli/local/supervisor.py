@@ -1,0 +1,171 @@
+"""The supervisor: keeps every service of `runtime.json` alive, follows its changes, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import orjson
+
+from nexus_cli.access.grants import principals
+from nexus_cli.access.handover import grants_digest, in_force, mark_applied
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.broker_amqtt import AccessWatch
+from nexus_cli.local.broker_mosquitto import LocalMosquitto
+from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.keeper import LOOK_S, Keeper
+from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, Home, Runtime
+from nexus_cli.local.processes import PidFile, identify, rotate
+from nexus_cli.local.services import BROKER, SUPERVISOR, services_of
+
+ROTATE_EVERY_S = 5.0
+RELOAD_S = 0.1
+"""What Mosquitto takes at most to read its files again after SIGHUP (measured: a few milliseconds)."""
+
+_log = logging.getLogger("nexus.supervisor")
+
+
+class Supervisor:
+    """All keepers of one runtime."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._runtime: Runtime = home.read_runtime()
+        self._keepers: dict[str, Keeper] = {}
+        self._access = AccessWatch(home)
+        self._runtime_stamp = 0
+        self._rotated = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep everything alive until stopped; then gateways end first and the database last."""
+        self._access.changed()
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                self._follow_runtime(group)
+                await self._follow_access()
+                self._rotate_logs()
+                try:
+                    async with asyncio.timeout(LOOK_S):
+                        await stop.wait()
+                except TimeoutError:
+                    pass
+            await self._end()
+        (self._home.path / "access.applied").unlink(missing_ok=True)
+
+    def _follow_runtime(self, group: asyncio.TaskGroup) -> None:
+        """Start what `nexus up` added to `runtime.json`, end what it took away."""
+        try:
+            stamp = self._home.runtime_file.stat().st_mtime_ns
+            if stamp == self._runtime_stamp:
+                return
+            self._runtime = self._home.read_runtime()
+        except (OSError, NexusError) as error:
+            _log.error("runtime.json can't be read: %s", error)
+            return
+        self._runtime_stamp = stamp
+        if self._runtime.broker_kind in ("", EXTERNAL):
+            (self._home.path / "access.applied").unlink(missing_ok=True)
+        services = services_of(self._home, self._runtime)
+        for name in set(self._keepers) - set(services):
+            self._keepers.pop(name).stop()
+        added = {name: service for name, service in services.items() if name not in self._keepers}
+        for name, service in added.items():
+            self._keepers[name] = Keeper(service, home=self._home, changed=self._write_state)
+        for name, service in added.items():
+            needs = [self._keepers[need] for need in service.needs]
+            group.create_task(self._keepers[name].run(needs), name=f"keep {name}")
+        self._write_state()
+
+    async def _follow_access(self) -> None:
+        """Put rights into force that control wrote, or `nexus up`, into Mosquitto (amqtt follows by itself)."""
+        if not self._access.changed() or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
+            return
+        found = self._access.read()
+        if found is None:
+            return
+        grants, _ = found
+        passwords = await asyncio.to_thread(self._passwords, principals(grants))
+        if self._runtime.broker_kind == AMQTT:
+            return
+        try:
+            changed = await asyncio.to_thread(LocalMosquitto(self._home.path).write_access, grants, passwords)
+        except (NexusError, OSError) as error:
+            _log.error("the rights stay as they are: %s", error)
+            return
+        keeper = self._keepers.get(BROKER)
+        if keeper is None or not keeper.ready.is_set():
+            return
+        if changed and keeper.signal(signal.SIGHUP):
+            await asyncio.sleep(RELOAD_S)
+            _log.info("broker: %d rules are in force", len(grants))
+        if in_force(self._home.path) != grants_digest(grants):
+            mark_applied(self._home.path, grants_digest(grants))
+
+    def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Passwords of every principal; a declared user that is new gets one."""
+        passwords = dict(ensure_credentials(self._home.path, broker=names)["broker"])
+        self._access.changed()
+        return passwords
+
+    def _rotate_logs(self) -> None:
+        now = time.monotonic()
+        if now - self._rotated < ROTATE_EVERY_S:
+            return
+        self._rotated = now
+        for name in (*self._keepers, SUPERVISOR):
+            rotate(self._home.log_file(name))
+
+    async def _end(self) -> None:
+        """Against the flow: who produces ends first, so that everything on its way still arrives."""
+        for tier in sorted({keeper.service.tier for keeper in self._keepers.values()}, reverse=True):
+            ending = [keeper for keeper in self._keepers.values() if keeper.service.tier == tier]
+            for keeper in ending:
+                keeper.stop()
+            for keeper in ending:
+                await keeper.ended.wait()
+
+    def _write_state(self) -> None:
+        seen = {name: asdict(keeper.seen) for name, keeper in self._keepers.items()}
+        data = orjson.dumps({"pid": os.getpid(), "services": seen}, option=orjson.OPT_INDENT_2)
+        beside = self._home.state_file.with_suffix(".new")
+        beside.write_bytes(data)
+        beside.replace(self._home.state_file)
+
+
+async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
+    """Be the supervisor of a runtime until stopped.
+
+    Raises:
+        NexusError: NX6515, another supervisor of this folder is alive.
+    """
+    home.make()
+    with _alone(home):
+        pid_file = PidFile(home.pid_file(SUPERVISOR))
+        me = identify(os.getpid())
+        if me is not None:
+            pid_file.write(me)
+        try:
+            await Supervisor(home).run(stop)
+        finally:
+            pid_file.remove()
+            home.state_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Hold the folder's lock; it goes with the process, however that ends."""
+    with (home.run / "supervisor.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise NexusError(
+                f"Another supervisor runs for {home.path}.", code="NX6515", hint="`nexus status` shows it", exit_code=1
+            ) from None
+        yield
