@@ -78,7 +78,7 @@ async def browse(session: OpcuaSession, *, start: str = "") -> AsyncIterator[Bro
                 seen.add(name)
                 below = (*path, reference.DisplayName.Text or reference.BrowseName.Name or name)
                 waiting.append((node, below))
-                if reference.NodeClass_ == ua.NodeClass.Variable:
+                if reference.NodeClass == ua.NodeClass.Variable:
                     variables.append((node, below))
         for browsed in await _describe(session, variables):
             yield browsed

@@ -1,0 +1,244 @@
+"""asyncua's server with what a simulator needs: quick start, limits that are enforced, stalls, array ranges.
+
+Source: asyncua 2.1.0, server/server.py, server/binary_server_asyncio.py, server/internal_server.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AddressSpace
+from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
+from asyncua.server.internal_server import InternalServer
+
+_template: dict[Any, Any] = {}
+"""The standard address space, built once a process: 1 s and 40 MB for each server would be too much for a plant."""
+
+
+class Users:
+    """Accepts exactly these names and passwords; without any, everyone."""
+
+    def __init__(self, users: Mapping[str, str] | None) -> None:
+        self._users = users
+
+    def get_user(
+        self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None
+    ) -> User | None:
+        """asyncua's hook: None refuses."""
+        if self._users is None:
+            return User(role=UserRole.User)
+        if username is None or self._users.get(username) != password:
+            return None
+        return User(role=UserRole.User, name=username)
+
+
+class QuickServer(InternalServer):  # type: ignore[misc, unused-ignore]
+    """Shares the standard's type nodes among the servers of a process and copies only what a server changes."""
+
+    async def load_standard_address_space(self, shelf_file: Any = None) -> None:
+        """Take the standard address space from the template."""
+        if not _template:
+            await super().load_standard_address_space(None)
+            _template.update(self.aspace._nodes)
+        self.aspace._nodes = {**_template, **copy.deepcopy(_instances(_template))}
+
+
+def _instances(nodes: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Root, Objects and all below: what differs between two servers."""
+    found: dict[Any, Any] = {}
+    waiting = [ua.NodeId(ua.ObjectIds.RootFolder), ua.NodeId(ua.ObjectIds.ObjectsFolder)]
+    hierarchical = {
+        ua.ObjectIds.Organizes,
+        ua.ObjectIds.HasComponent,
+        ua.ObjectIds.HasProperty,
+        ua.ObjectIds.HasOrderedComponent,
+    }
+    types = ua.NodeId(ua.ObjectIds.TypesFolder)
+    while waiting:
+        node = waiting.pop()
+        if node in found or node not in nodes or node == types:
+            continue
+        found[node] = nodes[node]
+        waiting += [
+            reference.NodeId
+            for reference in nodes[node].references
+            if reference.IsForward and reference.ReferenceTypeId.Identifier in hierarchical
+        ]
+    return found
+
+
+class _Gate:
+    """A transport that holds what is written while the server is stalled."""
+
+    def __init__(self, transport: Any, faults: Faults) -> None:
+        self._transport = transport
+        self._faults = faults
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if self._faults.stalled:
+            self._held.append(data)
+        else:
+            self._transport.write(data)
+
+    def release(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Faults:
+    """What goes wrong on demand; shared by all connections of a server."""
+
+    def __init__(self) -> None:
+        self.stalled = False
+        self.max_nodes_per_read = 0
+        self.max_items_per_call = 0
+
+
+class _Connection(OPCUAProtocol):  # type: ignore[misc, unused-ignore]
+    def __init__(self, faults: Faults, **options: Any) -> None:
+        super().__init__(**options)
+        self._faults = faults
+        self._gate: _Gate | None = None
+        self._waiting = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._gate = _Gate(transport, self._faults)
+        super().connection_made(self._gate)
+
+    def data_received(self, data: bytes) -> None:
+        if self._faults.stalled:
+            self._waiting += data
+        else:
+            super().data_received(data)
+
+    def release(self) -> None:
+        """Go on after a stall: late answers to everything that came meanwhile."""
+        waiting, self._waiting = self._waiting, b""
+        if self._gate is not None:
+            self._gate.release()
+        if waiting:
+            super().data_received(waiting)
+
+
+class _Binary(BinaryServer):  # type: ignore[misc, unused-ignore]
+    def __init__(self, faults: Faults, *options: Any) -> None:
+        super().__init__(*options)
+        self.faults = faults
+
+    def _make_protocol(self) -> OPCUAProtocol:
+        return _Connection(
+            self.faults,
+            iserver=self.iserver,
+            policies=self._policies,
+            clients=self.clients,
+            closing_tasks=self.closing_tasks,
+            limits=self.limits,
+        )
+
+
+class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
+    """A server whose faults can be switched."""
+
+    def __init__(self, *, users: Mapping[str, str] | None) -> None:
+        super().__init__(iserver=QuickServer(user_manager=Users(users)))
+        self.faults = Faults()
+        self._released: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen, with our own connections and the limits in force."""
+        await self._setup_server_nodes()
+        await self.iserver.start()
+        self._enforce()
+        host, port = self._get_bind_socket_info()
+        self.bserver = _Binary(self.faults, self.iserver, host, port, self.limits)
+        self.bserver.set_policies(self._policies)
+        try:
+            await self.bserver.start()
+        except OSError:
+            await self.iserver.stop()
+            raise
+
+    def stall(self, seconds: float | None) -> None:
+        """Answer nothing for so long, and late after it; None ends it at once."""
+        if self._released is not None:
+            self._released.cancel()
+            self._released = None
+        if seconds is None:
+            self._release()
+            return
+        self.faults.stalled = True
+        self._released = asyncio.get_running_loop().call_later(seconds, self._release)
+
+    def drop_connections(self) -> None:
+        """Reset every connection."""
+        for client in list(self.bserver.clients if self.bserver is not None else ()):
+            if client.transport is not None:
+                client.transport.abort()
+
+    async def stop(self) -> None:
+        """Stop listening; frees the port."""
+        self.stall(None)
+        self.drop_connections()
+        await super().stop()
+
+    def _release(self) -> None:
+        self.faults.stalled = False
+        for client in list(self.bserver.clients if self.bserver is not None else ()):
+            client.release()
+
+    def _enforce(self) -> None:
+        service, faults = self.iserver.attribute_service, self.faults
+        plain_read = service.read
+        subscriptions = self.iserver.subscription_service
+        plain_create = subscriptions.create_monitored_items
+
+        def read(parameters: ua.ReadParameters) -> list[ua.DataValue]:
+            most = faults.max_nodes_per_read
+            if most and len(parameters.NodesToRead) > most:
+                raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            answers = plain_read(parameters)
+            for position, wanted in enumerate(parameters.NodesToRead):
+                if wanted.IndexRange:
+                    answers[position] = cut(answers[position], wanted.IndexRange)
+            return list(answers)
+
+        async def create(parameters: ua.CreateMonitoredItemsParameters, *rest: Any, **named: Any) -> Any:
+            most = faults.max_items_per_call
+            if most and len(parameters.ItemsToCreate) > most:
+                raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            return await plain_create(parameters, *rest, **named)
+
+        service.read = read
+        subscriptions.create_monitored_items = create
+
+
+def cut(found: ua.DataValue, text: str) -> ua.DataValue:
+    """Apply a NumericRange of one dimension, which asyncua's server leaves out. Source: OPC 10000-4 §7.27."""
+    value = found.Value.Value if found.Value is not None else None
+    if "," in text or not isinstance(value, list):
+        return found
+    first, _, last = text.partition(":")
+    chosen = value[int(first) : int(last or first) + 1]
+    if not chosen:
+        return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadIndexRangeNoData))
+    return ua.DataValue(
+        ua.Variant(chosen, found.Value.VariantType, is_array=True),
+        StatusCode=found.StatusCode,
+        SourceTimestamp=found.SourceTimestamp,
+    )
+
+
+def address_space(server: Server) -> AddressSpace:
+    """The server's nodes."""
+    return server.iserver.aspace
