@@ -91,6 +91,15 @@ async def recorded_number(conn: Any, site: str) -> int:
     return int(number or 0)
 
 
+async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[str, str]]:
+    """Number of the recorded deployment, and digest by device path of what a gateway has to run."""
+    rows = await conn.fetch(
+        "SELECT address, digest FROM nexus.resource WHERE site = $1 AND gateway = $2", site, gateway
+    )
+    number = await recorded_number(conn, site)
+    return number, {row["address"].removeprefix("device."): row["digest"] for row in rows}
+
+
 async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Attributes of those of the addresses that are recorded."""
     rows = await conn.fetch(
@@ -127,15 +136,23 @@ async def attributes_of_gateway(
 
 
 async def write_resources(
-    conn: Any, site: str, deployment_id: int, changed: Mapping[str, Mapping[str, Any] | None]
+    conn: Any,
+    site: str,
+    deployment_id: int,
+    changed: Mapping[str, Mapping[str, Any] | None],
+    *,
+    digests: Mapping[str, str],
 ) -> None:
-    """Record changed resources; None removes one. Call inside the transaction of the record step."""
+    """Record changed resources; None removes one. Call inside the transaction of the record step.
+
+    Digests are given, not computed: a float such as 1e17 comes back from JSONB as an integer, with another digest.
+    """
     removed = [address for address, value in changed.items() if value is None]
     written = [
         (
             site,
             address,
-            digest(value),
+            digests[address],
             str(value.get("gateway", "")) if address.startswith("device.") else "",
             orjson.dumps(value).decode(),
             deployment_id,

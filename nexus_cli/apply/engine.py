@@ -1,0 +1,290 @@
+"""Carries out a deployment, step by step, each one in the journal before it happens.
+
+It starts from what the journal says, so that the first try and the one after a crash are the same code: a
+deployment whose record step is done goes on with the gateways, one that never recorded anything records it now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nexus_cli.apply import stages as step
+from nexus_cli.apply import table
+from nexus_cli.apply.heartbeat import kept
+from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.run import Run, gateway_digest, notice
+from nexus_cli.apply.stages import Stage
+from nexus_cli.database import deployments as db
+from nexus_cli.database import lease as leases
+from nexus_cli.database.recording import LeaseLost, record
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.topic import Topics
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+"""Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
+
+CLEAR_BATCH = 200
+"""Retained messages cleared at once; well under a broker's window of messages in flight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long control waits, in seconds.
+
+    Attributes:
+        lease_ttl_s: The lock runs out this long after the last heartbeat.
+        observe_s: Longest wait for the gateways' answers.
+        verify_s: Longest wait for their verification after that.
+        retry_s: Pause before a deployment is tried again after the database was away.
+    """
+
+    lease_ttl_s: float = 10.0
+    observe_s: float = 20.0
+    verify_s: float = 12.0
+    retry_s: float = 1.0
+
+
+class Engine:
+    """Carries out deployments of one site."""
+
+    def __init__(
+        self,
+        *,
+        pool: Any,
+        site: str,
+        publish: Publish,
+        observations: Observations,
+        timing: Timing,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            pool: An asyncpg pool.
+            site: `enterprise/site`.
+            publish: See `Publish`.
+            observations: What is heard from the gateways.
+            timing: Waits.
+            on_step: Called after every line of the journal.
+        """
+        enterprise, _, name = site.partition("/")
+        self._topics = Topics(enterprise, name)
+        self._pool, self._site, self._publish = pool, site, publish
+        self._seen, self._timing, self._on_step = observations, timing, on_step
+        self._tokens: dict[int, str] = {}
+
+    def adopt(self, deployment_id: int, *, token: str) -> None:
+        """The lease that was taken when the deployment was accepted."""
+        self._tokens[deployment_id] = token
+
+    async def carry_out(self, deployment: db.Deployment) -> str:
+        """Bring a running deployment to its end and give its outcome.
+
+        Raises:
+            OSError, asyncpg.PostgresError: The database is away; call again, the journal knows how far it came.
+        """
+        async with self._pool.acquire() as conn:
+            run = Run.of(deployment, await db.journal(conn, deployment.id, limit=100_000))
+        if run.is_done(step.FINALISE):
+            table.recorded(run.rows)
+            await self._want(run)
+            run.answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
+            table.answered(run.rows, run.answers)
+        else:
+            token = await self._lease(run)
+            try:
+                async with kept(self._pool, self._site, token=token, ttl_s=self._timing.lease_ttl_s) as over:
+                    await self._under_lease(run, token, over)
+            except LeaseLost:
+                return await self._lock_lost(run)
+            except NexusError as error:
+                return await self._refused(run, token, error)
+            finally:
+                self._tokens.pop(deployment.id, None)
+        await self._verify(run)
+        outcome = table.outcome_of(run.rows)
+        async with self._pool.acquire() as conn:
+            await db.end_deployment(conn, deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+        self._on_step()
+        return outcome
+
+    async def _lease(self, run: Run) -> str:
+        """The lease of this deployment; after a crash the old one has to run out first."""
+        token = self._tokens.get(run.deployment.id)
+        while token is None:
+            fresh = secrets.token_hex(16)
+            async with self._pool.acquire() as conn:
+                taken = await leases.acquire(
+                    conn,
+                    self._site,
+                    owner=run.deployment.who,
+                    reason=f"finishing deployment {run.deployment.number}",
+                    token=fresh,
+                    ttl_s=self._timing.lease_ttl_s,
+                )
+            if taken:
+                token = self._tokens[run.deployment.id] = fresh
+            else:
+                await asyncio.sleep(self._timing.retry_s)
+        return token
+
+    async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
+        if not run.is_done(step.RECORD):
+            await self._record(run, token)
+        table.recorded(run.rows)
+        await self._notify(run)
+        await self._observe(run)
+        for stage in run.stages_named(step.CLEAR):
+            await self._clear(run, stage)
+        await self._journal(run, step.FINALISE, "begun")
+        over.set()  # a heartbeat that meets the released lease must not take it for lost
+        await self._close(run, token)
+
+    async def _record(self, run: Run, token: str) -> None:
+        run.reachable_before = run.reachable_before or self._reachable_now(run)
+        await self._journal(run, step.RECORD, "begun", detail={"reachable_before": run.reachable_before})
+        await record(
+            self._pool,
+            self._site,
+            deployment_id=run.deployment.id,
+            token=token,
+            changed=run.request.changed,
+            digests=run.digests,
+            moved=run.moves(),
+        )
+        self._on_step()
+
+    async def _want(self, run: Run) -> None:
+        async with self._pool.acquire() as conn:
+            state = await db.recorded(conn, self._site)
+        for stage in run.stages_named(step.NOTIFY):
+            run.wanted[stage.subject] = gateway_digest(state.gateway_devices(stage.subject))
+
+    async def _notify(self, run: Run) -> None:
+        await self._want(run)
+        for gateway, wanted in run.wanted.items():
+            await self._journal(run, step.NOTIFY, "begun", subject=gateway)
+            try:
+                await self._publish(
+                    self._topics.config(gateway), notice(deployment=run.deployment.number, digest=wanted)
+                )
+            except NexusError as error:
+                # The notice is published again when the broker is back; the wait below goes on meanwhile.
+                await self._journal(run, step.NOTIFY, "failed", subject=gateway, detail={"message": error.message})
+            else:
+                await self._journal(run, step.NOTIFY, "done", subject=gateway)
+
+    async def _observe(self, run: Run) -> None:
+        async with asyncio.TaskGroup() as group:
+            for stage in run.stages_named(step.OBSERVE):
+                group.create_task(self._observe_one(run, stage.subject), name=f"observe-{stage.subject}")
+        table.answered(run.rows, run.answers)
+
+    async def _observe_one(self, run: Run, gateway: str) -> None:
+        await self._journal(run, step.OBSERVE, "begun", subject=gateway)
+        heard = await self._seen.until(lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s)
+        run.answers[gateway] = self._answer(run, gateway)
+        detail = {} if heard else {"message": f"no answer within {self._timing.observe_s:g} s"}
+        await self._journal(run, step.OBSERVE, "done" if heard else "failed", subject=gateway, detail=detail)
+
+    def _answer(self, run: Run, gateway: str) -> Observed | None:
+        return self._seen.answer(gateway, digest=run.wanted[gateway], deployment=run.deployment.number)
+
+    async def _clear(self, run: Run, stage: Stage) -> None:
+        if run.is_done(step.CLEAR):
+            return
+        await self._journal(run, step.CLEAR, "begun", detail={"count": len(stage.paths)})
+        try:
+            for start in range(0, len(stage.paths), CLEAR_BATCH):
+                async with asyncio.TaskGroup() as group:
+                    for path in stage.paths[start : start + CLEAR_BATCH]:
+                        group.create_task(self._clear_one(path), name=f"clear-{path}")
+        except* NexusError as failed:
+            message = str(failed.exceptions[0])
+            await self._journal(run, step.CLEAR, "failed", detail={"message": message})
+        else:
+            await self._journal(run, step.CLEAR, "done", detail={"count": len(stage.paths)})
+
+    async def _clear_one(self, path: str) -> None:
+        await self._publish(self._topics.tag(path), b"")
+
+    async def _close(self, run: Run, token: str, *, final: bool = False) -> None:
+        """Audit and give the lock back; `final` also closes the deployment, when there is nothing to verify."""
+        outcome, summary = table.outcome_of(run.rows), table.summary_of(run.rows)
+        async with self._pool.acquire() as conn, conn.transaction():
+            await db.write_audit(
+                conn,
+                self._site,
+                who=run.deployment.who,
+                what="apply",
+                subject=f"deployment {run.deployment.number}",
+                detail={"reason": run.deployment.reason, "outcome": outcome, "counts": summary["counts"]},
+            )
+            await db.write_journal(conn, run.deployment.id, step.FINALISE, "done", detail={"outcome": outcome})
+            await leases.release(conn, self._site, token=token)
+            if final:
+                await db.end_deployment(conn, run.deployment.id, outcome=outcome, summary=summary)
+        self._on_step()
+
+    async def _refused(self, run: Run, token: str, error: NexusError) -> str:
+        table.failed(run.rows, error.message)
+        detail = {"message": error.message, "code": error.code, "cause": error.cause}
+        await self._journal(run, step.RECORD, "failed", detail=detail)
+        await self._close(run, token, final=True)
+        return table.outcome_of(run.rows)
+
+    async def _verify(self, run: Run) -> None:
+        wanted = [path for stage in run.stages_named(step.VERIFY) for path in stage.paths]
+        home = {row.address.partition(".")[2]: row.gateway for row in run.rows if row.state == "applied"}
+        wanted = [path for path in wanted if path in home]
+        if not wanted:
+            return
+        await self._journal(run, step.VERIFY, "begun", detail={"devices": len(wanted)})
+
+        def found() -> dict[str, Verification]:
+            answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
+            return {
+                path: answer.verification[path]
+                for path in wanted
+                if (answer := answers.get(home[path])) is not None and path in answer.verification
+            }
+
+        await self._seen.until(lambda: len(found()) == len(wanted), timeout_s=self._timing.verify_s)
+        table.verified(run.rows, verifications=found(), wanted=wanted, reachable_before=run.reachable_before or [])
+        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows)["counts"])
+
+    async def _lock_lost(self, run: Run) -> str:
+        """Somebody broke the lock: record nothing more, say how far it came."""
+        async with self._pool.acquire() as conn:
+            run.journal = await db.journal(conn, run.deployment.id, limit=100_000)
+        if run.is_done(step.RECORD):
+            table.answered(run.rows, run.answers)
+        else:
+            table.failed(run.rows, "the lock was broken before anything was recorded")
+        outcome = table.outcome_of(run.rows)
+        detail = {"code": "NX5005", "message": "the lock was broken or ran out"}
+        async with self._pool.acquire() as conn, conn.transaction():
+            await db.write_journal(conn, run.deployment.id, step.FINALISE, "failed", detail=detail)
+            await db.end_deployment(conn, run.deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+        self._on_step()
+        return outcome
+
+    def _reachable_now(self, run: Run) -> list[str]:
+        return [
+            change.name
+            for change in run.changes
+            if change.type == "device"
+            and change.before is not None
+            and self._seen.reachable(str(change.before.get("gateway", "")), str(change.before.get("link", "")))
+        ]
+
+    async def _journal(
+        self, run: Run, name: str, state: str, *, subject: str = "", detail: Mapping[str, Any] | None = None
+    ) -> None:
+        async with self._pool.acquire() as conn:
+            await db.write_journal(conn, run.deployment.id, name, state, subject=subject, detail=detail)
+        self._on_step()

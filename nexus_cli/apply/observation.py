@@ -1,0 +1,122 @@
+"""What control has heard from the gateways: what they run, how their links are, what they verified. In memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+
+class DeviceSeen(msgspec.Struct, frozen=True):
+    """What a gateway says of one device that changed."""
+
+    digest: str = ""
+    state: str = "running"
+    detail: str = ""
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """Tags seen GOOD and not GOOD since the change, and whether the device answers at all."""
+
+    good: int = 0
+    bad: int = 0
+    reachable: bool = False
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """A gateway's answer on the `observed` topic."""
+
+    deployment: int
+    digest: str
+    time: int = 0
+    devices: dict[str, DeviceSeen] = {}
+    removed: list[str] = []
+    verification: dict[str, Verification] = {}
+
+
+class _Link(msgspec.Struct, frozen=True):
+    state: str = ""
+    detail: str = ""
+
+
+class GatewayHealth(msgspec.Struct, frozen=True):
+    """The part of a gateway's health that control reads."""
+
+    state: str
+    time: int = 0
+    links: dict[str, _Link] = {}
+
+
+_observed = msgspec.json.Decoder(Observed)
+_health = msgspec.json.Decoder(GatewayHealth)
+
+
+class Observations:
+    """The newest answer and health of every gateway; whoever waits is woken by each message."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Observed] = {}
+        self._health: dict[str, GatewayHealth] = {}
+        self._changed = asyncio.Event()
+        self.unreadable = 0
+
+    def hear(self, gateway: str, payload: bytes) -> Observed | None:
+        """Take an `observed` message; unreadable ones are counted and change nothing."""
+        try:
+            answer = _observed.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.unreadable += 1
+            return None
+        self._answers[gateway] = answer
+        self._wake()
+        return answer
+
+    def hear_health(self, gateway: str, payload: bytes) -> GatewayHealth | None:
+        """Take a health message; unreadable ones are counted and change nothing."""
+        try:
+            health = _health.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.unreadable += 1
+            return None
+        self._health[gateway] = health
+        self._wake()
+        return health
+
+    def answer(self, gateway: str, *, digest: str, deployment: int) -> Observed | None:
+        """The gateway's answer when it runs this configuration, else None."""
+        answer = self._answers.get(gateway)
+        if answer is None or answer.digest != digest or answer.deployment < deployment:
+            return None
+        return answer
+
+    def health(self, gateway: str) -> GatewayHealth | None:
+        """The newest health of a gateway."""
+        return self._health.get(gateway)
+
+    def reachable(self, gateway: str, link: str) -> bool:
+        """True when the gateway says that the link is connected."""
+        health = self._health.get(gateway)
+        found = health.links.get(link) if health is not None and health.state == "running" else None
+        return found is not None and found.state == "connected"
+
+    def links(self) -> dict[str, Mapping[str, Any]]:
+        """State of every link by gateway, for `/status`."""
+        return {
+            name: {link: facts.state for link, facts in health.links.items()} for name, health in self._health.items()
+        }
+
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:
+        """Wait for messages until the condition holds or the time is over; gives whether it holds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,172 @@
+"""What control checks before it records anything: the request makes the state it promises, and nothing forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from nexus_cli.database.deployments import Recorded
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.diagnostics.errors import FindingsError, NexusError
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.config import device_from_json, digest
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.diff import diff
+from nexus_cli.plan.hazards import blocked, hazards_of
+from nexus_cli.plan.masking import plain_secrets
+from nexus_cli.plan.moved import Rename
+from nexus_cli.plan.order import ordered
+from nexus_cli.wire.topic import is_slug
+
+EXTERNAL = "external"
+NAMED = ("gateway", "retention", "role", "user", "alert")
+EXIT_BLOCKED = 3
+EXIT_CONFLICT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A deployment as it was asked for.
+
+    Attributes:
+        base_digest, desired_digest: Both sides of the plan.
+        changed: Attributes to record by address; None removes.
+        moved: Renames of tags, devices or whole lines.
+        allow: Consents to hazards.
+        reason: Why, for the journal and the lock.
+    """
+
+    base_digest: str
+    desired_digest: str
+    changed: Mapping[str, dict[str, Any] | None]
+    moved: Sequence[Rename] = ()
+    allow: Sequence[str] = ()
+    reason: str = ""
+
+
+def refuse_stale(request: Request, recorded: Recorded) -> None:
+    """Raises NexusError NX5002 (exit code 5) when the recorded state is not the one the plan was made against."""
+    if request.base_digest != recorded.digest:
+        raise NexusError(
+            f"The plan is stale: the recorded state moved, it is now deployment {recorded.number}.",
+            code="NX5002",
+            hint="plan again and look at what would happen now",
+            exit_code=EXIT_CONFLICT,
+        )
+
+
+def changes_between(
+    changed: Mapping[str, dict[str, Any] | None],
+    before: Mapping[str, dict[str, Any]],
+    *,
+    moved: Sequence[Rename] = (),
+    enterprise: str = "",
+    site: str = "",
+) -> tuple[Change, ...]:
+    """The changes in order, from the recorded and the wanted attributes of what differs; not taken from the client."""
+    after = {address: value for address, value in changed.items() if value is not None}
+    base = {address: value for address, value in before.items() if address in changed}
+    return ordered(diff(Snapshot.of(enterprise, site, base), Snapshot.of(enterprise, site, after), moved=moved))
+
+
+def check_request(request: Request, recorded: Recorded, before: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """See that a request may be carried out; gives the digests of what it writes.
+
+    Args:
+        before: Recorded attributes of the changed addresses.
+
+    Raises:
+        FindingsError: NX5000, a resource that can't be one; NX4001, NX4004.
+        NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent.
+    """
+    problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
+    if problems:
+        raise FindingsError("Control refused the deployment; nothing changed.", tuple(problems[:50]))
+    written = {address: digest(value) for address, value in request.changed.items() if value is not None}
+    kept = {address: value for address, value in recorded.digests.items() if address not in request.changed}
+    desired = Snapshot(recorded.enterprise, recorded.site, {}, {**kept, **written})
+    if desired.digest != request.desired_digest:
+        raise NexusError(
+            "What was sent does not make the state that the plan promised; nothing changed.",
+            code="NX5007",
+            hint="use the same version of nexus on both sides and plan again",
+            exit_code=1,
+        )
+    changes = changes_between(request.changed, before, moved=request.moved)
+    devices_left = sum(address.startswith("device.") for address in desired.digests)
+    _refuse_hazards(changes, request, devices_left=devices_left, first=not recorded.digests)
+    return written
+
+
+def _refuse_hazards(changes: Sequence[Change], request: Request, *, devices_left: int, first: bool) -> None:
+    open_ = blocked(hazards_of(changes, devices_left=devices_left, first=first), request.allow)
+    if open_:
+        names = " ".join(f"--allow {name}" for name in sorted({hazard.name for hazard in open_}))
+        raise NexusError(
+            f"Blocked: {open_[0].message}" + (f", and {len(open_) - 1} more." if len(open_) > 1 else "."),
+            code="NX4002",
+            hint=f"if that is meant: {names}",
+            exit_code=EXIT_BLOCKED,
+        )
+
+
+def _problems(address: str, value: dict[str, Any] | None) -> list[Diagnostic]:
+    kind, _, name = address.partition(".")
+    if not _known_address(kind, name):
+        return [finding("NX5000", f"'{address[:200]}' is not an address")]
+    if value is None:
+        return []
+    try:
+        data = orjson.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        return [finding("NX5000", f"{address} is not plain JSON: {error}")]
+    if b"\\u0000" in data:
+        return [finding("NX5000", f"{address} holds a NUL character, which PostgreSQL can't store")]
+    if kind == "device":
+        return _device_problems(address, name, value)
+    if kind == "retention" and not _positive(value.get("keep_ms")):
+        return [finding("NX5000", f"{address} has no keep_ms")]
+    return []
+
+
+def _known_address(kind: str, name: str) -> bool:
+    if kind == "device":
+        levels = name.split("/")
+        return len(levels) == 3 and all(map(is_slug, levels))
+    if kind == "site":
+        return not name
+    return kind in NAMED and is_slug(name)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
+
+
+def _device_problems(address: str, path: str, value: dict[str, Any]) -> list[Diagnostic]:
+    try:
+        device = device_from_json(value)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return [finding("NX5000", f"{address} is not a device: {error}")]
+    found = [
+        finding("NX4004", f"{address} holds a secret in plain text at {'.'.join(place)}")
+        for place in plain_secrets(value)
+    ]
+    if device.path != path:
+        found.append(finding("NX5000", f"{address} says that its path is '{device.path}'"))
+    if device.protocol == EXTERNAL:
+        return found
+    kind = kinds().get(device.protocol)
+    if kind is None:
+        found.append(finding("NX5000", f"{address} speaks '{device.protocol}', which is no protocol"))
+    elif not kind.built and device.enabled:
+        found.append(finding("NX4001", f"{address} speaks '{device.protocol}': driver not built yet"))
+    if not is_slug(device.gateway):
+        found.append(finding("NX5000", f"{address} belongs to no gateway"))
+    found += [finding("NX5000", f"'{tag}' is not the name of a tag") for tag in device.tags if not is_slug(tag)]
+    return found

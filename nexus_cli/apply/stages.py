@@ -1,0 +1,104 @@
+"""The steps of a deployment: one pure list made from the changes, with two readers: `explain` and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from nexus_cli.plan.change import Action, Change
+
+RECORD = "record"
+NOTIFY = "notify"
+OBSERVE = "observe"
+CLEAR = "clear"
+FINALISE = "finalise"
+VERIFY = "verify"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step.
+
+    Attributes:
+        step: `record`, `notify`, `observe`, `clear`, `finalise` or `verify`.
+        subject: The gateway or device it is about; "" is the whole site.
+        paths: Tag paths (clear) or device paths (observe) that it handles.
+        text: What happens, for people.
+    """
+
+    step: str
+    subject: str = ""
+    paths: tuple[str, ...] = ()
+    text: str = ""
+
+
+def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
+    """Every step of a deployment, in order.
+
+    Recording comes first, in one transaction. Retained messages are cleared after the gateways let go of the tags,
+    else they would be published again; and before the lock is given back.
+    """
+    if not changes:
+        return ()
+    gateways = gateways_of(changes)
+    gone = cleared_paths(changes)
+    devices = verified_devices(changes)
+    stages = [Stage(step=RECORD, text=f"record {len(changes)} changed resources in one transaction")]
+    stages += [Stage(step=NOTIFY, subject=name, text=f"tell gateway {name}") for name in gateways]
+    stages += [
+        Stage(step=OBSERVE, subject=name, paths=paths, text=f"wait until gateway {name} runs it")
+        for name, paths in gateways.items()
+    ]
+    if gone:
+        stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {len(gone)} retained messages"))
+    stages.append(Stage(step=FINALISE, text="write the audit trail and give the lock back"))
+    if devices:
+        stages.append(Stage(step=VERIFY, paths=devices, text=f"look for GOOD values of {len(devices)} devices"))
+    return tuple(stages)
+
+
+def explain(stages: Iterable[Stage]) -> list[str]:
+    """The steps as numbered lines."""
+    return [f"{number}. {stage.text}" for number, stage in enumerate(stages, 1)]
+
+
+def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
+    """Device paths by gateway that has to act, old and new ones, both sorted."""
+    found: dict[str, set[str]] = {}
+    for change in changes:
+        if change.type != "device":
+            continue
+        for attributes, path in ((change.before, change.previous_name), (change.after, change.name)):
+            gateway = str((attributes or {}).get("gateway") or "")
+            if gateway:
+                found.setdefault(gateway, set()).add(path)
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Old paths of tags that are forgotten or moved, sorted; never one that is declared anew by the same plan."""
+    gone: set[str] = set()
+    kept: set[str] = set()
+    for change in changes:
+        for tag in change.tags:
+            if tag.action is Action.FORGET:
+                gone.add(tag.path)
+            else:
+                kept.add(tag.path)
+                if tag.previous_path is not None:
+                    gone.add(tag.previous_path)
+    return tuple(sorted(gone - kept))
+
+
+def verified_devices(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Devices that a gateway reads after the change and that are in service, sorted."""
+    return tuple(
+        sorted(
+            change.name
+            for change in changes
+            if change.type == "device"
+            and change.after is not None
+            and change.after.get("gateway")
+            and change.after.get("enabled", True)
+        )
+    )

@@ -1,0 +1,88 @@
+"""The record step: resources, retention classes, series and the journal's `done`, all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from nexus_cli.database import deployments, lease
+from nexus_cli.database.connect import Pool, is_lost
+from nexus_cli.database.sample_class import ensure_class
+from nexus_cli.database.series import sync_series
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.config import device_from_json
+
+DEVICE = "device."
+RETENTION = "retention."
+
+
+class LeaseLost(Exception):
+    """The lock of the site is not ours any more: it was broken, or ran out and was taken."""
+
+
+async def record(
+    pool: Pool,
+    site: str,
+    *,
+    deployment_id: int,
+    token: str,
+    changed: Mapping[str, Mapping[str, Any] | None],
+    digests: Mapping[str, str],
+    moved: Sequence[tuple[str, str]],
+) -> None:
+    """Record a deployment's resources, whole or not at all.
+
+    Args:
+        pool: Where to.
+        site: `enterprise/site`.
+        deployment_id: Whose journal gets the `done`.
+        token: Proof of the lease; looked at inside the transaction.
+        changed: Attributes by address; None removes.
+        digests: Digest of each written resource, as the client and the plan know it.
+        moved: (old, new) tag paths.
+
+    Raises:
+        LeaseLost: Nothing was recorded.
+        NexusError: NX5000, the database refused the data; nothing was recorded.
+        OSError, asyncpg.PostgresError: The database is away; whether it was recorded stands in the journal.
+    """
+    try:
+        async with pool.acquire() as conn, conn.transaction():
+            if not await lease.holds(conn, site, token=token):
+                raise LeaseLost
+            await _classes(conn, changed)
+            await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
+            await sync_series(conn, site=site, devices=_devices(changed), moved=moved)
+            await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
+    except asyncpg.PostgresError as error:
+        if is_lost(error):
+            raise
+        raise NexusError(
+            "The database refused what was to be recorded; nothing changed.",
+            code="NX5000",
+            cause=f"{type(error).__name__}: {error}",
+            hint="is the schema up to date? `nexus db check` tells",
+            exit_code=1,
+        ) from None
+
+
+async def _classes(conn: Any, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
+    for address, value in changed.items():
+        if address.startswith(RETENTION) and value is not None:
+            await ensure_class(
+                conn,
+                address.removeprefix(RETENTION),
+                keep_ms=value["keep_ms"],
+                compress_after_ms=value.get("compress_after_ms"),
+                rollups=value.get("rollups") or (),
+            )
+
+
+def _devices(changed: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    return {
+        address.removeprefix(DEVICE): None if value is None else device_from_json(value)
+        for address, value in changed.items()
+        if address.startswith(DEVICE)
+    }

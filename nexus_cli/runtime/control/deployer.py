@@ -1,0 +1,81 @@
+"""Carries out what was accepted, one deployment after the other, and what an earlier life of control left running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from nexus_cli.apply.engine import Engine
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+
+_log = logging.getLogger("nexus.apply")
+
+
+class Deployer:
+    """The one loop that runs the engine.
+
+    Attributes:
+        running: Number of the deployment that is being carried out; 0 is none.
+        problem: Why nothing can be carried out just now.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        engine: Engine,
+        wanted: asyncio.Event,
+        on_recorded: Callable[[], Awaitable[None]],
+        retry_s: float,
+    ) -> None:
+        """Join the parts; `wanted` is set when a deployment was accepted, `on_recorded` called after each one."""
+        self._settings, self._pool, self._engine = settings, pool, engine
+        self._wanted, self._on_recorded, self._retry_s = wanted, on_recorded, retry_s
+        self.running = 0
+        self.problem = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
+        self._wanted.set()
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(self._work(), name="deployments")
+            await stop.wait()
+            work.cancel()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                with plain_errors(self._settings):
+                    await self._carry_out_all()
+                self.problem = ""
+            except NexusError as error:
+                if not self.problem:
+                    event(_log, error.message, level=logging.WARNING, cause=error.cause)
+                self.problem = error.message
+                self._wanted.set()
+                await asyncio.sleep(self._retry_s)
+            finally:
+                self.running = 0
+
+    async def _carry_out_all(self) -> None:
+        while True:
+            async with self._pool.acquire() as conn:
+                waiting = await db.running_deployments(conn, self._settings.site)
+            if not waiting:
+                return
+            for deployment in waiting:
+                self.running = deployment.number
+                event(_log, "deployment begins", number=deployment.number, who=deployment.who)
+                outcome = await self._engine.carry_out(deployment)
+                event(_log, "deployment ended", number=deployment.number, outcome=outcome)
+                with contextlib.suppress(NexusError):  # the broker is away: subscriptions come with the reconnect
+                    await self._on_recorded()

@@ -1,0 +1,125 @@
+"""A lost gateway: its tags become BAD `gateway_lost` on the live view, and a gap is open until it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nexus_cli.apply.observation import GatewayHealth, Observations
+from nexus_cli.database import alerts as gaps
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.payload import encode_live
+from nexus_cli.wire.sample import Quality, Reason
+from nexus_cli.wire.topic import Topics
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+GRACE_S = 1.0
+"""A gateway that is back this soon has published its tags again by itself; its last will must not overtake that."""
+RETRY_S = 1.0
+BATCH = 200
+"""Messages published at once."""
+
+_log = logging.getLogger("nexus.presence")
+
+
+class Presence:
+    """Which gateways are there.
+
+    Attributes:
+        lost: Gateways whose tags were marked.
+    """
+
+    def __init__(
+        self, *, settings: Settings, pool: Pool, publish: Publish, observations: Observations, clock: Clock
+    ) -> None:
+        """Join the parts."""
+        self._settings, self._pool, self._publish = settings, pool, publish
+        self._seen, self._clock = observations, clock
+        enterprise, _, name = settings.site.partition("/")
+        self._topics = Topics(enterprise, name)
+        self._due: dict[str, float] = {}
+        self._last_seen_us: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self.lost: set[str] = set()
+
+    def hear(self, gateway: str, health: GatewayHealth) -> None:
+        """Take note of a health message; the work is done by `run`."""
+        if health.state == "running":
+            self._last_seen_us[gateway] = health.time or self._clock.now_us()
+        elif gateway in self.lost:
+            return
+        self._due[gateway] = self._clock.monotonic_s() + (0.0 if health.state == "running" else GRACE_S)
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Settle what was heard, until stopped; what fails is tried again."""
+        while not stop.is_set():
+            due = [name for name, when in self._due.items() if when <= self._clock.monotonic_s()]
+            for gateway in due:
+                try:
+                    with plain_errors(self._settings):
+                        await self._settle(gateway)
+                except NexusError:
+                    self._due[gateway] = self._clock.monotonic_s() + RETRY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1 if self._due else 1.0):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def _settle(self, gateway: str) -> None:
+        self._due.pop(gateway, None)
+        if self._is_there(gateway):
+            async with self._pool.acquire() as conn:
+                closed = await gaps.close_gap(
+                    conn, self._settings.site, gateway, end_us=self._last_seen_us.get(gateway, self._clock.now_us())
+                )
+            if closed or gateway in self.lost:
+                event(_log, "gateway is back", gateway=gateway)
+            self.lost.discard(gateway)
+            return
+        now = self._clock.now_us()
+        async with self._pool.acquire() as conn:
+            devices = await db.attributes_of_gateway(conn, self._settings.site, gateway)
+            if devices:
+                await gaps.open_gap(conn, self._settings.site, gateway, start_us=self._last_seen_us.get(gateway, now))
+        if not devices:
+            return
+        event(_log, "gateway is lost", level=logging.WARNING, gateway=gateway, devices=len(devices))
+        self.lost.add(gateway)
+        try:
+            await self._mark(gateway, devices)
+        except NexusError:
+            self.lost.discard(gateway)
+            raise
+
+    async def _mark(self, gateway: str, devices: dict[str, dict[str, Any]]) -> None:
+        payload = encode_live(None, time_us=self._clock.now_us(), quality=Quality.BAD, reason=Reason.GATEWAY_LOST)
+        topics = [
+            self._topics.tag(f"{path}/{tag}") for path, device in devices.items() for tag in device.get("tags", {})
+        ]
+        for start in range(0, len(topics), BATCH):
+            if self._is_there(gateway):
+                return  # it is back and publishes its own values again
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for topic in topics[start : start + BATCH]:
+                        group.create_task(self._publish(topic, payload), name=f"mark-{topic}")  # type: ignore[arg-type]
+            except* NexusError as failed:
+                raise _plain(failed) from None
+
+    def _is_there(self, gateway: str) -> bool:
+        health = self._seen.health(gateway)
+        return health is not None and health.state == "running"
+
+
+def _plain(group: BaseExceptionGroup[NexusError]) -> NexusError:
+    first = group.exceptions[0]
+    return _plain(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,166 @@
+"""What control does for a caller: reads recorded state, accepts deployments, shows them, keeps the lock. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from nexus_cli.apply.engine import Engine
+from nexus_cli.apply.request import Request, check_request, refuse_stale
+from nexus_cli.apply.run import gateway_digest, plan_of
+from nexus_cli.database import deployments as db
+from nexus_cli.database import lease as leases
+from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+
+LONGEST_WAIT_S = 25.0
+EXIT_CONFLICT = 5
+
+
+class Service:
+    """The verbs of the API for one site.
+
+    Attributes:
+        wanted: Set when a deployment waits to be carried out.
+    """
+
+    def __init__(self, *, pool: Pool, settings: Settings, engine: Engine, lease_ttl_s: float) -> None:
+        """Join the parts; the site is the settings'."""
+        self._pool, self._settings, self.site = pool, settings, settings.site
+        self._engine, self._lease_ttl_s = engine, lease_ttl_s
+        self.wanted = asyncio.Event()
+        self._stepped = asyncio.Event()
+
+    def stepped(self) -> None:
+        """A line was added to a journal: wake whoever waits for one."""
+        self._stepped.set()
+        self._stepped = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                yield conn
+
+    async def state(self) -> dict[str, Any]:
+        """Digests of everything recorded."""
+        async with self._connection() as conn:
+            state = await db.recorded(conn, self.site)
+        return {"deployment": state.number, "digest": state.digest, "digests": state.digests}
+
+    async def resources(self, addresses: Sequence[str]) -> dict[str, Any]:
+        """Attributes of those that are recorded."""
+        async with self._connection() as conn:
+            return {"resources": await db.attributes(conn, self.site, addresses)}
+
+    async def deploy(self, request: Request, *, who: str, summary: dict[str, Any]) -> int:
+        """Accept a deployment: take the lock, see that it fits, write it down. Gives its number.
+
+        Raises:
+            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises.
+        """
+        token = secrets.token_hex(16)
+        async with self._connection() as conn:
+            await self._take_lease(conn, who=who, reason=request.reason, token=token)
+            try:
+                recorded = await db.recorded(conn, self.site)
+                refuse_stale(request, recorded)
+                before = await db.attributes(conn, self.site, list(request.changed))
+                digests = check_request(request, recorded, before)
+                deployment_id, number = await db.begin_deployment(
+                    conn,
+                    self.site,
+                    who=who,
+                    reason=request.reason,
+                    base=request.base_digest,
+                    desired=request.desired_digest,
+                    plan=plan_of(request, before=before, digests=digests, summary=summary),
+                )
+            except BaseException:
+                await leases.release(conn, self.site, token=token)
+                raise
+        self._engine.adopt(deployment_id, token=token)
+        self.wanted.set()
+        return number
+
+    async def _take_lease(self, conn: Any, *, who: str, reason: str, token: str) -> None:
+        if await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
+            return
+        held = await leases.current(conn, self.site)
+        raise NexusError(
+            "Another deployment is running."
+            if held is None
+            else f"{held.owner} holds the lock since {held.acquired:%Y-%m-%d %H:%M:%S} UTC"
+            + (f" ({held.reason})." if held.reason else "."),
+            code="NX5001",
+            hint="wait until it ends; `nexus show` tells how far it is",
+            exit_code=EXIT_CONFLICT,
+        )
+
+    async def deployment(self, number: int, *, after: int, wait_s: float) -> dict[str, Any]:
+        """One deployment: where it stands, and what the journal says beyond line `after`."""
+        deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
+        while True:
+            stepped = self._stepped
+            async with self._connection() as conn:
+                found = await db.deployment(conn, self.site, number)
+                lines = [] if found is None else await db.journal(conn, found.id, after=after)
+            if found is None:
+                raise NexusError(f"There is no deployment {number}.", code="NX5006", exit_code=1)
+            left = deadline - asyncio.get_running_loop().time()
+            if lines or found.outcome != "running" or left <= 0:
+                return {**_public(found), "journal": lines, "table": found.summary.get("table", [])}
+            try:
+                async with asyncio.timeout(min(left, 1.0)):  # another control may have written it
+                    await stepped.wait()
+            except TimeoutError:
+                continue
+
+    async def deployments(self) -> dict[str, Any]:
+        """The newest first."""
+        async with self._connection() as conn:
+            return {"deployments": [_public(each) for each in await db.deployments(conn, self.site)]}
+
+    async def gateway_index(self, gateway: str) -> dict[str, Any]:
+        """Digests of what a gateway has to run."""
+        async with self._connection() as conn:
+            number, devices = await db.gateway_index(conn, self.site, gateway)
+        return {"deployment": number, "digest": gateway_digest(devices), "devices": devices}
+
+    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
+        """Configurations of a gateway's own devices."""
+        async with self._connection() as conn:
+            return {"devices": await db.attributes_of_gateway(conn, self.site, gateway, paths)}
+
+    async def lock(self) -> dict[str, Any]:
+        """Who holds the lock."""
+        async with self._connection() as conn:
+            held = await leases.current(conn, self.site)
+        return {"lock": None if held is None else held.public()}
+
+    async def break_lock(self, *, who: str) -> dict[str, Any]:
+        """Take the lock away; the deployment that held it stops before its next step."""
+        async with self._connection() as conn, conn.transaction():
+            held = await leases.break_(conn, self.site)
+            if held is not None:
+                detail = {"owner": held.owner, "reason": held.reason}
+                await db.write_audit(conn, self.site, who=who, what="break-lock", detail=detail)
+        return {"broken": held is not None}
+
+
+def _public(found: db.Deployment) -> dict[str, Any]:
+    return {
+        "number": found.number,
+        "who": found.who,
+        "reason": found.reason,
+        "state": "running" if found.outcome == "running" else "ended",
+        "outcome": found.outcome,
+        "started": db.microseconds(found.started),
+        "ended": None if found.ended is None else db.microseconds(found.ended),
+        "counts": found.summary.get("counts", {}),
+        "left_out": found.summary.get("left_out", 0),
+    }
