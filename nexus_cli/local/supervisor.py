@@ -146,6 +146,7 @@ async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
         NexusError: NX6515, another supervisor of this folder is alive.
     """
     home.make()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with _alone(home):
         pid_file = PidFile(home.pid_file(SUPERVISOR))
         me = identify(os.getpid())

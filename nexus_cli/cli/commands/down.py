@@ -1,0 +1,31 @@
+"""`nexus down`: everything stops, in order."""
+
+from __future__ import annotations
+
+import click
+
+from nexus_cli.cli.console import answer, note
+from nexus_cli.cli.exit_codes import Exit, help_text
+
+
+@click.command(
+    "down", short_help="Stop the runtime on this machine.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+@click.option("--wipe", is_flag=True, help="Also remove .nexus: rows, outboxes, credentials, certificates, logs.")
+@click.option("--yes", is_flag=True, help="Do not ask before --wipe.")
+def command(wipe: bool, yes: bool) -> int:
+    """Stop gateways, historian, control, broker and database, in this order, so that nothing accepted is lost.
+
+    \b
+    Example:
+      nexus down
+    """
+    from nexus_cli.project.runtime import down
+
+    if wipe and not yes:
+        click.confirm(
+            "Remove every stored row, credential and certificate of this .nexus folder?", abort=True, err=True
+        )
+    found = down(wipe=wipe, progress=note)
+    answer(("stopped and removed" if wipe else "stopped") if found else "nothing is running here")
+    return Exit.OK

@@ -1,0 +1,42 @@
+"""`nexus logs`: what the parts of the runtime wrote."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from nexus_cli.cli.console import answer
+from nexus_cli.cli.exit_codes import Exit, help_text
+
+LOOK_S = 0.2
+
+
+@click.command("logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS))
+@click.argument("part", required=False)
+@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Last lines of each log.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+def command(part: str | None, lines: int, follow: bool) -> int:
+    """Show the last lines of a part (broker, database, control, historian, gateway-NAME, supervisor), or of all.
+
+    \b
+    Example:
+      nexus logs historian -n 100 -f
+    """
+    from nexus_cli.cli.views.logs import Follower, last_lines
+    from nexus_cli.project.runtime import log_files
+
+    files = log_files(part)
+    label = len(files) > 1
+    followers = []
+    for name, path in files.items():
+        text, position = last_lines(path, lines)
+        followers.append(Follower(path, name if label else "", position))
+        for line in text:
+            answer(f"{name}: {line}" if label else line)
+    while follow:
+        for follower in followers:
+            for line in follower.fresh():
+                answer(line)
+        time.sleep(LOOK_S)
+    return Exit.OK

@@ -1,0 +1,51 @@
+"""`nexus up`: broker, database and roles on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, colour_wanted, note, style
+from nexus_cli.cli.exit_codes import Exit, help_text
+
+
+@click.command(
+    "up",
+    short_help="Start the runtime on this machine.",
+    epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE),
+)
+@click.argument("site", required=False)
+@click.option("--env", default=None, help="Overlay of the site: reads env/NAME.yaml beside it.")
+@click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
+@click.option("--database", default="", metavar="URL", help="postgresql://user@host/name of yours (default: embedded).")
+@click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
+@click.option("--wait", "timeout_s", default=60.0, metavar="SECONDS", help="Longest wait until everything works.")
+def command(site: str | None, env: str | None, broker: str, database: str, foreground: bool, timeout_s: float) -> int:
+    """Start a broker, a PostgreSQL, control, the historian and every gateway of a site, and keep them alive.
+
+    Runs mosquitto when it is installed and amqtt otherwise, and the embedded PostgreSQL; --broker and --database
+    (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) name servers of yours. Everything lies in .nexus/: data, logs, and
+    generated credentials (mode 0600). Doing it twice changes nothing; a gateway that is new in the site is started.
+
+    \b
+    Example:
+      nexus up sites/demo/site.yaml && nexus apply sites/demo/site.yaml
+    """
+    from nexus_cli.cli.views.status import render_up
+    from nexus_cli.diagnostics.errors import FindingsError
+    from nexus_cli.project.runtime import up
+
+    colour = colour_wanted(sys.stderr)
+
+    def progress(name: str, state: str, detail: str) -> None:
+        note(style(f"{name}: {state}", "dim", enabled=colour) + (f" ({detail})" if detail else ""))
+
+    result = up(
+        site, env=env, broker=broker, database=database, foreground=foreground, timeout_s=timeout_s, progress=progress
+    )
+    if result.runtime is None:
+        raise FindingsError("The site has errors; nothing was started.", result.findings)
+    if not foreground:
+        answer(render_up(result.runtime, result.credentials, colour=colour_wanted(sys.stdout)))
+    return Exit.OK

@@ -1,0 +1,97 @@
+"""What `up` and `status` found, as text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus_cli.cli.console import style
+
+if TYPE_CHECKING:
+    from nexus_cli.local.layout import Runtime
+
+COLOURS = {
+    "up": "good",
+    "connected": "good",
+    "degraded": "warning",
+    "connecting": "warning",
+    "idle": "dim",
+    "backoff": "error",
+    "down": "error",
+}
+
+
+def render_up(runtime: Runtime, credentials: Path | None, *, colour: bool) -> str:
+    """Where everything is, once it runs."""
+    site = style(runtime.site, "bold", enabled=colour)
+    gateways = ", ".join(runtime.gateways) or "none"
+    return "\n".join(
+        [
+            f"{site} is up",
+            f"  broker       {runtime.broker_url} ({runtime.broker_kind}; {broker_limits(runtime.broker_kind)})",
+            f"  database     {runtime.database_url} ({runtime.database_kind})",
+            f"  control      {runtime.control_url}",
+            f"  gateways     {gateways}",
+            f"  credentials  {credentials}",
+        ]
+    )
+
+
+def broker_limits(kind: str) -> str:
+    """What a kind of broker can't do, in a few words."""
+    from nexus_cli.local import broker_amqtt, broker_mosquitto
+
+    limits = {"amqtt": broker_amqtt.LIMITS, "mosquitto": broker_mosquitto.LIMITS}
+    return limits.get(kind, "yours: its rights are not managed here")
+
+
+def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = None) -> str:
+    """The whole status: parts, then links that are not connected, then counts."""
+    now = time.time() if now_s is None else now_s
+    state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
+    lines = [f"{found['site'] or 'no site'}: {state}", ""]
+    rows = [("broker", found["broker"]), ("database", found["database"])]
+    rows += [(role["name"], role) for role in found["roles"]]
+    width = max(len(name) for name, _ in rows)
+    for name, part in rows:
+        lines.append(f"  {name:{width}}  {_state(part['state'], colour)}  {_facts(part, now)}".rstrip())
+    links = found["links"]
+    if links:
+        bad = [link for link in links if link.get("state") not in ("connected", "idle")]
+        lines += ["", f"  links: {len(links) - len(bad)} of {len(links)} connected"]
+        for link in bad[:20]:
+            state = _state(str(link.get("state")), colour)
+            lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
+        if len(bad) > 20:
+            lines.append(f"    and {len(bad) - 20} more")
+    access = found["access"]
+    if access["managed"]:
+        word = "in force" if access["in_force"] else "waiting for the broker"
+        lines += ["", f"  access: {access['rules']} rules, {word}"]
+    return "\n".join(lines)
+
+
+def _state(state: str, colour: bool) -> str:
+    return style(f"{state:10}", COLOURS.get(state, "dim"), enabled=colour)
+
+
+def _facts(part: dict[str, Any], now_s: float) -> str:
+    facts = [part["kind"] + " " + part["url"]] if "kind" in part else [f"http://127.0.0.1:{part['port']}"]
+    if part.get("since"):
+        facts.append(f"for {age_text(now_s - part['since'])}")
+    if part.get("restarts"):
+        facts.append(f"{part['restarts']} restarts")
+    if part.get("detail"):
+        facts.append(str(part["detail"]))
+    return ", ".join(facts)
+
+
+def age_text(seconds: float) -> str:
+    """A time span for people: `350 ms`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    if seconds < 0:
+        return "the future"
+    for limit, divisor, unit in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
