@@ -1,0 +1,57 @@
+"""Live values as lines of text."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nexus_cli.cli.console import style
+from nexus_cli.cli.views.status import age_text
+
+if TYPE_CHECKING:
+    from nexus_cli.project.live import Live
+
+COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
+SHORTEST_PATH = 32
+LONGEST_VALUE = 200
+
+
+class TailView:
+    """Lines under each other: the path column grows with the longest path seen.
+
+    Attributes:
+        colour: Whether quality is coloured.
+    """
+
+    def __init__(self, *, colour: bool) -> None:
+        self.colour = colour
+        self._width = SHORTEST_PATH
+
+    def line(self, live: Live, *, now_s: float | None = None) -> str:
+        """One message."""
+        now = time.time() if now_s is None else now_s
+        self._width = max(self._width, len(live.path))
+        facts = [f"{live.path:{self._width}}", f"{value_text(live.value)} {live.unit}".rstrip().rjust(14)]
+        if live.label:
+            facts.append(f"({live.label})")
+        if live.quality:
+            facts.append(style(live.quality, COLOURS.get(live.quality, "warning"), enabled=self.colour))
+        if live.reason:
+            facts.append(live.reason)
+        dim = [f"{age_text(now - live.timestamp / 1000)} old"] if live.timestamp is not None else []
+        dim += ["retained"] if live.retained else []
+        if dim:
+            facts.append(style(", ".join(dim), "dim", enabled=self.colour))
+        return "  ".join(facts)
+
+
+def value_text(value: Any) -> str:
+    """A value for people: floats with six significant digits, structures as JSON, long ones cut."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

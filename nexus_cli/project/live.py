@@ -1,0 +1,239 @@
+"""The live view for people: follow topics (`nexus tail`), the newest value of a tag (`nexus read`)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from nexus_cli.access.globs import matches_glob
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.topic import PLATFORM, Topics
+
+FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
+RETAINED_WAIT_S = 1.0
+"""MQTT has no end of the retained messages; a local broker sends them within milliseconds of the subscription."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """One message of a tag topic; of any other topic `value` is its JSON, or its text.
+
+    Attributes:
+        topic: Where it was published.
+        path: Below the site, or the topic itself when it is elsewhere.
+        timestamp: Milliseconds since 1970 UTC, or None.
+        quality: `GOOD`, `UNCERTAIN`, `BAD`, or "".
+        retained: True when the broker had kept it from before.
+    """
+
+    topic: str
+    path: str
+    value: Any
+    quality: str = ""
+    timestamp: int | None = None
+    unit: str = ""
+    label: str = ""
+    reason: str = ""
+    retained: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, empty facts left out (value and quality always stand)."""
+        facts = {"path": self.path, "topic": self.topic, "value": self.value, "quality": self.quality}
+        more = {"timestamp": self.timestamp, "unit": self.unit, "label": self.label, "reason": self.reason}
+        return {**facts, **{name: fact for name, fact in more.items() if fact}, "retained": self.retained}
+
+
+def parse_live(topics: Topics, message: Message) -> Live:
+    """Read a message; never fails."""
+    path = topics.path(message.topic)
+    try:
+        data = orjson.loads(message.payload)
+    except ValueError:
+        data = message.payload.decode(errors="replace")
+    if path is None or not isinstance(data, dict) or "value" not in data:
+        return Live(topic=message.topic, path=path or message.topic, value=data, retained=message.retain)
+    timestamp = data.get("timestamp")
+    return Live(
+        topic=message.topic,
+        path=path,
+        value=data["value"],
+        quality=str(data.get("quality") or ""),
+        timestamp=timestamp if isinstance(timestamp, int) else None,
+        unit=str(data.get("unit") or ""),
+        label=str(data.get("label") or ""),
+        reason=str(data.get("reason") or ""),
+        retained=message.retain,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """`--where FIELD OP VALUE`."""
+
+    name: str
+    operator: str
+    operand: str
+
+    def holds(self, live: Live) -> bool:
+        """Numbers compare as numbers, everything else as text; what has no value satisfies only `!=`."""
+        have = getattr(live, self.name)
+        left, right = _number(have), _number(self.operand)
+        if left is None or right is None:
+            text = "" if have is None else str(have).lower() if isinstance(have, bool) else str(have)
+            equal = text.casefold() == self.operand.casefold()
+            return equal if self.operator == "=" else not equal if self.operator == "!=" else False
+        outcomes = {
+            "=": left == right,
+            "!=": left != right,
+            "<": left < right,
+            "<=": left <= right,
+            ">": left > right,
+            ">=": left >= right,
+        }
+        return outcomes[self.operator]
+
+
+def parse_where(text: str) -> Where:
+    """Read a condition such as `quality!=GOOD` or `value >= 10`.
+
+    Raises:
+        NexusError: NX6521.
+    """
+    match = re.fullmatch(r"\s*([a-z_]+)\s*(==|=|!=|<=|>=|<|>)\s*(.+?)\s*", text)
+    if match is None or match[1] not in FIELDS:
+        hint = did_you_mean(match[1], FIELDS) if match else "write FIELD OP VALUE, such as quality!=GOOD or 'value>=10'"
+        raise NexusError(f"The condition '{text}' can't be read.", code="NX6521", hint=hint, exit_code=64)
+    return Where(match[1], "=" if match[2] == "==" else match[2], match[3])
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One filter of the person: what to subscribe, and what of it to show.
+
+    Attributes:
+        filter: For the broker.
+        glob: Path glob to check what arrives against; "" shows everything.
+    """
+
+    filter: str
+    glob: str = ""
+
+
+def wanted(topics: Topics, text: str) -> Wanted:
+    """Read a path glob below the site, or a whole MQTT filter (with `+` or `#`, or below `_nexus`)."""
+    if "#" in text or "+" in text or text.split("/", 1)[0] == PLATFORM or text.startswith(topics.live + "/"):
+        return Wanted(text)
+    levels: list[str] = []
+    for level in text.strip("/").split("/"):
+        if level == "**":
+            levels.append("#")
+            break
+        levels.append("+" if "*" in level else level)
+    return Wanted(topics.tag("/".join(levels)), text.strip("/"))
+
+
+def _site_topics(settings: Settings) -> Topics:
+    enterprise, slash, site = settings.site.partition("/")
+    if not slash:
+        raise NexusError(
+            "Which site?",
+            code="NX6510",
+            hint="run it where `nexus up` ran (beside .nexus), or set NEXUS_SITE=enterprise/site",
+            exit_code=1,
+        )
+    return Topics(enterprise, site)
+
+
+async def tail(
+    filters: Sequence[str], *, conditions: Sequence[Where] = (), settings: Settings | None = None
+) -> AsyncIterator[Live]:
+    """Follow topics until the caller has enough.
+
+    Args:
+        filters: Path globs or MQTT filters; none follows every tag of the site.
+        conditions: All must hold.
+        settings: Instead of those of this folder.
+
+    Raises:
+        NexusError: NX6010, NX6011, NX6012: the broker is away or refuses.
+    """
+    settings = settings or load_settings()
+    topics = _site_topics(settings)
+    asked = [wanted(topics, text) for text in filters or ("**",)]
+    globs = [each.glob for each in asked]
+    client = BrokerClient(settings=settings, client_id=f"nexus-tail-{os.getpid()}-{os.urandom(3).hex()}")
+    async with client.session() as messages:
+        await client.subscribe([(each.filter, 1) for each in asked])
+        async for message in messages:
+            live = parse_live(topics, message)
+            if "" not in globs and not any(matches_glob(glob, live.path) for glob in globs):
+                continue
+            if all(condition.holds(live) for condition in conditions):
+                yield live
+
+
+async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = None) -> Live:
+    """The newest value of a tag: what the broker kept, or the next one within `wait_s`.
+
+    Raises:
+        NexusError: NX6520 there is none, with the nearest recorded path; NX6010 and others of the broker.
+    """
+    settings = settings or load_settings()
+    topics = _site_topics(settings)
+    path = (topics.path(path) or path).strip("/")
+    if not path or "#" in path or "+" in path or "*" in path:
+        raise NexusError(
+            f"'{path}' is not the path of one tag.", code="NX6520", hint="nexus tail follows many", exit_code=64
+        )
+    client = BrokerClient(settings=settings, client_id=f"nexus-read-{os.getpid()}-{os.urandom(3).hex()}")
+    try:
+        async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S) + 5), client.session() as messages:
+            await client.subscribe([(topics.tag(path), 1)])
+            async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S)):
+                async for message in messages:
+                    return parse_live(topics, message)
+    except TimeoutError:
+        pass
+    raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=await _hint(path, settings), exit_code=1)
+
+
+async def _hint(path: str, settings: Settings) -> str:
+    """The nearest recorded path, when control answers."""
+    from nexus_cli.wire.http import ControlClient
+
+    try:
+        async with asyncio.timeout(3), ControlClient(settings) as control:
+            known = {
+                address.removeprefix("device.")
+                for address in (await control.state())["digests"]
+                if address.startswith("device.")
+            }
+            device, _, tag = path.rpartition("/")
+            if device not in known:
+                near = did_you_mean(device, known)
+                return near or "no such device is recorded; `nexus show` lists them"
+            found = await control.resources([f"device.{device}"])
+            tags = found.get(f"device.{device}", {}).get("tags", {})
+    except (NexusError, TimeoutError, KeyError, AttributeError):
+        return "was it applied? `nexus apply SITE`; --wait 10s waits for the next value"
+    if tag in tags:
+        return "the tag is recorded but was never published; `nexus status` shows its link"
+    return did_you_mean(tag, tags) or f"{device} has no tag '{tag}'"
