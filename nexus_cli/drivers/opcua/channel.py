@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import struct
 import time
 from collections.abc import Awaitable, Callable
@@ -26,9 +25,6 @@ from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import status
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DecodeError, read_array, read_builtin, read_node_id
 from nexus_cli.wire.sample import Reason
-
-# Every failure of the library arrives as an exception and is reported as a DriverError once.
-logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
 SERVICE_FAULT = "i=397"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import uuid
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 
 from nexus_cli.drivers.opcua.address import NodeAddress
+
+# Every failure of the library arrives as an exception and is reported as a DriverError once.
+logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 VALUE = ua.AttributeIds.Value
 READ_REQUEST = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary

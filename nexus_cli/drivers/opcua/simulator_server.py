@@ -13,12 +13,15 @@ from typing import Any
 from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.server.address_space import AddressSpace
+from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 
 _template: dict[Any, Any] = {}
 """The standard address space, built once a process: 1 s and 40 MB for each server would be too much for a plant."""
+
+MUTATED = (2254, 2255, 2256, 2260)
+"""ServerArray, NamespaceArray, ServerStatus, BuildInfo: asyncua changes their values in place."""
 
 
 class Users:
@@ -46,7 +49,19 @@ class QuickServer(InternalServer):  # type: ignore[misc, unused-ignore]
         if not _template:
             await super().load_standard_address_space(None)
             _template.update(self.aspace._nodes)
-        self.aspace._nodes = {**_template, **copy.deepcopy(_instances(_template))}
+        own = {key: _own(node) for key, node in _instances(_template).items()}
+        for number in MUTATED:
+            own[ua.NodeId(number)] = copy.deepcopy(own[ua.NodeId(number)])
+        self.aspace._nodes = {**_template, **own}
+
+
+def _own(node: NodeData) -> NodeData:
+    """A node whose attributes and references can change without the template's; values are replaced, not changed."""
+    found = NodeData(node.nodeid)
+    found.attributes = {number: AttributeValue(attribute.value) for number, attribute in node.attributes.items()}
+    found.references = list(node.references)
+    found.call = node.call
+    return found
 
 
 def _instances(nodes: Mapping[Any, Any]) -> dict[Any, Any]:
