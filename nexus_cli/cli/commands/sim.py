@@ -1,0 +1,97 @@
+"""`nexus sim`: a site's devices as real protocol servers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, note, style
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+
+if TYPE_CHECKING:
+    from nexus_cli.model.config import DeviceConfig
+
+EPILOG = (
+    "\b\nExamples:\n  nexus sim sites/demo\n"
+    "  nexus sim sites/demo --overlay sites/demo/env/sim.yaml   # then: nexus apply sites/demo --env sim\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("sim", epilog=EPILOG)
+@site_argument
+@env_option
+@var_option
+@click.option("--overlay", type=click.Path(dir_okay=False, path_type=Path), help="Write connections that lead here.")
+@click.option("--duration", metavar="TIME", help="Stop by itself after, e.g. 30s. [default: at Ctrl-C]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal signals.")
+@format_option("text", "json")
+@color_option
+def command(
+    path: str | None,
+    env: str | None,
+    variables: dict[str, str],
+    overlay: Path | None,
+    duration: str | None,
+    seed: int,
+    format_: str,
+) -> int:
+    """Serve every device of a site as a real protocol server, with the signals that its tags declare.
+
+    A link on this machine is served where the site says; any other on a free local port.
+    """
+    from nexus_cli.model.site import parse_duration
+    from nexus_cli.project.text import load, locate
+
+    try:
+        duration_s = parse_duration(duration) / 1000 if duration else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--duration") from None
+    loaded = load(path, env=env, variables=variables)
+    if loaded.value is None:
+        from nexus_cli.cli.views.findings import document, text
+        from nexus_cli.project.text import read
+
+        colour = colour_wanted(sys.stderr)
+        result = document(loaded.findings, read(path, env=env, variables=variables).files)
+        note(text(result, style=lambda words, name: style(words, name, enabled=colour)))
+        return Exit.FINDINGS
+    import asyncio
+
+    from nexus_cli.project.simulate import devices_of
+
+    devices = devices_of(loaded.value.snapshot, folder=locate(path).unwrap().parent)
+    asyncio.run(_serve(devices, overlay=overlay, duration_s=duration_s, seed=seed, format_=format_))
+    return Exit.OK
+
+
+async def _serve(
+    devices: Sequence[DeviceConfig], *, overlay: Path | None, duration_s: float | None, seed: int, format_: str
+) -> None:
+    import asyncio
+    import signal
+
+    from nexus_cli.cli.views.simulation import document, text
+    from nexus_cli.project.simulate import serving, until_stopped, write_overlay
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(devices, seed=seed) as simulation:
+        if overlay is not None:
+            write_overlay(simulation, overlay)
+        result = document(simulation, overlay=overlay.as_posix() if overlay is not None else "")
+        if format_ == "json":
+            import orjson
+
+            answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        else:
+            answer(text(result))
+        if simulation.links:
+            note("Ctrl-C stops it")
+            await until_stopped(stop, duration_s=duration_s)

@@ -1,0 +1,62 @@
+"""What is being simulated: value to text and JSON, pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.project.simulate import Simulation
+
+ROWS = 40
+"""Links shown in text; a plant has hundreds."""
+
+
+def document(simulation: Simulation, *, overlay: str) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "links": [
+            {
+                "link": served.link,
+                "protocol": served.protocol,
+                "endpoint": served.endpoint,
+                "moved": served.moved,
+                "devices": list(served.devices),
+                "tags": served.tags,
+            }
+            for served in simulation.links
+        ],
+        "skipped": {reason: list(paths) for reason, paths in simulation.skipped.items()},
+        "overlay": overlay,
+    }
+
+
+def text(result: dict[str, Any]) -> str:
+    """A table of the links, what was left out, and how to use it."""
+    links = result["links"]
+    lines: list[str] = []
+    if links:
+        rows = [("PROTOCOL", "ENDPOINT", "DEVICES", "TAGS", "LINK")]
+        rows += [
+            (link["protocol"], link["endpoint"], str(len(link["devices"])), str(link["tags"]), _link(link))
+            for link in links[:ROWS]
+        ]
+        widths = [max(len(row[place]) for row in rows) for place in range(4)]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + "  " + row[4]
+            for row in rows
+        ]
+        if len(links) > ROWS:
+            lines.append(f"… and {len(links) - ROWS} links more")
+    devices, tags = sum(len(link["devices"]) for link in links), sum(link["tags"] for link in links)
+    lines.append(f"{len(links)} links, {devices} devices, {tags} tags served")
+    for reason, paths in result["skipped"].items():
+        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+        lines.append(f"not served, {reason}: {', '.join(paths[:3])}{more}")
+    if result["overlay"]:
+        lines.append(f"connections that lead here: {result['overlay']}")
+    elif any(link["moved"] for link in links):
+        lines.append("some links are not where the site says: --overlay env/sim.yaml writes the way to them")
+    return "\n".join(lines)
+
+
+def _link(link: dict[str, Any]) -> str:
+    return f"instead of {link['link']}" if link["moved"] else str(link["link"])
