@@ -21,7 +21,7 @@ def write_flat_site(folder: Path, *, devices: int = 1000, tags: int = 41) -> Pat
             parts.append(f"      line-{d // per_line}:\n        devices:\n")
         parts.append(
             f"          device-{d:04d}:\n            protocol: modbus\n"
-            f"            connection: {{host: 10.{d // 60000}.{d // 250 % 250}.{d % 250 + 1}, unit_id: {d % 200 + 1}}}\n"
+            f"            connection: {{host: 127.{1 + d // 60000}.{d // 250 % 250}.{d % 250 + 1}, unit_id: {d % 200 + 1}}}\n"
             "            tags:\n"
         )
         parts.extend(TAG.format(t=t, a=t * 2, d=d) for t in range(tags))
