@@ -1,0 +1,61 @@
+"""What was not stored, on record: dead letters and gaps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.tables import SCHEMA
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_US = 253_402_300_799_000_000
+"""The last second of the year 9999: what a datetime can hold."""
+
+
+def moment(time_us: int) -> datetime:
+    """µs since 1970 UTC as a datetime; what lies outside the years 1970 to 9999 is drawn to their ends."""
+    return _EPOCH + timedelta(microseconds=min(max(time_us, 0), _LATEST_US))
+
+
+async def add_dead_letter(
+    conn: Connection, *, site: str, topic: str, reason: str, detail: str, payload: str, count: int
+) -> int:
+    """Record a dead letter; gives its id."""
+    number: int = await conn.fetchval(
+        f"INSERT INTO {SCHEMA}.dead_letter (site, topic, reason, detail, payload, count)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        *(site, topic, reason, detail, payload, min(count, 2**31 - 1)),
+    )
+    return number
+
+
+async def raise_dead_letter(conn: Connection, *, number: int, count: int) -> bool:
+    """Count more of a letter that is on record; False when its row is gone."""
+    done: str = await conn.execute(
+        f"UPDATE {SCHEMA}.dead_letter SET count = least(count::bigint + $2::bigint, 2147483647) WHERE id = $1",
+        number,
+        count,
+    )
+    return done == "UPDATE 1"
+
+
+async def add_gap(
+    conn: Connection,
+    *,
+    site: str,
+    gateway: str,
+    start_us: int,
+    end_us: int | None,
+    reason: str,
+    device: str = "",
+    frames: int = 0,
+    epoch: str = "",
+    seq: int = 0,
+) -> None:
+    """Record a gap; times in µs since 1970 UTC, `end_us` None while it lasts."""
+    await conn.execute(
+        f'INSERT INTO {SCHEMA}.gap (site, gateway, device, start, "end", frames, reason, epoch, seq)'
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        *(site, gateway, device, moment(start_us), None if end_us is None else moment(end_us)),
+        *(min(max(frames, 0), 2**62), reason, epoch, seq),
+    )

@@ -1,0 +1,199 @@
+"""Questions to the database: series by path, stored samples, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.sample_class import load_classes
+from nexus_cli.database.tables import SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One series as stored.
+
+    Attributes:
+        id: Key of its samples.
+        ulid: Its identity for the outside.
+        path: `area/line/device/tag`.
+        former_paths: Where it was before.
+        type: Of the published value.
+        unit: Of the published value.
+        retention: Its class.
+        active: False when its tag is no longer declared.
+        external: True when somebody else publishes it.
+        labels: Names of an enumeration's codes.
+    """
+
+    id: int
+    ulid: str
+    path: str
+    type: str
+    unit: str
+    retention: str
+    active: bool
+    external: bool
+    former_paths: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSample:
+    """One stored row."""
+
+    time: datetime
+    value: float | None
+    exact: int | None
+    text: str | None
+    json: Any
+    quality: int
+    status: int | None
+    source_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGap:
+    """A span in which samples are known to be missing; `frames` 0 is not known."""
+
+    start: datetime
+    end: datetime | None
+    device: str
+    gateway: str
+    frames: int
+    reason: str
+
+
+_SERIES = f"""SELECT id, ulid, path, former_paths, type, unit, retention, active, external, labels
+  FROM {SCHEMA}.series WHERE site = $1"""
+
+
+def _series(row: Any) -> Series:
+    labels = orjson.loads(row["labels"]) if row["labels"] != "{}" else {}
+    return Series(**{**dict(row), "former_paths": tuple(row["former_paths"]), "labels": labels})
+
+
+async def load_series(conn: Connection, *, site: str) -> list[Series]:
+    """Every series of a site, forgotten ones included."""
+    return [_series(row) for row in await conn.fetch(_SERIES, site)]
+
+
+async def find_series(conn: Connection, *, site: str, path: str) -> Series | None:
+    """The series at a path, or the one that once stood there; None when there is neither."""
+    row = await conn.fetchrow(f"{_SERIES} AND path = $2", site, path)
+    if row is None:
+        row = await conn.fetchrow(f"{_SERIES} AND $2 = ANY(former_paths) ORDER BY active DESC, id DESC", site, path)
+    return None if row is None else _series(row)
+
+
+async def series_paths(conn: Connection, *, site: str) -> list[str]:
+    """The paths of all series of a site."""
+    rows = await conn.fetch(f"SELECT path FROM {SCHEMA}.series WHERE site = $1 ORDER BY path", site)
+    return [row["path"] for row in rows]
+
+
+async def tables_of(conn: Connection) -> list[str]:
+    """The sample tables: a series that changed its class has rows in more than one."""
+    return sorted(made.table for made in (await load_classes(conn)).values())
+
+
+async def load_samples(
+    conn: Connection, *, series_id: int, since: datetime, until: datetime, limit: int, newest: bool = False
+) -> list[StoredSample]:
+    """Stored samples with `since <= time < until`, ascending.
+
+    Args:
+        conn: An open connection.
+        series_id: Which series.
+        since: Start, inclusive.
+        until: End, exclusive.
+        limit: At most so many.
+        newest: With more than `limit`, give the newest instead of the oldest.
+    """
+    order = "DESC" if newest else "ASC"
+    rows = await conn.fetch(
+        f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
+            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" >= $2 AND "time" < $3
+            ORDER BY "time" {order} LIMIT $4""",
+        *(series_id, since, until, limit),
+    )
+    return [_sample(row) for row in (reversed(rows) if newest else rows)]
+
+
+async def last_before(conn: Connection, *, series_id: int, moment: datetime) -> StoredSample | None:
+    """The newest sample before a moment: what was true when a span began. Looks back at most a week."""
+    row = await conn.fetchrow(
+        f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
+            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '7 days'
+            ORDER BY "time" DESC LIMIT 1""",
+        *(series_id, moment),
+    )
+    return None if row is None else _sample(row)
+
+
+def _sample(row: Any) -> StoredSample:
+    return StoredSample(
+        time=row["time"],
+        value=row["value"],
+        exact=None if row["value_exact"] is None else int(row["value_exact"]),
+        text=row["value_text"],
+        json=None if row["value_json"] is None else orjson.loads(row["value_json"]),
+        quality=row["quality"],
+        status=row["status"],
+        source_time=row["source_time"],
+    )
+
+
+async def load_gaps(
+    conn: Connection, *, site: str, devices: Sequence[str], gateways: Sequence[str], since: datetime, until: datetime
+) -> list[StoredGap]:
+    """Gaps that touch the span and concern these devices, or the whole of these gateways; by start."""
+    rows = await conn.fetch(
+        f"""SELECT start, "end", device, gateway, frames, reason FROM {SCHEMA}.gap
+            WHERE site = $1 AND start < $5 AND coalesce("end", 'infinity') >= $4
+              AND (device = ANY($2::text[]) OR (device = '' AND gateway = ANY($3::text[]))) ORDER BY start""",
+        *(site, list(devices), list(gateways), since, until),
+    )
+    return [StoredGap(**dict(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalDevice:
+    """A device whose topics somebody else publishes, as recorded.
+
+    Attributes:
+        path: `area/line/device`.
+        globs: Path globs that are stored beside the declared tags.
+        max_series: At most this many series may come from the globs.
+    """
+
+    path: str
+    globs: tuple[str, ...]
+    max_series: int
+
+
+async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
+    """The external devices of the recorded state."""
+    rows = await conn.fetch(
+        f"""SELECT attributes FROM {SCHEMA}.resource
+            WHERE site = $1 AND address LIKE 'device.%' AND attributes->>'protocol' = 'external' ORDER BY address""",
+        site,
+    )
+    found = []
+    for row in rows:
+        attributes = orjson.loads(row["attributes"])
+        if attributes.get("enabled", True):
+            declared = attributes.get("connection", {})
+            found.append(
+                ExternalDevice(
+                    path=attributes["path"],
+                    globs=tuple(declared.get("globs", ())),
+                    max_series=int(declared.get("max_series", 0)),
+                )
+            )
+    return found

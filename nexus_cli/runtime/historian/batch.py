@@ -1,0 +1,289 @@
+"""A batch on its way to the database: frames and gaps with their custody, others' samples, and the packed rows."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from nexus_cli.database.committed import OutboxKey
+from nexus_cli.database.copy import (
+    FULL_COLUMNS,
+    PLAIN_COLUMNS,
+    SOURCED_COLUMNS,
+    FullRow,
+    pack_full,
+    pack_plain,
+)
+from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
+from nexus_cli.runtime.historian.rows import BadValueError, full_row
+from nexus_cli.wire.frame import Frame, Gap
+
+DAY_US = 86_400_000_000
+_NUMBERS = {float, int, bool}
+_SOURCE_LIMIT = 1 << 60
+
+
+class PendingFrame(NamedTuple):
+    """A frame that waits to be stored."""
+
+    key: OutboxKey
+    topic: str
+    frame: Frame
+    plan: FramePlan
+
+
+class PendingGap(NamedTuple):
+    """A gap that waits to be recorded."""
+
+    key: OutboxKey
+    gap: Gap
+
+
+class PendingSample(NamedTuple):
+    """A sample of somebody else that waits to be stored."""
+
+    topic: str
+    retention: str
+    row: FullRow
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Block:
+    """Packed rows of one class with one set of columns."""
+
+    retention: str
+    columns: Sequence[str]
+    pieces: list[bytes]
+    rows: int
+
+
+@dataclass(slots=True)
+class Packed:
+    """Everything a transaction writes into sample tables.
+
+    Attributes:
+        blocks: Rows to COPY.
+        letters: What could not be packed.
+        days: Days since 1970 that the rows of each class touch, for the partitions.
+    """
+
+    blocks: list[Block] = field(default_factory=list)
+    letters: Letters = field(default_factory=Letters)
+    days: dict[str, set[int]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return sum(block.rows for block in self.blocks)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction stores.
+
+    Attributes:
+        frames: In order of arrival.
+        gaps: In order of arrival.
+        samples: Others' samples; a batch with any is staged, because nobody numbers them.
+        letters: Messages that could not even be read.
+        points: Samples in it, to know when it is full.
+        packed: Made ahead, for exactly `frames` and `samples`.
+    """
+
+    frames: list[PendingFrame] = field(default_factory=list)
+    gaps: list[PendingGap] = field(default_factory=list)
+    samples: list[PendingSample] = field(default_factory=list)
+    letters: Letters = field(default_factory=Letters)
+    points: int = 0
+    packed: Packed | None = None
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to store."""
+        return not (self.frames or self.gaps or self.samples or len(self.letters))
+
+    def outboxes(self) -> list[OutboxKey]:
+        """The outboxes that it takes custody from, sorted."""
+        return sorted({pending.key for pending in self.frames} | {pending.key for pending in self.gaps})
+
+
+class _Group:
+    """Plain rows of one class, gathered by frame."""
+
+    __slots__ = ("counts", "entries", "series", "sources", "times", "values")
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[PendingFrame, NumberPart]] = []
+        self.times: list[int] = []
+        self.counts: list[int] = []
+        self.series: list[np.ndarray] = []
+        self.values: list[object] = []
+        self.sources: list[int] = []
+
+
+class Packer:
+    """Packs frames: plain numbers by column, everything else row by row."""
+
+    def __init__(self, *, one_by_one: bool = False) -> None:
+        """Start empty; use once. `one_by_one` packs every row by itself, to find the one the database refuses."""
+        self._one_by_one = one_by_one
+        self._plain: dict[str, _Group] = {}
+        self._sourced: dict[str, _Group] = {}
+        self._full: dict[str, list[bytes]] = {}
+        self._days: dict[str, set[int]] = {}
+        self._letters = Letters()
+
+    def pack(self, frames: Iterable[PendingFrame], samples: Iterable[PendingSample] = ()) -> Packed:
+        """Pack all of it."""
+        for pending in frames:
+            self._add(pending)
+        for sample in samples:
+            self._add_full(sample.retention, sample.row, sample.topic, sample.payload)
+        packed = Packed(letters=self._letters, days=self._days)
+        for groups, sourced in ((self._plain, False), (self._sourced, True)):
+            for retention, group in groups.items():
+                block = self._close(retention, group, sourced=sourced)
+                if block is not None:
+                    packed.blocks.append(block)
+        for retention, rows in self._full.items():
+            packed.blocks.append(Block(retention, FULL_COLUMNS, rows, len(rows)))
+        return packed
+
+    def _add(self, pending: PendingFrame) -> None:
+        frame, plan = pending.frame, pending.plan
+        part = plan.plain
+        if self._one_by_one:
+            pass
+        elif part is not None and not frame.quality:
+            sources = frame.source_time
+            if not sources:
+                self._gather(self._plain, pending, part, frame.samples.values())
+                return
+            if sources.keys() == frame.samples.keys():
+                group = self._gather(self._sourced, pending, part, frame.samples.values())
+                group.sources.extend(map(sources.__getitem__, plan.tags))
+                return
+        elif not frame.quality and not frame.source_time:
+            values = list(frame.samples.values())
+            for some in plan.numbers:
+                chosen = values if some.positions is None else [values[at] for at in some.positions]
+                self._gather(self._plain, pending, some, chosen)
+            self._slowly(pending, plan.others)
+            self._unknown(pending)
+            return
+        self._slowly(pending, range(len(plan.tags)))
+        self._unknown(pending)
+
+    @staticmethod
+    def _gather(groups: dict[str, _Group], pending: PendingFrame, part: NumberPart, values: Iterable[object]) -> _Group:
+        group = groups.get(part.retention)
+        if group is None:
+            group = groups[part.retention] = _Group()
+        group.entries.append((pending, part))
+        group.times.append(pending.frame.time)
+        group.counts.append(len(part.series))
+        group.series.append(part.series)
+        group.values.extend(values)
+        return group
+
+    def _close(self, retention: str, group: _Group, *, sourced: bool) -> Block | None:
+        """The block of a group; when a value in it is no number, its frames take the slow way instead."""
+        values = _numbers(group.values)
+        sources = _source_times(group.sources) if sourced else None
+        if values is None or (sourced and sources is None):
+            for pending, part in group.entries:
+                self._slowly(pending, range(len(pending.plan.tags)) if part.positions is None else part.positions)
+            return None
+        times = np.repeat(np.array(group.times, dtype=np.int64), group.counts)
+        rows = pack_plain(times, np.concatenate(group.series), values, source_us=sources)
+        self._days.setdefault(retention, set()).update(time // DAY_US for time in group.times)
+        return Block(retention, SOURCED_COLUMNS if sourced else PLAIN_COLUMNS, [rows], len(values))
+
+    def _slowly(self, pending: PendingFrame, positions: Iterable[int]) -> None:
+        frame, plan = pending.frame, pending.plan
+        for at in positions:
+            target, tag = plan.targets[at], plan.tags[at]
+            if target is None:
+                continue
+            value = frame.samples[tag]
+            try:
+                row = full_row(
+                    target.column,
+                    value,
+                    series_id=target.series_id,
+                    time_us=frame.time,
+                    quality=frame.quality.get(tag),
+                    source_time_us=frame.source_time.get(tag),
+                )
+            except BadValueError as error:
+                self._refuse(pending, tag, "type_mismatch", str(error))
+                continue
+            self._add_full(target.retention, row, pending.topic, b"", pending=pending, tag=tag)
+
+    def _add_full(
+        self,
+        retention: str,
+        row: FullRow,
+        topic: str,
+        payload: bytes,
+        *,
+        pending: PendingFrame | None = None,
+        tag: str = "",
+    ) -> None:
+        try:
+            packed = pack_full(row)
+        except (ValueError, OverflowError, struct.error) as error:
+            if pending is not None:
+                self._refuse(pending, tag, "not_storable", str(error))
+            else:
+                self._letters.add(topic, "not_storable", detail=str(error), payload=payload)
+            return
+        self._full.setdefault(retention, []).append(packed)
+        self._days.setdefault(retention, set()).add(row.time_us // DAY_US)
+
+    def _refuse(self, pending: PendingFrame, tag: str, reason: str, detail: str) -> None:
+        frame = pending.frame
+        part = {"tag": tag, "value": frame.samples[tag], "time": frame.time, "epoch": frame.epoch, "seq": frame.seq}
+        self._letters.add(f"{pending.topic}/{tag}", reason, detail=detail, payload=_shown(part))
+
+    def _unknown(self, pending: PendingFrame) -> None:
+        unknown = pending.plan.unknown
+        if unknown:
+            frame = pending.frame
+            part = {"samples": {tag: frame.samples[tag] for tag in unknown}, "time": frame.time, "seq": frame.seq}
+            names = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "")
+            detail = f"no series for: {names}"
+            self._letters.add(pending.topic, "unknown_series", detail=detail, payload=_shown(part), count=len(unknown))
+
+
+def _numbers(values: list[object]) -> np.ndarray | None:
+    """The values as doubles, or None when one of them is not a number that a double can hold."""
+    if not _NUMBERS.issuperset(map(type, values)):
+        return None
+    try:
+        return np.fromiter(values, dtype=np.float64, count=len(values))
+    except OverflowError:
+        return None
+
+
+def _source_times(times: list[int]) -> np.ndarray | None:
+    """The times as integers, or None when one is nonsense."""
+    try:
+        made = np.fromiter(times, dtype=np.int64, count=len(times))
+    except OverflowError:
+        return None
+    return None if len(made) and (made.min() < 0 or made.max() >= _SOURCE_LIMIT) else made
+
+
+def _shown(part: object) -> bytes:
+    try:
+        return msgspec.json.encode(part)
+    except (ValueError, TypeError, RecursionError, UnicodeEncodeError):
+        return repr(part).encode("utf-8", errors="backslashreplace")

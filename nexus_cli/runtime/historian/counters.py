@@ -1,0 +1,63 @@
+"""What the historian counts: plain integers on the hot path, read when somebody asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from nexus_cli.runtime.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counts since the start. Every sample that was not stored is in exactly one of them.
+
+    Attributes:
+        frames: Frames stored.
+        rows: Samples stored.
+        batches: Transactions.
+        replayed_frames: Frames that were stored already and skipped.
+        duplicate_rows: Samples whose series and time were stored already with the same value.
+        dead_letters: Samples or messages that went to the dead letters.
+        dropped_frames: Frames refused by the full queue; their gateway sends them again.
+        dropped_external: Messages of others refused by the full queue; nobody sends them again.
+        undeclared: Messages on topics below external devices that nothing declares.
+        external_rows: Samples of others stored.
+        gaps: Gaps recorded.
+        retries: Transactions that were tried again.
+        reconnects: Times the database was lost and found.
+        stripped: Texts that lost a NUL character.
+        series_loads: Times the series were read.
+        reannounced: Receipts said again because a gateway sent what is stored.
+    """
+
+    frames: int = 0
+    rows: int = 0
+    batches: int = 0
+    replayed_frames: int = 0
+    duplicate_rows: int = 0
+    dead_letters: int = 0
+    dropped_frames: int = 0
+    dropped_external: int = 0
+    undeclared: int = 0
+    external_rows: int = 0
+    gaps: int = 0
+    retries: int = 0
+    reconnects: int = 0
+    stripped: int = 0
+    series_loads: int = 0
+    reannounced: int = 0
+    undeclared_seen: dict[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, int]:
+        """All counts by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "undeclared_seen"}
+
+    def watch(self, metrics: Metrics) -> None:
+        """Offer each as `nexus_historian_{name}_total`."""
+        for each in fields(self):
+            if each.name != "undeclared_seen":
+                self._watch_one(metrics, each.name)
+
+    def _watch_one(self, metrics: Metrics, name: str) -> None:
+        text = f"{name.replace('_', ' ')} since the start"
+        metrics.watch_counters(f"nexus_historian_{name}", text, (), lambda: {(): float(getattr(self, name))})

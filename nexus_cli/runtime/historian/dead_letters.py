@@ -1,0 +1,115 @@
+"""Dead letters: what could not be stored, with the reason; alike ones are folded, so that a flood stays a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
+
+PAYLOAD_BYTES = 4096
+FOLD_S = 600.0
+"""Alike letters within this time are counted in one row."""
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class Letter:
+    """What is wrong with messages of one topic, for one reason."""
+
+    detail: str
+    payload: str
+    count: int
+
+
+def readable(payload: bytes) -> str:
+    """Bytes as text that PostgreSQL takes: what is not UTF-8 and NUL as `\\xNN`, at most 4 KiB."""
+    text = payload[:PAYLOAD_BYTES].decode("utf-8", errors="backslashreplace")
+    return text.replace("\x00", "\\x00")[:PAYLOAD_BYTES]
+
+
+class Letters:
+    """Letters of one batch, folded by topic and reason; the first one's detail and payload are kept."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._found: dict[tuple[str, str], Letter] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def count(self) -> int:
+        """How many there are, folded ones included."""
+        return sum(letter.count for letter in self._found.values())
+
+    def add(self, topic: str, reason: str, *, detail: str, payload: bytes, count: int = 1) -> None:
+        """Add a letter.
+
+        Args:
+            topic: Where it came from.
+            reason: One word: `not_a_frame`, `unknown_series`, `type_mismatch`, …
+            detail: What is wrong, for people.
+            payload: What came, or the part of it that matters.
+            count: How many samples or messages it stands for.
+        """
+        letter = self._found.get((topic, reason))
+        if letter is None:
+            topic = topic.replace("\x00", "\\x00")
+            self._found[(topic, reason)] = Letter(detail.replace("\x00", "\\x00")[:1000], readable(payload), count)
+        else:
+            letter.count += count
+
+    def merge(self, other: Letters) -> None:
+        """Take over another batch's letters."""
+        for (topic, reason), letter in other.items():
+            mine = self._found.get((topic, reason))
+            if mine is None:
+                self._found[(topic, reason)] = Letter(letter.detail, letter.payload, letter.count)
+            else:
+                mine.count += letter.count
+
+    def items(self) -> Iterator[tuple[tuple[str, str], Letter]]:
+        """`((topic, reason), letter)` of each."""
+        yield from self._found.items()
+
+
+class DeadLetterBox:
+    """Writes letters; remembers the row of each (topic, reason) for a while and raises its count."""
+
+    def __init__(self, *, site: str) -> None:
+        """Letters of one site."""
+        self._site = site
+        self._rows: dict[tuple[str, str], tuple[int, float]] = {}
+
+    async def store(self, conn: Connection, letters: Letters, *, now_s: float) -> None:
+        """Store letters; part of the caller's transaction. A row that has vanished is simply written anew later.
+
+        Args:
+            conn: A connection in a transaction.
+            letters: What to store.
+            now_s: Monotonic seconds.
+        """
+        for (topic, reason), letter in letters.items():
+            known = self._rows.get((topic, reason))
+            if (
+                known is not None
+                and now_s - known[1] < FOLD_S
+                and await raise_dead_letter(conn, number=known[0], count=letter.count)
+            ):
+                continue
+            if len(self._rows) >= MOST_REMEMBERED:
+                self._rows.clear()
+            number = await add_dead_letter(
+                conn,
+                site=self._site,
+                topic=topic,
+                reason=reason,
+                detail=letter.detail,
+                payload=letter.payload,
+                count=letter.count,
+            )
+            self._rows[(topic, reason)] = (number, now_s)

@@ -1,0 +1,268 @@
+"""The historian: from the broker's frames to committed rows, receipts back, and nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from nexus_cli.database.committed import all_ranges
+from nexus_cli.database.migrate import require_current
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
+from nexus_cli.runtime.historian.announcer import Announcer
+from nexus_cli.runtime.historian.batch import Batch
+from nexus_cli.runtime.historian.batcher import Batcher
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.mapping import SeriesMap
+from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.sharing import broker_shares
+from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
+from nexus_cli.runtime.historian.writer import Writer
+from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.topic import Topics
+
+_log = logging.getLogger("nexus.historian")
+READY_BATCHES = 2
+DRAIN_S = 5.0
+"""How long a stopping historian still tries to store what it has; the rest is sent again by the gateways."""
+
+
+class Historian:
+    """One historian process: its parts, and how they start and stop."""
+
+    def __init__(self, settings: Settings, *, name: str = "historian", clock: Clock | None = None) -> None:
+        """Join the parts; nothing is opened yet."""
+        enterprise, _, site = settings.site.partition("/")
+        if not enterprise or not site:
+            raise NexusError("No site is named.", code="NX6001", hint="set NEXUS_SITE to ENTERPRISE/SITE", exit_code=1)
+        self.settings, self.name = settings, name
+        self.topics = Topics(enterprise, site)
+        self.clock = clock or SystemClock()
+        self.counters, self.metrics = Counters(), Metrics()
+        self.shared = False
+        will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
+        self.client = BrokerClient(
+            settings=settings, client_id=f"nexus-historian-{enterprise}.{site}-{name}", will=will
+        )
+        self.intake = Intake(topics=self.topics, counters=self.counters)
+        self.announcer = Announcer(client=self.client, topics=self.topics)
+        self.series = SeriesMap(site=settings.site)
+        self.others = Others(topics=self.topics, site=settings.site, series=self.series, counters=self.counters)
+        self.writer = Writer(
+            site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
+        )
+        self.health = HealthReporter(
+            client=self.client,
+            topic=self.topics.health("historian", name),
+            role="historian",
+            name=name,
+            clock=self.clock,
+            details=self._details,
+        )
+        changed = self.health.changed
+        self.write_link = DatabaseLink(
+            settings, application=f"nexus-{name}-write", on_change=changed, on_new=self.writer.forget
+        )
+        self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
+        self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, patient=True)
+        self.batcher = Batcher(
+            intake=self.intake,
+            topics=self.topics,
+            series=self.series,
+            others=self.others,
+            link=self.read_link,
+            clock=self.clock,
+            counters=self.counters,
+        )
+        self.upkeep = HourlyUpkeep(link=self.upkeep_link, site=settings.site, clock=self.clock)
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
+        self._last_commit_s = self.clock.monotonic_s()
+        self._watch()
+
+    def _watch(self) -> None:
+        self.counters.watch(self.metrics)
+        gauge = self.metrics.watch_gauges
+        gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.intake))})
+        gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.intake.size_bytes)})
+        gauge("nexus_historian_series", "Series known", (), lambda: {(): float(len(self.series))})
+        gauge("nexus_historian_broker_up", "1 while connected", (), lambda: {(): float(self.client.connected)})
+        gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
+
+    def ready(self) -> tuple[bool, str]:
+        """True when both the broker and the database are there."""
+        if not self.client.connected:
+            return False, "the broker is away"
+        if self.write_link.problem:
+            return False, f"the database is away: {self.write_link.problem}"
+        return True, ""
+
+    def status(self) -> dict[str, Any]:
+        """Everything worth seeing."""
+        return {
+            "role": "historian",
+            "name": self.name,
+            "site": self.settings.site,
+            **self._details(),
+            "undeclared_topics": dict(self.counters.undeclared_seen),
+            "outboxes": [
+                {"gateway": key.gateway, "epoch": key.epoch, "ranges": len(ranges)}
+                for key, ranges in self.announcer.known()
+            ],
+        }
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "broker": "connected" if self.client.connected else "away",
+            "database": self.write_link.problem or "connected",
+            "shared_subscription": self.shared,
+            "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
+            "clock_steps": getattr(self.clock, "steps", 0),
+            "counters": self.counters.as_json(),
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until stopped; then store what has arrived, say the last receipts and leave.
+
+        Raises:
+            NexusError: NX6201 or NX6204, the schema is not the one this version needs.
+        """
+        http = serve_http(self, host=self.settings.http_host, port=self.settings.http_port)
+        async with http as port:
+            event(_log, "historian starts", site=self.settings.site, http_port=port)
+            try:
+                await self._prepare(stop)
+            except StoppedError:
+                return
+            client_stop, giving_up = asyncio.Event(), asyncio.Event()
+            async with tasks("historian") as group:
+                receipts_stop = asyncio.Event()
+                group.create_task(self._stay_connected(client_stop), name="broker")
+                announcing = group.create_task(self.announcer.run(receipts_stop), name="receipts")
+                reporting = group.create_task(self.health.run(stop), name="health")
+                group.create_task(self.upkeep.run(stop), name="upkeep")
+                group.create_task(self._follow_filters(stop), name="filters")
+                writing = group.create_task(self._write(giving_up), name="writer")
+                batching = group.create_task(self.batcher.run(self._batches, stop), name="batcher")
+                group.create_task(self._give_up(stop, giving_up, batching, writing), name="drain")
+                await writing
+                receipts_stop.set()
+                await announcing
+                stop.set()
+                await reporting
+                client_stop.set()
+            for link in (self.write_link, self.read_link, self.upkeep_link):
+                await link.close()
+            event(_log, "historian ended", rows=self.counters.rows, frames=self.counters.frames)
+
+    async def _prepare(self, stop: asyncio.Event) -> None:
+        """Wait for the database, refuse a wrong schema, and learn what is committed."""
+
+        async def work(conn: Any) -> None:
+            self.announcer.note_all(await all_ranges(conn, site=self.settings.site))
+            await self.series.load(conn)
+            await self.others.load(conn)
+
+        while True:
+            try:
+                await require_current(self.settings)
+                break
+            except NexusError as error:
+                if not error.retriable:
+                    raise
+                if not self.write_link.problem:
+                    event(_log, "waiting for the database", level=logging.WARNING, cause=error.cause)
+                self.write_link.problem = error.cause or error.message
+            if await wait_for(stop, timeout_s=1.0):
+                raise StoppedError
+        self.write_link.problem = ""
+        await self.read_link.use(work, stop=stop)
+
+    async def _stay_connected(self, stop: asyncio.Event) -> None:
+        self.shared = await broker_shares(self.settings, topics=self.topics, stop=stop)
+        share = "$share/historian/" if self.shared else ""
+        platform = self.topics.platform
+        subscriptions = [
+            (f"{share}{platform}/data/#", 1),
+            (f"{share}{platform}/gap/#", 1),
+            (f"{platform}/config/+", 1),
+        ]
+        event(_log, "subscribing", shared=self.shared)
+        await self.client.run(
+            stop,
+            subscriptions=subscriptions,
+            on_message=self.intake.put,
+            on_connected=self._connected,
+            on_lost=self.health.changed,
+        )
+
+    async def _connected(self) -> None:
+        await self._subscribe_others()
+        self.announcer.say_again()
+        self.health.changed()
+
+    async def _subscribe_others(self) -> None:
+        filters = self.others.filters
+        if filters:
+            await self.client.subscribe([(each, 1) for each in filters])
+
+    async def _follow_filters(self, stop: asyncio.Event) -> None:
+        """External devices that were declared while we run are subscribed at once."""
+        while not stop.is_set():
+            if await wait_for(self.batcher.filters_changed, timeout_s=0.5):
+                self.batcher.filters_changed.clear()
+                try:
+                    await self._subscribe_others()
+                except NexusError as error:
+                    event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
+                    if await wait_for(stop, timeout_s=2.0):
+                        return
+                    self.batcher.filters_changed.set()
+
+    async def _write(self, giving_up: asyncio.Event) -> None:
+        while (batch := await self._batches.get()) is not None:
+            work = batch
+            try:
+                await self.write_link.use(lambda conn: self.writer.write(conn, work), stop=giving_up)  # noqa: B023
+            except StoppedError:
+                event(_log, "stopped with frames unstored", level=logging.WARNING, frames=len(batch.frames))
+                while await self._batches.get() is not None:
+                    pass
+                return
+
+    async def _give_up(
+        self, stop: asyncio.Event, giving_up: asyncio.Event, batching: asyncio.Task[None], writing: asyncio.Task[None]
+    ) -> None:
+        """After the stop, bound the time that draining may take."""
+        await stop.wait()
+        await asyncio.wait({batching, writing}, timeout=DRAIN_S)
+        giving_up.set()
+
+
+async def run_historian(
+    settings: Settings, *, name: str = "historian", stop: asyncio.Event | None = None, clock: Clock | None = None
+) -> None:
+    """Run the historian until SIGTERM, SIGINT or `stop`.
+
+    Args:
+        settings: Site, broker, database, HTTP.
+        name: Tells several historians apart.
+        stop: Instead of the signals (tests).
+        clock: Instead of the machine's.
+
+    Raises:
+        NexusError: The schema is not up to date, the health port is taken, or no site is named.
+    """
+    historian = Historian(settings, name=name, clock=clock)
+    if stop is not None:
+        await historian.run(stop)
+        return
+    async with stop_on_signals() as signalled:
+        await historian.run(signalled)

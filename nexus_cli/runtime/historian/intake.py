@@ -1,0 +1,89 @@
+"""What arrives from the broker, bounded: beyond the bound the newest is refused and counted (gateways send again)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.topic import Topics
+
+MOST_BYTES = 64 * 1024 * 1024
+MOST_MESSAGES = 100_000
+
+
+class Intake:
+    """A bounded queue of raw messages. Overflow policy: the newest message is dropped and counted.
+
+    Attributes:
+        config_changed: Set when control announced a deployment.
+        closed: True once the role stops: what comes now is neither taken nor promised.
+    """
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        counters: Counters,
+        most_bytes: int = MOST_BYTES,
+        most_messages: int = MOST_MESSAGES,
+    ) -> None:
+        """Bound the queue by bytes of payload and by messages."""
+        self._topics = topics
+        self._counters = counters
+        self._most_bytes, self._most_messages = most_bytes, most_messages
+        self._queue: deque[Message] = deque()
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/")
+        self._config = f"{topics.platform}/config/"
+        self.config_changed = asyncio.Event()
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of payload that wait."""
+        return self._bytes
+
+    def put(self, message: Message) -> None:
+        """Take a message from the broker; called on the loop, never blocks."""
+        if message.topic.startswith(self._config):
+            self.config_changed.set()
+            return
+        if self.closed:
+            return
+        size = len(message.payload)
+        if self._bytes + size > self._most_bytes or len(self._queue) >= self._most_messages:
+            if message.topic.startswith(self._own):
+                self._counters.dropped_frames += 1
+            else:
+                self._counters.dropped_external += 1
+            return
+        self._queue.append(message)
+        self._bytes += size
+        self._arrived.set()
+
+    def pop(self) -> Message | None:
+        """The oldest message, or None."""
+        if not self._queue:
+            self._arrived.clear()
+            return None
+        message = self._queue.popleft()
+        self._bytes -= len(message.payload)
+        return message
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until something is there, at most so long; True when it is."""
+        if self._queue:
+            return True
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
+        except TimeoutError:
+            return bool(self._queue)
+        return True

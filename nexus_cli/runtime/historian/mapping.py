@@ -1,0 +1,138 @@
+"""From (device, tags of a frame) to series ids and columns: looked up once per shape of frame, then cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.queries import load_series
+from nexus_cli.runtime.historian.rows import Column, column_of
+
+MOST_PLANS = 50_000
+"""Shapes of frames that are remembered; report-by-exception makes many, so the cache starts anew when full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the samples of one tag go."""
+
+    series_id: int
+    retention: str
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPart:
+    """The tags of a frame that are plain numbers of one retention class.
+
+    Attributes:
+        retention: Their class.
+        positions: Their positions in the frame, or None when it is all of them.
+        series: Series ids, in that order.
+    """
+
+    retention: str
+    positions: tuple[int, ...] | None
+    series: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class FramePlan:
+    """How a frame with these tags is stored.
+
+    Attributes:
+        tags: In the frame's order.
+        targets: One per tag, same order; None for a tag without series.
+        numbers: The fast part, by class.
+        others: Positions of tags that are not plain numbers, unknown ones left out.
+        unknown: Tags without a series.
+        plain: The one part when the whole frame is plain numbers of one class, else None.
+    """
+
+    tags: tuple[str, ...]
+    targets: tuple[Target | None, ...]
+    numbers: tuple[NumberPart, ...]
+    others: tuple[int, ...]
+    unknown: tuple[str, ...]
+    plain: NumberPart | None
+
+
+class SeriesMap:
+    """The series of one site in memory.
+
+    Attributes:
+        stale: Set by a config notice: load before the next lookup.
+        generation: Rises with every load.
+        external_paths: Paths of the series that others feed.
+    """
+
+    def __init__(self, *, site: str) -> None:
+        """Start empty; `load` fills it."""
+        self._site = site
+        self._targets: dict[str, Target] = {}
+        self._plans: dict[tuple[str, tuple[str, ...]], FramePlan] = {}
+        self.stale = True
+        self.generation = 0
+        self.external_paths: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    async def load(self, conn: Connection) -> None:
+        """Read all series of the site; frames of a renamed tag that were still on their way find it by its old path."""
+        targets: dict[str, Target] = {}
+        former: dict[str, Target] = {}
+        external: list[str] = []
+        for series in await load_series(conn, site=self._site):
+            target = Target(series.id, series.retention, column_of(series.type))
+            targets[series.path] = target
+            if series.external:
+                external.append(series.path)
+            for path in series.former_paths:
+                former.setdefault(path, target)
+        self._targets = former | targets
+        self.external_paths = tuple(external)
+        self._plans.clear()
+        self.stale = False
+        self.generation += 1
+
+    def target(self, path: str) -> Target | None:
+        """Where the samples of `area/line/device/tag` go."""
+        return self._targets.get(path)
+
+    def plan(self, device: str, samples: dict[str, Any]) -> FramePlan:
+        """The plan of a frame of this device with these tags."""
+        key = (device, tuple(samples))
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            found = self._plans[key] = self._make(device, key[1])
+        return found
+
+    def _make(self, device: str, tags: tuple[str, ...]) -> FramePlan:
+        targets = tuple(self._targets.get(f"{device}/{tag}") for tag in tags)
+        by_class: dict[str, list[int]] = {}
+        others: list[int] = []
+        for position, target in enumerate(targets):
+            if target is None:
+                continue
+            if target.column is Column.NUMBER:
+                by_class.setdefault(target.retention, []).append(position)
+            else:
+                others.append(position)
+        numbers = tuple(
+            NumberPart(
+                retention,
+                None if len(positions) == len(tags) else tuple(positions),
+                np.array([known.series_id for at in positions if (known := targets[at])], dtype=np.int32),
+            )
+            for retention, positions in by_class.items()
+        )
+        unknown = tuple(tag for tag, target in zip(tags, targets, strict=True) if target is None)
+        plain = numbers[0] if len(numbers) == 1 and numbers[0].positions is None else None
+        return FramePlan(tags, targets, numbers, tuple(others), unknown, plain)

@@ -1,0 +1,134 @@
+"""A value of a frame to the columns of its row, by the type of its series. Pure."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.copy import FullRow
+from nexus_cli.model.datatype import parse_type
+from nexus_cli.wire.sample import Quality, Value, pack_status
+
+EXACT_LIMIT = 10**20
+"""`numeric(20,0)`: every 64-bit integer, signed or not, and a little more."""
+QUALITY_BY_NAME = {quality.name: int(quality) for quality in Quality}
+
+
+class Column(IntEnum):
+    """Which column holds the values of a series."""
+
+    NUMBER = 0
+    EXACT = 1
+    TEXT = 2
+    JSON = 3
+
+
+class BadValueError(ValueError):
+    """The value can't stand in a row of this series; the message says why, for the dead letters."""
+
+
+def column_of(type_name: str) -> Column:
+    """The column of a published type; a type that this version does not know is kept as JSON."""
+    try:
+        kind = parse_type(type_name)
+    except ValueError:
+        return Column.JSON
+    if kind.count or kind.base == "json":
+        return Column.JSON
+    if kind.base in ("string", "datetime"):
+        return Column.TEXT
+    return Column.EXACT if kind.exact64 else Column.NUMBER
+
+
+def full_row(
+    column: Column,
+    value: Value,
+    *,
+    series_id: int,
+    time_us: int,
+    quality: tuple[str, str | None, int] | None = None,
+    source_time_us: int | None = None,
+) -> FullRow:
+    """One row.
+
+    Args:
+        column: Where this series keeps its values.
+        value: As it came; None needs a quality that is not GOOD.
+        series_id: The series.
+        time_us: Gateway time, µs since 1970 UTC.
+        quality: Name, reason and protocol code; None is GOOD.
+        source_time_us: The device's own time, µs since 1970 UTC.
+
+    Raises:
+        BadValueError: Value, quality or source time can't be stored.
+    """
+    name, reason, code = quality or ("GOOD", None, 0)
+    number = QUALITY_BY_NAME.get(name)
+    if number is None:
+        raise BadValueError(f"unknown quality '{name}'")
+    if value is None and number == Quality.GOOD:
+        raise BadValueError("no value, yet GOOD")
+    if source_time_us is not None and not 0 <= source_time_us < 1 << 60:
+        source_time_us = None  # devices without a clock send nonsense; the sample itself is fine
+    columns = _columns(column, value)
+    status = pack_status(reason, code)
+    return FullRow(time_us, series_id, *columns, number, status, source_time_us)
+
+
+def _columns(column: Column, value: Value) -> tuple[float | None, int | None, str | None, bytes | None]:
+    if value is None:
+        return None, None, None, None
+    if column is Column.NUMBER and isinstance(value, (int, float)):
+        return _float(value), None, None, None
+    if column is Column.EXACT:
+        number = _integer(value)
+        return _float(number), number, None, None
+    if column is Column.TEXT and isinstance(value, str):
+        return None, None, value.replace("\x00", "") if "\x00" in value else value, None
+    if column is Column.JSON:
+        return None, None, None, _json(value)
+    raise BadValueError(f"{type(value).__name__} does not fit a series of {column.name.lower()}s")
+
+
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadValueError("the number is too large") from None
+
+
+def _integer(value: Value) -> int:
+    """An exact integer; beyond 2^53 it may come as text (DESIGN §4), and a whole float is taken too."""
+    number: int
+    if (
+        isinstance(value, (bool, int))
+        or (isinstance(value, float) and value.is_integer())
+        or (isinstance(value, str) and len(value) <= 21 and value.lstrip("-").isdecimal() and value.isascii())
+    ):
+        number = int(value)
+    else:
+        raise BadValueError(f"'{str(value)[:40]}' is not an integer")
+    if abs(number) >= EXACT_LIMIT:
+        raise BadValueError("the integer has more than 20 digits")
+    return number
+
+
+def _json(value: Value) -> bytes:
+    try:
+        text = orjson.dumps(value)
+    except (TypeError, ValueError, RecursionError):  # integers beyond 64 bits, too deep
+        raise BadValueError("the structure can't be written as JSON") from None
+    # jsonb refuses \u0000 (PostgreSQL documentation, 8.14): it is taken out of every text inside
+    return orjson.dumps(_without_nul(value)) if b"\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [_without_nul(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key).replace("\x00", ""): _without_nul(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,53 @@
+"""Once an hour: old partitions go, new ones come, custody of outboxes long gone is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from nexus_cli.database.committed import prune_epochs
+from nexus_cli.database.retention import Upkeep, keep_up
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.historian.upkeep")
+PERIOD_S = 3600.0
+
+
+class HourlyUpkeep:
+    """Runs the upkeep at start and every hour; with several historians one of them does it."""
+
+    def __init__(self, *, link: DatabaseLink, site: str, clock: Clock, period_s: float = PERIOD_S) -> None:
+        """Use a link of its own: an index may take minutes."""
+        self._link, self._site, self._clock, self._period_s = link, site, clock, period_s
+        self.last: Upkeep | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until stopped."""
+        while not stop.is_set():
+            try:
+                await self._link.use(self._round, stop=stop)
+            except StoppedError:
+                return
+            await wait_for(stop, timeout_s=self._period_s)
+
+    async def _round(self, conn: Any) -> None:
+        # The wall clock of the database decides about ages; ours may have been stepped.
+        now: datetime = await conn.fetchval("SELECT now()")
+        self.last = await keep_up(conn, now=now.astimezone(UTC))
+        pruned = await prune_epochs(conn, site=self._site)
+        done = self.last
+        if done is not None and (done.dropped or done.created or done.indexed or done.deleted_rows or pruned):
+            event(
+                _log,
+                "upkeep done",
+                dropped=list(done.dropped),
+                created=done.created,
+                indexed=list(done.indexed),
+                deleted_rows=done.deleted_rows,
+                pruned_outboxes=pruned,
+            )
