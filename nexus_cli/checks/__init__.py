@@ -1,0 +1,50 @@
+"""Stage 3, check: what the model means, and whether it can be so. One function per code; each says where in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nexus_cli.checks import (
+    access,
+    alerts,
+    expressions,
+    gateways,
+    links,
+    load,
+    moved,
+    names,
+    retention,
+    security,
+    signals,
+    tags,
+    units,
+    values,
+)
+from nexus_cli.checks.view import View
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.model.bound import Model
+
+Check = Callable[[View], Iterator[Diagnostic]]
+
+CHECKS: tuple[Check, ...] = (
+    *names.CHECKS,
+    *tags.CHECKS,
+    *values.CHECKS,
+    *signals.CHECKS,
+    *units.CHECKS,
+    *expressions.CHECKS,
+    *retention.CHECKS,
+    *gateways.CHECKS,
+    *links.CHECKS,
+    *load.CHECKS,
+    *security.CHECKS,
+    *access.CHECKS,
+    *alerts.CHECKS,
+    *moved.CHECKS,
+)
+
+
+def check(model: Model) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong, doubtful or worth knowing about a bound model, in the order of the checks."""
+    view = View.of(model)
+    return tuple(found for one in CHECKS for found in one(view))

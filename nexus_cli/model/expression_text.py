@@ -8,7 +8,7 @@ from nexus_cli.wire.topic import SLUG
 
 MAX_CHARACTERS = 1_000
 _TOKEN = re.compile(
-    r"(?P<quote>'[^'\\]*'|\"[^\"\\]*\")|\{(?P<braced>[^{}]*)\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)", re.ASCII
+    r"(?P<quote>'[^'\\]*'|\"[^\"\\]*\")|\{(?P<braced>[^{}]*)\}|\d[\w.]*|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)", re.ASCII
 )
 _BRACED = re.compile(rf"{SLUG}(?:/{SLUG}){{0,3}}\Z")
 WORDS = frozenset({"and", "or", "not", "if", "else", "true", "false", "True", "False", "in", "is", "lambda", "None"})

@@ -116,7 +116,8 @@ def _tag(tag: Tag | ExternalTag, device: BoundDevice, name: str) -> TagConfig:
         fields["address"] = address.text
         if address.options:
             fields["options"] = dict(address.options)
-    mode = tag.mode or (device.kind.modes[0] if device.kind else "poll")
+    modes: tuple[str, ...] = device.kind.modes if device.kind else ("poll",)
+    mode = tag.mode if tag.mode in modes else modes[0]
     if mode != "poll":
         fields["mode"] = mode
     if tag.scale is not None and tag.scale != 1:

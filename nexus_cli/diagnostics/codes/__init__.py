@@ -7,11 +7,23 @@ from __future__ import annotations
 
 from functools import cache
 
-from nexus_cli.diagnostics.codes import access, apply, meaning, modbus, opcua, plan, protocol, runtime, shape, text
+from nexus_cli.diagnostics.codes import (
+    access,
+    apply,
+    meaning,
+    modbus,
+    opcua,
+    plan,
+    protocol,
+    references,
+    runtime,
+    shape,
+    text,
+)
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
 
-BANDS = (text, shape, meaning, protocol, modbus, opcua, plan, apply, runtime, access)
+BANDS = (text, shape, meaning, references, protocol, modbus, opcua, plan, apply, runtime, access)
 
 
 @cache

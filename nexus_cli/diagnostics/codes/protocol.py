@@ -1,5 +1,67 @@
-"""Band 3, the protocol: addresses, limits, connections."""
+"""Band 3, the protocol: what every one of them shares."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.diagnostic import Severity
 
-CODES: tuple[Code, ...] = ()
+CODES: tuple[Code, ...] = (
+    Code(
+        id="NX3001",
+        slug="address",
+        summary="An address that can't be read.",
+        why="The driver would not know what to ask the device for.",
+        bad="address: register 5",
+        good="address: holding:5",
+    ),
+    Code(
+        id="NX3002",
+        slug="mode-not-supported",
+        summary="A mode that the protocol does not have.",
+        why="Modbus and S7 devices answer when asked; they don't report by themselves.",
+        bad="meter-1: {protocol: modbus, mode: subscribe}",
+        good="meter-1: {protocol: modbus, mode: poll}",
+    ),
+    Code(
+        id="NX3003",
+        slug="link-settings-differ",
+        summary="Devices on one link disagree about it.",
+        why="They share one session, which has one setting.",
+        bad="a: {connection: {host: x, timeout: 1s}}\nb: {connection: {host: x, timeout: 2s}}",
+        good="the same timeout for both",
+    ),
+    Code(
+        id="NX3004",
+        slug="link-overloaded",
+        summary="More requests than a link can carry in its intervals.",
+        why="Cycles would be skipped. The estimate counts requests per second at a typical answer time.",
+        bad="2,000 scattered registers every 100 ms",
+        good="a longer poll, addresses side by side, or max_gap",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX3005",
+        slug="secret-in-plain-text",
+        summary="A secret stands in the file.",
+        why="It would be in the repository, in plans and in the recorded state.",
+        bad="connection: {password: hunter2}",
+        good="connection: {password: '${env:PLC_PASSWORD}'}",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX3006",
+        slug="password-unprotected",
+        summary="A password that travels unprotected.",
+        why="With security None the password can be read on the network.",
+        bad="security: None\nuser: u\npassword: ${env:P}",
+        good="security: Basic256Sha256/SignAndEncrypt",
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX3007",
+        slug="driver-not-built",
+        summary="A protocol that has no driver yet.",
+        why="The file is right, and `apply` will refuse it until the driver exists.",
+        bad="protocol: s7",
+        good="a protocol that is built: modbus, opcua",
+        severity=Severity.INFO,
+    ),
+)

@@ -1,0 +1,133 @@
+"""Access: users have roles, and rights match something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nexus_cli.checks.names import is_glob, slugify
+from nexus_cli.checks.view import View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.external import ExternalDevice
+from nexus_cli.model.site import Tag
+from nexus_cli.wire.topic import glob_to_filter, matches
+
+RESERVED_PREFIX = "nexus."
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\Z", re.ASCII)
+
+
+def unknown_role(view: View) -> Iterator[Diagnostic]:
+    """NX2601."""
+    access = view.model.site.access
+    for name, user in access.users.items():
+        base: ModelPath = ("access", "users", name)
+        written = [(user.role, (*base, "role"))] if user.role is not None else []
+        written += [(role, (*base, "roles", position)) for position, role in enumerate(user.roles)]
+        for role, where in written:
+            if role not in access.roles:
+                yield finding(
+                    "NX2601", f"there is no role '{role}'", where=where, hint=did_you_mean(role, access.roles)
+                )
+
+
+def _globs(view: View) -> Iterator[tuple[str, str, ModelPath]]:
+    """Right (`read` or `write`), glob and place."""
+    for name, role in view.model.site.access.roles.items():
+        for right, globs in (("read", role.read), ("write", role.write)):
+            for position, glob in enumerate(globs):
+                yield right, glob, ("access", "roles", name, right, position)
+
+
+def glob_form(view: View) -> Iterator[Diagnostic]:
+    """NX2603."""
+    for _, glob, where in _globs(view):
+        if not is_glob(glob):
+            hint = "'*' is one whole level, '**' at the end the rest, such as packaging/*/filler/**"
+            yield finding("NX2603", f"'{glob}' is not a path glob", where=where, hint=hint)
+
+
+def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
+    """NX2602."""
+    paths = sorted(view.model.declared)
+    open_devices = [
+        device.path + "/x"
+        for device in view.model.devices.values()
+        if isinstance(device.device, ExternalDevice) and device.device.topics
+    ]
+    areas = list(view.model.site.areas)
+    for _, glob, where in _globs(view):
+        if is_glob(glob) and not _any(glob, paths) and not _any(glob, open_devices):
+            head = glob.split("/", 1)[0]
+            hint = did_you_mean(head, areas) if head not in areas and head not in ("*", "**") else ""
+            yield finding("NX2602", f"'{glob}' matches no tag", where=where, hint=hint)
+
+
+def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
+    """NX2607."""
+    writable = [tag.path for tag in view.read if isinstance(tag.tag, Tag) and tag.tag.writable]
+    declared = sorted(view.model.declared)
+    for right, glob, where in _globs(view):
+        if right == "write" and is_glob(glob) and not _any(glob, writable) and _any(glob, declared):
+            hint = "a tag takes commands when it says 'writable: true'"
+            yield finding("NX2607", f"'{glob}' matches no writable tag", where=where, hint=hint)
+
+
+def user_without_role(view: View) -> Iterator[Diagnostic]:
+    """NX2604."""
+    for name, user in view.model.site.access.users.items():
+        if user.role is None and not user.roles:
+            hint = did_you_mean("", view.model.site.access.roles) or "role: …"
+            yield finding(
+                "NX2604", f"the user '{name}' has no role", where=("access", "users", name), on_key=True, hint=hint
+            )
+
+
+def reserved_user(view: View) -> Iterator[Diagnostic]:
+    """NX2605."""
+    for name in view.model.site.access.users:
+        if name.lower().startswith(RESERVED_PREFIX) or name.lower() == "nexus":
+            message = f"the user name '{name}' is one of NEXUS's own"
+            yield finding("NX2605", message, where=("access", "users", name), on_key=True, hint="choose another name")
+
+
+def user_name(view: View) -> Iterator[Diagnostic]:
+    """NX2606."""
+    for name in view.model.site.access.users:
+        if not _USER.match(name):
+            slug = slugify(name.replace("/", "-"))
+            hint = f"write '{slug}'" if slug else "letters, digits, '.', '_', '@' and '-'"
+            message = f"'{name[:60]}' can't be a user name: brokers read topic rules into it"
+            yield finding("NX2606", message, where=("access", "users", name), on_key=True, hint=hint)
+
+
+def role_unused(view: View) -> Iterator[Diagnostic]:
+    """NX2608."""
+    access = view.model.site.access
+    used = {user.role for user in access.users.values()} | {
+        role for user in access.users.values() for role in user.roles
+    }
+    for name in access.roles:
+        if name not in used:
+            where = ("access", "roles", name)
+            yield finding(
+                "NX2608", f"no user has the role '{name}'", where=where, on_key=True, hint="give it to a user"
+            )
+
+
+def _any(glob: str, paths: list[str]) -> bool:
+    filter_ = glob_to_filter(glob)
+    return any(matches(filter_, path) for path in paths)
+
+
+CHECKS = (
+    unknown_role,
+    glob_form,
+    glob_matches_nothing,
+    write_matches_nothing,
+    user_without_role,
+    reserved_user,
+    user_name,
+    role_unused,
+)

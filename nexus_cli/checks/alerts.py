@@ -1,0 +1,122 @@
+"""Alerts: one condition on a tag that exists, with room to clear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nexus_cli.checks.view import TagView, View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.external import ExternalTag
+from nexus_cli.model.site import Alert
+
+
+def alert_tag(view: View) -> Iterator[Diagnostic]:
+    """NX2701."""
+    for name, alert in view.model.site.alerts.items():
+        if alert.tag not in view.model.declared:
+            hint = did_you_mean(alert.tag, _candidates(view, alert.tag))
+            yield finding("NX2701", f"there is no tag '{alert.tag}'", where=("alerts", name, "tag"), hint=hint)
+
+
+def _candidates(view: View, path: str) -> list[str]:
+    """Paths near enough to compare: those that share the device, else those that share the last level."""
+    head, _, last = path.rpartition("/")
+    near = [one for one in view.model.declared if one.startswith(head + "/")]
+    return (
+        near
+        or [one for one in view.model.declared if one.endswith("/" + last)][:200]
+        or sorted(view.model.declared)[:200]
+    )
+
+
+def alert_condition(view: View) -> Iterator[Diagnostic]:
+    """NX2702."""
+    for name, alert in view.model.site.alerts.items():
+        given = [key for key in ("above", "below", "equals") if getattr(alert, key) is not None]
+        if len(given) == 1:
+            continue
+        message = f"the alert has {' and '.join(repr(key) for key in given)}" if given else "the alert has no condition"
+        hint = "make one alert of each" if given else "add 'above', 'below' or 'equals'"
+        yield finding("NX2702", message, where=("alerts", name), on_key=True, hint=hint)
+
+
+def alert_hysteresis(view: View) -> Iterator[Diagnostic]:
+    """NX2703."""
+    for name, alert in view.model.site.alerts.items():
+        if alert.above is not None and alert.clear_below is not None and alert.clear_below > alert.above:
+            message = f"it is raised above {alert.above:g} and cleared below {alert.clear_below:g}"
+            yield finding(
+                "NX2703", message, where=("alerts", name, "clear_below"), hint=f"write less than {alert.above:g}"
+            )
+        if alert.below is not None and alert.clear_above is not None and alert.clear_above < alert.below:
+            message = f"it is raised below {alert.below:g} and cleared above {alert.clear_above:g}"
+            yield finding(
+                "NX2703", message, where=("alerts", name, "clear_above"), hint=f"write more than {alert.below:g}"
+            )
+
+
+def _with_tag(view: View) -> Iterator[tuple[str, Alert, TagView]]:
+    for name, alert in view.model.site.alerts.items():
+        tag = view.by_path.get(alert.tag)
+        if tag is not None:
+            yield name, alert, tag
+
+
+def alert_type(view: View) -> Iterator[Diagnostic]:
+    """NX2704."""
+    for name, alert, tag in _with_tag(view):
+        for key in ("above", "below", "clear_below", "clear_above"):
+            if getattr(alert, key) is not None and not tag.published.numeric:
+                message = f"'{key}' needs a number, and the tag is {tag.type}"
+                hint = "equals: true" if tag.type.base == "bool" else "equals: …"
+                yield finding("NX2704", message, where=("alerts", name, key), on_key=True, hint=hint)
+        if alert.equals is not None and (problem := _unequal(alert.equals, tag)):
+            message = f"'equals' can't be {alert.equals!r}: {problem}"
+            yield finding("NX2704", message, where=("alerts", name, "equals"), hint=_equals_hint(alert.equals, tag))
+
+
+def _unequal(value: object, tag: TagView) -> str:
+    base = tag.published.base
+    if tag.published.count or base == "json":
+        return f"the tag is {tag.published}"
+    if isinstance(value, bool) != (base == "bool"):
+        return f"the tag is {tag.published}"
+    if isinstance(value, str) and tag.tag.values:
+        return "" if value in tag.tag.values.values() else "it is not one of the value names"
+    if isinstance(value, str) != (base in ("string", "datetime")):
+        return f"the tag is {tag.published}"
+    return ""
+
+
+def _equals_hint(value: object, tag: TagView) -> str:
+    if tag.tag.values and isinstance(value, str):
+        return did_you_mean(value, tag.tag.values.values())
+    return "equals: true or false" if tag.published.base == "bool" else ""
+
+
+def alert_beyond_range(view: View) -> Iterator[Diagnostic]:
+    """NX2705."""
+    for name, alert, tag in _with_tag(view):
+        if isinstance(tag.tag, ExternalTag) or tag.tag.range is None:
+            continue
+        low, high = tag.tag.range
+        for key in ("above", "below"):
+            value = getattr(alert, key)
+            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+                message = f"{value:g} lies outside the tag's range"
+                hint = "limits are in the published unit" if getattr(tag.tag, "publish_unit", None) else ""
+                yield finding("NX2705", message, where=("alerts", name, key), hint=hint)
+
+
+def alert_clear_alone(view: View) -> Iterator[Diagnostic]:
+    """NX2706."""
+    for name, alert in view.model.site.alerts.items():
+        for clear, condition in (("clear_below", "above"), ("clear_above", "below")):
+            if getattr(alert, clear) is not None and getattr(alert, condition) is None:
+                message = f"'{clear}' belongs to '{condition}', which is not there"
+                yield finding("NX2706", message, where=("alerts", name, clear), on_key=True, hint="remove it")
+
+
+CHECKS = (alert_tag, alert_condition, alert_hysteresis, alert_type, alert_beyond_range, alert_clear_alone)

@@ -1,0 +1,120 @@
+"""Calculated tags: their expressions compile, refer to tags of the same gateway, and don't run in circles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from nexus_cli.checks.view import TagView, View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.datatype import DataType
+from nexus_cli.model.expression import compile_expression
+from nexus_cli.model.resolve import inputs_of
+from nexus_cli.model.site import Calculated
+
+
+def _calculated(view: View) -> Iterator[tuple[TagView, Calculated]]:
+    for tag in view.tags:
+        if isinstance(tag.tag, Calculated):
+            yield tag, tag.tag
+
+
+def expression_compiles(view: View) -> Iterator[Diagnostic]:
+    """NX2401 to NX2404, NX2407 to NX2409: one pass, because each needs the others."""
+    for tag, calculated in _calculated(view):
+        types: dict[str, DataType] = {}
+        labels = {}
+        broken = False
+        for name, path in inputs_of(calculated.expr, tag.device.path).items():
+            found = view.by_path.get(path)
+            if found is not None:
+                types[name] = found.published
+                if found.tag.values:
+                    labels[name] = found.tag.values
+            broken = broken or (found is None and path in view.model.declared)
+        if broken:
+            continue  # an input has an error of its own; what follows from it would only repeat that
+        near = {name: other.published for name, other in _near(view, tag)}
+        outcome = compile_expression(calculated.expr, types=types, labels=labels, result=tag.type)
+        for item in outcome.findings:
+            hint = item.hint
+            if item.code == "NX2403" and "'" in item.message:
+                hint = _meant(item.message.split("'")[1], calculated.expr, near)
+            key = "type" if item.code == "NX2407" and "type" in item.hint else "expr"
+            yield replace(item, where=(*tag.where, key), hint=hint)
+
+
+def _meant(name: str, expr: str, near: Iterable[str]) -> str:
+    """A tag whose name is written without braces, or the nearest name."""
+    bare = next((one for one in near if not one.isidentifier() and one in expr and name in one), None)
+    return f"a name with a hyphen or a dot stands in braces: {{{bare}}}" if bare else did_you_mean(name, near)
+
+
+def _near(view: View, tag: TagView) -> Iterator[tuple[str, TagView]]:
+    for name in (*tag.device.tags, *tag.device.device.calculated):
+        other = view.by_path.get(f"{tag.device.path}/{name}")
+        if other is not None and name != tag.name:
+            yield name, other
+
+
+def expression_cycle(view: View) -> Iterator[Diagnostic]:
+    """NX2405."""
+    needs = {
+        tag.path: list(inputs_of(calculated.expr, tag.device.path).values()) for tag, calculated in _calculated(view)
+    }
+    settled: set[str] = set()
+    for start in needs:
+        trail: list[str] = []
+        yield from _walk(view, start, needs, settled, trail)
+
+
+def _walk(
+    view: View, start: str, needs: dict[str, list[str]], settled: set[str], trail: list[str]
+) -> Iterator[Diagnostic]:
+    """Depth first, without recursion: chains of calculated tags may be long."""
+    stack: list[tuple[str, Iterator[str]]] = []
+    if start in settled:
+        return
+    stack.append((start, iter(needs[start])))
+    trail.append(start)
+    while stack:
+        path, rest = stack[-1]
+        following = next((one for one in rest if one in needs and one not in settled), None)
+        if following is None:
+            settled.add(path)
+            stack.pop()
+            trail.pop()
+        elif following in trail:
+            circle = [*trail[trail.index(following) :], following]
+            names = " → ".join(one.rsplit("/", 1)[1] for one in circle)
+            yield finding(
+                "NX2405",
+                f"calculated in a circle: {names}",
+                where=(*view.by_path[following].where, "expr"),
+                hint="one of them must not use the other",
+            )
+            settled.add(following)
+        else:
+            stack.append((following, iter(needs[following])))
+            trail.append(following)
+
+
+def expression_other_gateway(view: View) -> Iterator[Diagnostic]:
+    """NX2406."""
+    for tag, calculated in _calculated(view):
+        for name, path in inputs_of(calculated.expr, tag.device.path).items():
+            other = view.by_path.get(path)
+            if other is None or other.device.path == tag.device.path:
+                continue
+            if other.device.external:
+                message = f"'{name}' is published by others; a gateway does not have it"
+            elif other.device.gateway and tag.device.gateway and other.device.gateway != tag.device.gateway:
+                message = f"'{name}' is read by gateway '{other.device.gateway}', not by '{tag.device.gateway}'"
+            else:
+                continue
+            yield finding("NX2406", message, where=(*tag.where, "expr"), hint="give both devices to one gateway")
+
+
+CHECKS = (expression_compiles, expression_cycle, expression_other_gateway)

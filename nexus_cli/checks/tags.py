@@ -1,0 +1,200 @@
+"""Tags: addresses, ranges, deadbands and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nexus_cli.checks.view import TagView, View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Related
+from nexus_cli.model.config import digest
+from nexus_cli.model.datatype import INTEGER_BOUNDS
+from nexus_cli.model.external import ExternalDevice, ExternalTag
+from nexus_cli.model.quantities import UnitError, conversion
+from nexus_cli.model.resolve import DEFAULT_POLL_MS
+from nexus_cli.model.site import Tag
+
+SHORTEST_POLL_MS = 10
+
+
+def address_twice(view: View) -> Iterator[Diagnostic]:
+    """NX2101."""
+    for device in view.model.devices.values():
+        seen: dict[tuple[str, str, str], tuple[str, ModelPath]] = {}
+        for name, bound in device.tags.items():
+            if bound.address is None:
+                continue
+            options = digest(dict(bound.address.options)) if bound.address.options else ""
+            key = (bound.address.text, bound.tag.type, options)
+            first = seen.setdefault(key, (name, bound.where))
+            if first[0] != name:
+                yield finding(
+                    "NX2101",
+                    f"'{name}' reads {bound.address.text}, as '{first[0]}' does",
+                    where=bound.where,
+                    on_key=True,
+                    hint="correct the address, or remove one of them",
+                    related=(Related(message=f"'{first[0]}'", where=first[1]),),
+                )
+
+
+def _ranged(view: View) -> Iterator[tuple[TagView, float | None, float | None]]:
+    for tag in view.tags:
+        if not isinstance(tag.tag, ExternalTag) and tag.tag.range is not None:
+            low, high = tag.tag.range
+            yield tag, low, high
+
+
+def range_reversed(view: View) -> Iterator[Diagnostic]:
+    """NX2102."""
+    for tag, low, high in _ranged(view):
+        if low is not None and high is not None and low >= high:
+            message = f"the range [{low:g}, {high:g}] ends below its begin"
+            if low == high:
+                message = f"the range [{low:g}, {high:g}] holds one value only"
+            yield finding(
+                "NX2102", message, where=(*tag.where, "range"), hint=f"[{high:g}, {low:g}]" if low > high else ""
+            )
+
+
+def percent_without_range(view: View) -> Iterator[Diagnostic]:
+    """NX2103."""
+    for tag in view.tags:
+        if isinstance(tag.tag, ExternalTag) or tag.tag.deadband is None or tag.tag.deadband.percent is None:
+            continue
+        if (
+            tag.published.numeric
+            and (tag.tag.range is None or None in tag.tag.range)
+            and not view.inherited(tag, "deadband")
+        ):
+            message = f"a deadband of {tag.tag.deadband.percent:g}% needs a range with both ends"
+            yield finding(
+                "NX2103", message, where=(*tag.where, "deadband"), hint="add 'range: [low, high]', or write a number"
+            )
+
+
+def deadband_on_non_number(view: View) -> Iterator[Diagnostic]:
+    """NX2104."""
+    for tag in view.tags:
+        if tag.tag.deadband is not None and not tag.published.numeric and not view.inherited(tag, "deadband"):
+            message = f"a deadband has no effect on {tag.type}"
+            yield finding("NX2104", message, where=(*tag.where, "deadband"), on_key=True, hint="remove it")
+
+
+def scale_zero(view: View) -> Iterator[Diagnostic]:
+    """NX2105."""
+    for tag in view.read:
+        if isinstance(tag.tag, Tag) and tag.tag.scale == 0:
+            yield finding(
+                "NX2105", "a scale of 0 makes every value the same", where=(*tag.where, "scale"), hint="scale: 1"
+            )
+
+
+def scale_on_non_number(view: View) -> Iterator[Diagnostic]:
+    """NX2106."""
+    for tag in view.read:
+        if isinstance(tag.tag, Tag) and not tag.type.numeric:
+            for key in ("scale", "offset"):
+                if getattr(tag.tag, key) is not None:
+                    message = f"{tag.type} can't have '{key}'"
+                    yield finding("NX2106", message, where=(*tag.where, key), on_key=True, hint="remove it")
+
+
+def range_beyond_type(view: View) -> Iterator[Diagnostic]:
+    """NX2108."""
+    for tag, low, high in _ranged(view):
+        span = published_span(tag)
+        if span is None:
+            continue
+        least, most = span
+        if (low is not None and low < least) or (high is not None and high > most):
+            message = f"the range reaches beyond what {tag.type} can hold, {least:g} to {most:g} in the published unit"
+            yield finding("NX2108", message, where=(*tag.where, "range"))
+
+
+def published_span(tag: TagView) -> tuple[float, float] | None:
+    """Least and greatest published value of an integer type; None for other types and for errors told elsewhere."""
+    if tag.type.base not in INTEGER_BOUNDS or tag.type.count:
+        return None
+    ends = [float(end) for end in INTEGER_BOUNDS[tag.type.base]]
+    if isinstance(tag.tag, Tag):
+        scale = 1.0 if tag.tag.scale is None else tag.tag.scale
+        ends = [end * scale + (tag.tag.offset or 0.0) for end in ends]
+        if tag.tag.unit and tag.tag.publish_unit:
+            try:
+                factor, shift = conversion(tag.tag.unit, tag.tag.publish_unit)
+            except UnitError:
+                return None
+            ends = [end * factor + shift for end in ends]
+    return min(ends), max(ends)
+
+
+def heartbeat_below_poll(view: View) -> Iterator[Diagnostic]:
+    """NX2109."""
+    for tag in view.read:
+        heartbeat = tag.tag.heartbeat
+        poll = tag.tag.poll or DEFAULT_POLL_MS
+        if heartbeat and heartbeat < poll and tag.tag.mode in (None, "poll") and not view.inherited(tag, "heartbeat"):
+            message = f"a heartbeat of {heartbeat} ms is shorter than the poll interval of {poll} ms"
+            yield finding(
+                "NX2109", message, where=(*tag.where, "heartbeat"), hint="poll more often, or remove the heartbeat"
+            )
+
+
+def range_on_non_number(view: View) -> Iterator[Diagnostic]:
+    """NX2110."""
+    for tag, _, _ in _ranged(view):
+        if not tag.published.numeric:
+            yield finding(
+                "NX2110", f"{tag.type} has no range", where=(*tag.where, "range"), on_key=True, hint="remove it"
+            )
+
+
+def poll_too_short(view: View) -> Iterator[Diagnostic]:
+    """NX2114."""
+    for tag in view.tags:
+        if tag.tag.poll is not None and tag.tag.poll < SHORTEST_POLL_MS:
+            message = f"an interval of {tag.tag.poll} ms is shorter than {SHORTEST_POLL_MS} ms"
+            yield finding("NX2114", message, where=(*tag.where, "poll"), hint="poll: 100ms")
+
+
+def deadband_beyond_range(view: View) -> Iterator[Diagnostic]:
+    """NX2115."""
+    for tag, low, high in _ranged(view):
+        deadband = tag.tag.deadband
+        if deadband is None or low is None or high is None or low >= high:
+            continue
+        size = deadband.absolute if deadband.absolute is not None else (deadband.percent or 0) * (high - low) / 100
+        if size >= high - low and tag.published.numeric:
+            message = f"a deadband of {size:g} is as wide as the range [{low:g}, {high:g}]"
+            yield finding("NX2115", message, where=(*tag.where, "deadband"), hint=f"deadband: {(high - low) / 100:g}")
+
+
+def device_without_tags(view: View) -> Iterator[Diagnostic]:
+    """NX2117."""
+    for device in view.model.devices.values():
+        prefix = device.path + "/"
+        if device.tags or device.device.calculated:
+            continue
+        if isinstance(device.device, ExternalDevice) and device.device.topics:
+            continue
+        if not any(path.startswith(prefix) for path in view.model.declared):
+            yield finding(
+                "NX2117", f"'{device.where[-1]}' has no tags", where=device.where, on_key=True, hint="tags: {…}"
+            )
+
+
+CHECKS = (
+    address_twice,
+    range_reversed,
+    percent_without_range,
+    deadband_on_non_number,
+    scale_zero,
+    scale_on_non_number,
+    range_beyond_type,
+    heartbeat_below_poll,
+    range_on_non_number,
+    poll_too_short,
+    deadband_beyond_range,
+    device_without_tags,
+)

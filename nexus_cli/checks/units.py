@@ -1,0 +1,85 @@
+"""Units: known, convertible, and of one dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nexus_cli.checks.view import TagView, View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.quantities import UnitError, conversion, known, suggestions
+from nexus_cli.model.site import Tag
+
+
+def _converted(view: View) -> Iterator[tuple[TagView, str | None, str]]:
+    for tag in view.read:
+        if isinstance(tag.tag, Tag) and tag.tag.publish_unit is not None:
+            yield tag, tag.tag.unit, tag.tag.publish_unit
+
+
+def unknown_unit(view: View) -> Iterator[Diagnostic]:
+    """NX2201."""
+    for tag in view.tags:
+        unit = tag.tag.unit
+        if unit and not getattr(tag.tag, "publish_unit", None) and not known(unit):
+            hint = (
+                did_you_mean(unit, suggestions())
+                or "known are SI units and those that plants use, such as degC, kWh, m3/h"
+            )
+            yield finding(
+                "NX2201",
+                f"the unit '{unit}' is unknown; it is published as it stands",
+                where=(*tag.where, "unit"),
+                hint=hint,
+            )
+
+
+def not_convertible(view: View) -> Iterator[Diagnostic]:
+    """NX2202."""
+    for tag, unit, published in _converted(view):
+        if unit is None or unit == published:
+            continue
+        for key, text in (("unit", unit), ("publish_unit", published)):
+            if not known(text):
+                hint = did_you_mean(text, suggestions())
+                yield finding(
+                    "NX2202", f"the unit '{text}' is unknown and can't be converted", where=(*tag.where, key), hint=hint
+                )
+
+
+def unit_dimension(view: View) -> Iterator[Diagnostic]:
+    """NX2203."""
+    for tag, unit, published in _converted(view):
+        if unit is None or not known(unit) or not known(published):
+            continue
+        try:
+            conversion(unit, published)
+        except UnitError as error:
+            yield finding(
+                "NX2203", str(error), where=(*tag.where, "publish_unit"), hint="publish a unit of the same kind"
+            )
+
+
+def publish_unit_without_unit(view: View) -> Iterator[Diagnostic]:
+    """NX2204."""
+    for tag, unit, published in _converted(view):
+        if unit is None:
+            message = f"'{published}' is to be published, but the unit of the device is not given"
+            yield finding("NX2204", message, where=(*tag.where, "publish_unit"), on_key=True, hint="add 'unit: …'")
+
+
+def conversion_of_non_number(view: View) -> Iterator[Diagnostic]:
+    """NX2205."""
+    for tag, unit, published in _converted(view):
+        if unit is not None and unit != published and not tag.type.numeric:
+            yield finding(
+                "NX2205",
+                f"{tag.type} can't be converted",
+                where=(*tag.where, "publish_unit"),
+                on_key=True,
+                hint="remove it",
+            )
+
+
+CHECKS = (unknown_unit, not_convertible, unit_dimension, publish_unit_without_unit, conversion_of_non_number)
