@@ -44,8 +44,14 @@ class Users:
 class QuickServer(InternalServer):  # type: ignore[misc, unused-ignore]
     """Shares the standard's type nodes among the servers of a process and copies only what a server changes."""
 
+    shared = True
+    """False for a server that adds types of its own: their references would show on every other server."""
+
     async def load_standard_address_space(self, shelf_file: Any = None) -> None:
         """Take the standard address space from the template."""
+        if not self.shared:
+            await super().load_standard_address_space(None)
+            return
         if not _template:
             await super().load_standard_address_space(None)
             _template.update(self.aspace._nodes)
@@ -165,8 +171,10 @@ class _Binary(BinaryServer):  # type: ignore[misc, unused-ignore]
 class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
     """A server whose faults can be switched."""
 
-    def __init__(self, *, users: Mapping[str, str] | None) -> None:
-        super().__init__(iserver=QuickServer(user_manager=Users(users)))
+    def __init__(self, *, users: Mapping[str, str] | None, shared: bool = True) -> None:
+        internal = QuickServer(user_manager=Users(users))
+        internal.shared = shared
+        super().__init__(iserver=internal)
         self.faults = Faults()
         self._released: asyncio.TimerHandle | None = None
 
