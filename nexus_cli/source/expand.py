@@ -81,7 +81,8 @@ class Expander:
     def _device(
         self, device: Map, *, path: str, where: ModelPath, place: Place | None, inherited: Map, connection: Map
     ) -> Map:
-        device = self._templated(device, path=path, where=where, place=place)
+        written = device
+        device = self._templated(written, path=path, where=where, place=place)
         protocol = device.get("protocol")
         own = device.get("connection")
         if connection and protocol != "external" and (own is None or isinstance(own, Map)):
@@ -101,7 +102,8 @@ class Expander:
             if isinstance(tags, Map):
                 for name in [name for name in tags if not isinstance(name, str)]:
                     self._rename(tags, name)
-                device[key] = self._tags(tags, level)
+                shared = "template" in written
+                device[key] = self._tags(tags, level) if shared else _fill_own(tags, level)
         return device
 
     def _tags(self, tags: Map, level: Map) -> Map:
@@ -206,6 +208,22 @@ def _without_nulls(node: Map) -> Map:
     result = Map((key, value) for key, value in node.items() if value is not None)
     result.marks = node.marks
     return result
+
+
+def _fill_own(tags: Map, level: Map) -> Map:
+    """As `_inherit`, in place: these tags were written for one device only."""
+    filled = list(level.items())
+    for tag in tags.values():
+        if isinstance(tag, Map):
+            marks = tag.marks
+            for key, value in filled:
+                if key not in tag:
+                    tag[key] = value
+                    marks[key] = level.marks[key]
+            if None in tag.values():
+                for key in [key for key, value in tag.items() if value is None]:
+                    del tag[key]
+    return tags
 
 
 def _inherit(tag: Map, level: Map) -> Map:

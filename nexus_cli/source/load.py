@@ -9,6 +9,7 @@ from nexus_cli.diagnostics import Outcome
 from nexus_cli.source.expand import Expander
 from nexus_cli.source.files import Gathered, Part, gather
 from nexus_cli.source.merge import join, overlay, unshared
+from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.tree import SourceTree, in_order
 from nexus_cli.source.variables import apply_variables, effective_variables, stray_parameters
 
@@ -32,9 +33,20 @@ def load_site(
         The tree, or no value when a file could not be parsed: what is missing must not look like something
         removed. Findings carry their places but have not gone through `SourceTree.settle`.
     """
+    return load_files(path, env=env, variables=variables, inherited=inherited)[1]
+
+
+def load_files(
+    path: Path,
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    inherited: frozenset[str] = frozenset(),
+) -> tuple[tuple[SourceFile, ...], Outcome[SourceTree]]:
+    """As `load_site`, with every file that was read: findings quote from them even when there is no tree."""
     gathered = gather(path, env=env)
     if gathered.broken or not gathered.parts:
-        return Outcome(None, in_order(gathered.findings))
+        return tuple(gathered.files), Outcome(None, in_order(gathered.findings))
     for part in [*gathered.parts, *([gathered.overlay] if gathered.overlay else [])]:
         _own(gathered, part)
     root = join(gathered)
@@ -44,7 +56,7 @@ def load_site(
     expander = Expander(gathered, root, inherited=inherited)
     expander.run()
     tree = SourceTree(root, gathered.files, expander.template_of, frozenset(expander.broken))
-    return Outcome(tree, tuple(gathered.findings))
+    return tuple(gathered.files), Outcome(tree, tuple(gathered.findings))
 
 
 def _own(gathered: Gathered, part: Part) -> None:

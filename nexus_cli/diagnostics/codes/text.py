@@ -53,6 +53,22 @@ YAML: tuple[Code, ...] = (
         good="areas: {}",
     ),
     Code(
+        id="NX0007",
+        slug="no-site",
+        summary="It is not clear which site is meant.",
+        why="Without a path, `./site.yaml` or the only `sites/*/site.yaml` is taken; a guess could reach the wrong plant.",
+        bad="nexus validate            # in a folder with several sites",
+        good="nexus validate sites/chicago",
+    ),
+    Code(
+        id="NX0008",
+        slug="unknown-path",
+        summary="A path names no device or tag of the site.",
+        why="There is nothing to explain, read or change there.",
+        bad="nexus explain bottling/line-1/filler/temprature",
+        good="nexus explain bottling/line-1/filler/temperature",
+    ),
+    Code(
         id="NX0010",
         slug="yaml-syntax",
         summary="The text is not valid YAML.",

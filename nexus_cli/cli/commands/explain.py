@@ -1,0 +1,74 @@
+"""`nexus explain`: a finding's page, or the whole chain of a tag."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, style
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, env_option, format_option, var_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus explain NX0012\n  nexus explain bottling/line-1/filler/temperature --site sites/demo\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS)
+)
+
+
+@click.command("explain", epilog=EPILOG)
+@click.argument("subject", metavar="CODE|PATH")
+@click.option("--site", "site", type=click.Path(), help="The site file or its folder, for a PATH.")
+@env_option
+@var_option
+@format_option("text", "json")
+@color_option
+def command(subject: str, site: str | None, env: str | None, variables: dict[str, str], format_: str) -> int:
+    """Explain a finding's CODE, or what happens to the tag at PATH from the file to the database row."""
+    colour = colour_wanted(sys.stdout)
+
+    def paint(text: str, name: str) -> str:
+        return style(text, name, enabled=colour)
+
+    if re.fullmatch(r"[Nn][Xx]\w*", subject) and "/" not in subject:
+        return _code(subject.upper(), format_, paint)
+    import orjson
+
+    from nexus_cli.cli.views.explain import chain_document, chain_text
+    from nexus_cli.cli.views.findings import document, text
+    from nexus_cli.project.explain import explain_path
+
+    outcome = explain_path(subject, site=site, env=env, variables=variables)
+    if outcome.value is None:
+        problem = document(outcome.findings)
+        answer(text(problem, style=paint)) if format_ == "text" else answer_bytes(orjson.dumps(problem))
+        return Exit.FINDINGS
+    result = chain_document(outcome.value)
+    if format_ == "json":
+        answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    else:
+        answer(chain_text(result, style=paint))
+    return Exit.OK
+
+
+def _code(code: str, format_: str, paint: object) -> int:
+    from nexus_cli.cli.views.explain import page_text
+    from nexus_cli.diagnostics.codes import catalogue
+    from nexus_cli.diagnostics.codes.page import page
+    from nexus_cli.diagnostics.suggest import did_you_mean
+
+    known = catalogue().get(code)
+    if known is None:
+        hint = did_you_mean(code, catalogue())
+        raise click.UsageError(f"There is no code '{code}'." + (f" {hint}" if hint else ""))
+    if format_ == "json":
+        from dataclasses import asdict
+
+        import orjson
+
+        answer_bytes(orjson.dumps(asdict(known), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    else:
+        assert callable(paint)
+        answer(page_text(page(known), style=paint))
+    return Exit.OK

@@ -1,0 +1,46 @@
+"""`nexus fmt`: one style for site files; comments stay."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, colour_wanted, style
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option
+
+EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text(Exit.OK, Exit.FINDINGS)
+
+
+@click.command("fmt", epilog=EPILOG)
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option("--check", is_flag=True, help="Write nothing; fail when a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@color_option
+def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
+    """Format site files: indentation, spacing, blank lines. Comments, order and values stay.
+
+    A PATH is a file, or a folder with all YAML files below it; by default the folder of the site.
+    """
+    from nexus_cli.cli.views.findings import document, text
+    from nexus_cli.project.fmt import fmt
+
+    colour = colour_wanted(sys.stdout)
+    result = fmt(paths, write=not (check or diff))
+    changed = [file for file in result.files if file.changed]
+    for file in changed:
+        if diff:
+            name = file.path.as_posix()
+            before, after = file.before.splitlines(keepends=True), file.after.splitlines(keepends=True)
+            answer("".join(difflib.unified_diff(before, after, name, name)), newline=False)
+        else:
+            answer(f"{'would change' if check else 'formatted'} {file.path.as_posix()}")
+    if result.findings:
+        problem = document(result.findings, result.sources)
+        answer(text(problem, style=lambda words, name: style(words, name, enabled=colour)))
+        return Exit.FINDINGS
+    if not changed:
+        answer(f"{len(result.files)} files, all in order")
+    return Exit.FINDINGS if changed and (check or diff) else Exit.OK

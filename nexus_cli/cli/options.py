@@ -1,0 +1,73 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def site_argument(function: F) -> F:
+    """PATH of a site file or its folder; None means `./site.yaml` or the only `sites/*/site.yaml`."""
+    return click.argument("path", required=False, type=click.Path(), metavar="[SITE]")(function)
+
+
+def env_option(function: F) -> F:
+    """`--env NAME`."""
+    return click.option(
+        "--env", metavar="NAME", help="Lay env/NAME.yaml over the site. [env: NEXUS_ENV]", envvar="NEXUS_ENV"
+    )(function)
+
+
+def var_option(function: F) -> F:
+    """`--var NAME=VALUE`, repeatable; arrives as a dict."""
+    return click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_pairs,
+        help="Replace a variable of the site. Repeatable.",
+    )(function)
+
+
+def format_option(*choices: str) -> Callable[[F], F]:
+    """`--format`, with the first choice as default."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="Form of the answer.",
+    )
+
+
+def color_option(function: F) -> F:
+    """`--color`, also behind the command's name."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        expose_value=False,
+        callback=_colour,
+        help="Colour the output (NO_COLOR is honoured).",
+    )(function)
+
+
+def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"'{text}' is not NAME=VALUE")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _colour(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        os.environ["NEXUS_COLOR"] = value

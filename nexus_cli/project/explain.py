@@ -1,0 +1,203 @@
+"""The whole chain of one tag: line in the file → link → request → bytes → value → unit → topic → row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from nexus_cli.model.config import DeviceConfig, TagConfig
+    from nexus_cli.project.text import LoadedSite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What happens to one tag, step by step.
+
+    Attributes:
+        path: `area/line/device/tag`.
+        steps: `(name, text)` from the file to the row.
+        file: Place of the tag in the text, `file:line:column`.
+        excerpt: The lines of the tag in the file.
+    """
+
+    path: str
+    steps: tuple[tuple[str, str], ...]
+    file: str = ""
+    excerpt: tuple[str, ...] = field(default=())
+
+
+def explain_path(
+    path: str,
+    *,
+    site: Path | str | None = None,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Outcome[Chain]:
+    """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front)."""
+    from nexus_cli.project.text import load
+
+    loaded = load(site, env=env, variables=variables)
+    if loaded.value is None:
+        return Outcome(None, loaded.findings)
+    known = loaded.value
+    short = path.strip("/").removeprefix(f"{known.snapshot.enterprise}/{known.snapshot.site}/")
+    device_path, _, name = short.rpartition("/")
+    devices = dict(known.snapshot.of_kind("device"))
+    if device_path not in devices:
+        return Outcome(None, (_unknown(short, device_path, devices, known),))
+    from nexus_cli.model.config import device_from_json
+
+    device = device_from_json(devices[device_path])
+    if name not in device.tags:
+        message = f"'{device_path}' has no tag '{name}'"
+        return Outcome(None, (finding("NX0008", message, hint=did_you_mean(name, device.tags)),))
+    return Outcome(_chain(known, device, name))
+
+
+def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSite) -> Diagnostic:
+    if path in devices:
+        tags = list(devices[path].get("tags", ()))
+        hint = f"name one of its tags: {', '.join(tags[:8])}" + (", …" if len(tags) > 8 else "")
+        return finding("NX0008", f"'{path}' is a device, not a tag", hint=hint)
+    name = f"{known.snapshot.enterprise}/{known.snapshot.site}"
+    return finding("NX0008", f"{name} has no device '{device or path}'", hint=did_you_mean(device or path, devices))
+
+
+def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
+    from nexus_cli.wire.topic import Topics
+
+    tag = device.tags[name]
+    area, line, short = device.path.split("/")
+    section = "calculated" if tag.expr else "tags"
+    where = ("areas", area, "lines", line, "devices", short, section, name)
+    place = known.tree.place(where, True)
+    topics = Topics(known.snapshot.enterprise, known.snapshot.site)
+    path = f"{device.path}/{name}"
+    steps: list[tuple[str, str]] = []
+    if template := known.tree.template_of.get(device.path):
+        steps.append(("template", template))
+    steps += _origin(device, tag, name)
+    steps += _value(tag)
+    steps += _published(tag)
+    steps.append(("topic", topics.tag(path)))
+    if device.gateway:
+        steps.append(("frame", f"{topics.data(device.gateway, device.path)} (samples.{name})"))
+    steps.append(("row", _row(tag, path)))
+    file = known.tree.text(place.file) if place else None
+    excerpt = _excerpt(file.text.splitlines(), place.line) if file and place else ()
+    return Chain(path=path, steps=tuple(steps), file=str(place) if place else "", excerpt=excerpt)
+
+
+def _excerpt(lines: list[str], first: int) -> tuple[str, ...]:
+    """The tag's line and what is indented below it, at most a screenful."""
+    taken = [lines[first - 1]]
+    indent = len(taken[0]) - len(taken[0].lstrip())
+    for line in lines[first : first + 20]:
+        if not line.strip() or len(line) - len(line.lstrip()) <= indent:
+            break
+        taken.append(line)
+    return tuple(taken)
+
+
+def _origin(device: DeviceConfig, tag: TagConfig, name: str) -> list[tuple[str, str]]:
+    if tag.expr:
+        inputs = ", ".join(f"{key} = {path}" for key, path in tag.inputs.items())
+        return [("computed", tag.expr), ("inputs", inputs or "none")]
+    if device.protocol == "external":
+        return [("source", "published by others; the historian stores it as it comes")]
+    steps = [("link", f"{device.link}, read by gateway {device.gateway or 'none'}")]
+    connection = ", ".join(f"{key}={value}" for key, value in device.connection.items())
+    steps.append(("device", f"{device.protocol} {connection}"))
+    steps.append(("address", tag.address + _options(tag)))
+    steps.append(("request", _request(device, tag, name)))
+    state = "" if tag.enabled and device.enabled else " (disabled: publishes BAD out_of_service)"
+    steps.append((tag.mode, f"every {duration(tag.poll_ms)}{state}"))
+    return steps
+
+
+def _options(tag: TagConfig) -> str:
+    return f" ({', '.join(f'{key}={value}' for key, value in tag.options.items())})" if tag.options else ""
+
+
+def _request(device: DeviceConfig, tag: TagConfig, name: str) -> str:
+    from nexus_cli.drivers.base import points_of
+    from nexus_cli.drivers.registry import DRIVERS, driver
+
+    if device.protocol not in DRIVERS:
+        return f"the {device.protocol} driver is not built yet"
+    if not tag.enabled or not device.enabled:
+        return "none, it is disabled"
+    same = [other for other, config in device.tags.items() if (config.mode, config.poll_ms) == (tag.mode, tag.poll_ms)]
+    if tag.mode != "poll":
+        return f"monitored by the device, sampled every {duration(tag.poll_ms)}"
+    for request in driver(device.protocol).group(device, points_of(device, same)):
+        names = [point.name for point in request.points]
+        if name in names:
+            others = f", with {len(names) - 1} other tags" if len(names) > 1 else ""
+            return f"{request.text}{others}"
+    return "none"
+
+
+def _value(tag: TagConfig) -> list[tuple[str, str]]:
+    steps = [("decoded", tag.type)]
+    if tag.scale != 1.0 or tag.offset:
+        steps.append(("scaled", f"raw * {tag.scale:g} + {tag.offset:g}"))
+    if tag.publish_unit and tag.publish_unit != tag.unit:
+        steps.append(
+            ("unit", f"{tag.unit} → {tag.publish_unit}: value * {tag.unit_factor:.12g} + {tag.unit_shift:.12g}")
+        )
+    elif tag.unit:
+        steps.append(("unit", tag.unit))
+    return steps
+
+
+def _published(tag: TagConfig) -> list[tuple[str, str]]:
+    steps = []
+    if tag.range is not None:
+        low, high = ("open" if bound is None else f"{bound:g}" for bound in tag.range)
+        steps.append(("range", f"[{low}, {high}], outside it UNCERTAIN out_of_range"))
+    if tag.deadband:
+        steps.append(
+            (
+                "deadband",
+                f"published when it moved by more than {tag.deadband:g} {tag.publish_unit or tag.unit}".rstrip(),
+            )
+        )
+    if tag.heartbeat_ms:
+        steps.append(("heartbeat", f"published at least every {duration(tag.heartbeat_ms)}"))
+    if tag.values:
+        steps.append(("names", ", ".join(f"{code} = {label}" for code, label in tag.values.items())))
+    if tag.writable:
+        steps.append(("write", "commands may write it; unit, scale and offset are inverted, outside the range refused"))
+    return steps
+
+
+def _row(tag: TagConfig, path: str) -> str:
+    from nexus_cli.model.datatype import parse_type
+
+    kind = parse_type(tag.published_type or tag.type)
+    if kind.exact64:
+        column = "value_exact"
+    elif kind.count or kind.base == "json":
+        column = "value_json"
+    elif kind.numeric or kind.base in ("bool", "duration"):
+        column = "value"
+    else:
+        column = "value_text"
+    table = "sample_" + tag.retention.replace("-", "_").replace(".", "_")
+    return f"nexus.{table}, series of '{path}', {column} ({kind})"
+
+
+def duration(milliseconds: int) -> str:
+    """A duration as one writes it: the largest unit that divides it."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"

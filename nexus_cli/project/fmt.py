@@ -1,0 +1,104 @@
+"""Format files: which ones, and what would change."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexus_cli.diagnostics import Diagnostic
+from nexus_cli.diagnostics.codes import finding
+
+if TYPE_CHECKING:
+    from nexus_cli.source.nodes import SourceFile
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formatted:
+    """One file, before and after."""
+
+    path: Path
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """True when formatting changes it."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formatting:
+    """All files, and why some could not be formatted."""
+
+    files: tuple[Formatted, ...]
+    findings: tuple[Diagnostic, ...]
+    sources: tuple[SourceFile, ...]
+
+
+def fmt(paths: Sequence[str], *, write: bool) -> Formatting:
+    """Format YAML files and the YAML files in folders (default: the site that `validate` would take).
+
+    Args:
+        paths: Files or folders; empty for the folder of the default site.
+        write: False only computes.
+    """
+    from nexus_cli.project.text import locate
+    from nexus_cli.source.edit import formatted
+    from nexus_cli.source.files import shown
+    from nexus_cli.source.nodes import SourceFile
+
+    findings: list[Diagnostic] = []
+    if not paths:
+        located = locate(None)
+        findings.extend(located.findings)
+        paths = [str(located.value.parent)] if located.value else []
+    files: list[Formatted] = []
+    sources: list[SourceFile] = []
+    for path in _targets(paths, findings):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            findings.append(finding("NX0001", f"'{shown(path)}' can't be read: {error.strerror}"))
+            continue
+        outcome = formatted(data, name=shown(path))
+        before = data.decode("utf-8", errors="replace")
+        if outcome.value is None:
+            findings.extend(outcome.findings)
+            sources.append(SourceFile(number=len(sources), name=shown(path), path=path, text=before))
+            continue
+        result = Formatted(path=path, before=before, after=outcome.value)
+        files.append(result)
+        if write and result.changed:
+            _replace(path, result.after)
+    return Formatting(files=tuple(files), findings=tuple(findings), sources=tuple(sources))
+
+
+def _targets(paths: Sequence[str], findings: list[Diagnostic]) -> list[Path]:
+    targets: dict[Path, None] = {}
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            below = sorted(item for item in path.rglob("*") if item.suffix in SUFFIXES and item.is_file())
+            hidden = [item for item in below if any(part.startswith(".") for part in item.relative_to(path).parts)]
+            targets.update(dict.fromkeys(item for item in below if item not in hidden))
+        elif path.is_file():
+            targets[path] = None
+        else:
+            findings.append(finding("NX0001", f"'{path.as_posix()}' can't be read: there is no such file"))
+    return list(targets)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside, then rename: a reader sees the old file or the new one."""
+    mode = path.stat().st_mode
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    Path(name).chmod(mode)
+    Path(name).replace(path)

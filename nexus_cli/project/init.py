@@ -1,0 +1,96 @@
+"""A new site: small, commented, and right from the first line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nexus_cli.diagnostics.errors import NexusError
+
+SCHEMA_FILE = "site.schema.json"
+
+SITE = """\
+# yaml-language-server: $schema={schema}
+#
+# The whole site in one file: what there is, what it publishes, how long it is kept.
+#   nexus validate         is it right?
+#   nexus explain PATH     what happens to one tag, from this file to the database row
+#   nexus sim              serve the devices below without hardware
+#   nexus up && nexus apply
+
+nexus: 1                # version of the site language
+enterprise: {enterprise}        # first level of every topic
+site: {site}          # second level
+
+defaults:               # for every tag, unless the tag, its device, line or area says otherwise
+  poll: 1s
+  retention: process
+
+retention:
+  process: {{keep: 90d}}  # samples older than this are dropped
+
+templates:              # a device type: written once, used by many devices
+  energy-meter:
+    protocol: modbus
+    parameters:
+      unit_id: {{type: integer, default: 1}}
+    connection: {{unit_id: "${{param:unit_id}}"}}
+    tags:
+      voltage-l1:
+        address: input:0            # the first input register
+        type: float32
+        unit: V
+        range: [0, 500]             # outside it the value is UNCERTAIN
+        deadband: 0.5               # publish when it moved by more
+      energy: {{address: input:342, type: float32, unit: kWh, poll: 10s, heartbeat: 10m}}
+
+areas:
+  packaging:
+    lines:
+      line-1:
+        devices:
+          meter-1:                  # its topics: {enterprise}/{site}/packaging/line-1/meter-1/…
+            template: energy-meter
+            with: {{unit_id: 3}}
+            connection: {{host: 127.0.0.1, port: 15020}}
+"""
+
+
+def init(folder: Path) -> Path:
+    """Write `site.yaml`, and a schema for editors, into a folder, which is made if need be.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        NexusError: There is one already, or the folder can't be written.
+    """
+    target = folder / "site.yaml"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "plant"
+    text = SITE.format(schema=_schema(folder), enterprise="acme", site=name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+        copy = folder / "schemas" / SCHEMA_FILE
+        if f"$schema=schemas/{SCHEMA_FILE}" in text and not copy.exists():
+            from nexus_cli.project.schema import schema_files
+
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(schema_files()[SCHEMA_FILE], encoding="utf-8")
+    except FileExistsError:
+        message = f"'{target.as_posix()}' exists already, and is left as it is."
+        raise NexusError(message, code="NX0001", hint="name another folder: nexus init DIR", exit_code=1) from None
+    except OSError as error:
+        message = f"'{target.as_posix()}' can't be written."
+        raise NexusError(message, code="NX0001", cause=str(error.strerror or error), exit_code=1) from None
+    return target
+
+
+def _schema(folder: Path) -> str:
+    """Where the editor finds the schema: in a checkout above, else in a copy that is written beside the site."""
+    start = folder.resolve()
+    for level, parent in enumerate([start, *start.parents][:6]):
+        if (parent / "schemas" / SCHEMA_FILE).is_file():
+            return "../" * level + f"schemas/{SCHEMA_FILE}"
+    return f"schemas/{SCHEMA_FILE}"

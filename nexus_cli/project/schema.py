@@ -1,0 +1,51 @@
+"""The generated files of the language: JSON Schemas, and a page per finding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def schema_files() -> dict[str, str]:
+    """Content of every file in `schemas/`, by name."""
+    from nexus_cli.drivers.registry import kinds
+    from nexus_cli.model.json_schema import json_schema
+    from nexus_cli.wire.schemas import message_schemas
+
+    schemas = {"site": json_schema(kinds()), **message_schemas()}
+    return {
+        f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
+    }
+
+
+def code_pages() -> dict[str, str]:
+    """Content of every file in `docs/codes/`, by name: one page per code and an index."""
+    from nexus_cli.diagnostics.codes import catalogue
+    from nexus_cli.diagnostics.codes.page import index_page, page
+
+    codes = catalogue()
+    return {**{f"{code.id}.md": page(code) for code in codes.values()}, "README.md": index_page(list(codes.values()))}
+
+
+def stale(folder: Path, files: dict[str, str]) -> list[str]:
+    """Names of the files in a folder that are missing, differ, or should not be there."""
+    wrong = []
+    for name, content in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            wrong.append(name)
+    suffix = next(iter(files)).partition(".")[2]
+    extra = [path.name for path in folder.glob(f"*.{suffix}") if path.name not in files] if folder.is_dir() else []
+    return sorted(wrong + extra)
+
+
+def write(folder: Path, files: dict[str, str]) -> list[str]:
+    """Write what is stale, remove what should not be there, and say which files changed."""
+    changed = stale(folder, files)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in changed:
+        if name in files:
+            (folder / name).write_text(files[name], encoding="utf-8")
+        else:
+            (folder / name).unlink()
+    return changed

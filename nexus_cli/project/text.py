@@ -1,0 +1,150 @@
+"""The verbs of the text: load, validate, and the schemas. Each imports its stages inside."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.diagnostics.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from nexus_cli.model.bind import Model
+    from nexus_cli.model.snapshot import Snapshot
+    from nexus_cli.source.nodes import SourceFile
+    from nexus_cli.source.tree import SourceTree
+
+SITE_FILE = "site.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSite:
+    """A site without errors: its text, its model, and what plan compares."""
+
+    tree: SourceTree
+    model: Model
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How far a site came, errors or not.
+
+    Attributes:
+        findings: Settled: placed, joined, suppressed where a comment says so, in order.
+        files: Every file that was read, for excerpts.
+        tree: None when a file could not be parsed.
+        model: What could be bound; None with `tree`.
+    """
+
+    findings: tuple[Diagnostic, ...]
+    files: tuple[SourceFile, ...] = ()
+    tree: SourceTree | None = None
+    model: Model | None = None
+
+
+def load(
+    path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None
+) -> Outcome[LoadedSite]:
+    """Read, bind and check a site, and make its snapshot.
+
+    Args:
+        path: The site file, its folder, or None for `./site.yaml` or the only `sites/*/site.yaml`.
+        env: Name of an overlay `env/ENV.yaml` beside the site file.
+        variables: Values over the declared `vars`.
+
+    Returns:
+        No value when there are errors; the findings are placed and in order.
+    """
+    reading = read(path, env=env, variables=variables)
+    if reading.tree is None or reading.model is None or has_errors(reading.findings):
+        return Outcome(None, reading.findings)
+    from nexus_cli.model.resolve import snapshot_of
+
+    with collection_paused():
+        snapshot = snapshot_of(reading.model)
+    return Outcome(LoadedSite(reading.tree, reading.model, snapshot), reading.findings)
+
+
+def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Reading:
+    """Read, bind and check a site as far as it goes; `validate` shows the result. Arguments as for `load`."""
+    located = locate(path)
+    if located.value is None:
+        return Reading(findings=located.findings)
+    from nexus_cli.checks import check
+    from nexus_cli.drivers.registry import kinds
+    from nexus_cli.model.bind import bind
+    from nexus_cli.model.site import Inherited
+    from nexus_cli.source.load import load_files
+
+    with collection_paused():
+        files, source = load_files(
+            located.value, env=env, variables=variables, inherited=frozenset(Inherited.model_fields)
+        )
+        if source.value is None:
+            return Reading(findings=source.findings, files=files)
+        bound = bind(source.value.root, kinds())
+        checked = check(bound.value) if bound.value is not None else ()
+        findings = source.value.settle([*source.findings, *bound.findings, *checked])
+    return Reading(findings=findings, files=files, tree=source.value, model=bound.value)
+
+
+def locate(path: Path | str | None) -> Outcome[Path]:
+    """The site file that is meant by a path, a folder, or nothing."""
+    if path is not None:
+        given = Path(path)
+        target = given / SITE_FILE if given.is_dir() else given
+        if target.is_file():
+            return Outcome(target)
+        message = f"there is no site file '{target.as_posix()}'"
+        near = did_you_mean(given.name, _neighbours(given))
+        hint = near if near.startswith("did") else "`nexus init` writes one"
+        return Outcome(None, (finding("NX0007", message, hint=hint),))
+    if Path(SITE_FILE).is_file():
+        return Outcome(Path(SITE_FILE))
+    sites = sorted(Path("sites").glob(f"*/{SITE_FILE}"))
+    if len(sites) == 1:
+        return Outcome(sites[0])
+    if not sites:
+        message = f"there is no '{SITE_FILE}' here, and no 'sites/*/{SITE_FILE}'"
+        return Outcome(None, (finding("NX0007", message, hint="name a site file, or write one with `nexus init`"),))
+    names = ", ".join(item.parent.as_posix() for item in sites[:8]) + (", …" if len(sites) > 8 else "")
+    return Outcome(None, (finding("NX0007", f"there are {len(sites)} sites here", hint=f"name one of {names}"),))
+
+
+def _neighbours(path: Path) -> list[str]:
+    try:
+        return [item.name for item in path.parent.iterdir()]
+    except OSError:
+        return []
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """No garbage collection while a large site is built: nothing of it is garbage, and scanning it is slow."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def facts(reading: Reading) -> dict[str, object] | None:
+    """What the answer of `validate` says about the site itself, or None without a model."""
+    model = reading.model
+    if model is None:
+        return None
+    site = model.site
+    return {
+        "name": f"{site.enterprise}/{site.site}",
+        "devices": len(model.devices),
+        "tags": sum(len(device.tags) + len(device.device.calculated) for device in model.devices.values()),
+    }

@@ -1,0 +1,169 @@
+"""JSON Schemas of every message on the wire (draft-07); `nexus schema` writes them to `schemas/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.wire.sample import REASONS, Quality
+
+Schema = dict[str, Any]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+_VALUE: Schema = {
+    "description": "The value: a scalar, an array, a structure, or null when it is BAD. 64-bit integers beyond 2^53 are strings on tag topics."
+}
+_EPOCH: Schema = {"type": "string", "minLength": 1, "description": "Names one life of an outbox (a ULID)."}
+_SEQ: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "Rising by one within the epoch, frames and gaps together.",
+}
+_MICROSECONDS: Schema = {"type": "integer", "description": "Microseconds since 1970 UTC."}
+_MILLISECONDS: Schema = {"type": "integer", "description": "Milliseconds since 1970 UTC."}
+_QUALITY: Schema = {"enum": [quality.name for quality in Quality]}
+_REASON: Schema = {"enum": [reason.value for reason in REASONS]}
+_DIGEST: Schema = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+
+
+def _map(of: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": of}
+
+
+def _object(
+    title: str, description: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None
+) -> Schema:
+    return {
+        "$schema": DRAFT,
+        "title": title,
+        "description": description,
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def message_schemas() -> dict[str, Schema]:
+    """Every message by its file name without `.schema.json`."""
+    return {**_record(), **_live(), **_configuration(), **_commands()}
+
+
+def _record() -> dict[str, Schema]:
+    quality = {"type": "array", "minItems": 3, "maxItems": 3, "description": "[quality, reason or null, protocol code]"}
+    pair = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+    return {
+        "frame": _object(
+            "Frame",
+            "The samples of one device and one moment: _nexus/{enterprise}/{site}/data/{gateway}/{area}/{line}/{device}",
+            {"epoch": _EPOCH, "seq": _SEQ, "time": _MICROSECONDS, "samples": _map(_VALUE)},
+            {"quality": _map(quality), "source_time": _map(_MICROSECONDS)},
+        ),
+        "gap": _object(
+            "Gap",
+            "Samples that are known to be missing: _nexus/{enterprise}/{site}/gap/{gateway}",
+            {"epoch": _EPOCH, "seq": _SEQ, "device": _TEXT, "start": _MICROSECONDS, "end": _MICROSECONDS},
+            {"frames": _COUNT, "reason": _TEXT},
+        ),
+        "committed": _object(
+            "Committed",
+            "The historian's receipt, retained: _nexus/{enterprise}/{site}/committed/{gateway}",
+            {
+                "epoch": _EPOCH,
+                "ranges": {"type": "array", "items": pair, "description": "Disjoint, ascending, inclusive."},
+            },
+        ),
+    }
+
+
+def _live() -> dict[str, Schema]:
+    health = _object(
+        "Health",
+        "One process, retained, with a last will: _nexus/{enterprise}/{site}/health/{role}/{name}",
+        {"state": {"enum": ["running", "stopping", "lost"]}},
+        {
+            "time": _MICROSECONDS,
+            "version": _TEXT,
+            "role": {"enum": ["control", "gateway", "historian"]},
+            "name": _TEXT,
+            "links": _map(
+                {
+                    "type": "object",
+                    "properties": {
+                        "state": {"enum": ["connected", "connecting", "backoff", "idle"]},
+                        "detail": _TEXT,
+                        "since": _MICROSECONDS,
+                    },
+                }
+            ),
+            "counters": {"type": "object"},
+        },
+    )
+    return {
+        "live": _object(
+            "Live value",
+            "The newest value of a tag, retained: {enterprise}/{site}/{area}/{line}/{device}/{tag}",
+            {"value": _VALUE, "timestamp": _MILLISECONDS, "quality": _QUALITY},
+            {"source_timestamp": _MILLISECONDS, "unit": _TEXT, "label": _TEXT, "reason": _REASON},
+        ),
+        "health": health,
+        "alert": _object(
+            "Alert",
+            "State of one alert, retained: _nexus/{enterprise}/{site}/alert/{name}",
+            {"state": {"enum": ["active", "acknowledged", "cleared"]}},
+            {
+                "since": _MICROSECONDS,
+                "value": _VALUE,
+                "severity": {"enum": ["info", "warning", "critical"]},
+                "tag": _TEXT,
+            },
+        ),
+    }
+
+
+def _configuration() -> dict[str, Schema]:
+    number: Schema = {"type": "integer", "minimum": 0, "description": "Number of the deployment."}
+    device = {
+        "type": "object",
+        "required": ["digest", "state"],
+        "properties": {"digest": _DIGEST, "state": {"enum": ["running", "failed"]}, "detail": _TEXT},
+    }
+    verification = {"type": "object", "properties": {"good": _COUNT, "bad": _COUNT, "reachable": {"type": "boolean"}}}
+    return {
+        "config": _object(
+            "Configuration notice",
+            "A deployment is waiting, retained: _nexus/{enterprise}/{site}/config/{gateway}",
+            {"deployment": number, "digest": _DIGEST},
+        ),
+        "observed": _object(
+            "Observed",
+            "What a gateway runs, retained: _nexus/{enterprise}/{site}/observed/{gateway}",
+            {"deployment": number, "digest": _DIGEST, "time": _MICROSECONDS},
+            {
+                "devices": _map(device),
+                "removed": {"type": "array", "items": _TEXT},
+                "verification": _map(verification),
+            },
+        ),
+    }
+
+
+def _commands() -> dict[str, Schema]:
+    return {
+        "command": _object(
+            "Command",
+            "A write, QoS 2, never retained: _nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}",
+            {
+                "id": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Idempotency key."},
+                "value": _VALUE,
+                "expires_at": {**_MICROSECONDS, "description": "Microseconds since 1970 UTC; at most 60 s ahead."},
+            },
+            {"expect": _VALUE, "read_back": {"type": "string", "description": "none, or the path to read back."}},
+        ),
+        "response": _object(
+            "Response",
+            "The answer to a command: _nexus/{enterprise}/{site}/response/{principal}/{id}",
+            {"id": _TEXT, "state": {"enum": ["done", "refused", "failed", "unknown"]}},
+            {"time": _MICROSECONDS, "value": _VALUE, "code": _TEXT, "detail": _TEXT},
+        ),
+    }
