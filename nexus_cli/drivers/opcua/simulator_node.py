@@ -147,6 +147,8 @@ class SimulatedNode:
         if self.variant == ua.VariantType.Float and isinstance(value, (int, float)):
             found: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
             return found
+        if self.variant == ua.VariantType.Double and isinstance(value, (int, float)):
+            return float(value)
         if self.base == "json" and not isinstance(value, str):
             return json.dumps(value, ensure_ascii=False)
         return value
