@@ -1,3 +1,65 @@
-"""Fixtures of every test: servers come from one layer each."""
+"""Fixtures of every test: servers come from one layer each. At the end it says loudly what could not run, and why."""
 
-pytest_plugins = ["tests.postgres"]
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests import servers
+
+pytest_plugins = ["tests.postgres", "tests.containers"]
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives TCP ports that nobody listens on; each call another one."""
+    given: set[int] = set()
+
+    def take() -> int:
+        port = servers.free_port()
+        while port in given:
+            port = servers.free_port()
+        given.add(port)
+        return port
+
+    return take
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nothing is skipped in silence, and nothing that a test started goes on living."""
+    skipped: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[reason.removeprefix("Skipped: ")] += 1
+    if skipped:
+        terminalreporter.section("COULD NOT RUN", sep="!", red=True, bold=True)
+        for reason, count in skipped.most_common():
+            terminalreporter.line(f"{count:4} test(s): {reason}", red=True)
+        if not servers.mosquitto_program():
+            terminalreporter.line("mosquitto is missing: apt-get install mosquitto runs its tests", red=True)
+        terminalreporter.line(
+            f"{sum(skipped.values())} of {terminalreporter._numcollected} tests did not run; what they prove is not proven here",
+            red=True,
+            bold=True,
+        )
+    left = [child for child in _left_alive() if not os.environ.get("PYTEST_XDIST_WORKER")]
+    if left:
+        terminalreporter.section("LEFT ALIVE", sep="!", red=True, bold=True)
+        for child in left:
+            terminalreporter.line(child, red=True)
+
+
+def _left_alive() -> list[str]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            command = " ".join(child.cmdline())[:160]
+            if child.status() != psutil.STATUS_ZOMBIE and "multiprocessing" not in command and "execnet" not in command:
+                found.append(f"process {child.pid}: {command}")
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,88 @@
+"""Brokers and databases as containers, where a Docker engine answers: EMQX 5.8 and TimescaleDB."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nexus_cli.settings import Settings
+from tests.servers import answers, wait_until
+
+EMQX_IMAGE = "emqx/emqx:5.8.9"
+TIMESCALE_IMAGE = "timescale/timescaledb:2.19.3-pg16"
+START_S = 120.0
+
+
+@functools.cache
+def docker_problem() -> str:
+    """ "" when a Docker engine answers, else why not."""
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError:
+        return "the docker library is not installed"
+    try:
+        client = docker.from_env(timeout=5)
+        client.ping()
+        client.close()
+    except DockerException as error:
+        return f"no Docker engine answers ({type(error).__name__})"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Skips, loudly, where no Docker engine answers."""
+    if docker_problem():
+        pytest.skip(f"{docker_problem()}: EMQX and TimescaleDB containers could not be started")
+
+
+@pytest.fixture(scope="session")
+def emqx(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An EMQX 5.8 with one user, reached by these settings."""
+    from testcontainers.core.container import DockerContainer
+
+    folder = tmp_path_factory.mktemp("emqx")
+    users = folder / "users.json"
+    users.write_text('[{"user_id": "nexus.cli", "password": "a-password", "is_superuser": false}]', encoding="utf-8")
+    folder.chmod(0o755)
+    users.chmod(0o644)
+    place = "EMQX_AUTHENTICATION__1__"
+    container = (
+        DockerContainer(EMQX_IMAGE)
+        .with_exposed_ports(1883)
+        .with_volume_mapping(str(users), "/opt/users.json", "ro")
+        .with_env(place + "MECHANISM", "password_based")
+        .with_env(place + "BACKEND", "built_in_database")
+        .with_env(place + "PASSWORD_HASH_ALGORITHM__NAME", "plain")
+        .with_env(place + "BOOTSTRAP_FILE", "/opt/users.json")
+        .with_env(place + "BOOTSTRAP_TYPE", "plain")
+    )
+    with container:
+        port = int(container.get_exposed_port(1883))
+        wait_until(lambda: answers(port), deadline_s=START_S, what="EMQX")
+        yield Settings(
+            home=Path(folder),
+            site="acme/chicago",
+            broker_url=f"mqtt://{container.get_container_host_ip()}:{port}",
+            broker_user="nexus.cli",
+            broker_password="a-password",
+        )
+
+
+@pytest.fixture(scope="session")
+def timescale(docker_engine: None) -> Iterator[Settings]:
+    """A TimescaleDB with an empty database, reached by these settings."""
+    from testcontainers.postgres import PostgresContainer
+
+    container = PostgresContainer(TIMESCALE_IMAGE, username="nexus", password="a-password", dbname="nexus")
+    with container:
+        host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
+        yield Settings(
+            site="acme/chicago",
+            database_url=f"postgresql://nexus@{host}:{port}/nexus",
+            database_password="a-password",
+        )

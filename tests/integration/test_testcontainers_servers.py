@@ -1,0 +1,44 @@
+"""The servers of a production plant, where Docker answers: EMQX 5.8 as broker, TimescaleDB as database."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from nexus_cli.database.connect import connection
+from nexus_cli.database.migrate import check, require_current, upgrade
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+
+pytestmark = [pytest.mark.slow]
+
+
+async def test_emqx_keeps_and_delivers(emqx: Settings) -> None:
+    writer = BrokerClient(settings=emqx, client_id="writer")
+    async with writer.session():
+        await writer.publish("acme/chicago/a/b/c/d", b"kept", retain=True)
+    reader = BrokerClient(settings=emqx, client_id="reader")
+    async with reader.session() as messages:
+        await reader.subscribe([("acme/chicago/#", 1)])
+        async with asyncio.timeout(10):
+            message = await anext(messages)
+    assert (message.topic, message.payload, message.retain) == ("acme/chicago/a/b/c/d", b"kept", True)
+
+
+async def test_emqx_refuses_a_wrong_password(emqx: Settings) -> None:
+    client = BrokerClient(settings=replace(emqx, broker_password="wrong"), client_id="stranger")
+    with pytest.raises(NexusError) as caught:
+        async with client.session():
+            pass
+    assert caught.value.code == "NX6011"
+
+
+async def test_timescale_takes_the_migrations(timescale: Settings) -> None:
+    await upgrade(timescale)
+    await require_current(timescale)
+    assert await check(timescale) == ()
+    async with connection(timescale) as opened:
+        assert await opened.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == 1
