@@ -5,9 +5,14 @@ JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/fram
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 
-from nexus_cli.wire.sample import Value
+if TYPE_CHECKING:
+    from nexus_cli.wire.sample import Value
+else:
+    Value = Any  # the alias is recursive, which msgspec can't check; the type of each tag is checked downstream
 
 
 class FrameError(ValueError):
