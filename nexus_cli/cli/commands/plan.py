@@ -1,0 +1,69 @@
+"""`nexus plan`: what apply would change. Writes nothing but `--out`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus plan\n  nexus plan sites/demo --out monday.plan\n  nexus plan --format markdown\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.CHANGES, Exit.OUTSIDE)
+)
+
+
+@click.command("plan", epilog=EPILOG)
+@site_argument
+@env_option
+@var_option
+@click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies just that.")
+@click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
+@click.option("--detailed-exitcode", is_flag=True, help="End with 2 when there are changes.")
+@format_option("text", "json", "markdown", "github")
+@color_option
+def command(
+    path: str | None,
+    env: str | None,
+    variables: dict[str, str],
+    out: str | None,
+    allow: tuple[str, ...],
+    detailed_exitcode: bool,
+    format_: str,
+) -> int:
+    """Show what apply would change, and what that does to the plant.
+
+    SITE is a site file or its folder; by default ./site.yaml, or the only sites/*/site.yaml.
+    """
+    from nexus_cli.cli.changing import check_consents, complain, show_plan
+    from nexus_cli.project.change import plan_site, save_plan
+    from nexus_cli.settings import load_settings
+
+    check_consents(allow)
+    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow)
+    complain(planned.findings)
+    if planned.value is None:
+        return Exit.FINDINGS
+    ready = planned.value
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(orjson.dumps(ready.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    elif format_ == "text":
+        show_plan(ready.document)
+    else:
+        from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
+
+        answer(plan_markdown(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
+        target = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
+        if target:
+            with open(target, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
+                file.write(plan_markdown(ready.document))
+    if ready.errored:
+        return Exit.FINDINGS
+    if out is not None:
+        save_plan(ready, out)
+    return Exit.CHANGES if detailed_exitcode and not ready.empty else Exit.OK

@@ -1,0 +1,53 @@
+"""`nexus show`: the recorded state, one resource of it, or a saved plan."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, format_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
+    "  nexus show monday.plan\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("show", epilog=EPILOG)
+@click.argument("address", required=False, metavar="[ADDRESS|PLANFILE]")
+@format_option("text", "json")
+@color_option
+def command(address: str | None, format_: str) -> int:
+    """Show what control recorded, one resource of it, or a saved plan.
+
+    ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
+    """
+    import orjson
+
+    from nexus_cli.cli.changing import show_plan, styler
+    from nexus_cli.cli.views.deployment import state_text
+    from nexus_cli.project import change
+    from nexus_cli.settings import load_settings
+
+    found: object
+    if address is not None and change.is_saved_plan(address):
+        found = change.saved_plan(address).document
+        if format_ == "text":
+            show_plan(change.saved_plan(address).document)
+            return Exit.OK
+    elif address is not None:
+        found = change.recorded_resource(load_settings(), address)
+        if found is None:
+            note(f"error[NX6406]: '{address}' is not recorded")
+            return Exit.FINDINGS
+    else:
+        state = change.recorded_state(load_settings())
+        if format_ == "text":
+            answer(state_text(state, style=styler(sys.stdout)))
+            return Exit.OK
+        found = state
+    answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return Exit.OK

@@ -1,0 +1,40 @@
+"""Progress of a deployment on stderr: a live line on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nexus_cli.cli.console import note, rich_console
+from nexus_cli.cli.views.deployment import progress_line
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+@contextmanager
+def following() -> Iterator[Tell]:
+    """Gives a function that takes lines of the journal."""
+    if not sys.stderr.isatty():
+        yield _plain
+        return
+    console = rich_console(stderr=True)
+    with console.status("sending the plan …") as status:
+
+        def tell(line: Mapping[str, Any]) -> None:
+            text = progress_line(line)
+            if text is None:
+                return
+            if line["state"] == "begun":
+                status.update(text)
+            else:
+                console.print(f"  {text}")
+
+        yield tell
+
+
+def _plain(line: Mapping[str, Any]) -> None:
+    text = progress_line(line)
+    if text is not None:
+        note(f"  {text}")

@@ -1,0 +1,88 @@
+"""A deployment: its progress line by line, and the table it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Style = Callable[[str, str], str]
+STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}
+MOST_ROWS = 40
+VERBS = {
+    "record": "recording",
+    "notify": "telling gateway {subject}",
+    "observe": "waiting for gateway {subject}",
+    "clear": "clearing retained messages",
+    "finalise": "finishing",
+    "verify": "looking for GOOD values",
+}
+
+
+def progress_line(line: Mapping[str, Any]) -> str | None:
+    """One line of the journal for people; None for what is not worth a line."""
+    text = VERBS.get(str(line["step"]), str(line["step"])).format(subject=line["subject"])
+    if line["state"] == "begun":
+        return None if line["step"] in ("notify", "finalise") else f"{text} …"
+    if line["state"] == "failed":
+        return f"{text}: failed: {line['detail'].get('message', '')}".rstrip(": ")
+    if line["step"] == "observe":
+        return f"gateway {line['subject']} runs it"
+    return None
+
+
+def deployment_text(found: Mapping[str, Any], *, style: Style) -> str:
+    """How a deployment ended: what is not simply well row by row, then the counts."""
+    rows: Sequence[Mapping[str, Any]] = found["table"]
+    notable = [row for row in rows if row["state"] != "applied" or row["verification"] in ("failed", "unverified")]
+    shown = notable[:MOST_ROWS] if len(rows) > MOST_ROWS else rows
+    width = max((len(row["address"]) for row in shown), default=0)
+    lines = [_row(row, width, style) for row in shown]
+    left = len(rows) - len(shown) + int(found.get("left_out", 0))
+    if left:
+        lines.append(
+            style(f"  … and {left} more, applied", "dim") if len(notable) <= len(shown) else f"  … and {left} more"
+        )
+    return "\n".join([*lines, "", _end(found, style)]).lstrip("\n")
+
+
+def _row(row: Mapping[str, Any], width: int, style: Style) -> str:
+    state = style(f"{row['state']:8}", STATES.get(row["state"], "dim"))
+    verification = {"failed": "error", "unverified": "warning", "verified": "good"}.get(row["verification"])
+    checked = style(f"{row['verification']:10}", verification) if verification else " " * 10
+    return f"  {row['address']:{width}}  {state}  {checked}  {row['detail']}".rstrip()
+
+
+def _end(found: Mapping[str, Any], style: Style) -> str:
+    counts = found["counts"]
+    words = {"applied": "Applied", "partly": "Partly applied", "failed": "Failed, nothing changed"}
+    head = style(f"{words.get(found['outcome'], found['outcome'])}", "bold")
+    parts = [f"{counts.get(state, 0)} {state}" for state in ("applied", "failed", "skipped", "unknown")]
+    sure = [f"{counts.get(state, 0)} {state}" for state in ("verified", "unverified") if counts.get(state)]
+    if counts.get("verification_failed"):
+        sure.append(f"{counts['verification_failed']} not reachable any more")
+    return f"{head} as deployment {found['number']}: {', '.join(parts)}" + (f" ({', '.join(sure)})." if sure else ".")
+
+
+def state_text(state: Mapping[str, Any], *, style: Style) -> str:
+    """The recorded state: how many resources of each kind, the lock, the newest deployments."""
+    kinds: dict[str, int] = {}
+    for address in state["digests"]:
+        kind = address.partition(".")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    lines = [style(state["site"], "bold") + f", deployment {state['deployment']}, {state['digest'][:19]}…"]
+    lines += [f"  {count:6} {kind}" for kind, count in sorted(kinds.items())]
+    lock = state["lock"]
+    if lock is not None:
+        lines += ["", f"locked by {lock['owner']} since {_time(lock['acquired'])} {lock['reason']}".rstrip()]
+    if state["deployments"]:
+        lines += ["", style("deployments", "bold")]
+        lines += [
+            f"  {each['number']:5}  {_time(each['started'])}  {each['outcome']:8}  {each['who']}  {each['reason']}".rstrip()
+            for each in state["deployments"][:20]
+        ]
+    return "\n".join(lines)
+
+
+def _time(microseconds: int) -> str:
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,161 @@
+"""A plan as text for people; rendered from its JSON form."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+Document = Mapping[str, Any]
+Style = Callable[[str, str], str]
+
+MARKS = {"create": "+", "update": "~", "move": "->", "forget": "-"}
+STYLES = {"create": "good", "update": "warning", "move": "info", "forget": "error"}
+FOLD_ABOVE = 25
+"""New or vanished devices of one line are folded into one row when a plan has more of them than this."""
+MOST_TAGS = 20
+WIDTH = 60
+
+
+def plan_text(plan: Document, *, style: Style) -> str:
+    """The plan for a terminal.
+
+    Args:
+        plan: As `plan_document` makes it.
+        style: Colours a text by a style's name, or leaves it.
+    """
+    lines = [style(f"Plan for {plan['site']}", "bold") + f" against {_base(plan)}", ""]
+    if not plan["resource_changes"]:
+        lines += ["Nothing to do: what is recorded is what is declared."]
+    impacts = defaultdict(list)
+    for impact in plan["impact"]:
+        impacts[impact["address"]].append(impact)
+    folded, shown = _fold(plan["resource_changes"])
+    for change in shown:
+        lines += _change(change, impacts[change["address"]], style)
+    for (action, line), (devices, tags) in sorted(folded.items()):
+        mark = style(MARKS[action], STYLES[action])
+        lines.append(f"  {mark} device.{line}/* ({_count(devices, 'device')}, {_count(tags, 'tag')})")
+    lines += _hazards(plan["hazards"], style)
+    if plan["resource_changes"]:
+        lines += ["", headline(plan)]
+    return "\n".join(lines)
+
+
+def headline(plan: Document) -> str:
+    """`Plan: 2 to create, 1 to update …`, with the tags."""
+    words = {"create": "to create", "update": "to update", "move": "to move", "forget": "to forget"}
+    summary = plan["summary"]
+    resources = ", ".join(f"{summary[action]} {word}" for action, word in words.items() if summary[action])
+    tags = ", ".join(
+        f"{summary['tags_' + action]} {word}" for action, word in words.items() if summary["tags_" + action]
+    )
+    return f"Plan: {resources or 'nothing'}" + (f" (tags: {tags})" if tags else "") + "."
+
+
+def value_text(value: object) -> str:
+    """A value in one short piece."""
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
+    """`key: old -> new` for each differing key; mappings one level deep."""
+    for key in keys:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            old, new = old or {}, new or {}
+            for inner in sorted({*old, *new}):
+                if old.get(inner) != new.get(inner):
+                    yield f"{key}.{inner}: {value_text(old.get(inner))} -> {value_text(new.get(inner))}"
+        else:
+            yield f"{key}: {value_text(old)} -> {value_text(new)}"
+
+
+def _base(plan: Document) -> str:
+    number = plan["base"]["deployment"]
+    return f"deployment {number}" if number else "an empty runtime"
+
+
+def _fold(changes: Sequence[Document]) -> tuple[dict[tuple[str, str], tuple[int, int]], list[Document]]:
+    """New and vanished devices by action and line when there are many, and the changes that are shown one by one."""
+    whole = [change for change in changes if change["type"] == "device" and _action(change) in ("create", "forget")]
+    many = {action for action, count in Counter(_action(change) for change in whole).items() if count > FOLD_ABOVE}
+    folded: dict[tuple[str, str], tuple[int, int]] = {}
+    shown = []
+    for change in changes:
+        action = _action(change)
+        if change["type"] != "device" or action not in many:
+            shown.append(change)
+            continue
+        key = (action, change["name"].rpartition("/")[0])
+        devices, tags = folded.get(key, (0, 0))
+        folded[key] = (devices + 1, tags + len(change["tags"]))
+    return folded, shown
+
+
+def _change(change: Document, impacts: Sequence[Document], style: Style) -> Iterator[str]:
+    action = _action(change)
+    mark = style(MARKS[action], STYLES[action])
+    tags: Sequence[Document] = change.get("tags", ())
+    if action == "move":
+        yield f"  {mark} {change['previous_address']} -> {change['address']}"
+    elif action in ("create", "forget") and tags:
+        yield f"  {mark} {change['address']} ({_count(len(tags), 'tag')})"
+    else:
+        yield f"  {mark} {change['address']}"
+    inner = change["change"]
+    if inner["before"] is not None and inner["after"] is not None:
+        for difference in differences(inner["before"], inner["after"], inner["keys"]):
+            yield f"      {difference}"
+        for tag in tags[:MOST_TAGS]:
+            yield from _tag(tag, style)
+        if len(tags) > MOST_TAGS:
+            yield f"      … and {_count(len(tags) - MOST_TAGS, 'tag')} more (--format json shows all)"
+    for impact in impacts:
+        yield style(f"      {impact['plane']}: {impact['text']}", "dim")
+
+
+def _tag(tag: Document, style: Style) -> Iterator[str]:
+    inner = tag["change"]
+    action = inner["actions"][0]
+    name = tag["address"].rpartition("/")[2]
+    mark = style(MARKS[action], STYLES[action])
+    if action == "move":
+        name = f"{tag['previous_address'].removeprefix('tag.')} -> {name}"
+    if inner.get("before") is None or inner.get("after") is None:
+        yield f"      {mark} {name}"
+        return
+    found = list(differences(inner["before"], inner["after"], inner["keys"]))
+    yield f"      {mark} {name}" + (f"  {'; '.join(found)}" if found else "")
+
+
+def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
+    if not hazards:
+        return
+    yield ""
+    yield style("Needs consent:", "bold")
+    by_name: dict[str, list[Document]] = defaultdict(list)
+    for hazard in hazards:
+        by_name[hazard["name"]].append(hazard)
+    for name, found in by_name.items():
+        for hazard in found[:MOST_TAGS]:
+            state = style("allowed", "good") if hazard["allowed"] else style("not allowed", "error")
+            yield f"  ! {name}: {hazard['message']} [{state}]"
+        if len(found) > MOST_TAGS:
+            yield f"  ! {name}: … and {len(found) - MOST_TAGS} more"
+        if not all(hazard["allowed"] for hazard in found):
+            scope = f"={found[0]['scope']}" if len(found) == 1 and name != "empty-target" else ""
+            yield f"    consent: --allow {name}{scope}"
+
+
+def _action(change: Document) -> str:
+    return str(change["change"]["actions"][0])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

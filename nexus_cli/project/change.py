@@ -1,0 +1,277 @@
+"""The verbs of change: plan, apply, show. Each imports its stages inside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
+from nexus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus_cli.plan.plan import Plan
+    from nexus_cli.project.text import LoadedSite
+    from nexus_cli.wire.http import ControlClient
+
+EXIT_CONFLICT = 5
+FOLLOW_WAIT_S = 20.0
+LOST_S = 60.0
+"""How long a deployment is followed while control does not answer (it may be restarting)."""
+
+OnEvent = Callable[[dict[str, Any]], None]
+"""Called with every line of the journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Something that can be applied: a fresh plan or a saved one.
+
+    Attributes:
+        site: `enterprise/site`.
+        document: The plan as JSON (`plan/document.py`).
+        changed: Attributes to record by address; None removes.
+        source: Which files it was made from.
+    """
+
+    site: str
+    document: dict[str, Any]
+    changed: dict[str, dict[str, Any] | None]
+    source: dict[str, Any]
+
+    @property
+    def errored(self) -> bool:
+        """True when a finding forbids applying it."""
+        return bool(self.document["errored"])
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to do."""
+        return not self.changed
+
+    def open_hazards(self, allow: Sequence[str]) -> list[dict[str, Any]]:
+        """Hazards that no consent covers."""
+        from nexus_cli.plan.hazards import Hazard, blocked
+
+        hazards = {
+            Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
+            for each in self.document["hazards"]
+        }
+        return [hazards[each] for each in blocked(hazards, allow)]
+
+
+def plan_site(
+    path: str | None,
+    *,
+    settings: Settings,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    allow: Sequence[str] = (),
+) -> Outcome[Ready]:
+    """Compare a site's files with what control recorded. Writes nothing, anywhere.
+
+    Args:
+        path: Site file, folder, or None for the only one.
+        settings: Where control is.
+        env: Overlay.
+        variables: Values over the declared `vars`.
+        allow: Consents; the document marks what they cover.
+
+    Raises:
+        NexusError: Control can't be reached, or serves another site.
+    """
+    from nexus_cli.project.text import load, locate
+
+    located = locate(path)
+    if located.value is None:
+        return Outcome(None, located.findings)
+    loaded = load(located.value, env=env, variables=variables)
+    if loaded.value is None:
+        return Outcome(None, loaded.findings)
+    planned = asyncio.run(_compare(loaded.value, settings))
+    findings = (*loaded.findings, *_placed(planned.findings, loaded.value))
+    from nexus_cli.plan.document import plan_document
+
+    plan = planned.unwrap()
+    source = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
+    ready = Ready(
+        site=f"{plan.enterprise}/{plan.site}",
+        document=plan_document(plan, findings=findings, allow=allow),
+        changed=plan.desired,
+        source=source,
+    )
+    return Outcome(ready, findings)
+
+
+def save_plan(ready: Ready, path: str) -> None:
+    """Write a plan to a file. Raises NexusError NX4003."""
+    from nexus_cli.plan.planfile import write_planfile
+
+    write_planfile(Path(path), document=ready.document, changed=ready.changed, source=ready.source)
+
+
+def is_saved_plan(path: str | None) -> bool:
+    """True when the argument of `apply` or `show` names a saved plan."""
+    from nexus_cli.plan.planfile import is_planfile
+
+    return path is not None and is_planfile(Path(path))
+
+
+def saved_plan(path: str) -> Ready:
+    """Read a saved plan. Raises NexusError NX4003 or NX4006."""
+    from nexus_cli.plan.planfile import read_planfile
+
+    saved = read_planfile(Path(path))
+    return Ready(site=saved.site, document=saved.document, changed=saved.changed, source=saved.source)
+
+
+def refuse_moved(ready: Ready, *, settings: Settings) -> None:
+    """See that neither the files nor the recorded state moved since a plan was saved.
+
+    Files that are not here any more (a CI job applies what another one planned) are not compared.
+
+    Raises:
+        NexusError: NX5002 (exit code 5), naming the fact that moved.
+    """
+    source = ready.source
+    if Path(source["path"]).exists():
+        from nexus_cli.project.text import load
+
+        here = Path(source["path"])
+        loaded = load(here, env=source["env"], variables=source["variables"])
+        if loaded.value is None or loaded.value.snapshot.digest != ready.document["desired"]["digest"]:
+            raise _stale(f"the files at {here} moved since it was made")
+    state = asyncio.run(_state(settings, ready.site))
+    base = ready.document["base"]
+    if state["digest"] != base["digest"]:
+        raise _stale(
+            f"the recorded state moved: it was deployment {base['deployment']}, it is now {state['deployment']}"
+        )
+
+
+def apply_ready(
+    ready: Ready, *, settings: Settings, allow: Sequence[str] = (), reason: str = "", on_event: OnEvent
+) -> dict[str, Any]:
+    """Send a plan to control and follow it to its end. Ending this process changes nothing about it.
+
+    Returns:
+        The deployment as control gives it: outcome, counts and table.
+
+    Raises:
+        NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
+    """
+    return asyncio.run(_apply(ready, settings=settings, allow=allow, reason=reason, on_event=on_event))
+
+
+def recorded_state(settings: Settings) -> dict[str, Any]:
+    """What is recorded: resources by address, the newest deployments, and who holds the lock."""
+    return asyncio.run(_recorded(settings))
+
+
+def recorded_resource(settings: Settings, address: str) -> dict[str, Any] | None:
+    """Attributes of one resource; a device or tag may be named by its bare path. None when it is not recorded."""
+    return asyncio.run(_resource(settings, address))
+
+
+async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
+    from nexus_cli.drivers.registry import kinds
+    from nexus_cli.plan.diff import differing
+    from nexus_cli.plan.plan import Base, make_plan
+    from nexus_cli.plan.requests import request_count
+
+    desired = loaded.snapshot
+    async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
+        state = await control.state()
+        digests: dict[str, str] = state["digests"]
+        wanted = [address for address in differing(digests, desired.digests) if address in digests]
+        resources = await control.resources(wanted)
+    base = Base(deployment=state["deployment"], digest=state["digest"], digests=digests, resources=resources)
+    moved = [(each.from_, each.to) for each in loaded.model.site.moved]
+    return make_plan(base, desired, moved=moved, kinds=kinds(), cost=request_count)
+
+
+def _placed(findings: Sequence[Diagnostic], loaded: LoadedSite) -> list[Diagnostic]:
+    return [each.at(loaded.tree.place(each.where, on_key=each.on_key)) for each in findings]
+
+
+def _client(settings: Settings, site: str | None = None) -> ControlClient:
+    from nexus_cli.wire.http import ControlClient
+
+    return ControlClient(settings, site=site)
+
+
+async def _state(settings: Settings, site: str) -> dict[str, Any]:
+    async with _client(settings, site) as control:
+        return await control.state()
+
+
+async def _apply(
+    ready: Ready, *, settings: Settings, allow: Sequence[str], reason: str, on_event: OnEvent
+) -> dict[str, Any]:
+    document = ready.document
+    body = {
+        "base_digest": document["base"]["digest"],
+        "desired_digest": document["desired"]["digest"],
+        "changed": ready.changed,
+        "plan": {"moved": document["moved"], "summary": document["summary"]},
+        "reason": reason,
+        "allow": list(allow),
+    }
+    async with _client(settings, ready.site) as control:
+        number = await control.deploy(body)
+        return await _follow(control, number, on_event=on_event)
+
+
+async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    after, heard = 0, loop.time()
+    while True:
+        try:
+            found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)
+        except NexusError as error:
+            if not error.retriable or loop.time() - heard > LOST_S:
+                raise
+            await asyncio.sleep(0.5)
+            continue
+        heard = loop.time()
+        for line in found["journal"]:
+            after = max(after, int(line["id"]))
+            on_event(line)
+        if found["state"] == "ended" and not found["journal"]:
+            return found
+
+
+async def _recorded(settings: Settings) -> dict[str, Any]:
+    async with _client(settings) as control:
+        state = await control.state()
+        return {
+            "site": settings.site,
+            **state,
+            "deployments": await control.deployments(),
+            "lock": await control.lock(),
+        }
+
+
+async def _resource(settings: Settings, address: str) -> dict[str, Any] | None:
+    kind, _, name = address.partition(".")
+    if "/" in kind:  # a bare path
+        kind, name = ("tag" if address.count("/") == 3 else "device"), address
+    async with _client(settings) as control:
+        if kind != "tag":
+            wanted = f"{kind}.{name}" if name else kind
+            return (await control.resources([wanted])).get(wanted)
+        device, _, tag = name.rpartition("/")
+        found = (await control.resources([f"device.{device}"])).get(f"device.{device}", {})
+        attributes: dict[str, Any] | None = found.get("tags", {}).get(tag)
+        return attributes
+
+
+def _stale(fact: str) -> NexusError:
+    return NexusError(
+        f"The plan is stale: {fact}.",
+        code="NX5002",
+        hint="plan again: nexus plan SITE --out FILE",
+        exit_code=EXIT_CONFLICT,
+    )
