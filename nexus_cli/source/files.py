@@ -10,7 +10,7 @@ from typing import Any
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.source.nodes import Map, SourceFile, span_end, unpack
+from nexus_cli.source.nodes import Map, SourceFile, key_end, span_end, unpack
 from nexus_cli.source.reader import Reader
 from nexus_cli.source.syntax import control_findings, decode, without_controls
 
@@ -78,7 +78,9 @@ def place_of(files: list[SourceFile], mark: int | None, *, on_key: bool = False,
     file = files[number]
     empty = value is None and not file.text.startswith(("null", "Null", "NULL", "~"), value_start)
     start = key_start if on_key or empty or isinstance(value, (dict, list)) else value_start
-    return file.place(start, span_end(file.text, start, value if start == value_start else None) or start)
+    if start == key_start:
+        return file.place(start, key_end(file.text, start))
+    return file.place(start, span_end(file.text, start, value))
 
 
 def gather(path: Path, *, env: str | None) -> Gathered:

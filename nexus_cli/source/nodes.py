@@ -100,6 +100,12 @@ def span_end(text: str, start: int, value: object) -> int:
     return match.end() if match else start
 
 
+def key_end(text: str, start: int) -> int:
+    """Where the key that starts here ends, its colon apart; for a list item the end of its first word."""
+    end = span_end(text, start, None)
+    return end - 1 if end - 1 > start and text[end - 1] == ":" else end
+
+
 def _quoted_end(text: str, start: int, quote: str) -> int:
     position = start + 1
     while position < len(text):

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nexus_cli.diagnostics import Diagnostic, ModelPath, Place
+from nexus_cli.diagnostics import Diagnostic, ModelPath, Place, Severity
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.source.files import place_of
 from nexus_cli.source.nodes import Map, Seq, SourceFile
 from nexus_cli.source.suppress import suppressions
+
+_ABOUT_ARGUMENTS = frozenset({"NX0053"})
+"""Codes about the command line: they have no place in a file."""
 
 
 @dataclass(slots=True)
@@ -50,13 +53,14 @@ class SourceTree:
             device = _device(item.where)
             if device and item.where[:6] in self.broken and item.code[2] != "0":
                 continue
-            placed = item if item.place is not None else item.at(self.place(item.where, item.on_key))
+            known = item.place is not None or item.code in _ABOUT_ARGUMENTS
+            placed = item if known else item.at(self.place(item.where, item.on_key))
             if any(note.place is None and note.where for note in placed.related):
                 placed = replace(placed, related=tuple(self._related(note) for note in placed.related))
             key = (placed.code, placed.place, placed.message.replace(device, "") if device else placed.message)
             first, user, count = joined.get(key, (placed, device if self._from_template(placed) else "", 0))
             joined[key] = (first, user, count + 1)
-        listed = [self._noted(*entry) for entry in joined.values()]
+        listed = _causes([self._noted(*entry) for entry in joined.values()])
         rules = suppressions(self.files)
         listed = [item for item in listed if rules.allows(item)]
         return in_order([*listed, *rules.leftovers()])
@@ -81,6 +85,24 @@ class SourceTree:
         others = f" and {count - 1} more" if count > 1 else ""
         note = Related(message=f"used by '{user}'{others}", place=self.place(item.where[:6], True))
         return replace(item, related=(*item.related, note))
+
+
+def _causes(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """Without what only follows from an error of the text at the same place, such as an unresolved reference."""
+    roots = {
+        (item.place.file, item.place.line, item.place.column)
+        for item in findings
+        if item.place is not None and item.code[2] == "0" and item.severity is Severity.ERROR
+    }
+    if not roots:
+        return findings
+    return [
+        item
+        for item in findings
+        if item.code[2] == "0"
+        or item.place is None
+        or (item.place.file, item.place.line, item.place.column) not in roots
+    ]
 
 
 def in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -166,12 +166,14 @@ def _window(snippet: Document) -> tuple[str, int, int]:
 
 def _summary(answer: Document, style: Style) -> str:
     errors, warnings, site = answer["error_count"], answer["warning_count"], answer["site"]
-    counts = ", ".join(
-        f"{number:,} {word}{'' if number == 1 else 's'}"
-        for number, word in ((errors, "error"), (warnings, "warning"))
-        if number
-    )
+    counts = ", ".join(_count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
     if not answer["valid"]:
         return style("Not valid", "error") + f": {counts}."
-    facts = f"{site['name']}: {site['devices']:,} devices, {site['tags']:,} tags" if site else "the site"
+    facts = (
+        f"{site['name']}: {_count(site['devices'], 'device')}, {_count(site['tags'], 'tag')}" if site else "the site"
+    )
     return style("Valid", "good") + f". {facts}" + (f" ({counts})" if counts else "") + "."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
