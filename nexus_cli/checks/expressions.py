@@ -38,10 +38,14 @@ def expression_compiles(view: View) -> Iterator[Diagnostic]:
             continue  # an input has an error of its own; what follows from it would only repeat that
         near = {name: other.published for name, other in _near(view, tag)}
         outcome = compile_expression(calculated.expr, types=types, labels=labels, result=tag.type)
+        told: set[str] = set()
         for item in outcome.findings:
             hint = item.hint
             if item.code == "NX2403" and "'" in item.message:
                 hint = _meant(item.message.split("'")[1], calculated.expr, near)
+            if item.code == "NX2403" and "{" in hint and hint in told:
+                continue  # both halves of a name that was read as a subtraction
+            told.add(hint)
             key = "type" if item.code == "NX2407" and "type" in item.hint else "expr"
             yield replace(item, where=(*tag.where, key), hint=hint)
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from nexus_cli.checks.tags import SHORTEST_POLL_MS
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
@@ -64,7 +65,7 @@ def _polled(device: BoundDevice) -> dict[int, list[str]]:
         tag = bound.tag
         default = device.kind.modes[0] if device.kind else "poll"
         if isinstance(tag, Tag) and bound.address and tag.enabled is not False and (tag.mode or default) == "poll":
-            polled.setdefault(max(tag.poll or DEFAULT_POLL_MS, 1), []).append(name)
+            polled.setdefault(max(tag.poll or DEFAULT_POLL_MS, SHORTEST_POLL_MS), []).append(name)
     return polled
 
 

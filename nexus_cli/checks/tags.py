@@ -170,11 +170,18 @@ def deadband_beyond_range(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2115", message, where=(*tag.where, "deadband"), hint=f"deadband: {(high - low) / 100:g}")
 
 
+def no_devices(view: View) -> Iterator[Diagnostic]:
+    """NX1017."""
+    lines = [line for area in view.model.site.areas.values() for line in area.lines]
+    if not view.model.devices and not view.model.declared and not lines:
+        yield finding("NX1017", "the site declares no device", hint="areas: {…: {lines: {…: {devices: {…}}}}}")
+
+
 def device_without_tags(view: View) -> Iterator[Diagnostic]:
     """NX2117."""
     for device in view.model.devices.values():
         prefix = device.path + "/"
-        if device.tags or device.device.calculated:
+        if device.tags or device.device.calculated or (device.kind is None and not device.external):
             continue
         if isinstance(device.device, ExternalDevice) and device.device.topics:
             continue
@@ -196,5 +203,6 @@ CHECKS = (
     range_on_non_number,
     poll_too_short,
     deadband_beyond_range,
+    no_devices,
     device_without_tags,
 )

@@ -18,15 +18,18 @@ def _converted(view: View) -> Iterator[tuple[TagView, str | None, str]]:
             yield tag, tag.tag.unit, tag.tag.publish_unit
 
 
+def _meant(unit: str) -> str:
+    """The unit that differs only in the size of its letters, or the nearest one."""
+    same = next((symbol for symbol in suggestions() if symbol.lower() == unit.lower()), None)
+    return f"did you mean '{same}'?" if same else did_you_mean(unit, suggestions())
+
+
 def unknown_unit(view: View) -> Iterator[Diagnostic]:
     """NX2201."""
     for tag in view.tags:
         unit = tag.tag.unit
         if unit and not getattr(tag.tag, "publish_unit", None) and not known(unit):
-            hint = (
-                did_you_mean(unit, suggestions())
-                or "known are SI units and those that plants use, such as degC, kWh, m3/h"
-            )
+            hint = _meant(unit) or "known are SI units and those that plants use, such as degC, kWh, m3/h"
             yield finding(
                 "NX2201",
                 f"the unit '{unit}' is unknown; it is published as it stands",
@@ -42,7 +45,7 @@ def not_convertible(view: View) -> Iterator[Diagnostic]:
             continue
         for key, text in (("unit", unit), ("publish_unit", published)):
             if not known(text):
-                hint = did_you_mean(text, suggestions())
+                hint = _meant(text)
                 yield finding(
                     "NX2202", f"the unit '{text}' is unknown and can't be converted", where=(*tag.where, key), hint=hint
                 )

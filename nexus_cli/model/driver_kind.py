@@ -18,10 +18,10 @@ class AddressError(ValueError):
     Attributes:
         hint: What to write instead.
         key: The tag key that is wrong, usually `address`.
-        code: A catalogue code of band 3.
+        code: A catalogue code of band 3, else the general one for a value that is refused.
     """
 
-    def __init__(self, message: str, *, hint: str = "", key: str = "address", code: str = "NX3001") -> None:
+    def __init__(self, message: str, *, hint: str = "", key: str = "address", code: str = "NX1014") -> None:
         super().__init__(message)
         self.hint = hint
         self.key = key

@@ -145,7 +145,7 @@ def _parse(text: str) -> tuple[ast.expr, dict[str, str]]:
             warnings.simplefilter("ignore")
             tree = ast.parse(prepared.strip(), mode="eval")
     except SyntaxError as error:
-        column = (error.offset or 1) + lead
+        column = (error.offset or len(prepared.strip()) + 1) + lead
         hint = "write == to compare" if "=" in text and "==" not in text else ""
         if "-" in text and "{" not in text:
             hint = hint or "a name with a hyphen or a dot stands in braces: {voltage-l1}"

@@ -25,6 +25,7 @@ _MAPS = ("dict_type", "model_type", "model_attributes_type", "mapping_type")
 _BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 _BOUND_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 _LENGTHS = ("too_short", "too_long")
+_REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 _SECRET = re.compile(r"pass|secret|token|credential|private", re.IGNORECASE)
 
 
@@ -78,6 +79,9 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     name = str(where[-1]) if where else "the site"
     shown = _shown(value, where)
+    if on_key and kind != "string_type":
+        message = f"the code {shown} is not a whole number"
+        return finding("NX1012", message, where=where, on_key=True, hint="write the number that the device sends")
     if on_key:
         return finding(
             "NX1012", f"the name {shown} is not text", where=where, on_key=True, hint=f"put it in quotes: '{value}'"
@@ -130,8 +134,12 @@ def _missing(location: Sequence[int | str], where: ModelPath) -> Diagnostic:
 def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagnostic:
     code = getattr(error, "code", None) or "NX1014"
     message = str(error) if error is not None else str(problem["msg"])
-    if _SECRET.search(name):
-        message = "the value is refused"
+    value = problem["input"]
+    if _SECRET.search(name) and isinstance(value, str):
+        if not _REFERENCE.search(value):
+            hint = f"{name}: '${{env:NAME}}' or '${{file:PATH}}'"
+            return finding("NX3005", f"'{name}' stands in plain text", where=where, hint=hint)
+        message = message.replace(value, "…")
     return finding(code, f"{name}: {message}" if where else message, where=where, hint=getattr(error, "hint", ""))
 
 

@@ -5,14 +5,6 @@ from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
     Code(
-        id="NX3001",
-        slug="address",
-        summary="An address that can't be read.",
-        why="The driver would not know what to ask the device for.",
-        bad="address: register 5",
-        good="address: holding:5",
-    ),
-    Code(
         id="NX3002",
         slug="mode-not-supported",
         summary="A mode that the protocol does not have.",
@@ -44,7 +36,6 @@ CODES: tuple[Code, ...] = (
         why="It would be in the repository, in plans and in the recorded state.",
         bad="connection: {password: hunter2}",
         good="connection: {password: '${env:PLC_PASSWORD}'}",
-        severity=Severity.WARNING,
     ),
     Code(
         id="NX3006",
