@@ -1,0 +1,276 @@
+"""OPC UA subscriptions against real servers: what is reported, refused, lost and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from nexus_cli.drivers.base import DriverError, Notification, Point, Scope, points_of
+from nexus_cli.drivers.opcua.driver import OpcuaDriver
+from nexus_cli.drivers.opcua.simulator import serve
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.wire.sample import Reason, Value
+
+URI = "http://acme.example/subscriptions"
+
+
+def device(port: int = 0, *, count: int = 20, path: str = "area/line/sub", **more: Any) -> DeviceConfig:
+    tags = {
+        f"v{at:03}": TagConfig(
+            type="int32",
+            address=f"nsu={URI};s={path}.{at}",
+            mode="subscribe",
+            poll_ms=100,
+            simulate={"signal": "constant", "value": at},
+        )
+        for at in range(count)
+    }
+    return DeviceConfig(
+        path=path,
+        protocol="opcua",
+        connection={"endpoint": f"opc.tcp://127.0.0.1:{port}", "timeout": 500, "connect_timeout": 2000, **more},
+        tags=tags,
+    )
+
+
+class Heard:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.newest: dict[tuple[str, str], Notification] = {}
+        self.count = 0
+
+    def __call__(self, path: str, reported: Sequence[Notification]) -> None:
+        for notification in reported:
+            self.newest[path, notification.point.name] = notification
+            self.count += 1
+
+    def value(self, path: str, tag: str) -> Value:
+        found = self.newest.get((path, tag))
+        return None if found is None else found.value
+
+
+async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.01)
+
+
+async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:
+    """Check until the loss is noticed, as a supervisor does."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        try:
+            await session.check()
+        except DriverError as error:
+            return error
+        await asyncio.sleep(0.02)
+    raise AssertionError("the loss was not noticed")
+
+
+async def test_first_values_changes_and_source_times(tmp_path: Any) -> None:
+    server = await serve([device()])
+    config, heard = device(server.port), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        assert not subscription.faults
+        await until(lambda: len(heard.newest) == 20, "not every tag reported its first value")
+        assert {name: found.value for (_, name), found in heard.newest.items()} == {f"v{at:03}": at for at in range(20)}
+        first = heard.newest[config.path, "v003"]
+        assert first.source_time_us is not None
+        assert abs(first.source_time_us - time.time() * 1e6) < 5e6
+        server.set(config.path, "v003", 77)
+        await until(lambda: heard.value(config.path, "v003") == 77, "a change was not reported")
+        before = heard.count
+        await asyncio.sleep(0.35)
+        assert heard.count == before, "constants are reported again and again"
+        await session.check()
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_refused_points_are_named_and_cost_nobody(tmp_path: Any) -> None:
+    server = await serve([device(count=5)], max_items_per_call=2)
+    config, heard = device(server.port, count=5), Heard()
+    ghosts = [Point("ghost", f"nsu={URI};s=Ghost", "int32"), Point("nowhere", "nsu=urn:nowhere;i=1", "int32")]
+    points = [*points_of(config), *ghosts]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        assert session.limits.monitor == 2
+        subscription = await session.subscribe(config.path, points, interval_ms=[100] * len(points), sink=heard)
+        assert {name: fault.reason for name, fault in subscription.faults.items()} == {
+            "ghost": Reason.ILLEGAL_ADDRESS,
+            "nowhere": Reason.ILLEGAL_ADDRESS,
+        }
+        await until(lambda: len(heard.newest) == 5, "a good tag did not report")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_an_unannounced_limit_of_items_is_halved_to(tmp_path: Any) -> None:
+    server = await serve([device(count=40)])
+    server.limit(items=7)
+    config, heard = device(server.port, count=40), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 40, sink=heard)
+        assert not subscription.faults
+        await until(lambda: len(heard.newest) == 40, "not every tag reported")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_ceiling_of_items_in_all_faults_the_rest(tmp_path: Any) -> None:
+    server = await serve([device(count=10)])
+    config, heard = device(server.port, count=10, max_items=6), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 10, sink=heard)
+        assert len(subscription.faults) == 4
+        await until(lambda: len(heard.newest) == 6, "the first six did not report")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_one_stream_per_interval_and_nothing_left_after_close(tmp_path: Any) -> None:
+    first, second = device(path="area/line/a"), device(path="area/line/b")
+    server = await serve([first, second])
+    configs = [device(server.port, path=found.path) for found in (first, second)]
+    heard = Heard()
+    session = await OpcuaDriver().connect(configs, home=str(tmp_path))
+    try:
+        intervals = [100] * 10 + [250] * 10
+        subscriptions = [
+            await session.subscribe(config.path, points_of(config), interval_ms=intervals, sink=heard)
+            for config in configs
+        ]
+        streams = server.server.iserver.subscription_service.subscriptions
+        assert len(streams) == 2
+        await until(lambda: len(heard.newest) == 40, "not every tag reported")
+        await subscriptions[0].close()
+        server.set(configs[0].path, "v001", 1000)
+        server.set(configs[1].path, "v001", 2000)
+        await until(lambda: heard.value(configs[1].path, "v001") == 2000, "the other device fell silent")
+        assert heard.value(configs[0].path, "v001") == 1
+        await subscriptions[1].close()
+        await until(lambda: not streams, "a subscription stayed on the server")
+        await session.check()
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_it_reports_again_after_a_reconnect(tmp_path: Any) -> None:
+    server = await serve([device()])
+    port = server.port
+    config, heard = device(port), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+    await until(lambda: len(heard.newest) == 20, "not every tag reported")
+    await server.close()
+    error = await lost(session)
+    assert error.scope is Scope.SESSION
+    assert error.retriable
+    await session.close()
+    heard.newest.clear()
+    server = await serve([device()], port=port)
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        await until(lambda: len(heard.newest) == 20, "nothing was reported after the reconnect")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_stall_is_noticed_by_check_within_one_timeout(tmp_path: Any) -> None:
+    server = await serve([device()])
+    config, heard = device(server.port), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        await until(lambda: len(heard.newest) == 20, "not every tag reported")
+        server.stall(30)
+        began = time.monotonic()
+        with pytest.raises(DriverError) as caught:
+            await session.check()
+        assert caught.value.scope is Scope.SESSION
+        assert caught.value.reason is Reason.DEVICE_TIMEOUT
+        assert time.monotonic() - began < 1.2
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_forgotten_subscription_is_a_lost_session(tmp_path: Any) -> None:
+    server = await serve([device()])
+    config, heard = device(server.port), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        await until(lambda: len(heard.newest) == 20, "not every tag reported")
+        service = server.server.iserver.subscription_service
+        await service.delete_subscriptions(list(service.subscriptions))
+        for stream in session._publisher.streams.values():
+            stream.silence_s = 0.3
+        error = await lost(session)
+        assert error.scope is Scope.SESSION
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_fifty_losses_leave_no_task(tmp_path: Any) -> None:
+    server = await serve([device()])
+    config, heard = device(server.port), Heard()
+
+    async def lose() -> None:
+        session = await OpcuaDriver().connect([config], home=str(tmp_path))
+        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        server.drop_connections()
+        assert (await lost(session)).scope is Scope.SESSION
+        await session.close()
+
+    try:
+        await lose()
+        ours = {task for task in asyncio.all_tasks() if "client" in str(task.get_coro())}
+        for _ in range(50):
+            await lose()
+        left = {task for task in asyncio.all_tasks() if "client" in str(task.get_coro())} - ours
+        assert not left
+    finally:
+        await server.close()
+
+
+async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
+    server = await serve([device(count=1)])
+    config, heard = device(server.port, count=1), Heard()
+    point = Point(
+        "v000",
+        config.tags["v000"].address,
+        "int32",
+        {"device_deadband": 5.0, "queue": 10, "sampling": 50, "trigger": "StatusValueTimestamp"},
+    )
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.subscribe(config.path, [point], interval_ms=[100], sink=heard)
+        await until(lambda: heard.count == 1, "no first value")
+        (stream,) = server.server.iserver.subscription_service.subscriptions.values()
+        (item,) = stream.monitored_item_srv._monitored_items.values()
+        assert item.queue_size == 10
+        assert item.filter.DeadbandValue == 5.0
+        assert item.filter.DeadbandType == 1
+        assert item.filter.Trigger.name == "StatusValueTimestamp"
+    finally:
+        await session.close()
+        await server.close()
