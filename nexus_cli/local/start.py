@@ -164,8 +164,10 @@ def read_state(home: Home) -> dict[str, dict[str, Any]]:
     return found
 
 
-def wait_running(home: Home, runtime: Runtime, *, timeout_s: float, progress: Progress) -> None:
-    """Wait until every service works. Blocking.
+def wait_running(
+    home: Home, runtime: Runtime, *, timeout_s: float, progress: Progress, given_up: Callable[[], bool] = lambda: False
+) -> None:
+    """Wait until every service works, or somebody gave up waiting. Blocking.
 
     Raises:
         NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
@@ -182,7 +184,7 @@ def wait_running(home: Home, runtime: Runtime, *, timeout_s: float, progress: Pr
                 told[name] = seen["state"]
                 progress(name, seen["state"], seen["detail"])
         waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
-        if not waiting:
+        if not waiting or given_up():
             return
         if time.monotonic() > deadline:
             blamed = next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])

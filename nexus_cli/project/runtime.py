@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,25 +92,29 @@ def up(
     site: str | None,
     *,
     env: str | None = None,
+    variables: Mapping[str, str] | None = None,
     broker: str = "",
     database: str = "",
     foreground: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
+    given_up: Callable[[], bool] = lambda: False,
 ) -> UpResult:
     """Start the runtime of a site on this machine, or add to the one that runs; blocking until everything works.
 
     Args:
-        site: Site file or folder; None takes the site that this `.nexus` folder already serves, or `site.yaml` here.
+        site: Site file or folder; None takes `site.yaml` here, or the only one below `sites/`.
         env: Overlay, as for apply.
+        variables: Values over the declared `vars`.
         broker: "" (what is there), `mosquitto`, `amqtt` or a URL.
         database: "" (embedded) or a URL.
         foreground: Stay and be the supervisor until Ctrl-C.
         timeout_s: Longest wait until everything works.
         progress: Called with service, state and detail on every change.
+        given_up: True ends the wait.
 
     Raises:
-        NexusError: NX6510 which site?; NX6512 something else runs here; NX6513 a part does not work; NX6201 the
+        NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the
             given database needs `nexus db upgrade`.
     """
     from nexus_cli.local.layout import EXTERNAL
@@ -119,8 +123,8 @@ def up(
 
     settings = load_settings()
     home = _home(settings)
-    loaded = load(_site_file(site), env=env)
-    if loaded.value is None or has_errors(loaded.findings) or loaded.value.snapshot is None:
+    loaded = load(site, env=env, variables=variables)
+    if loaded.value is None or has_errors(loaded.findings):
         return UpResult(findings=loaded.findings)
     wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, environ=os.environ)
     runtime = write_wish(home, wish)
@@ -132,23 +136,8 @@ def up(
         run_role("supervisor")
     else:
         start_supervisor(home, runtime, os.environ)
-        wait_running(home, runtime, timeout_s=timeout_s, progress=progress)
+        wait_running(home, runtime, timeout_s=timeout_s, progress=progress, given_up=given_up)
     return UpResult(findings=loaded.findings, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
-
-
-def _site_file(site: str | None) -> Path:
-    for name in (site,) if site else ("site.yaml", "site.yml"):
-        path = Path(name)
-        if path.is_dir():
-            path = path / "site.yaml"
-        if path.exists():
-            return path
-    raise NexusError(
-        f"There is no site file at {site}." if site else "Which site? There is no site.yaml here.",
-        code="NX6510",
-        hint="nexus up PATH/TO/site.yaml; `nexus init` starts a new one",
-        exit_code=1,
-    )
 
 
 def down(*, wipe: bool = False, progress: Callable[[str], None]) -> bool:

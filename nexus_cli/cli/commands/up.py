@@ -8,6 +8,7 @@ import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note, style
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import env_option, site_argument, var_option
 
 
 @click.command(
@@ -15,8 +16,9 @@ from nexus_cli.cli.exit_codes import Exit, help_text
     short_help="Start the runtime on this machine.",
     epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE),
 )
-@click.argument("site", required=False)
-@click.option("--env", default=None, help="Overlay of the site: reads env/NAME.yaml beside it.")
+@site_argument
+@env_option
+@var_option
 @click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
 @click.option("--database", default="", metavar="URL", help="postgresql://user@host/name of yours (default: embedded).")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
@@ -32,20 +34,29 @@ def command(site: str | None, env: str | None, broker: str, database: str, foreg
     Example:
       nexus up sites/demo/site.yaml && nexus apply sites/demo/site.yaml
     """
+    from nexus_cli.cli.changing import complain
     from nexus_cli.cli.views.status import render_up
-    from nexus_cli.diagnostics.errors import FindingsError
     from nexus_cli.project.runtime import up
 
     colour = colour_wanted(sys.stderr)
 
     def progress(name: str, state: str, detail: str) -> None:
-        note(style(f"{name}: {state}", "dim", enabled=colour) + (f" ({detail})" if detail else ""))
+        why = f" ({detail})" if detail and state == "backoff" else ""
+        note(style(f"{name}: {state}", "dim", enabled=colour) + why)
 
     result = up(
-        site, env=env, broker=broker, database=database, foreground=foreground, timeout_s=timeout_s, progress=progress
+        path,
+        env=env,
+        variables=variables,
+        broker=broker,
+        database=database,
+        foreground=foreground,
+        timeout_s=timeout_s,
+        progress=progress,
     )
+    complain(result.findings)
     if result.runtime is None:
-        raise FindingsError("The site has errors; nothing was started.", result.findings)
+        return Exit.FINDINGS
     if not foreground:
         answer(render_up(result.runtime, result.credentials, colour=colour_wanted(sys.stdout)))
     return Exit.OK

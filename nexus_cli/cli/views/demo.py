@@ -1,0 +1,40 @@
+"""The demo's summary as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus_cli.cli.console import style
+from nexus_cli.cli.views.status import age_text, broker_limits
+
+if TYPE_CHECKING:
+    from nexus_cli.project.demo import Summary
+
+MOST_MISSING = 20
+
+
+def render_summary(found: Summary, *, colour: bool) -> str:
+    """What was proven, and where everything is."""
+    runtime = found.runtime
+    whole = not found.missing
+    title = f"{found.site}: every tag arrived" if whole else f"{found.site}: {len(found.missing)} tag(s) did not arrive"
+    lines = [
+        style(title, "good" if whole else "error", enabled=colour),
+        "",
+        f"  devices        {found.devices} on {found.links} links",
+        f"  tags           {found.tags}",
+        f"  samples/s      {found.samples_per_s:.1f} stored",
+        f"  rows           {found.rows}",
+        f"  newest sample  {age_text(found.newest_age_s)} old" if found.rows else "  newest sample  none",
+        f"  took           {found.took_s:.1f} s",
+        "",
+        f"  broker         {runtime.broker_url} ({runtime.broker_kind}: {broker_limits(runtime.broker_kind)})",
+        f"  database       {runtime.database_url}",
+        f"  control API    {runtime.control_url}/docs",
+        f"  credentials    {found.home / 'credentials.json'}",
+    ]
+    for path, why in found.missing[:MOST_MISSING]:
+        lines.append(style(f"  missing        {path}: {why}", "error", enabled=colour))
+    if len(found.missing) > MOST_MISSING:
+        lines.append(f"  and {len(found.missing) - MOST_MISSING} more")
+    return "\n".join(lines)
