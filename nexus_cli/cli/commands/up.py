@@ -23,7 +23,15 @@ from nexus_cli.cli.options import env_option, site_argument, var_option
 @click.option("--database", default="", metavar="URL", help="postgresql://user@host/name of yours (default: embedded).")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
 @click.option("--wait", "timeout_s", default=60.0, metavar="SECONDS", help="Longest wait until everything works.")
-def command(site: str | None, env: str | None, broker: str, database: str, foreground: bool, timeout_s: float) -> int:
+def command(
+    path: str | None,
+    env: str | None,
+    variables: dict[str, str],
+    broker: str,
+    database: str,
+    foreground: bool,
+    timeout_s: float,
+) -> int:
     """Start a broker, a PostgreSQL, control, the historian and every gateway of a site, and keep them alive.
 
     Runs mosquitto when it is installed and amqtt otherwise, and the embedded PostgreSQL; --broker and --database
