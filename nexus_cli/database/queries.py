@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -197,3 +197,23 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
                 )
             )
     return found
+
+
+async def stream_numbers(
+    conn: Connection, *, series_id: int, since: datetime, until: datetime
+) -> AsyncIterator[tuple[datetime, float | None, int]]:
+    """Time, number and quality of every sample in `since <= time < until`, ascending; memory stays bounded."""
+    async with conn.transaction(readonly=True):
+        cursor = conn.cursor(
+            f"""SELECT "time", value, quality FROM {SCHEMA}.sample
+                WHERE series_id = $1 AND "time" >= $2 AND "time" < $3 ORDER BY "time" """,
+            *(series_id, since, until),
+            prefetch=5000,
+        )
+        async for row in cursor:
+            yield row["time"], row["value"], row["quality"]
+
+
+async def sites(conn: Connection) -> list[str]:
+    """The sites that have series here."""
+    return [row["site"] for row in await conn.fetch(f"SELECT DISTINCT site FROM {SCHEMA}.series ORDER BY site")]

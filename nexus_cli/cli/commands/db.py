@@ -1,0 +1,103 @@
+"""`nexus db`: the database's schema."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from nexus_cli.cli.console import answer, note
+from nexus_cli.cli.exit_codes import Exit, help_text
+
+
+@click.group("db", short_help="Manage the database schema.")
+def command() -> None:
+    """Upgrade, show, check or downgrade the schema of the database that NEXUS_DATABASE_URL names.
+
+    \b
+    Example:
+      nexus db current
+      nexus db upgrade
+    """
+
+
+@command.command("upgrade", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+@click.argument("revision", default="head")
+def upgrade(revision: str) -> int:
+    """Apply the migrations that are pending, each in its own transaction; safe to repeat.
+
+    \b
+    Example:
+      nexus db upgrade
+    """
+    from nexus_cli.database import migrate
+    from nexus_cli.settings import load_settings
+
+    applied = asyncio.run(migrate.upgrade(load_settings(), revision=revision))
+    answer(f"applied {', '.join(applied)}" if applied else "up to date, nothing to apply")
+    return Exit.OK
+
+
+@command.command("current", epilog=help_text(Exit.OK, Exit.CHANGES, Exit.OUTSIDE))
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when migrations are pending.")
+def current(detailed_exitcode: bool) -> int:
+    """Show which revision the database has and what is pending; changes nothing.
+
+    \b
+    Example:
+      nexus db current --detailed-exitcode
+    """
+    from nexus_cli.database import migrate
+    from nexus_cli.settings import load_settings
+
+    state = asyncio.run(migrate.current(load_settings()))
+    answer(
+        f"{state.current or 'empty'}" + (" (up to date)" if state.up_to_date else f", this version needs {state.head}")
+    )
+    for revision in state.pending:
+        answer(f"pending {revision}")
+    if not state.known:
+        answer("made by a newer version of nexus")
+    return Exit.CHANGES if detailed_exitcode and not state.up_to_date else Exit.OK
+
+
+@command.command("check", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+def check() -> int:
+    """Compare the database's tables with what this version expects; changes nothing.
+
+    \b
+    Example:
+      nexus db check
+    """
+    from nexus_cli.database import migrate
+    from nexus_cli.settings import load_settings
+
+    async def both() -> tuple[str, ...]:
+        await migrate.require_current(load_settings())
+        return await migrate.check(load_settings())
+
+    differences = asyncio.run(both())
+    for difference in differences:
+        answer(difference)
+    note(f"{len(differences)} difference(s)" if differences else "the schema is as it should be")
+    return Exit.FINDINGS if differences else Exit.OK
+
+
+@command.command("downgrade", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+@click.argument("revision")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def downgrade(revision: str, yes: bool) -> int:
+    """Take migrations back to REVISION (`-1` one step, `base` everything, samples included).
+
+    \b
+    Example:
+      nexus db downgrade -- -1
+    """
+    from nexus_cli.database import migrate
+    from nexus_cli.settings import load_settings
+
+    if not yes:
+        click.confirm("Tables and what is stored in them may be dropped. Go on?", abort=True)
+    undone = asyncio.run(migrate.downgrade(load_settings(), revision=revision))
+    answer(f"took back {', '.join(undone)}" if undone else "nothing to take back")
+    return Exit.OK
