@@ -6,6 +6,7 @@ A script is some words, then files as `-- NAME --` and their content, then `-- s
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -24,7 +25,7 @@ def test_script(script: Path, tmp_path: Path) -> None:
     text = script.read_text(encoding="utf-8")
     sections = list(_SECTION.finditer(text))
     assert sections and sections[-1]["name"] == "session", "a script ends with `-- session --`"
-    for section, following in zip(sections, sections[1:], strict=False):
+    for section, following in itertools.pairwise(sections):
         target = tmp_path / section["name"]
         target.parent.mkdir(parents=True, exist_ok=True)
         if section["source"]:
