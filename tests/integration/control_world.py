@@ -1,0 +1,287 @@
+"""Control with a real PostgreSQL and a real broker, and a gateway that only answers: what the tests of control share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.run import gateway_digest
+from nexus_cli.database.connect import open_pool
+from nexus_cli.model.config import digest
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.control.control import Control
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.topic import Topics
+from tests.servers import TestBroker, free_port, new_broker
+
+TOPICS = Topics("acme", "chicago")
+API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
+FAST = Timing(lease_ttl_s=2.0, observe_s=5.0, verify_s=3.0, retry_s=0.1)
+
+
+def tag(**keys: Any) -> dict[str, Any]:
+    return {"type": "float64", "published_type": "float64", "address": "holding:0", **keys}
+
+
+def device(path: str, *, gateway: str = "gw-1", host: str = "10.0.0.9", **keys: Any) -> dict[str, Any]:
+    return {
+        "path": path,
+        "protocol": "modbus",
+        "link": f"tcp:{host}:502",
+        "gateway": gateway,
+        "connection": {"host": host, "port": 502},
+        "tags": {"energy": tag(), "voltage": tag(address="holding:2")},
+        **keys,
+    }
+
+
+def snapshot(*devices: Mapping[str, Any], **others: Mapping[str, Any]) -> Snapshot:
+    resources: dict[str, Any] = {
+        "site": {"enterprise": "acme", "site": "chicago"},
+        "gateway.gw-1": {},
+        "retention.default": {"keep_ms": 86_400_000, "rollups": []},
+        **{f"device.{each['path']}": dict(each) for each in devices},
+        **{name.replace("__", "."): dict(value) for name, value in others.items()},
+    }
+    return Snapshot.of("acme", "chicago", resources)
+
+
+async def plan_against(control: ControlClient, desired: Snapshot, *, moved: Any = ()) -> Plan:
+    state = await control.state()
+    resources = await control.resources(list(state["digests"]))
+    base = Base(deployment=state["deployment"], digest=state["digest"], digests=state["digests"], resources=resources)
+    return make_plan(base, desired, moved=moved).unwrap()
+
+
+def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> dict[str, Any]:
+    return {
+        "base_digest": plan.base_digest,
+        "desired_digest": plan.desired_digest,
+        "changed": plan.desired,
+        "plan": {"moved": [list(each) for each in plan.moved], "summary": plan.counts()},
+        "allow": list(allow),
+        "reason": reason,
+    }
+
+
+async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> dict[str, Any]:
+    """Follow a deployment to its end; its whole journal is in the answer."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        found = await control.deployment(number, wait_s=1.0)
+        if found["state"] == "ended":
+            return await control.deployment(number)
+        await asyncio.sleep(0.02)
+    pytest.fail(f"deployment {number} did not end within {deadline_s} s: {found}")
+
+
+async def applied(
+    control: ControlClient, desired: Snapshot, *, allow: tuple[str, ...] = (), moved: Any = ()
+) -> dict[str, Any]:
+    plan = await plan_against(control, desired, moved=moved)
+    return await ended(control, await control.deploy(body_of(plan, allow=allow)))
+
+
+async def until(condition: Callable[[], bool], *, deadline_s: float = 10.0, what: str = "the condition") -> None:
+    limit = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > limit:
+            pytest.fail(f"{what} did not come true within {deadline_s} s")
+        await asyncio.sleep(0.02)
+
+
+@dataclasses.dataclass
+class FakeGateway:
+    """Fetches its configuration when told and answers `observed`, as a gateway does; reads no device.
+
+    Attributes:
+        failing: Device paths that it can't configure.
+        unreachable: Device paths whose verification finds nobody.
+        silent: True: hears everything and answers nothing.
+    """
+
+    settings: Settings
+    name: str = "gw-1"
+    failing: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+    silent: bool = False
+    running: dict[str, str] = dataclasses.field(default_factory=dict)
+    notices: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def up(self) -> AsyncIterator[FakeGateway]:
+        stop = asyncio.Event()
+        queue: asyncio.Queue[Message] = asyncio.Queue(1000)
+        health = TOPICS.health("gateway", self.name)
+        self.client = BrokerClient(
+            settings=self.settings, client_id=f"fake-{self.name}", will=(health, orjson.dumps({"state": "lost"}))
+        )
+        token = API[f"nexus.gateway.{self.name}"]
+        self.control = ControlClient(dataclasses.replace(self.settings, control_token=token))
+
+        async def greet() -> None:
+            links = {"tcp:10.0.0.9:502": {"state": "connected", "since": 0}}
+            await self.client.publish(
+                health, orjson.dumps({"state": "running", "time": time.time_ns() // 1000, "links": links}), retain=True
+            )
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                self.client.run(
+                    stop,
+                    subscriptions=[(TOPICS.config(self.name), 1)],
+                    on_message=queue.put_nowait,
+                    on_connected=greet,
+                )
+            )
+            work = group.create_task(self._work(queue))
+            await until(lambda: self.client.connected, what="the gateway's connection")
+            try:
+                yield self
+            finally:
+                work.cancel()
+                stop.set()
+        await self.control.close()
+
+    async def _work(self, queue: asyncio.Queue[Message]) -> None:
+        while True:
+            notice = orjson.loads((await queue.get()).payload)
+            self.notices.append(notice)
+            index = await self.control.gateway_index(self.name)
+            assert (
+                index["digest"]
+                == gateway_digest(index["devices"])
+                == digest(sorted(map(list, index["devices"].items())))
+            )
+            changed = [path for path, value in index["devices"].items() if self.running.get(path) != value]
+            configs = await self.control.gateway_devices(self.name, changed)
+            assert sorted(configs) == sorted(changed)
+            removed = [path for path in self.running if path not in index["devices"]]
+            self.running = dict(index["devices"])
+            if self.silent:
+                continue
+            answer = {
+                "deployment": index["deployment"],
+                "digest": index["digest"],
+                "time": time.time_ns() // 1000,
+                "devices": {
+                    path: {
+                        "digest": index["devices"][path],
+                        "state": "failed" if path in self.failing else "running",
+                        "detail": "no such register" if path in self.failing else "",
+                    }
+                    for path in changed
+                },
+                "removed": removed,
+            }
+            await self.client.publish(TOPICS.observed(self.name), orjson.dumps(answer), retain=True)
+            answer["verification"] = {
+                path: {"good": 0, "bad": 2, "reachable": False}
+                if path in self.unreachable
+                else {"good": 2, "bad": 0, "reachable": True}
+                for path in changed
+            }
+            await self.client.publish(TOPICS.observed(self.name), orjson.dumps(answer), retain=True)
+
+
+@dataclasses.dataclass
+class World:
+    """A database, a broker, and control in this process or in another."""
+
+    settings: Settings
+    broker: TestBroker
+
+    def client(self, principal: str = "nexus.cli", **keys: Any) -> ControlClient:
+        return ControlClient(dataclasses.replace(self.settings, control_token=API[principal]), **keys)
+
+    @contextlib.asynccontextmanager
+    async def control(self, timing: Timing = FAST) -> AsyncIterator[ControlClient]:
+        """Control in this process."""
+        pool = await open_pool(self.settings)
+        stop = asyncio.Event()
+        control = Control(self.settings, pool=pool, timing=timing, clock=SystemClock())
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(control.run(stop))
+            await until(lambda: running.done() or control.ready()[0], what="control being ready")
+            async with self.client() as client:
+                try:
+                    yield client
+                finally:
+                    stop.set()
+        pool.terminate()
+
+    def control_process(self, *, lease_ttl_s: float = 2.0, observe_s: float = 15.0) -> subprocess.Popen[bytes]:
+        """Control in a process of its own, to be killed."""
+        text = _PROCESS.format(lease_ttl_s=lease_ttl_s, observe_s=observe_s)
+        facts = {
+            each: str(getattr(self.settings, each))
+            for each in ("site", "control_url", "broker_url", "database_url", "database_password", "home")
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert process.stdin is not None
+        process.stdin.write(orjson.dumps({**facts, "api": API}))
+        process.stdin.close()
+        return process
+
+    async def messages(self, filter_: str, *, count: int, deadline_s: float = 10.0) -> dict[str, bytes]:
+        """The first `count` topics that come below a filter, with their newest payload."""
+        found: dict[str, bytes] = {}
+        client = BrokerClient(settings=self.settings, client_id=f"listener-{time.monotonic_ns()}")
+        async with client.session() as messages, asyncio.timeout(deadline_s):
+            await client.subscribe([(filter_, 1)])
+            async for message in messages:
+                found[message.topic] = message.payload
+                if len(found) >= count:
+                    break
+        return found
+
+
+_PROCESS = """
+import asyncio, sys, orjson
+from pathlib import Path
+from nexus_cli.apply.engine import Timing
+from nexus_cli.runtime.control.control import run_control
+from nexus_cli.settings import Settings
+facts = orjson.loads(sys.stdin.buffer.read())
+api, home = facts.pop("api"), Path(facts.pop("home"))
+settings = Settings(**facts, home=home, principal="nexus.control", credentials={{"api": api}})
+timing = Timing(lease_ttl_s={lease_ttl_s}, observe_s={observe_s}, verify_s=3.0, retry_s=0.1)
+asyncio.run(run_control(settings, timing=timing))
+"""
+
+
+@pytest.fixture
+def world(database: Settings, tmp_path: Path) -> Iterator[World]:
+    """A fresh database and broker; control is started by the test."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = new_broker(folder).start()
+    settings = dataclasses.replace(
+        database,
+        site="acme/chicago",
+        principal="nexus.control",
+        broker_url=broker.url,
+        control_url=f"http://127.0.0.1:{free_port()}",
+        credentials={"api": API},
+    )
+    try:
+        yield World(settings, broker)
+    finally:
+        broker.stop()
