@@ -26,6 +26,8 @@ DEFAULT_STRING = 16
 FLOAT16_MAX = 65504.0
 """Source: IEEE 754-2008 §3.6, binary16."""
 FLOAT32_MAX = 3.4028234663852886e38
+MOST_SECONDS = 1e9
+"""About 30 years around the epoch of simulated moments."""
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _MAX_WALK_STEPS = 100_000
 
@@ -198,7 +200,8 @@ def _fit(value: Value, kind: DataType) -> Value:
     if kind.base == "datetime":
         return value if isinstance(value, str) else _moment(_real(value))
     if kind.base == "duration":
-        return _whole(value)
+        low, high = INTEGER_BOUNDS["int64"]
+        return min(high, max(low, _whole(value)))
     return value
 
 
@@ -229,4 +232,5 @@ def _cut(text: str, length: int) -> str:
 
 
 def _moment(seconds: float) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+    near = min(MOST_SECONDS, max(-MOST_SECONDS, seconds)) if math.isfinite(seconds) else 0.0
+    return (_EPOCH + timedelta(seconds=near)).isoformat().replace("+00:00", "Z")

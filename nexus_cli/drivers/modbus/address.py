@@ -19,18 +19,11 @@ MAX_ADDRESS = 65535
 
 _BY_DIGIT = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _DIGIT = {area: digit for digit, area in _BY_DIGIT.items()}
-_AREA_ALIASES = {
-    "co": "coil",
-    "coils": "coil",
-    "di": "discrete",
+_AREA_ALIASES = {"co": "coil", "coils": "coil", "di": "discrete", "ir": "input", "hr": "holding"}
+_PLC4X_NAMES = {
     "discrete_input": "discrete",
-    "discrete_inputs": "discrete",
-    "ir": "input",
     "input_register": "input",
-    "input_registers": "input",
-    "hr": "holding",
     "holding_register": "holding",
-    "holding_registers": "holding",
 }
 _NAMED = re.compile(r"(?P<area>[A-Za-z][A-Za-z_ ]*):(?P<number>0[xX][0-9A-Fa-f]+|\d+)(?:\.(?P<bit>\d+))?\Z")
 _PLC4X = re.compile(
@@ -127,6 +120,12 @@ def parse_address(written: str | int, *, base: int = 0) -> Written:
 def _area(text: str, word: str) -> str:
     name = word.strip().lower().replace(" ", "_").replace("-", "_")
     name = _AREA_ALIASES.get(name, name)
+    if area := _PLC4X_NAMES.get(name.removesuffix("s")):
+        raise AddressError(
+            f"'{text}' leaves open what it counts from (PLC4X writes it and counts from one)",
+            hint=f"write {area}:0 for the first one (zero-based), or {_DIGIT[area]}x00001 (one-based)",
+            code="NX3102",
+        )
     if name not in AREAS:
         raise AddressError(f"'{text}': '{word}' is not a Modbus area", hint=did_you_mean(name, AREAS), code="NX3101")
     return name

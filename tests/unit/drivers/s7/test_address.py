@@ -1,0 +1,102 @@
+"""Three dialects of S7 addresses end in one normal form."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_cli.drivers.s7.kind import KIND, S7Connection, S7Tag, address_of
+from nexus_cli.model.driver_kind import AddressError
+
+CONNECTION = S7Connection(host="10.0.0.7")
+
+
+def normal(address: str, type_: str) -> str:
+    return address_of(CONNECTION, S7Tag(address=address, type=type_)).text
+
+
+@pytest.mark.parametrize(
+    ("address", "type_", "text"),
+    [
+        ("DB1.DBD10", "float32", "%DB1:10:REAL"),
+        ("DB1.DBD10", "int32", "%DB1:10:DINT"),
+        ("DB1.DBD10:REAL", "float32", "%DB1:10:REAL"),
+        ("%DB1.DBX0.3", "bool", "%DB1:0.3:BOOL"),
+        ("%DB1:10:REAL[5]", "float32[5]", "%DB1:10:REAL[5]"),
+        ("%DB1:0.3:BOOL", "bool", "%DB1:0.3:BOOL"),
+        ("%DB2:0:STRING(30)", "string", "%DB2:0:STRING(30)"),
+        ("%DB2:0:WSTRING(30)", "string[30]", "%DB2:0:WSTRING(30)"),
+        ("%DB2:0:CHAR[8]", "string[8]", "%DB2:0:CHAR[8]"),
+        ("%DB2:0:DTL", "datetime", "%DB2:0:DTL"),
+        ("%DB2:0:DATE_AND_TIME", "datetime", "%DB2:0:DT"),
+        ("%DB2:0:LDT", "datetime", "%DB2:0:LDT"),
+        ("%DB2:0:LTOD", "duration", "%DB2:0:LTOD"),
+        ("%DB2:0:LREAL", "float64", "%DB2:0:LREAL"),
+        ("%DB2:0:LWORD", "uint64", "%DB2:0:LWORD"),
+        ("DB1,R4", "float32", "%DB1:4:REAL"),
+        ("DB1,X0.3", "bool", "%DB1:0.3:BOOL"),
+        ("DB1,INT4", "int16", "%DB1:4:INT"),
+        ("DB1,R4.5", "float32[5]", "%DB1:4:REAL[5]"),
+        ("DB1.R4", "float32", "%DB1:4:REAL"),
+        ("DB1.X5.2", "bool", "%DB1:5.2:BOOL"),
+        ("DB1.S30.10", "string", "%DB1:30:STRING(10)"),
+        ("DB1.DI4", "int32", "%DB1:4:DINT"),
+        ("DB1.DT10", "datetime", "%DB1:10:DT"),
+        ("MW20", "int16", "%M20:INT"),
+        ("M10.3", "bool", "%M10.3:BOOL"),
+        ("I0.1", "bool", "%I0.1:BOOL"),
+        ("E0.1", "bool", "%I0.1:BOOL"),
+        ("AW4", "uint16", "%Q4:UINT"),
+        ("%QB3", "uint8", "%Q3:USINT"),
+        ("%MD20:REAL", "float32", "%M20:REAL"),
+        ("MR20", "float32", "%M20:REAL"),
+        ("T5", "duration", "%T5:TIMER"),
+        ("C7", "uint16", "%C7:COUNTER"),
+        ("Z7", "uint16", "%C7:COUNTER"),
+    ],
+)
+def test_dialects(address: str, type_: str, text: str) -> None:
+    assert normal(address, type_) == text
+    assert normal(text, type_) == text
+
+
+@pytest.mark.parametrize(
+    ("address", "type_", "code"),
+    [
+        ("DB1-10", "float32", "NX3301"),
+        ("DB1,QQ4", "float32", "NX3301"),
+        ("%DB1:10:REEL", "float32", "NX3301"),
+        ("", "float32", "NX3301"),
+        ("DB1.DBD10:REAL", "int32", "NX3302"),
+        ("DB1.DBW3", "float32", "NX3302"),
+        ("DB1.DBW3:REAL", "float32", "NX3302"),
+        ("DB1,R4.5", "float32", "NX3302"),
+        ("%DB1:4:REAL[5]", "float32[4]", "NX3302"),
+        ("%DB1:4:REAL", "json", "NX3302"),
+        ("Tank.Level", "float32", "NX3303"),
+        ('"Tank".Level', "float32", "NX3303"),
+        ("DB1.DBX0.8", "bool", "NX3304"),
+        ("DB1.DBX0", "bool", "NX3304"),
+        ("M10", "bool", "NX3304"),
+        ("%DB1:4.1:REAL", "float32", "NX3304"),
+        ("%DB1:0:STRING(300)", "string", "NX3305"),
+        ("%DB1:0:STRING(30)", "string[20]", "NX3305"),
+        ("DB0.DBD10", "float32", "NX3306"),
+        ("DB1.DBD70000", "float32", "NX3306"),
+    ],
+)
+def test_what_is_wrong(address: str, type_: str, code: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        normal(address, type_)
+    assert caught.value.code == code
+
+
+def test_optimised_blocks_are_shown_the_way_to_opc_ua() -> None:
+    with pytest.raises(AddressError) as caught:
+        normal("Tank.Level", "float32")
+    assert "OPC UA" in caught.value.hint
+
+
+def test_the_kind_is_known_but_not_built() -> None:
+    assert not KIND.built
+    assert KIND.link_of(CONNECTION) == "s7:10.0.0.7:102/0.1"
+    assert KIND.link_of(S7Connection(host="h", local_tsap=0x100, remote_tsap=0x200)) == "s7:h:102/tsap-0200"
