@@ -135,14 +135,51 @@ def _codes(value: object) -> object:
     return {int(key) if isinstance(key, str) and _CODE.match(key) else key: label for key, label in value.items()}
 
 
+DeadbandText = Annotated[
+    Deadband,
+    BeforeValidator(_deadband),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^\d{1,3}(\.\d{1,9})?\s*%$"},
+            ],
+            "examples": [0.5, "2%"],
+        }
+    ),
+]
+"""A number in the published unit, or a percentage of the range."""
+
 _CODE = re.compile(r"-?\d{1,19}\Z", re.ASCII)
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
-Labels = Annotated[dict[Code, str], BeforeValidator(_codes)]
+Labels = Annotated[
+    dict[Code, str],
+    BeforeValidator(_codes),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": r"^-?\d{1,19}$"},
+            "additionalProperties": {"type": "string"},
+        }
+    ),
+]
 """Label by code."""
 
 Bound = tuple[float | None, float | None]
 """[low, high]; null is open."""
-TypeName = Annotated[str, AfterValidator(_type_of)]
+TypeName = Annotated[
+    str,
+    AfterValidator(_type_of),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [
+                {"enum": list(TYPE_NAMES)},
+                {"pattern": rf"^({'|'.join(TYPE_NAMES)})(\[\d{{1,5}}\]){{1,2}}$"},
+            ],
+        }
+    ),
+]
 
 
 class Inherited(Strict):
@@ -153,7 +190,7 @@ class Inherited(Strict):
         default=None, description="Read in cycles (poll), or let the device report (subscribe, cyclic)."
     )
     retention: str | None = Field(default=None, description="Name of the retention class that keeps the history.")
-    deadband: Annotated[Deadband | None, BeforeValidator(_deadband)] = Field(
+    deadband: DeadbandText | None = Field(
         default=None,
         description="Publish only when the value moved by more: a number in the published unit, or '2%' of range.",
     )
