@@ -1,0 +1,209 @@
+"""The historian's path from frames to committed rows, beside bare binary COPY into the same table on the same server."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nexus_cli.database import migrate
+from nexus_cli.database.connect import connection, open_connection
+from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
+from nexus_cli.database.samples import SampleTables
+from nexus_cli.database.series import sync_series
+from nexus_cli.database.tables import SCHEMA
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.historian.batch import Batch, Packer
+from nexus_cli.runtime.historian.batcher import Batcher
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.database_link import DatabaseLink
+from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.mapping import SeriesMap
+from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.writer import Writer
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.frame import Frame, decode_frame, encode
+from nexus_cli.wire.topic import Topics
+from tests.benchmarks.figures import Figure
+from tests.postgres import EmbeddedPostgres, settings_for
+
+DEVICES, TAGS, FRAMES = 50, 100, 10_000
+POINTS = FRAMES * TAGS
+BARE_BATCHES = (5_000, 20_000)
+RUNS = 3
+TOPICS = Topics("acme", "chicago")
+
+
+def plant() -> dict[str, DeviceConfig]:
+    """Devices with numbers only."""
+    tags = {f"value-{number}": TagConfig(type="float32", published_type="float32") for number in range(TAGS)}
+    paths = [f"area/line/device-{number}" for number in range(DEVICES)]
+    return {path: DeviceConfig(path=path, protocol="modbus", gateway="gw-1", tags=tags) for path in paths}
+
+
+def messages(devices: list[str], *, epoch: str, start_us: int) -> list[Message]:
+    """Encoded frames of 100 points, a millisecond apart."""
+    numbers = np.random.default_rng(1).normal(20.0, 5.0, size=(64, TAGS)).astype(np.float32).astype(float).tolist()
+    names = [f"value-{number}" for number in range(TAGS)]
+    made = []
+    for seq in range(1, FRAMES + 1):
+        device = devices[seq % len(devices)]
+        samples = dict(zip(names, numbers[seq % 64], strict=True))
+        payload = encode(Frame(epoch=epoch, seq=seq, time=start_us + seq * 1000, samples=samples))
+        made.append(Message(TOPICS.data("gw-1", device), payload, 1, False))
+    return made
+
+
+async def bare_copy(settings: Settings, *, rows: int, start_us: int) -> float:
+    """Rows a second of COPY from ready buffers, one transaction each, into the class table."""
+    series = np.tile(np.arange(1, TAGS + 1, dtype=np.int32), POINTS // TAGS)
+    times = np.repeat(start_us + np.arange(POINTS // TAGS, dtype=np.int64) * 1000, TAGS)
+    values = np.random.default_rng(2).normal(20.0, 5.0, size=POINTS)
+    spans = [slice(at, at + rows) for at in range(0, POINTS, rows)]
+    buffers = [pack_plain(times[span], series[span], values[span]) for span in spans]
+    conn = await open_connection(settings)
+    try:
+        begun = time.perf_counter()
+        for buffer in buffers:
+            async with conn.transaction():
+                await copy_rows(conn, "sample_default", [buffer], columns=PLAIN_COLUMNS, schema=SCHEMA)
+        return POINTS / (time.perf_counter() - begun)
+    finally:
+        await conn.close()
+
+
+async def historian_path(settings: Settings, arrived: list[Message]) -> float:
+    """Points a second from raw messages through decode, lookup, packing, COPY and custody to the commit."""
+    counters, clock, stop = Counters(), SystemClock(), asyncio.Event()
+    intake = Intake(topics=TOPICS, counters=counters, most_bytes=1 << 30)
+    series = SeriesMap(site=settings.site)
+    receipts: list[int] = []
+    writer = Writer(
+        site=settings.site, clock=clock, counters=counters, on_committed=lambda _, ranges: receipts.append(len(ranges))
+    )
+    read = DatabaseLink(settings, application="bench-read", on_change=lambda: None)
+    write = DatabaseLink(settings, application="bench-write", on_change=lambda: None, on_new=writer.forget)
+    others = Others(topics=TOPICS, site=settings.site, series=series, counters=counters)
+    batcher = Batcher(
+        intake=intake, topics=TOPICS, series=series, others=others, link=read, clock=clock, counters=counters
+    )
+    ready: asyncio.Queue[Batch | None] = asyncio.Queue(2)
+    await read.use(series.load, stop=stop)
+    for message in arrived:
+        intake.put(message)
+    stop_reading = asyncio.Event()
+    stop_reading.set()  # ends when the intake is empty
+
+    async def writing() -> None:
+        while (batch := await ready.get()) is not None:
+            work = batch
+            await write.use(lambda conn: writer.write(conn, work), stop=stop)  # noqa: B023
+
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(batcher.run(ready, stop_reading), name="batcher")
+        group.create_task(writing(), name="writer")
+    took = time.perf_counter() - begun
+    await read.close()
+    await write.close()
+    if counters.rows != len(arrived) * TAGS or receipts[-1] != 1:
+        raise RuntimeError(f"{counters.rows} rows of {len(arrived) * TAGS}, {counters.dead_letters} dead letters")
+    return counters.rows / took
+
+
+def steps(arrived: list[Message], series: SeriesMap) -> tuple[float, float]:
+    """Points a second of decoding with lookup, and of packing, each alone."""
+    from nexus_cli.database.committed import OutboxKey
+    from nexus_cli.runtime.historian.batch import PendingFrame
+
+    key = OutboxKey("gw-1", "bench")
+    begun = time.perf_counter()
+    frames = []
+    for message in arrived:
+        frame = decode_frame(message.payload)
+        split = TOPICS.split_data(message.topic)
+        frames.append(PendingFrame(key, message.topic, frame, series.plan(split[1] if split else "", frame.samples)))
+    decoded = time.perf_counter()
+    for at in range(0, len(frames), 50):
+        Packer().pack(frames[at : at + 50])
+    packed = time.perf_counter()
+    return POINTS / (decoded - begun), POINTS / (packed - decoded)
+
+
+async def _clear(settings: Settings) -> None:
+    async with connection(settings) as conn:
+        await conn.execute("TRUNCATE nexus.sample_default, nexus.committed")
+        await conn.execute("CHECKPOINT")
+
+
+async def _measure(settings: Settings) -> list[Figure]:
+    await migrate.upgrade(settings)
+    devices = plant()
+    start_us = time.time_ns() // 1000 // 3_600_000_000 * 3_600_000_000
+    series = SeriesMap(site=settings.site)
+    async with connection(settings) as conn:
+        begun = time.perf_counter()
+        await sync_series(conn, site=settings.site, devices=devices)
+        minted = len(devices) * TAGS / (time.perf_counter() - begun)
+        await SampleTables().prepare(
+            conn, "default", [start_us // 86_400_000_000], now=await conn.fetchval("SELECT now()")
+        )
+        await series.load(conn)
+    arrived = messages(list(devices), epoch="bench", start_us=start_us)
+    bare: dict[int, list[float]] = {rows: [] for rows in BARE_BATCHES}
+    ours: list[float] = []
+    for _ in range(RUNS):  # in turns, so that a noisy neighbour meets both
+        for rows in BARE_BATCHES:
+            await _clear(settings)
+            bare[rows].append(await bare_copy(settings, rows=rows, start_us=start_us))
+        await _clear(settings)
+        ours.append(await historian_path(settings, arrived))
+    decode, pack = steps(arrived, series)
+    small, large = (statistics.median(bare[rows]) for rows in BARE_BATCHES)
+    path = statistics.median(ours)
+    fast = "historian: 1 M points, frames of 100, to committed rows"
+    return [
+        Figure(
+            name=f"{fast} (against 5,000-row COPY)",
+            value=path,
+            unit="points/s",
+            limit=small,
+            limit_name="bare COPY",
+            target=">= 0.8 x, >= 500,000",
+        ),
+        Figure(
+            name=f"{fast} (against 20,000-row COPY)",
+            value=path,
+            unit="points/s",
+            limit=large,
+            limit_name="bare COPY",
+            target=">= 0.8 x",
+        ),
+        Figure(name="  of it: decode and look up, alone", value=decode, unit="points/s", target="no bottleneck"),
+        Figure(name="  of it: pack, alone", value=pack, unit="points/s", target="no bottleneck"),
+        Figure(name="series minted", value=minted, unit="series/s", target="41,000 in < 2 s"),
+    ]
+
+
+def run() -> list[Figure]:
+    """Measure on a PostgreSQL of our own."""
+    server = EmbeddedPostgres()
+    try:
+        server.start()
+        with tempfile.TemporaryDirectory() as folder:
+            settings = dataclasses.replace(settings_for(server.url, Path(folder)), site="acme/chicago")
+            return asyncio.run(_measure(settings))
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    for figure in run():
+        print(figure.line())
