@@ -5,6 +5,7 @@ What is changed and why (pymodbus 3.16):
 - connecting says why it failed, and has its own time-out;
 - the answer's registers stay bytes, because the decoder of a block takes bytes (saves a `struct` call per register);
 - an answer of another unit to our transaction is an error at once, not a skipped frame;
+- bytes that are no answer fail the request, instead of raising in asyncio's reader and logging a traceback;
 - a time-out never closes the connection behind our back: who owns the session decides.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
+from collections.abc import Callable
 from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -117,6 +120,7 @@ class Channel:
             trace_packet=None if self.rtu else self._on_packet,
         )
         client.set_max_no_responses(_NEVER)
+        client.ctx.callback_data = self._guard(client.ctx.callback_data)
         for response in (RawCoils, RawDiscreteInputs, RawHoldingRegisters, RawInputRegisters):
             client.register(response)
         self.traceable = not self.rtu
@@ -178,6 +182,18 @@ class Channel:
         future = self._client.ctx.response_future if self._client is not None else None
         if self._waiting and future is not None and not future.done():
             future.set_exception(ConnectionException(message))
+
+    def _guard(self, take: Callable[..., int]) -> Callable[..., int]:
+        """pymodbus's reader, with its errors turned into a failed request."""
+
+        def guarded(data: bytes, addr: tuple[Any, ...] | None = None) -> int:
+            try:
+                return take(data, addr)
+            except (ModbusException, ValueError, IndexError, struct.error) as error:
+                self._fail(f"what came is no answer ({error})")
+                return len(data)
+
+        return guarded
 
     def _on_connection(self, connected: bool) -> None:
         if not connected:
