@@ -24,6 +24,8 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.url import parse_broker_url
 
 LOOK_S = 0.05
+HOPELESS = 6
+"""A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
 
 Progress = Callable[[str, str, str], None]
 """Called with a service, its state and a detail on every change."""
@@ -186,6 +188,14 @@ def wait_running(
         waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
         if not waiting or given_up():
             return
+        hopeless = next((name for name in waiting if state.get(name, {}).get("restarts", 0) >= HOPELESS), None)
+        if hopeless is not None:
+            raise NexusError(
+                f"{hopeless} ends as soon as it is started.",
+                code="NX6513",
+                cause=state[hopeless]["detail"],
+                hint=f"`nexus logs {hopeless}` has more; the supervisor goes on trying",
+            )
         if time.monotonic() > deadline:
             blamed = next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])
             raise NexusError(

@@ -1,0 +1,133 @@
+"""What `nexus tail` reads, filters and shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_cli.cli.views.status import age_text, render_status
+from nexus_cli.cli.views.tail import TailView, value_text
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project.live import Live, parse_live, parse_where, wanted
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.payload import encode_live
+from nexus_cli.wire.sample import Quality, Reason
+from nexus_cli.wire.topic import Topics, matches
+
+TOPICS = Topics("acme", "chicago")
+PATH = "packaging/line-1/filler/temperature"
+
+
+def _message(payload: bytes, topic: str = f"acme/chicago/{PATH}", *, retain: bool = False) -> Message:
+    return Message(topic=topic, payload=payload, qos=1, retain=retain)
+
+
+def test_a_live_value_is_read_back() -> None:
+    payload = encode_live(
+        84.25, time_us=1_700_000_000_123_456, unit="degC", quality=Quality.UNCERTAIN, reason=Reason.OUT_OF_RANGE
+    )
+    live = parse_live(TOPICS, _message(payload, retain=True))
+    assert (live.path, live.value, live.quality, live.unit, live.reason) == (
+        PATH,
+        84.25,
+        "UNCERTAIN",
+        "degC",
+        "out_of_range",
+    )
+    assert live.timestamp == 1_700_000_000_123
+    assert live.retained
+    assert live.to_json()["timestamp"] == 1_700_000_000_123
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xff\xfe", b"[", b"42", b'"text"', b"{}", b'{"value": {"a": 1}, "quality": 7}']
+)
+def test_anything_can_be_read(payload: bytes) -> None:
+    live = parse_live(TOPICS, _message(payload))
+    assert TailView(colour=False).line(live).startswith(PATH)
+    assert parse_live(TOPICS, _message(payload, topic="_nexus/x")).path == "_nexus/x"
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("quality!=GOOD", True),
+        ("quality = bad", False),
+        ("value>=10", True),
+        ("value < 10", False),
+        ("value==84.25", True),
+        ("unit=degC", True),
+        ("label!=x", True),
+        ("retained=false", True),
+        ("timestamp>5", True),
+        ("unit>5", False),
+    ],
+)
+def test_conditions(condition: str, holds: bool) -> None:
+    live = Live(topic="t", path="p", value=84.25, quality="UNCERTAIN", unit="degC", timestamp=1000)
+    assert parse_where(condition).holds(live) is holds
+
+
+@pytest.mark.parametrize("condition", ["quality", "qualty!=GOOD", "value ~ 3", "!=3", ""])
+def test_a_bad_condition_is_said(condition: str) -> None:
+    with pytest.raises(NexusError) as caught:
+        parse_where(condition)
+    assert caught.value.code == "NX6521"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "filter_"),
+    [
+        ("**", "acme/chicago/#"),
+        ("packaging/**", "acme/chicago/packaging/#"),
+        ("packaging/*/filler/temp*", "acme/chicago/packaging/+/filler/+"),
+        ("**/temperature", "acme/chicago/#"),
+        ("_nexus/acme/chicago/health/#", "_nexus/acme/chicago/health/#"),
+        ("other/+/x", "other/+/x"),
+        (f"acme/chicago/{PATH}", f"acme/chicago/{PATH}"),
+    ],
+)
+def test_filters_cover_what_is_meant(text: str, filter_: str) -> None:
+    assert wanted(TOPICS, text).filter == filter_
+    assert matches("acme/chicago/#", f"acme/chicago/{PATH}")
+
+
+def test_values_for_people() -> None:
+    assert value_text(0.1 + 0.2) == "0.3"
+    assert value_text(None) == "-"
+    assert value_text([1, 2]) == "[1,2]"
+    assert len(value_text("x" * 1000)) == 200
+    assert [age_text(s) for s in (0.25, 12, 300, 7300, 200_000, -1)] == [
+        "250 ms",
+        "12 s",
+        "5 min",
+        "2 h",
+        "2 d",
+        "the future",
+    ]
+
+
+def test_a_line_says_age_label_and_retained() -> None:
+    live = Live(topic="t", path=PATH, value=2, quality="GOOD", timestamp=1_000, label="fault", retained=True)
+    line = TailView(colour=False).line(live, now_s=4.0)
+    assert line.split() == [PATH, "2", "(fault)", "GOOD", "3", "s", "old,", "retained"]
+    assert "\x1b[" in TailView(colour=True).line(live)
+
+
+def test_status_text_names_what_is_down() -> None:
+    found = {
+        "state": "degraded",
+        "site": "acme/chicago",
+        "broker": {"kind": "mosquitto", "url": "mqtt://127.0.0.1:1", "state": "up", "detail": "", "since": 90.0},
+        "database": {"kind": "embedded", "url": "postgresql://x", "state": "down", "detail": "refused", "restarts": 2},
+        "roles": [{"name": "gateway-a", "state": "up", "port": 5, "detail": ""}],
+        "links": [
+            {"gateway": "a", "link": "tcp:1", "state": "connected"},
+            {"gateway": "a", "link": "tcp:2", "state": "backoff", "detail": "time-out"},
+        ],
+        "access": {"managed": True, "rules": 3, "in_force": False},
+    }
+    text = render_status(found, colour=False, now_s=100.0)
+    assert "database" in text and "refused" in text and "2 restarts" in text
+    assert "1 of 2 connected" in text and "tcp:2" in text and "time-out" in text
+    assert "for 10 s" in text and "waiting for the broker" in text
