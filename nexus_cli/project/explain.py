@@ -113,13 +113,20 @@ def _origin(device: DeviceConfig, tag: TagConfig, name: str) -> list[tuple[str, 
     if device.protocol == "external":
         return [("source", "published by others; the historian stores it as it comes")]
     steps = [("link", f"{device.link}, read by gateway {device.gateway or 'none'}")]
-    connection = ", ".join(f"{key}={value}" for key, value in device.connection.items())
+    connection = ", ".join(f"{key}={_open(key, value)}" for key, value in device.connection.items())
     steps.append(("device", f"{device.protocol} {connection}"))
     steps.append(("address", tag.address + _options(tag)))
     steps.append(("request", _request(device, tag, name)))
     state = "" if tag.enabled and device.enabled else " (disabled: publishes BAD out_of_service)"
     steps.append((tag.mode, f"every {duration(tag.poll_ms)}{state}"))
     return steps
+
+
+def _open(key: str, value: object) -> str:
+    """A connection value as it may be shown: secrets only as the reference that stands for them."""
+    text = str(value)
+    hidden = any(word in key for word in ("password", "passphrase", "secret", "token")) and not text.startswith("${")
+    return "****" if hidden and text else text
 
 
 def _options(tag: TagConfig) -> str:

@@ -52,7 +52,7 @@ def formatted(data: bytes, *, name: str) -> Outcome[str]:
     tidy = _BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")) + "\n"
     if _values(tidy, name)[0] != before:
         tidy = text  # trailing spaces or blank lines inside a block scalar carry meaning
-    if before is None:
+    if before == repr(None):
         return Outcome(tidy)
     dumped = _dump(tidy)
     return Outcome(dumped if dumped is not None and _values(dumped, name)[0] == before else tidy)

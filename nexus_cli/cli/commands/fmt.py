@@ -42,5 +42,6 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
         answer(text(problem, style=lambda words, name: style(words, name, enabled=colour)))
         return Exit.FINDINGS
     if not changed:
-        answer(f"{len(result.files)} files, all in order")
+        count = len(result.files)
+        answer(f"{count} file{'' if count == 1 else 's'}, all in order")
     return Exit.FINDINGS if changed and (check or diff) else Exit.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ MOST_SHOWN = 100
 """Findings in text; JSON and SARIF have all of them."""
 WIDEST = 110
 """Characters of an excerpt's line."""
+
+_SECRET = re.compile(
+    r"""((?:password|passphrase|secret|token)['"]?\s*:\s*['"]?)((?!\$\{(?:env|file|var|param):)[^\s'",{}\]]+)""",
+    re.IGNORECASE,
+)
 
 Document = dict[str, Any]
 Style = Callable[[str, str], str]
@@ -98,8 +104,13 @@ def _range(place: Place, texts: dict[str, _Text]) -> Document:
     return {"filename": place.file, "start": point(place.line, place.column), "end": point(end_line, end_column)}
 
 
+def _masked(line: str) -> str:
+    """The line with secrets that stand in plain text starred out: excerpts end up in logs of CI jobs."""
+    return _SECRET.sub(lambda match: match[1] + "*" * len(match[2]), line)
+
+
 def _snippet(place: Place, text: _Text) -> Document:
-    code = text.file.line(place.line)
+    code = _masked(text.file.line(place.line))
     start = place.column - 1
     end = place.end_column - 1 if place.end_line == place.line else len(code)
     return {
