@@ -1,0 +1,69 @@
+"""ADS addresses: dialects in, one normal form out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from nexus_cli.diagnostics.codes import catalogue
+from nexus_cli.drivers.ads.address import parse_address
+from nexus_cli.drivers.ads.kind import KIND, AdsConnection, AdsTag
+from nexus_cli.model.driver_kind import AddressError
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("MAIN.x", "MAIN.x"),
+        (" GVL.motor.fSpeed ", "GVL.motor.fSpeed"),
+        (".z", ".z"),
+        (".grid[1, 2]", ".grid[1,2]"),
+        ("MAIN.arr[ -1 ].value", "MAIN.arr[-1].value"),
+        ("MAIN.pMotor^.fSpeed", "MAIN.pMotor^.fSpeed"),
+        ("0x4040,0x7D01C", "0x4040,0x7d01c"),
+        ("16448/512028", "0x4040,0x7d01c"),
+        ("0x4040:0x7d01c", "0x4040,0x7d01c"),
+    ],
+)
+def test_dialects_have_one_normal_form(text: str, normal: str) -> None:
+    assert parse_address(text).text == normal
+    assert parse_address(normal).text == normal
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "MAIN.", "MAIN..x", "MAIN.a b", "MAIN.x:REAL", "0x1,0x100000000", "1.2", "."]
+)
+def test_refusals_say_what_to_write(text: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        parse_address(text)
+    assert caught.value.code == "NX3401"
+    assert caught.value.hint
+    assert "NX3401" in catalogue()
+
+
+def test_a_plc_is_one_link_whatever_its_ams_port() -> None:
+    first, second = (
+        AdsConnection.model_validate({"host": "10.0.0.7", "ams_net_id": "5.12.82.20.1.1", "port": port})
+        for port in (851, 852)
+    )
+    assert KIND.link_of(first) == KIND.link_of(second) == "ads:10.0.0.7:48898"
+    assert not KIND.built
+    assert KIND.modes == ("subscribe", "cyclic", "poll")
+    tag = AdsTag.model_validate({"address": "MAIN.x", "type": "int16", "max_delay": "50ms", "mode": "cyclic"})
+    assert KIND.address_of(first, tag).options == {"max_delay": 50}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"host": "plc", "ams_net_id": "5.12.82.20.1"},
+        {"host": "plc", "ams_net_id": "5.12.82.20.1.256"},
+        {"host": "plc here", "ams_net_id": "5.12.82.20.1.1"},
+        {"host": "plc"},
+    ],
+)
+def test_connections_that_can_not_be_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        AdsConnection.model_validate(keys)
