@@ -143,7 +143,7 @@ class BrokerClient:
         The caller bounds how many it has open (`inflight`); the window is its own, the broker's is 65,535.
         """
         if self._connection is None:
-            raise self.problem or self._unreachable("not connected")
+            raise self._unreachable(self.problem.cause if self.problem else "not connected")
         return self._connection.post(topic, payload, qos=qos, retain=retain)
 
     @contextlib.asynccontextmanager

@@ -125,12 +125,11 @@ class Connection(aiomqtt.Client):
         """Publish; the future ends with the acknowledgement."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self._disconnected.done():
-            future.set_exception(lost_error("the connection has just ended"))
-            return future
+            return _failed(future, "the connection has just ended")
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != paho.MQTT_ERR_SUCCESS:
-            future.set_exception(lost_error(paho.error_string(info.rc)))
-        elif qos == 0:
+            return _failed(future, paho.error_string(info.rc))
+        if qos == 0:
             future.set_result(None)
         else:
             self._open_publishes[info.mid] = future
@@ -196,6 +195,12 @@ class Connection(aiomqtt.Client):
             self.undecodable += 1
             return
         self._sink(Message(topic, bytes(message.payload), message.qos, bool(message.retain)))
+
+
+def _failed(future: asyncio.Future[None], cause: str) -> asyncio.Future[None]:
+    future.set_exception(lost_error(cause))
+    future.exception()  # marks it as seen: not every caller waits
+    return future
 
 
 def lost_error(cause: str) -> NexusError:

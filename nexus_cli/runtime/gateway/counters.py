@@ -1,0 +1,88 @@
+"""The gateway's metrics: kept as plain integers by the parts, read when Prometheus asks; labels name links, not tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.links import Links
+from nexus_cli.runtime.gateway.live import LiveView
+from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.metrics import Metrics
+
+_STATES = ("idle", "connecting", "connected", "backoff")
+
+
+def register(
+    metrics: Metrics, *, links: Links, outbox: Outbox, publisher: Publisher, live: LiveView, pipeline: Pipeline
+) -> None:
+    """Hand every counter of the gateway to its metrics."""
+    _register_links(metrics, links)
+    totals: dict[str, tuple[str, Callable[[], float]]] = {
+        "nexus_gateway_frames": ("Frames made.", lambda: pipeline.frames),
+        "nexus_gateway_samples": ("Samples recorded.", lambda: pipeline.samples),
+        "nexus_gateway_published_frames": ("Frames handed to the broker.", lambda: publisher.published),
+        "nexus_gateway_repeated_frames": ("Frames sent again for want of a receipt.", lambda: publisher.repeated),
+        "nexus_gateway_live_published": ("Live values published.", lambda: live.published),
+        "nexus_gateway_live_conflated": ("Live values replaced before they were published.", lambda: live.conflated),
+        "nexus_gateway_accepted": ("Frames and gaps made durable.", lambda: outbox.accepted),
+    }
+    for name, (text, read) in totals.items():
+        metrics.watch_counters(name, text, (), _alone(read))
+    metrics.watch_counters(
+        "nexus_gateway_lost_frames",
+        "Frames lost, by the loss; each has a gap.",
+        ("loss",),
+        lambda: {(name,): count for name, count in outbox.lost.items()},
+    )
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "nexus_gateway_outbox_bytes": ("Size of the disk log.", lambda: outbox.size_bytes),
+        "nexus_gateway_outbox_uncommitted": ("Durable frames without receipt.", lambda: outbox.uncommitted),
+        "nexus_gateway_in_flight": ("Frames published and without receipt.", lambda: publisher.in_flight),
+        "nexus_gateway_live_waiting": ("Tags whose newest value is not published yet.", lambda: live.waiting),
+    }
+    for name, (text, read) in gauges.items():
+        metrics.watch_gauges(name, text, (), _alone(read))
+
+
+def _alone(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], float]]:
+    return lambda: {(): read()}
+
+
+def _register_links(metrics: Metrics, links: Links) -> None:
+    sums: dict[str, tuple[str, Callable[[Running], float]]] = {
+        "nexus_link_cycles": ("Poll cycles begun.", lambda one: one.counters.cycles),
+        "nexus_link_missed_cycles": (
+            "Cycles skipped because the one before was late.",
+            lambda one: one.counters.missed,
+        ),
+        "nexus_link_skipped_cycles": ("Cycles not begun during a device's back-off.", lambda one: one.counters.skipped),
+        "nexus_link_errors": ("Reads that failed.", lambda one: one.counters.errors),
+        "nexus_link_timeouts": ("Devices that did not answer in time.", lambda one: one.counters.timeouts),
+        "nexus_link_values": ("Values read or reported.", lambda one: one.normaliser.seen),
+        "nexus_link_samples": ("Samples recorded of them.", lambda one: one.normaliser.recorded),
+    }
+    for name, (text, of) in sums.items():
+
+        def read(of: Callable[[Running], float] = of) -> dict[tuple[str, ...], float]:
+            return {
+                (link,): sum(of(device) for device in one.devices.values()) for link, one in links.supervisors.items()
+            }
+
+        metrics.watch_counters(name, text, ("link",), read)
+    metrics.watch_counters(
+        "nexus_link_reconnects",
+        "Sessions opened after the first.",
+        ("link",),
+        lambda: {(link,): one.reconnects for link, one in links.supervisors.items()},
+    )
+    metrics.watch_gauges(
+        "nexus_links",
+        "Links by state.",
+        ("state",),
+        lambda: {
+            (state,): sum(1 for one in links.supervisors.values() if one.state.state == state) for state in _STATES
+        },
+    )

@@ -1,0 +1,134 @@
+"""All links of a gateway: one supervisor each, started, changed and ended as the configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nexus_cli.drivers.base import Driver
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.configuration import Wanted
+from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.supervisor import Supervisor
+
+CLOSE_S = 5.0
+"""How long a link may take to end, in seconds; then it is cancelled."""
+
+
+class Links:
+    """The supervisors by link id.
+
+    Attributes:
+        supervisors: Those that run.
+    """
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        drivers: Callable[[str], Driver],
+        kinds: Mapping[str, DriverKind],
+        home: str,
+        clock: Clock,
+        pipeline: Pipeline,
+        changed: Callable[[], None],
+        uncertain_clock: bool = False,
+    ) -> None:
+        """Start supervisors in a group.
+
+        Args:
+            group: Where their tasks live.
+            drivers: Driver by protocol; raises KeyError when there is none.
+            kinds: Driver kinds by protocol (for the keys that belong to a link).
+            home: The `.nexus` folder.
+            clock: Time.
+            pipeline: Where cycles go.
+            changed: Called when a link changed its state.
+            uncertain_clock: Good samples are UNCERTAIN.
+        """
+        self.supervisors: dict[str, Supervisor] = {}
+        self._group = group
+        self._drivers, self._kinds, self._home = drivers, kinds, home
+        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._uncertain_clock = uncertain_clock
+        self._stops: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def devices(self) -> list[Running]:
+        """Every device that runs, in the order of links."""
+        return [device for one in self.supervisors.values() for device in one.devices.values()]
+
+    def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
+        """Run exactly these devices; gives `failed` details by path. What did not change is not touched."""
+        failed: dict[str, str] = {}
+        by_link: dict[str, list[Wanted]] = {}
+        for one in wanted.values():
+            by_link.setdefault(one.config.link, []).append(one)
+        for link in [link for link in self.supervisors if link not in by_link]:
+            self._stops.pop(link).set()
+            self.supervisors.pop(link).apply([])
+        before = {id(device) for device in self.devices()}
+        started: list[str] = []
+        for link, many in by_link.items():
+            supervisor = self.supervisors.get(link)
+            if supervisor is None:
+                protocol = many[0].config.protocol
+                try:
+                    supervisor = self._supervisor(link, protocol)
+                except KeyError:
+                    failed.update({one.config.path: f"there is no driver for '{protocol}' yet" for one in many})
+                    continue
+                started.append(link)
+            failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
+        self._pipeline.configure(self.devices())
+        for supervisor in self.supervisors.values():
+            supervisor.announce()
+        self._pipeline.calculate_all(device for device in self.devices() if id(device) not in before)
+        for link in started:
+            self._start(link)
+        return failed
+
+    async def close(self) -> None:
+        """End every link, side by side; one that hangs is cancelled."""
+        for stop in self._stops.values():
+            stop.set()
+        running = [task for task in self._tasks.values() if not task.done()]
+        if running:
+            _, late = await asyncio.wait(running, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+
+    def health(self) -> dict[str, Any]:
+        """State, detail and since (µs since 1970 UTC) by link."""
+        return {
+            link: {"state": one.state.state, "detail": one.state.detail, "since": one.state.since_us}
+            for link, one in self.supervisors.items()
+        }
+
+    def _supervisor(self, link: str, protocol: str) -> Supervisor:
+        kind = self._kinds.get(protocol)
+        supervisor = Supervisor(
+            link,
+            driver=self._drivers(protocol),
+            link_keys=kind.link_keys if kind is not None else frozenset(),
+            home=self._home,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            changed=self._changed,
+            uncertain_clock=self._uncertain_clock,
+        )
+        self.supervisors[link] = supervisor
+        return supervisor
+
+    def _start(self, link: str) -> None:
+        self._stops[link] = asyncio.Event()
+        task = self._group.create_task(self.supervisors[link].run(self._stops[link]), name=f"link {link}")
+        self._tasks[link] = task
+        task.add_done_callback(lambda done: self._forget(link, done))
+
+    def _forget(self, link: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(link) is task:
+            del self._tasks[link]

@@ -1,0 +1,350 @@
+"""From raw values to samples: NaN check, scale, unit, range, deadband, heartbeat. Compiled once per device.
+
+A value is recorded when it moved by more than its deadband (any change when there is none), when its quality or
+reason changed, when the heartbeat is due, and always the first time after a (re)configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nexus_cli.drivers.base import Fault
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.datatype import parse_type
+from nexus_cli.wire.sample import Quality, Reason, Value
+
+NEVER_US = 1 << 62
+_NOTHING = object()
+_LARGEST_INTEGER = 2**64 - 1
+_SMALLEST_INTEGER = -(2**63)
+Convert = Callable[[Any], Any]
+
+
+class TagState:
+    """One tag's chain and memory.
+
+    Attributes:
+        name: Tag name.
+        path: `area/line/device/tag`.
+        raw: The last raw value that was recorded as GOOD without a fault; what an unchanged poll is compared with.
+        value, quality, reason, code: The last recorded sample.
+        time_us: Its gateway time; 0 before the first.
+        due_us: When the heartbeat asks for the next one.
+    """
+
+    __slots__ = (
+        "code",
+        "config",
+        "convert",
+        "deadband",
+        "due_us",
+        "heartbeat_us",
+        "high",
+        "low",
+        "name",
+        "path",
+        "plain",
+        "quality",
+        "raw",
+        "reason",
+        "source_us",
+        "time_us",
+        "value",
+    )
+
+    def __init__(self, device: str, name: str, config: TagConfig) -> None:
+        """Compile the chain of a tag."""
+        self.name = name
+        self.path = f"{device}/{name}"
+        self.config = config
+        self.convert = _converter(config)
+        self.low, self.high = _bounds(config)
+        self.deadband = config.deadband
+        self.heartbeat_us = config.heartbeat_ms * 1000
+        # Floats stay off the fast path only for the finite check, which the loop itself makes.
+        self.plain = self.convert is None and self.low is None and self.high is None and not self.deadband
+        self.raw: Any = _NOTHING
+        self.value: Value = None
+        self.quality = Quality.BAD
+        self.reason: Reason | None = None
+        self.code = 0
+        self.time_us = 0
+        self.source_us: int | None = None
+        self.due_us = 0
+
+    @property
+    def known(self) -> bool:
+        """True once something was recorded."""
+        return self.time_us > 0
+
+    def forget(self) -> None:
+        """Record whatever comes next, e.g. after a reconnect."""
+        self.raw = _NOTHING
+        self.due_us = 0
+
+
+class Cycle:
+    """The samples of one device and one moment, while they are gathered.
+
+    Attributes:
+        time_us: Gateway time of all of them.
+        samples, quality, source_time: As in `wire.frame.Frame`.
+        changed: The tags among them, in order.
+    """
+
+    __slots__ = ("changed", "quality", "samples", "source_time", "time_us")
+
+    def __init__(self, time_us: int) -> None:
+        """Begin at a gateway time, µs since 1970 UTC."""
+        self.time_us = time_us
+        self.samples: dict[str, Value] = {}
+        self.quality: dict[str, tuple[str, str | None, int]] = {}
+        self.source_time: dict[str, int] = {}
+        self.changed: list[TagState] = []
+
+
+class Normaliser:
+    """All tags of one device.
+
+    Attributes:
+        states: By tag name, in declared order.
+        seen: Values that came in, faults included.
+        recorded: Samples that went out.
+    """
+
+    def __init__(self, device: DeviceConfig, *, uncertain_clock: bool = False) -> None:
+        """Compile a device.
+
+        Args:
+            device: What to compile.
+            uncertain_clock: True makes every good sample UNCERTAIN `clock_unsynchronised`.
+        """
+        self.states = {name: TagState(device.path, name, tag) for name, tag in device.tags.items()}
+        self.seen = 0
+        self.recorded = 0
+        self._good = (Quality.UNCERTAIN, Reason.CLOCK_UNSYNCHRONISED) if uncertain_clock else (Quality.GOOD, None)
+        if uncertain_clock:
+            for state in self.states.values():
+                state.plain = False
+
+    def of(self, names: Iterable[str]) -> tuple[TagState, ...]:
+        """The states of some tags, same order; looked up once per request, not per cycle."""
+        return tuple(self.states[name] for name in names)
+
+    def take(
+        self,
+        states: Sequence[TagState],
+        values: Sequence[Value],
+        cycle: Cycle,
+        *,
+        faults: Mapping[int, Fault] | None = None,
+        source_time_us: Sequence[int | None] | None = None,
+    ) -> None:
+        """Pass the values of one read through the chain; what is to be recorded goes into the cycle.
+
+        Args:
+            states: Of the points that were read.
+            values: One per state, same order.
+            cycle: Where the samples go.
+            faults: By position.
+            source_time_us: One per state, same order, or None.
+        """
+        self.seen += len(states)
+        if faults or source_time_us is not None:
+            self._take_slowly(states, values, cycle, faults or {}, source_time_us)
+            return
+        now_us = cycle.time_us
+        samples, changed = cycle.samples, cycle.changed
+        before = len(changed)
+        for state, raw in zip(states, values, strict=True):
+            if raw == state.raw and now_us < state.due_us:
+                continue
+            if state.plain and state.quality is Quality.GOOD and _storable(raw):
+                state.raw = state.value = raw
+                state.time_us = now_us
+                state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US
+                state.source_us = None
+                samples[state.name] = raw
+                changed.append(state)
+            else:
+                self._one(state, raw, None, None, cycle)
+        self.recorded += len(changed) - before
+
+    def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
+        """Make tags BAD; those that are BAD for this reason already stay silent."""
+        before = len(cycle.changed)
+        for state in states:
+            self._record(state, None, Quality.BAD, reason, code, None, cycle)
+            state.raw = _NOTHING
+        self.recorded += len(cycle.changed) - before
+
+    def put(self, state: TagState, value: Value, cycle: Cycle) -> None:
+        """Record a calculated value (already in the published unit)."""
+        before = len(cycle.changed)
+        self.seen += 1
+        if not _storable(value):
+            self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
+        else:
+            self._judge(state, value, None, None, cycle)
+        self.recorded += len(cycle.changed) - before
+
+    def _take_slowly(
+        self,
+        states: Sequence[TagState],
+        values: Sequence[Value],
+        cycle: Cycle,
+        faults: Mapping[int, Fault],
+        source_time_us: Sequence[int | None] | None,
+    ) -> None:
+        before = len(cycle.changed)
+        now_us = cycle.time_us
+        for position, (state, raw) in enumerate(zip(states, values, strict=True)):
+            fault = faults.get(position)
+            if fault is None and raw == state.raw and now_us < state.due_us:
+                continue
+            source_us = source_time_us[position] if source_time_us is not None else None
+            self._one(state, raw, fault, source_us, cycle)
+        self.recorded += len(cycle.changed) - before
+
+    def _one(self, state: TagState, raw: Any, fault: Fault | None, source_us: int | None, cycle: Cycle) -> None:
+        if fault is not None and not fault.uncertain:
+            state.raw = _NOTHING
+            self._record(state, None, Quality.BAD, fault.reason, fault.code, source_us, cycle)
+            return
+        try:
+            value = raw if state.convert is None else state.convert(raw)
+            storable = _storable(value)
+        except OverflowError:
+            value, storable, reason = None, False, Reason.OVERFLOW
+        except (TypeError, ValueError, AttributeError):
+            value, storable, reason = None, False, Reason.TYPE_MISMATCH
+        else:
+            reason = Reason.NOT_A_NUMBER if not isinstance(value, int) else Reason.OVERFLOW
+        if not storable:
+            state.raw = _NOTHING
+            self._record(state, None, Quality.BAD, reason, 0, source_us, cycle)
+            return
+        # An uncertain value must be looked at again even when it stands still: its fault may go.
+        state.raw = raw if fault is None else _NOTHING
+        self._judge(state, value, fault, source_us, cycle)
+
+    def _judge(self, state: TagState, value: Any, fault: Fault | None, source_us: int | None, cycle: Cycle) -> None:
+        quality, reason = self._good
+        code = 0
+        if fault is not None:
+            quality, reason, code = Quality.UNCERTAIN, fault.reason, fault.code
+        elif (state.low is not None and value < state.low) or (state.high is not None and value > state.high):
+            quality, reason = Quality.UNCERTAIN, Reason.OUT_OF_RANGE
+        self._record(state, value, quality, reason, code, source_us, cycle)
+
+    def _record(
+        self,
+        state: TagState,
+        value: Value,
+        quality: Quality,
+        reason: Reason | None,
+        code: int,
+        source_us: int | None,
+        cycle: Cycle,
+    ) -> None:
+        now_us = cycle.time_us
+        same = state.time_us and quality is state.quality and reason is state.reason and code == state.code
+        if same and now_us < state.due_us and not _moved(state, value):
+            return
+        state.value, state.quality, state.reason, state.code = value, quality, reason, code
+        state.time_us, state.source_us = now_us, source_us
+        state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US
+        name = state.name
+        if name not in cycle.samples:
+            cycle.changed.append(state)
+        cycle.samples[name] = value
+        if quality is not Quality.GOOD:
+            cycle.quality[name] = (quality.name, reason.value if reason is not None else None, code)
+        else:
+            cycle.quality.pop(name, None)
+        if source_us is not None:
+            cycle.source_time[name] = source_us
+
+
+def _moved(state: TagState, value: Any) -> bool:
+    last: Any = state.value
+    if value == last:
+        return False
+    if not state.deadband or last is None or value is None or isinstance(value, (str, list, dict)):
+        return True
+    return bool(abs(value - last) > state.deadband)
+
+
+def _storable(value: Any) -> bool:
+    """True when JSON and the historian can hold it: finite, at most 64 bits, text that is Unicode."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is bool:
+        return True
+    if kind is int:
+        return bool(_SMALLEST_INTEGER <= value <= _LARGEST_INTEGER)
+    if kind is str:
+        return _is_unicode(value)
+    if kind is list or kind is tuple:
+        return all(_storable(one) or one is None for one in value)
+    if kind is dict:
+        return all(isinstance(key, str) and (_storable(one) or one is None) for key, one in value.items())
+    return False
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _bounds(config: TagConfig) -> tuple[float | None, float | None]:
+    return config.range if config.range is not None else (None, None)
+
+
+def _converter(config: TagConfig) -> Convert | None:
+    """What turns a raw value into the published one; None when they are the same.
+
+    `((raw * scale + offset) * unit_factor) + unit_shift` is joined to one multiplication and one addition where the
+    scale is a plain factor (`TagConfig`).
+    """
+    if config.expr:
+        return None
+    datatype = parse_type(config.type)
+    if datatype.base not in ("bool", "string", "datetime", "json"):
+        factor = config.scale * config.unit_factor
+        shift = config.offset * config.unit_factor + config.unit_shift
+        if factor != 1.0 or shift != 0.0:
+            return _scaled(factor, shift, many=bool(datatype.count))
+    if datatype.base in ("string", "datetime") and not datatype.count:
+        return _text
+    if datatype.numeric:
+        return _number if config.range is not None or config.deadband else None
+    return None
+
+
+def _scaled(factor: float, shift: float, *, many: bool) -> Convert:
+    if many:
+        return lambda raw: [one * factor + shift for one in raw]
+    if shift == 0.0:
+        return lambda raw: raw * factor
+    return lambda raw: raw * factor + shift
+
+
+def _number(raw: Any) -> Any:
+    if not isinstance(raw, (int, float)):
+        raise TypeError("not a number")
+    return raw
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise TypeError("not a text")
+    return raw if _is_unicode(raw) else raw.encode("utf-8", "replace").decode()

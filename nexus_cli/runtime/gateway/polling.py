@@ -1,0 +1,169 @@
+"""The reads of one session: due groups become cycles, and an error costs as little as its scope says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from nexus_cli.drivers.base import Driver, DriverError, Scope, Session
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.device import (
+    ILLEGAL_RETRY_S,
+    Job,
+    Running,
+    answered,
+    fail,
+    replace_job,
+    split,
+)
+from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.link")
+Work = Callable[[Session], Awaitable[None]]
+"""A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
+Key = tuple[str, int]
+MOST_SPLITS = 4096
+
+
+class Poller:
+    """Carries out due reads on one session."""
+
+    def __init__(
+        self, session: Session, driver: Driver, *, clock: Clock, pipeline: Pipeline, work: deque[Work]
+    ) -> None:
+        """Poll through a session; `work` goes before every read."""
+        self._session, self._driver = session, driver
+        self._clock, self._pipeline = clock, pipeline
+        self._work = work
+        self._limit = asyncio.Semaphore(max(1, driver.concurrency))
+
+    async def work(self) -> None:
+        """Do what waits before polls. Raises DriverError with scope SESSION."""
+        while self._work:
+            await self._work.popleft()(self._session)
+
+    async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
+        """Read the due groups, one cycle per device; True when some device answered.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        by_device: dict[str, list[int]] = {}
+        for (path, interval_ms), missed in due:
+            device = devices.get(path)
+            if device is None:
+                continue
+            device.counters.missed += missed
+            by_device.setdefault(path, []).append(interval_ms)
+        wanted = [(devices[path], intervals) for path, intervals in by_device.items()]
+        if self._driver.concurrency <= 1 or len(wanted) == 1:
+            outcomes = [await self._device(device, intervals) for device, intervals in wanted]
+            return any(outcomes)
+        return await self._side_by_side(wanted)
+
+    async def _side_by_side(self, wanted: Sequence[tuple[Running, list[int]]]) -> bool:
+        outcomes: list[bool] = []
+
+        async def one(device: Running, intervals: list[int]) -> None:
+            async with self._limit:
+                outcomes.append(await self._device(device, intervals))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for device, intervals in wanted:
+                    group.create_task(one(device, intervals), name=f"poll {device.path}")
+        except* DriverError as failed:
+            raise _worst(failed) from None
+        return any(outcomes)
+
+    async def _device(self, device: Running, intervals: Sequence[int]) -> bool:
+        now_s = self._clock.monotonic_s()
+        if device.blocked_s > now_s:
+            device.counters.skipped += len(intervals)
+            return False
+        device.counters.cycles += len(intervals)
+        cycle: Cycle | None = None
+        reached = False
+        try:
+            for job in [job for interval in intervals for job in device.jobs.get(interval, ())]:
+                if job.refused is not None and now_s < job.retry_s:
+                    continue
+                if self._work:
+                    await self.work()
+                cycle = await self._job(device, job, cycle)
+                reached = True
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            cycle = cycle or self._pipeline.cycle(device.path)
+            if device.reachable or not device.backoff.step:
+                event(_log, "device lost", level=logging.WARNING, device=device.path, detail=error.message)
+            fail(device, error, self._clock.monotonic_s(), cycle)
+            reached = False
+        else:
+            if reached:
+                if not device.reachable and device.backoff.step:
+                    event(_log, "device answers", device=device.path)
+                answered(device)
+        finally:
+            # What was read before an error of the session is kept: it was true when it was read.
+            if cycle is not None:
+                self._pipeline.emit(device, cycle)
+        return reached
+
+    async def _job(self, device: Running, job: Job, cycle: Cycle | None) -> Cycle | None:
+        """One read with whatever splitting it needs. Raises DriverError with scope SESSION or DEVICE."""
+        waiting = deque([job])
+        splits = 0
+        while waiting:
+            current = waiting.popleft()
+            try:
+                result = await self._session.read(current.request)
+            except DriverError as error:
+                if error.scope in (Scope.SESSION, Scope.DEVICE):
+                    raise
+                device.counters.errors += 1
+                cycle = cycle or self._pipeline.cycle(device.path)
+                parts: list[Job] = []
+                if error.scope is Scope.REQUEST and not error.retriable and splits < MOST_SPLITS:
+                    parts = split(device, current, self._driver)
+                if parts:
+                    splits += 1
+                    replace_job(device, current, parts)
+                    waiting.extendleft(reversed(parts))
+                else:
+                    self._refused(device, current, error, cycle)
+                continue
+            current.refused = None
+            if cycle is None:
+                cycle = self._pipeline.cycle(device.path)
+            device.normaliser.take(
+                current.states,
+                result.values,
+                cycle,
+                faults=result.faults,
+                source_time_us=result.source_time_us,
+            )
+        return cycle
+
+    def _refused(self, device: Running, job: Job, error: DriverError, cycle: Cycle) -> None:
+        if not error.retriable:
+            if job.refused is None:
+                names = ", ".join(state.name for state in job.states[:5])
+                event(
+                    _log, "address refused", level=logging.WARNING, device=device.path, tags=names, detail=error.message
+                )
+            job.refused = error
+            job.retry_s = self._clock.monotonic_s() + ILLEGAL_RETRY_S
+        device.normaliser.bad(job.states, error.reason, cycle, code=error.code)
+
+
+def _worst(group: BaseExceptionGroup[DriverError]) -> DriverError:
+    """The first DriverError of a group: one reason is enough to end the session."""
+    for error in group.exceptions:
+        return _worst(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")

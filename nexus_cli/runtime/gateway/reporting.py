@@ -1,0 +1,102 @@
+"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Scope, Session, Subscription
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.device import Running, answered, fail
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.link")
+
+
+class Reporting:
+    """Keeps one subscription per device that reports by itself."""
+
+    def __init__(self, session: Session, *, clock: Clock, pipeline: Pipeline) -> None:
+        """Subscribe through a session."""
+        self._session = session
+        self._clock, self._pipeline = clock, pipeline
+        self._open: dict[str, tuple[Running, Subscription]] = {}
+        self._devices: Mapping[str, Running] = {}
+
+    async def renew(self, devices: Mapping[str, Running]) -> None:
+        """Open what is missing and close what is gone; a device that did not change is not touched.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        self._devices = devices
+        for path, (device, subscription) in list(self._open.items()):
+            if devices.get(path) is not device:
+                del self._open[path]
+                await subscription.close()
+        for device in list(devices.values()):
+            if device.reported and not device.subscribed and device.blocked_s <= self._clock.monotonic_s():
+                await self._subscribe(device)
+
+    async def close(self) -> None:
+        """End every subscription."""
+        for device, subscription in self._open.values():
+            device.subscribed = False
+            await subscription.close()
+        self._open.clear()
+
+    async def _subscribe(self, device: Running) -> None:
+        tags = device.config.tags
+        try:
+            subscription = await self._session.subscribe(
+                device.path,
+                device.reported,
+                interval_ms=[tags[point.name].poll_ms for point in device.reported],
+                sink=self._sink,
+            )
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            cycle = self._pipeline.cycle(device.path)
+            event(_log, "subscription failed", level=logging.WARNING, device=device.path, detail=error.message)
+            fail(device, error, self._clock.monotonic_s(), cycle)
+            self._pipeline.emit(device, cycle)
+            return
+        device.subscribed = True
+        answered(device)
+        self._open[device.path] = (device, subscription)
+        if subscription.faults:
+            cycle = self._pipeline.cycle(device.path)
+            for name, fault in subscription.faults.items():
+                device.normaliser.bad(device.normaliser.of([name]), fault.reason, cycle, code=fault.code)
+            self._pipeline.emit(device, cycle)
+
+    def _sink(self, path: str, notifications: Sequence[Notification]) -> None:
+        device = self._devices.get(path)
+        if device is None:
+            return
+        # A frame holds one value per tag and moment: a second value of a tag begins the next frame.
+        batch: dict[str, Notification] = {}
+        for one in notifications:
+            if one.point.name not in device.normaliser.states:
+                continue  # reported by a subscription that a new configuration has just replaced
+            if one.point.name in batch:
+                self._deliver(device, list(batch.values()))
+                batch = {}
+            batch[one.point.name] = one
+        if batch:
+            self._deliver(device, list(batch.values()))
+
+    def _deliver(self, device: Running, batch: Sequence[Notification]) -> None:
+        cycle = self._pipeline.cycle(device.path)
+        faults: dict[int, Fault] = {at: one.fault for at, one in enumerate(batch) if one.fault is not None}
+        device.reachable = True
+        device.normaliser.take(
+            device.normaliser.of(one.point.name for one in batch),
+            [one.value for one in batch],
+            cycle,
+            faults=faults,
+            source_time_us=[one.source_time_us for one in batch],
+        )
+        self._pipeline.emit(device, cycle)

@@ -1,0 +1,99 @@
+"""When to poll: fixed phases per group, start jitter, no backlog. Pure: it is fed with the time and never waits.
+
+A group is one device and one interval. Its phase is spread by the device's name, so that a thousand devices do not
+start together and the same plant starts the same way every time. The groups of one device share their phase within
+the second, so that their requests often run in one cycle and make one frame.
+"""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from collections.abc import Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+SPREAD_S = 1.0
+"""The first turns of a plant are spread over this time; phases are shared modulo it."""
+
+
+def share(name: str) -> float:
+    """Where in its interval a group stands, `[0, 1)`; the same for the same name."""
+    return zlib.crc32(name.encode()) / 2**32
+
+
+class Due(NamedTuple):
+    """A group whose turn it is.
+
+    Attributes:
+        at_s: When it should have started, monotonic seconds.
+        missed: Whole cycles that were skipped before it (a late cycle is skipped, never made up for).
+    """
+
+    key: Hashable
+    at_s: float
+    missed: int
+
+
+class Schedule(Generic[K]):
+    """The turns of many groups."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._intervals: dict[K, float] = {}
+        self._second: dict[K, float] = {}
+        self._next: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._count = 0
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._intervals
+
+    def add(self, key: K, *, interval_s: float, now_s: float, name: str) -> None:
+        """Take a group up; its first turn comes within a second. One that is known keeps its phase.
+
+        Args:
+            key: Names the group.
+            interval_s: Time between turns, seconds.
+            now_s: Monotonic seconds.
+            name: What the phase is drawn from, e.g. the device's path.
+        """
+        if self._intervals.get(key) == interval_s:
+            return
+        self._intervals[key] = interval_s
+        part = share(name)
+        # Long intervals get their first value soon too, and are spread over whole seconds from the second turn on.
+        whole = int(interval_s / SPREAD_S)
+        self._second[key] = min(interval_s, (1 + int(part * 7919 % 1 * whole)) * SPREAD_S) if whole > 1 else interval_s
+        self._push(key, now_s + part * min(interval_s, SPREAD_S))
+
+    def remove(self, key: K) -> None:
+        """Forget a group."""
+        self._intervals.pop(key, None)
+        self._next.pop(key, None)
+        self._second.pop(key, None)
+
+    def next_s(self) -> float | None:
+        """When the next turn is, monotonic seconds; None when there is no group."""
+        while self._heap and self._next.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now_s: float) -> list[tuple[K, Due]]:
+        """Every group whose turn has come, in order of turn; the next turn of each is planned on its phase."""
+        due: list[tuple[K, Due]] = []
+        while (at_s := self.next_s()) is not None and at_s <= now_s:
+            _, _, key = heapq.heappop(self._heap)
+            interval_s = self._intervals[key]
+            following_s = at_s + self._second.pop(key, interval_s)
+            missed = 0 if now_s < following_s else 1 + int((now_s - following_s) / interval_s)
+            self._push(key, following_s + missed * interval_s)
+            due.append((key, Due(key, at_s, missed)))
+        return due
+
+    def _push(self, key: K, at_s: float) -> None:
+        self._next[key] = at_s
+        self._count += 1
+        heapq.heappush(self._heap, (at_s, self._count, key))

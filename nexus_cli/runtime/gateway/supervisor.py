@@ -1,0 +1,289 @@
+"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains whatever goes wrong.
+
+The only `except Exception` of the runtime stands here, around one link: a driver's bug costs its own link a
+reconnect and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from nexus_cli.drivers.base import Driver, DriverError, Session
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.runtime.backoff import Backoff
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.polling import Poller, Work
+from nexus_cli.runtime.gateway.reporting import Reporting
+from nexus_cli.runtime.gateway.schedule import Schedule
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.sample import Reason
+
+_log = logging.getLogger("nexus.link")
+LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
+CHECK_S = 5.0
+"""How often a link that nothing polls is proved alive, in seconds."""
+WORK_QUEUE = 64
+"""Commands that wait for a link (policy: refuse the newest)."""
+
+
+class LinkState:
+    """What health shows of a link: `idle`, `connecting`, `connected` or `backoff`."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start idle."""
+        self._clock = clock
+        self.state = "idle"
+        self.detail = ""
+        self.since_us = clock.now_us()
+
+    def to(self, state: str, detail: str = "") -> bool:
+        """Change; True when that was a change of state."""
+        changed = state != self.state
+        if changed:
+            self.since_us = self._clock.now_us()
+        self.state, self.detail = state, detail
+        return changed
+
+
+class Supervisor:
+    """Owns one link. Devices are given and changed by `apply`; `run` does the work.
+
+    Attributes:
+        link: The link's id.
+        state: For health.
+        devices: What runs, by path.
+        reconnects: Sessions opened after the first.
+    """
+
+    def __init__(
+        self,
+        link: str,
+        *,
+        driver: Driver,
+        link_keys: frozenset[str],
+        home: str,
+        clock: Clock,
+        pipeline: Pipeline,
+        changed: Callable[[], None],
+        uncertain_clock: bool = False,
+    ) -> None:
+        """Prepare a link without devices.
+
+        Args:
+            link: Link id.
+            driver: Of its protocol.
+            link_keys: Connection keys whose change needs a new session.
+            home: The `.nexus` folder, for certificates.
+            clock: Time.
+            pipeline: Where cycles go.
+            changed: Called when the state of the link changed.
+            uncertain_clock: Good samples are UNCERTAIN `clock_unsynchronised`.
+        """
+        self.link = link
+        self.state = LinkState(clock)
+        self.devices: dict[str, Running] = {}
+        self.reconnects = 0
+        self._driver, self._link_keys, self._home = driver, link_keys, home
+        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._uncertain_clock = uncertain_clock
+        self._schedule: Schedule[tuple[str, int]] = Schedule()
+        self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
+        self._wake = asyncio.Event()
+        self._work: deque[Work] = deque()
+        self._fresh: list[Running] = []
+        self._reconfigured = False
+        self._reconnect = False
+        self._ever_connected = False
+        self._lost_told = False
+
+    def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
+        """Run these devices (config and digest) from now on; gives `failed` details by path.
+
+        A device whose digest is the one that runs is not touched: its session, phase and deadband memory stay.
+        """
+        failed: dict[str, str] = {}
+        before_keys = self._link_facts([device.config for device in self.devices.values()])
+        had_any = bool(self.devices)
+        names = {config.path for config, _ in wanted}
+        for path in [path for path in self.devices if path not in names]:
+            self._drop(path)
+        for config, digest in wanted:
+            current = self.devices.get(config.path)
+            if current is not None and current.digest == digest:
+                continue
+            try:
+                device = running(config, digest, self._driver, uncertain_clock=self._uncertain_clock)
+            except (DriverError, ValueError, KeyError, TypeError) as error:
+                failed[config.path] = str(error)
+                continue
+            self._drop(config.path)
+            self.devices[config.path] = device
+            now_s = self._clock.monotonic_s()
+            for interval_ms in device.jobs:
+                self._schedule.add(
+                    (device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path
+                )
+            self._fresh.append(device)
+        if had_any and before_keys != self._link_facts([device.config for device in self.devices.values()]):
+            self._reconnect = True
+        self._reconfigured = True
+        self._wake.set()
+        return failed
+
+    def announce(self) -> None:
+        """Publish what is known of changed devices without asking them (once the pipeline knows them): BAD
+        `out_of_service` for what is switched off, BAD `link_lost` while the link is."""
+        fresh, self._fresh = self._fresh, []
+        for device in fresh:
+            off = device.out_of_service()
+            if off:
+                cycle = self._pipeline.cycle(device.path)
+                device.normaliser.bad(off, Reason.OUT_OF_SERVICE, cycle)
+                self._pipeline.emit(device, cycle)
+        if self._lost_told:
+            self._tell_bad(fresh, Reason.LINK_LOST)
+
+    def submit(self, work: Work) -> bool:
+        """Have something done on the session before the next poll; False when the queue is full or the link is down."""
+        if len(self._work) >= WORK_QUEUE or self.state.state != "connected":
+            return False
+        self._work.append(work)
+        self._wake.set()
+        return True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the link until stopped."""
+        async with asyncio.TaskGroup() as group:
+
+            async def relay() -> None:
+                await stop.wait()
+                self._wake.set()
+
+            relaying = group.create_task(relay(), name=f"stop {self.link}")
+            while not stop.is_set():
+                if not any(device.config.enabled for device in self.devices.values()):
+                    if self.state.to("idle"):
+                        self._changed()
+                    self._wake.clear()
+                    if not (stop.is_set() or self._reconfigured):
+                        await self._pause(None)
+                    self._reconfigured = False
+                    continue
+                await self._live_once(stop)
+            relaying.cancel()
+
+    async def _live_once(self, stop: asyncio.Event) -> None:
+        """One session from connect to its end, and the wait before the next."""
+        self._reconnect = False
+        if self.state.state != "backoff":
+            self.state.to("connecting")
+            self._changed()
+        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        try:
+            session = await self._driver.connect(enabled, home=self._home)
+            try:
+                self._connected()
+                await self._serve(session, stop)
+            finally:
+                await session.close()
+        except DriverError as error:
+            await self._lost(error.message, error.reason, error.code, stop)
+        except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
+            # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
+            _log.exception("the driver of link %s failed", self.link)
+            await self._lost(f"{type(error).__name__}: {error}", Reason.LINK_LOST, 0, stop)
+
+    def _connected(self) -> None:
+        if self._ever_connected:
+            self.reconnects += 1
+        self._ever_connected = True
+        self._lost_told = False
+        if self.state.to("connected"):
+            event(_log, "link connected", link=self.link)
+        for device in self.devices.values():
+            device.blocked_s, device.subscribed = 0.0, False
+        self._reconfigured = False
+        self._changed()
+
+    async def _serve(self, session: Session, stop: asyncio.Event) -> None:
+        """Poll and listen until the session ends, the stop comes or the link's own keys change."""
+        poller = Poller(session, self._driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
+        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
+        next_check_s = self._clock.monotonic_s() + CHECK_S
+        try:
+            while not stop.is_set() and not self._reconnect:
+                self._wake.clear()
+                if self._reconfigured:
+                    self._reconfigured = False
+                    if not any(device.config.enabled for device in self.devices.values()):
+                        return
+                    await session.configure([one.config for one in self.devices.values() if one.config.enabled])
+                await reporting.renew(self.devices)
+                await poller.work()
+                now_s = self._clock.monotonic_s()
+                due = self._schedule.pop_due(now_s)
+                if due and await poller.poll(self.devices, [(key, one.missed) for key, one in due]):
+                    self._backoff.reset()
+                    next_check_s = self._clock.monotonic_s() + CHECK_S
+                elif now_s >= next_check_s:
+                    await session.check()
+                    self._backoff.reset()
+                    next_check_s = self._clock.monotonic_s() + CHECK_S
+                following_s = self._schedule.next_s()
+                until_s = next_check_s if following_s is None else min(following_s, next_check_s)
+                await self._pause(until_s - self._clock.monotonic_s())
+        finally:
+            await reporting.close()
+
+    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:
+        wait_s = self._backoff.next_s()
+        if self.state.to("backoff", detail):
+            event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
+        self._changed()
+        self._work.clear()
+        # A refused login is told as such; everything else that ends a session is one reason for its tags.
+        told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
+        self._tell_bad(list(self.devices.values()), told, code)
+        self._lost_told = True
+        until_s = self._clock.monotonic_s() + wait_s
+        while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
+            self._wake.clear()
+            if stop.is_set():
+                return
+            await self._pause(left_s)
+
+    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0) -> None:
+        for device in devices:
+            device.reachable = False
+            if not device.config.enabled:
+                continue
+            cycle = self._pipeline.cycle(device.path)
+            device.normaliser.bad(device.field_states(), reason, cycle, code=code)
+            self._pipeline.emit(device, cycle)
+
+    def _drop(self, path: str) -> None:
+        device = self.devices.pop(path, None)
+        if device is not None:
+            for interval_ms in device.jobs:
+                self._schedule.remove((path, interval_ms))
+
+    def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
+        facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
+        return sorted(facts)
+
+    async def _pause(self, delay_s: float | None) -> None:
+        if delay_s is not None and delay_s <= 0:
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._wake.wait()
+
+
+__all__ = ["LinkState", "Supervisor", "Work"]

@@ -1,0 +1,269 @@
+"""The gateway against a real broker, with a scripted field and a historian that gives receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
+from nexus_cli.settings import Settings
+from tests.field import FakeDriver, FakeHistorian, FakeSource, device
+from tests.servers import TestBroker, new_broker
+
+pytestmark = pytest.mark.needs_broker
+GW = "gw-1"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> AsyncIterator[TestBroker]:
+    """A broker of the test's own."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    one = new_broker(folder).start()
+    yield one
+    one.kill()
+
+
+async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
+    """Poll until true; fails at the deadline."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(deadline_s):
+            while not condition():
+                await asyncio.sleep(0.01)
+    assert condition(), "it did not come true in time"
+
+
+class Plant:
+    """A gateway and a historian that run, and what they run on."""
+
+    def __init__(self, settings: Settings, source: FakeSource, driver: FakeDriver) -> None:
+        self.settings, self.source, self.driver = settings, source, driver
+        self.historian = FakeHistorian(settings)
+        self.gateways: list[Gateway] = []
+
+    @property
+    def gateway(self) -> Gateway:
+        """The running one."""
+        return self.gateways[-1]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Plant]:
+        """Both, until the block ends."""
+        stop, stop_historian = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.historian.run(stop_historian))
+            role = group.create_task(self.role(stop))
+            yield self
+            stop.set()
+            await role
+            stop_historian.set()
+
+    async def role(self, stop: asyncio.Event) -> None:
+        """The gateway's process."""
+        await run_gateway(
+            self.settings,
+            name=GW,
+            source=self.source,
+            stop=stop,
+            drivers=lambda _: self.driver,
+            started=self.gateways.append,
+        )
+
+    def everything_delivered(self) -> bool:
+        """Nothing durable is without receipt."""
+        outbox = self.gateway.outbox
+        return outbox.lowest_uncommitted() > outbox.durable_seq > 0
+
+
+@pytest.fixture
+def plant(broker: TestBroker, tmp_path: Path) -> Plant:
+    """Two devices on two links."""
+    settings = broker.settings(principal=f"nexus.gateway.{GW}", home=tmp_path / "home")
+    source = FakeSource([device("a/l/one", link="tcp:one:1"), device("a/l/two", link="tcp:two:1")])
+    return Plant(settings, source, FakeDriver())
+
+
+def values_of(historian: FakeHistorian, path: str, tag: str) -> list[object]:
+    """Stored values of a tag in the order of their numbers."""
+    del path
+    return [frame.samples[tag] for _, frame in sorted(historian.frames.items()) if tag in frame.samples]
+
+
+async def test_polls_become_frames_and_live_values(plant: Plant) -> None:
+    async with plant.running():
+        await until(lambda: len(plant.historian.frames) > 20)
+        await until(lambda: len(plant.historian.live) == 8)
+        facts = plant.gateway.facts()
+        assert facts["deployment"] == 1
+        assert {one["state"] for one in facts["links"].values()} == {"connected"}
+        await until(lambda: plant.gateway.facts()["canary"] == "echoed")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{plant.gateway.http_port}") as http:
+            assert (await http.get("/health/live")).status_code == 200
+            assert (await http.get("/health/ready")).json() == {"ready": True, "detail": ""}
+            metrics = (await http.get("/metrics")).text
+            assert 'nexus_link_cycles_total{link="tcp:one:1"}' in metrics
+            assert (await http.get("/status")).json()["name"] == GW
+    live = json.loads(plant.historian.live["acme/chicago/a/l/one/t0"])
+    assert live["quality"] == "GOOD"
+    epochs = {epoch for epoch, _ in plant.historian.frames}
+    assert len(epochs) == 1
+    seqs = sorted(seq for _, seq in plant.historian.frames)
+    assert seqs == list(range(1, len(seqs) + 1)), "every accepted frame arrived once stored"
+    times = [frame.time for _, frame in sorted(plant.historian.frames.items())]
+    assert all(isinstance(one, int) for one in times)
+    assert not plant.historian.gaps
+
+
+async def test_broker_killed_with_its_state_loses_nothing(plant: Plant, broker: TestBroker) -> None:
+    async with plant.running():
+        await until(lambda: len(plant.historian.frames) > 10)
+        broker.kill()
+        await asyncio.sleep(1.0)  # the outage itself, under load
+        broker.start()
+        await until(plant.everything_delivered, deadline_s=20.0)
+        await until(lambda: len(plant.historian.frames) > 40)
+    assert plant.gateway.outbox.lost == {"overflow": 0, "refused": 0}
+    seqs = sorted(seq for _, seq in plant.historian.frames)
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert not plant.historian.gaps
+
+
+async def test_frames_without_receipt_are_sent_again(plant: Plant) -> None:
+    plant.historian.forgetting = True
+    async with plant.running():
+        await until(lambda: plant.gateways and plant.gateway.outbox.durable_seq > 10)
+        await until(lambda: plant.gateway.publisher.in_flight > 10)
+        plant.historian.forgetting = False
+        await until(lambda: (min((seq for _, seq in plant.historian.frames), default=99)) == 1, deadline_s=15.0)
+        await until(plant.everything_delivered, deadline_s=15.0)
+    assert plant.gateway.publisher.repeated > 0
+    seqs = sorted(seq for _, seq in plant.historian.frames)
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_one_dead_device_and_one_dead_link_cost_the_others_nothing(plant: Plant) -> None:
+    plant.source.deploy(
+        device("a/l/one", link="tcp:one:1"),
+        device("a/l/dead", link="tcp:one:1"),
+        device("a/l/two", link="tcp:two:1"),
+    )
+    plant.driver.dead.add("a/l/dead")
+    plant.driver.down.add("tcp:two:1")
+    async with plant.running():
+        await until(lambda: len(plant.driver.polls("a/l/one")) > 30)
+        polls = plant.driver.polls("a/l/one")
+        assert (polls[-1] - polls[0]) / (len(polls) - 1) == pytest.approx(0.1, abs=0.03)
+        assert len(plant.driver.polls("a/l/dead")) <= 4, "at most one time-out per back-off step"
+        await until(lambda: "acme/chicago/a/l/two/t0" in plant.historian.live)
+        await until(lambda: "acme/chicago/a/l/dead/t0" in plant.historian.live)
+        two = json.loads(plant.historian.live["acme/chicago/a/l/two/t0"])
+        dead = json.loads(plant.historian.live["acme/chicago/a/l/dead/t0"])
+        assert (two["quality"], two["reason"], two["value"]) == ("BAD", "link_lost", None)
+        assert (dead["quality"], dead["reason"]) == ("BAD", "device_timeout")
+        assert plant.gateway.links.health()["tcp:two:1"]["state"] == "backoff"
+        plant.driver.down.clear()
+        plant.driver.dead.clear()
+        await until(lambda: json.loads(plant.historian.live["acme/chicago/a/l/two/t0"])["quality"] == "GOOD")
+        await until(lambda: json.loads(plant.historian.live["acme/chicago/a/l/dead/t0"])["quality"] == "GOOD")
+
+
+async def test_an_illegal_address_costs_only_its_tag(plant: Plant) -> None:
+    plant.source.deploy(device("a/l/one", link="tcp:one:1", tags=23))
+    plant.driver.illegal.add(("a/l/one", "a13"))
+    plant.driver.illegal_gaps.add("a/l/one")
+    async with plant.running():
+        await until(lambda: len(plant.historian.live) == 23)
+        bad = {topic.rsplit("/", 1)[1] for topic, one in plant.historian.live.items() if b"BAD" in one}
+        assert bad == {"t13"}
+        assert json.loads(plant.historian.live["acme/chicago/a/l/one/t13"])["reason"] == "illegal_address"
+        before = len(plant.driver.reads)
+        await until(lambda: len(plant.driver.reads) > before + 30)
+        asked = [names for _, _, names in plant.driver.reads[before:]]
+        assert not any("t13" in names for names in asked), "the refused point is left alone"
+
+
+async def test_a_driver_bug_costs_its_own_link_only(plant: Plant) -> None:
+    plant.driver.bug = "a/l/two"
+    async with plant.running():
+        await until(lambda: len(plant.driver.polls("a/l/one")) > 10)
+        await until(lambda: plant.gateway.links.health()["tcp:two:1"]["state"] == "backoff")
+        assert plant.gateway.links.health()["tcp:one:1"]["state"] == "connected"
+
+
+async def test_hot_apply_touches_only_what_changed(plant: Plant) -> None:
+    one = device("a/l/one", link="tcp:one:1")
+    plant.source.deploy(one, device("a/l/two", link="tcp:one:1"))
+    heard: list[dict[str, object]] = []
+    async with plant.running():
+        await until(lambda: len(plant.driver.polls("a/l/one")) > 5)
+        running = plant.gateway.links.supervisors["tcp:one:1"].devices["a/l/one"]
+        plant.source.fetched.clear()
+        number = plant.source.deploy(one, device("a/l/two", link="tcp:one:1", tags=9))
+        topics = plant.historian.topics
+        notice = json.dumps({"deployment": number, "digest": ""}).encode()
+        await plant.historian.client.publish(topics.config(GW), notice, retain=True)
+        await until(lambda: plant.gateway.configuration.deployment == number, deadline_s=1.0)
+        assert plant.source.fetched == ["a/l/two"]
+        await until(lambda: "acme/chicago/a/l/two/t8" in plant.historian.live)
+        assert plant.gateway.links.supervisors["tcp:one:1"].devices["a/l/one"] is running
+        assert running.counters.missed == 0
+        assert len(plant.driver.connects) == 1, "the session was kept"
+        gaps = [b - a for a, b in zip(plant.driver.polls("a/l/one"), plant.driver.polls("a/l/one")[1:], strict=False)]
+        assert max(gaps) < 0.19, "not one poll of the other device was missed"
+        await until(lambda: b"verification" in plant.gateway._observed)
+        heard.append(json.loads(plant.gateway._observed))
+    assert heard[0]["devices"].keys() == {"a/l/two"}  # type: ignore[attr-defined]
+    assert heard[0]["verification"]["a/l/two"] == {"good": 9, "bad": 0, "reachable": True}  # type: ignore[index]
+
+
+async def test_starts_from_the_local_copy_while_control_is_away(plant: Plant) -> None:
+    async with plant.running():
+        await until(lambda: len(plant.historian.frames) > 3)
+    plant.source.away = True
+    before = len(plant.historian.frames)
+    async with plant.running():
+        await until(lambda: len(plant.historian.frames) > before + 5)
+        assert plant.gateway.facts()["configuration"] == "Control does not answer."
+    assert not plant.historian.gaps, "a clean end needs no gap"
+    seqs = sorted(seq for _, seq in plant.historian.frames)
+    assert seqs == list(range(1, len(seqs) + 1)), "numbering goes on across a restart"
+
+
+async def test_disabled_and_calculated_tags(plant: Plant) -> None:
+    plant.driver.values["a/l/one", "t0"] = 4.0
+    more = {
+        "double": TagConfig(
+            type="float64",
+            published_type="float64",
+            expr="t0 * 2 + {a/l/two/t0}",
+            inputs={"t0": "a/l/one/t0", "a/l/two/t0": "a/l/two/t0"},
+        )
+    }
+    plant.driver.values["a/l/two", "t0"] = 1.0
+    off: DeviceConfig = device("a/l/off", link="tcp:off:1", enabled=False)
+    plant.source.deploy(device("a/l/one", link="tcp:one:1", more=more), device("a/l/two", link="tcp:two:1"), off)
+    async with plant.running():
+        await until(lambda: b"9.0" in plant.historian.live.get("acme/chicago/a/l/one/double", b""))
+        await until(lambda: b"out_of_service" in plant.historian.live.get("acme/chicago/a/l/off/t3", b""))
+        assert not plant.driver.polls("a/l/off")
+        plant.driver.down.add("tcp:two:1")
+        await until(lambda: b"input_bad" in plant.historian.live["acme/chicago/a/l/one/double"])
+
+
+async def test_subscriptions_and_polls_side_by_side(plant: Plant) -> None:
+    more = {"s0": TagConfig(type="float64", address="s0", mode="subscribe", poll_ms=100)}
+    plant.source.deploy(device("a/l/one", link="tcp:one:1", tags=1, more=more))
+    async with plant.running():
+        await until(lambda: "a/l/one" in plant.driver.subscriptions)
+        plant.driver.subscriptions["a/l/one"].report(s0=1.5)
+        await until(lambda: values_of(plant.historian, "a/l/one", "s0") == [1.5])
+        plant.driver.subscriptions["a/l/one"].report(s0=2.5)
+        await until(lambda: values_of(plant.historian, "a/l/one", "s0") == [1.5, 2.5])
+        assert len(plant.driver.polls("a/l/one")) > 1
