@@ -16,6 +16,7 @@ from nexus_cli.apply import stages as step
 from nexus_cli.apply import table
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.rights import Resources, Rights, before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice
 from nexus_cli.apply.stages import Stage
 from nexus_cli.database import deployments as db
@@ -58,6 +59,7 @@ class Engine:
         site: str,
         publish: Publish,
         observations: Observations,
+        rights: Rights,
         timing: Timing,
         on_step: Callable[[], None] = lambda: None,
     ) -> None:
@@ -68,12 +70,13 @@ class Engine:
             site: `enterprise/site`.
             publish: See `Publish`.
             observations: What is heard from the gateways.
+            rights: Where grants are handed over.
             timing: Waits.
             on_step: Called after every line of the journal.
         """
         enterprise, _, name = site.partition("/")
         self._topics = Topics(enterprise, name)
-        self._pool, self._site, self._publish = pool, site, publish
+        self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
         self._seen, self._timing, self._on_step = observations, timing, on_step
         self._tokens: dict[int, str] = {}
 
@@ -136,10 +139,12 @@ class Engine:
         if not run.is_done(step.RECORD):
             await self._record(run, token)
         table.recorded(run.rows)
+        await self._hold_rights(run, step.RIGHTS)
         await self._notify(run)
         await self._observe(run)
         for stage in run.stages_named(step.CLEAR):
             await self._clear(run, stage)
+        await self._hold_rights(run, step.REVOKE)
         await self._journal(run, step.FINALISE, "begun")
         over.set()  # a heartbeat that meets the released lease must not take it for lost
         await self._close(run, token)
@@ -157,6 +162,24 @@ class Engine:
             moved=run.moves(),
         )
         self._on_step()
+
+    async def _hold_rights(self, run: Run, name: str) -> None:
+        """Both states' rights before the gateways act, the new state's alone afterwards."""
+        if not run.stages_named(name):
+            return
+        await self._journal(run, name, "begun")
+        async with self._pool.acquire() as conn:
+            states: list[Resources] = [await db.full_state(conn, self._site)]
+        if name == step.RIGHTS:
+            plan = run.deployment.plan
+            states.append(before_of(states[0], changed=plan["changed"], before=plan["before"]))
+        try:
+            await self._rights.hold(*states)
+        except NexusError as error:
+            detail = {"message": error.message, "code": error.code, "cause": error.cause}
+            await self._journal(run, name, "failed", detail=detail)
+        else:
+            await self._journal(run, name, "done")
 
     async def _want(self, run: Run) -> None:
         async with self._pool.acquire() as conn:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from nexus_cli.plan.change import Action, Change
 
 RECORD = "record"
+RIGHTS = "rights"
 NOTIFY = "notify"
 OBSERVE = "observe"
 CLEAR = "clear"
+REVOKE = "revoke"
 FINALISE = "finalise"
 VERIFY = "verify"
 
@@ -20,7 +22,7 @@ class Stage:
     """One step.
 
     Attributes:
-        step: `record`, `notify`, `observe`, `clear`, `finalise` or `verify`.
+        step: `record`, `rights`, `notify`, `observe`, `clear`, `revoke`, `finalise` or `verify`.
         subject: The gateway or device it is about; "" is the whole site.
         paths: Tag paths (clear) or device paths (observe) that it handles.
         text: What happens, for people.
@@ -35,8 +37,9 @@ class Stage:
 def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     """Every step of a deployment, in order.
 
-    Recording comes first, in one transaction. Retained messages are cleared after the gateways let go of the tags,
-    else they would be published again; and before the lock is given back.
+    Recording comes first, in one transaction. The rights of old and new state hold together until the gateways run
+    the new one; then retained messages are cleared (earlier they would be published again), and only then old rights
+    are taken away.
     """
     if not changes:
         return ()
@@ -44,6 +47,9 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     gone = cleared_paths(changes)
     devices = verified_devices(changes)
     stages = [Stage(step=RECORD, text=f"record {len(changes)} changed resources in one transaction")]
+    rights = rights_change(changes)
+    if rights:
+        stages.append(Stage(step=RIGHTS, text="give the rights of the old and the new state together"))
     stages += [Stage(step=NOTIFY, subject=name, text=f"tell gateway {name}") for name in gateways]
     stages += [
         Stage(step=OBSERVE, subject=name, paths=paths, text=f"wait until gateway {name} runs it")
@@ -51,6 +57,8 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     ]
     if gone:
         stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {len(gone)} retained messages"))
+    if rights:
+        stages.append(Stage(step=REVOKE, text="take away the rights that only the old state had"))
     stages.append(Stage(step=FINALISE, text="write the audit trail and give the lock back"))
     if devices:
         stages.append(Stage(step=VERIFY, paths=devices, text=f"look for GOOD values of {len(devices)} devices"))
@@ -60,6 +68,19 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
 def explain(stages: Iterable[Stage]) -> list[str]:
     """The steps as numbered lines."""
     return [f"{number}. {stage.text}" for number, stage in enumerate(stages, 1)]
+
+
+def rights_change(changes: Iterable[Change]) -> bool:
+    """True when the changes can alter a grant: who reads which paths, roles, users, gateways."""
+    return any(
+        change.type in ("gateway", "role", "user")
+        or (change.type == "device" and (_moves_rights(change) or {"gateway", "protocol"} & set(change.keys)))
+        for change in changes
+    )
+
+
+def _moves_rights(change: Change) -> bool:
+    return change.action is not Action.UPDATE or any(tag.action is not Action.UPDATE for tag in change.tags)
 
 
 def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:

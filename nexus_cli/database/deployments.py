@@ -110,6 +110,12 @@ async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str
     return {row["address"]: orjson.loads(row["body"]) for row in rows}
 
 
+async def full_state(conn: Any, site: str) -> dict[str, dict[str, Any]]:
+    """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
+    rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
+    return {row["address"]: orjson.loads(row["body"]) for row in rows}
+
+
 async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[str, Any]]:
     """Attributes of every resource of a kind (`device`, `alert`, …) by name."""
     prefix = kind + "."

@@ -11,6 +11,8 @@ STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "wa
 MOST_ROWS = 40
 VERBS = {
     "record": "recording",
+    "rights": "giving rights at the broker",
+    "revoke": "taking old rights away",
     "notify": "telling gateway {subject}",
     "observe": "waiting for gateway {subject}",
     "clear": "clearing retained messages",
@@ -23,7 +25,7 @@ def progress_line(line: Mapping[str, Any]) -> str | None:
     """One line of the journal for people; None for what is not worth a line."""
     text = VERBS.get(str(line["step"]), str(line["step"])).format(subject=line["subject"])
     if line["state"] == "begun":
-        return None if line["step"] in ("notify", "finalise") else f"{text} …"
+        return None if line["step"] in ("rights", "notify", "revoke", "finalise") else f"{text} …"
     if line["state"] == "failed":
         return f"{text}: failed: {line['detail'].get('message', '')}".rstrip(": ")
     if line["step"] == "observe":

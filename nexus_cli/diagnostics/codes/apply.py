@@ -71,4 +71,12 @@ CODES: tuple[Code, ...] = (
         good="switch the device on; its state shows in nexus status",
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX5009",
+        slug="rights-not-in-force",
+        summary="The broker's rights could not be brought in line with the deployment.",
+        why="A gateway may be refused when it publishes a new device, and a refusal can be silent (MQTT 3.1.1).",
+        good="nexus status shows the broker; nexus apply tries again",
+        severity=Severity.WARNING,
+    ),
 )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from nexus_cli.apply.engine import Engine, Timing
 from nexus_cli.apply.observation import Observations
+from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import gateway_digest, notice
 from nexus_cli.database import alerts as alert_rows
 from nexus_cli.database import deployments as db
@@ -107,11 +108,13 @@ class Control:
         self._presence = Presence(
             settings=settings, pool=pool, publish=self._publish, observations=self._seen, clock=clock
         )
+        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         engine = Engine(
             pool=pool,
             site=settings.site,
             publish=self._publish,
             observations=self._seen,
+            rights=self._rights,
             timing=timing,
             on_step=lambda: self._service.stepped(),
         )
@@ -139,6 +142,7 @@ class Control:
         host, port = _listen_on(self._settings)
         with plain_errors(self._settings):
             await self._load_alerts()
+            await self._hold_rights()
         app = make_api(
             service=self._service,
             alerting=self._alerting,
@@ -214,6 +218,17 @@ class Control:
             await self._publish(
                 self._topics.config(gateway), notice(deployment=state.number, digest=gateway_digest(devices))
             )
+
+    async def _hold_rights(self) -> None:
+        """At start: the rights of what is recorded, should the file have gone. A running deployment adds its own."""
+        async with self._pool.acquire() as conn:
+            if not await db.recorded_number(conn, self._settings.site):
+                return
+            state = await db.full_state(conn, self._settings.site)
+        try:
+            await self._rights.hold(state)
+        except NexusError as error:
+            event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
     async def _load_alerts(self) -> None:
         async with self._pool.acquire() as conn:
