@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,15 @@ async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIte
             skipped.setdefault(reason, []).append(device.path)
         else:
             links.setdefault(device.link, []).append(device)
-    async with AsyncExitStack() as stack:
-        served = [await _serve(stack, link, links[link], seed) for link in sorted(links)]
+    served: list[Served] = []
+    try:
+        for link in sorted(links):
+            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - those that stand are closed when the next fails
         yield Simulation(links=tuple(served), skipped={reason: tuple(paths) for reason, paths in skipped.items()})
+    finally:
+        async with asyncio.TaskGroup() as closing:  # one after the other, a plant would take a minute
+            for one in served:
+                closing.create_task(one.server.close(), name=f"close {one.link}")
 
 
 def _reason_to_skip(device: DeviceConfig) -> str:
@@ -104,8 +110,8 @@ def _reason_to_skip(device: DeviceConfig) -> str:
     return "" if device.protocol in SIMULATORS else f"no simulator for {device.protocol}"
 
 
-async def _serve(stack: AsyncExitStack, link: str, devices: Sequence[DeviceConfig], seed: int) -> Served:
-    """Start one server, and have the stack close it."""
+async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Served:
+    """Start one server."""
     serve = simulator(devices[0].protocol)
     host, port = _declared(devices[0].connection)
     here = _loopback(host)
@@ -123,7 +129,6 @@ async def _serve(stack: AsyncExitStack, link: str, devices: Sequence[DeviceConfi
         raise NexusError(f"The devices of {link} can't be simulated: {error}.", exit_code=1) from None
     except OSError as error:
         raise NexusError(f"No port can be had for {link}.", cause=str(error)) from None
-    stack.push_async_callback(server.close)
     return Served(
         link=link,
         protocol=devices[0].protocol,
