@@ -17,14 +17,14 @@ from xml.etree import ElementTree
 
 from asyncua import ua
 
-from nexus_cli.drivers.opcua.address import parse_node
+from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.nodes import node_id
+from nexus_cli.drivers.opcua.nodeset_values import Body, plain_value, structure, take_structures
 from nexus_cli.drivers.opcua.simulator_server import FaultyServer
 
 NAMESPACE = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 STANDARD = "http://opcfoundation.org/UA/"
 PERIOD_S = 20.0
-NUMBERS = frozenset(ua.VariantType(kind) for kind in range(2, 12))
 
 
 class NodesetServer:
@@ -55,9 +55,21 @@ class NodesetServer:
         return await self.server.get_node(self._node(node)).read_value()
 
     async def set(self, node: str, value: object) -> None:
-        """Hold a value in the node's own type from now on."""
+        """Hold a value in the node's own type from now on; a structure is a dict by member names.
+
+        Raises:
+            KeyError: The server has no such namespace.
+            ValueError: The node's structure has optional members or is a union.
+        """
         self._moving.pop(node, None)
         target = self._node(node)
+        if isinstance(value, dict):
+            data_type = await self.server.get_node(target).read_data_type()
+            held = await structure(self.server, data_type, value)
+            if held is None:
+                raise ValueError(f"{node} holds no plain structure")
+            await self._hold(target, held)
+            return
         await self._write(target, await self._variant_type(target), value)
 
     async def move(self, node: str, *, low: float, high: float) -> None:
@@ -83,7 +95,7 @@ class NodesetServer:
                 await self._ticker
         await self.server.stop()
 
-    async def start(self, files: Sequence[Path], *, port: int) -> None:
+    async def start(self, files: Sequence[Path], *, port: int, fill: bool) -> None:
         """Load the files and listen.
 
         Raises:
@@ -91,13 +103,21 @@ class NodesetServer:
             ValueError: A file is not a NodeSet, or one that it requires is missing.
         """
         loaded: list[ua.NodeId] = []
+        bodies: list[tuple[list[str], dict[str, Body]]] = []
         for path in in_order(files):
+            root = _loadable(path)
+            bodies.append(([uri.text or "" for uri in root.iter(f"{NAMESPACE}Uri")], take_structures(root)))
             # Not strict: two files of one namespace may both bring its top folder, as those of OPC PLC do.
             loaded += await self.server.import_xml(
-                xmlstring=_loadable(path), strict_mode=False, auto_load_definitions=False
+                xmlstring=ElementTree.tostring(root, encoding="unicode"), strict_mode=False, auto_load_definitions=False
             )
         self._names = await self.server.get_namespace_array()
         self.nodes = tuple(await self._variables(loaded))
+        for uris, structures in bodies:
+            for text, body in structures.items():
+                await self.set(_with_uri(text, uris), body)
+        if fill:
+            await self._fill()
         self.server.set_endpoint(f"opc.tcp://{self.host}:{port}/")
         self.server.socket_address = (self.host, port)
         await self.server.start()
@@ -127,7 +147,21 @@ class NodesetServer:
         return await node.read_data_type_as_variant_type()
 
     async def _write(self, target: ua.NodeId, kind: ua.VariantType, value: object) -> None:
-        stamped = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=datetime.now(UTC))
+        await self._hold(target, ua.Variant(value, kind))
+
+    async def _fill(self) -> None:
+        """Give a value to every variable that the files leave without one."""
+        for text in self.nodes:
+            node = self.server.get_node(self._node(text))
+            held = (await node.read_data_value(raise_on_bad_status=False)).Value
+            if held is not None and held.Value is not None:
+                continue
+            found = await plain_value(self.server, node)
+            if found is not None:
+                await self._hold(node.nodeid, found)
+
+    async def _hold(self, target: ua.NodeId, value: ua.Variant) -> None:
+        stamped = ua.DataValue(value, SourceTimestamp=datetime.now(UTC))
         status = await self.server.iserver.aspace.write_attribute_value(target, ua.AttributeIds.Value, stamped)
         status.check()
 
@@ -138,6 +172,12 @@ class NodesetServer:
                 number = low + (high - low) * share
                 await self._write(target, kind, number if kind.value in (10, 11) else round(number))
             await asyncio.sleep(0.1)
+
+
+def _with_uri(text: str, uris: Sequence[str]) -> str:
+    """A node id of a file, whose indexes count that file's NamespaceUris from 1, with the URI itself."""
+    node = parse_node(text)
+    return f"nsu={escape_uri(uris[node.index - 1])};{node.kind}={node.identifier}"
 
 
 def in_order(files: Sequence[Path]) -> list[Path]:
@@ -170,7 +210,7 @@ def in_order(files: Sequence[Path]) -> list[Path]:
     return ordered
 
 
-def _loadable(path: Path) -> str:
+def _loadable(path: Path) -> ElementTree.Element:
     """The file as asyncua takes it: without required models (`in_order` saw to them, and it fails on one without a
     date), and with publication dates of whole seconds."""
     root = ElementTree.fromstring(path.read_bytes())  # noqa: S314 - as in `_models`
@@ -180,7 +220,7 @@ def _loadable(path: Path) -> str:
             model.set("PublicationDate", published[:19] + "Z")
         for required in model.findall(f"{NAMESPACE}RequiredModel"):
             model.remove(required)
-    return ElementTree.tostring(root, encoding="unicode")
+    return root
 
 
 def _models(path: Path) -> tuple[set[str], set[str]]:
@@ -199,6 +239,7 @@ async def serve_nodeset(
     port: int = 0,
     values: Mapping[str, object] | None = None,
     moving: Mapping[str, tuple[float, float]] | None = None,
+    fill: bool = True,
 ) -> NodesetServer:
     """Serve the nodes of NodeSet2 files.
 
@@ -208,6 +249,7 @@ async def serve_nodeset(
         port: 0 takes a free one.
         values: Value by node text, held from the start.
         moving: Low and high by node text, for numbers that change.
+        fill: Give zero, false or its own name to every variable that the files leave without a value.
 
     Raises:
         OSError, ValueError: As `NodesetServer.start`.
@@ -216,7 +258,7 @@ async def serve_nodeset(
     await server.init()
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     running = NodesetServer(server, host=host)
-    await running.start(files, port=port)
+    await running.start(files, port=port, fill=fill)
     for node, value in (values or {}).items():
         await running.set(node, value)
     for node, (low, high) in (moving or {}).items():
