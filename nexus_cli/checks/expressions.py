@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus_cli.checks.view import TagView, View
@@ -36,13 +36,12 @@ def expression_compiles(view: View) -> Iterator[Diagnostic]:
             broken = broken or (found is None and path in view.model.declared)
         if broken:
             continue  # an input has an error of its own; what follows from it would only repeat that
-        near = {name: other.published for name, other in _near(view, tag)}
         outcome = compile_expression(calculated.expr, types=types, labels=labels, result=tag.type)
         told: set[str] = set()
         for item in outcome.findings:
             hint = item.hint
             if item.code == "NX2403" and "'" in item.message:
-                hint = _meant(item.message.split("'")[1], calculated.expr, near)
+                hint = _meant(item.message.split("'")[1], calculated.expr, _near(tag))
             if item.code == "NX2403" and "{" in hint and hint in told:
                 continue  # both halves of a name that was read as a subtraction
             told.add(hint)
@@ -50,17 +49,15 @@ def expression_compiles(view: View) -> Iterator[Diagnostic]:
             yield replace(item, where=(*tag.where, key), hint=hint)
 
 
-def _meant(name: str, expr: str, near: Iterable[str]) -> str:
+def _near(tag: TagView) -> list[str]:
+    """The other tags of the device."""
+    return [name for name in (*tag.device.tags, *tag.device.device.calculated) if name != tag.name]
+
+
+def _meant(name: str, expr: str, near: list[str]) -> str:
     """A tag whose name is written without braces, or the nearest name."""
     bare = next((one for one in near if not one.isidentifier() and one in expr and name in one), None)
     return f"a name with a hyphen or a dot stands in braces: {{{bare}}}" if bare else did_you_mean(name, near)
-
-
-def _near(view: View, tag: TagView) -> Iterator[tuple[str, TagView]]:
-    for name in (*tag.device.tags, *tag.device.device.calculated):
-        other = view.by_path.get(f"{tag.device.path}/{name}")
-        if other is not None and name != tag.name:
-            yield name, other
 
 
 def expression_cycle(view: View) -> Iterator[Diagnostic]:
@@ -70,39 +67,34 @@ def expression_cycle(view: View) -> Iterator[Diagnostic]:
     }
     settled: set[str] = set()
     for start in needs:
-        trail: list[str] = []
-        yield from _walk(view, start, needs, settled, trail)
+        if start not in settled:
+            yield from _walk(view, start, needs, settled)
 
 
-def _walk(
-    view: View, start: str, needs: dict[str, list[str]], settled: set[str], trail: list[str]
-) -> Iterator[Diagnostic]:
+def _walk(view: View, start: str, needs: dict[str, list[str]], settled: set[str]) -> Iterator[Diagnostic]:
     """Depth first, without recursion: chains of calculated tags may be long."""
-    stack: list[tuple[str, Iterator[str]]] = []
-    if start in settled:
-        return
-    stack.append((start, iter(needs[start])))
-    trail.append(start)
+    stack = [(start, iter(needs[start]))]
+    trail = {start: 0}
     while stack:
         path, rest = stack[-1]
         following = next((one for one in rest if one in needs and one not in settled), None)
         if following is None:
             settled.add(path)
             stack.pop()
-            trail.pop()
+            trail.pop(path)
         elif following in trail:
-            circle = [*trail[trail.index(following) :], following]
-            names = " → ".join(one.rsplit("/", 1)[1] for one in circle)
+            circle = [*list(trail)[trail[following] :], following]
+            names = [one.rsplit("/", 1)[1] for one in circle]
+            shown = names if len(names) <= 8 else [*names[:6], "…", names[-1]]
             yield finding(
                 "NX2405",
-                f"calculated in a circle: {names}",
+                f"calculated in a circle: {' → '.join(shown)}",
                 where=(*view.by_path[following].where, "expr"),
                 hint="one of them must not use the other",
             )
-            settled.add(following)
         else:
+            trail[following] = len(stack)
             stack.append((following, iter(needs[following])))
-            trail.append(following)
 
 
 def expression_other_gateway(view: View) -> Iterator[Diagnostic]:

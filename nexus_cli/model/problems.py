@@ -79,6 +79,10 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
     name = str(where[-1]) if where else "the site"
     shown = _shown(value, where)
+    if on_key and kind in _BOUNDS:
+        side = _BOUNDS[kind]
+        message = f"the code {shown} must be {_BOUND_WORDS[side]} {context.get(side)}"
+        return finding("NX1008", message, where=where, on_key=True)
     if on_key and kind != "string_type":
         message = f"the code {shown} is not a whole number"
         return finding("NX1012", message, where=where, on_key=True, hint="write the number that the device sends")

@@ -277,8 +277,8 @@ class Device(Inherited):
 class Line(Strict):
     """A production line: devices by name."""
 
-    description: str | None = None
-    labels: dict[str, str] | None = None
+    description: str | None = Field(default=None, description="For people.")
+    labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Devices by name.")
 
@@ -286,8 +286,8 @@ class Line(Strict):
 class Area(Strict):
     """An area: lines by name."""
 
-    description: str | None = None
-    labels: dict[str, str] | None = None
+    description: str | None = Field(default=None, description="For people.")
+    labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 
@@ -299,7 +299,7 @@ class Gateway(Strict):
         default_factory=list,
         description="protocol:modbus, area:packaging, line:packaging/line-1, device:packaging/line-1/filler, link:tcp:10.0.0.9:502, label:key=value; any of them matches. Empty takes the rest.",
     )
-    description: str | None = None
+    description: str | None = Field(default=None, description="For people.")
 
 
 class Retention(Strict):
@@ -317,9 +317,9 @@ class Retention(Strict):
 class Role(Strict):
     """What its users may see and write, as path globs (`*` one level, `**` the rest)."""
 
-    read: list[str] = Field(default_factory=list)
-    write: list[str] = Field(default_factory=list)
-    description: str | None = None
+    read: list[str] = Field(default_factory=list, description="What its users see, e.g. packaging/**.")
+    write: list[str] = Field(default_factory=list, description="What its users may send commands to.")
+    description: str | None = Field(default=None, description="For people.")
 
 
 class User(Strict):
@@ -327,29 +327,31 @@ class User(Strict):
 
     role: str | None = Field(default=None, description="One role.")
     roles: list[str] = Field(default_factory=list, description="Several roles.")
-    description: str | None = None
+    description: str | None = Field(default=None, description="For people.")
 
 
 class Access(Strict):
     """Who may do what."""
 
-    roles: dict[str, Role] = Field(default_factory=dict)
-    users: dict[str, User] = Field(default_factory=dict)
+    roles: dict[str, Role] = Field(default_factory=dict, description="Roles by name.")
+    users: dict[str, User] = Field(default_factory=dict, description="Users by name, as the broker knows them.")
 
 
 class Alert(Strict):
     """A condition on one tag, in its published unit."""
 
     tag: str = Field(description="area/line/device/tag")
-    above: float | None = None
-    below: float | None = None
-    equals: bool | Code | float | str | None = None
+    above: float | None = Field(default=None, description="Active above this value.")
+    below: float | None = Field(default=None, description="Active below this value.")
+    equals: bool | Code | float | str | None = Field(
+        default=None, description="Active at this value, or at this name of an enumeration."
+    )
     clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
     clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
     for_: Duration | None = Field(default=None, alias="for", description="How long the condition must hold.")
     on_bad: Literal["hold", "clear", "raise"] = Field(default="hold", description="What a BAD value does.")
-    severity: Literal["info", "warning", "critical"] = "warning"
-    description: str | None = None
+    severity: Literal["info", "warning", "critical"] = Field(default="warning", description="How much it matters.")
+    description: str | None = Field(default=None, description="For people.")
 
 
 class Moved(Strict):
@@ -365,7 +367,7 @@ class Site(Strict):
     nexus: Literal[1] = Field(description="Version of the site language.")
     enterprise: str = Field(description="First level of every topic.")
     site: str = Field(description="Second level of every topic.")
-    description: str | None = None
+    description: str | None = Field(default=None, description="For people.")
     include: list[str] = Field(default_factory=list, description="Further files, as globs relative to this one.")
     vars: dict[str, Any] = Field(default_factory=dict, description="Plain variables: ${var:NAME}.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for the whole site.")
@@ -373,6 +375,6 @@ class Site(Strict):
     areas: dict[str, Area] = Field(default_factory=dict, description="Areas by name.")
     gateways: dict[str, Gateway] = Field(default_factory=dict, description="Processes that read devices.")
     retention: dict[str, Retention] = Field(default_factory=dict, description="Retention classes by name.")
-    access: Access = Field(default_factory=Access)
-    alerts: dict[str, Alert] = Field(default_factory=dict)
-    moved: list[Moved] = Field(default_factory=list)
+    access: Access = Field(default_factory=Access, description="Who may see and write what.")
+    alerts: dict[str, Alert] = Field(default_factory=dict, description="Conditions on tags, by name.")
+    moved: list[Moved] = Field(default_factory=list, description="Renames that keep history.")
