@@ -90,7 +90,7 @@ def gather(path: Path, *, env: str | None) -> Gathered:
     if root is None:
         return gathered
     gathered.parts.append(root)
-    folder = path.resolve().parent
+    folder = path.parent.resolve()  # of the name that was given: mounted files are often links into a sibling folder
     seen = {path.resolve(): root.file}
     _include(gathered, root, folder=folder, seen=seen, chain=(path.resolve(),))
     if env is not None:

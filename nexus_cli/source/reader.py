@@ -22,9 +22,8 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.source.nodes import Map, Seq, SourceFile, span_end, unpack
 from nexus_cli.source.scalars import CORE_PREFIX, CORE_TAGS, ScalarError, resolve, resolve_tagged
-from nexus_cli.source.syntax import syntax_findings
+from nexus_cli.source.syntax import MAX_DEPTH, syntax_findings
 
-MAX_DEPTH = 64
 MAX_ALIASED = 2_000_000
 """Characters of text that aliases may stand for, all together; a real site needs a few thousand."""
 

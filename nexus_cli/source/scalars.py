@@ -30,12 +30,18 @@ class ScalarError(ValueError):
     """The text is a number that nothing here can hold, or not what its tag says; the message quotes it."""
 
 
+_WORD = frozenset("abcdeghijklmopqrsuvwxyzABCDEGHIJKLMOPQRSUVWXYZ")
+"""First letters that no null, boolean or number has."""
+
+
 def resolve(text: str) -> bool | int | float | str | None:
     """The value of a plain scalar.
 
     Raises:
         ScalarError: An integer outside -2^63 … 2^64-1, or a decimal number that overflows a double.
     """
+    if text[:1] in _WORD:
+        return text
     if text in _FIXED:
         return _FIXED[text]
     if _INTEGER.match(text):

@@ -7,10 +7,12 @@ and the text is parsed again, a bounded number of times.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from yaml import MarkedYAMLError, YAMLError
+from yaml import CollectionEndEvent, CollectionStartEvent, MarkedYAMLError, YAMLError
 from yaml._yaml import CParser
 
 from nexus_cli.diagnostics import Diagnostic
@@ -18,6 +20,8 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.source.nodes import SourceFile
 
 MAX_SYNTAX_ERRORS = 10
+MAX_DEPTH = 64
+"""Levels; no part of a site needs more than 12, and libyaml's time grows with their square."""
 _NOWHERE = Path()
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BOMS = (
@@ -96,10 +100,14 @@ def syntax_findings(file: SourceFile) -> list[Diagnostic]:
 
 
 def _first_error(text: str) -> YAMLError | None:
-    get = CParser(text).get_event
+    get: Callable[[], Any] = CParser(text).get_event
+    depth = 0
     try:
-        while get() is not None:
-            pass
+        while (event := get()) is not None and depth <= MAX_DEPTH:
+            if isinstance(event, CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, CollectionEndEvent):
+                depth -= 1
     except YAMLError as error:
         return error
     return None

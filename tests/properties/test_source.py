@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.diagnostics import Diagnostic
-from nexus_cli.project.text import read
+from nexus_cli.project.text import load, read
 from nexus_cli.source.nodes import Map, Seq, SourceFile, unpack
 from nexus_cli.source.reader import Reader
 
@@ -105,3 +107,57 @@ def test_marks_point_at_their_text(value: str, key: str) -> None:
     items = root["list"]
     assert isinstance(items, Seq) and list(items) == [value, value]
     assert all(text[unpack(mark)[2] :].startswith(quoted) for mark in items.marks)
+
+
+LEAVES = st.sampled_from(
+    [None, True, 0, -1, 3, 2**63, 1.5, "", "x", "t", "1s", "float32", "modbus", "external", "input:0", "${var:v}", "${param:u}",
+     "a${var:v}b", "${env:X}", "${file:/x}", "${", "integer", "*/*", "a/l/d/x"]
+)  # fmt: skip
+WORDS = st.sampled_from(
+    ["areas", "lines", "devices", "tags", "calculated", "template", "with", "templates", "parameters", "connection", "defaults",
+     "vars", "v", "u", "a", "l", "d", "x", "t", "type", "default", "poll", "protocol", "address", "enabled", "host", "include",
+     "labels", "expr", "range", "values", "gateways", "select", "access", "roles", "users", "alerts", "moved", "retention", "keep",
+     "nexus", "enterprise", "site", "simulate", "signal", "deadband", "unit", 0, 7]
+)  # fmt: skip
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4), max_leaves=25
+)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Trees that reach down to devices and tags, where the rules are."""
+    device = st.fixed_dictionaries(
+        {}, optional={"template": st.sampled_from(["t", "u", 3]), "with": inner, "tags": st.dictionaries(WORDS, inner, max_size=3),
+                      "connection": inner, "protocol": st.sampled_from(["modbus", "external", "opcua", 5]), "poll": inner,
+                      "calculated": inner, "enabled": inner, "labels": inner}
+    )  # fmt: skip
+    devices = st.dictionaries(st.sampled_from(["d", "e", 1]), device | inner, max_size=3)
+    line = st.fixed_dictionaries({"devices": devices}, optional={"defaults": inner})
+    area = st.fixed_dictionaries({"lines": st.fixed_dictionaries({"l": line | inner})}, optional={"defaults": inner})
+    template = st.fixed_dictionaries(
+        {}, optional={"protocol": st.just("modbus"), "parameters": st.dictionaries(st.just("u"), inner, max_size=1) | inner,
+                      "tags": st.dictionaries(WORDS, inner, max_size=3) | inner, "connection": inner, "poll": inner}
+    )  # fmt: skip
+    return st.fixed_dictionaries(
+        {"areas": st.fixed_dictionaries({"a": area | inner})},
+        optional={
+            "templates": st.fixed_dictionaries({"t": template | inner}), "vars": st.dictionaries(st.just("v"), inner) | inner,
+            "defaults": inner, "gateways": inner, "retention": inner, "access": inner, "alerts": inner, "moved": inner,
+            "include": st.sampled_from([["more.yaml"], ["*.yaml"], [3], {}, "x"]),
+        },
+    )  # fmt: skip
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(nested(TREES), nested(TREES) | TREES, nested(TREES) | TREES)
+def test_odd_structures_are_read_without_raising(site: Any, more: Any, overlay: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        (base / "env").mkdir()
+        head = {"nexus": 1, "enterprise": "e", "site": "s"}
+        (base / "site.yaml").write_text(yaml.safe_dump({**head, **site}), encoding="utf-8")
+        (base / "more.yaml").write_text(yaml.safe_dump(more), encoding="utf-8")
+        (base / "env/p.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+        reading = read(base / "site.yaml", env="p", variables={"v": "1"})
+        check_places(reading.findings, {file.name: file for file in reading.files})
+        load(base / "site.yaml", env="p", variables={"v": "1"})
