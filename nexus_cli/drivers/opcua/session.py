@@ -28,9 +28,10 @@ from nexus_cli.drivers.opcua.codec import DataValue, DecodeError, Structure, rea
 from nexus_cli.drivers.opcua.groups import ReadPlan
 from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
+from nexus_cli.drivers.opcua.publisher import Publisher
 from nexus_cli.drivers.opcua.status import fault_of, service_error
 from nexus_cli.drivers.opcua.structures import StructureCodec
-from nexus_cli.drivers.opcua.subscription import OpcuaSubscription, Publisher
+from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 from nexus_cli.drivers.opcua.values import Convert, converter
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value

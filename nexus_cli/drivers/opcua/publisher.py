@@ -1,0 +1,284 @@
+"""The publish requests of a link: kept in flight by their own answers, decoded straight from the bytes.
+
+Each answer sends the next request, so that there is no task to leave behind and no queue of ours to overflow.
+Whatever breaks is remembered by the channel and comes out at the next `check`, read or write of the session.
+
+Source: OPC 10000-4 §5.14 (subscriptions, keep-alive, acknowledgement), OPC 10000-6 §5.2 (encoding).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import struct
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asyncua import ua
+
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope
+from nexus_cli.drivers.opcua import monitor
+from nexus_cli.drivers.opcua.channel import Channel, response_header
+from nexus_cli.drivers.opcua.codec import (
+    DataValue,
+    DecodeError,
+    Structure,
+    read_array,
+    read_data_value,
+    read_node_id,
+)
+from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed
+from nexus_cli.drivers.opcua.structures import StructureCodec
+from nexus_cli.drivers.opcua.values import Convert
+from nexus_cli.wire.sample import Reason, Value
+
+if TYPE_CHECKING:
+    from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
+
+PUBLISH_REQUEST = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
+DATA_CHANGE = "i=811"
+STATUS_CHANGE = "i=820"
+TOO_MANY_PUBLISH_REQUESTS = 0x80780000
+NO_SUBSCRIPTION = 0x80790000
+TIMEOUT = 0x800A0000
+KEEP_ALIVE_MS = 5_000
+MISSED_KEEP_ALIVES = 3
+MAX_IN_FLIGHT = 10
+MAX_UNKNOWN_TYPES = 100
+DECODE_FAULT = Fault(Reason.DECODE_ERROR)
+
+_ITEM = struct.Struct("<I")
+
+
+class Item(NamedTuple):
+    """What a client handle stands for."""
+
+    owner: OpcuaSubscription
+    point: Point
+    convert: Convert
+
+
+class Stream:
+    """One subscription on the server: everything of a link with one publishing interval.
+
+    Attributes:
+        id: The server's id.
+        silence_s: Longest time without a word of it.
+        heard_s: When it was last heard of, monotonic.
+        items: Monitored items by our handle: the server's id.
+    """
+
+    __slots__ = ("heard_s", "id", "items", "silence_s")
+
+    def __init__(self, number: int, silence_s: float) -> None:
+        self.id = number
+        self.silence_s = silence_s
+        self.heard_s = time.monotonic()
+        self.items: dict[int, int] = {}
+
+
+class Publisher:
+    """The link's publish requests, and who gets what they bring."""
+
+    def __init__(self, channel: Channel, *, session_timeout_ms: int) -> None:
+        self.channel = channel
+        self.streams: dict[int, Stream] = {}
+        self.items: dict[int, Item] = {}
+        self._session_timeout_ms = session_timeout_ms
+        self._next_handle = 1
+        self._in_flight = 0
+        self._most = MAX_IN_FLIGHT
+        self._acknowledge: list[tuple[int, int]] = []
+        self._unknown: set[str] = set()
+        self._overflows = 0
+        self._undecodable = 0
+        self._closed = False
+
+    def counters(self) -> Mapping[str, int]:
+        """Lost values and unreadable reports since the session began."""
+        return {"queue_overflows": self._overflows, "undecodable_reports": self._undecodable}
+
+    def new_handle(self, item: Item) -> int:
+        """A client handle that no item of this session had before."""
+        handle = self._next_handle
+        self._next_handle += 1
+        self.items[handle] = item
+        return handle
+
+    async def stream(self, interval_ms: int) -> Stream:
+        """The server's subscription with this publishing interval; made when there is none.
+
+        Raises:
+            DriverError: The server refuses it.
+        """
+        existing = self.streams.get(interval_ms)
+        if existing is not None:
+            return existing
+        parameters = ua.CreateSubscriptionParameters()
+        parameters.RequestedPublishingInterval = float(interval_ms)
+        keep_alive = max(1, math.ceil(min(KEEP_ALIVE_MS, self._session_timeout_ms / 3) / interval_ms))
+        parameters.RequestedMaxKeepAliveCount = keep_alive
+        parameters.RequestedLifetimeCount = max(keep_alive * 10, math.ceil(60_000 / interval_ms))
+        parameters.MaxNotificationsPerPublish = 0
+        parameters.PublishingEnabled = True
+        parameters.Priority = 0
+        result = await monitor.create_subscription(self.channel, parameters)
+        alive_s = result.RevisedMaxKeepAliveCount * result.RevisedPublishingInterval / 1000
+        stream = Stream(result.SubscriptionId, alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
+        self.streams[interval_ms] = stream
+        self.fill()
+        return stream
+
+    async def drop(self, interval_ms: int) -> None:
+        """Delete the server's subscription with this interval. Raises DriverError."""
+        stream = self.streams.pop(interval_ms, None)
+        if stream is not None:
+            await monitor.delete_subscription(self.channel, stream.id)
+
+    def check(self) -> None:
+        """Raise DriverError when a subscription is silent for longer than its keep-alives allow."""
+        now_s = time.monotonic()
+        for interval_ms, stream in self.streams.items():
+            if now_s - stream.heard_s > stream.silence_s:
+                raise self.channel._lose(
+                    DriverError(
+                        f"{self.channel.endpoint}: the subscription of {interval_ms} ms is silent for {now_s - stream.heard_s:.0f} s",
+                        scope=Scope.SESSION,
+                        reason=Reason.LINK_LOST,
+                    )
+                )
+
+    async def prepare_structures(self, structures: StructureCodec) -> None:
+        """Load the definitions that a report lacked. Raises DriverError when the session is lost."""
+        while self._unknown:
+            await structures.prepare(self._unknown.pop())
+
+    def fill(self) -> None:
+        """Have one publish request more in flight than there are subscriptions, within the server's bounds."""
+        wanted = min(len(self.streams) + 1, self._most) if self.streams else 0
+        while not self._closed and self.channel.lost is None and self._in_flight < wanted:
+            acknowledged, self._acknowledge = self._acknowledge, []
+            body = struct.pack("<i", len(acknowledged)) + b"".join(struct.pack("<II", *pair) for pair in acknowledged)
+            try:
+                answer = self.channel.send(PUBLISH_REQUEST, body, timeout_ms=0)
+            except (ConnectionError, ua.UaError) as error:
+                self._break(f"the connection broke ({error})")
+                return
+            self._in_flight += 1
+            answer.add_done_callback(self._answered)
+
+    def close(self) -> None:
+        """Report nothing more."""
+        self._closed = True
+        self.items.clear()
+        self.streams.clear()
+
+    def _answered(self, answer: asyncio.Future[Any]) -> None:
+        self._in_flight -= 1
+        if answer.cancelled() or self._closed:
+            answer.cancelled() or answer.exception()
+            return
+        broken = answer.exception()
+        if broken is not None:
+            self._break(f"the connection broke ({str(broken) or type(broken).__name__})")
+            return
+        data = bytes(answer.result())
+        try:
+            code, at = response_header(data)
+            if code >> 30:
+                self._refused(code & 0xFFFF0000)
+                return
+            reports = self._read(data, at)
+        except (DecodeError, IndexError, struct.error, RecursionError):
+            self._undecodable += 1
+            self.fill()
+            return
+        self.fill()  # first the next request, then the sinks: their time must not hold the server up
+        for owner, values in reports.items():
+            owner.sink(owner.device, values)
+
+    def _read(self, data: bytes, at: int) -> dict[OpcuaSubscription, list[Notification]]:
+        """Reports of one PublishResponse by subscription; acknowledges and keeps the time of its stream."""
+        (number,) = _ITEM.unpack_from(data, at)
+        _, at = read_array(7, data, at + 4)
+        at += 1  # MoreNotifications: the next request is on its way in any case
+        (sequence,) = _ITEM.unpack_from(data, at)
+        at += 12
+        (count,) = struct.unpack_from("<i", data, at)
+        at += 4
+        for stream in self.streams.values():
+            if stream.id == number:
+                stream.heard_s = time.monotonic()
+        if count > 0:
+            self._acknowledge.append((number, sequence))
+        reports: dict[OpcuaSubscription, list[Notification]] = {}
+        for _ in range(max(count, 0)):
+            type_id, at = read_node_id(data, at)
+            length = struct.unpack_from("<i", data, at + 1)[0] if data[at] else 0
+            at += 5 if data[at] else 1
+            end = at + max(length, 0)
+            if type_id == DATA_CHANGE:
+                self._data_change(data, at, reports)
+            elif type_id == STATUS_CHANGE:
+                (status,) = _ITEM.unpack_from(data, at)
+                if status >> 30:
+                    self._break(f"the server ended a subscription ({name_of(status)})")
+            at = end
+        return reports
+
+    def _data_change(self, data: bytes, at: int, reports: dict[OpcuaSubscription, list[Notification]]) -> None:
+        (count,) = struct.unpack_from("<i", data, at)
+        at += 4
+        items = self.items
+        for _ in range(count):
+            (handle,) = _ITEM.unpack_from(data, at)
+            found, at = read_data_value(data, at + 4)
+            item = items.get(handle)
+            if item is None:  # deleted a moment ago
+                continue
+            owner, point, convert = item
+            fault: Fault | None = None
+            if found.status:
+                fault = fault_of(found.status)
+                if overflowed(found.status):
+                    self._overflows += 1
+            value: Value = None
+            if fault is None or fault.uncertain:
+                converted = self._convert(convert, found)
+                if isinstance(converted, Fault):
+                    fault = converted
+                else:
+                    value = converted
+            notification = Notification(point, value, fault, found.source_us)
+            queue = reports.get(owner)
+            if queue is None:
+                reports[owner] = [notification]
+            else:
+                queue.append(notification)
+
+    def _convert(self, convert: Convert, found: DataValue) -> Value | Fault:
+        try:
+            return convert(found)
+        except (DecodeError, IndexError, TypeError, ValueError, struct.error):
+            self._note_structure(found.value)
+            return DECODE_FAULT
+
+    def _note_structure(self, value: Any) -> None:
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, Structure) and len(self._unknown) < MAX_UNKNOWN_TYPES:
+                self._unknown.add(one.type_id)
+
+    def _refused(self, code: int) -> None:
+        if code == TOO_MANY_PUBLISH_REQUESTS:
+            self._most = max(1, self._in_flight)
+        elif code == NO_SUBSCRIPTION:
+            if self.streams:
+                self._break("the server has forgotten our subscriptions")
+        elif code == TIMEOUT:
+            self.fill()
+        else:
+            self._break(f"the server refuses to publish ({name_of(code)})")
+
+    def _break(self, why: str) -> None:
+        self.channel._lose(DriverError(f"{self.channel.endpoint}: {why}", scope=Scope.SESSION, reason=Reason.LINK_LOST))
