@@ -43,7 +43,8 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
 
     from nexus_cli.local.amqtt_plugin import NexusBroker, Rules
 
-    logging.getLogger("amqtt").setLevel(logging.WARNING)
+    for library in ("amqtt", "transitions"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     rules = Rules()
     port = port_of(home.read_runtime().broker_url)
     grants, passwords = read_grants(home.path) or (), read_credentials(home.path)["broker"]

@@ -103,19 +103,21 @@ async def running_demo(
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")
     snapshot = loaded.value.snapshot
     tell.step("devices", "begun", "")
-    blocking = Blocking()
-    try:
-        async with serving(devices_of(snapshot, folder=demo_site())) as simulation:
+    blocking, since = Blocking(), datetime.now(UTC)
+    async with serving(devices_of(snapshot, folder=demo_site())) as simulation:
+        try:
             tags = sum(served.tags for served in simulation.links)
             tell.step("devices", "done", f"{len(simulation.links)} servers with {tags} tags")
             site, env = await asyncio.to_thread(_where, simulation, home)
             runtime = await blocking.call(lambda: _start(site, env, broker, tell, given_up=blocking.given_up))
             settings = await blocking.call(lambda: _apply(site, env, tell))
-            yield await _prove(snapshot, settings, runtime, links=len(simulation.links), tell=tell, started=started)
+            links = len(simulation.links)
+            yield await _prove(snapshot, settings, runtime, links=links, tell=tell, started=started, since=since)
             on_end("stopping")
-    finally:
-        blocking.give_up()
-        await blocking.call(lambda: _stop(home, remove=ours and not keep))
+        finally:
+            # The runtime ends before the devices do: nothing is BAD only because the demo is over.
+            blocking.give_up()
+            await blocking.call(lambda: _stop(home, remove=ours and not keep))
 
 
 class Blocking:
@@ -206,10 +208,17 @@ def tags_of(snapshot: Snapshot) -> frozenset[str]:
 
 
 async def _prove(
-    snapshot: Snapshot, settings: Settings, runtime: Runtime, *, links: int, tell: Tell, started: float
+    snapshot: Snapshot,
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    links: int,
+    tell: Tell,
+    started: float,
+    since: datetime,
 ) -> Summary:
+    """Rows count from the demo's start: a constant tag without a heartbeat is stored once, soon after apply."""
     expected = tags_of(snapshot)
-    since = datetime.now(UTC)
     not_live = await _live(expected, settings, tell)
     counted = await _rows(expected, settings, since, tell)
     before, rows_before = time.monotonic(), sum(rows for rows, _ in counted.values())
