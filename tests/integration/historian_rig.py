@@ -23,7 +23,8 @@ from tests.servers import TestBroker
 
 TOPICS = Topics("acme", "chicago")
 DEVICE = "packaging/line-1/filler"
-START_US = 1_790_000_000_000_000
+START_US = (time.time_ns() // 1_000_000_000 - 3600) * 1_000_000
+"""An hour ago: inside every retention, and not ahead."""
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 20.0, what: str = "it") -> None:

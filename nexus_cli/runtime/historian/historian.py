@@ -189,11 +189,7 @@ class Historian:
         self.shared = await broker_shares(self.settings, topics=self.topics, stop=stop)
         share = "$share/historian/" if self.shared else ""
         platform = self.topics.platform
-        subscriptions = [
-            (f"{share}{platform}/data/#", 1),
-            (f"{share}{platform}/gap/#", 1),
-            (f"{platform}/config/+", 1),
-        ]
+        subscriptions = [(f"{share}{platform}/data/#", 1), (f"{share}{self.topics.gap('+')}", 1)]
         event(_log, "subscribing", shared=self.shared)
         await self.client.run(
             stop,
@@ -204,8 +200,13 @@ class Historian:
         )
 
     async def _connected(self) -> None:
-        await self._subscribe_others()
         self.announcer.say_again()
+        try:
+            await self.client.subscribe([(self.topics.config("+"), 1)])
+            await self._subscribe_others()
+        except NexusError as error:
+            # Our own frames do not depend on it: without notices, new tags are found when their first frame comes.
+            event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
         self.health.changed()
 
     async def _subscribe_others(self) -> None:

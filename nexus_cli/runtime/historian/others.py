@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.queries import ExternalDevice, load_external
 from nexus_cli.database.series import SeriesFacts, create_series
 from nexus_cli.runtime.historian.batch import PendingSample
@@ -14,7 +15,7 @@ from nexus_cli.runtime.historian.payloads import OthersSample, PayloadError, par
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.sample import Value
-from nexus_cli.wire.topic import Topics, glob_to_filter, matches
+from nexus_cli.wire.topic import Topics
 
 MOST_UNDECLARED = 100
 """Undeclared topics that are remembered by name; further ones are only counted."""
@@ -45,7 +46,7 @@ class Others:
 
     @staticmethod
     def _by_glob(device: ExternalDevice, path: str) -> bool:
-        return any(matches(glob_to_filter(glob), path) for glob in device.globs)
+        return any(matches_glob(glob, path) for glob in device.globs)
 
     def wants_series(self, message: Message) -> SeriesFacts | None:
         """The series that a message would need, when a glob covers its topic, it has a value, and room is left."""
