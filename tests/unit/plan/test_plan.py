@@ -1,0 +1,230 @@
+"""Plans: changes in order, renames, impacts, hazards and their consents, findings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.plan.change import Action
+from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.hazards import blocked, covers, unknown_names
+from nexus_cli.plan.masking import is_reference, masked, sensitive
+from nexus_cli.plan.moved import tag_moves
+from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.plan.requests import request_count
+
+
+def tag(**keys: Any) -> dict[str, Any]:
+    return {"type": "float32", "published_type": "float32", "address": "holding:0", **keys}
+
+
+def device(path: str, **keys: Any) -> dict[str, Any]:
+    return {
+        "path": path,
+        "protocol": "modbus",
+        "link": "tcp:10.0.0.9:502",
+        "gateway": "gw",
+        "connection": {"host": "10.0.0.9", "port": 502},
+        "tags": {"energy": tag()},
+        **keys,
+    }
+
+
+def snapshot(*devices: dict[str, Any], **others: dict[str, Any]) -> Snapshot:
+    resources = {f"device.{each['path']}": each for each in devices}
+    return Snapshot.of(
+        "acme", "chicago", {**resources, **{name.replace("__", "."): value for name, value in others.items()}}
+    )
+
+
+def plan(before: Snapshot, after: Snapshot, **keys: Any) -> Plan:
+    return outcome(before, after, **keys).unwrap()
+
+
+def outcome(before: Snapshot, after: Snapshot, **keys: Any):
+    base = Base(
+        deployment=1 if before.resources else 0,
+        digest=before.digest,
+        digests=before.digests,
+        resources=before.resources,
+    )
+    return make_plan(base, after, **keys)
+
+
+def texts(found: Plan) -> list[str]:
+    return [f"{impact.plane}: {impact.text}" for impact in found.impacts]
+
+
+def test_equal_states_make_an_empty_plan() -> None:
+    found = plan(snapshot(device("a/l/one")), snapshot(device("a/l/one")))
+    assert found.empty and not found.applyable and found.impacts == found.hazards == ()
+
+
+def test_order_moves_first_deletes_last_and_reverse_among_deletes() -> None:
+    before = snapshot(
+        device("a/l/gone"), device("a/l/old"), device("a/l/same"), retention__x={"keep_ms": 1}, role__r={"read": []}
+    )
+    same = device("a/l/same", description="new")
+    after = snapshot(device("a/l/fresh"), device("a/l/new"), same, retention__y={"keep_ms": 1})
+    found = plan(before, after, moved=[("a/l/old", "a/l/new")])
+    assert [(change.action.value, change.address) for change in found.changes] == [
+        ("move", "device.a/l/new"),
+        ("create", "retention.y"),
+        ("create", "device.a/l/fresh"),
+        ("update", "device.a/l/same"),
+        ("forget", "role.r"),
+        ("forget", "device.a/l/gone"),
+        ("forget", "retention.x"),
+    ]
+    assert found.changes[0].previous_address == "device.a/l/old"
+    assert found.desired["device.a/l/old"] is None and found.desired["device.a/l/new"]["path"] == "a/l/new"
+
+
+def test_a_tag_that_moves_between_devices_is_neither_new_nor_forgotten() -> None:
+    before = snapshot(device("a/l/one", tags={"temp": tag(), "energy": tag()}), device("a/l/two"))
+    after = snapshot(device("a/l/one"), device("a/l/two", tags={"energy": tag(), "temperature": tag(unit="degC")}))
+    found = plan(before, after, moved=[("a/l/one/temp", "a/l/two/temperature")])
+    tags = [tag_change for change in found.changes for tag_change in change.tags]
+    assert [(each.action, each.previous_path, each.path) for each in tags] == [
+        (Action.MOVE, "a/l/one/temp", "a/l/two/temperature")
+    ]
+    assert [hazard.name for hazard in found.hazards] == ["series-break"]
+
+
+def test_renames_chain_and_do_nothing_twice() -> None:
+    moved = [("a/l/x", "a/l/y"), ("a/l/y", "a/l/z")]
+    assert tag_moves(moved, base={"a/l/x/t"}, desired={"a/l/z/t"}) == {"a/l/x/t": "a/l/z/t"}
+    assert tag_moves(moved, base={"a/l/z/t"}, desired={"a/l/z/t"}) == {}
+    assert tag_moves(moved, base={"a/l/xx/t"}, desired={"a/l/zx/t"}) == {}
+
+
+def test_a_misspelt_rename_is_found() -> None:
+    before = snapshot(device("a/l/one"))
+    found = outcome(before, snapshot(device("a/l/one"), device("a/l/two")), moved=[("a/l/on", "a/l/two")])
+    assert [(each.code, each.where) for each in found.findings] == [("NX4005", ("moved", 0, "from"))]
+    assert not found.unwrap().errored
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"connection": {"host": "h", "port": 503}},
+            "devices: session on tcp:10.0.0.9:502 is set up again with the new connection",
+        ),
+        (
+            {"link": "tcp:other:502"},
+            "devices: session restarts: tcp:10.0.0.9:502 closes, tcp:other:502 opens; gap of about one connect",
+        ),
+        ({"gateway": "gw2"}, "devices: moves from gateway gw to gw2; gap of about one connect"),
+        ({"enabled": False}, "devices: goes out of service: BAD out_of_service"),
+        ({"tags": {"energy": tag(deadband=1.0)}}, "devices: its session stays; only the tags below start anew"),
+        (
+            {"tags": {"energy": tag(), "power": tag()}},
+            "series: 1 begin, or are resumed where the path was known before",
+        ),
+        ({"tags": {}}, "series: 1 forgotten; their samples are kept"),
+        ({"tags": {}}, "topics: 1 retained message cleared"),
+        ({"tags": {"energy": tag(publish_unit="kWh")}}, "series: energy starts a new segment: float32 -> float32 kWh"),
+        ({"tags": {"energy": tag(retention="long")}}, "series: energy is kept in class long from now on"),
+    ],
+)
+def test_impacts_of_a_changed_device(change: dict[str, Any], expected: str) -> None:
+    assert expected in texts(plan(snapshot(device("a/l/one")), snapshot(device("a/l/one", **change))))
+
+
+def test_impacts_of_rights_and_retention() -> None:
+    before = snapshot(role__op={"read": ["a/**"], "write": ["x"]}, retention__p={"keep_ms": 86_400_000 * 400})
+    after = snapshot(role__op={"read": ["**"], "write": []}, retention__p={"keep_ms": 86_400_000 * 30})
+    found = plan(before, after)
+    assert texts(found) == [
+        "database: samples kept 400d -> 30d",
+        "rights: role op gains read **",
+        "rights: role op loses read a/**",
+        "rights: role op loses write x",
+    ]
+    assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("data-loss", "p"), ("acl-widen", "op")]
+
+
+def test_load_is_told_from_the_drivers_own_grouping() -> None:
+    far = device("a/l/one", tags={"energy": tag(), "far": tag(address="holding:5000")})
+    assert (request_count(device("a/l/one")), request_count(far)) == (1, 2)
+    found = plan(snapshot(device("a/l/one")), snapshot(far), cost=request_count)
+    assert "load: 1 -> 2 requests for a full read on tcp:10.0.0.9:502" in texts(found)
+    assert request_count({"path": "a/l/x", "protocol": "external"}) is None
+
+
+def test_hazards_and_consents() -> None:
+    before = snapshot(device("a/l/one", tags={"energy": tag(), "old": tag()}), device("b/l/two"))
+    after = snapshot(device("a/l/one", tags={"energy": tag(writable=True, type="int16", published_type="int16")}))
+    hazards = plan(before, after).hazards
+    assert sorted((hazard.name, hazard.scope) for hazard in hazards) == [
+        ("data-loss", "a/l/one/old"),
+        ("data-loss", "b/l/two/energy"),
+        ("series-break", "a/l/one/energy"),
+        ("write-enable", "a/l/one/energy"),
+    ]
+    allowed = ["data-loss=a/**", "write-enable", "series-break=a/*/one/en*"]
+    assert [hazard.scope for hazard in blocked(hazards, allowed)] == ["b/l/two/energy"]
+    assert blocked(hazards, [*allowed, "data-loss=**"]) == ()
+    assert unknown_names(["data-loss=x", "dataloss"]) == ["dataloss"]
+
+
+def test_removing_everything_needs_its_own_consent() -> None:
+    found = plan(snapshot(device("a/l/one")), snapshot())
+    assert [hazard.name for hazard in found.hazards] == ["empty-target", "data-loss"]
+    assert [hazard.name for hazard in blocked(found.hazards, ["data-loss"])] == ["empty-target"]
+    assert plan(snapshot(), snapshot(device("a/l/one"))).hazards == ()
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "expected"),
+    [
+        ("**", "a/b/c", True),
+        ("a/**", "a", True),
+        ("a/*", "a/b/c", False),
+        ("a/*/c", "a/b/c", True),
+        ("a/m-*/c", "a/m-1/c", True),
+        ("**/c", "a/b/c", True),
+        ("a", "a/b", False),
+        ("", "a", False),
+    ],
+)
+def test_globs(glob: str, path: str, expected: bool) -> None:
+    assert covers(glob, path) is expected
+
+
+def test_a_driver_that_is_not_built_is_an_error_unless_disabled() -> None:
+    unbuilt = next((name for name, kind in kinds().items() if not kind.built), None)
+    assert unbuilt is not None or all(kind.built for kind in kinds().values())
+    if unbuilt is None:
+        return
+    found = outcome(snapshot(), snapshot(device("a/l/one", protocol=unbuilt)), kinds=kinds())
+    assert [each.code for each in found.findings] == ["NX4001"]
+    assert found.findings[0].where == ("areas", "a", "lines", "l", "devices", "one", "protocol")
+    assert found.unwrap().errored and not found.unwrap().applyable and found.unwrap().changes
+    off = outcome(snapshot(), snapshot(device("a/l/one", protocol=unbuilt, enabled=False)), kinds=kinds())
+    assert off.findings == () and off.unwrap().applyable
+
+
+def test_secrets_are_references_or_masked() -> None:
+    safe = device("a/l/one", connection={"password": "${env:P}", "user": "me"})
+    assert masked(safe) == safe and sensitive(safe) == {}
+    bare = device("a/l/one", connection={"auth": {"password": "hunter2"}, "token": "${env:A}${env:B}"})
+    assert masked(bare)["connection"] == {"auth": {"password": "(sensitive)"}, "token": "(sensitive)"}
+    assert sensitive(bare) == {"connection": {"auth": {"password": True}, "token": True}}
+    assert bare["connection"]["auth"]["password"] == "hunter2"
+    found = outcome(snapshot(), snapshot(bare))
+    assert [each.code for each in found.findings] == ["NX4004", "NX4004"]
+    assert "hunter2" not in str(plan_document(found.unwrap(), findings=found.findings))
+    assert is_reference("${file:/run/secrets/x}") and not is_reference("x${env:A}")
+
+
+def test_a_tuple_and_the_list_it_comes_back_as_are_the_same() -> None:
+    before = snapshot(device("a/l/one", tags={"energy": tag(range=[0.0, 10.0])}))
+    after = snapshot(device("a/l/one", description="x", tags={"energy": tag(range=(0.0, 10.0))}))
+    found = plan(before, after)
+    assert [change.keys for change in found.changes] == [("description",)] and found.changes[0].tags == ()
