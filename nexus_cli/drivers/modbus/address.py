@@ -123,7 +123,7 @@ def _area(text: str, word: str) -> str:
     if area := _PLC4X_NAMES.get(name.removesuffix("s")):
         raise AddressError(
             f"'{text}' leaves open what it counts from (PLC4X writes it and counts from one)",
-            hint=f"write {area}:0 for the first one (zero-based), or {_DIGIT[area]}x00001 (one-based)",
+            hint=f"write {area}:0 for the first of them (zero-based), or {_DIGIT[area]}x00001 (one-based)",
             code="NX3102",
         )
     if name not in AREAS:
@@ -141,9 +141,18 @@ def _offset(text: str, area: str, number: int, base: int) -> int:
         )
     if offset > MAX_ADDRESS:
         raise AddressError(
-            f"'{text}' lies beyond the last address {MAX_ADDRESS} of the {area} area", code="NX3103", hint=""
+            f"'{text}' lies beyond the last address {MAX_ADDRESS} of the {area} area",
+            hint=_beyond_hint(area, number),
+            code="NX3103",
         )
     return offset
+
+
+def _beyond_hint(area: str, number: int) -> str:
+    digits = str(number)
+    if len(digits) == 6 and digits[0] == _DIGIT[area] and 0 < int(digits[1:]) <= MAX_ADDRESS + 1:
+        return f"{digits} without '{area}:' is the one-based form; zero-based it is {area}:{int(digits[1:]) - 1}"
+    return ""
 
 
 def _named(text: str, match: re.Match[str], base: int) -> Written:

@@ -252,6 +252,7 @@ def _check_extent(
     if written.offset + count - 1 > MAX_ADDRESS:
         raise AddressError(
             f"{tag.type} at {normal_text(written.area, written.offset)} runs beyond the last address {MAX_ADDRESS}",
+            hint=f"the last place for it is {normal_text(written.area, MAX_ADDRESS + 1 - count)}",
             code="NX3103",
         )
     limit = connection.max_read_bits if in_bits else connection.max_read
