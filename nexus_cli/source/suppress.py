@@ -12,7 +12,6 @@ from yaml._yaml import CParser
 
 from nexus_cli.diagnostics import Diagnostic, Place, Severity
 from nexus_cli.diagnostics.codes import catalogue, finding
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.source.nodes import SourceFile
 
 _COMMENT = re.compile(r"(?<![^\s])#\s*nexus:ignore\b(?P<rest>[^\n\r]*)")
@@ -95,7 +94,7 @@ def _collect(file: SourceFile, result: Suppressions) -> None:
         line = _target(file, place.line)
         for code in codes:
             if code not in known:
-                hint = did_you_mean(code, known)
+                hint = "the codes are in docs/codes; `nexus explain NXnnnn` prints a page"
                 result.findings.append(finding("NX0072", f"there is no code '{code}'", place=place, hint=hint))
                 continue
             result.by_target.setdefault((file.name, line, code), Suppression(code, line, place))
