@@ -1,15 +1,12 @@
 """Modbus: `session.read` against bare pymodbus reading the same blocks, client CPU on one core.
 
-Run: python tests/benchmarks/bench_modbus.py [--seconds 3] [--links 16]
-The server is a process of its own; the figures are requests and tags per second of client CPU time.
+The server is a process of its own. Run: python -m tests.benchmarks.bench_modbus
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import multiprocessing
-import platform
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
@@ -21,6 +18,7 @@ from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.benchmarks.figures import Figure, machine
 
 REGISTERS = 100
 
@@ -86,28 +84,55 @@ async def ours(port: int, links: int, seconds: float) -> tuple[float, float]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--links", type=int, default=16)
-    arguments = parser.parse_args()
+def run(*, seconds: float = 2.0, links: int = 16) -> list[Figure]:
+    """Measure reading and grouping."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=server, args=(there,))
+    process = multiprocessing.get_context("spawn").Process(target=server, args=(there,))
     process.start()
-    port = here.recv()
-    print(f"Modbus read of {REGISTERS} registers = {REGISTERS // 2} float32, {arguments.links} links")
-    print(f"machine: {platform.processor() or platform.machine()}, Python {platform.python_version()}")
     try:
-        for _ in range(2):
-            limit = asyncio.run(bare(port, arguments.links, arguments.seconds))
-            found = asyncio.run(ours(port, arguments.links, arguments.seconds))
-            print(f"bare pymodbus (registers, undecoded): {limit[0]:8.0f} req/s of CPU {limit[1]:8.0f} req/s")
-            print(f"session.read (decoded values):        {found[0]:8.0f} req/s of CPU {found[1]:8.0f} req/s")
-            print(f"ratio {found[0] / limit[0]:.2f} of CPU, {found[1] / limit[1]:.2f} of wall time")
+        port = here.recv()
+        asyncio.run(bare(port, links, 0.5))
+        limit = asyncio.run(bare(port, links, seconds))
+        found = asyncio.run(ours(port, links, seconds))
     finally:
         here.send(None)
-        process.join(5)
+        process.join(10)
+    what = f"Modbus session.read, {REGISTERS} registers to {REGISTERS // 2} float32, {links} links"
+    values = REGISTERS // 2
+    return [
+        Figure(
+            name=f"{what}: per core",
+            value=found[0] * values,
+            unit="tags/s",
+            limit=limit[0] * values,
+            limit_name="bare pymodbus",
+            target=">= 0.92 x",
+        ),
+        Figure(
+            name=f"{what}: wall",
+            value=found[1] * values,
+            unit="tags/s",
+            limit=limit[1] * values,
+            limit_name="bare pymodbus",
+            target=">= 0.92 x",
+        ),
+        Figure(name="Modbus grouping, 1,000 devices x 20 tags", value=grouping(), unit="s", target="<< 1 s"),
+    ]
+
+
+def grouping() -> float:
+    """Seconds to plan the reads of a plant."""
+    tags = {f"t{at}": TagConfig(type="float32", address=f"holding:{at * 2}") for at in range(20)}
+    plant = [
+        DeviceConfig(path=f"a/l/d{at}", protocol="modbus", connection={"host": "h"}, tags=tags) for at in range(1000)
+    ]
+    began = time.perf_counter()
+    for one in plant:
+        DRIVER.group(one, points_of(one))
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":
-    main()
+    print(machine())
+    for figure in run():
+        print(figure.line())
