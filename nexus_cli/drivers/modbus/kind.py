@@ -225,10 +225,10 @@ def _order_option(
     try:
         letters = canonical_order(name, size=size)
     except ValueError as error:
-        if own is None and "64-bit" in str(error):
-            return
+        if own is None and "is not a byte order" not in str(error):
+            return  # the device's order is for its values of another size
         hint = f"the orders of {size * 8} bits are short: ABCD, CDAB, BADC, DCBA"
-        if "64-bit" not in str(error):
+        if "is not a byte order" in str(error):
             hint = did_you_mean(name.upper(), ORDER_NAMES)
         raise AddressError(str(error), key="order", hint=hint, code="NX3106") from None
     if letters != NATURAL[size]:

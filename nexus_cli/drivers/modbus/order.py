@@ -37,8 +37,6 @@ ALIASES: dict[str, str] = {
     "#BL": "CDAB",
     "#LB": "BADC",
     "#BB": "DCBA",
-    "#L": "AB",
-    "#B": "BA",
     "BIG": "ABCD",
     "BIG_ENDIAN": "ABCD",
     "LITTLE": "DCBA",
@@ -57,7 +55,10 @@ ALIASES: dict[str, str] = {
 Source: the products' documents; Neuron's #LL is the sequence 1,2,3,4.
 """
 
-NAMES: tuple[str, ...] = (*ORDERS_16, *ORDERS_32, *ORDERS_64, *ALIASES)
+_ONE_LETTER = ("#L", "#B")
+"""Neuron's order of 16 and 64 bits: as it comes, or reversed. Source: Neuron, Modbus address format."""
+
+NAMES: tuple[str, ...] = (*ORDERS_16, *ORDERS_32, *ORDERS_64, *ALIASES, *_ONE_LETTER)
 
 
 def canonical_order(name: str, *, size: int) -> str:
@@ -69,6 +70,10 @@ def canonical_order(name: str, *, size: int) -> str:
         ValueError: The name is unknown, or it is an order of another size.
     """
     word = name.strip().upper().replace("-", "_").replace(" ", "_")
+    if word in _ONE_LETTER:
+        if size == 4:
+            raise ValueError(f"order '{name}' is for 16 and 64 bits; 32 bits take two letters, such as #BB")
+        return NATURAL[size][::-1] if word == "#B" else NATURAL[size]
     letters = ALIASES.get(word, word)
     if letters in _SHORT:
         byte_swap, word_swap = _SHORT[letters]
