@@ -103,7 +103,7 @@ def _change(change: Document, impacts: Sequence[Document], style: Style) -> Iter
     mark = style(MARKS[action], STYLES[action])
     tags: Sequence[Document] = change.get("tags", ())
     if action == "move":
-        yield f"  {mark} {change['previous_address']} -> {change['address']}"
+        yield f"  {mark} {change['address']} (was {change['previous_address']})"
     elif action in ("create", "forget") and tags:
         yield f"  {mark} {change['address']} ({_count(len(tags), 'tag')})"
     else:
@@ -126,7 +126,7 @@ def _tag(tag: Document, style: Style) -> Iterator[str]:
     name = tag["address"].rpartition("/")[2]
     mark = style(MARKS[action], STYLES[action])
     if action == "move":
-        name = f"{tag['previous_address'].removeprefix('tag.')} -> {name}"
+        name = f"{name} (was {tag['previous_address'].removeprefix('tag.')})"
     if inner.get("before") is None or inner.get("after") is None:
         yield f"      {mark} {name}"
         return

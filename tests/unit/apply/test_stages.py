@@ -1,0 +1,139 @@
+"""The steps of a deployment, and how it ends: pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nexus_cli.apply import table
+from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.request import changes_between
+from nexus_cli.apply.rights import before_of
+from nexus_cli.apply.run import gateway_digest, notice
+from nexus_cli.apply.stages import explain, gateways_of, stages_of, verified_devices
+from nexus_cli.model.config import digest
+
+
+def device(path: str, **keys: Any) -> dict[str, Any]:
+    tags = {"energy": {"type": "float32"}}
+    return {"path": path, "protocol": "modbus", "link": "tcp:x:502", "gateway": "gw", "tags": tags, **keys}
+
+
+def between(before: list[dict[str, Any]], after: list[dict[str, Any]], **others: Any):
+    old = {f"device.{each['path']}": each for each in before}
+    new = {f"device.{each['path']}": each for each in after}
+    changed = {**dict.fromkeys(old), **new, **others}
+    return changes_between({k: v for k, v in changed.items() if old.get(k) != v}, old)
+
+
+def names(changes) -> list[str]:
+    return [stage.step for stage in stages_of(changes)]
+
+
+def test_nothing_to_do_has_no_steps() -> None:
+    assert stages_of(()) == () and explain(()) == []
+
+
+def test_the_whole_list_in_order() -> None:
+    changes = between([device("a/l/gone")], [device("a/l/new")])
+    assert names(changes) == ["record", "rights", "notify", "observe", "clear", "revoke", "finalise", "verify"]
+    assert explain(stages_of(changes)) == [
+        "1. record 2 changed resources in one transaction",
+        "2. give the rights of the old and the new state together",
+        "3. tell gateway gw",
+        "4. wait until gateway gw runs it",
+        "5. clear 1 retained messages",
+        "6. take away the rights that only the old state had",
+        "7. write the audit trail and give the lock back",
+        "8. look for GOOD values of 1 devices",
+    ]
+
+
+def test_a_changed_tag_touches_no_rights_and_clears_nothing() -> None:
+    changed = device("a/l/one", tags={"energy": {"type": "float32", "deadband": 1.0}})
+    assert names(between([device("a/l/one")], [changed])) == ["record", "notify", "observe", "finalise", "verify"]
+
+
+def test_a_role_concerns_no_gateway() -> None:
+    assert names(changes_between({"role.x": {"read": []}}, {})) == ["record", "rights", "revoke", "finalise"]
+
+
+def test_a_device_that_changes_its_gateway_concerns_both() -> None:
+    changes = between([device("a/l/one")], [device("a/l/one", gateway="other")])
+    assert gateways_of(changes) == {"gw": ("a/l/one",), "other": ("a/l/one",)}
+    assert "rights" in names(changes)
+
+
+def test_external_and_disabled_devices_are_not_verified() -> None:
+    external = device("a/l/ext", protocol="external", gateway="", link="")
+    assert verified_devices(between([], [external, device("a/l/off", enabled=False), device("a/l/on")])) == ("a/l/on",)
+
+
+def test_the_state_before_is_the_recorded_one_taken_back() -> None:
+    recorded = {"a": {"v": 2}, "b": {"v": 1}, "new": {"v": 9}}
+    assert before_of(
+        recorded, changed={"a": {"v": 2}, "gone": None, "new": {"v": 9}}, before={"a": {"v": 1}, "gone": {"v": 5}}
+    ) == {
+        "a": {"v": 1},
+        "b": {"v": 1},
+        "gone": {"v": 5},
+    }
+
+
+def test_the_gateways_digest_is_of_sorted_pairs() -> None:
+    assert gateway_digest({"b": "2", "a": "1"}) == digest([["a", "1"], ["b", "2"]])
+    assert notice(deployment=3, digest="x") == b'{"deployment":3,"digest":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("verification", "was_reachable", "expected"),
+    [
+        (Verification(good=3), True, "verified"),
+        (Verification(good=1, bad=2, reachable=True), False, "verified"),
+        (Verification(bad=3, reachable=True), True, "unverified"),
+        (Verification(bad=3), True, "failed"),
+        (Verification(bad=3), False, "unverified"),
+        (None, True, "unverified"),
+    ],
+)
+def test_verification(verification: Verification | None, was_reachable: bool, expected: str) -> None:
+    rows = table.rows_of(between([], [device("a/l/one")]))
+    table.recorded(rows)
+    assert rows[0].state == "unknown" and table.outcome_of(rows) == "partly"
+    table.answered(rows, {"gw": Observed(deployment=1, digest="x")})
+    found = {} if verification is None else {"a/l/one": verification}
+    table.verified(rows, verifications=found, wanted=["a/l/one"], reachable_before=["a/l/one"] if was_reachable else [])
+    assert rows[0].verification == expected
+    assert table.outcome_of(rows) == ("partly" if expected == "failed" else "applied")
+
+
+def test_a_failed_record_step_says_that_nothing_changed() -> None:
+    rows = table.rows_of(changes_between({"role.x": {}, "role.y": {}}, {}))
+    table.failed(rows, "disk full")
+    assert table.outcome_of(rows) == "failed"
+    assert table.summary_of(rows)["counts"]["failed"] == 2
+
+
+def test_a_long_table_keeps_what_is_not_well() -> None:
+    rows = [table.Row(address=f"device.{n}", action="create", state="applied") for n in range(100)]
+    rows[90].state = "failed"
+    summary = table.summary_of(rows, limit=10)
+    assert summary["table"][0]["address"] == "device.90" and summary["left_out"] == 90
+    assert summary["counts"]["applied"] == 99
+
+
+async def test_observations_wake_whoever_waits_and_survive_nonsense() -> None:
+    seen = Observations()
+    for nonsense in (b"", b"{", b"[]", b"\xff", b'{"deployment":"x"}', b'{"deployment":1,"digest":"d","devices":[]}'):
+        assert seen.hear("gw", nonsense) is None and seen.hear_health("gw", nonsense) is None
+    assert seen.unreadable == 12
+    assert not await seen.until(lambda: seen.answer("gw", digest="d", deployment=2) is not None, timeout_s=0.01)
+    seen.hear("gw", b'{"deployment":1,"digest":"d"}')
+    assert seen.answer("gw", digest="d", deployment=2) is None, "an answer to an earlier deployment"
+    seen.hear("gw", b'{"deployment":2,"digest":"d"}')
+    assert await seen.until(lambda: seen.answer("gw", digest="d", deployment=2) is not None, timeout_s=0.01)
+    seen.hear_health("gw", b'{"state":"running","links":{"tcp:x:502":{"state":"connected","detail":"","since":1}}}')
+    assert seen.reachable("gw", "tcp:x:502") and not seen.reachable("gw", "tcp:y:502")
+    seen.hear_health("gw", b'{"state":"lost"}')
+    assert not seen.reachable("gw", "tcp:x:502")

@@ -1,0 +1,131 @@
+"""The state machine of an alert, fed with values and time."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from nexus_cli.runtime.control.alerts import Alert, AlertConfig, State, alert_from_json
+from nexus_cli.wire.sample import Quality
+
+SECOND = 1_000_000
+GOOD, BAD, UNCERTAIN = Quality.GOOD, Quality.BAD, Quality.UNCERTAIN
+
+
+def alert(**keys) -> Alert:
+    return Alert(AlertConfig(tag="a/l/d/t", **keys))
+
+
+def test_above_with_hysteresis() -> None:
+    found = alert(above=100.0, clear_below=95.0)
+    assert not found.feed(100.0, GOOD, time_us=0), "above means more than"
+    assert found.feed(100.5, GOOD, time_us=1) and found.state is State.ACTIVE and found.value == 100.5
+    assert not found.feed(99.0, GOOD, time_us=2) and not found.feed(95.0, GOOD, time_us=3)
+    assert found.feed(94.9, GOOD, time_us=4) and found.state is State.CLEARED and found.since_us == 4
+
+
+def test_below_with_hysteresis_and_without() -> None:
+    found = alert(below=5.0, clear_above=7.0)
+    assert found.feed(4.0, GOOD, time_us=0) and not found.feed(6.0, GOOD, time_us=1)
+    assert found.feed(7.5, GOOD, time_us=2) and found.state is State.CLEARED
+    plain = alert(below=5.0)
+    assert plain.feed(4.0, GOOD, time_us=0) and plain.feed(5.0, GOOD, time_us=1) and plain.state is State.CLEARED
+
+
+def test_a_window_needs_both_sides_back() -> None:
+    found = alert(above=10.0, below=0.0, clear_below=9.0, clear_above=1.0)
+    assert found.feed(11, GOOD, time_us=0)
+    assert not found.feed(0.5, GOOD, time_us=1) and found.state is State.ACTIVE
+    assert found.feed(5, GOOD, time_us=2) and found.state is State.CLEARED
+
+
+def test_for_counts_from_the_first_moment_and_begins_anew() -> None:
+    found = alert(above=1.0, for_ms=30_000)
+    assert not found.feed(2.0, GOOD, time_us=0)
+    assert not found.tick(time_us=29 * SECOND)
+    assert not found.feed(0.0, GOOD, time_us=29 * SECOND + 1)
+    assert not found.tick(time_us=60 * SECOND), "the condition was over in between"
+    assert not found.feed(2.0, GOOD, time_us=61 * SECOND)
+    assert found.tick(time_us=91 * SECOND) and found.state is State.ACTIVE and found.since_us == 91 * SECOND
+    assert not found.tick(time_us=99 * SECOND), "only once"
+
+
+def test_between_limit_and_hysteresis_a_pending_alert_is_over() -> None:
+    found = alert(above=100.0, clear_below=90.0, for_ms=10_000)
+    found.feed(101.0, GOOD, time_us=0)
+    found.feed(95.0, GOOD, time_us=1 * SECOND)
+    assert not found.tick(time_us=20 * SECOND) and found.state is State.CLEARED
+
+
+@pytest.mark.parametrize(
+    ("on_bad", "from_cleared", "from_active"),
+    [
+        ("hold", State.CLEARED, State.ACTIVE),
+        ("clear", State.CLEARED, State.CLEARED),
+        ("raise", State.ACTIVE, State.ACTIVE),
+    ],
+)
+def test_what_bad_does(on_bad: str, from_cleared: State, from_active: State) -> None:
+    found = alert(above=1.0, on_bad=on_bad)
+    found.feed(None, BAD, time_us=0)
+    assert found.state is from_cleared
+    found = alert(above=1.0, on_bad=on_bad)
+    found.feed(2.0, GOOD, time_us=0)
+    found.feed(None, BAD, time_us=1)
+    assert found.state is from_active
+
+
+def test_uncertain_values_count() -> None:
+    found = alert(above=1.0)
+    assert found.feed(2.0, UNCERTAIN, time_us=0)
+
+
+@pytest.mark.parametrize(
+    ("equals", "value", "raised"),
+    [
+        (True, True, True),
+        (True, 1, True),
+        (True, 0, False),
+        (2, 2, True),
+        (2, 2.0, True),
+        ("fault", "fault", True),
+        ("fault", 2, False),
+        (2, "2", False),
+        (True, "true", False),
+        (1, True, True),
+    ],
+)
+def test_equals(equals, value, raised: bool) -> None:
+    found = alert(equals=equals)
+    found.feed(value, GOOD, time_us=0)
+    assert (found.state is State.ACTIVE) is raised
+    found.feed(0 if raised else value, GOOD, time_us=1)
+    assert found.state is State.CLEARED
+
+
+@pytest.mark.parametrize("value", ["text", [1, 2], {"a": 1}])
+def test_what_is_no_number_changes_nothing(value) -> None:
+    found = alert(above=1.0)
+    assert not found.feed(value, GOOD, time_us=0)
+    assert found.feed(str(2**60), GOOD, time_us=1), "a 64-bit integer comes as text"
+    assert not found.feed(value, GOOD, time_us=2) and found.state is State.ACTIVE
+
+
+def test_acknowledging() -> None:
+    found = alert(above=1.0)
+    assert not found.acknowledge(who="me", time_us=0)
+    found.feed(2.0, GOOD, time_us=1)
+    assert found.acknowledge(who="me", time_us=2) and found.state is State.ACKNOWLEDGED
+    assert not found.acknowledge(who="you", time_us=3) and found.acknowledged_by == "me"
+    assert not found.feed(3.0, GOOD, time_us=4) and found.state is State.ACKNOWLEDGED, "still the same trouble"
+    assert found.feed(0.0, GOOD, time_us=5) and found.state is State.CLEARED and found.acknowledged_by == ""
+    assert found.feed(2.0, GOOD, time_us=6) and found.state is State.ACTIVE, "new trouble asks again"
+
+
+def test_config_from_the_snapshots_attributes() -> None:
+    found = alert_from_json(
+        {"tag": "a/b/c/d", "above": 100, "for_ms": 30_000, "on_bad": "hold", "severity": "critical"}
+    )
+    assert (found.above, found.for_ms, found.severity) == (100.0, 30_000, "critical")
+    with pytest.raises(msgspec.ValidationError):
+        alert_from_json({"above": 1})

@@ -1,0 +1,38 @@
+"""Who calls control, and what each may do."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.auth import Tokens
+from nexus_cli.settings import Settings
+
+TOKENS = Tokens({"nexus.cli": "a" * 40, "nexus.gateway.gw": "b" * 40, "nexus.historian": "c" * 40, "empty": ""})
+
+
+@pytest.mark.parametrize(
+    "shown", [None, "", "Bearer", "Bearer ", "bearer wrong", "Basic " + "a" * 40, "Bearer " + "a" * 39, "Bearer \udcff"]
+)
+def test_everything_else_is_refused(shown: str | None) -> None:
+    with pytest.raises(NexusError) as refused:
+        TOKENS.caller(shown)
+    assert refused.value.code == "NX6401"
+    assert "aaaa" not in refused.value.message + refused.value.hint
+
+
+def test_scopes() -> None:
+    cli, gateway, historian = (TOKENS.caller("Bearer " + letter * 40) for letter in "abc")
+    assert cli.may_deploy and cli.may_read and cli.may_read_gateway("any") and cli.gateway == ""
+    assert gateway.gateway == "gw" and not gateway.may_read and not gateway.may_deploy
+    assert gateway.may_read_gateway("gw") and not gateway.may_read_gateway("gw2")
+    assert historian.may_read and not historian.may_deploy
+
+
+def test_our_own_token_from_the_environment_counts_too() -> None:
+    settings = Settings(principal="nexus.control", control_token="own", credentials={"api": {"nexus.cli": "x"}})
+    tokens = Tokens.of(settings)
+    assert tokens.caller("Bearer own").principal == "nexus.control"
+    assert tokens.caller("Bearer x").principal == "nexus.cli"
+    with pytest.raises(NexusError):
+        Tokens.of(Settings()).caller("Bearer ")

@@ -1,0 +1,127 @@
+"""Plans as text, Markdown and annotations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.cli.views.deployment import deployment_text, progress_line
+from nexus_cli.cli.views.plan import plan_text
+from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
+from nexus_cli.plan.document import plan_document
+from tests.unit.plan.test_plan import device, outcome, snapshot, tag
+
+
+def plain(text: str, _: str) -> str:
+    return text
+
+
+def document(before: Any, after: Any, *, allow: tuple[str, ...] = (), **keys: Any) -> dict[str, Any]:
+    found = outcome(before, after, **keys)
+    return plan_document(found.unwrap(), findings=found.findings, allow=allow)
+
+
+def test_text_of_a_small_plan() -> None:
+    before = snapshot(device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(), "temp": tag()}))
+    after = snapshot(
+        device("a/l/one", description="meter", tags={"energy": tag(deadband=1.0), "temperature": tag()}),
+        device("a/l/two"),
+    )
+    found = document(before, after, moved=[("a/l/one/temp", "a/l/one/temperature")])
+    assert (
+        plan_text(found, style=plain)
+        == """\
+Plan for acme/chicago against deployment 1
+
+  + device.a/l/two (1 tag)
+      devices: gateway gw reads it over tcp:10.0.0.9:502, shared with 1 device
+      topics: 1 new topic
+      series: 1 begin, or are resumed where the path was known before
+  ~ device.a/l/one
+      description: none -> meter
+      ~ energy  deadband: 0.5 -> 1.0
+      - old
+      -> temperature (was a/l/one/temp)
+      devices: its session stays; only the tags below start anew
+      topics: 1 new topic
+      topics: 2 retained messages cleared
+      series: 1 keep their history under a new name
+      series: 1 forgotten; their samples are kept
+
+Needs consent:
+  ! data-loss: a/l/one/old is forgotten: its samples stay, no new ones are stored [not allowed]
+    consent: --allow data-loss=a/l/one/old
+
+Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to forget)."""
+    )
+
+
+def test_text_of_no_change_and_of_many() -> None:
+    same = document(snapshot(device("a/l/one")), snapshot(device("a/l/one")))
+    assert plan_text(same, style=plain).endswith("Nothing to do: what is recorded is what is declared.")
+    many = document(snapshot(), snapshot(*(device(f"a/l{n // 50}/d{n}") for n in range(100))))
+    text = plan_text(many, style=plain)
+    assert "against an empty runtime" in text
+    assert "  + device.a/l0/* (50 devices, 50 tags)" in text and len(text.splitlines()) < 10
+
+
+def test_markdown_stays_below_githubs_limit_and_keeps_the_headline() -> None:
+    before = snapshot(*(device(f"a/l/d{n}") for n in range(20)))
+    after = snapshot(*(device(f"a/l/d{n}", tags={f"t{m}": tag() for m in range(300)}) for n in range(20)))
+    for left, right in ((before, after), (after, before)):
+        text = plan_markdown(document(left, right))
+        assert len(text) < MOST_CHARACTERS and text.startswith("### NEXUS plan for `acme/chicago`")
+        assert text.count("```") == 2 and text.endswith("</details>\n")
+    assert plan_markdown(document(before, before)) == "### NEXUS plan for `acme/chicago`\n\nNo changes.\n"
+
+
+def test_markdown_fence_can_not_be_broken_by_a_value() -> None:
+    after = snapshot(device("a/l/one", description="```\n# pwned"))
+    text = plan_markdown(document(snapshot(device("a/l/one")), after))
+    assert text.count("```") == 2
+
+
+def test_annotations_escape_and_stay_few() -> None:
+    before = snapshot(*(device(f"a/l/d{n}") for n in range(30)))
+    lines = plan_annotations(document(before, snapshot(device("a/l/d0")))).splitlines()
+    errors = [line for line in lines if line.startswith("::error ")]
+    assert len(errors) == 10 and errors[-1] == "::error title=NEXUS::and 20 more"
+    assert errors[0].startswith("::error title=NX4101 data-loss::a/l/d1/energy is forgotten: ")
+    assert lines[-1] == "::notice title=NEXUS plan::Plan: 29 to forget (tags: 29 to forget)."
+
+
+def test_the_table_of_a_deployment() -> None:
+    row = {
+        "address": "device.a/l/one",
+        "action": "create",
+        "gateway": "gw",
+        "state": "applied",
+        "verification": "verified",
+        "detail": "",
+    }
+    found = {"number": 7, "outcome": "partly", "counts": {"applied": 1, "unknown": 1, "verified": 1}, "left_out": 0}
+    bad = {
+        **row,
+        "address": "device.a/l/two",
+        "state": "unknown",
+        "verification": "",
+        "detail": "gateway gw did not answer",
+    }
+    assert (
+        deployment_text({**found, "table": [row, bad]}, style=plain)
+        == """\
+  device.a/l/one  applied   verified
+  device.a/l/two  unknown               gateway gw did not answer
+
+Partly applied as deployment 7: 1 applied, 0 failed, 0 skipped, 1 unknown (1 verified)."""
+    )
+    many = deployment_text({**found, "table": [bad, *[row] * 100]}, style=plain)
+    assert "… and 100 more, applied" in many and many.count("device.") == 1
+
+
+def test_progress_tells_what_is_waited_for_and_what_failed() -> None:
+    line = {"step": "observe", "subject": "gw", "state": "begun", "detail": {}}
+    assert progress_line(line) == "waiting for gateway gw …"
+    assert progress_line({**line, "state": "done"}) == "gateway gw runs it"
+    failed = {**line, "state": "failed", "detail": {"message": "no answer within 20 s"}}
+    assert progress_line(failed) == "waiting for gateway gw: failed: no answer within 20 s"
+    assert progress_line({**line, "step": "notify"}) is None
