@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from nexus_cli.apply.engine import Timing
+from nexus_cli.database import migrate
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import (
@@ -310,3 +311,58 @@ async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> 
         await live(97.0)
         await live(94.0)
         await becomes("cleared")
+
+
+async def test_one_changed_device_of_a_thousand_is_observed_within_a_second(world: World) -> None:
+    def plant(deadband: float):
+        tags = {f"v{n:02}": tag(address=f"holding:{2 * n}") for n in range(41)}
+        found = [device(f"a{n // 100}/l{n // 10 % 10}/d{n % 10}", tags=dict(tags)) for n in range(1000)]
+        found[500]["tags"]["v07"] = tag(address="holding:14", deadband=deadband)
+        return snapshot(*found)
+
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, plant(1.0))
+        for deadband in (2.0, 3.0):
+            plan = await plan_against(control, plant(deadband))
+            began = asyncio.get_running_loop().time()
+            number = await control.deploy(body_of(plan))
+            await _journal_has(control, number, ("observe", "done"))
+            took_s = asyncio.get_running_loop().time() - began
+            assert (await ended(control, number))["outcome"] == "applied"
+        assert took_s < 1.0
+
+
+async def test_the_broker_away_during_an_apply_delays_it_and_loses_nothing(world: World) -> None:
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(device("a/l/one")))
+        world.broker.kill()
+        number = await control.deploy(
+            body_of(await plan_against(control, snapshot(device("a/l/one"), device("a/l/two"))))
+        )
+        await _journal_has(control, number, ("record", "done"))
+        world.broker.start()
+        found = await ended(control, number, deadline_s=30)
+        assert found["outcome"] == "applied", found
+        assert sorted(gateway.running) == ["a/l/one", "a/l/two"]
+
+
+async def test_the_database_away_during_an_apply_delays_it(world: World, own_postgres, tmp_path) -> None:
+    settings = dataclasses.replace(
+        world.settings, database_url=own_postgres.url, database_password=world.settings.database_password
+    )
+    await migrate.upgrade(settings)
+    away = World(settings, world.broker)
+    timing = dataclasses.replace(FAST, observe_s=10.0, verify_s=1.0)
+    async with away.control(timing) as control:
+        number = await control.deploy(body_of(await plan_against(control, snapshot(device("a/l/one")))))
+        await _journal_has(control, number, ("observe", "begun"))
+        await asyncio.to_thread(own_postgres.kill)
+        with pytest.raises(NexusError) as refused:
+            await control.state()
+        assert (refused.value.code, refused.value.exit_code) == ("NX6200", 6)
+        await asyncio.to_thread(own_postgres.start)
+        async with FakeGateway(settings).up():
+            await _reachable(control)
+            found = await ended(control, number, deadline_s=40)
+        assert found["outcome"] == "applied"
+        assert steps(found).count(("record", "done")) == 1
