@@ -30,6 +30,17 @@ CREATE VIEW nexus.sample AS SELECT
 WHERE false
 """
 
+TIMESCALE_WHERE_IT_IS = """
+DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') THEN
+    CREATE EXTENSION IF NOT EXISTS timescaledb;
+  END IF;
+EXCEPTION WHEN OTHERS THEN
+  RAISE NOTICE 'timescaledb is not used: %', SQLERRM;
+END $$
+"""
+"""Without the right to create it, or without the library preloaded, native partitions do the work."""
+
 DROP_CLASSES = """
 DO $$ DECLARE class record; BEGIN
   FOR class IN SELECT table_name FROM nexus.retention_class LOOP
@@ -40,6 +51,7 @@ END $$
 
 
 def upgrade() -> None:
+    op.execute(TIMESCALE_WHERE_IT_IS)
     op.create_table(
         "alert",
         sa.Column("site", sa.Text(), nullable=False),

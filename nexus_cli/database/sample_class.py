@@ -188,10 +188,16 @@ async def _policies(conn: Connection, made: SampleClass, *, compress_after_ms: i
         timedelta(milliseconds=made.keep_ms),
     )
     if compress_after_ms is not None:
-        await conn.execute(
-            f'ALTER TABLE {SCHEMA}."{made.table}" SET (timescaledb.compress,'
-            " timescaledb.compress_segmentby = 'series_id', timescaledb.compress_orderby = '\"time\"')"
+        enabled: bool | None = await conn.fetchval(
+            "SELECT compression_enabled FROM timescaledb_information.hypertables"
+            " WHERE hypertable_schema = $1 AND hypertable_name = $2",
+            *(SCHEMA, made.table),
         )
+        if not enabled:  # it can't be set again once chunks are compressed
+            await conn.execute(
+                f'ALTER TABLE {SCHEMA}."{made.table}" SET (timescaledb.compress,'
+                " timescaledb.compress_segmentby = 'series_id', timescaledb.compress_orderby = '\"time\"')"
+            )
         await conn.execute("SELECT remove_compression_policy($1::text::regclass, if_exists => true)", table)
         await conn.execute(
             "SELECT add_compression_policy($1::text::regclass, compress_after => $2::interval)",
