@@ -99,6 +99,7 @@ def _live() -> dict[str, Schema]:
             "counters": {"type": "object"},
         },
     )
+    severity: Schema = {"enum": ["info", "warning", "critical"]}
     return {
         "live": _object(
             "Live value",
@@ -110,12 +111,17 @@ def _live() -> dict[str, Schema]:
         "alert": _object(
             "Alert",
             "State of one alert, retained: _nexus/{enterprise}/{site}/alert/{name}",
-            {"state": {"enum": ["active", "acknowledged", "cleared"]}},
+            {
+                "name": _TEXT,
+                "state": {"enum": ["active", "acknowledged", "cleared"]},
+                "severity": severity,
+                "tag": _TEXT,
+            },
             {
                 "since": _MICROSECONDS,
                 "value": _VALUE,
-                "severity": {"enum": ["info", "warning", "critical"]},
-                "tag": _TEXT,
+                "description": _TEXT,
+                "acknowledged_by": {"type": ["string", "null"]},
             },
         ),
     }
@@ -126,7 +132,11 @@ def _configuration() -> dict[str, Schema]:
     device = {
         "type": "object",
         "required": ["digest", "state"],
-        "properties": {"digest": _DIGEST, "state": {"enum": ["running", "failed"]}, "detail": _TEXT},
+        "properties": {
+            "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$", "description": "Empty when unknown."},
+            "state": {"enum": ["running", "failed"]},
+            "detail": _TEXT,
+        },
     }
     verification = {"type": "object", "properties": {"good": _COUNT, "bad": _COUNT, "reachable": {"type": "boolean"}}}
     return {

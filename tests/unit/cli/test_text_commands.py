@@ -182,3 +182,21 @@ def test_explain_as_json() -> None:
     assert steps["scaled"] == "raw * 0.1 + 0"
     assert steps["topic"] == "acme/springfield/bottling/line-1/conveyor/speed"
     assert steps["request"].startswith("FC3 holding ")
+
+
+@pytest.mark.parametrize("site", ["demo", "meter-and-drive", "boilers"])
+def test_every_tag_of_the_shipped_sites_can_be_explained(site: str) -> None:
+    from nexus_cli.project.explain import _chain
+    from nexus_cli.project.text import load
+
+    loaded = load(ROOT / "sites" / site).unwrap()
+    from nexus_cli.model.config import device_from_json
+
+    for _, attributes in loaded.snapshot.of_kind("device"):
+        device = device_from_json(attributes)
+        for name in device.tags:
+            chain = _chain(loaded, device, name)
+            steps = dict(chain.steps)
+            assert chain.file.partition(":")[0].endswith(".yaml") and chain.excerpt
+            assert steps["topic"].endswith(f"{device.path}/{name}")
+            assert steps["row"] and ("request" in steps or "computed" in steps or "source" in steps)

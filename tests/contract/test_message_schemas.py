@@ -1,0 +1,72 @@
+"""What our encoders write is what the published schemas say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from nexus_cli.runtime.health import lost_payload
+from nexus_cli.wire.frame import Committed, Frame, Gap, encode
+from nexus_cli.wire.payload import encode_live
+from nexus_cli.wire.sample import REASONS, Quality, Reason
+from nexus_cli.wire.schemas import message_schemas
+
+SCHEMAS = message_schemas()
+DIGEST = "sha256:" + "0" * 64
+FRAME = Frame(
+    epoch="01J",
+    seq=1,
+    time=1_700_000_000_000_000,
+    samples={"a": 1.5, "b": None, "c": [1, 2], "d": {"x": "y"}, "e": True},
+    quality={"b": ("BAD", Reason.LINK_LOST, 7), "a": ("UNCERTAIN", None, 0)},
+    source_time={"a": 1_700_000_000_000_001},
+)
+
+
+def validator(name: str) -> Any:
+    jsonschema.Draft7Validator.check_schema(SCHEMAS[name])
+    return jsonschema.Draft7Validator(SCHEMAS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("frame", encode(FRAME)),
+        ("gap", encode(Gap(epoch="01J", seq=2, device="", start=1, end=2, frames=3, reason="overflow"))),
+        ("committed", encode(Committed(epoch="01J", ranges=[(1, 5), (7, 7)]))),
+        ("live", encode_live(84.0, time_us=1, unit="degC", label="on", source_time_us=2)),
+        ("live", encode_live(float("nan"), time_us=1)),
+        ("live", encode_live(2**60, time_us=1, quality=Quality.UNCERTAIN, reason=Reason.OUT_OF_RANGE)),
+        ("health", lost_payload(role="gateway", name="gw-1")),
+        ("config", json.dumps({"deployment": 3, "digest": DIGEST}).encode()),
+    ],
+)
+def test_encoded_messages_fit(name: str, payload: bytes) -> None:
+    validator(name).validate(json.loads(payload))
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_is_published(reason: Reason) -> None:
+    payload = encode_live(None, time_us=1, quality=Quality.BAD, reason=reason)
+    validator("live").validate(json.loads(payload))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("frame", {"epoch": "01J", "seq": 0, "time": 1, "samples": {}}),
+        ("frame", {"epoch": "01J", "seq": 1, "time": 1.5, "samples": {}}),
+        ("committed", {"epoch": "01J", "ranges": [[1, 2, 3]]}),
+        ("live", {"value": 1, "timestamp": 1, "quality": "good"}),
+        ("config", {"deployment": 1, "digest": "md5:0"}),
+        ("command", {"id": "", "value": 1, "expires_at": 1}),
+        ("response", {"id": "1", "state": "maybe"}),
+        ("observed", {"deployment": 1, "digest": DIGEST}),
+    ],
+)
+def test_what_does_not_fit_is_refused(name: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        validator(name).validate(wrong)
