@@ -69,6 +69,7 @@ _SHORT: dict[str, str] = {
     "REAL": "REAL",
     "LR": "LREAL",
     "LREAL": "LREAL",
+    "LI": "LINT",
     "LINT": "LINT",
     "S": "STRING",
     "STRING": "STRING",
@@ -87,7 +88,7 @@ _SHORT_DB = re.compile(
 )
 _PLAIN = re.compile(r"%?(?P<area>[IEQAMFTCZ])(?P<width>[XBWD])?:?(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_PLAIN = re.compile(
-    r"(?P<area>[IEQAMF])(?P<letters>R|DI|DW|LR|REAL|DINT|DWORD|LREAL|INT|WORD|CHAR|BYTE|I|C|S)(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
+    r"(?P<area>[IEQAMF])(?P<letters>R|DI|DW|LR|LI|REAL|DINT|DWORD|LREAL|INT|WORD|CHAR|BYTE|I|C|S)(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
     re.I,
 )
 MAX_DB = 65535

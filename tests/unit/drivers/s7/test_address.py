@@ -40,6 +40,8 @@ def normal(address: str, type_: str) -> str:
         ("DB1.X5.2", "bool", "%DB1:5.2:BOOL"),
         ("DB1.S30.10", "string", "%DB1:30:STRING(10)"),
         ("DB1.DI4", "int32", "%DB1:4:DINT"),
+        ("DB3.LI12", "int64", "%DB3:12:LINT"),
+        ("DB3.LR12", "float64", "%DB3:12:LREAL"),
         ("DB1.DT10", "datetime", "%DB1:10:DT"),
         ("MW20", "int16", "%M20:INT"),
         ("M10.3", "bool", "%M10.3:BOOL"),
