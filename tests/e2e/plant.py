@@ -1,30 +1,22 @@
-"""A whole runtime for one test, every part its own process that can be killed and started again.
-
-Nothing restarts by itself here (`nexus up` would): the tests decide how long a part stays away.
-"""
+"""A plant whose devices count their polls, so that a missing or doubled row shows."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import secrets
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from tests.e2e import ledger
-from tests.postgres import PASSWORD, EmbeddedPostgres
-from tests.servers import TestBroker, free_port, new_broker
+from tests.e2e.runtime import Runtime
+from tests.postgres import PASSWORD
+from tests.servers import free_port
 
-ROLES = ("control", "historian", "gateway")
-PARTS = ("broker", "database", *ROLES)
+PARTS = ("broker", "database", "control", "historian", "gateway")
 SITE = """
 nexus: 1
 enterprise: acme
@@ -49,51 +41,27 @@ areas:
 """
 
 
-class Plant:
-    """Devices, broker, database and the three roles on loopback.
+class Plant(Runtime):
+    """Counting devices behind one link, and a runtime that stores what they count.
 
     Attributes:
-        folder: Everything of this plant.
-        devices: How many counting units stand behind the one link.
-        processes: Running role and device processes by name.
+        devices: How many units stand behind the link.
+        known_holes: Missing values that a test has looked at.
     """
 
     def __init__(self, folder: Path, *, devices: int = 5, poll: str = "100ms", broker: str | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder, site="acme/counting", broker=broker)
         self.devices = devices
         self.poll = poll
-        self.home = folder / ".nexus"
-        (folder / "broker").mkdir(parents=True)
-        options = {} if broker is None else {"kind": broker}
-        self.broker: TestBroker = new_broker(folder / "broker", **options)
-        self.database = EmbeddedPostgres()
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.ports = {role: free_port() for role in ROLES}
         self.device_port = free_port()
-        self.extra_environment: dict[str, dict[str, str]] = {}
         self.known_holes: list[tuple[str, int, int]] = []
-
-    # --- life ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start every part and apply the site."""
-        self._write_credentials()
-        self.database.start()
-        self.broker.start()
-        self._spawn("device", [sys.executable, "-m", "tests.e2e.counting_device", str(self.device_port)])
-        self.nexus("db", "upgrade")
-        for role in ROLES:
-            self.start_part(role)
+        self.spawn("device", [sys.executable, "-m", "tests.e2e.counting_device", str(self.device_port)])
+        super().start()
         self.write_site()
-        self.wait_ready("control")
         self.apply()
-
-    def stop(self) -> None:
-        """Stop what was started, by process id."""
-        for name in ("gateway", "historian", "control", "device"):
-            self._end(name, signal.SIGTERM)
-        self.broker.stop()
-        self.database.close()
 
     def write_site(self, devices: int | None = None) -> None:
         """Write the site file for this many units."""
@@ -101,141 +69,6 @@ class Plant:
         lines = [f"          unit-{n}: {{template: counter, with: {{unit_id: {n}}}}}" for n in range(1, count + 1)]
         text = SITE.format(poll=self.poll, port=self.device_port, devices="\n".join(lines))
         (self.folder / "site.yaml").write_text(text)
-
-    def apply(self, *more: str) -> str:
-        """`nexus apply --yes`; the site's answer."""
-        return self.nexus("apply", "site.yaml", "--yes", *more)
-
-    def nexus(self, *arguments: str, expect: int = 0) -> str:
-        """Run a command of the CLI and check its exit code; gives stdout."""
-        done = subprocess.run(
-            [sys.executable, "-m", "nexus_cli", *arguments],
-            cwd=self.folder,
-            env=self.environment("cli"),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == expect, (
-            f"nexus {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
-        return done.stdout
-
-    # --- parts --------------------------------------------------------------------------------------------
-
-    def start_part(self, part: str) -> None:
-        """Start one part (again)."""
-        if part == "broker":
-            self.broker.start()
-        elif part == "database":
-            self.database.start()
-        else:
-            arguments = ["run", part, *(("--name", "gateway") if part == "gateway" else ())]
-            self._spawn(part, [sys.executable, "-m", "nexus_cli", *arguments])
-
-    def kill_part(self, part: str) -> None:
-        """SIGKILL one part."""
-        if part == "broker":
-            self.broker.kill()
-        elif part == "database":
-            self.database.kill()
-        else:
-            self._end(part, signal.SIGKILL)
-
-    def cut(self, parts: Iterable[str], *, seconds: float) -> None:
-        """Kill parts together, leave them away for a time, start them again."""
-        parts = tuple(parts)
-        for part in parts:
-            self.kill_part(part)
-        time.sleep(seconds)
-        for part in parts:
-            self.start_part(part)
-
-    def environment(self, part: str) -> dict[str, str]:
-        """What a process of ours gets to know."""
-        # A role's own principal selects its secrets; the test's broker lets everyone in.
-        return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")},
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "NEXUS_HOME": str(self.home),
-            "NEXUS_SITE": "acme/counting",
-            "NEXUS_CONTROL_URL": f"http://127.0.0.1:{self.ports['control']}",
-            "NEXUS_BROKER_URL": self.broker.url,
-            "NEXUS_DATABASE_URL": self.database.url,
-            "NEXUS_DATABASE_PASSWORD": PASSWORD,
-            "NEXUS_LOG_LEVEL": "info",
-            **({"NEXUS_HTTP_PORT": str(self.ports[part])} if part in self.ports else {}),
-            **self.extra_environment.get(part, {}),
-        }
-
-    def log(self, name: str) -> str:
-        """What a process has written so far."""
-        path = self.folder / f"{name}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def _spawn(self, name: str, command: list[str]) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, env=self.environment(name)
-            )
-
-    def _end(self, name: str, number: signal.Signals) -> None:
-        process = self.processes.pop(name, None)
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(number)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-    def _write_credentials(self) -> None:
-        self.home.mkdir(mode=0o700, exist_ok=True)
-        names = ("nexus.control", "nexus.historian", "nexus.cli", "nexus.gateway.gateway")
-        tokens: Mapping[str, str] = {name: secrets.token_urlsafe(16) for name in names}
-        path = self.home / "credentials.json"
-        path.write_text(json.dumps({"api": tokens, "broker": {}, "database": {"nexus": PASSWORD}}))
-        path.chmod(0o600)
-
-    # --- looking ------------------------------------------------------------------------------------------
-
-    def wait_ready(self, role: str, *, deadline_s: float = 30.0) -> None:
-        """Wait for a role's /health/ready."""
-        import httpx
-
-        until = time.monotonic() + deadline_s
-        while time.monotonic() < until:
-            try:
-                if httpx.get(f"http://127.0.0.1:{self.ports[role]}/health/ready", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"{role} is not ready:\n{self.log(role)[-3000:]}")
-
-    def status(self, role: str) -> dict[str, Any]:
-        """A role's /status."""
-        import httpx
-
-        answer = httpx.get(f"http://127.0.0.1:{self.ports[role]}/status", timeout=5)
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def query(self, sql: str, *arguments: object) -> list[Any]:
-        """Rows of a query."""
-
-        async def ask() -> list[Any]:
-            connection = await asyncpg.connect(self.database.url, password=PASSWORD)
-            try:
-                found: list[Any] = await connection.fetch(sql, *arguments)
-                return found
-            finally:
-                await connection.close()
-
-        return asyncio.run(ask())
 
     def counts(self) -> list[ledger.Count]:
         """The ledger of every counter."""
@@ -274,5 +107,5 @@ class Plant:
             if have and all(have.get(path, -1) > value for path, value in values.items()) and len(have) >= len(values):
                 return found
             time.sleep(0.2)
-        logs = "\n".join(f"--- {name}\n{self.log(name)[-1500:]}" for name in ROLES)
+        logs = "\n".join(f"--- {name}\n{self.log(name)[-1500:]}" for name in self.roles)
         raise AssertionError(f"rows did not go on beyond {values}; have {found}\n{logs}")
