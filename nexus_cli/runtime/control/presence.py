@@ -48,12 +48,15 @@ class Presence:
         self._due: dict[str, float] = {}
         self._last_seen_us: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._there: set[str] = set()
         self.lost: set[str] = set()
 
     def hear(self, gateway: str, health: GatewayHealth) -> None:
         """Take note of a health message; the work is done by `run`."""
         if health.state == "running":
             self._last_seen_us[gateway] = health.time or self._clock.now_us()
+            if gateway in self._there:
+                return
         elif gateway in self.lost:
             return
         self._due[gateway] = self._clock.monotonic_s() + (0.0 if health.state == "running" else GRACE_S)
@@ -84,7 +87,9 @@ class Presence:
             if closed or gateway in self.lost:
                 event(_log, "gateway is back", gateway=gateway)
             self.lost.discard(gateway)
+            self._there.add(gateway)
             return
+        self._there.discard(gateway)
         now = self._clock.now_us()
         async with self._pool.acquire() as conn:
             devices = await db.attributes_of_gateway(conn, self._settings.site, gateway)
