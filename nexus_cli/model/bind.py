@@ -51,13 +51,18 @@ def bind(root: object, kinds: Mapping[str, DriverKind]) -> Outcome[Model]:
             return Outcome(None, tuple(found))
         devices: dict[str, BoundDevice] = {}
         declared: list[str] = []
+        read: _Read = {}
         for path, where, raw in _devices(site):
-            device = _bind_device(path, where, raw, kinds, found)
+            device = _bind_device(path, where, raw, kinds, found, read)
             declared.extend(_declared(path, raw))
             if device is not None:
                 devices[path] = device
     model = Model(site=site, devices=devices, declared=frozenset(declared))
     return Outcome(_with_gateways(model), tuple(found))
+
+
+_Read = dict[tuple[int, str], Mapping[str, Any]]
+"""Tags already validated, by the id of their map and protocol: devices of one template share one map."""
 
 
 @contextmanager
@@ -97,7 +102,12 @@ def _with_gateways(model: Model) -> Model:
 
 
 def _bind_device(
-    path: str, where: ModelPath, raw: Mapping[str, Any], kinds: Mapping[str, DriverKind], found: list[Diagnostic]
+    path: str,
+    where: ModelPath,
+    raw: Mapping[str, Any],
+    kinds: Mapping[str, DriverKind],
+    found: list[Diagnostic],
+    read: _Read,
 ) -> BoundDevice | None:
     protocol = raw.get("protocol")
     kind = kinds.get(protocol) if isinstance(protocol, str) else None
@@ -127,7 +137,7 @@ def _bind_device(
                 hint="remove it, or name the protocol that NEXUS should speak",
             )
         )
-    tags = _tags(raw.get("tags", {}), where, kind, connection, found) if known else {}
+    tags = _tags(raw.get("tags", {}), where, kind, connection, found, read) if known else {}
     return BoundDevice(path=path, where=where, device=device, kind=kind, connection=connection, tags=tags, link=link)
 
 
@@ -152,11 +162,22 @@ def _link(kind: DriverKind, connection: Connection, where: ModelPath, found: lis
 
 
 def _tags(
-    raw: object, where: ModelPath, kind: DriverKind | None, connection: Connection | None, found: list[Diagnostic]
+    raw: object,
+    where: ModelPath,
+    kind: DriverKind | None,
+    connection: Connection | None,
+    found: list[Diagnostic],
+    read: _Read,
 ) -> dict[str, BoundTag]:
     shape: Any = kind.tag if kind else ExternalTag
     base = (*where, "tags")
-    tags = _lenient(_tag_adapter(shape), raw, base=base, shape=dict[str, shape], found=found, skeleton={})
+    key = (id(raw), kind.name if kind else EXTERNAL)
+    tags = read.get(key)
+    if tags is None:
+        before = len(found)
+        tags = _lenient(_tag_adapter(shape), raw, base=base, shape=dict[str, shape], found=found, skeleton={})
+        if tags and len(found) == before:
+            read[key] = tags  # with errors each device is told its own
     if not tags:
         return {}
     if kind is None or connection is None:
