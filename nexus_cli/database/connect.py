@@ -146,7 +146,16 @@ async def connection(
     )
     try:
         with plain_errors(settings):
-            yield opened
+            try:
+                yield opened
+            except TimeoutError:
+                raise NexusError(
+                    f"The database at {place_of(settings.database_url)} did not answer within {command_timeout_s:g} s.",
+                    code=UNREACHABLE,
+                    cause="a statement took too long",
+                    hint="narrow the question (a shorter span), or look at what the server is busy with",
+                    retriable=True,
+                ) from None
     finally:
         await _close(opened)
 

@@ -126,10 +126,10 @@ async def load_samples(
 
 
 async def last_before(conn: Connection, *, series_id: int, moment: datetime) -> StoredSample | None:
-    """The newest sample before a moment: what was true when a span began. Looks back at most a week."""
+    """The newest sample before a moment: what was true when a span began. Looks back at most a day."""
     row = await conn.fetchrow(
         f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
-            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '7 days'
+            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '1 day'
             ORDER BY "time" DESC LIMIT 1""",
         *(series_id, moment),
     )

@@ -26,8 +26,11 @@ BATCH_AGE_S = 0.1
 YIELD_EVERY = 8
 """Messages decoded before the loop gets a turn (0.1 ms): a running COPY must not wait for its next piece."""
 RELOAD_S = 1.0
-"""Unknown tags load the series at most this often."""
+"""Unknown tags load the series at most this often, and more seldom while that finds nothing."""
+RELOAD_CAP_S = 30.0
 MOST_UNKNOWN = 10_000
+MOST_DEFERRED = 1_000
+"""Frames with tags that were never heard of wait for the next load; beyond this many they do not."""
 EARLIEST_US = 946_684_800_000_000
 LATEST_US = 4_102_444_800_000_000
 """Years 2000 to 2100: a frame outside has no usable time."""
@@ -54,7 +57,9 @@ class Batcher:
         self._data = f"{topics.platform}/data/"
         self._gap = f"{topics.platform}/gap/"
         self._unknown: set[str] = set()
+        self._deferred: list[Message] = []
         self._loaded_s = float("-inf")
+        self._reload_s = RELOAD_S
         self._stop = asyncio.Event()
         self.filters_changed = asyncio.Event()
 
@@ -67,9 +72,10 @@ class Batcher:
         """
         self._stop = stop
         try:
-            while not (stop.is_set() and not len(self._intake)):
+            while not (stop.is_set() and not len(self._intake) and not self._deferred):
                 self._intake.closed = stop.is_set()
-                if await self._intake.wait(0.05 if stop.is_set() else 0.5):
+                arrived = await self._intake.wait(0.05 if stop.is_set() or self._deferred else 0.5)
+                if arrived or self._deferred_due():
                     batch = await self._gather(out)
                     if not batch.empty:
                         batch.packed = Packer().pack(batch.frames, batch.samples)
@@ -85,6 +91,8 @@ class Batcher:
         batch = Batch()
         until_s = self._clock.monotonic_s() + BATCH_AGE_S
         taken = 0
+        if self._deferred_due():
+            await self._take_deferred(batch)
         while batch.points < MOST_POINTS:
             message = self._intake.pop()
             if message is None:
@@ -110,7 +118,7 @@ class Batcher:
         else:
             await self._take_other(batch, message)
 
-    async def _take_frame(self, batch: Batch, message: Message) -> None:
+    async def _take_frame(self, batch: Batch, message: Message, *, again: bool = False) -> None:
         split = self._topics.split_data(message.topic)
         if split is None:
             batch.letters.add(message.topic, "not_a_frame", detail="no device in the topic", payload=message.payload)
@@ -135,28 +143,49 @@ class Batcher:
         if self._series.stale or self._intake.config_changed.is_set():
             await self._load()
         plan = self._series.plan(device, frame.samples)
-        if plan.unknown:
-            plan = await self._known(device, frame, plan)
+        if plan.unknown and self._wait_for_series(device, plan, message, again=again):
+            return
         batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), message.topic, frame, plan))
         batch.points += max(1, len(plan.tags))
 
-    async def _known(self, device: str, frame: Frame, plan: FramePlan) -> FramePlan:
-        """The plan after one look into the database for tags that were never heard of."""
-        new = {path for tag in plan.unknown if (path := f"{device}/{tag}") not in self._unknown}
-        if not new:
-            return plan
-        rest_s = self._loaded_s + RELOAD_S - self._clock.monotonic_s()
-        if rest_s > 0:
-            await self._clock.sleep(rest_s)
-        await self._load()
-        plan = self._series.plan(device, frame.samples)
+    def _wait_for_series(self, device: str, plan: FramePlan, message: Message, *, again: bool) -> bool:
+        """True when a frame is put aside because of a tag that was never heard of: its series may have just been made.
+
+        It must not hold up the others meanwhile; their order among devices does not matter, rows have their time.
+        """
+        unknown = [path for tag in plan.unknown if (path := f"{device}/{tag}") not in self._unknown]
+        if not unknown:
+            return False
+        if not again and len(self._deferred) < MOST_DEFERRED:
+            self._deferred.append(message)
+            return True
         if len(self._unknown) > MOST_UNKNOWN:
             self._unknown.clear()
-        self._unknown.update(f"{device}/{tag}" for tag in plan.unknown)
-        return plan
+        self._unknown.update(unknown)
+        return False
+
+    def _deferred_due(self) -> bool:
+        if not self._deferred:
+            return False
+        due_s = self._loaded_s + self._reload_s
+        return self._stop.is_set() or self._intake.config_changed.is_set() or self._clock.monotonic_s() >= due_s
+
+    async def _take_deferred(self, batch: Batch) -> None:
+        """Load the series, then take what waited for them; a load that helped nobody makes the next one later."""
+        waiting, self._deferred = self._deferred, []
+        told = self._intake.config_changed.is_set()
+        before = len(self._unknown)
+        await self._load()
+        for message in waiting:
+            await self._take_frame(batch, message, again=True)
+        helped = told or len(self._unknown) == before
+        self._reload_s = RELOAD_S if helped else min(self._reload_s * 2, RELOAD_CAP_S)
 
     async def _load(self) -> None:
-        self._intake.config_changed.clear()
+        if self._intake.config_changed.is_set():
+            self._intake.config_changed.clear()
+            self._unknown.clear()
+            self._reload_s = RELOAD_S
 
         async def work(conn: Any) -> None:
             await self._series.load(conn)

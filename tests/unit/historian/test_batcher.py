@@ -1,0 +1,154 @@
+"""The batcher without a database: mutated messages raise nothing, unknown tags hold up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nexus_cli.runtime.clock import FakeClock, SystemClock
+from nexus_cli.runtime.historian.batch import Batch
+from nexus_cli.runtime.historian.batcher import MOST_DEFERRED, RELOAD_S, Batcher
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.mapping import SeriesMap, Target
+from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.rows import Column
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.frame import Frame, Gap, encode
+from nexus_cli.wire.topic import Topics
+
+TOPICS = Topics("acme", "chicago")
+TIME = 1_790_000_000_000_000
+
+
+class Link:
+    """Stands for the database: knows the series of `paths` and counts how often it was asked."""
+
+    def __init__(self, series: SeriesMap) -> None:
+        self.series, self.paths, self.loads = series, {"a/l/d/known"}, 0
+
+    async def use(self, work: Callable[[Any], Awaitable[Any]], *, stop: asyncio.Event) -> None:
+        self.loads += 1
+        self.series._targets = {
+            path: Target(at, "default", Column.NUMBER) for at, path in enumerate(sorted(self.paths))
+        }
+        self.series._plans.clear()
+        self.series.stale = False
+
+
+class Bench:
+    """A batcher with its parts."""
+
+    def __init__(self, clock: FakeClock | SystemClock) -> None:
+        self.counters, self.clock, self.stop = Counters(), clock, asyncio.Event()
+        self.series = SeriesMap(site="acme/chicago")
+        self.link = Link(self.series)
+        self.intake = Intake(topics=TOPICS, counters=self.counters)
+        self.others = Others(topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters)
+        self.batcher = Batcher(
+            intake=self.intake,
+            topics=TOPICS,
+            series=self.series,
+            others=self.others,
+            link=self.link,  # type: ignore[arg-type]
+            clock=clock,
+            counters=self.counters,
+        )
+
+    def put(self, seq: int, **samples: float) -> None:
+        payload = encode(Frame(epoch="E", seq=seq, time=TIME + seq, samples=dict(samples)))
+        self.intake.put(Message(TOPICS.data("gw", "a/l/d"), payload, 1, False))
+
+    async def drain(self) -> list[Batch]:
+        """Stop and give every batch."""
+        out: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self.stop.set()
+        await self.batcher.run(out, self.stop)
+        found = [out.get_nowait() for _ in range(out.qsize())]
+        assert found[-1] is None
+        return [batch for batch in found if batch is not None]
+
+
+def mutated(payload: bytes, pick: random.Random) -> bytes:
+    data = bytearray(payload)
+    for _ in range(pick.randint(1, 4)):
+        at = pick.randrange(len(data) or 1)
+        kind = pick.randrange(4)
+        if kind == 0 and data:
+            data[at] = pick.randrange(256)
+        elif kind == 1:
+            data[at:at] = pick.choice([b"\x00", b"null", b"1e999", b'"', b"{", b"[", b"-", b"9" * 30, b'"\\ud800"'])
+        elif kind == 2:
+            del data[at : at + pick.randint(1, 9)]
+        else:
+            data[at:at] = data[: pick.randint(0, 40)]
+    return bytes(data)
+
+
+async def test_ten_thousand_mutated_messages_raise_nothing() -> None:
+    pick, bench = random.Random(20), Bench(SystemClock())
+    frame = Frame(
+        epoch="E",
+        seq=7,
+        time=TIME,
+        samples={"known": 1.5, "other": "x", "list": [1, {"a": None}]},
+        quality={"known": ("BAD", "link_lost", 3)},
+        source_time={"known": TIME},
+    )
+    gap = Gap(epoch="E", seq=8, device="a/l/d", start=TIME, end=TIME + 5, frames=3, reason="overflow")
+    seeds = [
+        (TOPICS.data("gw", "a/l/d"), encode(frame)),
+        (TOPICS.gap("gw"), encode(gap)),
+        (TOPICS.tag("a/l/d/known"), b'{"value": 84.0, "timestamp": 1700000000000, "quality": "GOOD"}'),
+    ]
+    for _ in range(10_000):
+        topic, payload = pick.choice(seeds)
+        bench.intake.put(Message(topic, mutated(payload, pick), 1, pick.random() < 0.1))
+    batches = await bench.drain()
+    whole = sum(len(batch.frames) + len(batch.gaps) + len(batch.samples) + batch.letters.count for batch in batches)
+    assert whole > 5_000
+    assert all(batch.packed is not None for batch in batches)
+
+
+async def test_an_unknown_tag_waits_for_one_load_and_holds_up_nobody() -> None:
+    clock = FakeClock()
+    bench = Bench(clock)
+    await bench.batcher._load()
+    bench.put(1, known=1.0, new=1.0)
+    bench.put(2, known=2.0)
+    batch = Batch()
+    while (message := bench.intake.pop()) is not None:
+        await bench.batcher._take(batch, message)
+    assert [pending.frame.seq for pending in batch.frames] == [2]
+    assert not bench.batcher._deferred_due()
+
+    bench.link.paths.add("a/l/d/new")
+    clock.advance(RELOAD_S + 0.1)
+    assert bench.batcher._deferred_due()
+    late = Batch()
+    await bench.batcher._take_deferred(late)
+    assert [(pending.frame.seq, pending.plan.unknown) for pending in late.frames] == [(1, ())]
+    assert bench.link.loads == 2
+
+
+async def test_names_that_never_exist_cost_ever_fewer_loads() -> None:
+    clock = FakeClock()
+    bench = Bench(clock)
+    await bench.batcher._load()
+    bench.link.loads = 0
+    seq = 0
+    for _ in range(60):  # a minute of a gateway gone mad: other tags in every frame
+        batch = Batch()
+        for _ in range(10):
+            seq += 1
+            bench.put(seq, **{f"mad-{seq}": 1.0})
+            message = bench.intake.pop()
+            assert message is not None
+            await bench.batcher._take(batch, message)
+        if bench.batcher._deferred_due():
+            await bench.batcher._take_deferred(batch)
+        clock.advance(1.0)
+    assert bench.link.loads <= 7
+    assert len(bench.batcher._deferred) <= MOST_DEFERRED
