@@ -54,7 +54,8 @@ class Reader:
         self._get: Callable[[], Any] = CParser(text).get_event
         self._strings: dict[str, str] = {}
         self._numbers: dict[str, Any] = {}
-        self._anchored: dict[str, tuple[Any, int]] = {}
+        self._anchored: dict[str, tuple[Any, int, int]] = {}  # value, weight in characters, height in levels
+        self._reached = 0  # the deepest level so far, to measure the height of an anchored value
         self._open: set[str] = set()
         self._aliased = 0
         self._end = 0
@@ -155,10 +156,10 @@ class Reader:
         if kind is ScalarEvent:
             value = self._tagged(event) if event.tag else self._scalar(event, event.value, holder, key)
             if event.anchor:
-                self._anchored[event.anchor] = (value, 1)
+                self._anchored[event.anchor] = (value, 1, 0)
             return value
         if kind is AliasEvent:
-            value = self._alias(event)
+            value = self._alias(event, depth)
             if isinstance(value, str) and "${" in value:
                 self.references.append((holder, key))
             return value
@@ -167,28 +168,37 @@ class Reader:
             raise _Stop
         if self._decorated and event.tag and not _fits(event.tag, kind):
             self._unknown_tag(event)
+        if self._anchors:
+            self._reached = max(self._reached, depth + 1)
         if not event.anchor:
             return self._map(depth + 1) if kind is MappingStartEvent else self._seq(depth + 1)
         return self._anchored_container(event, depth)
 
     def _anchored_container(self, event: Any, depth: int) -> Any:
-        name, before = event.anchor, self._aliased
+        name, before, reached = event.anchor, self._aliased, self._reached
+        self._reached = depth + 1
         self._anchored.pop(name, None)
         self._open.add(name)
         value = self._map(depth + 1) if type(event) is MappingStartEvent else self._seq(depth + 1)
         self._open.discard(name)
-        self._anchored[name] = (value, self._end - event.start_mark.index + self._aliased - before)
+        weight = self._end - event.start_mark.index + self._aliased - before
+        self._anchored[name] = (value, weight, self._reached - depth)
+        self._reached = max(self._reached, reached)
         return value
 
-    def _alias(self, event: Any) -> Any:
+    def _alias(self, event: Any, depth: int) -> Any:
         name = event.anchor
         if name not in self._anchored:
             what = "it stands inside itself" if name in self._open else "no anchor of that name stands before it"
             self._add("NX0019", f"the alias '*{name}' can't be used: {what}", event)
             return None
         self.shared = True
-        value, weight = self._anchored[name]
-        if self._aliased <= MAX_ALIASED < self._aliased + weight:
+        value, weight, height = self._anchored[name]
+        if depth + height > MAX_DEPTH:
+            self._add("NX0018", f"nested deeper than {MAX_DEPTH} levels by this alias", event)
+            raise _Stop
+        self._reached = max(self._reached, depth + height)
+        if self._aliased + weight > MAX_ALIASED:
             self._add("NX0017", f"the aliases of this file stand for more than {MAX_ALIASED:,} characters", event)
             raise _Stop
         self._aliased += weight
@@ -233,7 +243,7 @@ class Reader:
     def _key(self, event: Any, depth: int) -> Any:
         """A key: text, or an integer (of `values:`)."""
         if type(event) is AliasEvent:
-            value = self._alias(event)
+            value = self._alias(event, depth)
         elif type(event) is ScalarEvent:
             if event.value == "<<" and not event.style and not event.tag:
                 hint = "YAML 1.2 has no merge key; share settings by `templates:` or `defaults:`"

@@ -97,10 +97,6 @@ def effective_variables(gathered: Gathered, root: Map, given: Mapping[str, str])
     """The site's variables, with the command line's values in place of the declared ones."""
     declared = root.get("vars")
     result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
-    for name, value in result.items():
-        if isinstance(value, str) and ("${var:" in value or "${param:" in value) and isinstance(declared, Map):
-            place = gathered.place(declared.marks.get(name), value=value)
-            gathered.add("NX0052", f"the variable '{name}' refers to another one", place=place, hint="write its value")
     for name, text in given.items():
         if name not in result:
             hint = did_you_mean(name, [str(item) for item in result]) or "declare it under `vars:`"
@@ -127,9 +123,9 @@ def _typed(gathered: Gathered, name: str, text: str, *, like: object) -> Any:
 
 def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) -> None:
     """Replace `${var:…}` in place, everywhere but in `vars` itself and `include`."""
-    own = root.get("vars")
+    own = _containers(root.get("vars"))
     for container, key in gathered.references:
-        if container is own or not isinstance(container, (Map, Seq)):
+        if not isinstance(container, (Map, Seq)):
             continue
         text = _current(container, key)
         if not isinstance(text, str) or "${" not in text:
@@ -140,7 +136,25 @@ def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) ->
         def problem(code: str, message: str, hint: str, place: Any = place) -> None:
             gathered.add(code, message, place=place, hint=hint)
 
+        if id(container) in own:
+            if "${var:" in text or "${param:" in text:
+                problem("NX0052", f"the variable's value '{text}' refers to another one", "write the value itself")
+            else:
+                substitute(text, "var", {}, problem)  # only to tell malformed references
+            continue
         container[key] = substitute(text, "var", values, problem)
+
+
+def _containers(node: Any) -> set[int]:
+    """Ids of a container and of all containers below it."""
+    found: set[int] = set()
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (Map, Seq)) and id(item) not in found:
+            found.add(id(item))
+            stack.extend(item.values() if isinstance(item, Map) else item)
+    return found
 
 
 def _current(container: Any, key: Any) -> Any:
@@ -158,15 +172,9 @@ def stray_parameters(gathered: Gathered, root: Map) -> None:
     ]
     if not suspects:
         return
-    inside: set[int] = set()
-    stack = [root.get("templates")]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (Map, Seq)):
-            inside.add(id(node))
-            stack.extend(node.values() if isinstance(node, Map) else node)
+    inside = _containers(root.get("templates")) | _containers(root.get("vars"))
     for container, key in suspects:
-        if id(container) not in inside and container is not root.get("vars"):
+        if id(container) not in inside:
             text = _current(container, key)
             mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
             place = gathered.place(mark, value=text)

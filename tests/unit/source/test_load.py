@@ -278,3 +278,19 @@ def test_files_that_can_not_be_read(load: Load, tmp_path: Path, monkeypatch: pyt
 def test_odd_shapes_are_left_to_the_model(load: Load, shape: str) -> None:
     outcome = load({"site.yaml": f"areas: {shape}\ntemplates: {shape}\ndefaults: {shape}\nvars: {shape}\n"})
     assert outcome.value is not None
+
+
+@pytest.mark.parametrize("value", ["'${var:b}'", "['${var:a}']", "{x: {y: '${var:a}'}}", "'p-${param:u}'"])
+def test_variables_do_not_refer_to_variables(load: Load, value: str) -> None:
+    text = site("d: {protocol: modbus, connection: {host: '${var:a}'}}", extra=f"vars: {{a: {value}, b: 1}}")
+    assert codes(load({"site.yaml": text}).findings)[0] == "NX0052"
+
+
+def test_a_malformed_reference_in_a_variable(load: Load) -> None:
+    assert codes(load({"site.yaml": "vars: {a: '${HOST}'}\n"}).findings) == ["NX0050"]
+
+
+def test_a_variable_may_hold_a_secret_reference(load: Load) -> None:
+    text = site("d: {protocol: modbus, connection: {host: '${var:a}'}}", extra="vars: {a: '${env:HOST}'}")
+    outcome = load({"site.yaml": text})
+    assert outcome.findings == () and devices(outcome)["d"]["connection"] == {"host": "${env:HOST}"}

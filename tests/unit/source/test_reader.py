@@ -168,3 +168,11 @@ def test_lines_end_as_their_system_ends_them() -> None:
     file = SourceFile(number=0, name="x", path=Path("x"), text="a\r\nb\rc\n\nd")
     assert [file.line(number) for number in range(1, 7)] == ["a", "b", "c", "", "d", ""]
     assert file.line_column(len(file.text)) == (5, 2)
+
+
+def test_aliases_do_not_nest_without_bound() -> None:
+    links = ["a0: &a0 x"] + [f"a{n}: &a{n} {'[' * 50}*a{n - 1}{']' * 50}" for n in range(1, 100)]
+    _, findings = read("\n".join(links))
+    assert [item[:6] for item in findings] == ["NX0018"]
+    fine = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 60)]
+    assert read("\n".join(fine))[1] == []
