@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
+from cryptography.exceptions import InvalidSignature
 
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import status
@@ -31,7 +32,19 @@ SERVICE_FAULT = "i=397"
 CLOSE_TIMEOUT_S = 1.0
 _HEADER = struct.Struct("<qIIiI3x")
 _RESULT = struct.Struct("<qII")
-LOST = (ConnectionError, OSError, EOFError)
+MALFORMED = (
+    struct.error,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    InvalidSignature,
+)
+"""What the library's decoders raise on an answer that is not OPC UA, or not quite."""
+LOST = (ConnectionError, OSError, EOFError, *MALFORMED)
 
 
 class Channel:

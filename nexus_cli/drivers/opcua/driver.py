@@ -81,12 +81,12 @@ class OpcuaDriver:
             raise status.connect_error(error.code, endpoint) from None
         except ua.UaError as error:
             raise _no_session(endpoint, str(error)) from None
-        except LOST as error:
+        except OSError as error:
             raise DriverError(
-                f"{endpoint} can't be reached ({error.strerror or error if isinstance(error, OSError) else error})",
-                scope=Scope.SESSION,
-                reason=Reason.LINK_LOST,
+                f"{endpoint} can't be reached ({error.strerror or error})", scope=Scope.SESSION, reason=Reason.LINK_LOST
             ) from None
+        except LOST as error:
+            raise _no_session(endpoint, f"it does not answer as an OPC UA server: {type(error).__name__}") from None
         finally:
             if channel is not None:
                 await channel.close()

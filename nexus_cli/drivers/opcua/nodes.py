@@ -13,7 +13,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from nexus_cli.drivers.opcua.address import NodeAddress
 
 # Every failure of the library arrives as an exception and is reported as a DriverError once.
-logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
 
 VALUE = ua.AttributeIds.Value
 READ_REQUEST = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary

@@ -46,6 +46,8 @@ OPERATION_LIMITS: dict[str, str] = {
 """Server_ServerCapabilities_OperationLimits_MaxNodesPerRead, …PerWrite, …PerBrowse, MaxMonitoredItemsPerCall."""
 STATE = 2259
 """Server_ServerStatus_State. Source: OPC 10000-6 annex A.3 (NodeIds)."""
+SHUTTING_DOWN = 4
+"""ServerState Shutdown. Source: OPC 10000-5 §12.6. In any other state a server may well have values."""
 NAMESPACE_LOOK_S = 10.0
 """How often an unknown namespace URI is looked up again: servers load their projects after they answer."""
 
@@ -154,10 +156,8 @@ class OpcuaSession:
         data, at = await self.channel.request("read the server's state", READ_REQUEST, body)
         found = self._values(data, at, 1)[0]
         await self._publisher.prepare_structures(self.structures)
-        if isinstance(found.value, int) and found.value != 0:
-            raise DriverError(
-                f"{self.channel.endpoint} says that it is not running (state {found.value})", scope=Scope.SESSION
-            )
+        if found.value == SHUTTING_DOWN:
+            raise DriverError(f"{self.channel.endpoint} is shutting down", scope=Scope.SESSION)
 
     def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
         """See `Session.browse`: every variable below `start` (Objects when empty)."""
@@ -244,7 +244,7 @@ class OpcuaSession:
 
     def _lower(self, size: int) -> None:
         lowered = Limits(
-            read=size,
+            read=min(size, self.limits.read),
             write=self.limits.write,
             monitor=self.limits.monitor,
             browse=self.limits.browse,
