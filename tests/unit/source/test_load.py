@@ -294,3 +294,16 @@ def test_a_variable_may_hold_a_secret_reference(load: Load) -> None:
     text = site("d: {protocol: modbus, connection: {host: '${var:a}'}}", extra="vars: {a: '${env:HOST}'}")
     outcome = load({"site.yaml": text})
     assert outcome.findings == () and devices(outcome)["d"]["connection"] == {"host": "${env:HOST}"}
+
+
+def test_mounted_files_are_links_into_a_sibling(tmp_path: Path) -> None:
+    """Kubernetes mounts a ConfigMap as links through `..data`, so that it can be replaced at once."""
+    data = tmp_path / "..2026"
+    data.mkdir()
+    (data / "site.yaml").write_text("nexus: 1\ninclude: [area.yaml]\n")
+    (data / "area.yaml").write_text("areas: {a: {lines: {}}}\n")
+    (tmp_path / "..data").symlink_to(data)
+    for name in ("site.yaml", "area.yaml"):
+        (tmp_path / name).symlink_to(Path("..data") / name)
+    outcome = load_site(tmp_path / "site.yaml")
+    assert outcome.findings == () and outcome.unwrap().root["areas"] == {"a": {"lines": {}}}
