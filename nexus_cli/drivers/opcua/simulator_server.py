@@ -6,6 +6,7 @@ Source: asyncua 2.1.0, server/server.py, server/binary_server_asyncio.py, server
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Mapping
 from typing import Any
@@ -59,6 +60,15 @@ class QuickServer(InternalServer):  # type: ignore[misc, unused-ignore]
         for number in MUTATED:
             own[ua.NodeId(number)] = copy.deepcopy(own[ua.NodeId(number)])
         self.aspace._nodes = {**_template, **own}
+
+    async def stop(self) -> None:
+        """Stop at once: asyncua waits for its clock's next second, which is a minute for a plant's servers."""
+        if self.time_task is not None:
+            self.time_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.time_task
+            self.time_task = None
+        await super().stop()
 
 
 def _own(node: NodeData) -> NodeData:
