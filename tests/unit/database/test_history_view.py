@@ -1,0 +1,125 @@
+"""The view of `nexus history`: values as people read them, gaps in their place, nothing a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nexus_cli.cli.views.history import plot, table, to_csv
+from nexus_cli.database.queries import Series, StoredSample
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project.history import parse_moment, sample_json
+from nexus_cli.wire.sample import pack_status
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def answer(samples: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "path": "a/l/d/t",
+        "asked": "a/l/d/t",
+        "unit": "bar",
+        "type": "float64",
+        "active": True,
+        "since": (NOW - timedelta(hours=1)).isoformat(),
+        "until": NOW.isoformat(),
+        "every_ms": None,
+        "gaps": [],
+        "truncated": False,
+    }
+    return {**base, "samples": samples, **more}
+
+
+def sample(minute: int, value: Any, quality: str = "GOOD", **more: Any) -> dict[str, Any]:
+    return {"time": (NOW - timedelta(minutes=60 - minute)).isoformat(), "value": value, "quality": quality, **more}
+
+
+def stored(**columns: Any) -> StoredSample:
+    empty = dict.fromkeys(("value", "exact", "text", "json", "status", "source_time"))
+    return StoredSample(**{**empty, "time": NOW, "quality": 192, **columns})
+
+
+def series(kind: str, **labels: str) -> Series:
+    return Series(
+        id=1, ulid="U", path="a/l/d/t", type=kind, unit="", retention="x", active=True, external=False, labels=labels
+    )
+
+
+def test_gaps_stand_between_the_samples_they_lie_between() -> None:
+    gap = {"start": (NOW - timedelta(minutes=55)).isoformat(), "end": None, "frames": 0, "reason": "gateway_lost"}
+    lines = table(answer([sample(0, 1.0), sample(10, 2.5)], gaps=[gap])).splitlines()
+    assert [line.split()[2] for line in lines[1:]] == ["1", "--", "2.5"]
+    assert "gap until now: gateway_lost" in lines[2]
+
+
+def test_renamed_forgotten_and_cut_series_say_so() -> None:
+    text = table(answer([], asked="a/l/d/old", active=False, truncated=True))
+    assert "asked as a/l/d/old" in text
+    assert "no longer declared" in text
+    assert "nothing stored" in text
+    assert "--limit" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "value"),
+    [
+        ({"value": 1.0}, "bool", True),
+        ({"value": 3.0}, "int16", 3),
+        ({"value": 3.0}, "float32", 3.0),
+        ({"value": 2.0**63, "exact": 2**63 + 1}, "uint64", 2**63 + 1),
+        ({"text": "x"}, "string", "x"),
+        ({"json": {"a": [1]}}, "json", {"a": [1]}),
+        ({"quality": 0}, "float64", None),
+    ],
+)
+def test_values_have_their_type_again(columns: dict[str, Any], kind: str, value: Any) -> None:
+    found = sample_json(stored(**columns), series(kind))["value"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_labels_reasons_and_codes_are_shown() -> None:
+    labelled = sample_json(stored(value=1.0), series("int16", **{"1": "running"}))
+    assert labelled["label"] == "running"
+    bad = sample_json(stored(quality=0, status=pack_status("device_error", 0x86)), series("int16"))
+    assert (bad["quality"], bad["reason"], bad["code"]) == ("BAD", "device_error", 0x86)
+    assert "device_error 0x00000086" in table(answer([bad]))
+
+
+def test_csv_keeps_exact_integers_and_disarms_formulas() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(answer([sample(0, 2**64 - 1), sample(1, "=1+1"), sample(2, True)])))))
+    assert [row["value"] for row in rows] == [str(2**64 - 1), "'=1+1", "true"]
+
+
+def test_the_plot_puts_high_above_low() -> None:
+    lines = plot(answer([sample(0, 0.0), sample(59, 10.0)]), width=20, height=4).splitlines()
+    assert lines[0].startswith("10 ┤")
+    assert lines[0].rstrip()[-1] != "┤"
+    assert lines[3].startswith(" 0 ┤")
+    assert len(lines) == 5
+    assert plot(answer([sample(0, "text")])) == "no numbers to plot"
+    assert "5 ┤" in plot(answer([sample(0, 5.0)]))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1h", NOW - timedelta(hours=1)),
+        ("now", NOW),
+        ("2026-01-30T06:00", datetime(2026, 1, 30, 6, tzinfo=UTC)),
+        ("2026-01-30T06:00+01:00", datetime(2026, 1, 30, 5, tzinfo=UTC)),
+    ],
+)
+def test_moments(text: str, moment: datetime) -> None:
+    assert parse_moment(text, now=NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["soon", "", "1x", "99999999999999d", "2026-13-01"])
+def test_no_moments(text: str) -> None:
+    with pytest.raises(NexusError) as caught:
+        parse_moment(text, now=NOW)
+    assert caught.value.code == "NX6211"
