@@ -45,6 +45,7 @@ class Users:
 class QuickServer(InternalServer):  # type: ignore[misc, unused-ignore]
     """Shares the standard's type nodes among the servers of a process and copies only what a server changes."""
 
+    time_task: asyncio.Task[None] | None
     shared = True
     """False for a server that adds types of its own: their references would show on every other server."""
 
