@@ -110,6 +110,7 @@ async def test_polls_become_frames_and_live_values(plant: Plant) -> None:
             metrics = (await http.get("/metrics")).text
             assert 'nexus_link_cycles_total{link="tcp:one:1"}' in metrics
             assert (await http.get("/status")).json()["name"] == GW
+        await until(plant.everything_delivered)
     live = json.loads(plant.historian.live["acme/chicago/a/l/one/t0"])
     assert live["quality"] == "GOOD"
     epochs = {epoch for epoch, _ in plant.historian.frames}
@@ -266,4 +267,4 @@ async def test_subscriptions_and_polls_side_by_side(plant: Plant) -> None:
         await until(lambda: values_of(plant.historian, "a/l/one", "s0") == [1.5])
         plant.driver.subscriptions["a/l/one"].report(s0=2.5)
         await until(lambda: values_of(plant.historian, "a/l/one", "s0") == [1.5, 2.5])
-        assert len(plant.driver.polls("a/l/one")) > 1
+        await until(lambda: len(plant.driver.polls("a/l/one")) > 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.segment import Record, Segment, encode_header, read_records, scan
+from nexus_cli.runtime.gateway.segment import Record, Segment, encode_header, read_records, salvage, scan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +31,9 @@ class Opened(NamedTuple):
         epochs: `(first seq, epoch)` in the order of their lives.
         holes: Ranges of seq that are missing inside.
         killed: The process before us did not end cleanly.
-        broken: Sound records stand behind broken bytes, or a file between others can't be read.
+        broken: `(start, end)` of damage: times of the sound records around it, µs since 1970 UTC, 0 for an end
+            that is not known. Sound records stand behind broken bytes, a file between others can't be read, or a
+            tail is torn although the end was clean.
         torn_bytes: Bytes of an unfinished group commit that were cut off.
     """
 
@@ -40,8 +42,21 @@ class Opened(NamedTuple):
     epochs: list[tuple[int, str]]
     holes: list[tuple[int, int]]
     killed: bool
-    broken: bool
+    broken: list[tuple[int, int]]
     torn_bytes: int
+
+
+class _Damage:
+    """Spans of time that damage may have cost; an end of -1 waits for the next sound record."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+
+    def add(self, start_us: int, end_us: int) -> None:
+        self.spans.append((start_us, end_us))
+
+    def close(self, time_us: int) -> None:
+        self.spans = [(start, time_us if end == -1 else end) for start, end in self.spans]
 
 
 class WorkerThread:
@@ -114,7 +129,7 @@ class DiskLog:
     def _scan(self, killed: bool) -> Opened:
         holes: list[tuple[int, int]] = []
         epochs: list[tuple[int, str]] = []
-        broken = False
+        damage = _Damage()
         torn_bytes = 0
         paths = sorted(self.folder.glob("*.log"))
         for position, path in enumerate(paths):
@@ -123,16 +138,21 @@ class DiskLog:
             segment = result.segment
             if segment is None:
                 # A header that never became durable: nothing in it was accepted, unless more stands behind it.
-                broken = broken or result.damaged or not newest
+                if result.damaged or not newest or not killed:
+                    damage.add(self._last_time_us, 0 if newest else -1)
                 torn_bytes += path.stat().st_size
                 path.rename(path.with_suffix(".broken")) if result.damaged else path.unlink()
                 continue
             if result.torn_at is not None:
                 torn_bytes += path.stat().st_size - result.torn_at
                 if result.damaged or not newest or not killed:
-                    broken = True
-                    (path.with_suffix(".broken")).write_bytes(path.read_bytes()[result.torn_at :])
-                os.truncate(path, result.torn_at)
+                    start_us, end_us = salvage(path)
+                    damage.add(start_us, end_us if newest else end_us or -1)
+                    result = scan(path)
+                    segment = result.segment or segment
+                else:
+                    os.truncate(path, segment.size_bytes)
+            damage.close(segment.first_time_us)
             if self.segments and segment.first_seq > self.segments[-1].last_seq + 1:
                 holes.append((self.segments[-1].last_seq + 1, segment.first_seq - 1))
             holes += result.holes
@@ -141,7 +161,7 @@ class DiskLog:
             self.segments.append(segment)
             self._last_time_us = max(self._last_time_us, segment.last_time_us)
         last_seq = self.segments[-1].last_seq if self.segments else 0
-        return Opened(last_seq, self._last_time_us, epochs, holes, killed, broken, torn_bytes)
+        return Opened(last_seq, self._last_time_us, epochs, holes, killed, damage.spans, torn_bytes)
 
     def append(self, group: Sequence[tuple[int, int, str, bytes, bytes]], epoch: str, segment_bytes: int) -> None:
         """Write a group and wait until it is durable.

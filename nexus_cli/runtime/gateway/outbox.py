@@ -134,8 +134,10 @@ class Outbox:
         else:
             self._epoch = found.epochs[-1][1]
         now_us = max(self._clock.now_us(), found.last_time_us + 1)
-        if found.broken:
-            self._append_gap(found.last_time_us or now_us, now_us, 0, "outbox_broken")
+        missing = sum(last - first + 1 for first, last in found.holes) if found.broken else 0
+        for start_us, end_us in found.broken:
+            self._append_gap(start_us or found.last_time_us, end_us if end_us > 0 else now_us, missing, "outbox_broken")
+            missing = 0
         if found.killed and found.last_time_us:
             self._append_gap(found.last_time_us, now_us, 0, "gateway_killed")
         return found
@@ -182,7 +184,7 @@ class Outbox:
 
     def lowest_uncommitted(self) -> int:
         """The first seq that must still be delivered; above `durable_seq` when there is none."""
-        first = next((one.first_seq for one in self._disk.segments if one.records), self._next_seq)
+        first = next((one.first_seq for one in self._disk.segments if one.records), self.durable_seq + 1)
         return self._committed.next_missing(first)
 
     def next_uncommitted(self, seq: int) -> int:

@@ -23,6 +23,8 @@ UNACKNOWLEDGED = 200
 """Most messages handed to the broker that it has not acknowledged (policy: wait)."""
 BATCH = 200
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
+PASSED_OVER_S = 1.0
+"""A frame whose followers have been announced for this long was lost on the way: it alone is sent again."""
 
 
 class Publisher:
@@ -60,6 +62,8 @@ class Publisher:
         self._sent: dict[int, int] = {}
         self._sent_bytes = 0
         self._stalled_at_s = 0.0
+        self._passed_over_s = 0.0
+        self._again_up_to = 0
         outbox.on_durable(self._wake.set)
 
     @property
@@ -74,6 +78,7 @@ class Publisher:
         except FrameError:
             return False
         self._outbox.commit(receipt.epoch, receipt.ranges)
+        highest = max((last for _, last in receipt.ranges), default=0)
         done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
         for seq in done:
             self._sent_bytes -= self._sent.pop(seq)
@@ -82,6 +87,12 @@ class Publisher:
             self._backoff.reset()
             self._arm()
             self._wake.set()
+        if self._sent and min(self._sent) < highest:
+            if not self._passed_over_s:
+                self._passed_over_s = self._clock.monotonic_s() + PASSED_OVER_S
+                self._again_up_to = highest
+        else:
+            self._passed_over_s = 0.0
         return True
 
     def reconnected(self) -> None:
@@ -96,8 +107,11 @@ class Publisher:
             if self._client.connected and await self._step():
                 continue
             if self._stalled():
-                self._backoff.step = min(self._backoff.step, 16)
                 self._rewind()
+                continue
+            if self._passed_over_s and self._clock.monotonic_s() >= self._passed_over_s:
+                self._passed_over_s = 0.0
+                self._cursor = self._outbox.lowest_uncommitted() - 1
                 continue
             # A condition may have changed while we looked: the pause is short enough to bridge that.
             with contextlib.suppress(TimeoutError):
@@ -121,11 +135,13 @@ class Publisher:
     async def _step(self) -> bool:
         """Publish one batch; False when there is nothing to do now."""
         room = self._window_frames - len(self._sent)
-        if room <= 0 or self._sent_bytes >= self._window_bytes:
+        if self._cursor < self._highest:  # on the way through what was sent before: it is in the window already
+            room = BATCH
+        elif room <= 0 or self._sent_bytes >= self._window_bytes:
             return False
         self._cursor = self._outbox.next_uncommitted(self._cursor + 1) - 1
         records = await self._outbox.read(
-            after=self._cursor, limit=min(room, BATCH), limit_bytes=self._window_bytes - self._sent_bytes
+            after=self._cursor, limit=min(room, BATCH), limit_bytes=max(1, self._window_bytes - self._sent_bytes)
         )
         if not records:
             return False
@@ -134,7 +150,8 @@ class Publisher:
         last: asyncio.Future[None] | None = None
         try:
             for record in records:
-                if not self._outbox.is_committed(record.seq):
+                known = record.seq in self._sent and record.seq > self._again_up_to
+                if not known and not self._outbox.is_committed(record.seq):
                     last = self._client.post(record.topic, record.payload)
                     self._note(record.seq, len(record.payload))
                 self._cursor = record.seq
@@ -162,6 +179,7 @@ class Publisher:
 
     def _rewind(self) -> None:
         """Forget what was sent and begin again at the lowest frame without receipt."""
+        self._passed_over_s = 0.0
         self._cursor = self._outbox.lowest_uncommitted() - 1
         self._sent.clear()
         self._sent_bytes = 0

@@ -10,6 +10,7 @@ Everything a restart needs (epoch, next seq, last time) stands in the newest seg
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -170,6 +171,39 @@ def scan(path: Path) -> Scan:
     if offset == len(data):
         return Scan(segment, None, False, holes)
     return Scan(segment, offset, find_record(data, offset + 1) is not None, holes)
+
+
+def salvage(path: Path) -> tuple[int, int]:
+    """Rewrite a damaged segment with its sound records alone, whole or not at all.
+
+    Returns:
+        The times (µs since 1970 UTC) of the last sound record before the first damage and of the first one after it;
+        0 where there is none. Raises OSError.
+    """
+    data = path.read_bytes()
+    kept = [data[:HEADER_BYTES]]
+    header = decode_header(data)
+    before_us, after_us = (header[1] if header is not None else 0), 0
+    offset: int | None = HEADER_BYTES
+    damaged = False
+    while offset is not None and offset < len(data):
+        for end, record in decode_records(data, offset):
+            kept.append(data[offset:end])
+            offset = end
+            if not damaged:
+                before_us = record.time_us
+            elif not after_us:
+                after_us = record.time_us
+        damaged = True
+        offset = find_record(data, offset + 1) if offset < len(data) else None
+    beside = path.with_suffix(".salvaged")
+    with beside.open("wb") as file:
+        file.write(b"".join(kept))
+        file.flush()
+        os.fsync(file.fileno())
+    path.with_suffix(".broken").write_bytes(data)
+    beside.replace(path)
+    return before_us, after_us
 
 
 def read_records(segment: Segment, *, after: int, limit: int, limit_bytes: int) -> list[Record]:

@@ -1,0 +1,174 @@
+"""The laws of the outbox: order is kept, nothing accepted is lost at any kill point, replays are exact."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexus_cli.runtime.clock import FakeClock
+from nexus_cli.runtime.gateway.intervals import Intervals
+from nexus_cli.runtime.gateway.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.segment import HEADER_BYTES, Record, decode_records, encode_record
+from nexus_cli.wire.frame import decode_frame, decode_gap
+
+GAPS = "_nexus/e/s/gap/gw"
+SMALL = Limits(total_bytes=1 << 20, segment_bytes=400, cache_bytes=300, delay_s=0.001)
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def outbox(folder: Path, limits: Limits = SMALL, clock: FakeClock | None = None) -> Outbox:
+    """An outbox on a folder."""
+    return Outbox(folder, clock=clock or FakeClock(), gap_topic=GAPS, limits=limits)
+
+
+async def everything(box: Outbox) -> list[Record]:
+    """Every durable record without receipt, read the way the publisher does, in small steps."""
+    found: list[Record] = []
+    cursor = box.lowest_uncommitted() - 1
+    while some := await box.read(after=cursor, limit=3, limit_bytes=500):
+        found += [one for one in some if not box.is_committed(one.seq)]
+        cursor = some[-1].seq
+    return found
+
+
+async def fill(box: Outbox, values: list[int]) -> None:
+    """Accept one frame for each value, in some group commits."""
+    for at, value in enumerate(values):
+        assert box.add_frame("t", time_us=1000 + at, samples={"v": value})
+        if at % 3 == 2:
+            assert await box._flush()
+    assert await box._flush()
+
+
+def values_of(records: list[Record]) -> list[object]:
+    """Values of the frames among records."""
+    return [decode_frame(one.payload).samples["v"] for one in records if one.topic != GAPS]
+
+
+@quick
+@given(values=st.lists(st.integers(), max_size=40), committed=st.lists(st.integers(1, 40), max_size=10))
+def test_order_is_kept_and_a_clean_restart_is_exact(values: list[int], committed: list[int]) -> None:
+    async def law(folder: Path) -> None:
+        box = outbox(folder)
+        box.open()
+        await fill(box, values)
+        box.commit(box.epoch, [(one, one) for one in committed if one <= box.durable_seq])
+        before = await everything(box)
+        assert values_of(before) == [one for at, one in enumerate(values, 1) if at not in committed]
+        stop = asyncio.Event()
+        stop.set()
+        await box.run(stop)
+        again = outbox(folder)
+        found = again.open()
+        assert not found.killed
+        assert not found.broken
+        again.commit(box.epoch, [(one, one) for one in committed if one <= len(values)])
+        assert await everything(again) == before
+        if values:
+            assert again.epoch == box.epoch
+        again._disk.close(True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@quick
+@given(values=st.lists(st.integers(), min_size=1, max_size=40), cut=st.integers(0, 200), more=st.integers(0, 5))
+def test_a_kill_loses_nothing_durable_and_tells_the_gap(values: list[int], cut: int, more: int) -> None:
+    async def law(folder: Path) -> None:
+        live, dead = folder / "live", folder / "dead"
+        box = outbox(live)
+        box.open()
+        await fill(box, values)
+        durable = await everything(box)
+        # The kill: what is durable stays; of a write that was under way any part may be there.
+        shutil.copytree(live, dead)
+        newest = max(dead.glob("*.log"))
+        tail = b"".join(encode_record(box.durable_seq + 1 + at, 9000, "t", b"{}") for at in range(more))
+        with newest.open("ab") as file:
+            file.write(tail[: max(0, len(tail) - cut - 1)])
+        box._disk.close(False)
+        clock = FakeClock()
+        after = outbox(dead, clock=clock)
+        found = after.open()
+        assert found.killed
+        assert not found.broken
+        assert await after._flush()
+        records = await everything(after)
+        assert records[: len(durable)] == durable
+        gaps = [decode_gap(one.payload) for one in records if one.topic == GAPS]
+        assert [gap.reason for gap in gaps] == ["gateway_killed"]
+        assert gaps[0].start >= 1000 + len(values) - 1
+        assert after.epoch == box.epoch
+        seqs = [one.seq for one in records]
+        assert seqs == sorted(set(seqs))
+        after._disk.close(True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@quick
+@given(values=st.lists(st.integers(0, 9), min_size=8, max_size=40), where=st.floats(0, 1), flip=st.integers(1, 255))
+def test_damage_in_the_middle_is_told_and_the_rest_is_delivered(values: list[int], where: float, flip: int) -> None:
+    async def law(folder: Path) -> None:
+        box = outbox(folder)
+        box.open()
+        await fill(box, values)
+        durable = await everything(box)
+        box._disk.close(True)
+        paths = sorted(folder.glob("*.log"))
+        victim = paths[int(where * (len(paths) - 1))]
+        data = bytearray(victim.read_bytes())
+        in_victim = sum(1 for _ in decode_records(bytes(data), HEADER_BYTES))
+        data[int(where * (len(data) - 1))] ^= flip
+        victim.write_bytes(data)
+        after = outbox(folder)
+        found = after.open()
+        assert found.broken
+        assert after.epoch != box.epoch
+        assert await after._flush()
+        records = await everything(after)
+        kept = [one for one in records if one in durable]
+        assert kept == [one for one in durable if one in kept], "order is kept"
+        lost = len(durable) - len(kept)
+        assert lost <= (1 if int(where * (len(data) - 1)) >= HEADER_BYTES else in_victim)
+        reasons = [decode_gap(one.payload).reason for one in records if one.topic == GAPS]
+        assert reasons == ["outbox_broken"]
+        after._disk.close(True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@quick
+@given(payloads=st.lists(st.tuples(st.integers(0, 2**60), st.text(max_size=20), st.binary(max_size=50))))
+def test_records_decode_to_what_was_encoded(payloads: list[tuple[int, str, bytes]]) -> None:
+    records = [Record(at, time, topic, payload) for at, (time, topic, payload) in enumerate(payloads)]
+    data = b"".join(encode_record(*one) for one in records)
+    assert [one for _, one in decode_records(data)] == records
+
+
+@quick
+@given(data=st.binary(max_size=300))
+def test_no_bytes_raise(data: bytes) -> None:
+    assert isinstance(list(decode_records(data)), list)
+
+
+@quick
+@given(ranges=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=30), probe=st.integers(0, 60))
+def test_intervals_are_the_set_they_stand_for(ranges: list[tuple[int, int]], probe: int) -> None:
+    plain = {number for first, last in ranges for number in range(first, last + 1)}
+    intervals = Intervals(ranges)
+    assert (probe in intervals) == (probe in plain)
+    assert intervals.count(5, probe) == len([one for one in plain if 5 <= one <= probe])
+    found = intervals.ranges()
+    assert {number for first, last in found for number in range(first, last + 1)} == plain
+    assert all(found[at][1] + 1 < found[at + 1][0] for at in range(len(found) - 1)), "disjoint and ascending"
+    following = next(one for one in range(probe, 200) if one not in plain)
+    assert intervals.next_missing(probe) == following

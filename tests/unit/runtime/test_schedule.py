@@ -1,0 +1,58 @@
+"""The schedule: spread phases, fixed rates, no backlog."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_cli.runtime.gateway.schedule import Schedule
+
+
+def test_a_thousand_devices_do_not_start_together() -> None:
+    schedule: Schedule[str] = Schedule()
+    for number in range(1000):
+        schedule.add(f"d{number}", interval_s=1.0, now_s=100.0, name=f"a/l/d{number}")
+    counts = [len(schedule.pop_due(100.0 + (slot + 1) / 10)) for slot in range(10)]
+    assert sum(counts) == 1000
+    assert max(counts) < 160
+
+
+def test_a_late_cycle_is_skipped_and_counted() -> None:
+    schedule: Schedule[str] = Schedule()
+    schedule.add("d", interval_s=1.0, now_s=0.0, name="d")
+    first = schedule.next_s()
+    assert first is not None
+    assert [one.missed for _, one in schedule.pop_due(first)] == [0]
+    assert [one.missed for _, one in schedule.pop_due(first + 3.5)] == [2]
+    assert schedule.next_s() == first + 4.0
+    assert not schedule.pop_due(first + 3.6)
+
+
+def test_a_known_group_keeps_its_phase_and_a_removed_one_is_gone() -> None:
+    schedule: Schedule[str] = Schedule()
+    schedule.add("d", interval_s=1.0, now_s=0.0, name="d")
+    before = schedule.next_s()
+    schedule.add("d", interval_s=1.0, now_s=50.0, name="d")
+    assert schedule.next_s() == before
+    schedule.remove("d")
+    assert schedule.next_s() is None
+    assert schedule.pop_due(1e9) == []
+
+
+@given(st.floats(0.01, 100.0), st.lists(st.floats(0.0, 250.0), min_size=1, max_size=40), st.text(max_size=8))
+def test_turns_and_skips_add_up(interval_s: float, waits: list[float], name: str) -> None:
+    schedule: Schedule[str] = Schedule()
+    schedule.add("d", interval_s=interval_s, now_s=0.0, name=name)
+    now = 0.0
+    turns: list[float] = []
+    for wait in waits:
+        now += wait
+        due = schedule.pop_due(now)
+        assert len(due) <= 1, "never a backlog"
+        turns += [one.at_s for _, one in due]
+        following = schedule.next_s()
+        assert following is not None
+        assert following > now or following == now
+    assert all(b > a for a, b in itertools.pairwise(turns))
