@@ -1,0 +1,181 @@
+"""From the device to the row, on sites written from real devices' manuals: the rows equal what the servers held."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
+from tests.e2e.field import Field
+from tests.e2e.runtime import Runtime
+from tests.e2e.sites import copy_site, devices_of
+from tests.servers import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
+NEWEST = """
+select s.path, s.unit, x.value, x.value_exact, x.value_text, x.value_json, x.quality
+from nexus.series s join lateral (
+  select * from nexus.sample where series_id = s.id order by time desc limit 1) x on true
+"""
+
+
+def raw_value(tag: TagConfig, number: int) -> Any:
+    """A raw value that differs from tag to tag and lies inside the tag's range."""
+    kind = parse_type(tag.type)
+    if kind.base == "bool":
+        return bool(number % 2)
+    if tag.values:
+        return int(list(tag.values)[number % len(tag.values)])
+    if kind.base == "string":
+        return f"text {number}"[: kind.length or None]
+    low, high = (tag.range or (None, None))[0], (tag.range or (None, None))[1]
+    low = -1000.0 if low is None else low
+    high = low + 2000.0 if high is None else high
+    wanted = low + (high - low) * (0.2 + 0.6 * ((number * 37) % 100) / 100)
+    raw = ((wanted - tag.unit_shift) / tag.unit_factor - tag.offset) / tag.scale
+    if kind.base in INTEGER_BOUNDS:
+        least, most = INTEGER_BOUNDS[kind.base]
+        return int(min(max(round(raw), least), most))
+    return raw
+
+
+def expected(tag: TagConfig, raw: Any) -> Any:
+    """What must stand in the row, worked out here and not by the code under test."""
+    if isinstance(raw, (str, list, dict)):
+        return raw
+    if tag.values or isinstance(raw, bool):
+        return float(raw)
+    return (raw * tag.scale + tag.offset) * tag.unit_factor + tag.unit_shift
+
+
+def stored(row: Any) -> Any:
+    """The value of a row, whatever its column."""
+    if row["value_json"] is not None:
+        return json.loads(row["value_json"])
+    if row["value_text"] is not None:
+        return row["value_text"]
+    return row["value"]
+
+
+def same(have: Any, want: Any) -> bool:
+    """Equal; floats to single precision."""
+    if isinstance(want, float) and isinstance(have, (int, float)):
+        return math.isclose(have, want, rel_tol=2e-7, abs_tol=1e-6)
+    return bool(have == want)
+
+
+def wait_rows(runtime: Runtime, wanted: dict[str, Any], *, deadline_s: float = 40.0) -> dict[str, Any]:
+    """Newest rows by path, once they hold what is wanted; else as they are at the deadline."""
+    until = time.monotonic() + deadline_s
+    while True:
+        rows = {row["path"]: row for row in runtime.query(NEWEST)}
+        wrong = [path for path, value in wanted.items() if path not in rows or not same(stored(rows[path]), value)]
+        if not wrong or time.monotonic() > until:
+            return rows
+        time.sleep(0.3)
+
+
+def physical(device: DeviceConfig) -> dict[str, TagConfig]:
+    """The tags that a server holds."""
+    return {name: tag for name, tag in device.tags.items() if tag.address}
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[tuple[Runtime, Field]]:
+    site = copy_site("meter-and-drive", tmp_path / "site", ports={15022: free_port()})
+    runtime, field = Runtime(tmp_path / "site", site="acme/pump-station"), Field(devices_of(site))
+    try:
+        field.start()
+        runtime.start()
+        yield runtime, field
+    finally:
+        runtime.stop()
+        field.stop()
+
+
+def test_meter_and_drive_rows_equal_the_registers(panel: tuple[Runtime, Field]) -> None:
+    runtime, field = panel
+    wanted, units = {}, {}
+    for path, device in field.devices.items():
+        # A status word and its bits are tags of the same register: the word first, then its bits, which change it.
+        tags = sorted(physical(device).items(), key=lambda item: "." in item[1].address)
+        words = {tag.address.partition(".")[0] for _, tag in tags if "." in tag.address}
+        held = {}
+        for number, (name, tag) in enumerate(tags):
+            held[name] = raw_value(tag, number)
+            field.set(path, name, held[name])
+        now = field.call(field.servers[path].values, path)
+        for name, tag in tags:
+            raw = now[name] if tag.address in words else held[name]
+            wanted[f"{path}/{name}"] = expected(tag, raw)
+            units[f"{path}/{name}"] = tag.publish_unit or tag.unit
+    assert len(wanted) > 100
+    runtime.apply()
+    rows = wait_rows(runtime, wanted)
+    wrong = {
+        path: (stored(rows[path]) if path in rows else None, value)
+        for path, value in wanted.items()
+        if path not in rows or not same(stored(rows[path]), value)
+    }
+    assert wrong == {}
+    assert {path: rows[path]["unit"] for path in wanted} == units
+    assert {rows[path]["quality"] for path in wanted} == {192}
+
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def boiler_files() -> list[Path]:
+    """NodeSets of the two boilers and of what they build on."""
+    from nexus_cli.drivers.opcua.nodeset import in_order
+
+    boilers = sorted((DATA / "opcua-opcplc" / "src" / "Boilers").rglob("*.NodeSet2.xml"))
+    base = [path for path in (DATA / "opcua-nodesets").rglob("*.xml") if path.name.endswith("Di.NodeSet2.xml")]
+    return in_order([*base, *boilers])
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the boilers' NodeSets (../shared/data/opcua-opcplc) are not here")
+def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
+    from nexus_cli.drivers.opcua.nodeset import serve_nodeset
+
+    port = free_port()
+    site = copy_site("boilers", tmp_path / "site", ports={50000: port})
+    devices = devices_of(site)
+    runtime, field = Runtime(tmp_path / "site", site="acme/boiler-house"), Field([])
+    field.start()
+    try:
+        server = field.wait(serve_nodeset(boiler_files(), port=port))
+        wanted = {}
+        for device in devices:
+            for number, (name, tag) in enumerate(physical(device).items()):
+                kind = parse_type(tag.type)
+                if kind.numeric or kind.base == "bool":
+                    raw = raw_value(tag, number + 3)
+                    field.wait(server.set(tag.address, raw))
+                    wanted[f"{device.path}/{name}"] = expected(tag, raw)
+                elif kind.base == "string":
+                    text = field.wait(server.value(tag.address))
+                    wanted[f"{device.path}/{name}"] = getattr(text, "Text", text)  # a LocalizedText is stored as its text
+        assert len(wanted) > 20
+        runtime.start()
+        runtime.apply()
+        rows = wait_rows(runtime, wanted)
+        wrong = {
+            path: (stored(rows[path]) if path in rows else None, value)
+            for path, value in wanted.items()
+            if path not in rows or not same(stored(rows[path]), value)
+        }
+        assert wrong == {}
+        status = json.loads(rows["heating/boilers/boiler-1/status"]["value_json"])
+        assert set(status) == {"Temperature", "Pressure", "HeaterState"}
+        field.wait(server.close())
+    finally:
+        runtime.stop()
+        field.stop()
