@@ -24,10 +24,7 @@ class Counters:
         external_rows: Samples of others stored.
         gaps: Gaps recorded.
         retries: Transactions that were tried again.
-        reconnects: Times the database was lost and found.
-        stripped: Texts that lost a NUL character.
         series_loads: Times the series were read.
-        reannounced: Receipts said again because a gateway sent what is stored.
     """
 
     frames: int = 0
@@ -42,10 +39,7 @@ class Counters:
     external_rows: int = 0
     gaps: int = 0
     retries: int = 0
-    reconnects: int = 0
-    stripped: int = 0
     series_loads: int = 0
-    reannounced: int = 0
     undeclared_seen: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, int]:

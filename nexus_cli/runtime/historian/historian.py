@@ -92,6 +92,12 @@ class Historian:
         gauge = self.metrics.watch_gauges
         gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.intake))})
         gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.intake.size_bytes)})
+        self.metrics.watch_counters(
+            "nexus_historian_database_losses",
+            "Times the database was lost, or refused a statement",
+            (),
+            lambda: {(): float(self.write_link.losses)},
+        )
         gauge("nexus_historian_series", "Series known", (), lambda: {(): float(len(self.series))})
         gauge("nexus_historian_broker_up", "1 while connected", (), lambda: {(): float(self.client.connected)})
         gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
