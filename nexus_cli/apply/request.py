@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from nexus_cli.apply.shapes import KINDS, problem_of
 from nexus_cli.database.deployments import Recorded
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
@@ -25,7 +26,6 @@ from nexus_cli.plan.order import ordered
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
-NAMED = ("gateway", "retention", "role", "user", "alert")
 EXIT_BLOCKED = 3
 EXIT_CONFLICT = 5
 
@@ -130,9 +130,8 @@ def _problems(address: str, value: dict[str, Any] | None) -> list[Diagnostic]:
         return [finding("NX5000", f"{address} holds a NUL character, which PostgreSQL can't store")]
     if kind == "device":
         return _device_problems(address, name, value)
-    if kind == "retention" and not _positive(value.get("keep_ms")):
-        return [finding("NX5000", f"{address} has no keep_ms")]
-    return []
+    wrong = problem_of(kind, value)
+    return [finding("NX5000", f"{address} has not the shape of a {kind}: {wrong}")] if wrong else []
 
 
 def _known_address(kind: str, name: str) -> bool:
@@ -141,11 +140,7 @@ def _known_address(kind: str, name: str) -> bool:
         return len(levels) == 3 and all(map(is_slug, levels))
     if kind == "site":
         return not name
-    return kind in NAMED and is_slug(name)
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
+    return kind in KINDS and is_slug(name)
 
 
 def _device_problems(address: str, path: str, value: dict[str, Any]) -> list[Diagnostic]:

@@ -154,9 +154,24 @@ def _other_state(body):
     body["changed"]["device.a/l/one"]["description"] = "not what was planned"
 
 
+def _role_of_text(body):
+    body["changed"]["role.x"] = {"read": "everything"}
+
+
+def _retention_of_nothing(body):
+    body["changed"]["retention.x"] = {"keep_ms": True}
+
+
+def _alert_of_nothing(body):
+    body["changed"]["alert.x"] = {"above": "much"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
+        (_role_of_text, "NX5000"),
+        (_retention_of_nothing, "NX5000"),
+        (_alert_of_nothing, "NX5000"),
         (_wrong_path, "NX5000"),
         (_no_device, "NX5000"),
         (_infinite, "NX5000"),
