@@ -15,7 +15,7 @@ FORMAT_VERSION = "1.0"
 
 
 def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Sequence[str] = ()) -> dict[str, Any]:
-    """The whole plan as JSON values, without secrets. `schemas/plan.schema.json` is its shape.
+    """The whole plan as JSON values, without secrets. `document_schema.py` is its shape.
 
     Args:
         plan: As `make_plan` gave it.

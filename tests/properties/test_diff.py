@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +15,12 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Action
 from nexus_cli.plan.diff import apply_changes, diff, differing
 from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.plan.hazards import hazards_of
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.plan import Base, make_plan
 
+SCHEMA = jsonschema.Draft7Validator(plan_schema())
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TAG = st.fixed_dictionaries(
     {"type": st.sampled_from(["float32", "int16", "bool"])},
@@ -128,6 +131,7 @@ def test_a_plan_shows_no_secret_and_serialises(a: Snapshot, b: Snapshot) -> None
     )
     outcome = make_plan(base, b)
     document = orjson.dumps(plan_document(outcome.unwrap(), findings=outcome.findings))
+    SCHEMA.validate(orjson.loads(document))
     assert b"hunter2" not in document
     shown_plain = any(value["connection"]["password"] == "hunter2" for _, value in b.of_kind("device"))
     assert outcome.unwrap().errored == shown_plain

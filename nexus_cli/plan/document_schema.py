@@ -1,0 +1,63 @@
+"""JSON Schema of a plan (`nexus plan --format json`), draft-07-safe like the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STRING = {"type": "string"}
+_ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
+_ATTRIBUTES = {"type": ["object", "null"]}
+_KEYS = {"type": "array", "items": _STRING}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def plan_schema() -> dict[str, Any]:
+    """The shape of what `plan_document` makes; field names are Terraform's where it has one."""
+    tag = _object(
+        {
+            "address": {"type": "string", "pattern": "^tag\\."},
+            "change": _object({"actions": _ACTIONS, "keys": _KEYS}, {"before": _ATTRIBUTES, "after": _ATTRIBUTES}),
+        },
+        {"previous_address": _STRING},
+    )
+    change = _object(
+        {"actions": _ACTIONS, "before": _ATTRIBUTES, "after": _ATTRIBUTES, "keys": _KEYS},
+        {"before_sensitive": {"type": "object"}, "after_sensitive": {"type": "object"}},
+    )
+    resource = _object(
+        {"address": _STRING, "type": _STRING, "name": _STRING, "change": change},
+        {"previous_address": _STRING, "tags": {"type": "array", "items": tag}},
+    )
+    planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
+    hazard = {name: _STRING for name in ("name", "code", "scope", "address", "message")}
+    diagnostic = {"code": _STRING, "severity": _STRING, "summary": _STRING, "where": _STRING, "hint": _STRING}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "NEXUS plan",
+        "description": "What apply would change. Digests name both sides; secrets are never in it.",
+        **_object(
+            {
+                "format_version": _STRING,
+                "site": {"type": "string", "description": "enterprise/site"},
+                "base": _object({"deployment": {"type": "integer", "minimum": 0}, "digest": _STRING}),
+                "desired": _object({"digest": _STRING}),
+                "resource_changes": {"type": "array", "items": resource},
+                "impact": {"type": "array", "items": _object({"address": _STRING, "plane": planes, "text": _STRING})},
+                "hazards": {"type": "array", "items": _object({**hazard, "allowed": {"type": "boolean"}})},
+                "diagnostics": {"type": "array", "items": _object(diagnostic, {"range": {"type": "object"}})},
+                "summary": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+                "moved": {"type": "array", "items": {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}},
+                "applyable": {"type": "boolean", "description": "There is something to do, and nothing forbids it."},
+                "complete": {"type": "boolean"},
+                "errored": {"type": "boolean", "description": "A finding forbids applying it."},
+            }
+        ),
+    }
