@@ -225,7 +225,7 @@ class FakeHistorian:
         forgetting: While true, nothing that comes is stored or announced.
     """
 
-    def __init__(self, settings: Settings, *, gateway: str = "gw-1") -> None:
+    def __init__(self, settings: Settings, *, gateway: str = "gw-1", live: bool = True) -> None:
         enterprise, _, site = settings.site.partition("/")
         self.topics = Topics(enterprise, site)
         self.client = BrokerClient(settings=settings, client_id="test-historian", clean=True)
@@ -233,6 +233,7 @@ class FakeHistorian:
         self.frames: dict[tuple[str, int], Frame] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
         self.live: dict[str, bytes] = {}
+        self._hears_live = live
         self.doubles = 0
         self.forgetting = False
         self.on_frame: Callable[[Frame], None] | None = None
@@ -246,7 +247,11 @@ class FakeHistorian:
             group.create_task(
                 self.client.run(
                     stop,
-                    subscriptions=[(f"{platform}/data/#", 1), (f"{platform}/gap/#", 1), (f"{self.topics.live}/#", 1)],
+                    subscriptions=[
+                        (f"{platform}/data/#", 1),
+                        (f"{platform}/gap/#", 1),
+                        *([(f"{self.topics.live}/#", 1)] if self._hears_live else []),
+                    ],
                     on_message=self._hear,
                     on_connected=self._again,
                 ),
