@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from nexus_cli.cli.console import answer, colour_wanted, note, style
+from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, note, style
 from nexus_cli.diagnostics import Diagnostic, Severity
+
+MOST_OF_A_CODE = 10
+"""Findings of one code that are told one by one."""
 
 
 def styler(stream: Any) -> Callable[[str, str], str]:
@@ -31,11 +35,44 @@ def check_consents(allow: Sequence[str]) -> None:
 def complain(findings: Sequence[Diagnostic]) -> None:
     """Findings on stderr: stdout belongs to the plan."""
     colour = styler(sys.stderr)
+    told: Counter[str] = Counter()
     for each in findings:
+        told[each.code] += 1
+        if told[each.code] > MOST_OF_A_CODE:
+            continue
         place = f" {each.place}" if each.place is not None else ""
         note(colour(f"{each.severity.value}[{each.code}]", each.severity.value) + f":{place} {each.message}")
         if each.hint and each.severity is not Severity.INFO:
             note(f"  hint: {each.hint}")
+    for code, count in told.items():
+        if count > MOST_OF_A_CODE:
+            note(f"… and {count - MOST_OF_A_CODE} more {code} (--format json shows all)")
+
+
+def agreed() -> bool:
+    """Ask for consent; without a terminal there is nobody to ask, which is a usage error."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is here to ask: say --yes")
+    return click.confirm("Apply this?", err=True, default=False)
+
+
+def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
+    """Say which hazard blocks."""
+    more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
+    colour = styler(sys.stderr)
+    note(colour("error[NX4002]", "error") + f": blocked: {hazards[0]['message']}{more}")
+
+
+def show_end(found: Mapping[str, Any], *, format_: str) -> None:
+    """How a deployment ended, on stdout."""
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        return
+    from nexus_cli.cli.views.deployment import deployment_text
+
+    answer("\n" + deployment_text(found, style=styler(sys.stdout)))
 
 
 def show_plan(document: Mapping[str, Any]) -> None:

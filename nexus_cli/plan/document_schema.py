@@ -37,7 +37,7 @@ def plan_schema() -> dict[str, Any]:
         {"previous_address": _STRING, "tags": {"type": "array", "items": tag}},
     )
     planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
-    hazard = {name: _STRING for name in ("name", "code", "scope", "address", "message")}
+    hazard = dict.fromkeys(("name", "code", "scope", "address", "message"), _STRING)
     diagnostic = {"code": _STRING, "severity": _STRING, "summary": _STRING, "where": _STRING, "hint": _STRING}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

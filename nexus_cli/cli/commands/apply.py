@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.console import note
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
-
-if TYPE_CHECKING:
-    from nexus_cli.project.change import Ready
-    from nexus_cli.settings import Settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n\n"
@@ -45,8 +38,9 @@ def command(
     SITE is a site file, its folder, or a file that `nexus plan --out` wrote. Control does the work: ending this
     command does not end the deployment.
     """
-    from nexus_cli.cli.changing import check_consents, complain, show_plan
-    from nexus_cli.project.change import is_saved_plan, plan_site, refuse_moved, saved_plan
+    from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
+    from nexus_cli.cli.progress import following
+    from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_moved, saved_plan
     from nexus_cli.settings import load_settings
 
     check_consents(allow)
@@ -63,45 +57,20 @@ def command(
     if format_ == "text":
         show_plan(ready.document)
     if ready.empty:
-        return _nothing(format_)
+        if format_ == "json":
+            show_end({"outcome": "nothing", "counts": {}, "table": []}, format_=format_)
+        return Exit.OK
     open_ = ready.open_hazards(allow)
     if open_:
-        note(f"error[NX4002]: blocked: {open_[0]['message']}" + (f", and {len(open_) - 1} more" if open_[1:] else ""))
+        refuse_open_hazards(open_)
         return Exit.BLOCKED
-    if not yes and not _agreed():
+    if not yes and not agreed():
         return Exit.FINDINGS
-    return _carry_out(ready, settings, allow=allow, reason=reason, format_=format_)
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody is here to ask: say --yes")
-    return click.confirm("Apply this?", err=True, default=False)
-
-
-def _nothing(format_: str) -> int:
-    if format_ == "json":
-        answer_bytes(b'{"outcome":"nothing","counts":{},"table":[]}\n')
-    return Exit.OK
-
-
-def _carry_out(ready: Ready, settings: Settings, *, allow: tuple[str, ...], reason: str, format_: str) -> int:
-    from nexus_cli.cli.changing import styler
-    from nexus_cli.cli.progress import following
-    from nexus_cli.project.change import apply_ready
-
     try:
         with following() as tell:
-            found: dict[str, Any] = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=tell)
+            found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=tell)
     except KeyboardInterrupt:
         note("the deployment goes on in control; `nexus show` tells how it ends")
         raise
-    if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    else:
-        from nexus_cli.cli.views.deployment import deployment_text
-
-        answer("\n" + deployment_text(found, style=styler(sys.stdout)))
+    show_end(found, format_=format_)
     return OUTCOMES.get(str(found["outcome"]), Exit.PARTLY)
