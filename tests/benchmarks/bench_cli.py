@@ -13,9 +13,10 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.plants import write_flat_site
 
 EVENTS = """
-import sys, yaml
+import sys
+from yaml._yaml import CParser
 with open(sys.argv[1], "rb") as file:
-    parser = yaml.CParser(file)
+    parser = CParser(file)
     while parser.check_event():
         parser.get_event()
 """

@@ -162,7 +162,9 @@ def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
                     wanted[f"{device.path}/{name}"] = expected(tag, raw)
                 elif kind.base == "string":
                     text = field.wait(server.value(tag.address))
-                    wanted[f"{device.path}/{name}"] = getattr(text, "Text", text)  # a LocalizedText is stored as its text
+                    wanted[f"{device.path}/{name}"] = getattr(
+                        text, "Text", text
+                    )  # a LocalizedText is stored as its text
         assert len(wanted) > 20
         runtime.start()
         runtime.apply()
