@@ -1,6 +1,6 @@
 # make demo            a small plant on this machine, until Ctrl-C     (make demo ARGS=--once ends by itself)
 # make test            every check and every test
-# make check           what needs no server: format, lint, types, layers, generated files
+# make check           format, lint, types, layers, generated files, migrations against the tables
 # make bench           the figures of docs/benchmarks.md, with their ratio to the limit measured in the same run
 
 PYTHON ?= python3
@@ -13,13 +13,18 @@ STAMP  := $(VENV)/.installed
 # The project itself is built from this folder, which the option does not touch.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt
 
+# No servers, no timing: two at once. The rest owns the machine while it runs.
+PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
+SERIAL   := tests/contract tests/integration tests/e2e
+
 .PHONY: demo test check bench clean install
 
 demo: $(STAMP)
 	$(BIN)/nexus demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -q $(SERIAL) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -27,7 +32,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/nexus schema --check
-	$(BIN)/python -m pytest -q tests/unit/database/test_tables_match_migrations.py
+	$(BIN)/python -m pytest -q tests/integration/test_migrations.py -k check_is_clean
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
