@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.payload import encode_live
+from nexus_cli.wire.sample import Value
 
 RATE_PER_S = 2_000.0
 """Most live messages per second of one gateway; above it values are conflated (policy: newest wins)."""
 UNACKNOWLEDGED = 100
 SLICE_S = 0.02
-
-Encoder = Callable[[], bytes]
-"""Makes the payload when its turn comes, so that a conflated value is never encoded."""
 
 
 class LiveView:
@@ -34,8 +34,8 @@ class LiveView:
         self._client = client
         self._clock = clock
         self._rate_per_s = rate_per_s
-        self._newest: dict[str, Encoder] = {}
-        self._dirty: dict[str, None] = {}
+        self._known: dict[str, TagState] = {}
+        self._dirty: dict[str, TagState] = {}
         self._wake = asyncio.Event()
 
     @property
@@ -43,24 +43,28 @@ class LiveView:
         """Topics whose newest value is not published yet; bounded by the number of tags."""
         return len(self._dirty)
 
-    def put(self, topic: str, encode: Encoder) -> None:
-        """Take the newest value of a topic."""
-        self._newest[topic] = encode
-        if topic in self._dirty:
-            self.conflated += 1
-        else:
-            self._dirty[topic] = None
+    def put(self, states: Iterable[TagState]) -> None:
+        """Take note that tags have a new sample. Their state holds it, and is read when their turn comes, so that a
+        conflated value is never encoded."""
+        dirty = self._dirty
+        if not dirty:
             self._wake.set()
+        for state in states:
+            topic = state.topic
+            if topic in dirty:
+                self.conflated += 1
+            dirty[topic] = state
+            self._known[topic] = state
 
     def forget(self, topic: str) -> None:
         """The tag is gone from here: nothing more is published for it."""
-        self._newest.pop(topic, None)
+        self._known.pop(topic, None)
         self._dirty.pop(topic, None)
 
     def again(self) -> None:
         """The broker is there (again), perhaps with its state lost: every tag is published again."""
-        for topic in self._newest:
-            self._dirty.setdefault(topic)
+        for topic, state in self._known.items():
+            self._dirty.setdefault(topic, state)
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,10 +99,30 @@ class LiveView:
         while self._dirty and done < most and self._client.inflight < UNACKNOWLEDGED + 200:
             topic = next(iter(self._dirty))
             try:
-                self._client.post(topic, self._newest[topic](), qos=1, retain=True)
+                self._client.post(topic, payload(self._dirty[topic]), qos=1, retain=True)
             except NexusError:
                 break
             del self._dirty[topic]
             self.published += 1
             done += 1
         return done
+
+
+def payload(state: TagState) -> bytes:
+    """The live payload of a tag's newest sample."""
+    config, value = state.config, state.value
+    return encode_live(
+        value,
+        time_us=state.time_us,
+        quality=state.quality,
+        source_time_us=state.source_us,
+        unit=config.publish_unit or config.unit or None,
+        label=config.values.get(_code(value)) if config.values and value is not None else None,
+        reason=state.reason,
+    )
+
+
+def _code(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -32,6 +32,7 @@ class TagState:
         value, quality, reason, code: The last recorded sample.
         time_us: Its gateway time; 0 before the first.
         due_us: When the heartbeat asks for the next one.
+        topic: Where the live view publishes it; "" until the gateway has taken the device up.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class TagState:
         "reason",
         "source_us",
         "time_us",
+        "topic",
         "value",
     )
 
@@ -58,6 +60,7 @@ class TagState:
         """Compile the chain of a tag."""
         self.name = name
         self.path = f"{device}/{name}"
+        self.topic = ""
         self.config = config
         self.convert = _converter(config)
         self.low, self.high = _bounds(config)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import partial
 
-from nexus_cli.model.config import TagConfig
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.outbox import Outbox
-from nexus_cli.wire.payload import encode_live
-from nexus_cli.wire.sample import Quality, Reason, Value
+from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")
@@ -65,6 +62,8 @@ class Pipeline:
         for path in self._live_topics.keys() - states.keys():
             self._live.forget(self._live_topics[path])
         self._live_topics = {path: self._topics.tag(path) for path in states}
+        for path, state in states.items():
+            state.topic = self._live_topics[path]
         self._link_calculated(states)
 
     def calculate_all(self, devices: Iterable[Running]) -> None:
@@ -101,10 +100,7 @@ class Pipeline:
             source_time=cycle.source_time,
         )
         self.refused += not taken
-        for state in cycle.changed:
-            live_topic = self._live_topics.get(state.path)
-            if live_topic is not None:
-                self._live.put(live_topic, partial(_payload, state.config, *_sample(state)))
+        self._live.put(cycle.changed)
 
     def _link_calculated(self, states: dict[str, TagState]) -> None:
         configs = {path: state.config for path, state in states.items()}
@@ -162,29 +158,3 @@ def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:
         normaliser.bad([calculated.state], Reason.EXPRESSION_ERROR, cycle)
         return
     normaliser.put(calculated.state, value, cycle)
-
-
-def _sample(state: TagState) -> tuple[Value, Quality, int, int | None, Reason | None]:
-    return state.value, state.quality, state.time_us, state.source_us, state.reason
-
-
-def _payload(
-    config: TagConfig, value: Value, quality: Quality, time_us: int, source_us: int | None, reason: Reason | None
-) -> bytes:
-    """The live payload of a sample; called when its turn comes."""
-    label = config.values.get(_code(value)) if config.values and value is not None else None
-    return encode_live(
-        value,
-        time_us=time_us,
-        quality=quality,
-        source_time_us=source_us,
-        unit=config.publish_unit or config.unit or None,
-        label=label,
-        reason=reason,
-    )
-
-
-def _code(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,81 @@
+"""The live view: newest wins, every tag again after a reconnect, labels and units in the payload."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.gateway.live import LiveView, payload
+from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.wire.sample import Quality, Reason
+
+
+class Broker:
+    """What the live view needs of a client."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.inflight = 0
+        self.sent: list[tuple[str, Any]] = []
+
+    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> None:
+        """Keep it."""
+        assert (qos, retain) == (1, True)
+        self.sent.append((topic, json.loads(data)["value"]))
+
+
+def tag(name: str, value: Any, **keys: Any) -> TagState:
+    """A tag with a recorded value."""
+    state = TagState("a/l/d", name, TagConfig(**{"type": "float64", **keys}))
+    state.topic, state.value, state.quality, state.time_us = (
+        f"e/s/a/l/d/{name}",
+        value,
+        Quality.GOOD,
+        1_700_000_000_123_456,
+    )
+    return state
+
+
+async def settle(live: LiveView, broker: Broker, count: int) -> None:
+    """Let it publish until so many are out."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(5):
+        group.create_task(live.run(stop))
+        while len(broker.sent) < count:
+            await asyncio.sleep(0.001)
+        stop.set()
+
+
+async def test_newer_values_replace_older_ones_that_wait() -> None:
+    broker = Broker()
+    broker.connected = False
+    live = LiveView(broker, clock=SystemClock())  # type: ignore[arg-type]
+    one, two = tag("one", 1.0), tag("two", 2.0)
+    live.put([one, two])
+    one.value = 5.0
+    live.put([one])
+    assert (live.waiting, live.conflated) == (2, 1)
+    broker.connected = True
+    await settle(live, broker, 2)
+    assert broker.sent == [("e/s/a/l/d/one", 5.0), ("e/s/a/l/d/two", 2.0)]
+    live.again()
+    live.forget("e/s/a/l/d/two")
+    await settle(live, broker, 3)
+    assert broker.sent[2:] == [("e/s/a/l/d/one", 5.0)]
+
+
+def test_payloads_carry_unit_label_and_reason() -> None:
+    state = tag("state", 1, type="int16", values={"0": "stopped", "1": "running"}, unit="degF", publish_unit="degC")
+    assert json.loads(payload(state)) == {
+        "value": 1,
+        "timestamp": 1_700_000_000_123,
+        "quality": "GOOD",
+        "unit": "degC",
+        "label": "running",
+    }
+    state.value, state.quality, state.reason = None, Quality.BAD, Reason.LINK_LOST
+    assert json.loads(payload(state))["reason"] == "link_lost"
+    assert "label" not in json.loads(payload(state))
