@@ -187,6 +187,9 @@ class Keeper:
         return f"ended ({how})" + (f": {last}" if last and code > 0 else "")
 
     async def _end(self) -> None:
+        if self._process is None:
+            # Stopped while still waiting: a killed supervisor's child may be there, and must not outlive us.
+            self._process = await asyncio.to_thread(self._adopted)
         for number, patience_s in self.service.signals:
             if self._process is None or self._gone():
                 break

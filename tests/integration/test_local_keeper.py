@@ -15,7 +15,7 @@ from pathlib import Path
 from nexus_cli.local.keeper import Keeper
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import Launch
-from nexus_cli.local.processes import PidFile, identify, is_alive
+from nexus_cli.local.processes import PidFile, identify, is_alive, spawn
 from nexus_cli.local.services import Service
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
@@ -80,6 +80,26 @@ async def test_what_lives_is_adopted(tmp_path: Path) -> None:
     assert lost._child is not None
     lost._child.wait(5)
     assert identify(pid) is None
+
+
+async def test_what_a_killed_supervisor_left_ends_even_when_it_was_never_adopted(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.make()
+    launch = _service("x", tmp_path).prepare()
+    orphan = spawn(launch.command, log=home.log_file("x"), environment=launch.environment, folder=tmp_path)
+    running = identify(orphan.pid)
+    assert running is not None
+    PidFile(home.pid_file("x")).write(running)
+
+    async def never() -> str:
+        return "not yet"
+
+    broken = Service(name="first", tier=0, prepare=_service("first", tmp_path).prepare, probe=never)
+    async with _kept(home, broken) as need, _kept(home, _service("x", tmp_path), need) as keeper:
+        await _until(lambda: need.seen.pid != 0)
+        assert keeper.seen.state == "waiting"
+    orphan.wait(5)
+    assert not is_alive(running)
 
 
 async def test_what_ends_at_once_is_tried_with_growing_pauses(tmp_path: Path) -> None:
