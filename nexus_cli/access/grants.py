@@ -123,6 +123,7 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             f"{topics.platform}/data/#",
             topics.gap("+"),
             topics.committed("+"),
+            topics.config("+"),
             topics.canary(HISTORIAN),
             # External tags arrive on their live topics.
             f"{topics.live}/#",

@@ -17,6 +17,7 @@ from tests.postgres import PASSWORD
 from tests.servers import free_port
 
 PARTS = ("broker", "database", "control", "historian", "gateway")
+Hole = tuple[str, int, int, Any, Any]
 SITE = """
 nexus: 1
 enterprise: acme
@@ -82,10 +83,10 @@ class Plant(Runtime):
 
         return asyncio.run(ask())
 
-    def holes(self) -> list[tuple[str, int, int, Any, Any]]:
+    def holes(self) -> list[Hole]:
         """Runs of missing values."""
 
-        async def ask() -> list[tuple[str, int, int, Any, Any]]:
+        async def ask() -> list[Hole]:
             connection = await asyncpg.connect(self.database.url, password=PASSWORD)
             try:
                 return await ledger.holes(connection)
@@ -93,6 +94,15 @@ class Plant(Runtime):
                 await connection.close()
 
         return asyncio.run(ask())
+
+    def wait_healed(self, *, deadline_s: float = 30.0) -> list[Hole]:
+        """Frames that a broker lost are sent again when their receipt stays away: holes that do not close by then."""
+        until = time.monotonic() + deadline_s
+        while True:
+            new = [hole for hole in self.holes() if hole[:3] not in set(self.known_holes)]
+            if not new or time.monotonic() > until:
+                return new
+            time.sleep(0.5)
 
     def wait_rows_beyond(self, values: Mapping[str, int], *, deadline_s: float = 60.0) -> list[ledger.Count]:
         """Wait until every series holds a value above the given one; gives the ledger then."""

@@ -122,7 +122,7 @@ class Runtime:
         """What a process of ours gets to know."""
         # A role's own principal selects its secrets; the test's broker lets everyone in.
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("NEXUS_", "PYTHONPATH"))},
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "NEXUS_HOME": str(self.home),
             "NEXUS_SITE": self.site,

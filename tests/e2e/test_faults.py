@@ -9,10 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,6 @@ from tests.e2e.plant import PARTS, Plant
 
 AWAY_S = float(os.environ.get("NEXUS_FAULT_SECONDS", "3"))
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
-Hole = tuple[str, int, int, Any, Any]
 CASES = [(part,) for part in PARTS] + list(itertools.combinations(PARTS, 2))
 
 
@@ -41,26 +38,16 @@ def settle(plant: Plant) -> None:
     plant.wait_rows_beyond({path: value + 10 for path, value in now.items()}, deadline_s=90)
 
 
-def wait_healed(plant: Plant, *, deadline_s: float = 30.0) -> list[Hole]:
-    """Frames that a broker lost are sent again when their receipt stays away: holes that do not close by then."""
-    until = time.monotonic() + deadline_s
-    while True:
-        new = [hole for hole in plant.holes() if hole[:3] not in set(plant.known_holes)]
-        if not new or time.monotonic() > until:
-            return new
-        time.sleep(0.5)
-
-
 def check_ledger(plant: Plant, *, gateway_killed: bool) -> None:
     """Nothing doubled, nothing backwards; what is missing is a gateway's last moments and stands in `gap`."""
     found = plant.counts()
     assert len(found) == plant.devices * 3
     assert [count for count in found if count.doubled or count.backwards] == []
     if not gateway_killed:
-        assert wait_healed(plant) == []
+        assert plant.wait_healed() == []
         return
     # What a killed gateway lost never comes: wait only as long as a repeated frame takes.
-    holes = wait_healed(plant, deadline_s=10)
+    holes = plant.wait_healed(deadline_s=10)
     plant.known_holes += [hole[:3] for hole in holes]
     gaps = plant.query("select start, \"end\", reason from nexus.gap where reason = 'gateway_killed'")
     for path, first, last, before, after in holes:
