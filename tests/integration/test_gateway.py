@@ -268,3 +268,32 @@ async def test_subscriptions_and_polls_side_by_side(plant: Plant) -> None:
         plant.driver.subscriptions["a/l/one"].report(s0=2.5)
         await until(lambda: values_of(plant.historian, "a/l/one", "s0") == [1.5, 2.5])
         await until(lambda: len(plant.driver.polls("a/l/one")) > 1)
+
+
+async def test_a_silent_refusal_of_publishes_is_found_by_the_canary(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    principal = f"nexus.gateway.{GW}"
+    broker = new_broker(
+        folder, users={principal: "secret"}, acl=[f"user {principal}", "topic read _nexus/acme/chicago/#"]
+    ).start()
+    stop = asyncio.Event()
+    gateways: list[Gateway] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                run_gateway(
+                    broker.settings(principal=principal, home=tmp_path / "home"),
+                    name=GW,
+                    source=FakeSource([device("a/l/one")]),
+                    stop=stop,
+                    drivers=lambda _: FakeDriver(),
+                    started=gateways.append,
+                )
+            )
+            await until(lambda: gateways and gateways[0]._canary.silent, deadline_s=9.0)
+            assert gateways[0].ready() == (False, "the broker drops what this gateway publishes (NX6012)")
+            stop.set()
+        assert gateways[0].outbox.lowest_uncommitted() == 1, "what nobody stored is kept"
+    finally:
+        broker.kill()
