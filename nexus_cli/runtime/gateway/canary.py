@@ -50,13 +50,17 @@ class Canary:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send when asked, until stopped."""
+        loop = asyncio.get_running_loop()
+        again_s = 0.0
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_S if self.silent else 0.5):
-                    await self._wanted.wait()
-            if (self._wanted.is_set() or self.silent) and self._client.connected:
+                async with asyncio.timeout(0.5):
+                    await (self._wanted if self._client.connected and not self._wanted.is_set() else stop).wait()
+            due = self._wanted.is_set() or (self.silent and loop.time() >= again_s)
+            if due and self._client.connected and not stop.is_set():
                 self._wanted.clear()
                 await self._prove()
+                again_s = loop.time() + AGAIN_S
 
     async def _prove(self) -> None:
         self._token = secrets.token_hex(8).encode()
