@@ -44,7 +44,7 @@ def run() -> list[Figure]:
             unit="s",
             limit=seconds([python, "-c", "import click"], runs=7),
             limit_name="import click",
-            target="<= 3 x",
+            ratio_at_most=3.0,
         )
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def run() -> list[Figure]:
                 unit="s",
                 limit=seconds([python, "-c", EVENTS, str(site)], runs=3),
                 limit_name="bare event loop",
-                target="<= 3 x",
+                ratio_at_most=3.0,
             )
         )
     return figures

@@ -176,7 +176,8 @@ async def _measure(settings: Settings) -> list[Figure]:
             unit="points/s",
             limit=small,
             limit_name="bare COPY",
-            target=">= 0.8 x, >= 500,000",
+            ratio_at_least=0.8,
+            at_least=500_000,
         ),
         Figure(
             name=f"{fast} (against 20,000-row COPY)",
@@ -184,11 +185,11 @@ async def _measure(settings: Settings) -> list[Figure]:
             unit="points/s",
             limit=large,
             limit_name="bare COPY",
-            target=">= 0.8 x",
+            ratio_at_least=0.8,
         ),
-        Figure(name="  of it: decode and look up, alone", value=decode, unit="points/s", target="no bottleneck"),
-        Figure(name="  of it: pack, alone", value=pack, unit="points/s", target="no bottleneck"),
-        Figure(name="series minted", value=minted, unit="series/s", target="41,000 in < 2 s"),
+        Figure(name="  of it: decode and look up, alone", value=decode, unit="points/s"),
+        Figure(name="  of it: pack, alone", value=pack, unit="points/s"),
+        Figure(name="series minted", value=minted, unit="series/s", at_least=20_500),
     ]
 
 

@@ -12,7 +12,9 @@ TAG = (
 
 def write_flat_site(folder: Path, *, devices: int = 1000, tags: int = 41) -> Path:
     """One YAML file with every tag written out (41,000 tags are about 6.4 MB); gives its path."""
-    parts = ["nexus: 1\nenterprise: acme\nsite: big\nretention: {process: {keep: 400d}}\ndefaults: {retention: process}\nareas:\n"]
+    parts = [
+        "nexus: 1\nenterprise: acme\nsite: big\nretention: {process: {keep: 400d}}\ndefaults: {retention: process}\nareas:\n"
+    ]
     per_line, per_area = 25, 250
     for d in range(devices):
         if d % per_area == 0:

@@ -1,0 +1,63 @@
+"""Every figure of the design, with the limit measured in the same run: `python -m tests.benchmarks [NAME…]`.
+
+Prints, never asserts: a miss is a line that says so, and the exit code stays 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+import traceback
+
+from tests.benchmarks.figures import HEAD, Figure, machine, markdown
+
+NAMES = {
+    "cli": "`nexus --help`, `nexus validate` of 41,000 tags",
+    "plan": "`nexus plan` of 41,000 tags with ten changes",
+    "modbus": "reads of the Modbus driver beside bare pymodbus",
+    "opcua": "reads and notifications of the OPC UA driver beside bare asyncua",
+    "core": "the whole gateway beside the bare libraries, per core",
+    "gateway": "the parts of the gateway, each alone",
+    "historian": "frames to committed rows beside bare COPY",
+    "latency": "notification to PUBLISH, sample to committed row",
+    "observed": "one changed device of a thousand, and what the others notice",
+    "plant": "the 1,000-device plant on two gateways",
+}
+
+
+def main() -> int:
+    """Run the named benchmarks, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--markdown", action="store_true", help="also print rows for docs/benchmarks.md")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in NAMES:
+            parser.error(f"there is no benchmark '{name}': {', '.join(NAMES)}")
+    print(machine())
+    print(HEAD, flush=True)
+    figures: list[Figure] = []
+    for name in arguments.names or NAMES:
+        began = time.monotonic()
+        print(f"-- {name}: {NAMES[name]}", flush=True)
+        try:
+            found = importlib.import_module(f"tests.benchmarks.bench_{name}").run()
+        except Exception:  # one that can't run here costs itself, and says so
+            print(f"   could not run:\n{traceback.format_exc()}", flush=True)
+            continue
+        figures += found
+        for figure in found:
+            print(figure.line(), flush=True)
+        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    missed = [figure.name.strip() for figure in figures if figure.met is False]
+    aimed = sum(figure.met is not None for figure in figures)
+    print(f"{aimed - len(missed)} of {aimed} targets met" + (f"; missed: {'; '.join(missed)}" if missed else ""))
+    if arguments.markdown:
+        print(markdown(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""`nexus plan` of a recorded 41,000-tag site with ten changed devices, whole process."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from nexus_cli.cli.exit_codes import Exit
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.plants import write_flat_site
+from tests.e2e.runtime import Runtime
+
+CHANGES = 10
+RUNS = 5
+
+
+class Recorder(Runtime):
+    """Broker, database and control: enough to record a site; nobody runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, site="acme/big", gateways=())
+        self.roles = ("control",)
+
+
+def timed(runtime: Runtime, *arguments: str, expect: int = 0) -> tuple[float, str]:
+    """Wall seconds of a command, and what it said."""
+    began = time.perf_counter()
+    said = runtime.nexus(*arguments, expect=expect)
+    return time.perf_counter() - began, said
+
+
+def change_site(path: Path) -> None:
+    """Give one tag of ten devices, spread over the site, another deadband."""
+    text = path.read_text(encoding="utf-8")
+    for number in range(CHANGES):
+        old = f"deadband: 0.5, poll: 1s, description: measured value 7 of device {number * 97}}}"
+        assert text.count(old) == 1
+        text = text.replace(old, old.replace("0.5", "0.75"))
+    path.write_text(text, encoding="utf-8")
+
+
+def run() -> list[Figure]:
+    """Record the site, change it, plan."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        site = write_flat_site(home)
+        runtime = Recorder(home)
+        try:
+            runtime.start()
+            # No gateway answers, so that the deployment ends partly: it is recorded all the same.
+            first_s, _ = timed(runtime, "apply", "site.yaml", "--yes", expect=Exit.PARTLY)
+            empty_s = statistics.median(timed(runtime, "plan", "site.yaml")[0] for _ in range(RUNS))
+            validate_s = statistics.median(timed(runtime, "validate", "site.yaml")[0] for _ in range(RUNS))
+            change_site(site)
+            taken = [timed(runtime, "plan", "site.yaml", "--format", "json") for _ in range(RUNS)]
+            changed = sum(one["change"]["actions"] != ["no-op"] for one in json.loads(taken[-1][1])["resource_changes"])
+            if changed != CHANGES:
+                raise RuntimeError(f"{changed} changes were planned, not {CHANGES}")
+        finally:
+            runtime.stop()
+    return [
+        Figure(
+            name=f"nexus plan, 41,000 tags, {CHANGES} changes",
+            value=statistics.median(one[0] for one in taken),
+            unit="s",
+            limit=validate_s,
+            limit_name="nexus validate",
+            at_most=2.5,
+        ),
+        Figure(
+            name="  nexus plan without changes", value=empty_s, unit="s", limit=validate_s, limit_name="nexus validate"
+        ),
+        Figure(
+            name="  first apply of 41,000 tags, no gateway",
+            value=first_s,
+            unit="s",
+            note="with 20 s of waiting for a gateway that is not there",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    for figure in run():
+        print(figure.line())
