@@ -53,7 +53,138 @@ def device(port: int = 0) -> DeviceConfig:
 def server(pipe: Connection) -> None:
     """The server's process."""
 
-    async def run(*, seconds: float = 3.0) -> list[Figure]:
+    async def main() -> None:
+        simulator = await serve([device()])
+        pipe.send(simulator.port)
+        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+        await simulator.close()
+
+    asyncio.run(main())
+
+
+async def read_ours(config: DeviceConfig, seconds: float, home: str) -> tuple[float, float]:
+    """Values per second of CPU and of wall time."""
+    session = await DRIVER.connect([config], home=home)
+    points = points_of(config, [name for name in config.tags if name.startswith("r")])
+    (request,) = DRIVER.group(config, points)
+    result = await session.read(request)
+    assert not result.faults
+    assert result.values[-1] == READ_NODES - 0.5
+    count, cpu, wall = 0, time.process_time(), time.monotonic()
+    while time.monotonic() - wall < seconds:
+        await session.read(request)
+        count += READ_NODES
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    await session.close()
+    return count / cpu, count / wall
+
+
+async def read_bare(config: DeviceConfig, seconds: float) -> tuple[float, float]:
+    """The same nodes with a prebuilt `ReadParameters` of asyncua."""
+    async with Client(config.connection["endpoint"], watchdog_intervall=10) as client:
+        names = await client.get_namespace_array()
+        parameters = ua.ReadParameters()
+        for point in points_of(config, [name for name in config.tags if name.startswith("r")]):
+            found = node_id(node_of(point), names)
+            assert found is not None
+            parameters.NodesToRead.append(read_value_id(found))
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
+        count, cpu, wall = 0, time.process_time(), time.monotonic()
+        while time.monotonic() - wall < seconds:
+            answers = await client.uaclient.session.read(parameters)
+            assert len([answer.Value.Value for answer in answers]) == READ_NODES
+            count += READ_NODES
+        return count / (time.process_time() - cpu), count / (time.monotonic() - wall)
+
+
+async def hear_ours(config: DeviceConfig, seconds: float, home: str) -> tuple[float, int]:
+    """Client CPU per notification in µs, and how many came."""
+    session = await DRIVER.connect([config], home=home)
+    points = points_of(config, [name for name in config.tags if name.startswith("s")])
+    heard = 0
+
+    def sink(_: str, found: Sequence[Notification]) -> None:
+        nonlocal heard
+        heard += len(found)
+
+    await session.subscribe(config.path, points, interval_ms=[PERIOD_MS] * len(points), sink=sink)
+    await asyncio.sleep(0.5)
+    heard, cpu = 0, time.process_time()
+    await asyncio.sleep(seconds)
+    spent = time.process_time() - cpu
+    await session.close()
+    return spent / max(heard, 1) * 1e6, heard
+
+
+async def hear_bare(config: DeviceConfig, seconds: float) -> tuple[float, int]:
+    """The same items through a handler of asyncua."""
+    heard = 0
+
+    class Handler:
+        def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
+            nonlocal heard
+            heard += 1
+
+    async with Client(config.connection["endpoint"], watchdog_intervall=10) as client:
+        names = await client.get_namespace_array()
+        points = points_of(config, [name for name in config.tags if name.startswith("s")])
+        nodes = [client.get_node(node_id(node_of(point), names)) for point in points]
+        subscription = await client.create_subscription(PERIOD_MS, Handler())
+        await subscription.subscribe_data_change(nodes)
+        await asyncio.sleep(0.5)
+        heard, cpu = 0, time.process_time()
+        await asyncio.sleep(seconds)
+        spent = time.process_time() - cpu
+        await subscription.delete()
+    return spent / max(heard, 1) * 1e6, heard
+
+
+async def figures(port: int, seconds: float) -> list[Figure]:
+    """All figures against a running server."""
+    config = device(port)
+    with tempfile.TemporaryDirectory() as home:
+        bare_cpu, bare_wall = await read_bare(config, seconds)
+        ours_cpu, ours_wall = await read_ours(config, seconds, home)
+        bare_us, bare_heard = await hear_bare(config, seconds)
+        ours_us, ours_heard = await hear_ours(config, seconds, home)
+    wanted = ITEMS * seconds * 1000 / PERIOD_MS
+    return [
+        Figure(
+            name="opcua read, 200 nodes, per CPU second of the client",
+            value=ours_cpu,
+            unit="values/s",
+            limit=bare_cpu,
+            limit_name="asyncua, prebuilt",
+            ratio_at_least=0.8,
+        ),
+        Figure(
+            name="opcua read, one connection, wall",
+            value=ours_wall,
+            unit="values/s",
+            limit=bare_wall,
+            limit_name="asyncua, prebuilt",
+            ratio_at_least=0.8,
+        ),
+        Figure(
+            name="opcua notification, 500 items at 10 Hz, client CPU",
+            value=ours_us,
+            unit="us",
+            limit=bare_us,
+            limit_name="asyncua, handler",
+            ratio_at_most=1.0,
+        ),
+        Figure(
+            name="opcua notifications heard of those wanted",
+            value=ours_heard / wanted,
+            unit="share",
+            limit=bare_heard / wanted,
+            limit_name="asyncua, handler",
+            at_least=0.95,
+        ),
+    ]
+
+
+def run(*, seconds: float = 3.0) -> list[Figure]:
     """Measure against a server in a process of its own."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=server, args=(theirs,), daemon=True)
