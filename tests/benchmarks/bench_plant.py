@@ -136,10 +136,10 @@ def _figures(
         ),
         Figure(name="  CPU without simulators", value=own, unit="cores", at_most=float(os.cpu_count() or 1)),
     ]
-    for name in sorted(used, key=lambda one: -used[one]):
-        figures.append(
-            Figure(name=f"    {name}", value=used[name] * 100, unit="% of one", note=f"{memory[name]:,.0f} MB resident")
-        )
+    figures += [
+        Figure(name=f"    {name}", value=used[name] * 100, unit="% of one", note=f"{memory[name]:,.0f} MB resident")
+        for name in sorted(used, key=lambda one: -used[one])
+    ]
     return figures
 
 
