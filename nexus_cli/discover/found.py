@@ -1,0 +1,50 @@
+"""What discovery found: shared by online browsing and the importers of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One value that could become a tag.
+
+    Attributes:
+        device: Suggested device slug, "" for the device being discovered.
+        name: Original names, outermost first; kept in the description or a label when slugged.
+        tag: Keys of the site language: address (or node), type, unit, scale, range, values, description, …; never
+            `writable`.
+    """
+
+    device: str
+    name: tuple[str, ...]
+    tag: dict[str, Any]
+
+
+class Skipped(NamedTuple):
+    """One thing that did not become a tag, or one key of a tag that was left out, with the reason."""
+
+    what: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Discovery:
+    """Everything found at one place. What came in is `found` + `skipped`, always.
+
+    Attributes:
+        protocol: As in `protocol:`.
+        connection: Keys of `connection:` as far as they are known.
+        found: In the order of the source.
+        skipped: In the order of the source.
+        source: What was discovered, for people: an address or the name of a file.
+        facts: Counts and identity.
+    """
+
+    protocol: str
+    connection: dict[str, Any] = field(default_factory=dict)
+    found: list[Found] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    source: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
