@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/nexus schema --check
+	$(BIN)/nexus schema --check --docs docs/codes
 	$(BIN)/python -m pytest -q tests/integration/test_migrations.py -k check_is_clean
 
 bench: $(STAMP)

@@ -10,9 +10,10 @@ def schema_files() -> dict[str, str]:
     """Content of every file in `schemas/`, by name."""
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.model.json_schema import json_schema
+    from nexus_cli.plan.document_schema import plan_schema
     from nexus_cli.wire.schemas import message_schemas
 
-    schemas = {"site": json_schema(kinds()), **message_schemas()}
+    schemas = {"site": json_schema(kinds()), "plan": plan_schema(), **message_schemas()}
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }
