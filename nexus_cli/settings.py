@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
+LIVE_RATE_PER_S = 2_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class Settings:
         http_port: 0 picks a free port.
         log_format: `text` or `json`.
         log_level: `debug`, `info`, `warning`, `error`.
+        live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. 1 to
+            1,000,000; the record (frames) has no such bound.
         clock_synchronised: None: ask the system; else forced (tests).
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
@@ -55,6 +58,7 @@ class Settings:
     http_port: int = 0
     log_format: str = "text"
     log_level: str = "info"
+    live_rate_per_s: float = LIVE_RATE_PER_S
     clock_synchronised: bool | None = None
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -102,6 +106,7 @@ def load_settings(
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
         log_format=pick("NEXUS_LOG_FORMAT", "text"),
         log_level=pick("NEXUS_LOG_LEVEL", "info"),
+        live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", LIVE_RATE_PER_S)),
         clock_synchronised={"1": True, "0": False}.get(pick("NEXUS_CLOCK_SYNCHRONISED", "")),
         credentials=credentials,
     )
@@ -112,6 +117,18 @@ def _port(text: str) -> int:
         return int(text or 0)
     except ValueError:
         raise NexusError(f"NEXUS_HTTP_PORT is '{text}', not a port number.", code="NX6001") from None
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 1.0 <= rate <= 1_000_000.0:
+        raise NexusError(
+            f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000.", code="NX6001"
+        )
+    return rate
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Gateway:
         self.outbox = Outbox(
             settings.home / "outbox" / name, clock=self._clock, gap_topic=topics.gap(name), limits=limits
         )
-        self.live = LiveView(self._client, clock=self._clock)
+        self.live = LiveView(self._client, clock=self._clock, rate_per_s=settings.live_rate_per_s)
         self._canary = Canary(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
             client=self._client,

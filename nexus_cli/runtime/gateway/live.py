@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.settings import LIVE_RATE_PER_S
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Value
 
-RATE_PER_S = 2_000.0
-"""Most live messages per second of one gateway; above it values are conflated (policy: newest wins)."""
 UNACKNOWLEDGED = 100
 SLICE_S = 0.02
 
@@ -27,8 +26,8 @@ class LiveView:
         conflated: Values that a newer one replaced before they were published.
     """
 
-    def __init__(self, client: BrokerClient, *, clock: Clock, rate_per_s: float = RATE_PER_S) -> None:
-        """Publish through a client, at most at a rate."""
+    def __init__(self, client: BrokerClient, *, clock: Clock, rate_per_s: float = LIVE_RATE_PER_S) -> None:
+        """Publish through a client, at most at a rate; above it values are conflated (policy: newest wins)."""
         self.published = 0
         self.conflated = 0
         self._client = client

@@ -1,0 +1,22 @@
+"""NEXUS_* variables over the files of `.nexus`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import load_settings
+
+
+def test_the_rate_of_the_live_view(tmp_path: Path) -> None:
+    assert load_settings(environ={}, home=tmp_path).live_rate_per_s == 2_000
+    assert load_settings(environ={"NEXUS_LIVE_RATE": "50000"}, home=tmp_path).live_rate_per_s == 50_000
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "-1", "nan", "inf", "2000000"])
+def test_a_rate_that_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(NexusError, match="NEXUS_LIVE_RATE") as failed:
+        load_settings(environ={"NEXUS_LIVE_RATE": text}, home=tmp_path)
+    assert failed.value.code == "NX6001"
