@@ -12,6 +12,8 @@ from nexus_cli.database.deployments import microseconds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GATEWAY_LOST = "gateway_lost"
+GATEWAY_STOPPED = "gateway_stopped"
+"""Reason of the gap while a gateway that said goodbye stays away."""
 
 
 async def load(conn: Any, site: str) -> dict[str, dict[str, Any]]:
@@ -52,16 +54,17 @@ async def delete(conn: Any, site: str, names: Sequence[str]) -> None:
     await conn.execute("DELETE FROM nexus.alert WHERE site = $1 AND name = ANY($2::text[])", site, list(names))
 
 
-async def open_gap(conn: Any, site: str, gateway: str, *, start_us: int) -> bool:
-    """Open a gap for a lost gateway, unless one is open; True when it was opened."""
+async def open_gap(conn: Any, site: str, gateway: str, *, start_us: int, reason: str = GATEWAY_LOST) -> bool:
+    """Open a gap for a lost or stopped gateway, unless one is open; True when it was opened."""
     row = await conn.fetchrow(
         'INSERT INTO nexus.gap (site, gateway, start, "end", reason) SELECT $1, $2, $3, NULL, $4 '
-        "WHERE NOT EXISTS (SELECT 1 FROM nexus.gap WHERE site = $1 AND gateway = $2 AND reason = $4 "
+        "WHERE NOT EXISTS (SELECT 1 FROM nexus.gap WHERE site = $1 AND gateway = $2 AND reason = ANY($5::text[]) "
         'AND "end" IS NULL) RETURNING id',
         site,
         gateway,
         EPOCH + timedelta(microseconds=start_us),
-        GATEWAY_LOST,
+        reason,
+        [GATEWAY_LOST, GATEWAY_STOPPED],
     )
     return row is not None
 
@@ -69,11 +72,11 @@ async def open_gap(conn: Any, site: str, gateway: str, *, start_us: int) -> bool
 async def close_gap(conn: Any, site: str, gateway: str, *, end_us: int) -> bool:
     """Close the open gap of a gateway that is back; True when there was one."""
     row = await conn.fetchrow(
-        'UPDATE nexus.gap SET "end" = greatest(start, $3) WHERE site = $1 AND gateway = $2 AND reason = $4 '
+        'UPDATE nexus.gap SET "end" = greatest(start, $3) WHERE site = $1 AND gateway = $2 AND reason = ANY($4::text[]) '
         'AND "end" IS NULL RETURNING id',
         site,
         gateway,
         EPOCH + timedelta(microseconds=end_us),
-        GATEWAY_LOST,
+        [GATEWAY_LOST, GATEWAY_STOPPED],
     )
     return row is not None

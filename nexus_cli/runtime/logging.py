@@ -10,7 +10,19 @@ from typing import Any
 import orjson
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_QUIET = ("mqtt", "asyncio", "asyncua", "pymodbus", "httpx", "httpcore", "uvicorn", "aiosqlite", "sqlalchemy", "amqtt")
+_QUIET = (
+    "mqtt",
+    "asyncio",
+    "asyncua",
+    "pymodbus",
+    "httpx",
+    "httpcore",
+    "uvicorn",
+    "aiosqlite",
+    "sqlalchemy",
+    "alembic",
+    "amqtt",
+)
 
 
 def configure_logging(*, log_format: str = "text", log_level: str = "info", role: str = "") -> None:

@@ -280,6 +280,28 @@ async def test_a_gateway_that_vanishes_marks_its_topics_and_opens_a_gap_until_it
             assert len(gaps) == 1 and gaps[0]["end"] >= gaps[0]["start"]
 
 
+async def test_a_gateway_that_stops_on_purpose_is_told_apart(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async with world.control() as control:
+        async with FakeGateway(world.settings).up() as gateway:
+            await applied(control, snapshot(device("a/l/one")))
+            with caplog.at_level("INFO", logger="nexus.presence"):
+                await gateway.client.publish(TOPICS.health("gateway", "gw-1"), b'{"state":"stopping"}', retain=True)
+                live = await world.messages("acme/chicago/#", count=2)
+            told = [(record.levelname, record.message) for record in caplog.records if record.name == "nexus.presence"]
+        assert {orjson.loads(payload)["reason"] for payload in live.values()} == {"gateway_lost"}
+        assert told == [("INFO", "gateway stopped")]
+        gaps = await rows(world, 'SELECT gateway, "end", reason FROM nexus.gap')
+        assert gaps == [{"gateway": "gw-1", "end": None, "reason": "gateway_stopped"}]
+        async with FakeGateway(world.settings).up():
+            for _ in range(200):
+                gaps = await rows(world, 'SELECT "end" FROM nexus.gap')
+                if gaps[0]["end"] is not None:
+                    break
+                await asyncio.sleep(0.02)
+            assert len(gaps) == 1
+            assert gaps[0]["end"] is not None
+
+
 async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> None:
     alert = {"tag": "a/l/one/energy", "above": 100.0, "clear_below": 95.0, "severity": "critical", "on_bad": "hold"}
     async with world.control() as control, FakeGateway(world.settings).up() as gateway:

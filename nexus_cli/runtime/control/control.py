@@ -189,6 +189,7 @@ class Control:
             "broker": {"connected": self._broker.connected, "reconnects": self._broker.reconnects},
             "deployment_running": self._deployer.running,
             "gateways_lost": sorted(self._presence.lost),
+            "gateways_stopped": sorted(self._presence.stopped),
             "links": self._seen.links(),
             "alerts_active": sum(each["state"] != "cleared" for each in self._alerting.listing()),
         }

@@ -1,4 +1,7 @@
-"""A lost gateway: its tags become BAD `gateway_lost` on the live view, and a gap is open until it is back."""
+"""A gateway that is away: its tags become BAD `gateway_lost` on the live view, and a gap is open until it is back.
+
+One that was stopped on purpose says so before it leaves: its tags are as stale, but nothing is wrong.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ class Presence:
     """Which gateways are there.
 
     Attributes:
-        lost: Gateways whose tags were marked.
+        lost: Gateways that vanished and whose tags were marked.
+        stopped: The same for gateways that ended on purpose.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Presence:
         self._wake = asyncio.Event()
         self._there: set[str] = set()
         self.lost: set[str] = set()
+        self.stopped: set[str] = set()
 
     def hear(self, gateway: str, health: GatewayHealth) -> None:
         """Take note of a health message; the work is done by `run`."""
@@ -57,7 +62,7 @@ class Presence:
             self._last_seen_us[gateway] = health.time or self._clock.now_us()
             if gateway in self._there:
                 return
-        elif gateway in self.lost:
+        elif gateway in self.lost or gateway in self.stopped:
             return
         self._due[gateway] = self._clock.monotonic_s() + (0.0 if health.state == "running" else GRACE_S)
         self._wake.set()
@@ -84,25 +89,32 @@ class Presence:
                 closed = await gaps.close_gap(
                     conn, self._settings.site, gateway, end_us=self._last_seen_us.get(gateway, self._clock.now_us())
                 )
-            if closed or gateway in self.lost:
+            if closed or gateway in self.lost or gateway in self.stopped:
                 event(_log, "gateway is back", gateway=gateway)
             self.lost.discard(gateway)
+            self.stopped.discard(gateway)
             self._there.add(gateway)
             return
         self._there.discard(gateway)
         now = self._clock.now_us()
+        health = self._seen.health(gateway)
+        on_purpose = health is not None and health.state == "stopping"
+        reason = gaps.GATEWAY_STOPPED if on_purpose else gaps.GATEWAY_LOST
         async with self._pool.acquire() as conn:
             devices = await db.attributes_of_gateway(conn, self._settings.site, gateway)
             if devices:
-                await gaps.open_gap(conn, self._settings.site, gateway, start_us=self._last_seen_us.get(gateway, now))
+                since_us = self._last_seen_us.get(gateway, now)
+                await gaps.open_gap(conn, self._settings.site, gateway, start_us=since_us, reason=reason)
         if not devices:
             return
-        event(_log, "gateway is lost", level=logging.WARNING, gateway=gateway, devices=len(devices))
-        self.lost.add(gateway)
+        told, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
+        event(_log, told, level=level, gateway=gateway, devices=len(devices))
+        away = self.stopped if on_purpose else self.lost
+        away.add(gateway)
         try:
             await self._mark(gateway, devices)
         except NexusError:
-            self.lost.discard(gateway)
+            away.discard(gateway)
             raise
 
     async def _mark(self, gateway: str, devices: dict[str, dict[str, Any]]) -> None:
