@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import orjson
 from asyncua import Client, ua
 from pymodbus.client import AsyncModbusTcpClient
 
@@ -28,6 +29,7 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
 from tests.benchmarks.figures import Figure, machine
 from tests.field import FakeHistorian, FakeSource
 from tests.servers import new_broker
@@ -35,6 +37,8 @@ from tests.servers import new_broker
 REGISTERS, MODBUS_LINKS, MODBUS_POLL_MS = 100, 160, 10
 NODES, OPCUA_LINKS, OPCUA_POLL_MS = 200, 8, 40
 URI = "urn:bench"
+SETTLE_S = 8.0
+"""Long enough for the first value of every tag to be on its topic."""
 Read = Callable[[], Awaitable[Any]]
 
 
@@ -147,18 +151,42 @@ async def saturate(readers: Sequence[Read], seconds: float) -> float:
 
 
 async def bare_modbus(port: int, seconds: float) -> float:
-    """pymodbus alone."""
+    """pymodbus alone, the registers thrown away."""
+    async with _modbus_clients(port) as clients:
+
+        def reader(client: AsyncModbusTcpClient) -> Read:
+            return lambda: client.read_holding_registers(0, count=REGISTERS, device_id=1)
+
+        return await saturate([reader(client) for client in clients], seconds)
+
+
+async def bare_chain(port: int, url: str, seconds: float) -> float:
+    """The least that stores what was read elsewhere: pymodbus, its decoder, JSON, one QoS 1 publish for each read."""
+    broker = BrokerClient(settings=Settings(site="acme/chicago", broker_url=url), client_id="bench-bare")
+    kind = AsyncModbusTcpClient.DATATYPE.UINT32
+    async with _modbus_clients(port) as clients, broker.session():
+
+        def reader(client: AsyncModbusTcpClient) -> Read:
+            async def read() -> None:
+                answer = await client.read_holding_registers(0, count=REGISTERS, device_id=1)
+                values = client.convert_from_registers(answer.registers, kind)
+                sent = broker.post("bench/values", orjson.dumps(values))
+                if broker.inflight > 200:
+                    await sent
+
+            return read
+
+        return await saturate([reader(client) for client in clients], seconds)
+
+
+@contextlib.asynccontextmanager
+async def _modbus_clients(port: int) -> AsyncIterator[list[AsyncModbusTcpClient]]:
     clients = [AsyncModbusTcpClient("127.0.0.1", port=port, retries=0, reconnect_delay=0) for _ in range(MODBUS_LINKS)]
     for client in clients:
         await client.connect()
-
-    def reader(client: AsyncModbusTcpClient) -> Read:
-        return lambda: client.read_holding_registers(0, count=REGISTERS, device_id=1)
-
-    found = await saturate([reader(client) for client in clients], seconds)
+    yield clients
     for client in clients:
         client.close()
-    return found
 
 
 async def bare_opcua(ports: Sequence[int], seconds: float) -> float:
@@ -183,7 +211,8 @@ async def bare_opcua(ports: Sequence[int], seconds: float) -> float:
 async def gateway_of(configs: Sequence[DeviceConfig], folder: Path, url: str) -> AsyncIterator[Gateway]:
     """A gateway of this process that runs these devices."""
     settings = Settings(home=folder, site="acme/chicago", principal="nexus.gateway.gw-1", broker_url=url)
-    stop, found = asyncio.Event(), []
+    stop = asyncio.Event()
+    found: list[Gateway] = []
     async with asyncio.TaskGroup() as group:
         group.create_task(
             run_gateway(settings, name="gw-1", source=FakeSource(configs), stop=stop, started=found.append)
@@ -199,7 +228,7 @@ async def gateway_of(configs: Sequence[DeviceConfig], folder: Path, url: str) ->
 async def whole(configs: Sequence[DeviceConfig], folder: Path, url: str, seconds: float) -> tuple[float, str]:
     """Reads per second of CPU of a whole gateway, and what it did."""
     async with gateway_of(configs, folder, url) as gateway:
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(SETTLE_S)
         before, before_cycles = gateway.facts()["counters"], cycles(gateway)
         cpu, wall = time.process_time(), time.monotonic()
         await asyncio.sleep(seconds)
@@ -240,10 +269,12 @@ def _modbus(home: Path, url: str, seconds: float) -> list[Figure]:
             configs = [modbus_device(number, port, area) for number in range(MODBUS_LINKS)]
             found[area] = asyncio.run(whole(configs, home / f"modbus-{area}", url, seconds))
         limit = asyncio.run(bare_modbus(port, seconds))
+        chain = asyncio.run(bare_chain(port, url, seconds))
     what = f"gateway per core, Modbus, {MODBUS_LINKS} links x {REGISTERS} registers"
     return [
         _figure(f"{what}: values stand still", found["input"], limit, "bare pymodbus", 0.8),
         _figure(f"{what}: all move", found["holding"], limit, "bare pymodbus", 0.8),
+        _figure("  the same beside pymodbus, its decoder, JSON and one publish", found["holding"], chain, "bare chain"),
     ]
 
 
@@ -257,7 +288,7 @@ def _opcua(home: Path, url: str, seconds: float) -> list[Figure]:
     return [_figure(what, found, limit, "bare asyncua", 0.8)]
 
 
-def _figure(name: str, found: tuple[float, str], limit: float, limit_name: str, least: float) -> Figure:
+def _figure(name: str, found: tuple[float, str], limit: float, limit_name: str, least: float | None = None) -> Figure:
     return Figure(
         name=name,
         value=found[0],

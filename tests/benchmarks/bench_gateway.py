@@ -1,17 +1,17 @@
 """The gateway's figures: the chain, the outbox, the client, and the whole with a field that costs nothing.
 
-Run: `python -m tests.benchmarks.bench_gateway [devices] [tags] [seconds]`. Prints figures, asserts none.
+Run alone: `python -m tests.benchmarks.bench_gateway [devices] [tags] [seconds]`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from nexus_cli.drivers.base import ReadResult, Request
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -20,22 +20,25 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser
 from nexus_cli.runtime.gateway.outbox import Limits, Outbox
 from nexus_cli.wire.client import BrokerClient
+from tests.benchmarks.figures import Figure, machine
 from tests.field import FakeDriver, FakeHistorian, FakeSession, FakeSource
 from tests.servers import new_broker
 
 
-def say(what: str, figure: float, unit: str, note: str = "") -> None:
-    """One line."""
-    print(f"{what:52} {figure:12,.1f} {unit:12} {note}", flush=True)
+def figure(name: str, value: float, unit: str, note: str = "", *, at_most: float | None = None) -> Figure:
+    """One figure of a part; parts inform, the whole has its goal."""
+    return Figure(name=name, value=value, unit=unit, note=note, at_most=at_most)
 
 
-def chain() -> None:
+def chain() -> list[Figure]:
     """The normaliser alone: µs per tag."""
-    for title, keys, moving in (
+    found = []
+    kinds: tuple[tuple[str, dict[str, Any], bool], ...] = (
         ("plain tag, moving", {}, True),
         ("plain tag, standing still", {}, False),
         ("scaled, range, deadband, moving", {"scale": 0.1, "range": (0.0, 1e9), "deadband": 0.01}, True),
-    ):
+    )
+    for title, keys, moving in kinds:
         tags = {f"t{at}": TagConfig(type="float64", address=str(at), **keys) for at in range(100)}
         normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="fake", tags=tags))
         states = normaliser.of(tags)
@@ -45,10 +48,11 @@ def chain() -> None:
         began = time.perf_counter()
         for number, values in enumerate(rounds[2:], 2):
             normaliser.take(states, values, Cycle(number))
-        say(f"chain: {title}", (time.perf_counter() - began) / 19_800 * 1e6, "µs/tag")
+        found.append(figure(f"chain: {title}", (time.perf_counter() - began) / 19_800 * 1e6, "µs/tag"))
+    return found
 
 
-async def disk(folder: Path, *, tags: int = 41) -> None:
+async def disk(folder: Path, *, tags: int = 41) -> list[Figure]:
     """The outbox alone: frames per second, group commits included."""
     box = Outbox(folder, clock=FakeClock(), gap_topic="g", limits=Limits())
     box.open()
@@ -66,17 +70,16 @@ async def disk(folder: Path, *, tags: int = 41) -> None:
                 await asyncio.sleep(0.001)
         stop.set()
     took = time.perf_counter() - began
-    say(
-        f"outbox: frames of {tags} tags made durable",
-        count / took,
-        "frames/s",
-        f"{box.size_bytes / took / 1e6:.0f} MB/s",
-    )
-    say("outbox: CPU", (time.process_time() - cpu) / count * 1e6, "µs/frame")
+    speed = f"{box.size_bytes / took / 1e6:.0f} MB/s"
+    return [
+        figure(f"outbox: frames of {tags} tags made durable", count / took, "frames/s", speed),
+        figure("outbox: CPU", (time.process_time() - cpu) / count * 1e6, "µs/frame"),
+    ]
 
 
-async def client(folder: Path) -> None:
+async def client(folder: Path) -> list[Figure]:
     """The broker client alone: QoS 1 publishes with windows."""
+    found = []
     broker = new_broker(folder).start()
     try:
         one = BrokerClient(settings=broker.settings(), client_id="bench")
@@ -94,9 +97,11 @@ async def client(folder: Path) -> None:
                     await last
                 took = time.perf_counter() - began
                 busy = (time.process_time() - cpu) / count * 1e6
-                say(f"client: QoS 1, window {window}", count / took, "msg/s", f"{busy:.0f} µs CPU/msg")
+                note = f"{busy:.0f} µs CPU/msg"
+                found.append(figure(f"client: QoS 1, window {window}", count / took, "msg/s", note))
     finally:
         broker.kill()
+    return found
 
 
 class _FreeSession(FakeSession):
@@ -113,7 +118,7 @@ class _FreeDriver(FakeDriver):
         return _FreeSession(self, "")
 
 
-async def whole(folder: Path, *, devices: int, tags: int, seconds: float) -> None:
+async def whole(folder: Path, *, devices: int, tags: int, seconds: float) -> list[Figure]:
     """A gateway with a free field: every value moves in every cycle, the historian runs in another process."""
     broker = new_broker(folder, options=("max_inflight_messages 1000", "max_queued_messages 100000")).start()
     settings = broker.settings(principal="nexus.gateway.gw-1", home=folder / "home")
@@ -149,22 +154,23 @@ async def whole(folder: Path, *, devices: int, tags: int, seconds: float) -> Non
             before, began, cpu = gateway.facts()["counters"], time.perf_counter(), time.process_time()
             await asyncio.sleep(seconds)
             after, took, busy = gateway.facts()["counters"], time.perf_counter() - began, time.process_time() - cpu
-            frames = (after["accepted"] - before["accepted"]) / took
-            note = f"{devices} devices × {tags} tags at 1 s"
-            say("gateway: frames accepted", frames, "frames/s", note)
-            say("gateway: samples accepted", frames * tags, "tags/s")
-            say(
-                "gateway: CPU", busy / took * 100, "% of a core", f"{busy / took / max(1.0, frames) * 1e6:.0f} µs/frame"
-            )
-            say("gateway: missed cycles", after["missed_cycles"] - before["missed_cycles"], "cycles")
-            say("gateway: live published", (after["live_published"] - before["live_published"]) / took, "msg/s")
-            say("gateway: live conflated", (after["live_conflated"] - before["live_conflated"]) / took, "values/s")
-            say("gateway: frames without receipt at the end", gateway.facts()["outbox"]["uncommitted"], "frames")
+            waiting = gateway.facts()["outbox"]["uncommitted"]
             stop.set()
     finally:
         historian.terminate()
         await historian.wait()
         broker.kill()
+    rose = {name: (after[name] - before[name]) / took for name in before}
+    frames = rose["accepted"]
+    note = f"{devices} devices × {tags} tags at 1 s"
+    cost = f"{busy / took / max(1.0, frames) * 1e6:.0f} µs/frame"
+    return [
+        figure("gateway, a field that costs nothing: samples accepted", frames * tags, "tags/s", note),
+        figure("  CPU", busy / took * 100, "% of one", cost),
+        figure("  missed cycles", after["missed_cycles"] - before["missed_cycles"], "cycles", at_most=0.0),
+        figure("  live published", rose["live_published"], "msg/s", f"{rose['live_conflated']:,.0f}/s conflated"),
+        figure("  frames without receipt at the end", waiting, "frames"),
+    ]
 
 
 async def _historian(url: str) -> None:
@@ -173,19 +179,22 @@ async def _historian(url: str) -> None:
     await FakeHistorian(Settings(site="acme/chicago", broker_url=url), live=False).run(asyncio.Event())
 
 
-def main() -> None:
+def run(devices: int = 1000, tags: int = 41, seconds: int = 10) -> list[Figure]:
     """All of it."""
-    if sys.argv[1:2] == ["historian"]:
-        asyncio.run(_historian(sys.argv[2]))
-        return
-    devices, tags, seconds = (int(one) for one in (*sys.argv[1:4], *("1000", "41", "10")[len(sys.argv) - 1 :]))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    chain()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(disk(Path(folder) / "outbox"))
-        asyncio.run(client(Path(folder)))
-        asyncio.run(whole(Path(folder), devices=devices, tags=tags, seconds=seconds))
+        home = Path(folder)
+        return [
+            *chain(),
+            *asyncio.run(disk(home / "outbox")),
+            *asyncio.run(client(home)),
+            *asyncio.run(whole(home, devices=devices, tags=tags, seconds=seconds)),
+        ]
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["historian"]:
+        asyncio.run(_historian(sys.argv[2]))
+    else:
+        print(machine())
+        for found in run(*(int(one) for one in sys.argv[1:])):
+            print(found.line())

@@ -26,6 +26,18 @@ SITE = Path(__file__).parents[2] / "sites" / "plant-1000"
 GATEWAYS = ("gw-a", "gw-b")
 SETTLE_S = 15.0
 AREAS, LINES = 10, 10
+PROFILED = """
+import sys
+from pyinstrument import Profiler
+from nexus_cli.cli.main import main
+target, sys.argv[1:] = sys.argv[1], sys.argv[2:]
+profiler = Profiler(interval=0.002, async_mode="disabled")
+profiler.start()
+try:
+    main()
+finally:
+    profiler.stop().save(target)
+"""
 
 
 def overlay() -> str:
@@ -61,8 +73,7 @@ class Plant(Runtime):
         if part != GATEWAYS[0] or self.profile is None:
             super().start_part(part)
             return
-        profiler = ["-m", "pyinstrument", "--async-mode", "disabled", "-r", "pyisession", "-o", str(self.profile)]
-        self.spawn(part, [sys.executable, *profiler, "-m", "nexus_cli", "run", "gateway", "--name", part])
+        self.spawn(part, [sys.executable, "-c", PROFILED, str(self.profile), "run", "gateway", "--name", part])
 
     def start_field(self, *, deadline_s: float = 90.0) -> None:
         """Start the simulators and wait until they serve."""
