@@ -43,7 +43,7 @@ def complain(findings: Sequence[Diagnostic]) -> None:
         place = f" {each.place}" if each.place is not None else ""
         note(colour(f"{each.severity.value}[{each.code}]", each.severity.value) + f":{place} {each.message}")
         if each.hint and each.severity is not Severity.INFO:
-            note(f"  hint: {each.hint}")
+            note(f"  = hint: {each.hint}")
     for code, count in told.items():
         if count > MOST_OF_A_CODE:
             note(f"… and {count - MOST_OF_A_CODE} more {code} (--format json shows all)")
@@ -52,15 +52,19 @@ def complain(findings: Sequence[Diagnostic]) -> None:
 def agreed() -> bool:
     """Ask for consent; without a terminal there is nobody to ask, which is a usage error."""
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody is here to ask: say --yes")
+        raise click.UsageError("There is no terminal to ask on, and nothing was applied: --yes applies without asking.")
     return click.confirm("Apply this?", err=True, default=False)
 
 
 def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
-    """Say which hazard blocks."""
+    """Say which hazard blocks, and how to consent."""
+    from nexus_cli.cli.views.plan import consent
+
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
-    note(colour("error[NX4002]", "error") + f": blocked: {hazards[0]['message']}{more}")
+    note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
+    consents = sorted({f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}})
+    note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
 
 
 def show_end(found: Mapping[str, Any], *, format_: str) -> None:

@@ -23,9 +23,9 @@ def report(error: Exception) -> int:
             for found in error.findings:
                 note(f"  {found.code}: {found.message}" + (f" ({found.hint})" if found.hint else ""))
         if error.cause:
-            note(f"  cause: {error.cause}")
+            note(f"  = cause: {error.cause}")
         if error.hint:
-            note(f"  hint: {error.hint}")
+            note(f"  = hint: {error.hint}")
         return error.exit_code
     text = "".join(traceback.format_exception(error))
     body = f"nexus {__version__} on Python {platform.python_version()}, {platform.platform()}\n\n{text}"

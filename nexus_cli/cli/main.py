@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 
             hint = did_you_mean(args[0], COMMANDS)
             raise click.UsageError(
-                f"No such command '{args[0]}'." + (f" {hint}" if hint.startswith("did") else ""), ctx
+                f"No such command '{args[0]}'." + (f" D{hint[1:]}" if hint.startswith("did") else ""), ctx
             )
         return super().resolve_command(ctx, args)
 

@@ -124,7 +124,7 @@ def _of_device(change: Change) -> Iterator[Hazard]:
                 name="series-break",
                 scope=tag.path,
                 address=address,
-                message=f"{tag.path} changes {broken}: its series starts a new segment",
+                message=f"{tag.path} changes {broken}: its series starts a new segment, samples stored so far stay as they are",
             )
 
 

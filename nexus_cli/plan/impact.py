@@ -122,7 +122,7 @@ def _segment(tag: TagChange) -> Lines:
     name = tag.path.rpartition("/")[2]
     was, now = _kind(tag.before), _kind(tag.after)
     if was != now:
-        yield "series", f"{name} starts a new segment: {was} -> {now}"
+        yield "series", f"{name} starts a new segment: {was} -> {now}; samples stored so far stay as they are"
     if tag.before.get("retention", "default") != tag.after.get("retention", "default"):
         yield "series", f"{name} is kept in class {tag.after.get('retention', 'default')} from now on"
 

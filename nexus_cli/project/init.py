@@ -15,12 +15,14 @@ SITE = """\
 # The whole site in one file: what there is, what it publishes, how long it is kept.
 #   nexus validate         is it right?
 #   nexus explain PATH     what happens to one tag, from this file to the database row
-#   nexus sim              serve the devices below without hardware
-#   nexus up && nexus apply
+#   nexus sim              serve the devices below without hardware (leave it running)
+#   nexus up               start broker, database and gateways on this machine
+#   nexus plan             what would change?
+#   nexus apply            make it so
 
 nexus: 1                # version of the site language
-enterprise: {enterprise}        # first level of every topic
-site: {site}          # second level
+{enterprise}# first level of every topic
+{site}# second level
 
 defaults:               # for every tag, unless the tag, its device, line or area says otherwise
   poll: 1s
@@ -49,7 +51,7 @@ areas:
     lines:
       line-1:
         devices:
-          meter-1:                  # its topics: {enterprise}/{site}/packaging/line-1/meter-1/…
+          meter-1:                  # its topics: {path}/packaging/line-1/meter-1/…
             template: energy-meter
             with: {{unit_id: 3}}
             connection: {{host: 127.0.0.1, port: 15020}}
@@ -67,7 +69,12 @@ def init(folder: Path) -> Path:
     """
     target = folder / "site.yaml"
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "plant"
-    text = SITE.format(schema=_schema(folder), enterprise="acme", site=name)
+    text = SITE.format(
+        schema=_schema(folder),
+        path=f"acme/{name}",
+        enterprise=f"{'enterprise: acme':24}",
+        site=f"{f'site: {name}':23} ",
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,23 +154,28 @@ def _site_topics(settings: Settings) -> Topics:
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
         raise NexusError(
-            "Which site?",
+            "No runtime is configured here.",
             code="NX6510",
-            hint="run it where `nexus up` ran (beside .nexus), or set NEXUS_SITE=enterprise/site",
-            exit_code=1,
+            hint="run it beside the .nexus folder of `nexus up`, or set NEXUS_SITE=enterprise/site and NEXUS_BROKER_URL",
+            exit_code=6,
         )
     return Topics(enterprise, site)
 
 
 async def tail(
-    filters: Sequence[str], *, conditions: Sequence[Where] = (), settings: Settings | None = None
-) -> AsyncIterator[Live]:
+    filters: Sequence[str],
+    *,
+    conditions: Sequence[Where] = (),
+    settings: Settings | None = None,
+    passed_over: Callable[[], None] = lambda: None,
+) -> AsyncGenerator[Live, None]:
     """Follow topics until the caller has enough.
 
     Args:
         filters: Path globs or MQTT filters; none follows every tag of the site.
         conditions: All must hold.
         settings: Instead of those of this folder.
+        passed_over: Called for each message on the filters that a condition leaves out.
 
     Raises:
         NexusError: NX6010, NX6011, NX6012: the broker is away or refuses.
@@ -188,6 +193,8 @@ async def tail(
                 continue
             if all(condition.holds(live) for condition in conditions):
                 yield live
+            else:
+                passed_over()
 
 
 async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = None) -> Live:

@@ -103,8 +103,12 @@ def locate(path: Path | str | None) -> Outcome[Path]:
         if target.is_file():
             return Outcome(target)
         message = f"there is no site file '{target.as_posix()}'"
-        near = did_you_mean(given.name, _neighbours(given))
-        hint = near if near.startswith("did") else "`nexus init` writes one"
+        near = "" if given.is_dir() else did_you_mean(given.name, _neighbours(given))
+        hint = (
+            near
+            if near.startswith("did")
+            else f"`nexus init {given.as_posix() if given.is_dir() else 'DIR'}` writes one"
+        )
         return Outcome(None, (finding("NX0007", message, hint=hint),))
     if Path(SITE_FILE).is_file():
         return Outcome(Path(SITE_FILE))

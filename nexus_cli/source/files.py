@@ -210,7 +210,12 @@ def _matches(gathered: Gathered, part: Part, pattern: str, *, folder: Path, plac
         if path.is_file() or not path.resolve().is_relative_to(folder):
             return [path]
         near = did_you_mean(path.name, [item.name for item in _siblings(path)])
-        gathered.add("NX0030", f"the included file '{pattern}' does not exist", place=place, hint=near)
+        gathered.add(
+            "NX0030",
+            f"the included file '{pattern}' does not exist",
+            place=place,
+            hint=near or "write the file, or take it off `include`",
+        )
         gathered.broken = True
         return []
     try:
@@ -237,7 +242,7 @@ def _overlay(gathered: Gathered, path: Path, env: str) -> Part | None:
     if Path(env).name != env or not target.is_file():
         names = [item.stem for item in _siblings(target)] if Path(env).name == env else []
         message = f"there is no environment '{env}': '{shown(folder)}/{env}.yaml' does not exist"
-        gathered.add("NX0040", message, hint=did_you_mean(env, names))
+        gathered.add("NX0040", message, hint=did_you_mean(env, names) or "write that file, or leave --env out")
         gathered.broken = True
         return None
     return _read(gathered, target)

@@ -24,6 +24,7 @@ MAX_DEPTH = 64
 """Levels; no part of a site needs more than 12, and libyaml's time grows with their square."""
 _NOWHERE = Path()
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BARE_KEY = re.compile(r"\s*[A-Za-z][\w.-]*\s+[^:#]+\s*$")
 _BOMS = (
     ("utf-32", b"\xff\xfe\x00\x00"),
     ("utf-32", b"\x00\x00\xfe\xff"),
@@ -31,6 +32,7 @@ _BOMS = (
     ("utf-16", b"\xfe\xff"),
 )
 
+_COLON = "write 'key: value', with a space after the colon"
 _HINTS = (
     ("mapping values are not allowed", "put text with ': ' in it in quotes, and check the indentation"),
     ("could not find expected ':'", "a key needs ': ' and a value; is an indentation or a colon missing?"),
@@ -116,12 +118,31 @@ def _first_error(text: str) -> YAMLError | None:
 def _position(file: SourceFile, error: YAMLError) -> int:
     if isinstance(error, MarkedYAMLError):
         opened = any(part in (error.context or "") for part in ("quoted scalar", "flow sequence", "flow mapping"))
+        # A key without its colon is noticed at the next one, lines below.
+        opened = opened or "could not find expected ':'" in (error.problem or "")
         mark = error.problem_mark or error.context_mark
         if mark and opened and error.context_mark and mark.line > error.context_mark.line:
-            mark = error.context_mark  # the quote or bracket that is not closed, not where its end was missed
+            mark = error.context_mark  # the quote, bracket or key that is not closed, not where its end was missed
         if mark is not None:
-            return max(0, min(int(mark.index), len(file.text)))
+            position = max(0, min(int(mark.index), len(file.text)))
+            return _line_without_colon(file, position) if _unexpected_value(error) else position
     return len(file.text)
+
+
+def _unexpected_value(error: YAMLError) -> bool:
+    return "mapping values are not allowed" in (getattr(error, "problem", None) or "")
+
+
+def _line_without_colon(file: SourceFile, position: int) -> int:
+    """Where the line above begins, when it looks like a key that lacks its colon; else `position`.
+
+    `protocol modbus` is text for libyaml, which only wonders about the key in the next line.
+    """
+    number = file.line_column(position)[0]
+    here, above = file.line(number), file.line(number - 1) if number > 1 else ""
+    if _BARE_KEY.match(above) is None or _indent(above) != _indent(here):
+        return position
+    return file.starts[number - 2] + _indent(above)
 
 
 def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
@@ -137,6 +158,8 @@ def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
     context = (getattr(error, "context", None) or "").strip()
     message = f"{problem} {context}".strip()
     hint = next((text for part, text in _HINTS if part in problem), "")
+    if _unexpected_value(error) and file.text[start] != ":":
+        return finding("NX0010", "not valid YAML: this key has no ':'", place=file.place(start, start + 1), hint=_COLON)
     return finding("NX0010", f"not valid YAML: {message}", place=file.place(start, start + 1), hint=hint)
 
 

@@ -65,6 +65,15 @@ class SourceTree:
         listed = [item for item in listed if rules.allows(item)]
         return in_order([*listed, *rules.leftovers()])
 
+    def settle_later(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Place the findings of a later stage (the plan) and drop what a `nexus:ignore` comment suppresses.
+
+        Errors stay: what can't be carried out is not carried out because of a comment.
+        """
+        rules = suppressions(self.files)
+        placed = [item.at(self.place(item.where, item.on_key)) for item in findings]
+        return in_order(item for item in placed if item.severity is Severity.ERROR or rules.allows(item))
+
     def _related(self, note: Related) -> Related:
         if note.place is not None or not note.where:
             return note

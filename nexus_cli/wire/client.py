@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 import aiomqtt
 
@@ -162,10 +162,13 @@ class BrokerClient:
             except asyncio.QueueFull:
                 self.dropped += 1
 
-        async with self._open((), keep) as connection:
-            yield self._read(queue, connection)
+        # Closed here, in the caller's task: a reader left to the collector is closed by the loop while it still runs.
+        async with self._open((), keep) as connection, contextlib.aclosing(self._read(queue, connection)) as messages:
+            yield messages
 
-    async def _read(self, queue: asyncio.Queue[Message | None], connection: Connection) -> AsyncIterator[Message]:
+    async def _read(
+        self, queue: asyncio.Queue[Message | None], connection: Connection
+    ) -> AsyncGenerator[Message, None]:
         def wake() -> None:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)

@@ -19,7 +19,11 @@ def command(folder: str) -> int:
     from nexus_cli.project.init import init
 
     target = init(Path(folder)).as_posix()
-    answer(
-        f"wrote {target}\n\nNext:\n  nexus validate {target}\n  nexus explain packaging/line-1/meter-1/voltage-l1 --site {target}"
-    )
+    lines = [
+        (f"nexus validate {target}", "is it right?"),
+        (f"nexus explain packaging/line-1/meter-1/voltage-l1 --site {target}", "from file to row"),
+        (f"nexus sim {target}", "its devices, without hardware; in another terminal"),
+        (f"nexus up {target} && nexus apply {target}", "run it"),
+    ]
+    answer(f"wrote {target}\n\nNext:\n" + "\n".join(f"  {command}   # {why}" for command, why in lines))
     return Exit.OK

@@ -27,7 +27,8 @@ def command(out: str, docs: str | None, check: bool) -> int:
     for folder, files in folders.items():
         names = stale(folder, files) if check else write(folder, files)
         for name in names:
-            answer(f"{'stale' if check else 'wrote'} {(folder / name).as_posix()}")
+            word = "wrote" if not check else "stale" if (folder / name).exists() else "missing"
+            answer(f"{word} {(folder / name).as_posix()}")
         if check and names:
             code = Exit.FINDINGS
         elif not names:

@@ -45,7 +45,17 @@ def deployment_text(found: Mapping[str, Any], *, style: Style) -> str:
         lines.append(
             style(f"  … and {left} more, applied", "dim") if len(notable) <= len(shown) else f"  … and {left} more"
         )
-    return "\n".join([*lines, "", _end(found, style)]).lstrip("\n")
+    return "\n".join([*lines, "", _end(found, style), *_next(found, style)]).lstrip("\n")
+
+
+def _next(found: Mapping[str, Any], style: Style) -> list[str]:
+    """Where to look when values are missing or devices don't answer."""
+    rows: Sequence[Mapping[str, Any]] = found["table"]
+    if any(row["verification"] in ("failed", "unverified") for row in rows):
+        return [style("Which links are down, and why: nexus status, nexus logs", "dim")]
+    if any("not GOOD" in str(row["detail"]) for row in rows):
+        return [style("Which tags, and why: nexus tail --where 'quality!=GOOD'", "dim")]
+    return []
 
 
 def _row(row: Mapping[str, Any], width: int, style: Style) -> str:

@@ -10,6 +10,8 @@ from nexus_cli.cli.console import style
 
 _COLOUR = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 COLUMNS = ("time", "value", "quality", "label", "reason", "code", "source_time")
+FLOAT32_DIGITS = 7
+"""What 24 bits of mantissa can tell; more would show the noise of the conversion."""
 BUCKET_COLUMNS = ("time", "value", "count", "good")
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a braille character by row and column (Unicode block U+2800)."""
@@ -23,19 +25,20 @@ def table(history: dict[str, Any], *, colour: bool = False) -> str:
     lines = [style(f"{history['path']}{unit}{was}: {history['type']}{state}", "bold", enabled=colour)]
     if not history["samples"]:
         lines.append(f"nothing stored from {_short(history['since'])} to {_short(history['until'])}")
+    digits = FLOAT32_DIGITS if history["type"] == "float32" else 10
     gaps = sorted(history["gaps"], key=lambda gap: str(gap["start"]))
     for sample in history["samples"]:
         while gaps and gaps[0]["start"] <= sample["time"]:
             lines.append(_gap(gaps.pop(0), colour=colour))
-        lines.append(_bucket(sample) if history["every_ms"] else _sample(sample, colour=colour))
+        lines.append(_bucket(sample) if history["every_ms"] else _sample(sample, digits=digits, colour=colour))
     lines += [_gap(gap, colour=colour) for gap in gaps]
     if history["truncated"]:
         lines.append(style("older ones are left out: raise --limit or narrow --since", "dim", enabled=colour))
     return "\n".join(lines)
 
 
-def _sample(sample: dict[str, Any], *, colour: bool) -> str:
-    value = _shown(sample["value"]) + (f" ({sample['label']})" if "label" in sample else "")
+def _sample(sample: dict[str, Any], *, digits: int, colour: bool) -> str:
+    value = _shown(sample["value"], digits) + (f" ({sample['label']})" if "label" in sample else "")
     quality = sample["quality"]
     why = " ".join(str(sample[key]) for key in ("reason",) if key in sample)
     code = f" 0x{sample['code']:08X}" if "code" in sample else ""
@@ -61,12 +64,12 @@ def _short(moment: str) -> str:
     return moment.replace("T", " ").replace("+00:00", "")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, digits: int = 10) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def to_csv(history: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ FOLD_ABOVE = 25
 """New or vanished devices of one line are folded into one row when a plan has more of them than this."""
 MOST_TAGS = 20
 WIDTH = 60
+FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
 
 def plan_text(plan: Document, *, style: Style) -> str:
@@ -130,8 +131,19 @@ def _tag(tag: Document, style: Style) -> Iterator[str]:
     if inner.get("before") is None or inner.get("after") is None:
         yield f"      {mark} {name}"
         return
-    found = list(differences(inner["before"], inner["after"], inner["keys"]))
+    found = list(differences(inner["before"], inner["after"], _telling(inner)))
     yield f"      {mark} {name}" + (f"  {'; '.join(found)}" if found else "")
+
+
+def _telling(inner: Document) -> list[str]:
+    """The keys that differ, without those that only follow another: `publish_unit` where no other than `unit` is."""
+    before, after = inner["before"], inner["after"]
+    same = {
+        key
+        for key, source in FOLLOWERS.items()
+        if source in inner["keys"] and all(side.get(key) == side.get(source) for side in (before, after))
+    }
+    return [key for key in inner["keys"] if key not in same]
 
 
 def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
@@ -149,8 +161,13 @@ def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
         if len(found) > MOST_TAGS:
             yield f"  ! {name}: … and {len(found) - MOST_TAGS} more"
         if not all(hazard["allowed"] for hazard in found):
-            scope = f"={found[0]['scope']}" if len(found) == 1 and name != "empty-target" else ""
-            yield f"    consent: --allow {name}{scope}"
+            yield f"    consent: --allow {consent(found, name)}"
+
+
+def consent(hazards: Sequence[Document], name: str) -> str:
+    """What `--allow` takes to consent to all hazards of this name: with its scope when there is just one."""
+    found = [hazard for hazard in hazards if hazard["name"] == name]
+    return f"{name}={found[0]['scope']}" if len(found) == 1 and name != "empty-target" else name
 
 
 def _action(change: Document) -> str:

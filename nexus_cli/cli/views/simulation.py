@@ -47,7 +47,7 @@ def text(result: dict[str, Any]) -> str:
         if len(links) > ROWS:
             lines.append(f"… and {len(links) - ROWS} links more")
     devices, tags = sum(len(link["devices"]) for link in links), sum(link["tags"] for link in links)
-    lines.append(f"{len(links)} links, {devices} devices, {tags} tags served")
+    lines.append(f"{_count(len(links), 'link')}, {_count(devices, 'device')}, {_count(tags, 'tag')} served")
     for reason, paths in result["skipped"].items():
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         lines.append(f"not served, {reason}: {', '.join(paths[:3])}{more}")
@@ -56,6 +56,10 @@ def text(result: dict[str, Any]) -> str:
     elif any(link["moved"] for link in links):
         lines.append("some links are not where the site says: --overlay env/sim.yaml writes the way to them")
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _link(link: dict[str, Any]) -> str:

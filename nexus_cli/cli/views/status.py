@@ -34,6 +34,8 @@ def render_up(runtime: Runtime, credentials: Path | None, *, colour: bool) -> st
             f"  control      {runtime.control_url}",
             f"  gateways     {gateways}",
             f"  credentials  {credentials}",
+            "",
+            "next: nexus apply; nexus status shows how it is, nexus down stops it",
         ]
     )
 
@@ -49,6 +51,8 @@ def broker_limits(kind: str) -> str:
 def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = None) -> str:
     """The whole status: parts, then links that are not connected, then counts."""
     now = time.time() if now_s is None else now_s
+    if not found["site"] and found["state"] == "down":
+        return f"nothing runs in {found['home']}\n\n  nexus up SITE starts it"
     state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
     lines = [f"{found['site'] or 'no site'}: {state}", ""]
     rows = [("broker", found["broker"]), ("database", found["database"])]
@@ -56,7 +60,7 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     width = max(len(name) for name, _ in rows)
     for name, part in rows:
         lines.append(f"  {name:{width}}  {_state(part['state'], colour)}  {_facts(part, now)}".rstrip())
-    links = found["links"]
+    links = [link for link in found["links"] if link.get("state")]
     if links:
         bad = [link for link in links if link.get("state") not in ("connected", "idle")]
         lines += ["", f"  links: {len(links) - len(bad)} of {len(links)} connected"]

@@ -11,6 +11,8 @@ from nexus_cli.cli.console import style
 from nexus_cli.cli.views.status import age_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nexus_cli.project.live import Live
 
 COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
@@ -45,6 +47,15 @@ class TailView:
         if dim:
             facts.append(style(", ".join(dim), "dim", enabled=self.colour))
         return "  ".join(facts)
+
+
+def nothing_text(filters: Sequence[str], passed_over: int) -> str:
+    """What to say when nothing was shown: because of the condition, or because nothing is published there."""
+    if passed_over:
+        messages = "message" if passed_over == 1 else "messages"
+        return f"nothing to show: {passed_over} {messages} came, and none fulfils the condition"
+    where = " or ".join(f"'{each}'" for each in filters) or "any topic of the site"
+    return f"nothing came on {where}: is it spelt right, and applied? `nexus show` and `nexus status` tell"
 
 
 def value_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nexus_cli.cli.views.status import age_text, render_status
-from nexus_cli.cli.views.tail import TailView, value_text
+from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.live import Live, parse_live, parse_where, wanted
 from nexus_cli.wire.client import Message
@@ -131,3 +131,15 @@ def test_status_text_names_what_is_down() -> None:
     assert "database" in text and "refused" in text and "2 restarts" in text
     assert "1 of 2 connected" in text and "tcp:2" in text and "time-out" in text
     assert "for 10 s" in text and "waiting for the broker" in text
+
+
+def test_silence_is_explained() -> None:
+    assert nothing_text(["foo/**"], 0).startswith("nothing came on 'foo/**': is it spelt right, and applied?")
+    assert "any topic of the site" in nothing_text([], 0)
+    assert nothing_text([], 1) == "nothing to show: 1 message came, and none fulfils the condition"
+    assert nothing_text(["a/**"], 12) == "nothing to show: 12 messages came, and none fulfils the condition"
+
+
+def test_status_where_nothing_ever_ran_is_two_lines() -> None:
+    found = {"state": "down", "site": "", "home": "/plant/.nexus"}
+    assert render_status(found, colour=False) == "nothing runs in /plant/.nexus\n\n  nexus up SITE starts it"

@@ -128,7 +128,10 @@ def test_a_misspelt_rename_is_found() -> None:
         ),
         ({"tags": {}}, "series: 1 forgotten; their samples are kept"),
         ({"tags": {}}, "topics: 1 retained message cleared"),
-        ({"tags": {"energy": tag(publish_unit="kWh")}}, "series: energy starts a new segment: float32 -> float32 kWh"),
+        (
+            {"tags": {"energy": tag(publish_unit="kWh")}},
+            "series: energy starts a new segment: float32 -> float32 kWh; samples stored so far stay as they are",
+        ),
         ({"tags": {"energy": tag(retention="long")}}, "series: energy is kept in class long from now on"),
     ],
 )

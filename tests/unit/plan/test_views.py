@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nexus_cli.cli.views.deployment import deployment_text, progress_line
-from nexus_cli.cli.views.plan import plan_text
+from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
 from nexus_cli.plan.document import plan_document
 from tests.unit.plan.test_plan import device, outcome, snapshot, tag
@@ -125,3 +125,30 @@ def test_progress_tells_what_is_waited_for_and_what_failed() -> None:
     failed = {**line, "state": "failed", "detail": {"message": "no answer within 20 s"}}
     assert progress_line(failed) == "waiting for gateway gw: failed: no answer within 20 s"
     assert progress_line({**line, "step": "notify"}) is None
+
+
+def test_what_only_follows_another_key_is_not_told_twice() -> None:
+    before = snapshot(device("a/l/one", tags={"energy": tag(unit="kWh", publish_unit="kWh")}))
+    after = snapshot(device("a/l/one", tags={"energy": tag(unit="MWh", publish_unit="MWh")}))
+    assert "~ energy  unit: kWh -> MWh\n" in plan_text(document(before, after), style=plain)
+    after = snapshot(device("a/l/one", tags={"energy": tag(unit="MWh", publish_unit="kWh")}))
+    assert "~ energy  unit: kWh -> MWh\n" in plan_text(document(before, after), style=plain)
+
+
+def test_a_consent_names_its_scope_when_there_is_just_one() -> None:
+    hazards = [{"name": "data-loss", "scope": "a/l/one"}, {"name": "series-break", "scope": "a/l/x"}]
+    assert consent(hazards, "data-loss") == "data-loss=a/l/one"
+    assert consent([*hazards, hazards[0]], "data-loss") == "data-loss"
+
+
+def test_values_that_are_missing_after_an_apply_say_where_to_look() -> None:
+    row = {
+        "address": "device.a/l/one",
+        "state": "applied",
+        "verification": "verified",
+        "detail": "1 of 2 tags are not GOOD",
+    }
+    found = {"table": [row], "counts": {"applied": 1}, "outcome": "applied", "number": 3}
+    assert deployment_text(found, style=plain).endswith("nexus tail --where 'quality!=GOOD'")
+    found["table"] = [{**row, "verification": "unverified"}]
+    assert deployment_text(found, style=plain).endswith("nexus status, nexus logs")
