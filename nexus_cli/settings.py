@@ -85,7 +85,7 @@ def load_settings(
 
     def pick(name: str, fallback: object) -> str:
         if name in env:
-            return env[name]
+            return _text(name, env[name])
         if f"{name}_FILE" in env:
             return _read_text(Path(env[f"{name}_FILE"]))
         return str(fallback or "")
@@ -110,6 +110,13 @@ def load_settings(
         clock_synchronised={"1": True, "0": False}.get(pick("NEXUS_CLOCK_SYNCHRONISED", "")),
         credentials=credentials,
     )
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        return value.encode().decode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
+        raise NexusError(f"{name} is not UTF-8 text.", code="NX6001") from None
 
 
 def _port(text: str) -> int:
@@ -149,5 +156,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise NexusError(f"The secret file {path} can't be read.", code="NX6001", cause=str(error)) from None
+    except (OSError, ValueError) as error:
+        cause = str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise NexusError(f"The secret file {path} can't be read.", code="NX6001", cause=cause) from None

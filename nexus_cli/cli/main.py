@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from nexus_cli import __version__
+from nexus_cli.cli.arguments import not_text
 from nexus_cli.cli.exit_codes import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -91,6 +92,9 @@ def cli(color: str | None, home: str | None) -> None:
 def main() -> None:
     """Run a command and turn every way it can end into an exit code."""
     try:
+        wrong = not_text(sys.argv[1:], os.environ)
+        if wrong:
+            raise click.UsageError(wrong)
         result = cli.main(standalone_mode=False, prog_name="nexus")
         code = int(result) if isinstance(result, int) else 0
     except click.exceptions.Abort:

@@ -30,7 +30,10 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
         if kind == "env":
             if name not in variables:
                 raise _missing(f"the environment variable {name} is not set")
-            return variables[name]
+            try:
+                return variables[name].encode().decode()
+            except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
+                raise _missing(f"the environment variable {name} is not UTF-8 text") from None
         try:
             return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:

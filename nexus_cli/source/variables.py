@@ -17,6 +17,8 @@ from nexus_cli.source.scalars import ScalarError, resolve
 REFERENCE = re.compile(r"\$\{([^{}]*)(\}?)")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_LONE = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes of the command line that are no UTF-8; no JSON or file can hold it."""
 _KINDS = ("var", "param", "env", "file")
 _FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"
 
@@ -98,6 +100,12 @@ def effective_variables(gathered: Gathered, root: Map, given: Mapping[str, str])
     declared = root.get("vars")
     result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
     for name, text in given.items():
+        if _LONE.search(name + text):
+            shown = _LONE.sub("\ufffd", name)
+            gathered.add(
+                "NX0053", f"--var {shown}=… is not UTF-8 text", hint="check the terminal's or script's encoding"
+            )
+            continue
         if name not in result:
             hint = did_you_mean(name, [str(item) for item in result]) or "declare it under `vars:`"
             gathered.add("NX0053", f"--var {name}=… names no variable of the site", hint=hint)

@@ -20,3 +20,21 @@ def test_a_rate_that_is_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(NexusError, match="NEXUS_LIVE_RATE") as failed:
         load_settings(environ={"NEXUS_LIVE_RATE": text}, home=tmp_path)
     assert failed.value.code == "NX6001"
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match="NEXUS_BROKER_URL is not UTF-8 text") as failed:
+        load_settings(environ={"NEXUS_BROKER_URL": "mqtt://\udcff"}, home=tmp_path)
+    assert failed.value.code == "NX6001"
+    (tmp_path / "secret").write_bytes(b"\xff")
+    with pytest.raises(NexusError, match="can't be read"):
+        load_settings(environ={"NEXUS_BROKER_PASSWORD_FILE": str(tmp_path / "secret")}, home=tmp_path)
+
+
+def test_arguments_that_are_no_text_are_a_usage_error() -> None:
+    from nexus_cli.cli.arguments import not_text
+
+    assert not_text(["validate", "ümlaut"], {"NEXUS_ENV": "prod", "OTHER": "\udcff"}) == ""
+    assert not_text(["validate", "x\udcff"], {}) == "argument 2, 'x?', is not UTF-8 text"
+    assert not_text(["validate", "--var", "a=\udcff", "--var=b=\udcff"], {}) == ""
+    assert not_text([], {"NEXUS_ENV": "\udcff"}) == "the environment variable NEXUS_ENV is not UTF-8 text"

@@ -46,7 +46,7 @@ def test_help_imports_click_and_nothing_else() -> None:
     outside = {"yaml", "pydantic", "msgspec", "orjson", "rich", "sqlalchemy", "httpx", "aiomqtt", "numpy", "asyncio"}
     assert not outside & modules
     assert {name for name in modules if name.startswith("nexus_cli.")} <= {
-        "nexus_cli.cli", "nexus_cli.cli.main", "nexus_cli.cli.exit_codes",
+        "nexus_cli.cli", "nexus_cli.cli.arguments", "nexus_cli.cli.main", "nexus_cli.cli.exit_codes",
     }  # fmt: skip
 
 

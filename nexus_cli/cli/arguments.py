@@ -1,0 +1,32 @@
+"""Arguments and NEXUS_* variables are text: bytes that are no UTF-8 are refused before anything is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def not_text(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """What is wrong with them, or "". Python keeps such bytes as lone surrogates, which neither JSON nor YAML can hold."""
+    for position, argument in enumerate(arguments, 1):
+        # A variable of the site has a finding of its own, NX0053.
+        variable = argument.startswith("--var=") or (position > 1 and arguments[position - 2] == "--var")
+        if not variable and not is_text(argument):
+            return f"argument {position}, '{shown(argument)}', is not UTF-8 text"
+    for name, value in environ.items():
+        if name.startswith("NEXUS_") and not is_text(value):
+            return f"the environment variable {shown(name)} is not UTF-8 text"
+    return ""
+
+
+def is_text(value: str) -> bool:
+    """True when it can be written as UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(value: str) -> str:
+    """The text with `?` for what can't be written."""
+    return value.encode(errors="replace").decode()
