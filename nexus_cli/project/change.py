@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
+from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def plan_site(
     if loaded.value is None:
         return Outcome(None, loaded.findings)
     planned = asyncio.run(_compare(loaded.value, settings))
-    findings = (*loaded.findings, *_placed(planned.findings, loaded.value))
+    findings = (*loaded.findings, *loaded.value.tree.settle_later(planned.findings))
     from nexus_cli.plan.document import plan_document
 
     plan = planned.unwrap()
@@ -190,10 +190,6 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
     base = Base(deployment=state["deployment"], digest=state["digest"], digests=digests, resources=resources)
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
     return make_plan(base, desired, moved=moved, kinds=kinds(), cost=request_count)
-
-
-def _placed(findings: Sequence[Diagnostic], loaded: LoadedSite) -> list[Diagnostic]:
-    return [each.at(loaded.tree.place(each.where, on_key=each.on_key)) for each in findings]
 
 
 def _client(settings: Settings, site: str | None = None) -> ControlClient:

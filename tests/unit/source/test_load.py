@@ -266,6 +266,18 @@ def test_a_suppression_on_its_own_line_is_for_the_next(load: Load) -> None:
     assert tree.settle([finding(code, "odd", where=where) for code in ("NX2201", "NX2202")]) == ()
 
 
+def test_comments_reach_the_findings_of_a_later_stage(load: Load) -> None:
+    tree = load(
+        {"site.yaml": "moved:\n  - {from: a, to: b}  # nexus:ignore NX4005 -- done on the other plant\n"}
+    ).unwrap()
+    assert tree.settle([]) == (), "whether it is useless is not known before the plan"
+    where = ("moved", 0, "from")
+    assert tree.settle_later([finding("NX4005", "odd", where=where)]) == ()
+    kept = tree.settle_later([finding("NX4004", "secret", where=where), finding("NX4001", "not built", where=where)])
+    assert codes(kept) == ["NX4001", "NX4004"]
+    assert all(item.place is not None and item.place.line == 2 for item in kept)
+
+
 def test_files_that_can_not_be_read(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes(load_site(tmp_path / "absent.yaml").findings) == ["NX0001"]
     monkeypatch.setattr("nexus_cli.source.files.MAX_FILE_BYTES", 10)
@@ -284,6 +296,16 @@ def test_odd_shapes_are_left_to_the_model(load: Load, shape: str) -> None:
 def test_variables_do_not_refer_to_variables(load: Load, value: str) -> None:
     text = site("d: {protocol: modbus, connection: {host: '${var:a}'}}", extra=f"vars: {{a: {value}, b: 1}}")
     assert codes(load({"site.yaml": text}).findings)[0] == "NX0052"
+
+
+@pytest.mark.parametrize("given", [{"a": "x\udcff"}, {"a\ud800": "x"}])
+def test_values_of_the_command_line_that_are_no_text(load: Load, given: dict[str, str]) -> None:
+    text = site("d: {protocol: modbus, connection: {host: '${var:a}'}}", extra="vars: {a: h}")
+    outcome = load({"site.yaml": text}, variables=given)
+    assert codes(outcome.findings) == ["NX0053"]
+    assert "is not UTF-8 text" in outcome.findings[0].message
+    outcome.findings[0].message.encode()
+    assert devices(outcome)["d"]["connection"] == {"host": "h"}
 
 
 def test_a_malformed_reference_in_a_variable(load: Load) -> None:
