@@ -79,6 +79,7 @@ class Engine:
         self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
         self._seen, self._timing, self._on_step = observations, timing, on_step
         self._tokens: dict[int, str] = {}
+        self._token = ""
 
     def adopt(self, deployment_id: int, *, token: str) -> None:
         """The lease that was taken when the deployment was accepted."""
@@ -98,7 +99,7 @@ class Engine:
             run.answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
             table.answered(run.rows, run.answers)
         else:
-            token = await self._lease(run)
+            token = self._token = await self._lease(run)
             try:
                 async with kept(self._pool, self._site, token=token, ttl_s=self._timing.lease_ttl_s) as over:
                     await self._under_lease(run, token, over)
@@ -112,6 +113,25 @@ class Engine:
         outcome = table.outcome_of(run.rows)
         async with self._pool.acquire() as conn:
             await db.end_deployment(conn, deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+        self._on_step()
+        return outcome
+
+    async def give_up(self, deployment: db.Deployment, *, why: str) -> str:
+        """End a deployment that can't be carried out because of a bug of ours (NX9000), and give the lock back.
+
+        Nothing is read of its plan: that may be what the bug is about.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            journal = await db.journal(conn, deployment.id, limit=100_000)
+            begun = any(line["step"] == step.RECORD and line["state"] == "done" for line in journal)
+            detail = {
+                "code": "NX9000",
+                "message": f"a bug in nexus ended it ({why[:500]}); control's log has the whole",
+            }
+            await db.write_journal(conn, deployment.id, step.FINALISE, "failed", detail=detail)
+            outcome = "partly" if begun else "failed"
+            await db.end_deployment(conn, deployment.id, outcome=outcome, summary={"counts": {}, "table": []})
+            await leases.release(conn, self._site, token=self._tokens.pop(deployment.id, self._token))
         self._on_step()
         return outcome
 

@@ -280,6 +280,41 @@ async def test_a_gateway_that_vanishes_marks_its_topics_and_opens_a_gap_until_it
             assert len(gaps) == 1 and gaps[0]["end"] >= gaps[0]["start"]
 
 
+@pytest.mark.parametrize("plan", ["{}", '{"changed": [], "moved": 3, "allow": {}, "before": "x", "digests": 1}', "[]"])
+async def test_a_poisoned_deployment_fails_alone(world: World, plan: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A row that no version of control can carry out ends once, and the next deployment goes on."""
+    async with world.control():
+        await rows(
+            world,
+            "INSERT INTO nexus.deployment (site, number, who, outcome, base_digest, desired_digest, plan) "
+            "VALUES ('acme/chicago', 1, 'nexus.cli', 'running', 'a', 'b', $1::text::jsonb)",
+            plan,
+        )
+    async with world.control() as control, FakeGateway(world.settings).up():
+        found = await ended(control, 1)
+        assert found["outcome"] == "failed"
+        assert found["journal"][-1]["detail"]["code"] == "NX9000"
+        assert "a bug in nexus" in caplog.text
+        assert (await applied(control, snapshot(device("a/l/one"))))["outcome"] == "applied"
+        assert await control.lock() is None
+    async with world.control() as control:
+        assert [each["outcome"] for each in await control.deployments()] == ["applied", "failed"]
+
+
+async def test_a_bug_in_the_middle_gives_the_lock_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nexus_cli.apply.engine import Engine
+
+    async def bug(self: Engine, run: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async with world.control() as control, FakeGateway(world.settings).up():
+        monkeypatch.setattr(Engine, "_observe", bug)
+        found = await applied(control, snapshot(device("a/l/one")))
+        assert (found["outcome"], await control.lock()) == ("partly", None), "it was recorded before"
+        monkeypatch.undo()
+        assert (await applied(control, snapshot(device("a/l/one"), device("a/l/two"))))["outcome"] == "applied"
+
+
 async def test_a_gateway_that_stops_on_purpose_is_told_apart(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async with world.control() as control:
         async with FakeGateway(world.settings).up() as gateway:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.database import deployments as db
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Pool, is_lost, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.lifecycle import first_failure
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 
@@ -75,7 +76,32 @@ class Deployer:
             for deployment in waiting:
                 self.running = deployment.number
                 event(_log, "deployment begins", number=deployment.number, who=deployment.who)
-                outcome = await self._engine.carry_out(deployment)
+                outcome = await self._carry_out(deployment)
                 event(_log, "deployment ended", number=deployment.number, outcome=outcome)
                 with contextlib.suppress(NexusError):  # the broker is away: subscriptions come with the reconnect
                     await self._on_recorded()
+
+    async def _carry_out(self, deployment: db.Deployment) -> str:
+        """One deployment, contained: what nobody foresaw ends it, neither control nor the ones after it."""
+        try:
+            with plain_errors(self._settings):
+                try:
+                    return await self._engine.carry_out(deployment)
+                except BaseExceptionGroup as failed:
+                    raise (_root(failed) or failed) from None
+        except NexusError:
+            raise
+        except Exception as error:  # noqa: BLE001 - around one deployment
+            # The second boundary of the runtime (docs/decisions/0013): running it again at every start would fail
+            # in the same way, and nothing else could be applied any more.
+            _log.exception("deployment %s failed by a bug in nexus", deployment.number)
+            return await self._engine.give_up(deployment, why=f"{type(error).__name__}: {error}")
+
+
+def _root(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The one error of a group; of several that all say that the database is away, the first."""
+    only = first_failure(group)
+    if only is None:
+        lost, rest = group.split(is_lost)
+        only = first_failure(group.derive(lost.exceptions[:1])) if lost is not None and rest is None else None
+    return only
