@@ -88,7 +88,8 @@ class Connection(aiomqtt.Client):
             timeout=timeout_s,
             keepalive=keepalive_s,
             tls_context=tls,
-            max_inflight_messages=WINDOW,
+            # No window of paho: with one it walks over all open messages at every acknowledgement (`_update_inflight`).
+            max_inflight_messages=0,
             max_queued_outgoing_messages=WINDOW,
             # Nagle would hold a small message back until the one before is acknowledged, by up to 40 ms.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -176,7 +177,11 @@ class Connection(aiomqtt.Client):
         """The technical cause of the end, one line."""
         if not self._disconnected.done():
             return "disconnected"
-        return str(self._disconnected.exception() or "the broker closed the connection")
+        cause = self._disconnected.exception()
+        # paho says 128 (MQTT 5 "unspecified error") for every connection that just ended.
+        if cause is None or getattr(getattr(cause, "rc", None), "value", getattr(cause, "rc", None)) == 128:
+            return "the broker closed the connection"
+        return str(cause)
 
     def fail_pending(self, error: NexusError) -> None:
         """End every open publish with an error; their callers decide about sending again."""
