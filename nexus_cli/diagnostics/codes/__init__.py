@@ -10,6 +10,7 @@ from functools import cache
 from nexus_cli.diagnostics.codes import (
     access,
     apply,
+    importers,
     meaning,
     modbus,
     opcua,
@@ -23,7 +24,7 @@ from nexus_cli.diagnostics.codes import (
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
 
-BANDS = (text, shape, meaning, references, protocol, modbus, opcua, plan, apply, runtime, access)
+BANDS = (text, shape, meaning, references, protocol, modbus, opcua, plan, apply, runtime, importers, access)
 
 
 @cache

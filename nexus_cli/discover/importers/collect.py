@@ -1,0 +1,106 @@
+"""The ledger of one import: what was proposed, what was skipped and why; nothing leaves it uncounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from nexus_cli.discover.found import Discovery, Found, Skipped
+from nexus_cli.discover.importers.options import ImportOptions
+from nexus_cli.discover.importers.settle import Settler
+
+LONGEST = 120
+"""Characters of a name or a value in a skipped note."""
+
+
+class Collector:
+    """Gathers one `Discovery`.
+
+    Attributes:
+        connection: What the file says of the way to the device; cleaned when the discovery is made.
+        facts: Identity and counts, completed when the discovery is made.
+    """
+
+    def __init__(self, protocol: str, *, source: str, options: ImportOptions) -> None:
+        self.protocol = protocol
+        self.source = source
+        self.options = options
+        self.connection: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
+        self._proposed: list[Found] = []
+        self._skipped: list[Skipped] = []
+        self._entries = 0
+        self._values = 0
+        self._notes = 0
+
+    @contextmanager
+    def entry(self, what: str) -> Iterator[None]:
+        """Around one thing of the file; it is named as skipped when nothing came of it."""
+        self._entries += 1
+        before = self._values
+        yield
+        if self._values == before:
+            self.skip(what, "there is nothing in it")
+
+    def take(self, name: Sequence[str], tag: Mapping[str, Any], *, device: str = "") -> None:
+        """Propose a tag; keys whose value is None are left out."""
+        full = "/".join(name)
+        if len(self._proposed) >= self.options.max_tags:
+            self.skip(full, f"the file has more than {self.options.max_tags} values")
+            return
+        self._values += 1
+        kept = {key: value for key, value in tag.items() if value is not None}
+        self._proposed.append(Found(device=device, name=tuple(name), tag=kept))
+
+    def skip(self, what: str, reason: str) -> None:
+        """A value that does not become a tag."""
+        self._values += 1
+        self._skipped.append(Skipped(short(what), short(reason, 300)))
+
+    def note(self, what: str, reason: str) -> None:
+        """A setting, or a key of a tag, that is not taken over."""
+        self._notes += 1
+        self._skipped.append(Skipped(short(what), short(reason, 300)))
+
+    @property
+    def full(self) -> bool:
+        """True when no more tags will be taken: what is below need not be expanded."""
+        return len(self._proposed) >= self.options.max_tags
+
+    def discovery(self) -> Discovery:
+        """Settle what was proposed against the site language; what does not fit moves to the skipped."""
+        settler = Settler(self.protocol, self.connection)
+        found: list[Found] = []
+        for proposed in self._proposed:
+            settled = settler.settle(proposed)
+            if settled is not None:
+                found.append(settled)
+        self._notes += len(settler.notes)
+        skipped = [*self._skipped, *settler.refused, *settler.notes]
+        counts = {
+            "in": self._values + self._notes,
+            "entries": self._entries,
+            "values": self._values,
+            "notes": self._notes,
+        }
+        return Discovery(
+            protocol=self.protocol,
+            connection=settler.connection,
+            found=found,
+            skipped=[Skipped(short(what), short(reason, 300)) for what, reason in skipped],
+            source=self.source,
+            facts={**self.facts, **counts},
+        )
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """On one line, and not longer than that."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def described(*texts: str, longest: int = 250) -> str | None:
+    """A description of what is not blank among the texts, None when there is nothing."""
+    joined = short(" · ".join(short(text, longest) for text in texts if text.strip()), longest)
+    return "".join(sign for sign in joined if sign.isprintable()) or None

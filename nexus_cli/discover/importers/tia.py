@@ -1,0 +1,86 @@
+"""TIA Portal and STEP 7 sources: the variables of data blocks with standard access become S7 tags.
+
+A source rarely says which number a block has: it comes from `--db NAME=NUMBER`, a block named `DBn`, or a comment
+`DB1 "Name"`. Blocks with optimised access have no offsets and are named with the way that reaches them, OPC UA.
+"""
+
+from __future__ import annotations
+
+import re
+
+from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.importers.collect import Collector, described
+from nexus_cli.discover.importers.options import ImportOptions
+from nexus_cli.discover.importers.reading import SourceBytes
+from nexus_cli.discover.importers.tia_layout import Layout, Slot, flat
+from nexus_cli.discover.importers.tia_text import Block, Sources, Variable, parse
+
+_NUMBER = re.compile(r"DB_?(\d{1,5})\Z", re.I)
+
+
+def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
+    """The data blocks of one source; one discovery, for they lie in one CPU."""
+    sources = parse(source.text())
+    collector = Collector("s7", source=source.name, options=options)
+    lengths: dict[str, int] = {}
+    for block in sources.blocks:
+        with collector.entry(block.name):
+            _block(collector, sources, block, lengths)
+    collector.facts.update(blocks=len(sources.blocks), types=len(sources.types), block_bytes=lengths)
+    return [collector.discovery()]
+
+
+def _block(collector: Collector, sources: Sources, block: Block, lengths: dict[str, int]) -> None:
+    variables = _variables(sources, block)
+    if variables is None:
+        collector.skip(block.name, f'it has the layout of "{block.like}", which is not in the source')
+        return
+    if block.optimized:
+        for name in flat(variables):
+            node = ".".join(f'"{part}"' for part in (block.name, *name))
+            reason = f"optimised access has no offsets; reach it by OPC UA: nsu=http://www.siemens.com/simatic-s7-opcua;s={node}"
+            collector.skip("/".join((block.name, *name)), reason)
+        return
+    number = _number(collector, sources, block)
+    layout = Layout(sources.types, elements=collector.options.elements, limit=collector.options.max_elements)
+    slots, length = layout.slots(variables)
+    lengths[block.name] = length
+    for slot in slots:
+        _slot(collector, block.name, number, slot)
+
+
+def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> None:
+    name = (block, *slot.name)
+    if slot.reason:
+        collector.skip("/".join(name), slot.reason)
+        return
+    place = f"{slot.byte}" if slot.bit is None else f"{slot.byte}.{slot.bit}"
+    if number is None:
+        reason = f'the source gives block "{block}" no number (it lies at byte {place}); say it: --db {block}=1'
+        collector.skip("/".join(name), reason)
+        return
+    tag = {
+        "address": f"%DB{number}:{place}:{slot.s7}",
+        "type": slot.type,
+        "description": described(slot.comment),
+    }
+    collector.take(name, tag)
+
+
+def _variables(sources: Sources, block: Block) -> list[Variable] | None:
+    if block.body is not None:
+        return block.body
+    like = sources.types.get(block.like.lower())
+    return like.body if like is not None else None
+
+
+def _number(collector: Collector, sources: Sources, block: Block) -> int | None:
+    if block.name in collector.options.db_numbers:
+        return collector.options.db_numbers[block.name]
+    match = _NUMBER.match(block.name)
+    if match:
+        return int(match[1])
+    number = sources.numbers.get(block.name)
+    if number is not None:
+        collector.note(f"{block.name}: number", f"taken from a comment of the source: DB{number}")
+    return number
