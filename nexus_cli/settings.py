@@ -143,6 +143,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
+        raise NexusError(f"The file {path} can't be read.", code="NX6001", cause=str(error), hint=hint) from None
     except (OSError, ValueError) as error:
         raise NexusError(
             f"The file {path} can't be read.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 import tempfile
@@ -12,6 +13,17 @@ from nexus_cli import __version__
 from nexus_cli.cli.console import colour_wanted, note, style
 from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
+
+MACHINE = {
+    errno.EACCES: "change its rights, run as its owner, or name another folder (--home DIR)",
+    errno.EPERM: "change its rights, run as its owner, or name another folder (--home DIR)",
+    errno.EROFS: "it lies on a file system that can't be written; name another folder (--home DIR)",
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.ENOTDIR: "a part of its path is a file",
+    errno.ENAMETOOLONG: "use a shorter folder or name",
+}
+"""What a disk refuses, and what to do; every other OSError that gets here is a bug."""
 
 
 def report(error: Exception) -> int:
@@ -27,6 +39,11 @@ def report(error: Exception) -> int:
         if error.hint:
             note(f"  = hint: {error.hint}")
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in MACHINE and error.filename is not None:
+        note(style("error[NX6000]", "error", enabled=colour) + f": '{error.filename}' can't be used.")
+        note(f"  = cause: {error.strerror}")
+        note(f"  = hint: {MACHINE[error.errno]}")
+        return Exit.OUTSIDE
     text = "".join(traceback.format_exception(error))
     body = f"nexus {__version__} on Python {platform.python_version()}, {platform.platform()}\n\n{text}"
     with tempfile.NamedTemporaryFile("w", prefix="nexus-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:

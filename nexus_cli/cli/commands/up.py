@@ -52,16 +52,20 @@ def command(
         why = f" ({detail})" if detail and state == "backoff" else ""
         note(style(f"{name}: {state}", "dim", enabled=colour) + why)
 
-    result = up(
-        path,
-        env=env,
-        variables=variables,
-        broker=broker,
-        database=database,
-        foreground=foreground,
-        timeout_s=timeout_s,
-        progress=progress,
-    )
+    try:
+        result = up(
+            path,
+            env=env,
+            variables=variables,
+            broker=broker,
+            database=database,
+            foreground=foreground,
+            timeout_s=timeout_s,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        note("it goes on starting in the background: `nexus status` shows it, `nexus down` ends it")
+        raise
     complain(result.findings)
     if result.runtime is None:
         return Exit.FINDINGS

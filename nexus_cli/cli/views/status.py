@@ -29,7 +29,8 @@ def render_up(runtime: Runtime, credentials: Path | None, *, colour: bool) -> st
     return "\n".join(
         [
             f"{site} is up",
-            f"  broker       {runtime.broker_url} ({runtime.broker_kind}; {broker_limits(runtime.broker_kind)})",
+            f"  broker       {runtime.broker_url} ({runtime.broker_kind})",
+            f"               {broker_limits(runtime.broker_kind)}",
             f"  database     {runtime.database_url} ({runtime.database_kind})",
             f"  control      {runtime.control_url}",
             f"  gateways     {gateways}",
@@ -70,9 +71,14 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
         if len(bad) > 20:
             lines.append(f"    and {len(bad) - 20} more")
     access = found["access"]
-    if access["managed"]:
+    if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"
         lines += ["", f"  access: {access['rules']} rules, {word}"]
+    ill = [name for name, part in rows if part["state"] != "up"]
+    if found["state"] == "down":
+        lines += ["", "  nexus up SITE starts it"]
+    elif ill:
+        lines += ["", f"  why: nexus logs {ill[0]}"]
     return "\n".join(lines)
 
 
@@ -85,7 +91,7 @@ def _facts(part: dict[str, Any], now_s: float) -> str:
     if part.get("since"):
         facts.append(f"for {age_text(now_s - part['since'])}")
     if part.get("restarts"):
-        facts.append(f"{part['restarts']} restarts")
+        facts.append(f"{part['restarts']} restart" + ("s" if part["restarts"] > 1 else ""))
     if part.get("detail"):
         facts.append(str(part["detail"]))
     return ", ".join(facts)

@@ -131,6 +131,10 @@ def test_status_text_names_what_is_down() -> None:
     assert "database" in text and "refused" in text and "2 restarts" in text
     assert "1 of 2 connected" in text and "tcp:2" in text and "time-out" in text
     assert "for 10 s" in text and "waiting for the broker" in text
+    assert text.endswith("why: nexus logs database")
+    found["state"], found["database"]["restarts"] = "down", 1  # type: ignore[index]
+    text = render_status(found, colour=False, now_s=100.0)
+    assert "1 restart," in text + "," and "access" not in text and text.endswith("nexus up SITE starts it")
 
 
 def test_silence_is_explained() -> None:
