@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.driver_kind import AddressError
@@ -85,6 +86,8 @@ class Written:
     type: str = ""
 
 
+# The devices of a plant share their addresses: a thousand of one kind read each of them a thousand times.
+@lru_cache(maxsize=1 << 16, typed=True)
 def parse_address(written: str | int, *, base: int = 0) -> Written:
     """Read an address in any dialect.
 

@@ -7,6 +7,8 @@ Source: Modbus Application Protocol V1.1b3 §4.2; the rest is each vendor's habi
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 NATURAL = {2: "AB", 4: "ABCD", 8: "ABCDEFGH"}
 """Most significant byte first, by size in bytes."""
 
@@ -61,6 +63,7 @@ _ONE_LETTER = ("#L", "#B")
 NAMES: tuple[str, ...] = (*ORDERS_16, *ORDERS_32, *ORDERS_64, *ALIASES, *_ONE_LETTER)
 
 
+@lru_cache(maxsize=1 << 10)
 def canonical_order(name: str, *, size: int) -> str:
     """The order in letters for a value of `size` bytes (2, 4 or 8).
 
