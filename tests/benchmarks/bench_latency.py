@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,6 @@ def run() -> list[Figure]:
 
 if __name__ == "__main__":
     print(machine())
-    chosen = {"rows": rows, "idle": lambda: notifications("nothing else", 0)}
+    chosen: dict[str, Callable[[], list[Figure]]] = {"rows": rows, "idle": lambda: notifications("nothing else", 0)}
     for figure in chosen.get(sys.argv[-1], run)():
         print(figure.line())

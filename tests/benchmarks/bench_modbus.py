@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -66,7 +67,7 @@ async def bare(port: int, links: int, seconds: float) -> tuple[float, float]:
     for client in clients:
         await client.connect()
     found = await measure(
-        [lambda client=client: client.read_holding_registers(0, count=REGISTERS, device_id=1) for client in clients],
+        [partial(client.read_holding_registers, 0, count=REGISTERS, device_id=1) for client in clients],
         seconds,
     )
     for client in clients:
@@ -78,7 +79,7 @@ async def ours(port: int, links: int, seconds: float) -> tuple[float, float]:
     one = device(0, port)
     (request,) = DRIVER.group(one, points_of(one))
     sessions = [await DRIVER.connect([one], home=".") for _ in range(links)]
-    found = await measure([lambda session=session: session.read(request) for session in sessions], seconds)
+    found = await measure([partial(session.read, request) for session in sessions], seconds)
     for session in sessions:
         await session.close()
     return found
