@@ -22,7 +22,11 @@ _QUIET = (
     "sqlalchemy",
     "alembic",
     "amqtt",
+    "asyncpg",
 )
+
+_TALKATIVE = ("asyncua", "pymodbus", "asyncpg")
+"""Warnings of these tell with a traceback what the role tells in a line of its own."""
 
 
 def configure_logging(*, log_format: str = "text", log_level: str = "info", role: str = "") -> None:
@@ -39,7 +43,7 @@ def configure_logging(*, log_format: str = "text", log_level: str = "info", role
     root.handlers[:] = [handler]
     root.setLevel(LEVELS.get(log_level, logging.INFO))
     for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR if name in ("asyncua", "pymodbus") else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR if name in _TALKATIVE else logging.WARNING)
 
 
 def event(logger: logging.Logger, message: str, *, level: int = logging.INFO, **fields: Any) -> None:

@@ -19,6 +19,7 @@ from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.alerting import Alerting
 from nexus_cli.runtime.control.api import make_api
 from nexus_cli.runtime.control.auth import Tokens
+from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.presence import Presence
 from nexus_cli.runtime.control.service import Service
@@ -95,6 +96,7 @@ class Control:
         self._topics = Topics(enterprise, name)
         self.metrics = Metrics()
         self._seen = Observations()
+        self._database = DatabaseWatch(pool=pool, settings=settings)
         self._broker = BrokerClient(
             settings=settings,
             client_id=f"nexus.control-{enterprise}-{name}",
@@ -166,6 +168,7 @@ class Control:
                     group.create_task(self._deployer.run(stop), name="deployer")
                     group.create_task(self._alerting.run(stop), name="alerting")
                     group.create_task(self._presence.run(stop), name="presence")
+                    group.create_task(self._database.run(stop), name="database")
                     group.create_task(self._health.run(stop), name="health")
                     await stop.wait()
             finally:
@@ -173,8 +176,9 @@ class Control:
 
     def ready(self) -> tuple[bool, str]:
         """Control does its work with a database and a broker."""
-        if self._deployer.problem:
-            return False, self._deployer.problem
+        problem = self._database.problem or self._deployer.problem
+        if problem:
+            return False, problem
         if not self._broker.connected:
             return False, self._broker.problem.message if self._broker.problem else "connecting to the broker"
         return True, ""
