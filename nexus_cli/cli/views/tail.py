@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nexus_cli.project.live import Live
 
 COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
-SHORTEST_PATH = 32
+SHORTEST_PATH = 36
 LONGEST_VALUE = 200
 
 
