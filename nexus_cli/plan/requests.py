@@ -12,6 +12,7 @@ from nexus_cli.model.config import device_from_json
 GROUPS: dict[str, str] = {
     "modbus": "nexus_cli.drivers.modbus.groups:group",
     "opcua": "nexus_cli.drivers.opcua.groups:group",
+    "s7": "nexus_cli.drivers.s7.groups:group",
 }
 """The pure function of each protocol: `group(device, points, *, fill_gaps) -> requests`; no protocol library behind it."""
 

@@ -1,4 +1,4 @@
-"""What the site language may say of Siemens S7. Pure; the driver is not built yet, so apply refuses it."""
+"""What the site language may say of Siemens S7. Pure."""
 
 from __future__ import annotations
 
@@ -83,8 +83,11 @@ class S7Connection(Connection):
     remote_tsap: int | None = Field(
         default=None, ge=0, le=0xFFFF, description="The CPU's TSAP instead of rack and slot."
     )
-    pdu: int = Field(
-        default=480, ge=240, le=960, description="Bytes of a PDU to ask for; the CPU may answer with less."
+    pdu: int | None = Field(
+        default=None,
+        ge=240,
+        le=960,
+        description="Bytes of a PDU to plan reads with and to ask for, e.g. 480 or 960 (default: plan with 240, which every CPU grants, ask for 960).",
     )
     max_gap: int = Field(default=32, ge=0, le=400, description="Most unused bytes to read along.")
 
@@ -170,7 +173,7 @@ def _length(written: Written, kind: DataType, s7_type: str) -> int:
 KIND = DriverKind(
     name="s7",
     title="Siemens S7",
-    built=False,
+    built=True,
     modes=("poll",),
     connection=S7Connection,
     tag=S7Tag,

@@ -98,7 +98,7 @@ def test_optimised_blocks_are_shown_the_way_to_opc_ua() -> None:
     assert "OPC UA" in caught.value.hint
 
 
-def test_the_kind_is_known_but_not_built() -> None:
-    assert not KIND.built
+def test_the_kind_is_built_and_one_link_is_one_cpu() -> None:
+    assert KIND.built
     assert KIND.link_of(CONNECTION) == "s7:10.0.0.7:102/0.1"
     assert KIND.link_of(S7Connection(host="h", local_tsap=0x100, remote_tsap=0x200)) == "s7:h:102/tsap-0200"

@@ -1,0 +1,143 @@
+"""What a CPU tells of itself: identity, protection, data blocks and their lengths. Not what is in them.
+
+Nothing found here can become a tag by itself, because S7 communication knows bytes and no variables: every block says
+so in `detail["skipped"]`. Facts of the CPU carry `detail["fact"]` and `detail["value"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from nexus_cli.drivers.base import Browsed, DriverError, Scope
+from nexus_cli.drivers.s7 import userdata
+from nexus_cli.drivers.s7.pdu import OK, Item
+from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED
+from nexus_cli.wire.sample import Reason
+
+if TYPE_CHECKING:
+    from nexus_cli.drivers.s7.session import S7Session
+
+PROBED_BLOCKS = 1_000
+"""Data blocks that are tried, from 1, when the CPU has no list of them (S7-1200, S7-1500)."""
+PROBE_ITEMS = 18
+MAX_LENGTH = 65_536
+NO_NAMES = "S7 tells how long a block is, not what is in it: import the TIA source (.db, .scl) of {block}"
+
+
+async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browsed]:
+    """First the facts, then the data blocks by number, then how many there are of the others.
+
+    Args:
+        session: An open one.
+        start: "" for everything, or a block such as `DB7`.
+
+    Raises:
+        DriverError: The session is lost, or `start` is no block.
+    """
+    if start:
+        wanted = start.upper().removeprefix("DB")
+        if not wanted.isdecimal():
+            raise DriverError(f"'{start}' is no data block", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
+        yield await _block(session, int(wanted))
+        return
+    async for fact in _facts(session):
+        yield fact
+    counts = await _inform(
+        session, userdata.BLOCKS, userdata.LIST_ALL, userdata.ask(userdata.BLOCKS, userdata.LIST_ALL)
+    )
+    if counts is None:
+        numbers = await _probe(session)
+        yield _fact("block_list", f"refused; DB1 to DB{PROBED_BLOCKS} were tried")
+    else:
+        numbers = await _listed(session)
+    for number in numbers:
+        yield await _block(session, number)
+    for name, count in userdata.counts_of(counts or b"").items():
+        if name != "DB" and count:
+            yield Browsed((name,), "", "", detail={"skipped": f"{count} {name} hold program, not values"})
+
+
+def _fact(name: str, value: str) -> Browsed:
+    return Browsed(("cpu", name), "", "", detail={"fact": name, "value": value, "skipped": "a fact of the CPU"})
+
+
+async def _inform(session: S7Session, group: int, function: int, request: bytes) -> bytes | None:
+    """The data of an information function; None when the CPU has none."""
+    answer = await session.inform(group, function, request)
+    return None if answer.error else answer.data
+
+
+async def _szl(session: S7Session, place: tuple[int, int]) -> bytes:
+    return await _inform(session, userdata.STATUS, userdata.READ_SZL, userdata.ask_szl(*place)) or b""
+
+
+async def _facts(session: S7Session) -> AsyncIterator[Browsed]:
+    found = userdata.order_code_of(await _szl(session, userdata.ORDER_CODE))
+    found |= userdata.identity_of(await _szl(session, userdata.IDENTITY))
+    found |= userdata.protection_of(await _szl(session, userdata.PROTECTION))
+    if state := userdata.state_of(await _szl(session, userdata.STATE)):
+        found["state"] = state
+    found["pdu"] = str(session.pdu)
+    for name, value in found.items():
+        yield _fact(name, value)
+
+
+async def _listed(session: S7Session) -> list[int]:
+    request = userdata.ask(userdata.BLOCKS, userdata.LIST_TYPE, bytes((0x30, userdata.DB)))
+    data = await _inform(session, userdata.BLOCKS, userdata.LIST_TYPE, request)
+    return sorted(userdata.numbers_of(data or b""))
+
+
+async def _block(session: S7Session, number: int) -> Browsed:
+    """One data block with its length: from its header, else by reading towards its end."""
+    data = await _inform(session, userdata.BLOCKS, userdata.BLOCK_INFO, userdata.ask_block(userdata.DB, number))
+    header = userdata.block_of(data or b"")
+    detail: dict[str, object] = {"number": number}
+    if header is not None and header.number == number:
+        length = header.length
+        texts = {"author": header.author, "family": header.family, "name": header.name}
+        detail |= {name: text for name, text in texts.items() if text}
+        if header.protected:
+            detail["protected"] = True
+    else:
+        length = await _measure(session, number)
+    readable = await _code(session, number, 0) if length else NO_OBJECT
+    block = f"DB{number}"
+    detail["length"] = length
+    detail["skipped"] = NO_NAMES.format(block=block)
+    if readable == NOT_ALLOWED:
+        detail["protected"] = True
+        detail["skipped"] = f"{block} may not be read: look at the CPU's protection level"
+    elif readable != OK:
+        detail["skipped"] = f"{block} can't be read: empty, or optimised (then use OPC UA)"
+    return Browsed((block,), f"%{block}:0", "", description=str(detail.get("name", "")), detail=detail)
+
+
+async def _code(session: S7Session, number: int, at: int) -> int:
+    ((code, _),) = await session.fetch((Item("DB", number, at, 1),))
+    return code
+
+
+async def _probe(session: S7Session) -> list[int]:
+    """Numbers of the data blocks whose first byte can be read."""
+    found: list[int] = []
+    for first in range(1, PROBED_BLOCKS + 1, PROBE_ITEMS):
+        items: Sequence[Item] = [
+            Item("DB", number, 0, 1) for number in range(first, min(first + PROBE_ITEMS, PROBED_BLOCKS + 1))
+        ]
+        answers = await session.fetch(items)
+        found += [item.db for item, (code, _) in zip(items, answers, strict=True) if code == OK]
+    return found
+
+
+async def _measure(session: S7Session, number: int) -> int:
+    """Length of a data block, by halving: the last byte that can be read."""
+    low, high = 0, MAX_LENGTH
+    while low < high:
+        middle = (low + high) // 2
+        if await _code(session, number, middle) == OK:
+            low = middle + 1
+        else:
+            high = middle
+    return low

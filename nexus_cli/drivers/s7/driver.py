@@ -1,0 +1,68 @@
+"""Siemens S7 by ISO-on-TCP: one connection is one CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.s7.channel import Channel, Lost
+from nexus_cli.drivers.s7.groups import group
+from nexus_cli.drivers.s7.pdu import MAX_PDU
+from nexus_cli.drivers.s7.session import S7Session
+from nexus_cli.drivers.secrets import resolve
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason
+
+DEFAULT_TIMEOUT_MS = 1_000
+DEFAULT_CONNECT_TIMEOUT_MS = 3_000
+DEFAULT_TSAP = 0x0100
+CONNECTION_TYPES = {"pg": 1, "op": 2, "basic": 3}
+"""High byte of the CPU's TSAP. Source: Snap7 manual, "Connecting to a PLC"."""
+
+
+def tsap_of(connection: Mapping[str, Any]) -> int:
+    """The CPU's TSAP: as said, or of connection type, rack and slot."""
+    if (declared := connection.get("remote_tsap")) is not None:
+        return int(declared)
+    rack, slot = connection.get("rack"), connection.get("slot")
+    kind = CONNECTION_TYPES[str(connection.get("connection_type") or "pg")]
+    return kind << 8 | int(rack or 0) << 5 | (1 if slot is None else int(slot))
+
+
+class S7Driver:
+    """See `nexus_cli.drivers.base.Driver`."""
+
+    name = "s7"
+    concurrency = 1
+
+    def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        """Join points into reads; see `groups.group`."""
+        return group(device, points, fill_gaps=fill_gaps)
+
+    async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> S7Session:
+        """Open the connection to the CPU of these devices. Raises DriverError with scope SESSION."""
+        connection = devices[0].connection
+        host, port = str(connection.get("host", "")), int(connection.get("port") or 102)
+        local = connection.get("local_tsap")
+        channel = Channel(
+            resolve(host),
+            port,
+            local_tsap=DEFAULT_TSAP if local is None else int(local),
+            remote_tsap=tsap_of(connection),
+            timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000,
+        )
+        try:
+            await channel.open(
+                pdu=int(connection.get("pdu") or MAX_PDU),
+                connect_timeout_s=(connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000,
+            )
+        except (OSError, Lost) as error:
+            cause = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+            raise DriverError(
+                f"no connection to {host}:{port}: {cause}", scope=Scope.SESSION, reason=Reason.LINK_LOST
+            ) from None
+        return S7Session(channel, pause_s=(connection.get("pause") or 0) / 1000)
+
+
+DRIVER = S7Driver()

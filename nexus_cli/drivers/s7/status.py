@@ -1,0 +1,67 @@
+"""What a CPU's refusals mean: for which tags, for how long, and what to do.
+
+Source: Snap7 s7_types.h and Wireshark s7comm (return codes of items, error classes and codes of a job).
+"""
+
+from __future__ import annotations
+
+from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.s7.pdu import Item
+from nexus_cli.wire.sample import Reason
+
+HARDWARE, NOT_ALLOWED, OUT_OF_RANGE, TYPE_UNKNOWN, TYPE_DIFFERS, NO_OBJECT = 1, 3, 5, 6, 7, 10
+OPTIMISED = "optimised blocks have no offsets: switch optimised access off, or read the tag by OPC UA (protocol: opcua)"
+
+_REASONS = {
+    HARDWARE: Reason.DEVICE_ERROR,
+    NOT_ALLOWED: Reason.ACCESS_DENIED,
+    OUT_OF_RANGE: Reason.ILLEGAL_ADDRESS,
+    TYPE_UNKNOWN: Reason.TYPE_MISMATCH,
+    TYPE_DIFFERS: Reason.TYPE_MISMATCH,
+    NO_OBJECT: Reason.ILLEGAL_ADDRESS,
+}
+
+# Error class and code of a whole job. Scope, reason, text.
+_JOBS: dict[int, tuple[Scope, Reason, str]] = {
+    0x8104: (
+        Scope.DEVICE,
+        Reason.ACCESS_DENIED,
+        "the CPU does not serve this: allow PUT/GET in its protection settings, or read it by OPC UA",
+    ),
+    0x8500: (Scope.REQUEST, Reason.DEVICE_ERROR, "the PDU is longer than the CPU takes"),
+    0xD241: (Scope.DEVICE, Reason.ACCESS_DENIED, "the CPU is protected and asks for a password"),
+    0xD240: (Scope.DEVICE, Reason.DEVICE_ERROR, "the CPU's coordination rules refuse it now"),
+    0xD401: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU has no such information function"),
+    0xD402: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU does not support this information function"),
+}
+
+
+def reason_of(code: int) -> Reason:
+    """What the tags of a refused item get."""
+    return _REASONS.get(code, Reason.DEVICE_ERROR)
+
+
+def refusal(code: int, item: Item) -> str:
+    """Why an item was refused, in a sentence."""
+    where = f"DB{item.db}" if item.area == "DB" else f"area {item.area}"
+    if code == NO_OBJECT and item.area == "DB":
+        return f"{item.text}: the CPU has no {where} that can be read; {OPTIMISED}"
+    if code == OUT_OF_RANGE and item.area == "DB":
+        return f"{item.text}: beyond the end of {where}, or {where} is optimised; {OPTIMISED}"
+    texts = {
+        HARDWARE: "hardware fault",
+        NOT_ALLOWED: f"access to {where} is not allowed; look at the CPU's protection level",
+        OUT_OF_RANGE: f"beyond the end of {where}",
+        TYPE_UNKNOWN: "the CPU does not know this data type",
+        TYPE_DIFFERS: "the CPU finds the data type inconsistent",
+        NO_OBJECT: f"the CPU has no {where}",
+    }
+    return f"{item.text}: {texts.get(code, f'return code {code:#04x}')}"
+
+
+def job_error(error: int, text: str) -> DriverError:
+    """A job that was refused as a whole."""
+    scope, reason, why = _JOBS.get(
+        error, (Scope.REQUEST, Reason.DEVICE_ERROR, f"the CPU refuses it with error {error:#06x}")
+    )
+    return DriverError(f"{text}: {why}", scope=scope, reason=reason, code=error)
