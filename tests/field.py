@@ -22,6 +22,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig, digest, to_json
 from nexus_cli.runtime.gateway.intervals import Intervals
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.topic import Topics
@@ -221,6 +222,7 @@ class FakeHistorian:
     Attributes:
         frames: By (epoch, seq).
         gaps: By (epoch, seq).
+        reports: Of commands, by (epoch, seq).
         doubles: Frames that came again although they were stored.
         forgetting: While true, nothing that comes is stored or announced.
     """
@@ -232,6 +234,7 @@ class FakeHistorian:
         self.gateway = gateway
         self.frames: dict[tuple[str, int], Frame] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
+        self.reports: dict[tuple[str, int], Report] = {}
         self.live: dict[str, bytes] = {}
         self._hears_live = live
         self.doubles = 0
@@ -250,6 +253,7 @@ class FakeHistorian:
                     subscriptions=[
                         (f"{platform}/data/#", 1),
                         (f"{platform}/gap/#", 1),
+                        (f"{platform}/audit/#", 1),
                         *([(f"{self.topics.live}/#", 1)] if self._hears_live else []),
                     ],
                     on_message=self._hear,
@@ -269,6 +273,11 @@ class FakeHistorian:
             self.live[message.topic] = message.payload
             return
         if self.forgetting:
+            return
+        if "/audit/" in message.topic:
+            report = decode_report(message.payload)
+            self._store(report.epoch, report.seq)
+            self.reports[report.epoch, report.seq] = report
             return
         if "/gap/" in message.topic:
             gap = decode_gap(message.payload)

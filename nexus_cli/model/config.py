@@ -27,6 +27,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         heartbeat_ms: 0 is none.
         values: Label by code (codes as strings, JSON keys).
         retention: Name of the retention class.
+        read_back: What a write is proved with: "" the tag itself, `none`, or the path of another tag.
         expr: Calculated tags: the expression's text.
         inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
@@ -49,6 +50,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     heartbeat_ms: int = 0
     values: dict[str, str] = {}
     writable: bool = False
+    read_back: str = ""
     enabled: bool = True
     retention: str = "default"
     expr: str = ""

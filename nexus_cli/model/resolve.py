@@ -133,6 +133,8 @@ def _tag(tag: Tag | ExternalTag, device: BoundDevice, name: str) -> TagConfig:
             fields["unit_shift"] = shift
     if tag.writable:
         fields["writable"] = True
+    if tag.read_back:
+        fields["read_back"] = read_back_of(tag.read_back, device.path)
     return TagConfig(**fields)
 
 
@@ -168,6 +170,11 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
     if not isinstance(tag, Calculated) and tag.simulate is not None:
         fields["simulate"] = _plain(tag.simulate)
     return fields
+
+
+def read_back_of(text: str, device_path: str) -> str:
+    """`none`, or the full path of the tag that proves a write; a name without `/` is a tag of the same device."""
+    return text if text == "none" or "/" in text else f"{device_path}/{text}"
 
 
 def inputs_of(expr: str, device_path: str) -> dict[str, str]:

@@ -236,6 +236,10 @@ class Tag(Inherited):
     )
     values: Labels | None = Field(default=None, description="Names of an enumeration's codes.")
     writable: bool | None = Field(default=None, description="true lets commands write it.")
+    read_back: str | None = Field(
+        default=None,
+        description="What proves a write: the tag itself (default), none (pulses), or another tag of the same link.",
+    )
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     simulate: Simulate | None = Field(default=None, description="What `nexus sim` answers.")

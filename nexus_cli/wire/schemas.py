@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_cli.wire.command import ID_PATTERN, State
 from nexus_cli.wire.sample import REASONS, Quality
 
 Schema = dict[str, Any]
@@ -159,21 +160,48 @@ def _configuration() -> dict[str, Schema]:
 
 
 def _commands() -> dict[str, Schema]:
-    return {
-        "command": _object(
-            "Command",
-            "A write, QoS 2, never retained: _nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}",
-            {
-                "id": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Idempotency key."},
-                "value": _VALUE,
-                "expires_at": {**_MICROSECONDS, "description": "Microseconds since 1970 UTC; at most 60 s ahead."},
-            },
-            {"expect": _VALUE, "read_back": {"type": "string", "description": "none, or the path to read back."}},
-        ),
-        "response": _object(
-            "Response",
-            "The answer to a command: _nexus/{enterprise}/{site}/response/{principal}/{id}",
-            {"id": _TEXT, "state": {"enum": ["done", "refused", "failed", "unknown"]}},
-            {"time": _MICROSECONDS, "value": _VALUE, "code": _TEXT, "detail": _TEXT},
-        ),
-    }
+    state: Schema = {"enum": [state.value for state in State]}
+    command_id: Schema = {"type": "string", "pattern": f"^{ID_PATTERN}$", "description": "Idempotency key."}
+    command = _object(
+        "Command",
+        "A write, QoS 2, never retained: _nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}",
+        {
+            "id": command_id,
+            "value": {"description": "In the published unit; the name of an enumeration's code stands for the code."},
+            "expires_at": {**_MICROSECONDS, "description": "Microseconds since 1970 UTC; at most 60 s ahead."},
+        },
+        {
+            "expect": {"description": "What the tag must hold right before; compared with a fresh read."},
+            "reason": {"type": "string", "maxLength": 500, "description": "For the audit trail."},
+        },
+    )
+    command["additionalProperties"] = False
+    response = _object(
+        "Response",
+        "The answer to a command: _nexus/{enterprise}/{site}/response/{principal}/{id}",
+        {"id": _TEXT, "state": state},
+        {
+            "path": _TEXT,
+            "time": _MICROSECONDS,
+            "value": {"description": "What was written, after rounding to what the device can hold."},
+            "old": {"description": "What the tag held before, as far as known."},
+            "read_back": {"description": "What it holds afterwards; absent when it was not read."},
+            "unit": _TEXT,
+            "code": _TEXT,
+            "detail": _TEXT,
+        },
+    )
+    report = _object(
+        "Command report",
+        "How a command ended, for the record; kept like a frame: _nexus/{enterprise}/{site}/audit/{gateway}",
+        {
+            "epoch": _EPOCH,
+            "seq": _SEQ,
+            "gateway": _TEXT,
+            "principal": _TEXT,
+            "received": _MICROSECONDS,
+            "response": {key: value for key, value in response.items() if key != "$schema"},
+        },
+        {"asked": _VALUE, "expect": _VALUE, "expires_at": _MICROSECONDS, "reason": _TEXT},
+    )
+    return {"command": command, "response": response, "command-report": report}

@@ -90,6 +90,18 @@ class Topics:
         """Where a role proves at start that the broker lets it publish and hear."""
         return f"{self.platform}/canary/{principal}"
 
+    def audit(self, gateway: str) -> str:
+        """Where a gateway reports how commands ended, for the record."""
+        return f"{self.platform}/audit/{gateway}"
+
+    def split_command(self, topic: str) -> tuple[str, str] | None:
+        """Path `area/line/device/tag` and principal of a command's topic, or None when it is not one."""
+        prefix = f"{self.platform}/cmd/"
+        if not topic.startswith(prefix):
+            return None
+        path, slash, principal = topic[len(prefix) :].rpartition("/")
+        return (path, principal) if slash and principal and path.count("/") == 3 else None
+
     def split_data(self, topic: str) -> tuple[str, str] | None:
         """Gateway and device path of a frame's topic, or None when it is not one."""
         prefix = f"{self.platform}/data/"

@@ -10,6 +10,8 @@ from functools import cache
 from nexus_cli.diagnostics.codes import (
     access,
     apply,
+    commands,
+    discover,
     importers,
     meaning,
     modbus,
@@ -24,7 +26,22 @@ from nexus_cli.diagnostics.codes import (
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
 
-BANDS = (text, shape, meaning, references, protocol, modbus, opcua, plan, apply, runtime, importers, access)
+BANDS = (
+    text,
+    shape,
+    meaning,
+    references,
+    commands,
+    protocol,
+    modbus,
+    opcua,
+    plan,
+    apply,
+    runtime,
+    discover,
+    importers,
+    access,
+)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nexus_cli.runtime.gateway.commanding.commands import Commands
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.live import LiveView
@@ -11,12 +12,20 @@ from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.publisher import Publisher
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.wire.command import State
 
 _STATES = ("idle", "connecting", "connected", "backoff")
 
 
 def register(
-    metrics: Metrics, *, links: Links, outbox: Outbox, publisher: Publisher, live: LiveView, pipeline: Pipeline
+    metrics: Metrics,
+    *,
+    links: Links,
+    outbox: Outbox,
+    publisher: Publisher,
+    live: LiveView,
+    pipeline: Pipeline,
+    commands: Commands,
 ) -> None:
     """Hand every counter of the gateway to its metrics."""
     _register_links(metrics, links)
@@ -37,10 +46,17 @@ def register(
         ("loss",),
         lambda: {(name,): count for name, count in outbox.lost.items()},
     )
+    metrics.watch_counters(
+        "nexus_gateway_commands",
+        "Commands, by how they ended.",
+        ("state",),
+        lambda: {(state.value,): commands.counts[state.value] for state in State},
+    )
     gauges: dict[str, tuple[str, Callable[[], float]]] = {
         "nexus_gateway_outbox_bytes": ("Size of the disk log.", lambda: outbox.size_bytes),
         "nexus_gateway_outbox_uncommitted": ("Durable frames without receipt.", lambda: outbox.uncommitted),
         "nexus_gateway_in_flight": ("Frames published and without receipt.", lambda: publisher.in_flight),
+        "nexus_gateway_commands_waiting": ("Commands that wait or are at a device.", lambda: commands.waiting),
         "nexus_gateway_live_waiting": ("Tags whose newest value is not published yet.", lambda: live.waiting),
     }
     for name, (text, read) in gauges.items():

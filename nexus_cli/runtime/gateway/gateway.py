@@ -14,6 +14,9 @@ from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import RisingTime, SystemClock
 from nexus_cli.runtime.gateway.canary import Canary
+from nexus_cli.runtime.gateway.commanding.commands import Commands
+from nexus_cli.runtime.gateway.commanding.journal import Journal
+from nexus_cli.runtime.gateway.commanding.judge import Clocks
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
 from nexus_cli.runtime.gateway.counters import register
 from nexus_cli.runtime.gateway.device import Running
@@ -86,6 +89,7 @@ class Gateway:
 
     links: Links
     publisher: Publisher
+    commands: Commands
 
     def __init__(
         self,
@@ -136,7 +140,10 @@ class Gateway:
         time = RisingTime(self._clock, floor_us=self.outbox.last_time_us)
         self.publisher = Publisher(self.outbox, self._client, clock=self._clock)
         pipeline = Pipeline(topics=self._topics, gateway=self._name, outbox=self.outbox, live=self.live, time=time)
-        ends = {part: asyncio.Event() for part in ("outbox", "publisher", "live", "health", "client")}
+        parts = ("outbox", "publisher", "live", "health", "client", "commands")
+        ends = {part: asyncio.Event() for part in parts}
+        journal = Journal(self._settings.home / "commands" / self._name)
+        journal.open(now_us=self._clock.now_us())
         async with tasks(f"gateway {self._name}") as group, tasks("links") as link_group:
             self.links = Links(
                 link_group,
@@ -148,6 +155,7 @@ class Gateway:
                 changed=self._changed,
                 uncertain_clock=self._settings.clock_synchronised is False,
             )
+            self.commands = self._commands(journal, pipeline)
             register(
                 self.metrics,
                 links=self.links,
@@ -155,6 +163,7 @@ class Gateway:
                 publisher=self.publisher,
                 live=self.live,
                 pipeline=pipeline,
+                commands=self.commands,
             )
             async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
                 self.http_port = port
@@ -164,9 +173,12 @@ class Gateway:
                 reporting = group.create_task(self._health.run(ends["health"]), name="health")
                 group.create_task(self._canary.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
+                commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
                 configuring = group.create_task(self._configure(stop), name="configuration")
                 await stop.wait()
                 await configuring
+                ends["commands"].set()
+                await commanding
                 await self.links.close()
                 ends["outbox"].set()
                 await disk
@@ -177,6 +189,26 @@ class Gateway:
                 ends["health"].set()
                 await reporting
                 ends["client"].set()
+        journal.close()
+
+    def _commands(self, journal: Journal, pipeline: Pipeline) -> Commands:
+        """Commands have an MQTT session of their own, and it starts clean."""
+        enterprise, _, site = self._settings.site.partition("/")
+        client_id = f"nexus.{ROLE}.{enterprise}.{site}.{self._name}.commands"
+        return Commands(
+            gateway=self._name,
+            topics=self._topics,
+            client=BrokerClient(settings=self._settings, client_id=client_id, clean=True),
+            links=self.links,
+            outbox=self.outbox,
+            journal=journal,
+            pipeline=pipeline,
+            clock=self._clock,
+            clocks=Clocks(
+                lambda: self._clock.now_us() - self._clock.ahead_us,
+                synchronised=self._settings.clock_synchronised is not False,
+            ),
+        )
 
     def ready(self) -> tuple[bool, str]:
         """True when the broker is there, the disk takes frames and a configuration runs."""
@@ -206,6 +238,7 @@ class Gateway:
             "devices": len(devices),
             "unreachable": sorted(one.path for one in devices if one.config.enabled and not one.reachable)[:100],
             "links": self.links.health(),
+            "commands": self.commands.facts(),
             "canary": self._canary.state,
             "clock": {
                 "steps": self._clock.steps,
@@ -267,7 +300,7 @@ class Gateway:
     async def _configure(self, stop: asyncio.Event) -> None:
         """Start from the local copy, then follow control."""
         if self.configuration.load():
-            failed = self.links.apply(self.configuration.devices)
+            failed = self._run_devices()
             event(_log, "started from the local copy", deployment=self.configuration.deployment, failed=len(failed))
         backoff = Backoff(first_s=0.5, cap_s=30.0)
         first = True
@@ -288,12 +321,17 @@ class Gateway:
                 backoff.reset()
                 await self._pause(ASK_AGAIN_S, stop)
 
+    def _run_devices(self) -> dict[str, str]:
+        failed = self.links.apply(self.configuration.devices)
+        self.commands.configured(list(self.configuration.devices))
+        return failed
+
     async def _refresh(self, group: asyncio.TaskGroup, stop: asyncio.Event, *, announce_all: bool) -> None:
         before = (self.configuration.deployment, self.configuration.digest)
         difference = await self.configuration.refresh(self._source)
         failed: dict[str, str] = {}
         if difference.changed or difference.removed or announce_all:
-            failed = self.links.apply(self.configuration.devices)
+            failed = self._run_devices()
         if (self.configuration.deployment, self.configuration.digest) == before and not announce_all:
             return
         if announce_all:

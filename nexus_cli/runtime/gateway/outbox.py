@@ -83,6 +83,7 @@ class Outbox:
         self._gap_topic = gap_topic
         self._disk = DiskLog(folder)
         self._thread = WorkerThread("outbox")
+        self._closed = False
         self._epoch = ""
         self._next_seq = 1
         self._committed = Intervals()
@@ -170,6 +171,19 @@ class Outbox:
         self._append(seq, time_us, topic, encode(frame))
         return True
 
+    def add_report(self, topic: str, *, time_us: int, make: Callable[[str, int], bytes]) -> int:
+        """Take a message of another kind into the same custody; `make` is given epoch and seq.
+
+        Returns:
+            Its seq; 0 when it was refused (disk away or too slow): it is the caller's still.
+        """
+        if self.failing or self._buffered_bytes > self.limits.buffer_bytes:
+            return 0
+        self._tell_loss()
+        seq = self._next_seq
+        self._append(seq, time_us, topic, make(self._epoch, seq))
+        return seq
+
     def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: str) -> None:
         """Record samples that are known to be missing; never refused (a gap is small and rare)."""
         self._append_gap(start_us, end_us, frames, reason, device=device)
@@ -218,6 +232,8 @@ class Outbox:
                 if size >= limit_bytes:
                     break
             return found
+        if self._closed:  # the gateway ends; what is only on disk is delivered by its next life
+            return []
         return await self._thread.call(self._disk.read, after, limit, limit_bytes, self.durable_seq)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -239,6 +255,7 @@ class Outbox:
             clean = await self._flush()
             await self._thread.call(self._disk.close, clean)
         finally:
+            self._closed = True
             self._thread.close()
 
     async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:

@@ -25,16 +25,46 @@ from nexus_cli.runtime.logging import event
 _log = logging.getLogger("nexus.link")
 Work = Callable[[Session], Awaitable[None]]
 """A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
+Dropped = Callable[[str], None]
 Key = tuple[str, int]
 MOST_SPLITS = 4096
+
+
+class Working:
+    """What waits before polls, in order, one at a time."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._queue: deque[tuple[Work, Dropped | None]] = deque()
+        self._alone = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def append(self, work: Work, dropped: Dropped | None) -> None:
+        """Queue it; the caller bounds the queue."""
+        self._queue.append((work, dropped))
+
+    async def do(self, session: Session) -> None:
+        """Do all that waits. Polls side by side may call this together: what one of them does, the others wait for,
+        so that two commands never overtake each other. Raises DriverError with scope SESSION."""
+        async with self._alone:
+            while self._queue:
+                work, _ = self._queue.popleft()
+                await work(session)
+
+    def drop(self, detail: str) -> None:
+        """The session is gone: tell everything that waits."""
+        while self._queue:
+            _, dropped = self._queue.popleft()
+            if dropped is not None:
+                dropped(detail)
 
 
 class Poller:
     """Carries out due reads on one session."""
 
-    def __init__(
-        self, session: Session, driver: Driver, *, clock: Clock, pipeline: Pipeline, work: deque[Work]
-    ) -> None:
+    def __init__(self, session: Session, driver: Driver, *, clock: Clock, pipeline: Pipeline, work: Working) -> None:
         """Poll through a session; `work` goes before every read."""
         self._session, self._driver = session, driver
         self._clock, self._pipeline = clock, pipeline
@@ -43,8 +73,8 @@ class Poller:
 
     async def work(self) -> None:
         """Do what waits before polls. Raises DriverError with scope SESSION."""
-        while self._work:
-            await self._work.popleft()(self._session)
+        if self._work:
+            await self._work.do(self._session)
 
     async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
         """Read the due groups, one cycle per device; True when some device answered.
@@ -121,6 +151,8 @@ class Poller:
         splits = 0
         while waiting:
             current = waiting.popleft()
+            if splits and self._work:
+                await self.work()
             try:
                 result = await self._session.read(current.request)
             except DriverError as error:

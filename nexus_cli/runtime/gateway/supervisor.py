@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from nexus_cli.drivers.base import Driver, DriverError, Session
@@ -18,7 +17,7 @@ from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import Running, running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.polling import Poller, Work
+from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
 from nexus_cli.runtime.gateway.schedule import Schedule
 from nexus_cli.runtime.logging import event
@@ -56,6 +55,7 @@ class Supervisor:
 
     Attributes:
         link: The link's id.
+        driver: Of its protocol.
         state: For health.
         devices: What runs, by path.
         reconnects: Sessions opened after the first.
@@ -89,13 +89,13 @@ class Supervisor:
         self.state = LinkState(clock)
         self.devices: dict[str, Running] = {}
         self.reconnects = 0
-        self._driver, self._link_keys, self._home = driver, link_keys, home
+        self.driver, self._link_keys, self._home = driver, link_keys, home
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
         self._uncertain_clock = uncertain_clock
         self._schedule: Schedule[tuple[str, int]] = Schedule()
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
         self._wake = asyncio.Event()
-        self._work: deque[Work] = deque()
+        self._work = Working()
         self._fresh: list[Running] = []
         self._reconfigured = False
         self._reconnect = False
@@ -118,7 +118,7 @@ class Supervisor:
             if current is not None and current.digest == digest:
                 continue
             try:
-                device = running(config, digest, self._driver, uncertain_clock=self._uncertain_clock)
+                device = running(config, digest, self.driver, uncertain_clock=self._uncertain_clock)
             except (DriverError, ValueError, KeyError, TypeError) as error:
                 failed[config.path] = str(error)
                 continue
@@ -149,16 +149,32 @@ class Supervisor:
         if self._lost_told:
             self._tell_bad(fresh, Reason.LINK_LOST)
 
-    def submit(self, work: Work) -> bool:
-        """Have something done on the session before the next poll; False when the queue is full or the link is down."""
-        if len(self._work) >= WORK_QUEUE or self.state.state != "connected":
+    @property
+    def connected(self) -> bool:
+        """True while a session stands."""
+        return self.state.state == "connected"
+
+    def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
+        """Have something done on the session before the next poll; False when the queue is full or the link is down.
+
+        Args:
+            work: What to do; it runs alone, in the order of submission.
+            dropped: Called with the reason instead of `work` when the link is lost before its turn.
+        """
+        if len(self._work) >= WORK_QUEUE or not self.connected:
             return False
-        self._work.append(work)
+        self._work.append(work, dropped)
         self._wake.set()
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the link until stopped."""
+        try:
+            await self._run(stop)
+        finally:
+            self._work.drop("the link was closed")
+
+    async def _run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
 
             async def relay() -> None:
@@ -186,7 +202,7 @@ class Supervisor:
             self._changed()
         enabled = [device.config for device in self.devices.values() if device.config.enabled]
         try:
-            session = await self._driver.connect(enabled, home=self._home)
+            session = await self.driver.connect(enabled, home=self._home)
             try:
                 self._connected()
                 await self._serve(session, stop)
@@ -213,7 +229,7 @@ class Supervisor:
 
     async def _serve(self, session: Session, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
-        poller = Poller(session, self._driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
+        poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
         reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
         next_check_s = self._clock.monotonic_s() + CHECK_S
         try:
@@ -246,7 +262,7 @@ class Supervisor:
         if self.state.to("backoff", detail):
             event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
         self._changed()
-        self._work.clear()
+        self._work.drop(detail)
         # A refused login is told as such; everything else that ends a session is one reason for its tags.
         told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
         self._tell_bad(list(self.devices.values()), told, code)

@@ -1,0 +1,197 @@
+"""Commands: what asks for a write, what answers it, and the report that ends in the table `command`.
+
+A command travels on `_nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}`, its answer on
+`_nexus/{enterprise}/{site}/response/{principal}/{id}`, the report through the outbox on
+`_nexus/{enterprise}/{site}/audit/{gateway}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nexus_cli.wire.frame import FrameError
+
+if TYPE_CHECKING:
+    from nexus_cli.wire.sample import Value
+else:
+    Value = Any  # recursive, as in wire/frame.py
+
+LONGEST_AHEAD_US = 60_000_000
+"""`expires_at` lies at most this far ahead."""
+MAX_BYTES = 16 * 1024
+"""A command is not larger."""
+ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+"""An id is one level of a topic."""
+_ID = re.compile(ID_PATTERN + r"\Z")
+
+
+class State(StrEnum):
+    """How a command ended.
+
+    DONE: the device holds the value, as far as it was to be read back.
+    REFUSED: it was never sent to the device.
+    FAILED: the device was asked and refused it, or holds another value.
+    UNKNOWN: nobody knows whether the device has it; it is never tried again.
+    """
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class CommandError(ValueError):
+    """The bytes are not a command.
+
+    Attributes:
+        id: The id when that much could be read, else "".
+    """
+
+    def __init__(self, message: str, *, id: str = "") -> None:
+        super().__init__(message)
+        self.id = id
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A write that somebody asks for.
+
+    Attributes:
+        id: Idempotency key, unique per principal.
+        value: In the published unit; a label of an enumeration is its name.
+        expires_at: µs since 1970 UTC, at most 60 s ahead; never carried out later.
+        expect: What the tag must hold right before, in the published unit; UNSET asks for nothing.
+        reason: For the audit trail.
+    """
+
+    id: str
+    value: Value
+    expires_at: int
+    expect: Value | msgspec.UnsetType = msgspec.UNSET
+    reason: str = ""
+
+    def fingerprint(self, path: str) -> str:
+        """Equal for the same wish: a repeated id with another one is a mistake of its sender."""
+        expect = None if self.expect is msgspec.UNSET else [self.expect]
+        wish = msgspec.json.encode([path, self.value, expect])
+        return hashlib.sha256(wish).hexdigest()[:24]
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer.
+
+    Attributes:
+        id: Of the command.
+        state: As in `State`.
+        path: `area/line/device/tag`.
+        time: When it ended, µs since 1970 UTC.
+        value: What was written, in the published unit (after rounding to what the device can hold).
+        old: What the tag held before, as far as known.
+        read_back: What it holds afterwards; null when it was not read.
+        unit: The published unit.
+        code: Why it was not done, `NXnnnn`.
+        detail: The same in a sentence.
+    """
+
+    id: str
+    state: State
+    path: str = ""
+    time: int = 0
+    value: Value = None
+    old: Value = None
+    read_back: Value = None
+    unit: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of one command; numbered like a frame, because it travels through the outbox.
+
+    Attributes:
+        epoch, seq: As in `Frame`.
+        gateway: Who carried it out, or refused it.
+        principal: Who asked: the last level of the topic, which the broker's rules bind to the user.
+        received: When it arrived, µs since 1970 UTC.
+        command: As it was asked; "" or null where it could not be read.
+        response: As it was answered.
+    """
+
+    epoch: str
+    seq: int
+    gateway: str
+    principal: str
+    received: int
+    response: Response
+    asked: Value = None
+    expect: Value = None
+    expires_at: int = 0
+    reason: str = ""
+
+
+class _Named(msgspec.Struct):
+    id: str = ""
+
+
+_command = msgspec.json.Decoder(Command)
+_named = msgspec.json.Decoder(_Named)
+_report = msgspec.json.Decoder(Report)
+_response = msgspec.json.Decoder(Response)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: Command | Response | Report) -> bytes:
+    """JSON bytes."""
+    return _encoder.encode(message)
+
+
+def is_id(text: str) -> bool:
+    """True when the text may be a command's id."""
+    return _ID.match(text) is not None
+
+
+def decode_command(payload: bytes) -> Command:
+    """Read a command.
+
+    Raises:
+        CommandError: Too large, not JSON, or not the shape of a command; the message says what is wrong.
+    """
+    if len(payload) > MAX_BYTES:
+        raise CommandError(f"{len(payload)} bytes; a command has at most {MAX_BYTES}")
+    try:
+        found = _command.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CommandError(str(error), id=_id_in(payload)) from None
+    if not is_id(found.id):
+        raise CommandError("the id is not 1 to 128 letters, digits, '.', '_', ':' or '-'")
+    if len(found.reason) > 500:
+        raise CommandError("the reason is longer than 500 characters", id=found.id)
+    return found
+
+
+def _id_in(payload: bytes) -> str:
+    try:
+        found = _named.decode(payload).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return found if is_id(found) else ""
+
+
+def decode_response(payload: bytes) -> Response:
+    """Read an answer. Raises CommandError."""
+    try:
+        return _response.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CommandError(str(error)) from None
+
+
+def decode_report(payload: bytes) -> Report:
+    """Read a report. Raises FrameError, as the other records of the outbox do."""
+    try:
+        return _report.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error)) from None
