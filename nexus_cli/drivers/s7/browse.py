@@ -1,12 +1,12 @@
 """What a CPU tells of itself: identity, protection, data blocks and their lengths. Not what is in them.
 
 Nothing found here can become a tag by itself, because S7 communication knows bytes and no variables: every block says
-so in `detail["skipped"]`. Facts of the CPU carry `detail["fact"]` and `detail["value"]`.
+so in `detail["skipped"]`. Facts of the CPU stand in `detail["facts"]`; `detail["beat"]` only says that it goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
@@ -41,25 +41,23 @@ async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browse
             raise DriverError(f"'{start}' is no data block", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
         yield await _block(session, int(wanted))
         return
-    async for fact in _facts(session):
-        yield fact
-    counts = await _inform(
-        session, userdata.BLOCKS, userdata.LIST_ALL, userdata.ask(userdata.BLOCKS, userdata.LIST_ALL)
-    )
-    if counts is None:
-        numbers = await _probe(session)
-        yield _fact("block_list", f"refused; DB1 to DB{PROBED_BLOCKS} were tried")
-    else:
+    facts = await _facts(session)
+    request = userdata.ask(userdata.BLOCKS, userdata.LIST_ALL)
+    counts = await _inform(session, userdata.BLOCKS, userdata.LIST_ALL, request)
+    facts["blocks"] = "listed by the CPU" if counts is not None else f"not listed; DB1 to DB{PROBED_BLOCKS} were tried"
+    yield Browsed(("cpu",), "", "", detail={"facts": facts})
+    numbers: list[int] = []
+    if counts is not None:
         numbers = await _listed(session)
+    else:
+        for first in range(1, PROBED_BLOCKS + 1, PROBE_ITEMS):
+            numbers += await _probe(session, first)
+            yield Browsed((), "", "", detail={"beat": True})
     for number in numbers:
         yield await _block(session, number)
     for name, count in userdata.counts_of(counts or b"").items():
         if name != "DB" and count:
             yield Browsed((name,), "", "", detail={"skipped": f"{count} {name} hold program, not values"})
-
-
-def _fact(name: str, value: str) -> Browsed:
-    return Browsed(("cpu", name), "", "", detail={"fact": name, "value": value, "skipped": "a fact of the CPU"})
 
 
 async def _inform(session: S7Session, group: int, function: int, request: bytes) -> bytes | None:
@@ -72,15 +70,13 @@ async def _szl(session: S7Session, place: tuple[int, int]) -> bytes:
     return await _inform(session, userdata.STATUS, userdata.READ_SZL, userdata.ask_szl(*place)) or b""
 
 
-async def _facts(session: S7Session) -> AsyncIterator[Browsed]:
+async def _facts(session: S7Session) -> dict[str, str]:
     found = userdata.order_code_of(await _szl(session, userdata.ORDER_CODE))
     found |= userdata.identity_of(await _szl(session, userdata.IDENTITY))
     found |= userdata.protection_of(await _szl(session, userdata.PROTECTION))
     if state := userdata.state_of(await _szl(session, userdata.STATE)):
         found["state"] = state
-    found["pdu"] = str(session.pdu)
-    for name, value in found.items():
-        yield _fact(name, value)
+    return found | {"pdu": str(session.pdu)}
 
 
 async def _listed(session: S7Session) -> list[int]:
@@ -119,16 +115,12 @@ async def _code(session: S7Session, number: int, at: int) -> int:
     return code
 
 
-async def _probe(session: S7Session) -> list[int]:
-    """Numbers of the data blocks whose first byte can be read."""
-    found: list[int] = []
-    for first in range(1, PROBED_BLOCKS + 1, PROBE_ITEMS):
-        items: Sequence[Item] = [
-            Item("DB", number, 0, 1) for number in range(first, min(first + PROBE_ITEMS, PROBED_BLOCKS + 1))
-        ]
-        answers = await session.fetch(items)
-        found += [item.db for item, (code, _) in zip(items, answers, strict=True) if code == OK]
-    return found
+async def _probe(session: S7Session, first: int) -> list[int]:
+    """Numbers of the next data blocks whose first byte can be read."""
+    last = min(first + PROBE_ITEMS, PROBED_BLOCKS + 1)
+    items = [Item("DB", number, 0, 1) for number in range(first, last)]
+    answers = await session.fetch(items)
+    return [item.db for item, (code, _) in zip(items, answers, strict=True) if code == OK]
 
 
 async def _measure(session: S7Session, number: int) -> int:

@@ -22,6 +22,7 @@ _HARDWARE = "6ES7 214-1AG40-0XB0"
 _NAMES = {
     1: "NEXUS simulator",
     2: "CPU 1214C",
+    3: "",
     4: "Original Siemens Equipment",
     5: "S NEXUS-0001",
     7: "CPU 1214C DC/DC/DC",
@@ -164,7 +165,7 @@ def _status_list(szl: int, index: int) -> bytes | None:
         ]
     elif szl == 0x001C:
         rows = [struct.pack(">H32s", number, name.encode()) for number, name in _NAMES.items()]
-    elif szl == 0x0232 and index == 4:
+    elif szl == 0x0232 and index in (0, 4):
         rows = [struct.pack(">HHHHH30x", 4, 1, 0, 1, 1)]
     elif szl == 0x0424:
         rows = [bytes.fromhex("5100ff080000000000000000940310151435446100")]

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nexus_cli.drivers.s7.pdu import OK, USERDATA, Malformed, job
+from nexus_cli.drivers.s7.pdu import ACK, ACK_DATA, OK, USERDATA, Malformed, error_of, job
 
 BLOCKS, STATUS = 3, 4
 """Function groups."""
@@ -58,6 +58,8 @@ def answer(reply: bytes) -> Answer:
     Raises:
         Malformed: It is none.
     """
+    if len(reply) >= 19 and reply[8] in (ACK, ACK_DATA) and (error := error_of(reply)):
+        return Answer(error, b"", 0, False)  # S7-1500: what it does not know at all, it refuses as a job
     if len(reply) < 33 or reply[8] != USERDATA or int.from_bytes(reply[13:15], "big") < 12:
         raise Malformed("the answer is not to an information function")
     error = int.from_bytes(reply[27:29], "big")
