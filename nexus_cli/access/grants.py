@@ -112,6 +112,8 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.gap("+"),
             topics.health("control", "+"),
             topics.canary(CONTROL),
+            # The steps of sequences.
+            topics.command("+/+/+/+", CONTROL),
         ],
         subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
     )
@@ -122,6 +124,7 @@ def _platform(topics: Topics) -> Iterator[Grant]:
         subscribe=[
             f"{topics.platform}/data/#",
             topics.gap("+"),
+            topics.audit("+"),
             topics.committed("+"),
             topics.config("+"),
             topics.canary(HISTORIAN),
@@ -129,7 +132,13 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             f"{topics.live}/#",
         ],
     )
-    yield from _grants(CLI, "nexus on this machine", subscribe=[f"{topics.live}/#", f"{topics.platform}/#"])
+    yield from _grants(
+        CLI,
+        "nexus on this machine",
+        # What is not `writable` the gateways refuse: one rule here, instead of one for each tag at the broker.
+        publish=[topics.command("+/+/+/+", CLI)],
+        subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
+    )
 
 
 def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
@@ -144,6 +153,7 @@ def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[
             publish=[
                 f"{topics.platform}/data/{name}/#",
                 topics.gap(name),
+                topics.audit(name),
                 topics.observed(name),
                 topics.health("gateway", name),
                 topics.canary(principal),

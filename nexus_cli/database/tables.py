@@ -198,7 +198,7 @@ dead_letter = Table(
 command = Table(
     "command",
     metadata,
-    Column("id", Text, primary_key=True, comment="idempotency key"),
+    Column("id", Text, nullable=False, comment="idempotency key"),
     Column("site", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("principal", Text, nullable=False),
@@ -206,6 +206,39 @@ command = Table(
     Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     _now("at"),
+    PrimaryKeyConstraint("site", "principal", "id", "path"),
+    Index("ix_command_site_at", "site", "at"),
+)
+
+sequence_run = Table(
+    "sequence_run",
+    metadata,
+    Column("id", Text, nullable=False, comment="one for the whole; commands of step n are ID.n"),
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False, comment="running | done | refused | aborted | failed | interrupted"),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    Column("definition", JSONB, nullable=False, comment="the sequence as it was when it began"),
+    _now("started"),
+    Column("ended", DateTime(timezone=True)),
+    PrimaryKeyConstraint("site", "id"),
+)
+
+sequence_step = Table(
+    "sequence_step",
+    metadata,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("step", Integer, nullable=False, comment="rising within the run, the abort branch included"),
+    Column("branch", Text, nullable=False, server_default="steps", comment="requires | steps | on_abort"),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="begun | done | refused | failed | unknown"),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _now("at"),
+    Index("ix_sequence_step_run", "site", "run", "number"),
 )
 
 alert = Table(
@@ -251,5 +284,7 @@ __all__ = [
     "metadata",
     "resource",
     "retention_class",
+    "sequence_run",
+    "sequence_step",
     "series",
 ]

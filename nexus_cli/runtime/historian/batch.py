@@ -22,6 +22,7 @@ from nexus_cli.database.copy import (
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
+from nexus_cli.wire.command import Report
 from nexus_cli.wire.frame import Frame, Gap
 
 DAY_US = 86_400_000_000
@@ -43,6 +44,13 @@ class PendingGap(NamedTuple):
 
     key: OutboxKey
     gap: Gap
+
+
+class PendingReport(NamedTuple):
+    """How a command ended, waiting to be recorded."""
+
+    key: OutboxKey
+    report: Report
 
 
 class PendingSample(NamedTuple):
@@ -91,6 +99,7 @@ class Batch:
     Attributes:
         frames: In order of arrival.
         gaps: In order of arrival.
+        reports: Of commands, in order of arrival.
         samples: Others' samples; a batch with any is staged, because nobody numbers them.
         letters: Messages that could not even be read.
         points: Samples in it, to know when it is full.
@@ -99,6 +108,7 @@ class Batch:
 
     frames: list[PendingFrame] = field(default_factory=list)
     gaps: list[PendingGap] = field(default_factory=list)
+    reports: list[PendingReport] = field(default_factory=list)
     samples: list[PendingSample] = field(default_factory=list)
     letters: Letters = field(default_factory=Letters)
     points: int = 0
@@ -107,11 +117,12 @@ class Batch:
     @property
     def empty(self) -> bool:
         """True when there is nothing to store."""
-        return not (self.frames or self.gaps or self.samples or len(self.letters))
+        return not (self.frames or self.gaps or self.reports or self.samples or len(self.letters))
 
     def outboxes(self) -> list[OutboxKey]:
         """The outboxes that it takes custody from, sorted."""
-        return sorted({pending.key for pending in self.frames} | {pending.key for pending in self.gaps})
+        others = {pending.key for pending in self.gaps} | {pending.key for pending in self.reports}
+        return sorted({pending.key for pending in self.frames} | others)
 
 
 class _Group:

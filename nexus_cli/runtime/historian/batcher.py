@@ -9,13 +9,14 @@ import msgspec
 
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.batch import Batch, Packer, PendingFrame, PendingGap
+from nexus_cli.runtime.historian.batch import Batch, Packer, PendingFrame, PendingGap, PendingReport
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.intake import Intake
 from nexus_cli.runtime.historian.mapping import FramePlan, SeriesMap
 from nexus_cli.runtime.historian.others import Others
 from nexus_cli.wire.client import Message
+from nexus_cli.wire.command import decode_report
 from nexus_cli.wire.frame import Frame, FrameError, decode_frame, decode_gap
 from nexus_cli.wire.topic import Topics
 
@@ -56,6 +57,7 @@ class Batcher:
         self._link, self._clock, self._counters = link, clock, counters
         self._data = f"{topics.platform}/data/"
         self._gap = f"{topics.platform}/gap/"
+        self._audit = f"{topics.platform}/audit/"
         self._unknown: set[str] = set()
         self._deferred: list[Message] = []
         self._loaded_s = float("-inf")
@@ -115,6 +117,8 @@ class Batcher:
             await self._take_frame(batch, message)
         elif topic.startswith(self._gap):
             self._take_gap(batch, message)
+        elif topic.startswith(self._audit):
+            self._take_report(batch, message)
         else:
             await self._take_other(batch, message)
 
@@ -207,6 +211,17 @@ class Batcher:
             batch.letters.add(message.topic, "not_a_gap", detail=str(error), payload=message.payload)
             return
         batch.gaps.append(PendingGap(OutboxKey(gateway, gap.epoch), gap))
+        batch.points += 1
+
+    def _take_report(self, batch: Batch, message: Message) -> None:
+        gateway = message.topic[len(self._audit) :]
+        try:
+            report = decode_report(message.payload)
+            _check(report.epoch, report.seq)
+        except FrameError as error:
+            batch.letters.add(message.topic, "not_a_report", detail=str(error), payload=message.payload)
+            return
+        batch.reports.append(PendingReport(OutboxKey(gateway, report.epoch), report))
         batch.points += 1
 
     async def _take_other(self, batch: Batch, message: Message) -> None:

@@ -23,6 +23,7 @@ class Counters:
         undeclared: Messages on topics below external devices that nothing declares.
         external_rows: Samples of others stored.
         gaps: Gaps recorded.
+        reports: Reports of commands recorded.
         retries: Transactions that were tried again.
         series_loads: Times the series were read.
     """
@@ -38,6 +39,7 @@ class Counters:
     undeclared: int = 0
     external_rows: int = 0
     gaps: int = 0
+    reports: int = 0
     retries: int = 0
     series_loads: int = 0
     undeclared_seen: dict[str, int] = field(default_factory=dict)

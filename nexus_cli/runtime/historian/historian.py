@@ -196,6 +196,7 @@ class Historian:
         share = "$share/historian/" if self.shared else ""
         platform = self.topics.platform
         subscriptions = [(f"{share}{platform}/data/#", 1), (f"{share}{self.topics.gap('+')}", 1)]
+        subscriptions.append((f"{share}{self.topics.audit('+')}", 1))
         event(_log, "subscribing", shared=self.shared)
         await self.client.run(
             stop,

@@ -36,7 +36,7 @@ class Intake:
         self._queue: deque[Message] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
-        self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/")
+        self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/", f"{topics.platform}/audit/")
         self._config = f"{topics.platform}/config/"
         self.config_changed = asyncio.Event()
         self.closed = False

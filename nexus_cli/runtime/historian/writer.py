@@ -14,6 +14,7 @@ from nexus_cli.database.loss import add_gap
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
+from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters, readable
 
@@ -99,6 +100,11 @@ class Writer:
             for key in {pending.key for pending in batch.gaps}:
                 self._on_committed(key, self._stored[key])
             batch.gaps = gaps
+        reports = [pending for pending in batch.reports if fresh(pending.key, pending.report.seq)]
+        if len(reports) != len(batch.reports):
+            for key in {pending.key for pending in batch.reports}:
+                self._on_committed(key, self._stored[key])
+            batch.reports = reports
 
     async def _store(self, conn: Any, batch: Batch) -> None:
         if batch.empty:
@@ -138,6 +144,7 @@ class Writer:
                 else:
                     await copy_straight(conn, table, block.pieces, block.columns)
             await self._record_gaps(conn, batch)
+            await record_reports(conn, self._site, [pending.report for pending in batch.reports], letters)
             if len(letters):
                 await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(batch, rows=rows, letters=letters.count)
@@ -152,6 +159,8 @@ class Writer:
             new[pending.key].add(pending.frame.seq)
         for gap in batch.gaps:
             new[gap.key].add(gap.gap.seq)
+        for pending_report in batch.reports:
+            new[pending_report.key].add(pending_report.report.seq)
         for ranges in new.values():
             ranges.compact()
         return new
@@ -179,6 +188,7 @@ class Writer:
         counters.rows += rows
         counters.external_rows += len(batch.samples)
         counters.gaps += len(batch.gaps)
+        counters.reports += len(batch.reports)
         counters.dead_letters += letters
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
@@ -193,7 +203,7 @@ class Writer:
             await self._row_by_row(conn, pending)
         for sample in batch.samples:
             letters.add(sample.topic, "refused_by_database", detail=str(error), payload=sample.payload)
-        rest = Batch(gaps=batch.gaps, letters=letters)
+        rest = Batch(gaps=batch.gaps, reports=batch.reports, letters=letters)
         batch.frames, batch.samples, batch.packed = [], [], None
         await self.write(conn, rest)
 
@@ -229,7 +239,8 @@ def _halves(batch: Batch) -> list[Batch]:
     if len(batch.frames) + len(batch.samples) <= 1:
         return []
     middle, centre = (len(batch.frames) + 1) // 2, len(batch.samples) // 2
-    first = Batch(frames=batch.frames[:middle], samples=batch.samples[:centre], gaps=batch.gaps, letters=batch.letters)
+    first = Batch(frames=batch.frames[:middle], samples=batch.samples[:centre], letters=batch.letters)
+    first.gaps, first.reports = batch.gaps, batch.reports
     return [first, Batch(frames=batch.frames[middle:], samples=batch.samples[centre:])]
 
 

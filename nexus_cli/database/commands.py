@@ -1,0 +1,75 @@
+"""The table `command` and its lines in the audit trail: written once per command, whoever reports it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.loss import moment
+
+
+async def add_command(
+    conn: Connection,
+    site: str,
+    *,
+    command_id: str,
+    path: str,
+    principal: str,
+    value: object,
+    state: str,
+    detail: Mapping[str, Any],
+    at_us: int,
+) -> bool:
+    """Record how a command ended, and the same in the audit trail; False when it is on record already.
+
+    Args:
+        conn: In a transaction.
+        site: `enterprise/site`.
+        command_id: "" for what could not be read as a command: that goes to the audit trail alone.
+        path: `area/line/device/tag`.
+        principal: Who asked.
+        value: As it was asked, in the published unit.
+        state: `done`, `refused`, `failed` or `unknown`.
+        detail: What else is known: gateway, old, read_back, code, …
+        at_us: When it ended, µs since 1970 UTC.
+    """
+    at = moment(at_us)
+    if command_id:
+        done = await conn.execute(
+            "INSERT INTO nexus.command (id, site, path, principal, value, state, detail, at) "
+            "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7::text::jsonb, $8) ON CONFLICT DO NOTHING",
+            *(command_id, site, path, principal, _json(value), state, _json(dict(detail)), at),
+        )
+        if done != "INSERT 0 1":
+            return False
+    facts = {"id": command_id, "value": value, "state": state, **detail}
+    await conn.execute(
+        "INSERT INTO nexus.audit (at, site, who, what, subject, detail) VALUES ($1, $2, $3, $4, $5, $6::text::jsonb)",
+        *(at, site, principal, "command", path, _json(facts)),
+    )
+    return True
+
+
+async def commands(conn: Connection, site: str, *, path: str = "", limit: int = 50) -> list[dict[str, Any]]:
+    """The newest commands first, of one tag or of all."""
+    fetched = await conn.fetch(
+        "SELECT id, path, principal, value::text AS value, state, detail::text AS detail, at FROM nexus.command "
+        "WHERE site = $1 AND ($2 = '' OR path = $2) ORDER BY at DESC LIMIT $3",
+        *(site, path, limit),
+    )
+    return [
+        {
+            **{name: row[name] for name in ("id", "path", "principal", "state", "at")},
+            "value": orjson.loads(row["value"]),
+            **orjson.loads(row["detail"]),
+        }
+        for row in fetched
+    ]
+
+
+def _json(value: object) -> str:
+    """JSON that PostgreSQL takes: a NUL has no place in its texts."""
+    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
