@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jsonschema
+import orjson
 import pytest
 
 from nexus_cli.diagnostics.codes import catalogue
@@ -19,6 +21,15 @@ _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def examples(text: str) -> list[dict[str, object]]:
+    """The JSON objects of the fenced blocks, in order."""
+    found: list[dict[str, object]] = []
+    for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
+        block = block.replace("…", "0" * 56)  # a digest, cut short for people
+        found += [orjson.loads(part) for part in re.split(r"\n(?=\{)", block.strip())]
+    return found
 
 
 def test_the_site_of_the_language_page_is_valid(tmp_path: Path) -> None:
@@ -40,7 +51,7 @@ def test_every_key_of_a_connection_and_a_tag_is_named() -> None:
 
     text = page("site-language.md")
     assert [key for key in Tag.model_fields if f"`{key}`" not in text] == []
-    keys = {key for kind in kinds().values() for key in kind.connection.model_fields}
+    keys = {key for name in ("modbus", "opcua", "s7") for key in kinds()[name].connection.model_fields}
     assert sorted(key for key in keys if f"`{key}" not in text) == []
 
 
@@ -50,3 +61,37 @@ def test_codes_and_links_lead_somewhere(path: Path) -> None:
     known = catalogue()
     assert [code for code in re.findall(r"\bNX\d{4}\b", text) if code not in known] == []
     assert [link for link in _LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+def test_the_messages_of_the_architecture_page_fit_their_schemas() -> None:
+    names = ["live", "frame", "committed", "config", "observed", "health"]
+    for name, message in zip(names, examples(page("architecture.md")), strict=True):
+        schema = orjson.loads((ROOT / "schemas" / f"{name}.schema.json").read_bytes())
+        jsonschema.validate(message, schema)
+
+
+def test_every_reason_is_named() -> None:
+    from nexus_cli.wire.sample import REASONS
+
+    assert [reason for reason in REASONS if f"`{reason}`" not in page("architecture.md")] == []
+
+
+def test_the_metrics_of_the_operations_page_exist() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nexus_cli/runtime").rglob("*.py"))
+    named = {name.removesuffix("_total") for name in _METRIC.findall(page("operations.md"))}
+    made = {name for name in named if name.startswith("nexus_historian_")}
+    assert len(named) > 20
+    assert [name for name in sorted(named - made) if f'"{name}"' not in sources] == []
+    from nexus_cli.runtime.historian.counters import Counters
+
+    kept = [f"nexus_historian_{field}" for field in Counters.__dataclass_fields__]
+    assert [name for name in sorted(made) if name not in kept and f'"{name}"' not in sources] == []
+
+
+def test_the_readme_tells_which_drivers_are_missing() -> None:
+    from nexus_cli.drivers.registry import DRIVERS, KINDS
+
+    limits = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Limits, honestly")[2].partition("\n## ")[0]
+    titles = {"modbus": "Modbus", "opcua": "OPC UA", "s7": "Siemens S7", "ads": "Beckhoff ADS"}
+    built, _, missing = limits.partition("are built.")
+    assert [name for name in KINDS if titles[name] not in (built if name in DRIVERS else missing)] == []

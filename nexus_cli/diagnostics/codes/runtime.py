@@ -203,4 +203,15 @@ DATABASE: tuple[Code, ...] = (
     ),
 )
 
-CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *DATABASE, *LOCAL)
+OURS: tuple[Code, ...] = (
+    Code(
+        id="NX9000",
+        slug="bug",
+        summary="This is a bug in nexus, not in your site.",
+        why="Something happened that nobody thought of. A command leaves a report in a file that it names; a role has it in "
+        "its log (`nexus logs`). Neither holds values of your site beyond the text of the error.",
+        good="report it with that file; nothing that was applied or stored is touched by it",
+    ),
+)
+
+CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *DATABASE, *LOCAL, *OURS)
