@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 
 import httpx
 import orjson
@@ -192,71 +191,3 @@ async def test_a_deployment_that_is_not_what_it_says_changes_nothing(world: Worl
         assert "hunter2" not in refused.value.message
         assert (await control.state())["deployment"] == 0
         assert await control.deployments() == [] and await control.lock() is None
-
-
-JUNK = [
-    None,
-    True,
-    -1,
-    0,
-    2**63,
-    1e308,
-    "",
-    "x" * 3000,
-    "../..",
-    "a\u0000b",
-    "\u202e",
-    [],
-    [[]],
-    {},
-    {"": {}},
-    "${env:HOME}",
-]
-
-
-def mutated(body: object, chance: random.Random) -> bytes:
-    """A body with one place replaced by something else, or with bytes of its text changed."""
-    if chance.random() < 0.4:
-        data = bytearray(orjson.dumps(body))
-        for _ in range(chance.randint(1, 4)):
-            place = chance.randrange(len(data))
-            if chance.random() < 0.5:
-                data[place] = chance.randrange(256)
-            else:
-                del data[place : place + chance.randint(1, 30)]
-        return bytes(data)
-    copy = orjson.loads(orjson.dumps(body))
-    node, parent, key = copy, None, None
-    while isinstance(node, (dict, list)) and node and (parent is None or chance.random() < 0.8):
-        parent = node
-        key = chance.choice(list(node)) if isinstance(node, dict) else chance.randrange(len(node))
-        node = node[key]
-    if isinstance(parent, dict) and chance.random() < 0.3:
-        parent[chance.choice(["new", "tags", "connection", "a/b/c", "\u00e9"])] = parent.pop(key)
-    elif parent is not None:
-        parent[key] = chance.choice(JUNK)
-    return orjson.dumps(copy)
-
-
-async def test_mutated_deployments_never_end_in_a_traceback(world: World) -> None:
-    chance = random.Random(20)
-    headers = {"authorization": "Bearer cli-token", "content-type": "application/json"}
-    async with (
-        world.control() as control,
-        httpx.AsyncClient(base_url=world.settings.control_url, headers=headers) as http,
-    ):
-        plan = await plan_against(control, snapshot(device("a/l/one"), role__r={"read": ["**"], "write": []}))
-        body = body_of(plan, allow=("data-loss",), reason="why")
-        for _ in range(150):
-            sent = mutated(body, chance)
-            answer = await http.post(PREFIX + "/deployments", content=sent)
-            assert answer.status_code in (202, 400, 409, 422), (answer.status_code, answer.text, sent)
-            if answer.status_code == 202:  # a change that changes nothing that counts, such as the reason
-                await control.break_lock()
-                break_deadline = await http.get(PREFIX + f"/deployments/{answer.json()['number']}")
-                assert break_deadline.status_code == 200
-                state = await control.state()
-                body["base_digest"] = state["digest"]
-            else:
-                assert answer.json()["code"].startswith("NX") and answer.json()["code"] != "NX9000", (answer.text, sent)
-        assert (await http.get("/health/live")).status_code == 200

@@ -54,7 +54,7 @@ class PlanSummary(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     moved: list[tuple[Name, Name]] = Field(default_factory=list, max_length=10_000)
-    summary: dict[Name, int] = Field(default_factory=dict, max_length=100)
+    summary: dict[Name, Annotated[int, Field(ge=0, lt=2**53)]] = Field(default_factory=dict, max_length=100)
 
 
 class DeploymentBody(Body):

@@ -126,7 +126,7 @@ class Configuration:
             for path in some:
                 try:
                     config = device_from_json(answer[path])
-                except (KeyError, msgspec.ValidationError) as error:
+                except (KeyError, TypeError, msgspec.ValidationError) as error:
                     result.failed[path] = f"control's configuration of it can't be read: {error}"
                     continue
                 fetched[path] = Wanted(config, wanted[path])

@@ -18,6 +18,7 @@ from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, Gap, encode
 from nexus_cli.wire.topic import Topics
+from tests.mutation import mutated_bytes, mutations
 
 TOPICS = Topics("acme", "chicago")
 TIME = 1_790_000_000_000_000
@@ -71,23 +72,7 @@ class Bench:
         return [batch for batch in found if batch is not None]
 
 
-def mutated(payload: bytes, pick: random.Random) -> bytes:
-    data = bytearray(payload)
-    for _ in range(pick.randint(1, 4)):
-        at = pick.randrange(len(data) or 1)
-        kind = pick.randrange(4)
-        if kind == 0 and data:
-            data[at] = pick.randrange(256)
-        elif kind == 1:
-            data[at:at] = pick.choice([b"\x00", b"null", b"1e999", b'"', b"{", b"[", b"-", b"9" * 30, b'"\\ud800"'])
-        elif kind == 2:
-            del data[at : at + pick.randint(1, 9)]
-        else:
-            data[at:at] = data[: pick.randint(0, 40)]
-    return bytes(data)
-
-
-async def test_ten_thousand_mutated_messages_raise_nothing() -> None:
+async def test_mutated_messages_raise_nothing() -> None:
     pick, bench = random.Random(20), Bench(SystemClock())
     frame = Frame(
         epoch="E",
@@ -103,12 +88,13 @@ async def test_ten_thousand_mutated_messages_raise_nothing() -> None:
         (TOPICS.gap("gw"), encode(gap)),
         (TOPICS.tag("a/l/d/known"), b'{"value": 84.0, "timestamp": 1700000000000, "quality": "GOOD"}'),
     ]
-    for _ in range(10_000):
+    count = mutations(10_000)
+    for _ in range(count):
         topic, payload = pick.choice(seeds)
-        bench.intake.put(Message(topic, mutated(payload, pick), 1, pick.random() < 0.1))
+        bench.intake.put(Message(topic, mutated_bytes(payload, pick), 1, pick.random() < 0.1))
     batches = await bench.drain()
     whole = sum(len(batch.frames) + len(batch.gaps) + len(batch.samples) + batch.letters.count for batch in batches)
-    assert whole > 5_000
+    assert whole > count // 2
     assert all(batch.packed is not None for batch in batches)
 
 
