@@ -1,17 +1,24 @@
-"""Walk a server's address space, following continuation points and keeping to its limits."""
+"""Walk a server's address space: continuation points followed, its limits kept, several calls side by side.
+
+A variable is told when its own children are known, because unit, range and the names of codes stand in properties
+below it. Source: OPC 10000-8 §5.3 (AnalogItemType: EURange, EngineeringUnits), §5.6.3 (EUInformation).
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
+from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
-from nexus_cli.drivers.opcua.limits import chunks
+from nexus_cli.drivers.opcua.browse_types import DataTypes, description, labels, read
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.wire.sample import Reason
 
@@ -20,135 +27,266 @@ if TYPE_CHECKING:
 
 OBJECTS = "i=85"
 SERVER = "i=2253"
-MAX_NODES = 200_000
+MAX_NODES = 500_000
 MAX_LEVELS = 64
-WRITE_BIT = 2
-"""AccessLevel CurrentWrite. Source: OPC 10000-3 §8.57."""
-TYPES: dict[int, str] = {
-    1: "bool",
-    2: "int8",
-    3: "uint8",
-    4: "int16",
-    5: "uint16",
-    6: "int32",
-    7: "uint32",
-    8: "int64",
-    9: "uint64",
-    10: "float32",
-    11: "float64",
-    12: "string",
-    13: "datetime",
-    14: "string",
-    15: "string",
-    20: "string",
-    21: "string",
-    26: "float64",
-    27: "int64",
-    28: "uint64",
-    29: "int32",
-    290: "duration",
-    294: "datetime",
+READ_BIT, WRITE_BIT = 1, 2
+"""AccessLevel CurrentRead, CurrentWrite. Source: OPC 10000-3 §8.57."""
+ATTRIBUTES = (
+    ua.AttributeIds.DataType,
+    ua.AttributeIds.ValueRank,
+    ua.AttributeIds.ArrayDimensions,
+    ua.AttributeIds.UserAccessLevel,
+    ua.AttributeIds.Description,
+)
+READS_PER_NODE = len(ATTRIBUTES) + 1
+DESCRIBING = frozenset(
+    (
+        *("EngineeringUnits", "EURange", "InstrumentRange", "EnumStrings", "EnumValues", "ValuePrecision"),
+        *("Definition", "TrueState", "FalseState", "ValueAsText", "EnumDictionary"),
+    )
+)
+"""Properties that say something about their variable and are no values of the plant."""
+COMPANIONS = {
+    "http://opcfoundation.org/UA/DI/": "DI",
+    "http://opcfoundation.org/UA/Machinery/": "Machinery",
+    "http://opcfoundation.org/UA/PackML/": "PackML",
 }
-"""Our type by the number of a data type in namespace 0."""
+"""Companion specifications whose instances are named. Source: OPC 10000-100, OPC 40001-1, OPC 30050."""
 
 
-async def browse(session: OpcuaSession, *, start: str = "") -> AsyncIterator[Browsed]:
-    """Every variable below `start`, breadth first; the Server object itself is left out.
+class Entry(NamedTuple):
+    """One node that waits to be looked at."""
+
+    node: str
+    path: tuple[str, ...]
+    variable: bool = False
+    property: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowseLimits:
+    """How far and how hard to walk.
+
+    Attributes:
+        depth: Most levels below the start, 0 for all.
+        properties: Also take properties that don't describe another variable (serial numbers, names).
+        parallel: Calls that may be under way at once; 1 beside polls.
+    """
+
+    depth: int = 0
+    properties: bool = False
+    parallel: int = 1
+
+
+class Walk:
+    """One walk, breadth first. It can be continued by another session from what its beats said."""
+
+    def __init__(self, session: OpcuaSession, *, start: str, limits: BrowseLimits, resume: Mapping[str, Any]) -> None:
+        self._session = session
+        self._limits = limits
+        self._types = DataTypes(session)
+        self._companions: dict[str, str] = {}
+        root = node_id(parse_node(start or OBJECTS), session.namespaces)
+        if root is None:
+            raise DriverError(
+                f"{start}: the server has no such namespace", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS
+            )
+        self._seen = {root.to_string(), SERVER, *resume.get("seen", ())}
+        self._waiting: deque[Entry] = deque([Entry(root.to_string(), ())])
+        if resume:
+            self._waiting = deque(Entry(str(one[0]), tuple(one[1]), *one[2:]) for one in resume["queue"])
+
+    async def run(self) -> AsyncIterator[Browsed]:
+        """Every variable, what is skipped with its reason, and a beat after each round. Raises DriverError."""
+        yield Browsed((), "", "", detail={"facts": {"namespaces": list(self._session.namespaces)}})
+        each = max(1, min(self._session.limits.browse, self._session.limits.read // READS_PER_NODE))
+        while self._waiting:
+            round_: list[list[Entry]] = []
+            while self._waiting and len(round_) < max(1, self._limits.parallel):
+                round_.append([self._waiting.popleft() for _ in range(min(each, len(self._waiting)))])
+            queued: list[Entry] = []
+            for browsed in await self._side_by_side(round_, queued):
+                yield browsed
+            self._waiting.extend(queued)
+            done = sum(len(piece) for piece in round_)
+            yield Browsed((), "", "", detail={"beat": True, "done": done, "queued": [list(one) for one in queued]})
+
+    async def _side_by_side(self, pieces: Sequence[Sequence[Entry]], queued: list[Entry]) -> list[Browsed]:
+        if len(pieces) == 1:
+            return await self._piece(pieces[0], queued)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._piece(piece, queued), name="browse") for piece in pieces]
+        except* DriverError as failed:
+            raise _first(failed) from None
+        return [browsed for task in tasks for browsed in task.result()]
+
+    async def _piece(self, piece: Sequence[Entry], queued: list[Entry]) -> list[Browsed]:
+        nodes = [ua.NodeId.from_string(entry.node) for entry in piece]
+        children = await _children(self._session, nodes)
+        out: list[Browsed] = []
+        describing: list[dict[str, ua.NodeId]] = []
+        for entry, references in zip(piece, children, strict=True):
+            own: dict[str, ua.NodeId] = {}
+            for reference in references:
+                out += await self._child(entry, reference, own, queued)
+            describing.append(own)
+        variables = [place for place, entry in enumerate(piece) if entry.variable]
+        wanted = [(nodes[place], attribute) for place in variables for attribute in ATTRIBUTES]
+        properties = [(place, name, node) for place in variables for name, node in describing[place].items()]
+        answers = await read(self._session, [*wanted, *((node, ua.AttributeIds.Value) for _, _, node in properties)])
+        values: dict[int, dict[str, Any]] = {}
+        for (place, name, _), value in zip(properties, answers[len(wanted) :], strict=True):
+            values.setdefault(place, {})[name] = value
+        for number, place in enumerate(variables):
+            row = answers[number * len(ATTRIBUTES) : (number + 1) * len(ATTRIBUTES)]
+            out.append(await self._variable(piece[place], nodes[place], row, values.get(place, {})))
+        return out
+
+    async def _child(
+        self, entry: Entry, reference: Any, own: dict[str, ua.NodeId], queued: list[Entry]
+    ) -> list[Browsed]:
+        """Queue one child, or say why not."""
+        node = ua.NodeId(reference.NodeId.Identifier, reference.NodeId.NamespaceIndex, reference.NodeId.NodeIdType)
+        name = node.to_string()
+        if name in self._seen:
+            return []
+        self._seen.add(name)
+        browse_name = str(reference.BrowseName.Name or "")
+        path = (*entry.path, reference.DisplayName.Text or browse_name or name)
+        is_variable = reference.NodeClass == ua.NodeClass.Variable
+        is_property = reference.ReferenceTypeId.Identifier == ua.ObjectIds.HasProperty
+        if is_property and entry.variable and browse_name in DESCRIBING:
+            own[browse_name] = node
+            return [self._skipped(path, node, f"describes {entry.path[-1]}")]
+        if is_property and not self._limits.properties:
+            return [self._skipped(path, node, "a property (--properties takes it)")]
+        if self._limits.depth and len(path) > self._limits.depth:
+            return [self._skipped(path, node, f"deeper than {self._limits.depth} levels (--depth)")]
+        if len(self._seen) >= MAX_NODES or len(path) > MAX_LEVELS:
+            return [self._skipped(path, node, f"beyond {MAX_NODES:,} nodes or {MAX_LEVELS} levels")]
+        queued.append(Entry(name, path, is_variable, is_property))
+        what = "" if is_variable else await self._companion(reference.TypeDefinition)
+        if what:
+            return [Browsed(path, self._address(node), "", detail={"object": what})]
+        return []
+
+    async def _variable(self, entry: Entry, node: ua.NodeId, row: Sequence[Any], values: Mapping[str, Any]) -> Browsed:
+        data_type, rank, dimensions, access, text = row
+        if access is not None and not access & READ_BIT:
+            return self._skipped(entry.path, node, "this user may not read it")
+        facts = await self._types.facts(data_type)
+        kind = _type(facts.type, rank, dimensions)
+        detail: dict[str, Any] = {"data_type": data_type.to_string() if data_type is not None else ""}
+        if entry.property:
+            detail["property"] = True
+        unit, name = _unit(values.get("EngineeringUnits"))
+        if name:
+            detail["unit_name"] = name
+        scale = values.get("EURange")
+        low, high = getattr(scale, "Low", None), getattr(scale, "High", None)
+        if low is not None and high is not None and low < high and kind != "json":
+            detail["range"] = [low, high]
+        codes = labels(values.get("EnumStrings")) or labels(values.get("EnumValues")) or dict(facts.values)
+        if codes and kind.startswith(("int", "uint")) and "[" not in kind:
+            detail["values"] = codes
+        if facts.structure:
+            detail["structure"] = True
+        told = (getattr(text, "Text", None) or "").strip()
+        writable = bool((access or 0) & WRITE_BIT)
+        return Browsed(entry.path, self._address(node), kind, unit, told, writable, detail)
+
+    def _skipped(self, path: tuple[str, ...], node: ua.NodeId, reason: str) -> Browsed:
+        return Browsed(path, self._address(node), "", detail={"skipped": reason})
+
+    def _address(self, node: ua.NodeId) -> str:
+        text = str(node.to_string())
+        index = node.NamespaceIndex
+        if not index or index >= len(self._session.namespaces):
+            return text
+        return f"nsu={escape_uri(self._session.namespaces[index])};{text.partition(';')[2]}"
+
+    async def _companion(self, definition: Any) -> str:
+        """`Machinery MachineType` for an instance of a companion specification's type, else ""."""
+        index = getattr(definition, "NamespaceIndex", 0)
+        spaces = self._session.namespaces
+        family = COMPANIONS.get(spaces[index]) if 0 < index < len(spaces) else None
+        if family is None:
+            return ""
+        node = ua.NodeId(definition.Identifier, index, definition.NodeIdType)
+        key = node.to_string()
+        if key not in self._companions:
+            name = (await read(self._session, [(node, ua.AttributeIds.BrowseName)]))[0]
+            self._companions[key] = f"{family} {name.Name if name is not None else key}"
+        return self._companions[key]
+
+
+def browse(
+    session: OpcuaSession,
+    *,
+    start: str = "",
+    limits: BrowseLimits | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> AsyncIterator[Browsed]:
+    """Every variable below `start` (Objects when empty); the Server object itself is left out.
+
+    Besides variables come, each with an empty type: what is skipped (`detail["skipped"]`, the reason), instances of
+    companion specifications (`detail["object"]`), and beats (`detail["beat"]`, with what was `queued` and `done`
+    since the last one, so that a walk can be continued).
+
+    Args:
+        session: An open one.
+        start: Node id to begin at.
+        limits: How far and how hard.
+        resume: `queue` (the entries that waited) and `seen` (every node id that was queued) of an earlier walk.
 
     Raises:
         DriverError: The session is lost, or `start` is not there.
     """
-    root = node_id(parse_node(start or OBJECTS), session.namespaces)
-    if root is None:
-        raise DriverError(f"{start}: the server has no such namespace", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
-    seen = {root.to_string(), SERVER}
-    waiting: deque[tuple[ua.NodeId, tuple[str, ...]]] = deque([(root, ())])
-    while waiting:
-        piece = [waiting.popleft() for _ in range(min(len(waiting), max(1, session.limits.browse)))]
-        found = await _children(session, [node for node, _ in piece])
-        variables: list[tuple[ua.NodeId, tuple[str, ...]]] = []
-        for (_, path), references in zip(piece, found, strict=True):
-            for reference in references:
-                node = ua.NodeId(
-                    reference.NodeId.Identifier, reference.NodeId.NamespaceIndex, reference.NodeId.NodeIdType
-                )
-                name = node.to_string()
-                if name in seen or len(seen) >= MAX_NODES or len(path) >= MAX_LEVELS:
-                    continue
-                seen.add(name)
-                below = (*path, reference.DisplayName.Text or reference.BrowseName.Name or name)
-                waiting.append((node, below))
-                if reference.NodeClass == ua.NodeClass.Variable:
-                    variables.append((node, below))
-        for browsed in await _describe(session, variables):
-            yield browsed
+    return Walk(session, start=start, limits=limits or BrowseLimits(), resume=resume or {}).run()
 
 
 async def _children(session: OpcuaSession, nodes: Sequence[ua.NodeId]) -> list[list[Any]]:
+    """The references of each node, same order."""
     parameters = ua.BrowseParameters()
     parameters.View.Timestamp = ua.get_win_epoch()
-    for node in nodes:
-        description = ua.BrowseDescription()
-        description.NodeId = node
-        description.BrowseDirection = ua.BrowseDirection.Forward
-        description.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
-        description.IncludeSubtypes = True
-        description.NodeClassMask = int(ua.NodeClass.Object) | int(ua.NodeClass.Variable)
-        description.ResultMask = ua.BrowseResultMask.All
-        parameters.NodesToBrowse.append(description)
+    parameters.NodesToBrowse.extend(description(node) for node in nodes)
     services = session.channel.client.uaclient.session
     results = await session.channel.call("browse", lambda: services.browse(parameters))
     found = [list(result.References or []) for result in results]
-    for position, result in enumerate(results):
-        point = result.ContinuationPoint
-        while point:
-            following = ua.BrowseNextParameters()
-            following.ReleaseContinuationPoints = False
-            following.ContinuationPoints = [point]
-            more = (await session.channel.call("browse", partial(services.browse_next, following)))[0]
-            found[position] += more.References or []
-            point = more.ContinuationPoint
+    open_points = {place: result.ContinuationPoint for place, result in enumerate(results) if result.ContinuationPoint}
+    while open_points:
+        following = ua.BrowseNextParameters()
+        following.ReleaseContinuationPoints = False
+        following.ContinuationPoints = list(open_points.values())
+        places = list(open_points)
+        more = await session.channel.call("browse", partial(services.browse_next, following))
+        open_points = {}
+        for place, result in zip(places, more, strict=True):
+            found[place] += result.References or []
+            if result.ContinuationPoint:
+                open_points[place] = result.ContinuationPoint
     return found
 
 
-async def _describe(session: OpcuaSession, variables: Sequence[tuple[ua.NodeId, tuple[str, ...]]]) -> list[Browsed]:
-    services = session.channel.client.uaclient.session
-    out = []
-    for piece in chunks(variables, session.limits.read):
-        nodes = [node for node, _ in piece]
-        columns = []
-        for attribute in (
-            ua.AttributeIds.DataType,
-            ua.AttributeIds.ValueRank,
-            ua.AttributeIds.UserAccessLevel,
-            ua.AttributeIds.Description,
-        ):
-            answers = await session.channel.call("read attributes", partial(services.read_attributes, nodes, attribute))
-            columns.append([answer.Value.Value if answer.Value is not None else None for answer in answers])
-        for (node, path), data_type, rank, access, text in zip(piece, *columns, strict=True):
-            out.append(
-                Browsed(
-                    path,
-                    _address(node, session.namespaces),
-                    _type(data_type, rank),
-                    description=(text.Text or "") if text is not None else "",
-                    writable=bool((access or 0) & WRITE_BIT),
-                    detail={"data_type": data_type.to_string() if data_type is not None else ""},
-                )
-            )
-    return out
+def _unit(information: Any) -> tuple[str, str]:
+    """Unit by the UNECE table, and the server's own name for it."""
+    if information is None or not hasattr(information, "UnitId"):
+        return "", ""
+    name = getattr(information.DisplayName, "Text", None) or ""
+    return unece.unit_of(int(information.UnitId), namespace=information.NamespaceUri or ""), str(name).strip()
 
 
-def _address(node: ua.NodeId, namespaces: Sequence[str]) -> str:
-    text = str(node.to_string())
-    index = node.NamespaceIndex
-    if not index or index >= len(namespaces):
-        return text
-    return f"nsu={escape_uri(namespaces[index])};{text.partition(';')[2]}"
+def _type(base: str, rank: Any, dimensions: Any) -> str:
+    if rank is None or rank < 0:
+        return base  # Source: OPC 10000-3 §5.6.2: -1 scalar, -2 any, -3 scalar or one dimension
+    known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000
+    if rank == 1 and known and base not in ("json", "string"):
+        return f"{base}[{dimensions[0]}]"
+    return "json"  # the number of elements stands in the value, not in the type
 
 
-def _type(data_type: Any, rank: Any) -> str:
-    if rank is not None and rank >= 1:
-        return "json"  # the number of elements stands in the value, not in the type
-    number = data_type.Identifier if data_type is not None and not data_type.NamespaceIndex else 0
-    return TYPES.get(number, "json") if isinstance(number, int) else "json"
+def _first(group: BaseExceptionGroup[DriverError]) -> DriverError:
+    for error in group.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from asyncua import ua
@@ -159,9 +159,11 @@ class OpcuaSession:
         if found.value == SHUTTING_DOWN:
             raise DriverError(f"{self.channel.endpoint} is shutting down", scope=Scope.SESSION)
 
-    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
-        """See `Session.browse`: every variable below `start` (Objects when empty)."""
-        return browse.browse(self, start=start)
+    def browse(
+        self, *, start: str = "", limits: browse.BrowseLimits | None = None, resume: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Browsed]:
+        """See `Session.browse`: every variable below `start` (Objects when empty), or on from where a walk ended."""
+        return browse.browse(self, start=start, limits=limits, resume=resume)
 
     async def close(self) -> None:
         """See `Session.close`."""

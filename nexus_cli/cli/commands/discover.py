@@ -1,0 +1,85 @@
+"""`nexus discover`: a device, a broker or a file becomes a block of site YAML."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nexus_cli.cli.changing import complain, styler
+from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, format_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus discover opcua://10.0.0.5:4840 --include 'Filler/**'\n"
+    "  nexus discover opcua://10.0.0.5:4840 --into sites/x/areas/packaging.yaml --at packaging/line-1/filler --dry-run\n"
+    "  nexus discover 'modbus://10.0.0.9?unit=3'         # SunSpec, device identification\n"
+    "  nexus discover plc.tmc --set host=10.0.0.7 --into sites/x/site.yaml --at packaging/line-1/plc\n"
+    "  nexus discover --via gw-1 --at packaging/line-1/filler\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("discover", epilog=EPILOG)
+@click.argument("target", required=False, default="")
+@click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="Site file to edit.")
+@click.option("--at", default="", metavar="AREA/LINE/DEVICE", help="Where; the device is made if it is not there.")
+@click.option("--mode", type=click.Choice(["merge", "overwrite", "prune"]), default="merge", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Show the diff, write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before tags are removed (--mode prune).")
+@click.option("--include", multiple=True, metavar="GLOB", help="Take only these: 'Filler/**', or a last name 'Temp*'.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out.")
+@click.option("--start", default="", metavar="ADDRESS", help="Begin here (a node id, a symbol).")
+@click.option("--depth", type=click.IntRange(min=0), default=0, help="Most levels below the start.")
+@click.option("--max-nodes", type=click.IntRange(min=0), default=0, help="End after so many values.")
+@click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Most values a second.")
+@click.option("--properties", is_flag=True, help="OPC UA: also properties such as serial numbers.")
+@click.option("--via", default="", metavar="GATEWAY", help="Let a running gateway browse through its own link.")
+@click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of the connection. Repeatable.")
+@click.option("--user", help="User name at the device.")
+@click.option("--password", metavar="REFERENCE", help="Such as '${env:PLC_PASSWORD}'; never the password itself.")
+@click.option("--security", help="OPC UA: such as Basic256Sha256/SignAndEncrypt.")
+@click.option("--mapping", default="", help="Columns of a register table (CSV).")
+@click.option("--file-format", default="", help="Format of a file that is not recognised.")
+@click.option("--skipped", is_flag=True, help="List everything that was skipped, with its reason.")
+@format_option("text", "json")
+@color_option
+def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, mode: Any, **options: Any) -> int:
+    """Show what a device offers, and write it into a site file. Nothing found is ever writable by itself.
+
+    TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, a file of another tool, or nothing with --at
+    a device that the site has. Ctrl-C keeps what was found so far; the same command goes on from there.
+    """
+    from nexus_cli.cli.discovering import ask_of, look, removal_agreed
+    from nexus_cli.cli.views.discover import document, text
+    from nexus_cli.project.discover import edit, write
+
+    ask = ask_of(target, **options)
+    outcome, interrupted = look(ask)
+    complain(outcome.findings)
+    if outcome.value is None:
+        return Exit.FINDINGS
+    change, written = None, False
+    if ask.into is not None:
+        edited = edit(outcome.value, ask, mode=mode)
+        complain(edited.findings)
+        if edited.value is None:
+            return Exit.FINDINGS
+        change = edited.value
+        if not dry_run and not change.merged.empty and removal_agreed(change, yes=yes):
+            write(change)
+            written = True
+    result = document(outcome.value.proposals, edit=change, written=written)
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(
+            orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+        )
+    else:
+        answer(text(result, skipped=skipped, diff=dry_run, style=styler(sys.stdout)))
+    return Exit.INTERRUPTED if interrupted else Exit.OK

@@ -1,0 +1,128 @@
+"""What `discover` and `probe` do around their verbs: options, Ctrl-C, progress."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nexus_cli.cli.console import rich_console
+
+if TYPE_CHECKING:
+    from nexus_cli.diagnostics import Outcome
+    from nexus_cli.discover.edit import Edit
+    from nexus_cli.discover.online import Progress
+    from nexus_cli.project.discover import Ask, Discovered
+
+
+def ask_of(
+    target: str,
+    *,
+    into: Path | None,
+    at: str,
+    via: str,
+    fresh: bool,
+    settings: tuple[str, ...],
+    user: str | None,
+    password: str | None,
+    security: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    start: str,
+    depth: int,
+    max_nodes: int,
+    limit: float,
+    properties: bool,
+    mapping: str,
+    file_format: str,
+) -> Ask:
+    """The options as one value. Raises click.BadParameter."""
+    from nexus_cli.project.discover import Ask, Wanted
+
+    connection = {"user": user, "password": password, "security": security, **pairs(settings)}
+    wanted = Wanted(
+        include=include,
+        exclude=exclude,
+        start=start,
+        depth=depth,
+        max_nodes=max_nodes,
+        rate_per_s=limit,
+        properties=properties,
+    )
+    importing = {key: value for key, value in (("mapping", mapping), ("format", file_format)) if value}
+    return Ask(
+        target=target,
+        into=into,
+        at=at.strip("/"),
+        wanted=wanted,
+        connection={key: value for key, value in connection.items() if value is not None},
+        via=via,
+        fresh=fresh,
+        importing=importing,
+    )
+
+
+def pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` as connection keys. Raises click.BadParameter."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
+        found[key.strip()] = int(value) if value.isdecimal() else {"true": True, "false": False}.get(value, value)
+    return found
+
+
+def look(ask: Ask) -> tuple[Outcome[Discovered], bool]:
+    """Discover with a progress line; the first Ctrl-C ends the walk and keeps what was found.
+
+    Returns:
+        The outcome, and whether it was interrupted.
+    """
+    from nexus_cli.project.discover import discover
+    from nexus_cli.settings import load_settings
+
+    async def run() -> tuple[Outcome[Discovered], bool]:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            stop.set()
+            loop.remove_signal_handler(signal.SIGINT)  # the second one ends at once
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        with progress() as tell:
+            return await discover(ask, settings=load_settings(), stop=stop, tell=tell), stop.is_set()
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Progress], None]]:
+    """A live line on a terminal; nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield lambda _progress: None
+        return
+    with rich_console(stderr=True).status("connecting …") as status:
+
+        def tell(now: Progress) -> None:
+            waiting = f", {now.waiting} folders and variables waiting" if now.waiting else ""
+            status.update(f"{now.found} found, {now.skipped} skipped{waiting}  {now.name[-60:]}")
+
+        yield tell
+
+
+def removal_agreed(change: Edit, *, yes: bool) -> bool:
+    """Ask before tags are removed."""
+    if not change.merged.removed or yes:
+        return True
+    shown = ", ".join(change.merged.removed[:5]) + (" …" if len(change.merged.removed) > 5 else "")
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{len(change.merged.removed)} tags would be removed ({shown}): --yes does it.")
+    return click.confirm(f"Remove {len(change.merged.removed)} tags ({shown})?", err=True, default=False)

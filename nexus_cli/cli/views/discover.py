@@ -1,0 +1,172 @@
+"""What was discovered and what it would change: values to JSON and text, pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nexus_cli.discover.edit import Edit
+    from nexus_cli.discover.propose import Proposal
+
+ROWS = 60
+"""Lines of the tree before folders are only counted."""
+REASONS = 12
+Style = Callable[[str, str], str]
+
+
+def document(proposals: Sequence[Proposal], *, edit: Edit | None = None, written: bool = False) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "sources": [_source(proposal) for proposal in proposals],
+        "tags": sum(proposal.tags for proposal in proposals),
+        "skipped": sum(len(proposal.skipped) for proposal in proposals),
+        "edit": None if edit is None else _edit(edit, written=written),
+    }
+
+
+def _source(proposal: Proposal) -> dict[str, Any]:
+    facts = {key: value for key, value in proposal.facts.items() if key not in ("present", "namespaces")}
+    return {
+        "source": proposal.source,
+        "protocol": proposal.protocol,
+        "complete": proposal.complete,
+        "facts": facts,
+        "counts": {
+            "seen": proposal.tags + len(proposal.skipped),
+            "found": proposal.tags,
+            "skipped": len(proposal.skipped),
+        },
+        "devices": [
+            {
+                "device": device.place,
+                **device.head,
+                "tags": [{"name": tag.name, "original": list(tag.original), **tag.keys} for tag in device.tags],
+            }
+            for device in proposal.devices
+        ],
+        "skipped": [{"what": what, "reason": reason} for what, reason in proposal.skipped],
+    }
+
+
+def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
+    merged = edit.merged
+    return {
+        "path": edit.path.as_posix(),
+        "written": written,
+        "created": merged.created,
+        "added": merged.added,
+        "changed": merged.changed,
+        "removed": merged.removed,
+        "kept": len(merged.kept),
+        "skipped": [{"what": what, "reason": reason} for what, reason in merged.skipped],
+        "diff": edit.diff(),
+    }
+
+
+def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) -> str:
+    """The tree of what would be added, the counts, and the edit."""
+    lines: list[str] = []
+    for source in result["sources"]:
+        lines += _header(source, style)
+        for device in source["devices"]:
+            lines += _device(device, style)
+        lines += _skipped(source["skipped"], whole=skipped, style=style)
+    edit = result["edit"]
+    if edit is not None:
+        lines.append("")
+        if diff and edit["diff"]:
+            lines += [_coloured(line, style) for line in edit["diff"].splitlines()]
+        lines += _edited(edit)
+    return "\n".join(lines)
+
+
+def _header(source: Mapping[str, Any], style: Style) -> list[str]:
+    counts, facts = source["counts"], source["facts"]
+    took = f" in {facts['seconds']:.1f} s" if facts.get("seconds") else ""
+    resumed = f", {facts['resumed']} of them from an earlier run" if facts.get("resumed") else ""
+    lines = [
+        style(str(source["source"]), "bold")
+        + f": {counts['seen']} values seen{took}{resumed}: {counts['found']} become tags, {counts['skipped']} skipped"
+    ]
+    if facts.get("ended"):
+        lines.append(style(f"{facts['ended']}: the rest was not looked at", "warning"))
+    lines += [f"  {key}: {value}" for key, value in facts.get("identity", {}).items()]
+    for what, where in facts.get("recognised", {}).items():
+        more = f" and {len(where) - 3} more" if len(where) > 3 else ""
+        lines.append(f"  {what}: {', '.join(where[:3])}{more}")
+    lines += [f"  note: {note}" for note in facts.get("notes", ())]
+    return lines
+
+
+def _device(device: Mapping[str, Any], style: Style) -> list[str]:
+    head = ", ".join(f"{key} {device[key]}" for key in ("protocol", "mode", "poll") if key in device)
+    lines = ["", f"{style(device['device'] or '(the device)', 'bold')}  {head}  {len(device['tags'])} tags"]
+    rows = [(tag["name"], _about(tag)) for tag in device["tags"]]
+    if len(rows) <= ROWS:
+        width = max((len(name) for name, _ in rows), default=0)
+        return lines + [f"  {name.ljust(width)}  {style(about, 'dim')}" for name, about in rows]
+    folders = _folders([name for name, _ in rows])
+    width = max(len(name) for name, _ in folders[:ROWS])
+    lines += [
+        f"  {name.ljust(width)}  {style(f'{count} tags' if count > 1 else '', 'dim')}".rstrip()
+        for name, count in folders[:ROWS]
+    ]
+    if len(folders) > ROWS:
+        lines.append(f"  … and {len(folders) - ROWS} folders more (--format json has everything)")
+    return lines
+
+
+def _folders(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Names grouped by leading levels, as deep as the rows allow."""
+    best: list[tuple[str, int]] = [("", len(names))]
+    for depth in range(1, 8):
+        counted = Counter(".".join(name.split(".")[:depth]) for name in names)
+        shown = [(f"{name}.*" if count > 1 else name, count) for name, count in counted.items()]
+        if len(shown) > ROWS and depth > 1:
+            return best
+        best = shown
+    return best
+
+
+def _about(tag: Mapping[str, Any]) -> str:
+    parts = [str(tag["type"])]
+    if tag.get("unit"):
+        parts.append(str(tag["unit"]))
+    if tag.get("range"):
+        parts.append(f"{tag['range'][0]}..{tag['range'][1]}")
+    if tag.get("values"):
+        parts.append("/".join(list(map(str, tag["values"].values()))[:4]))
+    parts.append(str(tag.get("node") or tag.get("address") or ""))
+    return "  ".join(part for part in parts if part)
+
+
+def _skipped(skipped: Sequence[Mapping[str, str]], *, whole: bool, style: Style) -> list[str]:
+    if not skipped:
+        return []
+    if whole:
+        return ["", "skipped:", *(f"  {one['what']}: {one['reason']}" for one in skipped)]
+    reasons = Counter(one["reason"] for one in skipped)
+    lines = ["", "skipped (--skipped lists each):"]
+    lines += [f"  {count}  {style(reason, 'dim')}" for reason, count in reasons.most_common(REASONS)]
+    if len(reasons) > REASONS:
+        lines.append(f"  … and {len(reasons) - REASONS} reasons more")
+    return lines
+
+
+def _edited(edit: Mapping[str, Any]) -> list[str]:
+    added = sum(len(names) for names in edit["added"].values())
+    keys = sum(len(names) for names in edit["changed"].values())
+    counts = f"{added} added, {keys} keys changed, {len(edit['removed'])} removed, {edit['kept']} already there"
+    lines = [f"  not taken: {one['what']}: {one['reason']}" for one in edit["skipped"][:REASONS]]
+    if len(edit["skipped"]) > REASONS:
+        lines.append(f"  … and {len(edit['skipped']) - REASONS} not taken more")
+    verb = "written" if edit["written"] else "unchanged" if not edit["diff"] else "not written"
+    return [*lines, f"{edit['path']} {verb}: {counts}"]
+
+
+def _coloured(line: str, style: Style) -> str:
+    if line.startswith(("+++", "---", "@@")):
+        return style(line, "dim")
+    return style(line, "good") if line.startswith("+") else style(line, "error") if line.startswith("-") else line

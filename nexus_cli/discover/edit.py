@@ -1,0 +1,211 @@
+"""From a proposal to an edited file: where each device goes, the edit, the proof that the site still validates.
+
+Nothing is written before the edited site was read as a whole and has no error that it did not have before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.discover.merge import Merged, Mode, merge
+from nexus_cli.discover.naming import tag_name
+from nexus_cli.discover.place import Standing, device_path, split_at, standing
+from nexus_cli.discover.propose import Proposal, ProposedDevice
+from nexus_cli.discover.target import connected
+from nexus_cli.model.bound import Model
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.source.document import Document, DocumentError
+from nexus_cli.source.files import shown
+
+Check = Callable[[Path], tuple[Diagnostic, ...]]
+"""Reads a site file and gives its findings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What would be written.
+
+    Attributes:
+        path: The file.
+        before, after: Its text; `before` is empty for a new file.
+        merged: What changes.
+    """
+
+    path: Path
+    before: str
+    after: str
+    merged: Merged = field(default_factory=Merged)
+
+    def diff(self) -> str:
+        """Unified diff, "" when nothing changes."""
+        name = shown(self.path)
+        lines = difflib.unified_diff(
+            self.before.splitlines(keepends=True),
+            self.after.splitlines(keepends=True),
+            fromfile=f"a/{name}" if self.before else "/dev/null",
+            tofile=f"b/{name}",
+        )
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def edited(
+    proposals: Iterable[Proposal],
+    *,
+    file: Path,
+    at: str,
+    mode: Mode,
+    model: Model | None,
+    file_of: Callable[[tuple[str, ...]], str],
+    kinds: Mapping[str, DriverKind],
+) -> Outcome[Edit]:
+    """Make the edit, without writing anything.
+
+    Args:
+        proposals: What was found.
+        file: The file to edit; may be new.
+        at: `area/line/device` of the device itself; further devices stand beside it. "" when each device says its
+            own whole place (MQTT).
+        mode: How far to go.
+        model: The site as it is, None when there is none yet.
+        file_of: Name of the file that declares what stands at a model path.
+        kinds: Driver kinds by protocol.
+    """
+    wanted = tuple(proposals)
+    if mode == "prune" and not all(proposal.complete for proposal in wanted):
+        message = "what was looked at is only a part of the device, so that nothing can be removed"
+        return Outcome(None, (finding("NX6605", message, hint="leave out filters and limits, and let it end"),))
+    try:
+        before = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+        document = Document(before)
+    except (OSError, UnicodeDecodeError, DocumentError) as error:
+        return Outcome(None, (finding("NX6603", f"'{shown(file)}' can't be edited: {error}"),))
+    merged = Merged()
+    for proposal, device in ((one, device) for one in wanted for device in one.devices):
+        problem = _device(
+            device, proposal, document, merged, file=file, at=at, mode=mode, model=model, file_of=file_of, kinds=kinds
+        )
+        if problem is not None:
+            return Outcome(None, (problem,))
+    after = before if merged.empty else document.text()
+    return Outcome(Edit(path=file, before=before, after=after, merged=merged))
+
+
+def _device(
+    device: ProposedDevice,
+    proposal: Proposal,
+    document: Document,
+    merged: Merged,
+    *,
+    file: Path,
+    at: str,
+    mode: Mode,
+    model: Model | None,
+    file_of: Callable[[tuple[str, ...]], str],
+    kinds: Mapping[str, DriverKind],
+) -> Diagnostic | None:
+    place = _place(at, device.place)
+    if split_at(place) is None:
+        hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
+        return finding("NX6603", f"'{place}' is not area/line/device", hint=hint)
+    held = standing(model, place, namespaces=proposal.facts.get("namespaces", ()))
+    if held.device is None and document.has(device_path(place)):
+        return finding("NX6603", f"'{place}' stands in '{shown(file)}' with errors", hint="nexus validate shows them")
+    if held.device is not None:
+        problem = _conflict(held, place, proposal.protocol, file, file_of)
+        if problem is not None:
+            return problem
+    kind = None if proposal.protocol == "external" else kinds[proposal.protocol]
+    connection = held.device.connection if held.device is not None else None
+    if kind is not None and connection is None:
+        made = connected(place, proposal.protocol, device.head.get("connection", {}), kinds)
+        if made.value is None:
+            first = made.findings[0]
+            return finding("NX6601", first.message, hint="--set host=10.0.0.9 adds a key of the connection")
+        connection = kind.connection.model_validate(device.head.get("connection", {}))
+    try:
+        present = frozenset(proposal.facts.get("present", ()))
+        merge(
+            document, place, device, held, mode=mode, kind=kind, connection=connection, merged=merged, present=present
+        )
+    except DocumentError as error:
+        return finding("NX6603", f"'{place}' can't be written to '{shown(file)}': {error}")
+    return None
+
+
+def _conflict(
+    held: Standing, place: str, protocol: str, file: Path, file_of: Callable[[tuple[str, ...]], str]
+) -> Diagnostic | None:
+    assert held.device is not None
+    have = held.device.device.protocol
+    if have != protocol:
+        message = f"'{place}' speaks {have}, what was discovered speaks {protocol}"
+        return finding("NX6606", message, where=(*held.device.where, "protocol"), hint="--at another device")
+    declared = file_of(device_path(place))
+    if declared and declared != shown(file):
+        message = f"'{place}' is declared in '{declared}'"
+        return finding("NX6603", message, where=held.device.where, hint=f"--into {declared}")
+    return None
+
+
+def _place(at: str, suggested: str) -> str:
+    """Where a device goes: at the place itself, beside it, or where it says itself."""
+    if not suggested:
+        return at
+    if "/" in suggested or not at:
+        return suggested
+    area_line, _, own = at.rpartition("/")
+    return f"{area_line}/{tag_name((own, suggested))}"
+
+
+def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tuple[Diagnostic, ...]:
+    """Errors that the edited site has and the present one has not; none means that it may be written.
+
+    The site's files are laid out beside each other in a temporary folder, the edited one among them.
+    """
+    root = site.parent.resolve()
+    before = {(item.code, item.message) for item in check(site) if has_errors((item,))} if site.is_file() else set()
+    with tempfile.TemporaryDirectory(prefix="nexus-discover-") as folder:
+        target = Path(folder) / "site"
+        for path in {*(one.resolve() for one in files), edit.path.resolve()}:
+            if not path.is_relative_to(root):
+                continue
+            copy = target / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            text = edit.after.encode() if path == edit.path.resolve() else path.read_bytes()
+            copy.write_bytes(text)
+        found = check(target / site.name) if (target / site.name).is_file() else ()
+        shown_as = str(target)
+        return tuple(
+            finding("NX6604", f"{item.code}: {item.message}".replace(shown_as, "…"), hint=item.hint)
+            for item in found
+            if has_errors((item,)) and (item.code, item.message) not in before
+        )
+
+
+def write(edit: Edit) -> None:
+    """Put the new text in place of the old one at once. Raises OSError."""
+    edit.path.parent.mkdir(parents=True, exist_ok=True)
+    mark: Any = b"\xef\xbb\xbf" if edit.path.exists() and edit.path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
+    descriptor, name = tempfile.mkstemp(dir=edit.path.parent, prefix=f".{edit.path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(mark + edit.after.encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+        if edit.path.exists():
+            os.chmod(name, edit.path.stat().st_mode & 0o7777)  # noqa: PTH101 - a file that is a bare name here
+        else:
+            os.chmod(name, 0o644)  # noqa: PTH101 - as above
+        os.replace(name, edit.path)  # noqa: PTH105 - as above
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise

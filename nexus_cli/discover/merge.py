@@ -1,0 +1,168 @@
+"""Proposed tags into the text of a site file, matched by address. Pure: text in, text out.
+
+`merge` adds what is missing and touches nothing that stands there. `overwrite` also replaces the keys that discovery
+knows, in tags that this file declares. `prune` also removes tags of this file whose address is not there any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nexus_cli.discover.found import Skipped
+from nexus_cli.discover.naming import plain, unique
+from nexus_cli.discover.place import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
+from nexus_cli.discover.propose import ProposedDevice, ProposedTag
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.source.document import Block, Document
+
+Mode = Literal["merge", "overwrite", "prune"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Merged:
+    """What an edit does.
+
+    Attributes:
+        added: New tags, by device path.
+        changed: Keys that are replaced, by tag path.
+        removed: Tag paths that go.
+        kept: Tag paths that were found and stand there already.
+        skipped: What can't stand in a site file, with the reason.
+        created: Devices that are new.
+    """
+
+    added: dict[str, list[str]] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """True when the file stays as it is."""
+        return not (self.added or self.changed or self.removed or self.created)
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """One proposed tag and what stands there: the name it has, or the one it gets."""
+
+    tag: ProposedTag
+    name: str
+    present: bool
+
+
+def merge(
+    document: Document,
+    at: str,
+    device: ProposedDevice,
+    standing: Standing,
+    *,
+    mode: Mode,
+    kind: DriverKind | None,
+    connection: Any,
+    merged: Merged,
+    present: frozenset[str] = frozenset(),
+) -> None:
+    """Edit one device.
+
+    Args:
+        document: Takes the edits.
+        at: `area/line/device`.
+        device: What was found.
+        standing: What the site has there.
+        mode: How far to go.
+        kind: Of the protocol; None for external devices, whose tags are matched by name.
+        connection: The device's connection as its kind reads it.
+        merged: Takes notes.
+        present: Addresses that are there although they were not proposed: their tags are never pruned.
+    """
+    where = device_path(at)
+    matched = _match(device, standing, kind, connection, merged)
+    fresh = {one.name: one.tag.keys for one in matched if not one.present}
+    merged.kept += [f"{at}/{one.name}" for one in matched if one.present]
+    if standing.device is None and not document.has(where):
+        if not fresh and not device.head.get("topics"):
+            return
+        head = {key: value for key, value in device.head.items() if value not in ({}, [], None)}
+        tags = {"tags": Block(fresh)} if fresh else {}
+        document.add(where[:-1], {where[-1]: Block({**head, **tags})})
+        merged.created.append(at)
+        if fresh:
+            merged.added[at] = list(fresh)
+        return
+    if fresh:
+        document.add((*where, "tags"), fresh)
+        merged.added[at] = list(fresh)
+    if standing.device is not None and standing.device.external:
+        _topics(document, where, device.head.get("topics", []), standing, merged, at)
+    own = document.keys((*where, "tags"))
+    if mode == "overwrite":
+        _overwrite(document, where, [one for one in matched if one.present and one.name in own], merged, at)
+    if mode == "prune":
+        found = {one.name for one in matched}
+        known = {name for key, name in standing.names.items() if key[0] not in present}
+        gone = [name for name in own if name in known and name not in found]
+        document.remove((*where, "tags"), gone)
+        merged.removed += [f"{at}/{name}" for name in gone]
+
+
+def _match(
+    device: ProposedDevice, standing: Standing, kind: DriverKind | None, connection: Any, merged: Merged
+) -> list[_Matched]:
+    taken = {plain(name) for name in standing.taken}
+    seen: dict[Identity, str] = {}
+    matched = []
+    for tag in device.tags:
+        key = (tag.name,) if kind is None else identity_of(kind, connection, tag.keys)
+        original = "/".join(tag.original)
+        if isinstance(key, str):
+            merged.skipped.append(Skipped(original, key))
+            continue
+        if key in seen:
+            merged.skipped.append(Skipped(original, f"the same address as {seen[key]}"))
+            continue
+        seen[key] = original
+        name = standing.names.get(key)
+        if name is not None:
+            matched.append(_Matched(tag, name, present=True))
+            continue
+        name = unique(tag.name, taken)
+        taken.add(plain(name))
+        matched.append(_Matched(tag, name, present=False))
+    return matched
+
+
+def _overwrite(document: Document, where: Sequence[str], matched: Sequence[_Matched], merged: Merged, at: str) -> None:
+    """Replace what discovery knows; the address stays as it was spelt, other keys stay as they are."""
+    for one in matched:
+        path = (*where, "tags", one.name)
+        now = document.value(path)
+        if not isinstance(now, Mapping):
+            continue
+        for key, value in one.tag.keys.items():
+            if key in ADDRESS_KEYS or key == "writable" or _same(now.get(key), value):
+                continue
+            document.set((*path, key), value)
+            merged.changed.setdefault(f"{at}/{one.name}", []).append(key)
+
+
+def _topics(
+    document: Document, where: Sequence[str], found: Sequence[str], standing: Standing, merged: Merged, at: str
+) -> None:
+    have = list(getattr(standing.device.device, "topics", ())) if standing.device is not None else []
+    missing = [glob for glob in found if glob not in have]
+    if missing:
+        document.set((*where, "topics"), [*have, *missing])
+        merged.changed.setdefault(at, []).append("topics")
+
+
+def _same(now: Any, value: Any) -> bool:
+    if isinstance(now, Mapping) and isinstance(value, Mapping):
+        return {str(key): item for key, item in now.items()} == {str(key): item for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return isinstance(now, list) and list(value) == now
+    return bool(now == value)

@@ -1,0 +1,203 @@
+"""Browse a device and collect what it offers: filters, limits, progress, interruption, resumption."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nexus_cli.access.globs import matches_glob
+from nexus_cli.discover.found import Discovery, Found, Skipped
+from nexus_cli.discover.importers.units import unit_of
+from nexus_cli.discover.journal import Journal
+from nexus_cli.discover.target import Target
+from nexus_cli.drivers.base import Browsed
+
+ADDRESS_KEY = {"opcua": "node"}
+"""Name of the address key by protocol; `address` otherwise."""
+PROGRESS_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to take.
+
+    Attributes:
+        include: Path globs over the original names; empty takes everything. A glob without `/` is about the last name.
+        exclude: Globs to leave out; they win.
+        depth: Most levels, 0 for all.
+        max_nodes: End after so many values, 0 for no end.
+        rate_per_s: Most values a second, 0 for no limit.
+        start: Where to begin, in the protocol's spelling.
+        properties: OPC UA: also properties that describe no other value.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    depth: int = 0
+    max_nodes: int = 0
+    rate_per_s: float = 0.0
+    start: str = ""
+    properties: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """True when something is left out on purpose."""
+        return bool(self.include or self.exclude or self.depth or self.max_nodes or self.start)
+
+
+class Progress(NamedTuple):
+    """How far a walk is."""
+
+    found: int
+    skipped: int
+    waiting: int
+    name: str
+
+
+Tell = Callable[[Progress], None]
+
+
+class Collector:
+    """Turns what a driver browses into a `Discovery`; counts everything once."""
+
+    def __init__(self, target: Target, wanted: Wanted) -> None:
+        self.discovery = Discovery(protocol=target.protocol, connection=dict(target.connection), source=target.text)
+        self.discovery.facts.update(target=target.text)
+        self._wanted = wanted
+        self._key = ADDRESS_KEY.get(target.protocol, "address")
+        self._addresses: set[tuple[Any, ...]] = set()
+        self._recognised: dict[str, list[str]] = {}
+
+    def take(self, browsed: Browsed) -> None:
+        """Add one thing."""
+        detail = browsed.detail
+        if detail.get("beat"):
+            return
+        if facts := detail.get("facts"):
+            self.discovery.facts.update(facts)
+            return
+        name = "/".join(browsed.path)
+        if "object" in detail:
+            self._recognised.setdefault(str(detail["object"]), []).append(name)
+            self.discovery.facts["recognised"] = self._recognised
+            return
+        identity = (browsed.address, str(detail.get("keys", {})), browsed.type if browsed.address == "" else "")
+        reason = self._reason(browsed, name, identity)
+        if reason:
+            self.discovery.skipped.append(Skipped(name or browsed.address, reason))
+            self.discovery.facts.setdefault("present", []).append(browsed.address)
+            return
+        self._addresses.add(identity)
+        self.discovery.found.append(Found(device="", name=browsed.path, tag=self._tag(browsed)))
+
+    def _reason(self, browsed: Browsed, name: str, identity: tuple[Any, ...]) -> str:
+        if "skipped" in browsed.detail:
+            return str(browsed.detail["skipped"])
+        if "${" in browsed.address:
+            return "its address holds '${', which a site file reads as a reference"
+        if not browsed.type:
+            return "no type of the site language fits it"
+        if identity in self._addresses:
+            return "the same value was found before"
+        if reason := left_out(browsed.path, self._wanted):
+            return reason
+        if browsed.detail.get("property") and not self._wanted.properties:
+            return "a property (--properties takes it)"
+        return ""
+
+    def _tag(self, browsed: Browsed) -> dict[str, Any]:
+        detail = browsed.detail
+        tag: dict[str, Any] = {self._key: browsed.address, "type": browsed.type}
+        unit = unit_of(browsed.unit) or unit_of(str(detail.get("unit_name", "")))
+        if unit:
+            tag["unit"] = unit
+        elif told := browsed.unit or detail.get("unit_name"):
+            tag["labels"] = {"unit": str(told)}
+        for key in ("range", "values"):
+            if detail.get(key):
+                tag[key] = detail[key]
+        if browsed.description:
+            tag["description"] = " ".join(browsed.description.split())
+        tag.update(detail.get("keys", {}))
+        return tag
+
+
+def left_out(path: tuple[str, ...], wanted: Wanted) -> str:
+    """Why the filters leave a value out, "" when they take it."""
+    if wanted.include and not any(_covers(glob, path) for glob in wanted.include):
+        return "not in --include"
+    if any(_covers(glob, path) for glob in wanted.exclude):
+        return "in --exclude"
+    if wanted.depth and len(path) > wanted.depth:
+        return f"deeper than {wanted.depth} levels (--depth)"
+    return ""
+
+
+def _covers(glob: str, path: tuple[str, ...]) -> bool:
+    levels = [level.replace("/", "-") for level in path]
+    return matches_glob(glob, "/".join(levels) if "/" in glob or glob == "**" else levels[-1] if levels else "")
+
+
+async def collect(
+    source: AsyncIterator[Browsed],
+    collector: Collector,
+    *,
+    wanted: Wanted,
+    stop: asyncio.Event,
+    tell: Tell,
+    journal: Journal | None = None,
+) -> Discovery:
+    """Take from a walk until it ends, enough was found, or the person has had enough.
+
+    Args:
+        source: What the driver (or a gateway) browses.
+        collector: Where it goes; may hold what an earlier run found.
+        wanted: Limits.
+        stop: Ends the walk; what was found so far is kept.
+        tell: Called with the progress now and then.
+        journal: Where the walk is noted, for protocols that can go on later.
+
+    Returns:
+        `facts` says how it ended: `complete`, `seconds`, `per_s`, `resumed`.
+    """
+    discovery = collector.discovery
+    began_s = told_s = time.monotonic()
+    already = len(discovery.found) + len(discovery.skipped)
+    waiting, ended, complete = 0, "", False
+    try:
+        async for browsed in source:
+            if journal is not None:
+                journal.note(browsed)
+            collector.take(browsed)
+            waiting += len(browsed.detail.get("queued", ())) - int(browsed.detail.get("done", 0))
+            seen = len(discovery.found) + len(discovery.skipped)
+            now_s = time.monotonic()
+            if now_s - told_s >= PROGRESS_EVERY_S:
+                told_s = now_s
+                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), "/".join(browsed.path)))
+            if stop.is_set():
+                ended = "interrupted"
+                break
+            if wanted.max_nodes and seen >= wanted.max_nodes:
+                ended = f"ended at --max-nodes {wanted.max_nodes}"
+                break
+            if wanted.rate_per_s and (ahead_s := (seen - already) / wanted.rate_per_s - (now_s - began_s)) > 0:
+                await asyncio.sleep(ahead_s)
+        else:
+            complete = True
+    finally:
+        if journal is not None:
+            journal.close(complete=complete)
+    seconds = max(time.monotonic() - began_s, 1e-6)
+    seen = len(discovery.found) + len(discovery.skipped)
+    discovery.facts.update(
+        complete=complete and not wanted.partial,
+        ended=ended,
+        seconds=round(seconds, 3),
+        per_s=round((seen - already) / seconds, 1),
+        resumed=already,
+    )
+    return discovery

@@ -1,0 +1,113 @@
+"""Where proposed tags go: which site, which file, which device, and what stands there already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nexus_cli.model.bound import BoundDevice, Model
+from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.wire.topic import is_slug
+
+ADDRESS_KEYS = frozenset(("address", "node", "symbol", "index", "bit", "byte", "unit_id"))
+"""Keys that say where a value is: they decide what is the same tag, and are never rewritten."""
+Identity = tuple[Any, ...]
+_INDEXED = re.compile(r"ns=(\d{1,5});(.+)\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a device holds before discovery.
+
+    Attributes:
+        names: Tag name by the identity of its address.
+        taken: Every name of the device, calculated tags included.
+        device: None when the device is new.
+    """
+
+    names: Mapping[Identity, str]
+    taken: frozenset[str]
+    device: BoundDevice | None
+
+
+def split_at(text: str) -> tuple[str, str, str] | None:
+    """`area/line/device`, None when it is not one."""
+    levels = text.strip("/").split("/")
+    if len(levels) != 3 or not all(is_slug(level) for level in levels):
+        return None
+    return levels[0], levels[1], levels[2]
+
+
+def device_path(at: str) -> tuple[str, ...]:
+    """The keys that lead to a device in a site file."""
+    area, line, device = at.split("/")
+    return ("areas", area, "lines", line, "devices", device)
+
+
+def standing(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) -> Standing:
+    """What the site has at `area/line/device`.
+
+    Args:
+        model: The site, None when there is none.
+        at: Where to look.
+        namespaces: An OPC UA server's namespace array, so that `ns=2;s=X` is known as `nsu=…;s=X`.
+    """
+    device = model.devices.get(at) if model is not None else None
+    if device is None:
+        return Standing(names={}, taken=frozenset(), device=None)
+    names: dict[Identity, str] = {}
+    for name, bound in device.tags.items():
+        key: Identity = (name,) if device.external else identity(bound.address) if bound.address else ()
+        if namespaces and key:
+            key = (with_uri(str(key[0]), namespaces), *key[1:])
+        if key:
+            names.setdefault(key, name)
+    calculated = frozenset(name for name, _, _ in device.calculated())
+    declared = {
+        path.rpartition("/")[2] for path in (model.declared if model else ()) if path.rpartition("/")[0] == device.path
+    }
+    return Standing(names=names, taken=frozenset(device.tags) | calculated | declared, device=device)
+
+
+def identity(address: Address) -> Identity:
+    """What makes two tags read the same thing: the normal form, and the options that choose a part of it."""
+    options = address.options
+    return (address.text, *(str(options.get(key, "")) for key in ("index", "unit_id", "byte")))
+
+
+def with_uri(node: str, namespaces: Sequence[str]) -> str:
+    """An OPC UA node id whose namespace index is replaced by the server's URI."""
+    match = _INDEXED.match(node)
+    if match is None or not 0 < int(match[1]) < len(namespaces):
+        return node
+    uri = namespaces[int(match[1])].replace("%", "%25").replace(";", "%3B")
+    return f"nsu={uri};{match[2]}"
+
+
+def identity_of(kind: DriverKind, connection: Any, keys: Mapping[str, Any]) -> Identity | str:
+    """The identity of a proposed tag, or why it can't stand in a site file."""
+    try:
+        tag = TypeAdapter(kind.tag).validate_python(dict(keys))
+        return identity(kind.address_of(connection, tag))
+    except AddressError as error:
+        return str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def site_of(file: Path) -> Path | None:
+    """The site file that a file belongs to: itself, or the nearest `site.yaml` in a folder above."""
+    if file.name == "site.yaml":
+        return file
+    for folder in [file.parent, *file.parent.parents][:6]:
+        candidate = folder / "site.yaml"
+        if candidate.is_file():
+            return candidate
+    return file if file.is_file() else None

@@ -1,0 +1,178 @@
+"""From what was found to what would stand in the site file: devices, tag names, keys, an interval. Pure.
+
+Nothing proposed is ever `writable`: that is a person's decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nexus_cli.discover.found import Discovery, Found, Skipped
+from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
+
+INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
+"""What is proposed; 1 s is the language's default and is not written."""
+LOAD = 0.5
+"""Share of an interval that the reads of one cycle may take."""
+COST_MS: dict[str, float] = {"modbus": 25.0, "s7": 15.0, "ads": 8.0, "opcua": 30.0}
+"""One request on an ordinary plant network, by protocol; measured ones in the gateway replace this guess."""
+SUBSCRIBE_MOST = 10_000
+"""Largest number of monitored items that is proposed (an S7-1500 bears so many)."""
+KEY_ORDER = (
+    "address",
+    "node",
+    "symbol",
+    "type",
+    "raw_type",
+    "scale_from",
+    "order",
+    "unit",
+    "scale",
+    "offset",
+    "range",
+    "values",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedTag:
+    """One tag as it would stand in the file.
+
+    Attributes:
+        name: Slug, unique in its device.
+        original: Original names, outermost first.
+        keys: Keys of the site language, in the order of the house.
+    """
+
+    name: str
+    original: tuple[str, ...]
+    keys: dict[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class ProposedDevice:
+    """One device as it would stand in the file.
+
+    Attributes:
+        place: Suggested device name, or a whole `area/line/device`; "" for the device being discovered.
+        head: Keys before the tags: protocol, connection, mode, poll, topics.
+        tags: In the order of discovery.
+    """
+
+    place: str
+    head: dict[str, Any]
+    tags: list[ProposedTag] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposal:
+    """Everything that would be added.
+
+    Attributes:
+        devices: In the order of discovery.
+        skipped: What was not taken, in order, with the reasons.
+        complete: False when a filter, a limit or an interruption left a part unseen: nothing may be pruned then.
+        facts: As in `Discovery`.
+    """
+
+    source: str
+    protocol: str
+    devices: list[ProposedDevice]
+    skipped: list[Skipped]
+    complete: bool = True
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tags(self) -> int:
+        """How many tags are proposed."""
+        return sum(len(device.tags) for device in self.devices)
+
+
+Requests = Callable[[str, Mapping[str, Any], Sequence[ProposedTag]], int]
+"""How many requests one cycle of a device takes: protocol, connection, tags."""
+
+
+def propose(discovery: Discovery, *, requests: Requests | None = None, trim: bool = True) -> Proposal:
+    """Name everything that was found.
+
+    Args:
+        discovery: What was found.
+        requests: Counts the requests of a cycle; without it 50 tags are taken for one request.
+        trim: Leave out the leading folders that every name of a device shares.
+    """
+    groups: dict[str, list[Found]] = {}
+    for found in discovery.found:
+        groups.setdefault(found.device, []).append(found)
+    devices = []
+    for place, members in groups.items():
+        tags = _tags(members, trim=trim and discovery.protocol != "external")
+        head: dict[str, Any] = {"protocol": discovery.protocol}
+        if discovery.connection and discovery.protocol != "external":
+            head["connection"] = dict(discovery.connection)
+        head.update(discovery.facts.get("heads", {}).get(place, {}))
+        count = requests or _guess
+        if discovery.protocol in COST_MS:
+            head.update(_pace(discovery.protocol, len(tags), count(discovery.protocol, discovery.connection, tags)))
+        devices.append(ProposedDevice(place=place, head=head, tags=tags))
+    for place, head in discovery.facts.get("heads", {}).items():
+        if place not in groups:
+            devices.append(ProposedDevice(place=place, head={"protocol": discovery.protocol, **head}))
+    facts = {key: value for key, value in discovery.facts.items() if key not in ("heads", "complete")}
+    return Proposal(
+        source=discovery.source,
+        protocol=discovery.protocol,
+        devices=devices,
+        skipped=list(discovery.skipped),
+        complete=bool(discovery.facts.get("complete", True)),
+        facts=facts,
+    )
+
+
+def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
+    drop = common_levels([found.name for found in members]) if trim else 0
+    taken: set[str] = set()
+    tags = []
+    for found in members:
+        name = unique(tag_name(found.name[drop:] or found.name[-1:]), taken)
+        taken.add(plain(name))
+        tags.append(ProposedTag(name=name, original=found.name, keys=_keys(found, name)))
+    return tags
+
+
+def _keys(found: Found, name: str) -> dict[str, Any]:
+    keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
+    original = "/".join(found.name)
+    if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
+        del keys["description"]  # many servers repeat the name there
+    if original and found.name[-1] != name:
+        if "description" not in keys:
+            keys["description"] = original
+        elif keys["description"] != original:
+            keys["labels"] = {**keys.get("labels", {}), "original": original}
+    keys = {key: _harmless(value) for key, value in keys.items()}
+    order = {key: place for place, key in enumerate(KEY_ORDER)}
+    return dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def _harmless(value: Any) -> Any:
+    """Texts of a device can't become references to secrets or variables of the site."""
+    if isinstance(value, str):
+        return value.replace("${", "$ {")
+    if isinstance(value, Mapping):
+        return {key: _harmless(item) for key, item in value.items()}
+    return value
+
+
+def _pace(protocol: str, tags: int, requests: int) -> dict[str, Any]:
+    """Mode and interval: reporting where the protocol has it, otherwise as fast as half the link allows."""
+    if protocol == "opcua" and tags <= SUBSCRIBE_MOST:
+        return {"mode": "subscribe"}
+    needed_ms = requests * COST_MS[protocol] / LOAD
+    chosen = next((interval for interval in INTERVALS_MS if needed_ms <= interval), INTERVALS_MS[-1])
+    return {} if chosen == INTERVALS_MS[0] else {"poll": f"{chosen // 1000}s"}
+
+
+def _guess(_protocol: str, _connection: Mapping[str, Any], tags: Sequence[ProposedTag]) -> int:
+    return -(-len(tags) // 50)
