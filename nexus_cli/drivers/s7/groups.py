@@ -67,7 +67,7 @@ class Block:
         fields: One per point, same order.
         spans: For each field the number of its item.
         pdu: Bytes of a PDU that it was planned for.
-        gap: Unused bytes that it was planned to read along, None for an item a point.
+        gap: Unused bytes that it was planned to read along, None for an item an address.
         long: A value of its own that is longer than a reply.
     """
 
@@ -106,6 +106,15 @@ class Block:
             )
         return self._image
 
+    def alone(self, number: int) -> bool:
+        """Whether all points of an item lie on exactly its bytes, and so share whatever the CPU says of it."""
+        item = self.items[number]
+        return all(
+            (field.start, field.size) == (item.start, item.size)
+            for field, span in zip(self.fields, self.spans, strict=True)
+            if span == number
+        )
+
     def parts(self, pdu: int) -> list[Item]:
         """A long value's items, each of which fits a PDU of this length."""
         (whole,) = self.items
@@ -140,8 +149,8 @@ def group(device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = Tr
     Args:
         device: Its connection gives `pdu` and `max_gap`.
         points: With addresses in normal form.
-        fill_gaps: False makes every point an item of its own: the reply then says of each what is wrong with it, and
-            nothing need be bisected.
+        fill_gaps: False makes every address an item of its own (the bits of one byte share it): the reply then says
+            of each what is wrong with it, and nothing need be bisected.
     """
     gap = device.connection.get("max_gap")
     gap = DEFAULT_GAP if gap is None else int(gap)
@@ -149,7 +158,7 @@ def group(device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = Tr
 
 
 def group_points(path: str, points: Sequence[Point], *, pdu: int, gap: int | None) -> tuple[Request, ...]:
-    """As `group`, for a PDU of this length; `gap` None joins nothing."""
+    """As `group`, for a PDU of this length; `gap` None joins only what lies on the same bytes."""
     placed = [(field_of(point), point) for point in points]
     placed.sort(
         key=lambda pair: (_AREA_ORDER[pair[0].area], pair[0].db, pair[0].start, pair[0].bit, pair[0].size, pair[1].name)
@@ -196,8 +205,10 @@ def _spans(placed: Sequence[tuple[Field, Point]], *, most: int, gap: int | None)
 
 
 def _joins(span: _Span, field: Field, *, most: int, gap: int | None) -> bool:
-    if gap is None or span.pairs[0][0].place != field.place:
+    if span.pairs[0][0].place != field.place:
         return False
+    if gap is None:
+        return (field.start, field.end) == (span.start, span.end)
     return field.start - span.end <= gap and max(span.end, field.end) - span.start <= most
 
 

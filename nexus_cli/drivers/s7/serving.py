@@ -165,7 +165,7 @@ def _status_list(szl: int, index: int) -> bytes | None:
         ]
     elif szl == 0x001C:
         rows = [struct.pack(">H32s", number, name.encode()) for number, name in _NAMES.items()]
-    elif szl == 0x0232 and index in (0, 4):
+    elif szl == 0x0232 and index == 4:
         rows = [struct.pack(">HHHHH30x", 4, 1, 0, 1, 1)]
     elif szl == 0x0424:
         rows = [bytes.fromhex("5100ff080000000000000000940310151435446100")]

@@ -103,8 +103,7 @@ class S7Session:
     async def _judge(self, block: Block, number: int, code: int) -> None:
         """Say it once; raise when it may be one tag of several that is wrong."""
         item = block.items[number]
-        alone = block.spans.count(number) == 1
-        if not alone and not await self._missing(item, code):
+        if not block.alone(number) and not await self._missing(item, code):
             raise DriverError(
                 refusal(code, item), scope=Scope.REQUEST, retriable=False, reason=reason_of(code), code=code
             )
