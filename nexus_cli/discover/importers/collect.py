@@ -19,6 +19,7 @@ class Collector:
 
     Attributes:
         connection: What the file says of the way to the device; cleaned when the discovery is made.
+        device: Suggested device of tags that name none; "" for the device being discovered.
         facts: Identity and counts, completed when the discovery is made.
     """
 
@@ -27,21 +28,28 @@ class Collector:
         self.source = source
         self.options = options
         self.connection: dict[str, Any] = {}
+        self.device = ""
         self.facts: dict[str, Any] = {}
         self._proposed: list[Found] = []
         self._skipped: list[Skipped] = []
         self._entries = 0
         self._values = 0
         self._notes = 0
+        self._promised = False
 
     @contextmanager
     def entry(self, what: str) -> Iterator[None]:
         """Around one thing of the file; it is named as skipped when nothing came of it."""
         self._entries += 1
+        self._promised = False
         before = self._values
         yield
-        if self._values == before:
+        if self._values == before and not self._promised:
             self.skip(what, "there is nothing in it")
+
+    def promise(self) -> None:
+        """What becomes of the present entry will be said later."""
+        self._promised = True
 
     def take(self, name: Sequence[str], tag: Mapping[str, Any], *, device: str = "") -> None:
         """Propose a tag; keys whose value is None are left out."""
@@ -51,7 +59,7 @@ class Collector:
             return
         self._values += 1
         kept = {key: value for key, value in tag.items() if value is not None}
-        self._proposed.append(Found(device=device, name=tuple(name), tag=kept))
+        self._proposed.append(Found(device=device or self.device, name=tuple(name), tag=kept))
 
     def skip(self, what: str, reason: str) -> None:
         """A value that does not become a tag."""

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from nexus_cli.discover.found import Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
+from nexus_cli.discover.place import Identity, identity
 from nexus_cli.drivers.registry import kinds
-from nexus_cli.model.config import digest
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.driver_kind import AddressError
 
@@ -45,7 +45,7 @@ class Settler:
         self.notes: list[Skipped] = []
         self.connection = dict(connection)
         self._bound = self._bind()
-        self._seen: dict[tuple[str, str, str, str], str] = {}
+        self._seen: dict[Identity, str] = {}
 
     def _bind(self) -> Any:
         stand_ins = STAND_INS[self.kind.name]
@@ -73,6 +73,8 @@ class Settler:
         self._unit(what, tag)
         self._named(what, tag, kind)
         self._ranged(what, tag, kind)
+        if tag.get("unit_id") == getattr(self._bound, "unit_id", None):
+            tag.pop("unit_id", None)
         bound = self._validated(what, tag)
         if bound is None:
             return None
@@ -81,8 +83,9 @@ class Settler:
         except AddressError as error:
             self._refuse(what, f"{error}" + (f" ({error.hint})" if error.hint else ""))
             return None
-        options = digest(dict(address.options)) if address.options else ""
-        key = (proposed.device, address.text, tag["type"], options)
+        if "order" in tag and "order" not in address.options and getattr(self._bound, "order", None) is None:
+            tag.pop("order")  # as it comes anyway
+        key = (proposed.device, *identity(address))
         first = self._seen.setdefault(key, what)
         if first is not what:
             self._refuse(what, f"reads {address.text}, as '{first}' does")
