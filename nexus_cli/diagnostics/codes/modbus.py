@@ -1,6 +1,7 @@
 """Band 3, the protocols Modbus and S7: addresses and limits."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
     Code(
@@ -82,6 +83,17 @@ CODES: tuple[Code, ...] = (
         why="A register has the bits 0 (least significant) to 15, and a bool is one of them.",
         bad="running: {address: 'holding:100', type: bool}",
         good="running: {address: 'holding:100.3', type: bool}",
+    ),
+    Code(
+        id="NX3111",
+        slug="modbus-one-based",
+        summary="a number that looks one-based behind an area that counts from zero",
+        why="Manuals and SCADA systems number holding registers from 40001; behind 'holding:' the number is the one on the "
+        "wire, so 'holding:40101' is 40,000 registers further on, where most devices have nothing. A device that "
+        "really counts so far, as SunSpec's do from 40000, is believed as soon as one of its tags is at 40000.",
+        bad="power: {address: 'holding:40101', type: uint16}",
+        good="power: {address: '40101', type: uint16}   # or holding:100",
+        severity=Severity.WARNING,
     ),
     Code(
         id="NX3301",
