@@ -170,8 +170,12 @@ def recorded_state(settings: Settings) -> dict[str, Any]:
     return asyncio.run(_recorded(settings))
 
 
-def recorded_resource(settings: Settings, address: str) -> dict[str, Any] | None:
-    """Attributes of one resource; a device or tag may be named by its bare path. None when it is not recorded."""
+def recorded_resource(settings: Settings, address: str) -> dict[str, Any]:
+    """Attributes of one resource; a device or tag may be named by its bare path.
+
+    Raises:
+        NexusError: NX6406, it is not recorded, with the nearest that is; NX6400 and others of control.
+    """
     return asyncio.run(_resource(settings, address))
 
 
@@ -250,18 +254,32 @@ async def _recorded(settings: Settings) -> dict[str, Any]:
         }
 
 
-async def _resource(settings: Settings, address: str) -> dict[str, Any] | None:
+async def _resource(settings: Settings, address: str) -> dict[str, Any]:
     kind, _, name = address.partition(".")
     if "/" in kind:  # a bare path
         kind, name = ("tag" if address.count("/") == 3 else "device"), address
     async with _client(settings) as control:
         if kind != "tag":
             wanted = f"{kind}.{name}" if name else kind
-            return (await control.resources([wanted])).get(wanted)
-        device, _, tag = name.rpartition("/")
-        found = (await control.resources([f"device.{device}"])).get(f"device.{device}", {})
-        attributes: dict[str, Any] | None = found.get("tags", {}).get(tag)
-        return attributes
+            found = (await control.resources([wanted])).get(wanted)
+            near: Sequence[str] = ()
+        else:
+            device, _, tag = name.rpartition("/")
+            wanted = f"device.{device}"
+            tags = (await control.resources([wanted])).get(wanted, {}).get("tags", {})
+            found, near = tags.get(tag), [f"{device}/{each}" for each in tags]
+        if found is not None:
+            return dict(found)
+        digests = (await control.state())["digests"]
+    from nexus_cli.diagnostics.suggest import did_you_mean
+
+    hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
+    raise NexusError(
+        f"'{address}' is not recorded.",
+        code="NX6406",
+        hint=hint or "`nexus show` counts what is; name it KIND.NAME or by its path",
+        exit_code=1,
+    )
 
 
 def _stale(fact: str) -> NexusError:

@@ -119,7 +119,11 @@ def test_plan_apply_and_plan_again(world: World, shell: Shell) -> None:
         assert "acme/chicago, deployment 1" in shown.stdout and "applied   nexus.cli  first" in shown.stdout
         tag = orjson.loads(shell("show", "packaging/line-1/meter/energy").stdout)
         assert (tag["address"], tag["unit"]) == ("holding:0", "kWh")
-        assert shell("show", "packaging/line-1/nobody").returncode == 1
+        missing = shell("show", "packaging/line-1/metre")
+        assert missing.returncode == 1
+        assert "error[NX6406]: 'packaging/line-1/metre' is not recorded." in missing.stderr
+        assert "did you mean 'device.packaging/line-1/meter'?" in missing.stderr
+        assert "did you mean 'packaging/line-1/meter/energy'?" in shell("show", "packaging/line-1/meter/energi").stderr
 
 
 def test_saved_plans_and_the_two_facts_that_make_them_stale(world: World, shell: Shell) -> None:

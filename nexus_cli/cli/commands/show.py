@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.console import answer, answer_bytes
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
 
@@ -40,9 +40,6 @@ def command(address: str | None, format_: str) -> int:
             return Exit.OK
     elif address is not None:
         found = change.recorded_resource(load_settings(), address)
-        if found is None:
-            note(f"error[NX6406]: '{address}' is not recorded")
-            return Exit.FINDINGS
     else:
         state = change.recorded_state(load_settings())
         if format_ == "text":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from nexus_cli.project.simulate import Simulation
@@ -52,7 +53,9 @@ def text(result: dict[str, Any]) -> str:
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         lines.append(f"not served, {reason}: {', '.join(paths[:3])}{more}")
     if result["overlay"]:
-        lines.append(f"connections that lead here: {result['overlay']}")
+        lines.append(
+            f"connections that lead here: {result['overlay']} (apply with --env {Path(result['overlay']).stem})"
+        )
     elif any(link["moved"] for link in links):
         lines.append("some links are not where the site says: --overlay env/sim.yaml writes the way to them")
     return "\n".join(lines)
