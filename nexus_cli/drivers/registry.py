@@ -18,11 +18,13 @@ KINDS: dict[str, str] = {
 DRIVERS: dict[str, str] = {
     "modbus": "nexus_cli.drivers.modbus.driver:DRIVER",
     "opcua": "nexus_cli.drivers.opcua.driver:DRIVER",
+    "ads": "nexus_cli.drivers.ads.driver:DRIVER",
     "s7": "nexus_cli.drivers.s7.driver:DRIVER",
 }
 SIMULATORS: dict[str, str] = {
     "modbus": "nexus_cli.drivers.modbus.simulator:serve",
     "opcua": "nexus_cli.drivers.opcua.simulator:serve",
+    "ads": "nexus_cli.drivers.ads.simulator:serve",
     "s7": "nexus_cli.drivers.s7.simulator:serve",
 }
 

@@ -1,14 +1,15 @@
-"""Beckhoff ADS as the site language sees it. The driver is not built yet: apply refuses it."""
+"""Beckhoff ADS as the site language sees it. Pure; no protocol library."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from nexus_cli.drivers.ads.address import parse_address
-from nexus_cli.model.driver_kind import Address, DriverKind
+from nexus_cli.model.datatype import DataType, parse_type
+from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Connection, Duration, Tag
 
 TCP_PORT = 48898
@@ -33,7 +34,25 @@ class AdsConnection(Connection):
     source_net_id: str | None = Field(
         default=None, description="Our AMS NetId, as the PLC's route names it; our IP address with .1.1 when left out."
     )
-    max_read: int | None = Field(default=None, ge=1, le=500, description="Symbols in one sum command (default 500).")
+    router: Literal["direct", "local"] | None = Field(
+        default=None,
+        description="direct (default) speaks AMS/TCP to the PLC and needs no library; local goes through the TwinCAT router of this computer (pip install 'nexus-cli[ads]').",
+    )
+    tcp_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="TCP port of the PLC's AMS router (default 48898)."
+    )
+    max_read: int | None = Field(
+        default=None,
+        ge=4,
+        le=500,
+        description="Sub-commands in one sum read (default 500); three of them watch for online changes.",
+    )
+    max_subscribe: int | None = Field(
+        default=None,
+        ge=3,
+        le=550,
+        description="Notifications on the link (default 550, Beckhoff's advice); two of them watch for online changes.",
+    )
 
     @field_validator("ams_net_id")
     @classmethod
@@ -53,6 +72,40 @@ class AdsConnection(Connection):
         return text.strip().lower() if "${" not in text else text
 
 
+PLC_TYPES: dict[str, tuple[str, ...]] = {
+    "BOOL": ("bool",),
+    "SINT": ("int8", "int16", "int32", "int64"),
+    "USINT": ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64"),
+    "BYTE": ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64"),
+    "INT": ("int16", "int32", "int64"),
+    "UINT": ("uint16", "uint32", "uint64", "int32", "int64"),
+    "WORD": ("uint16", "uint32", "uint64", "int32", "int64"),
+    "DINT": ("int32", "int64"),
+    "UDINT": ("uint32", "uint64", "int64"),
+    "DWORD": ("uint32", "uint64", "int64"),
+    "LINT": ("int64",),
+    "ULINT": ("uint64",),
+    "LWORD": ("uint64",),
+    "REAL": ("float32", "float64"),
+    "LREAL": ("float64",),
+    "STRING": ("string",),
+    "WSTRING": ("string",),
+    "TIME": ("duration", "uint32", "uint64", "int64"),
+    "TOD": ("duration", "uint32", "uint64", "int64"),
+    "LTIME": ("duration", "uint64"),
+    "LTOD": ("duration", "uint64"),
+    "DATE": ("datetime", "uint32", "uint64", "int64"),
+    "DT": ("datetime", "uint32", "uint64", "int64"),
+    "LDATE": ("datetime", "uint64"),
+    "LDT": ("datetime", "uint64"),
+}
+"""Types that hold every value of a PLC's type; the first is the natural one."""
+PlcTypeName = Literal[
+    "BOOL", "SINT", "USINT", "BYTE", "INT", "UINT", "WORD", "DINT", "UDINT", "DWORD", "LINT", "ULINT", "LWORD",
+    "REAL", "LREAL", "STRING", "WSTRING", "TIME", "TOD", "LTIME", "LTOD", "DATE", "DT", "LDATE", "LDT",
+]  # fmt: skip
+
+
 class AdsTag(Tag):
     """One symbol of a PLC, a member or element of it, or raw memory."""
 
@@ -62,26 +115,71 @@ class AdsTag(Tag):
     max_delay: Duration | None = Field(
         default=None, description="How long the PLC may collect changes before it reports them (subscribe)."
     )
+    encoding: Literal["cp1252", "utf-8"] | None = Field(
+        default=None,
+        description="Of a STRING: cp1252 (default) or utf-8; a symbol with the attribute TcEncoding says it itself.",
+    )
+    plc_type: PlcTypeName | None = Field(
+        default=None,
+        description="The PLC's type where `type` alone does not say it (raw memory, simulation): LTIME, TOD, DATE, LDT, WSTRING, …",
+    )
 
 
 def _link_of(connection: Any) -> str:
     # The AMS router of a PLC takes about one TCP connection per client address; its AMS ports share it.
-    return f"ads:{connection.host}:{TCP_PORT}"
+    if connection.router == "local":
+        return f"ads-router:{connection.host}"
+    return f"ads:{connection.host}:{connection.tcp_port or TCP_PORT}"
 
 
 def _address_of(connection: Any, tag: Any) -> Address:
     address = parse_address(tag.address)
-    return Address(address.text, {} if tag.max_delay is None else {"max_delay": tag.max_delay})
+    declared = parse_type(tag.type)
+    _check_type(declared, tag.plc_type)
+    if not address.symbol:
+        _check_raw(declared, tag)
+    options: dict[str, Any] = {}
+    for name in ("max_delay", "encoding", "plc_type"):
+        value = getattr(tag, name)
+        if value is not None:
+            options[name] = value
+    return Address(address.text, options)
+
+
+def _check_type(declared: DataType, plc_type: str | None) -> None:
+    if declared.base == "float16":
+        raise AddressError(
+            "a PLC has no type for 'float16'", hint="write float32 (REAL) or float64 (LREAL)", key="type", code="NX3402"
+        )
+    if plc_type is not None and declared.base not in PLC_TYPES[plc_type]:
+        raise AddressError(
+            f"the PLC's {plc_type} is not '{declared.base}'",
+            hint=f"write type: {PLC_TYPES[plc_type][0]}",
+            key="plc_type",
+            code="NX3402",
+        )
+
+
+def _check_raw(declared: DataType, tag: Any) -> None:
+    if declared.base == "json" or (declared.base == "string" and not declared.length):
+        raise AddressError(
+            f"raw memory at '{tag.address}' has no size for '{declared}'",
+            hint="write string[80], or name the symbol instead of its memory",
+            key="type",
+            code="NX3403",
+        )
 
 
 KIND = DriverKind(
     name="ads",
     title="Beckhoff ADS",
-    built=False,
+    built=True,
     modes=("subscribe", "cyclic", "poll"),
     connection=AdsConnection,
     tag=AdsTag,
     link_of=_link_of,
     address_of=_address_of,
-    link_keys=frozenset({"host", "source_net_id", "timeout", "pause", "connect_timeout"}),
+    link_keys=frozenset(
+        {"host", "tcp_port", "router", "source_net_id", "max_subscribe", "timeout", "pause", "connect_timeout"}
+    ),
 )

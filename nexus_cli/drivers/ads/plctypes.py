@@ -1,0 +1,236 @@
+"""The types of a PLC: elementary ones, strings, arrays, structures, enumerations. Pure.
+
+Source: IEC 61131-3 §6.4; Beckhoff TwinCAT 3 PLC, data types; ADS data type ids (ADST_…).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from nexus_cli.drivers.ads.entries import BIT_VALUES, TypeEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Elementary:
+    """A type of the language itself.
+
+    Attributes:
+        name: First spelling.
+        code: `struct` code, little endian.
+        ads: ADS data type id.
+        unit_s: Seconds that one step of a time or date is worth; 0 for numbers.
+        meaning: `bool`, `int`, `real`, `span` (a duration or time of day) or `moment` (since 1970).
+    """
+
+    name: str
+    code: str
+    size: int
+    ads: int
+    meaning: str
+    unit_s: float = 0.0
+
+
+_TABLE = (
+    Elementary("BOOL", "?", 1, 33, "bool"),
+    Elementary("SINT", "b", 1, 16, "int"),
+    Elementary("USINT", "B", 1, 17, "int"),
+    Elementary("INT", "h", 2, 2, "int"),
+    Elementary("UINT", "H", 2, 18, "int"),
+    Elementary("DINT", "i", 4, 3, "int"),
+    Elementary("UDINT", "I", 4, 19, "int"),
+    Elementary("LINT", "q", 8, 20, "int"),
+    Elementary("ULINT", "Q", 8, 21, "int"),
+    Elementary("REAL", "f", 4, 4, "real"),
+    Elementary("LREAL", "d", 8, 5, "real"),
+    Elementary("TIME", "I", 4, 19, "span", 1e-3),
+    Elementary("TOD", "I", 4, 19, "span", 1e-3),
+    Elementary("LTIME", "Q", 8, 21, "span", 1e-9),
+    Elementary("LTOD", "Q", 8, 21, "span", 1e-9),
+    Elementary("DATE", "I", 4, 19, "moment", 1.0),
+    Elementary("DT", "I", 4, 19, "moment", 1.0),
+    Elementary("LDATE", "Q", 8, 21, "moment", 1e-9),
+    Elementary("LDT", "Q", 8, 21, "moment", 1e-9),
+)
+_ALIASES = {
+    "BIT": "BOOL",
+    "BYTE": "USINT",
+    "WORD": "UINT",
+    "DWORD": "UDINT",
+    "LWORD": "ULINT",
+    "TIME_OF_DAY": "TOD",
+    "LTIME_OF_DAY": "LTOD",
+    "DATE_AND_TIME": "DT",
+    "LDATE_AND_TIME": "LDT",
+}
+ELEMENTARY: dict[str, Elementary] = {one.name: one for one in _TABLE}
+ELEMENTARY |= {alias: ELEMENTARY[name] for alias, name in _ALIASES.items()}
+BY_ADS: dict[int, Elementary] = {one.ads: one for one in reversed(_TABLE) if not one.unit_s}
+ADS_STRING, ADS_WSTRING, ADS_BIG = 30, 31, 65
+DEFAULT_STRING = 80
+"""Characters of a STRING without a length."""
+MAX_DEPTH = 24
+MAX_ELEMENTS = 1 << 22
+_ARRAY = re.compile(r"ARRAY\s*\[([^\]]*)\]\s*OF\s+(.+)\Z", re.IGNORECASE | re.DOTALL)
+_BOUNDS = re.compile(r"\s*(-?\d{1,10})\s*\.\.\s*(-?\d{1,10})\s*\Z")
+_TEXT = re.compile(r"(W?)STRING(?:\s*[\[(]\s*(\d{1,9})\s*[\])])?\Z", re.IGNORECASE)
+
+
+class UnknownType(LookupError):
+    """A type whose description has to be asked for first."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A part of a structure; `bit` is the bit in the byte at `offset` of a BIT member, -1 for all others."""
+
+    name: str
+    offset: int
+    shape: Shape
+    comment: str = ""
+    bit: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A type with everything that decoding needs: exactly one of `base`, `text`, `element`, `members` is there.
+
+    Attributes:
+        name: As the PLC names it.
+        size: Bytes.
+        base: Of single numbers, enumerations and times.
+        text: Encoding of a string: `cp1252`, `utf-8` or `utf-16-le`.
+        element, bounds: Of an array: its elements and (first index, count) per dimension.
+        members: Of a structure.
+        labels: Names of an enumeration's values.
+    """
+
+    name: str
+    size: int
+    base: Elementary | None = None
+    text: str = ""
+    element: Shape | None = None
+    bounds: tuple[tuple[int, int], ...] = ()
+    members: tuple[Member, ...] = ()
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Elements of an array over all dimensions."""
+        return prod(count for _, count in self.bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Turns a type's name into its shape.
+
+    Attributes:
+        types: What is known by name in upper case; None for a name that the PLC does not know.
+        utf8: Strings hold UTF-8 (attribute TcEncoding).
+        thorough: Ask for the description of scalars too (an alias of TIME or DT looks like a number).
+    """
+
+    types: Mapping[str, TypeEntry | None]
+    utf8: bool = False
+    thorough: bool = False
+
+    def shape(self, name: str, ads: int, size: int, depth: int = 0) -> Shape:
+        """The shape of a type as a symbol or member names it.
+
+        Raises:
+            UnknownType: Its description is needed first.
+            ValueError: It makes no sense.
+        """
+        if depth > MAX_DEPTH:
+            raise ValueError(f"the type {name} is nested too deep")
+        text = _TEXT.match(name)
+        if text is not None or (ads in (ADS_STRING, ADS_WSTRING) and not name.upper().startswith("ARRAY")):
+            wide = bool(text[1]) if text is not None else ads == ADS_WSTRING
+            return Shape(name, size, text="utf-16-le" if wide else "utf-8" if self.utf8 else "cp1252")
+        array = _ARRAY.match(name)
+        if array is not None:
+            return self._array(name, _bounds(array[1]), array[2].strip(), ads, size, depth)
+        base = ELEMENTARY.get(name.upper())
+        if base is not None and base.size == size:
+            return Shape(name, size, base=base)
+        return self._named(name, ads, size, depth)
+
+    def _named(self, name: str, ads: int, size: int, depth: int) -> Shape:
+        entry = self.types.get(name.upper())
+        scalar = BY_ADS.get(ads)
+        if scalar is not None and scalar.size != size:
+            scalar = None
+        if entry is None:
+            if name.upper() in self.types or (scalar is not None and not self.thorough):
+                if scalar is None:
+                    raise ValueError(f"the PLC does not describe the type {name}")
+                return Shape(name, size, base=scalar)
+            raise UnknownType(name)
+        if entry.bounds:
+            return self._array(name, entry.bounds, entry.type_name, entry.ads, size, depth)
+        if entry.members:
+            return Shape(name, size, members=tuple(self._member(one, depth) for one in entry.members))
+        labels = {int.from_bytes(raw, "little", signed=True): label for label, raw in entry.labels}
+        if entry.type_name and entry.type_name.upper() != name.upper():
+            below = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
+            if not labels:
+                return below
+            scalar = below.base or scalar
+        if scalar is None:
+            raise ValueError(f"the PLC does not describe the type {name}")
+        return Shape(name, size, base=scalar, labels=labels)
+
+    def _member(self, entry: TypeEntry, depth: int) -> Member:
+        if entry.flags & BIT_VALUES:
+            shape = Shape(entry.type_name, 1, base=ELEMENTARY["BIT"])
+            return Member(entry.name, entry.offset // 8, shape, entry.comment, entry.offset % 8)
+        if entry.bounds and _ARRAY.match(entry.type_name) is None:
+            shape = self._array(entry.type_name, entry.bounds, entry.type_name, entry.ads, entry.size, depth)
+        else:
+            shape = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
+        return Member(entry.name, entry.offset, shape, entry.comment)
+
+    def _array(
+        self, name: str, bounds: tuple[tuple[int, int], ...], element: str, ads: int, size: int, depth: int
+    ) -> Shape:
+        count = prod(one for _, one in bounds)
+        if not 0 < count <= MAX_ELEMENTS or size % count:
+            raise ValueError(f"{name} of {size} bytes can't have {count} elements")
+        element_ads = ADS_BIG if ads == ADS_BIG or _ARRAY.match(element) else ads
+        return Shape(name, size, element=self.shape(element, element_ads, size // count, depth + 1), bounds=bounds)
+
+
+def _bounds(text: str) -> tuple[tuple[int, int], ...]:
+    found = []
+    for part in text.split(","):
+        match = _BOUNDS.match(part)
+        if match is None:
+            raise ValueError(f"'{text}' are not the bounds of an array")
+        low, high = int(match[1]), int(match[2])
+        found.append((low, high - low + 1))
+    return tuple(found)
+
+
+def shape_by_name(name: str, *, utf8: bool = False) -> Shape:
+    """The shape of an elementary type or string by its name alone (raw memory, simulator). Raises ValueError."""
+    base = ELEMENTARY.get(name.upper())
+    if base is not None:
+        return Shape(base.name, base.size, base=base)
+    text = _TEXT.match(name)
+    if text is None:
+        raise ValueError(f"'{name}' is no elementary type of a PLC")
+    length = int(text[2] or DEFAULT_STRING) + 1
+    encoding = "utf-16-le" if text[1] else "utf-8" if utf8 else "cp1252"
+    return Shape(f"{text[1].upper()}STRING({length - 1})", length * (2 if text[1] else 1), text=encoding)
+
+
+def array_of(shape: Shape, count: int, *, first: int = 0) -> Shape:
+    """A one-dimensional array."""
+    name = f"ARRAY [{first}..{first + count - 1}] OF {shape.name}"
+    return Shape(name, shape.size * count, element=shape, bounds=((first, count),))

@@ -1,0 +1,265 @@
+"""An open link to the PLCs behind one host: read, write, report, browse, always under the current symbol version."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Mapping, Sequence
+from weakref import WeakKeyDictionary
+
+from nexus_cli.drivers.ads import browse, frame, reading
+from nexus_cli.drivers.ads.channel import Channel, raise_lost, write
+from nexus_cli.drivers.ads.entries import SYMBOL_READ_ONLY
+from nexus_cli.drivers.ads.errors import SYMBOL_NOT_FOUND, SYMBOL_VERSION_INVALID, meaning_of
+from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
+from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
+from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
+from nexus_cli.drivers.ads.text import EncodeError
+from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason, Value
+
+DEFAULT_AMS_PORT = 851
+MOST_RENEWALS = 3
+"""So often a request is asked again because the program changed under it."""
+
+
+class AdsSession:
+    """See `drivers.base.Session`.
+
+    Attributes:
+        channel: The way to the PLCs.
+        reports: Everything that is reported on this link.
+    """
+
+    def __init__(self, channel: Channel, devices: Sequence[DeviceConfig]) -> None:
+        self.channel = channel
+        connection = devices[0].connection
+        self.reports = Reports(channel, limit=int(connection.get("max_subscribe") or 0))
+        self._devices: dict[str, DeviceConfig] = {}
+        self._plcs: dict[bytes, Plc] = {}
+        self._of_device: dict[str, Plc] = {}
+        self._prepared: WeakKeyDictionary[ReadPlan, reading.Prepared] = WeakKeyDictionary()
+        self._take(devices)
+
+    def _take(self, devices: Sequence[DeviceConfig]) -> None:
+        self._devices = {device.path: device for device in devices}
+        self._of_device = {device.path: self._plc(address_of(device)) for device in devices}
+        used = {plc.address for plc in self._of_device.values()}
+        for address in [address for address in self._plcs if address not in used]:
+            self._plcs.pop(address).forget()
+            self.reports.drop(address)
+
+    def _plc(self, address: bytes) -> Plc:
+        plc = self._plcs.get(address)
+        if plc is None:
+            plc = self._plcs[address] = Plc(self.channel, address)
+            self.reports.add(plc)
+        return plc
+
+    def plc_of(self, device: str) -> Plc:
+        """The PLC runtime of a device. Raises DriverError."""
+        plc = self._of_device.get(device)
+        if plc is None:
+            raise DriverError(f"{device} is not behind this link", scope=Scope.DEVICE, reason=Reason.DEVICE_ERROR)
+        return plc
+
+    async def start(self) -> None:
+        """Prove that the link works: any answer of any PLC does, also one that says no. Raises DriverError, SESSION."""
+        errors: list[DriverError] = []
+        for plc in self._plcs.values():
+            try:
+                await plc.ask_state()
+                return
+            except DriverError as error:
+                if error.scope is Scope.SESSION or not error.code:
+                    raise
+                errors.append(error)
+        if all(error.reason is Reason.DEVICE_TIMEOUT for error in errors):
+            first = errors[0]
+            raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code)
+
+    async def configure(self, devices: Sequence[DeviceConfig]) -> None:
+        """See `Session.configure`."""
+        self._take(devices)
+
+    async def read(self, request: Request) -> ReadResult:
+        """See `Session.read`. An answer of another symbol version is never given: it is asked again."""
+        plc = self.plc_of(request.device)
+        if self.reports.due:
+            await self.reports.renew()
+        for _ in range(MOST_RENEWALS):
+            if plc.stale:
+                await self._renewed(plc)
+            prepared = await self._prepare(plc, request)
+            result = await self._read(plc, request, prepared)
+            if result is not None:
+                return result
+        raise self._restless(plc)
+
+    async def _prepare(self, plc: Plc, request: Request) -> reading.Prepared:
+        plan: ReadPlan = request.detail
+        prepared = self._prepared.get(plan)
+        if prepared is None or prepared.generation != plc.generation:
+            prepared = await reading.prepare(plc, plan.points, limit=self._limit(request.device))
+            self._prepared[plan] = prepared
+        return prepared
+
+    def _limit(self, device: str) -> int:
+        return min(int(self._devices[device].connection.get("max_read") or MAX_SUM), MAX_SUM)
+
+    async def _read(self, plc: Plc, request: Request, prepared: reading.Prepared) -> ReadResult | None:
+        if prepared.generation != plc.generation:
+            return None
+        values: list[Value] = [None] * len(request.points)
+        faults = dict(prepared.faults)
+        for piece in prepared.pieces:
+            data = await plc.read(piece.items, piece.body, "read")
+            try:
+                current = reading.take(plc, piece, data, values, faults)
+            except struct.error:
+                raise DriverError(
+                    f"{plc.name}: an answer can't be read", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR
+                ) from None
+            if not current or plc.stale or prepared.generation != plc.generation:
+                plc.stale = True
+                return None
+        if plc.state != 5 and (fault := reading.stopped(plc)) is not None:
+            for position in range(len(values)):
+                faults.setdefault(position, fault)
+        return ReadResult(values, faults)
+
+    async def write(self, device: str, point: Point, value: Value) -> None:
+        """See `Session.write`. Through a handle that is made for this write and under the version it was checked
+        under, so that a value never lands where a symbol used to be."""
+        plc = self.plc_of(device)
+        for _ in range(MOST_RENEWALS):
+            if plc.stale:
+                await self._renewed(plc)
+            generation = plc.generation
+            (target,) = await reading.targets_of(plc, [point])
+            try:
+                raw = _encoded(point, target, value)
+            except DriverError:
+                await plc.check()  # it may be refused only by what the program was before its last change
+                if plc.stale:
+                    continue
+                raise
+            assert not isinstance(target, Fault)
+            if generation == plc.generation and await self._write(plc, point, target, raw):
+                return
+        raise self._restless(plc)
+
+    async def _write(self, plc: Plc, point: Point, target: reading.Target, raw: bytes) -> bool:
+        """Write checked bytes; False when the program changed in between and nothing was written."""
+        channel, what = self.channel, f"{plc.name}: write {point.address}"
+        if target.located is None:
+            await write(channel, plc.address, target.item.group, target.item.offset, raw, what)
+            return True
+        handle = 0
+        try:
+            handle = await plc.handle(point.address)
+            await plc.check()
+            if plc.stale:
+                return False
+            await write(channel, plc.address, VALUE_BY_HANDLE, handle, raw, what)
+        except DriverError as error:
+            if error.code in (SYMBOL_VERSION_INVALID, SYMBOL_NOT_FOUND):
+                plc.stale = True
+                return False
+            raise
+        finally:
+            if handle:
+                plc.release(handle)
+        return True
+
+    async def subscribe(
+        self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
+    ) -> AdsSubscription:
+        """See `Session.subscribe`: on change or in cycles, as each tag's mode says."""
+        plc = self.plc_of(device)
+        await self._renewed(plc)
+        tags = self._devices[device].tags
+        cyclic = [point.name in tags and tags[point.name].mode == "cyclic" for point in points]
+        subscription = AdsSubscription(self.reports, plc, device=device, sink=sink)
+        try:
+            await subscription.start(points, interval_ms=interval_ms, cyclic=cyclic)
+        except DriverError:
+            await subscription.close()
+            raise
+        return subscription
+
+    async def check(self) -> None:
+        """See `Session.check`. A PLC that does not answer makes what it reported BAD; the others' stays."""
+        if self.channel.lost is not None:
+            raise_lost(self.channel.lost, self.channel.endpoint)
+        for plc in list(self._plcs.values()):
+            try:
+                await plc.check()
+            except DriverError as error:
+                if error.scope is Scope.SESSION:
+                    raise
+                plc.stale = True
+                self.reports.fail(plc, Fault(error.reason, error.code))
+                continue
+        await self.reports.renew()
+
+    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
+        """See `Session.browse`: everything below `start` (a symbol or program), of the link's first device."""
+        return browse.browse(next(iter(self._of_device.values())), start=start)
+
+    async def close(self) -> None:
+        """See `Session.close`."""
+        self.reports.close()
+        for plc in self._plcs.values():
+            plc.forget()
+        await self.channel.close()
+
+    def counters(self) -> Mapping[str, int]:
+        """What was unusual on this link."""
+        return {"orphan_notifications": self.reports.orphans, "symbol_changes": self.reports.changes}
+
+    async def _renewed(self, plc: Plc) -> None:
+        await plc.ready()
+        if self.reports.due:
+            await self.reports.renew()
+
+    def _restless(self, plc: Plc) -> DriverError:
+        return DriverError(
+            f"{plc.name}: the program changes faster than its symbols can be resolved",
+            scope=Scope.DEVICE,
+            reason=Reason.SYMBOL_CHANGED,
+            code=SYMBOL_VERSION_INVALID,
+        )
+
+
+def address_of(device: DeviceConfig) -> bytes:
+    """The AMS address of a device's runtime. Raises DriverError."""
+    connection = device.connection
+    try:
+        return frame.address_of(str(connection.get("ams_net_id", "")), int(connection.get("port") or DEFAULT_AMS_PORT))
+    except (ValueError, OverflowError):
+        raise DriverError(
+            f"{device.path}: '{connection.get('ams_net_id')}' is not an AMS NetId",
+            scope=Scope.SESSION,
+            retriable=False,
+            reason=Reason.LINK_LOST,
+        ) from None
+
+
+def _encoded(point: Point, target: reading.Target | Fault, value: Value) -> bytes:
+    """The bytes to write. Raises DriverError with scope ITEM."""
+    if isinstance(target, Fault):
+        raise _refused(point, target)
+    if target.located is not None and target.located.entry.flags & SYMBOL_READ_ONLY:
+        raise _refused(point, Fault(Reason.ACCESS_DENIED))
+    try:
+        return target.codec.encode(value)
+    except EncodeError as error:
+        raise DriverError(f"{point.name}: {error}", scope=Scope.ITEM, retriable=False, reason=error.reason) from None
+
+
+def _refused(point: Point, fault: Fault) -> DriverError:
+    told = meaning_of(fault.code).text if fault.code else fault.reason.value.replace("_", " ")
+    return DriverError(
+        f"{point.address}: {told}", scope=Scope.ITEM, retriable=False, reason=fault.reason, code=fault.code
+    )

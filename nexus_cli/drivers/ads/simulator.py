@@ -1,0 +1,187 @@
+"""Beckhoff PLCs that are real servers: symbols, types, handles, sum commands, notifications, faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from nexus_cli.drivers.ads import frame
+from nexus_cli.drivers.ads.plc import CONFIG, RUN
+from nexus_cli.drivers.ads.session import address_of
+from nexus_cli.drivers.ads.simulator_connection import Connection
+from nexus_cli.drivers.ads.simulator_image import Cell, Image
+from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.signals import signal_of
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Value
+
+TWINCAT2_PORTS = range(800, 850)
+
+
+class SimulatorServer:
+    """A running simulator of one link.
+
+    Attributes:
+        host: Address it listens on.
+        port: TCP port it listens on.
+        requests: Requests answered since the start.
+        images: Memory by AMS address.
+        sums: False: no sum commands, as small devices have none.
+        routes: AMS NetIds that have a route; None lets everybody in. Others are reset at their first frame.
+        mute: Those without a route are left without an answer instead.
+        most_notifications: More are refused with 1814.
+    """
+
+    def __init__(self, devices: Sequence[DeviceConfig], *, seed: int) -> None:
+        self.host, self.port, self.requests = "", 0, 0
+        self.sums = True
+        self.routes: set[str] | None = None
+        self.mute = False
+        self.most_notifications = 5_000
+        self.stalled = False
+        self.images: dict[bytes, Image] = {}
+        self.connections: set[Connection] = set()
+        self._image_of: dict[str, Image] = {}
+        self._server: asyncio.Server | None = None
+        self._started_s = time.monotonic()
+        self._resume: asyncio.TimerHandle | None = None
+        for device in devices:
+            try:
+                address = address_of(device)
+            except DriverError as error:
+                raise ValueError(error.message) from None
+            twincat2 = int.from_bytes(address[6:8], "little") in TWINCAT2_PORTS
+            image = self.images.setdefault(address, Image(twincat2=twincat2))
+            self._image_of[device.path] = image
+            for name, tag in device.tags.items():
+                if tag.address:
+                    fixed = tag.type == "json" and not tag.simulate
+                    path = f"{device.path}/{name}"
+                    image.add(device.path, name, tag, None if fixed else signal_of(tag, path=path, seed=seed))
+        for image in self.images.values():
+            image.lay_out()
+            image.refresh(0.0, force=True)
+            for cell in image.cells.values():
+                if cell.tag.simulate.get("signal") == "constant":
+                    image.freeze(cell)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is reached."""
+        return f"ads://{self.host}:{self.port}"
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self.connections)
+
+    async def start(self, *, host: str, port: int) -> None:
+        """Listen. Raises OSError when the address can't be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port, reuse_address=True)
+        name = self._server.sockets[0].getsockname()
+        self.host, self.port = name[0], name[1]
+
+    async def close(self) -> None:
+        """Stop listening and drop every client."""
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._server is not None:
+            self._server.close()
+            self.drop_connections()
+            await self._server.wait_closed()
+
+    def t_s(self) -> float:
+        """Seconds since the start: the time of the signals."""
+        return time.monotonic() - self._started_s
+
+    def values(self, device_path: str) -> dict[str, Value]:
+        """What a reader would get right now, raw, by tag."""
+        image = self._image_of[device_path]
+        image.refresh(self.t_s(), force=True)
+        return {name: image.value(cell) for (path, name), cell in image.cells.items() if path == device_path}
+
+    def set(self, device_path: str, tag: str, value: Value) -> None:
+        """Hold a tag at a raw value from now on; its signal stops. Raises ValueError when it does not fit."""
+        image, cell = self._cell(device_path, tag)
+        image.store(cell, value)
+        image.freeze(cell)
+
+    def forbid(self, device_path: str, tag: str) -> None:
+        """Take a symbol away, without a word about it: its name is unknown and its memory illegal."""
+        image, cell = self._cell(device_path, tag)
+        image.forbidden.add(cell.tag.address.lower())
+
+    def protect(self, device_path: str, tag: str) -> None:
+        """Make a symbol read-only."""
+        image, cell = self._cell(device_path, tag)
+        image.protected.add(cell.tag.address.lower())
+
+    def online_change(
+        self, device_path: str, *, removed: Sequence[str] = (), retyped: Mapping[str, str] | None = None
+    ) -> None:
+        """Another program in the device's runtime: every symbol moves, some are gone, some have another type."""
+        image = self._image_of[device_path]
+        image.online_change(
+            removed=[(device_path, name) for name in removed],
+            retyped={(device_path, name): type_name for name, type_name in (retyped or {}).items()},
+        )
+
+    def set_state(self, device_path: str, state: int) -> None:
+        """5 run, 6 stop, 15 config (the runtime's port is gone, and its notifications with it)."""
+        image = self._image_of[device_path]
+        image.state = state
+        if state == CONFIG:
+            for connection in self.connections:
+                connection.forget(image)
+
+    def system_state(self, net_id: bytes) -> int:
+        """State of TwinCAT itself."""
+        states = [image.state for address, image in self.images.items() if address[:6] == net_id]
+        return CONFIG if CONFIG in states else RUN
+
+    def welcome(self, source: bytes) -> bool:
+        """Whether there is a route for this AMS address."""
+        return self.routes is None or frame.address_text(source).partition(":")[0] in self.routes
+
+    def stall(self, seconds: float | None) -> None:
+        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        self.stalled = seconds is not None
+        if seconds is not None:
+            self._resume = asyncio.get_running_loop().call_later(seconds, self.stall, None)
+            return
+        for connection in tuple(self.connections):
+            connection.pump()
+
+    def drop_connections(self) -> None:
+        """Reset every client's connection."""
+        for connection in tuple(self.connections):
+            connection.drop()
+
+    def _cell(self, device_path: str, tag: str) -> tuple[Image, Cell]:
+        image = self._image_of[device_path]
+        return image, image.cells[device_path, tag]
+
+
+async def serve(
+    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+) -> SimulatorServer:
+    """Serve all devices of one link.
+
+    Args:
+        devices: They share one host; each answers under its AMS NetId and port.
+        host: Address to listen on. Clients with a router of their own need 127.0.0.2 or higher.
+        port: TCP port; 0 picks a free one. Clients with a router of their own need 48898.
+        seed: Makes the signals repeatable.
+
+    Raises:
+        OSError: The address can't be had.
+        ValueError: A signal's CSV file can't be read, or addresses contradict each other.
+    """
+    server = SimulatorServer(devices, seed=seed)
+    await server.start(host=host, port=port)
+    return server

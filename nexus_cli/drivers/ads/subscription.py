@@ -1,0 +1,310 @@
+"""What PLCs report by themselves: notifications on change or in cycles, and the watch over version and state.
+
+A notification is bound to an address. So when the program changes, everything that was reported is BAD at once and
+dropped, and the next read, write or check registers all of it anew under fresh addresses.
+
+Source: Beckhoff, ADS AddDeviceNotification: transmission modes 3 (cyclic) and 4 (on change), times in 100 ns;
+at most 550 notifications a connection.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nexus_cli.drivers.ads import frame, reading
+from nexus_cli.drivers.ads.channel import Channel, Item, many
+from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, fault_of
+from nexus_cli.drivers.ads.plc import STATE, VERSION, Plc
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
+from nexus_cli.wire.sample import Reason, Value
+
+CYCLIC, ON_CHANGE = 3, 4
+MAX_NOTIFICATIONS = 550
+TICKS_A_MS = 10_000
+WATCH_CYCLE_MS = 100
+MAX_ORPHANS = 2_048
+"""First values that came before the answer that names them (policy: drop the oldest)."""
+_CHANGED = Fault(Reason.SYMBOL_CHANGED, 1809)
+_DECODE_ERROR = Fault(Reason.DECODE_ERROR)
+_ADD = struct.Struct("<IIIIII16x")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One notification: what it reports, and to whom; the watch over version and state has no point."""
+
+    item: Item
+    mode: int
+    delay_ms: int
+    cycle_ms: int
+    point: Point | None = None
+    target: reading.Target | None = None
+    owner: AdsSubscription | None = None
+    value: Value = None
+    known: bool = False
+
+
+class Reports:
+    """All notifications of a link.
+
+    Attributes:
+        due: Something has to be registered anew.
+        orphans: Samples of handles that nobody knows.
+        changes: How often a program changed under a subscription.
+    """
+
+    def __init__(self, channel: Channel, *, limit: int) -> None:
+        self.channel = channel
+        self.due = False
+        self.orphans = 0
+        self.changes = 0
+        self._limit = min(limit or MAX_NOTIFICATIONS, MAX_NOTIFICATIONS)
+        self._plcs: dict[bytes, Plc] = {}
+        self._entries: dict[bytes, dict[int, Entry]] = {}
+        self._subscriptions: dict[bytes, list[AdsSubscription]] = {}
+        self._early: dict[tuple[bytes, int], frame.Sample] = {}
+        self._adding = 0
+        channel.listener = self.hear
+
+    def add(self, plc: Plc) -> None:
+        """Watch over a PLC from now on."""
+        self._plcs[plc.address] = plc
+        self._entries[plc.address] = {}
+        self._subscriptions[plc.address] = []
+        plc.renewed.append(lambda: self._was_renewed(plc))
+        plc.state_changed.append(lambda before, now: self._state_changed(plc))
+
+    def drop(self, address: bytes) -> None:
+        """A PLC that is no longer wanted."""
+        self._release(address, list(self._entries.pop(address, {})))
+        self._plcs.pop(address, None)
+        self._subscriptions.pop(address, None)
+
+    def room(self) -> int:
+        """How many more notifications may be registered."""
+        return self._limit - sum(len(entries) for entries in self._entries.values())
+
+    def joined(self, subscription: AdsSubscription) -> None:
+        """A subscription that is kept up from now on."""
+        self._subscriptions[subscription.plc.address].append(subscription)
+
+    def left(self, subscription: AdsSubscription) -> None:
+        """A subscription that has ended: its notifications end too, and the watch with the last one."""
+        address = subscription.plc.address
+        remaining = self._subscriptions.get(address, [])
+        if subscription in remaining:
+            remaining.remove(subscription)
+        entries = self._entries.get(address, {})
+        gone = [handle for handle, entry in entries.items() if entry.owner is subscription or not remaining]
+        for handle in gone:
+            del entries[handle]
+        self._release(address, gone)
+
+    async def register(self, plc: Plc, entries: Sequence[Entry]) -> list[Fault | None]:
+        """Register notifications, the watch first when there is none; a fault for each that was refused.
+
+        Raises:
+            DriverError: With scope SESSION or DEVICE.
+        """
+        known = self._entries[plc.address]
+        watch = []
+        if not any(entry.point is None for entry in known.values()):
+            watch = [Entry(item, ON_CHANGE, 0, WATCH_CYCLE_MS) for item in plc.guard if item in (VERSION, STATE)]
+        faults: list[Fault | None] = []
+        room = max(0, self.room() - len(watch))
+        wanted = [*watch, *entries[:room]]
+        bodies = [
+            _ADD.pack(*entry.item, entry.mode, entry.delay_ms * TICKS_A_MS, entry.cycle_ms * TICKS_A_MS)
+            for entry in wanted
+        ]
+        self._adding += 1
+        try:
+            answers = await many(
+                self.channel, plc.address, frame.ADD_NOTIFICATION, bodies, f"{plc.name}: register a notification"
+            )
+        finally:
+            self._adding -= 1
+        for entry, answer in zip(wanted, answers, strict=True):
+            fault = None
+            if isinstance(answer, DriverError):
+                fault = fault_of(answer.code)
+            elif len(answer) < 4:
+                fault = _DECODE_ERROR
+            else:
+                handle = int.from_bytes(answer[:4], "little")
+                known[handle] = entry
+                early = self._early.pop((plc.address, handle), None)
+                if early is not None:
+                    self.hear(plc.address, [early])
+            if entry.point is not None:
+                faults.append(fault)
+        return faults + [Fault(Reason.DEVICE_ERROR, NO_MORE_HANDLES)] * (len(entries) - len(faults))
+
+    def hear(self, address: bytes, samples: Sequence[frame.Sample]) -> None:
+        """Take what a PLC reported; what is of an old program, or of nobody, is dropped."""
+        plc = self._plcs.get(address)
+        if plc is None:
+            return
+        entries = self._entries[address]
+        batches: dict[AdsSubscription, list[Notification]] = {}
+        stopped = reading.stopped(plc)
+        for sample in samples:
+            entry = entries.get(sample.handle)
+            if entry is None:
+                self._orphan(address, sample)
+            elif entry.owner is None:
+                self._watched(plc, entry, sample)
+                stopped = reading.stopped(plc)
+            elif not plc.stale:
+                batches.setdefault(entry.owner, []).append(_notification(entry, sample, stopped))
+        for owner, notifications in batches.items():
+            owner.sink(owner.device, notifications)
+
+    async def renew(self) -> None:
+        """Register anew what a change of the program took. Raises DriverError with scope SESSION."""
+        self.due = False
+        for address, plc in list(self._plcs.items()):
+            subscriptions = [one for one in self._subscriptions[address] if not one.current]
+            if not subscriptions:
+                continue
+            try:
+                await plc.ready()
+                for one in subscriptions:
+                    await one.again()
+            except DriverError as error:
+                self.due = True
+                if error.scope is Scope.SESSION:
+                    raise
+                self.fail(plc, Fault(error.reason, error.code))
+
+    def fail(self, plc: Plc, fault: Fault) -> None:
+        """Everything that this PLC reports is BAD; it is registered anew once the PLC answers."""
+        self.due = True
+        self._release(plc.address, list(self._entries[plc.address]))
+        self._entries[plc.address] = {}
+        for subscription in self._subscriptions[plc.address]:
+            subscription.fail(fault)
+
+    def close(self) -> None:
+        """Give every notification back."""
+        for address, entries in self._entries.items():
+            self._release(address, list(entries))
+        self._entries = {address: {} for address in self._entries}
+        self._early.clear()
+        self.channel.listener = None
+
+    def _watched(self, plc: Plc, entry: Entry, sample: frame.Sample) -> None:
+        if entry.item == STATE and len(sample.data) == STATE.size:
+            plc.see_state(int.from_bytes(sample.data, "little"))
+        elif entry.item == VERSION and sample.data != plc.expected[: VERSION.size]:
+            plc.stale = True
+        if plc.stale:
+            self._outdated(plc)
+
+    def _outdated(self, plc: Plc) -> None:
+        if any(one.current for one in self._subscriptions[plc.address]):
+            self.changes += 1
+            self.fail(plc, _CHANGED)
+
+    def _was_renewed(self, plc: Plc) -> None:
+        self._outdated(plc)
+
+    def _state_changed(self, plc: Plc) -> None:
+        """Say it of every value that is known: its quality is another one now."""
+        if plc.stale:
+            self._outdated(plc)
+            return
+        stopped = reading.stopped(plc)
+        batches: dict[AdsSubscription, list[Notification]] = {}
+        for entry in self._entries[plc.address].values():
+            if entry.owner is not None and entry.point is not None and entry.known:
+                batches.setdefault(entry.owner, []).append(Notification(entry.point, entry.value, stopped))
+        for owner, notifications in batches.items():
+            owner.sink(owner.device, notifications)
+
+    def _orphan(self, address: bytes, sample: frame.Sample) -> None:
+        if self._adding:  # it may belong to a registration whose answer is being waited for
+            if len(self._early) >= MAX_ORPHANS:
+                self._early.pop(next(iter(self._early)))
+            self._early[address, sample.handle] = sample
+            return
+        self.orphans += 1
+        self._release(address, [sample.handle])
+
+    def _release(self, address: bytes, handles: Sequence[int]) -> None:
+        for handle in handles:
+            self._early.pop((address, handle), None)
+            self.channel.tell(address, frame.DELETE_NOTIFICATION, handle.to_bytes(4, "little"))
+
+
+class AdsSubscription:
+    """See `drivers.base.Subscription`: the reported points of one device.
+
+    Attributes:
+        current: Its notifications are registered under the PLC's current program.
+    """
+
+    def __init__(self, reports: Reports, plc: Plc, *, device: str, sink: Sink) -> None:
+        self.plc = plc
+        self.device = device
+        self.sink = sink
+        self.faults: dict[str, Fault] = {}
+        self.current = False
+        self._reports = reports
+        self._wanted: list[tuple[Point, int, bool]] = []
+
+    async def start(self, points: Sequence[Point], *, interval_ms: Sequence[int], cyclic: Sequence[bool]) -> None:
+        """Register every point. Raises DriverError with scope SESSION or DEVICE."""
+        self._wanted = list(zip(points, (max(1, int(one)) for one in interval_ms), cyclic, strict=True))
+        self._reports.joined(self)
+        await self._register()
+
+    async def again(self) -> None:
+        """Register anew after a change of the program; what is gone is BAD. Raises DriverError."""
+        await self._register()
+        points = {point.name: point for point, _, _ in self._wanted}
+        lost = [Notification(points[name], None, fault) for name, fault in self.faults.items()]
+        if lost:
+            self.sink(self.device, lost)
+
+    def fail(self, fault: Fault) -> None:
+        """Every point that was reported is BAD from now on."""
+        if self.current:
+            self.current = False
+            self.sink(self.device, [Notification(point, None, fault) for point, _, _ in self._wanted])
+
+    async def close(self) -> None:
+        """See `Subscription.close`."""
+        self._reports.left(self)
+
+    async def _register(self) -> None:
+        self.faults.clear()
+        targets = await reading.targets_of(self.plc, [point for point, _, _ in self._wanted])
+        entries: list[Entry] = []
+        for (point, interval, cyclic), target in zip(self._wanted, targets, strict=True):
+            if isinstance(target, Fault):
+                self.faults[point.name] = target
+                continue
+            delay_ms = int(point.options.get("max_delay") or 0)
+            mode = CYCLIC if cyclic else ON_CHANGE
+            entries.append(Entry(target.item, mode, delay_ms, interval, point, target, self))
+        self.current = True
+        for entry, fault in zip(entries, await self._reports.register(self.plc, entries), strict=True):
+            if fault is not None and entry.point is not None:
+                self.faults[entry.point.name] = fault
+
+
+def _notification(entry: Entry, sample: frame.Sample, stopped: Fault | None) -> Notification:
+    point, target = entry.point, entry.target
+    assert point is not None
+    assert target is not None
+    if not sample.data:  # how a PLC reports that the address is gone
+        return Notification(point, None, _CHANGED, frame.time_us(sample.ticks))
+    try:
+        value = target.codec.decode(sample.data)
+    except (ValueError, struct.error, OverflowError):
+        return Notification(point, None, _DECODE_ERROR, frame.time_us(sample.ticks))
+    entry.value, entry.known = value, True
+    return Notification(point, value, stopped, frame.time_us(sample.ticks))
