@@ -135,9 +135,9 @@ def _type(settings: Settings, area: str) -> dict[str, Any]:
         return {"type": f"string[{size * 2}]"}
     if swap and swap not in ORDERS:
         raise ValueError(f"'{swap}' is not a way of swapping")
-    width = WIDTHS.get(size)
-    if width is None:
+    if size not in WIDTHS:
         raise ValueError(f"a number of {size} registers")
+    width = WIDTHS[size]
     kind = f"float{width}" if floating else ("int" if signed else "uint") + width
     return {"type": kind, "order": ORDERS.get(swap)}
 
