@@ -259,6 +259,14 @@ class BrokerClient:
         return self._unreachable(str(error))
 
     def _unreachable(self, cause: str) -> NexusError:
+        if "CERTIFICATE_VERIFY_FAILED" in cause:
+            return NexusError(
+                f"The certificate of the broker at {self.url} is not trusted.",
+                code="NX6010",
+                cause=cause,
+                hint="name the PEM file of its CA in NEXUS_BROKER_CA, and its host as the certificate does",
+                retriable=True,
+            )
         return NexusError(
             f"The broker at {self.url} does not answer.",
             code="NX6010",
