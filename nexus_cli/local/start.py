@@ -69,8 +69,8 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
     runtime.gateways = gateways_of(wish.snapshot)
     runtime.folder = str(Path.cwd())
-    _choose_broker(runtime, wish)
-    _choose_database(runtime, wish)
+    _choose_broker(runtime, wish, running=running)
+    _choose_database(runtime, wish, running=running)
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
@@ -91,8 +91,10 @@ def gateways_of(snapshot: Snapshot) -> list[str]:
     return sorted(named | {str(device["gateway"]) for _, device in snapshot.of_kind("device") if device.get("gateway")})
 
 
-def _choose_broker(runtime: Runtime, wish: Wish) -> None:
+def _choose_broker(runtime: Runtime, wish: Wish, *, running: bool) -> None:
     wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
+    if not wanted and running and runtime.broker_kind == EXTERNAL:
+        return  # said when it was started; saying it again is not needed to add a gateway
     if wanted not in ("", MOSQUITTO, AMQTT):
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
@@ -112,8 +114,10 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     runtime.broker_kind = kind
 
 
-def _choose_database(runtime: Runtime, wish: Wish) -> None:
+def _choose_database(runtime: Runtime, wish: Wish, *, running: bool) -> None:
     wanted = wish.database or wish.environ.get("NEXUS_DATABASE_URL", "")
+    if not wanted and running and runtime.database_kind == EXTERNAL:
+        return
     if not wanted or wanted == EMBEDDED:
         if runtime.database_kind == EXTERNAL:
             runtime.database_url = ""
