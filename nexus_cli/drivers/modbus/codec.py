@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -17,6 +18,7 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field
 from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import NATURAL, positions
+from nexus_cli.drivers.modbus.scaling import scaled
 from nexus_cli.wire.sample import Reason, Value
 
 Decoder = Callable[[bytes], tuple[list[Value], dict[int, Fault]]]
@@ -43,6 +45,8 @@ def compile_registers(fields: tuple[Field, ...], start: int) -> Decoder:
 
     Cached, because the devices of one template have the same blocks. Plain numbers come out of one `unpack`; bits, strings and arrays are cut from the same bytes afterwards.
     """
+    if any(field.scale_at is not None for field in fields):
+        return scaled(fields, start, compile_registers(tuple(replace(field, scale_at=None) for field in fields), start))
     plan = _number_plan(fields, start)
     rest = [(place, _single(field, start)) for place, field in enumerate(fields) if not _plain(field)]
     size = len(fields)

@@ -8,17 +8,20 @@ from typing import Any, NoReturn
 
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.bit_message import WriteMultipleCoilsRequest, WriteSingleCoilRequest
+from pymodbus.pdu.mei_message import ReadDeviceInformationRequest
 from pymodbus.pdu.register_message import (
     MaskWriteRegisterRequest,
     WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
 
-from nexus_cli.drivers.base import Browsed, DriverError, Point, ReadResult, Request, Scope, Sink, Subscription
+from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink, Subscription
+from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import READ_REQUESTS, Channel, Lost, Timeout
 from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, group, unit_of
+from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
@@ -75,10 +78,23 @@ class ModbusSession:
         raw = await self._read_raw(block.function, block.start, block.count, block.unit_id, request.text)
         if block.registers is not None:
             values, faults = block.registers(raw)
+            if block.scales:
+                faults = await self._scale(block, values, dict(faults))
             return ReadResult(values, faults)
         assert block.bits is not None
         packed = int.from_bytes(raw, "little")
         return ReadResult(block.bits([bool(packed >> place & 1) for place in range(block.count)]))
+
+    async def _scale(self, block: Block, values: Sequence[Value], faults: dict[int, Fault]) -> dict[int, Fault]:
+        """Apply scale factors that lie outside of the block, each read once. Raises DriverError."""
+        known: dict[int, int] = {}
+        for place, register in block.scales:
+            if register not in known:
+                text = f"FC{block.function} scale factor {register} unit {block.unit_id}"
+                raw = await self._read_raw(block.function, register, 1, block.unit_id, text)
+                known[register] = int.from_bytes(raw, "big", signed=True)
+            apply(values, faults, place, known[register])
+        return faults
 
     async def _read_raw(self, function: int, start: int, count: int, unit: int, text: str) -> bytes:
         answer: Any = await self._ask(READ_REQUESTS[function](address=start, count=count, dev_id=unit), text)
@@ -193,10 +209,18 @@ class ModbusSession:
             self._lost("the connection was lost")
 
     async def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
-        """Modbus devices don't describe themselves: nothing is found."""
-        nothing: tuple[Browsed, ...] = ()
-        for found in nothing:
+        """What the device says of itself: identification (FC43) and SunSpec models. Raises DriverError."""
+        unit = unit_of(next(iter(self._devices.values())).connection) if self._devices else 1
+        async for found in browse(self, unit=unit, start=start):
             yield found
+
+    async def registers(self, start: int, count: int, *, unit: int, function: int = 3) -> bytes:
+        """Registers as they are, two bytes each; for looking around. Raises DriverError."""
+        return await self._read_raw(function, start, count, unit, f"FC{function} {start}..{start + count - 1}")
+
+    async def identify(self, object_id: int, *, unit: int) -> Any:
+        """One page of the device identification (FC43/14), regular objects. Raises DriverError."""
+        return await self._ask(ReadDeviceInformationRequest(2, object_id, dev_id=unit), "FC43 device identification")
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -41,6 +41,7 @@ class Field:
         length: Characters of a string.
         layout: How a string lies in the registers.
         unit_id: Unit id, or None for the device's.
+        scale_at: Register of the same area whose int16 is the power of ten that the raw number is multiplied by.
     """
 
     area: str
@@ -53,6 +54,7 @@ class Field:
     length: int = 0
     layout: str = "high-first"
     unit_id: int | None = None
+    scale_at: int | None = None
 
     @property
     def in_bits(self) -> bool:
@@ -63,8 +65,9 @@ class Field:
 def field_of(point: Point) -> Field:
     """Read a point's normal form."""
     area, start, bit = split_normal(point.address)
-    kind = parse_type(point.type)
     options = point.options
+    scale_from = options.get("scale_from")
+    kind = parse_type(str(options["raw_type"]) if scale_from else point.type)
     length = int(options.get("length", 0)) or kind.length
     layout = str(options.get("layout", "high-first"))
     in_bits = area in BIT_AREAS
@@ -80,4 +83,5 @@ def field_of(point: Point) -> Field:
         length,
         layout,
         options.get("unit_id"),
+        split_normal(str(scale_from))[1] if scale_from else None,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nexus_cli.drivers.base import Point, Request
 from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_registers
@@ -21,6 +21,8 @@ FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 _AREA_ORDER = {area: number for number, area in enumerate(FUNCTIONS)}
 DEFAULT_GAP = 50
 BITS_PER_REGISTER = 16
+SCALE_GAP = 10
+"""A scale factor so near is read along even when gaps are not filled: the two belong together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Block:
         unit_id: Unit id on the wire.
         registers: Decoder of a register block's bytes, None for bits.
         bits: Decoder of a bit block, None for registers.
+        scales: Position and register of scale factors too far away for this block; read on their own.
     """
 
     function: int
@@ -42,6 +45,7 @@ class Block:
     unit_id: int
     registers: Decoder | None
     bits: Callable[[Sequence[bool]], list[Value]] | None
+    scales: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,15 @@ class _Limits:
     gap: int
     single: bool
     unit_id: int
+
+
+class _Placed(NamedTuple):
+    """A point with the registers or bits to read for it."""
+
+    field: Field
+    point: Point
+    start: int
+    end: int
 
 
 def _limits(connection: dict[str, Any], *, fill_gaps: bool) -> _Limits:
@@ -79,42 +92,56 @@ def group(device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = Tr
         fill_gaps: False joins only what touches or overlaps (after a hole was found in a block).
     """
     limits = _limits(device.connection, fill_gaps=fill_gaps)
-    placed = [(field_of(point), point) for point in points]
+    placed = [
+        _Placed(field, point, *_extent(field, limits)) for field, point in ((field_of(one), one) for one in points)
+    ]
     placed.sort(
-        key=lambda pair: (_unit(pair[0], limits), _AREA_ORDER[pair[0].area], pair[0].start, pair[0].count, pair[1].name)
+        key=lambda one: (_unit(one.field, limits), _AREA_ORDER[one.field.area], one.start, one.end, one.point.name)
     )
     requests: list[Request] = []
-    run: list[tuple[Field, Point]] = []
+    run: list[_Placed] = []
     end = 0
-    for field, point in placed:
-        if run and _joins(run[0][0], field, end, limits):
-            run.append((field, point))
-            end = max(end, field.start + field.count)
+    for one in placed:
+        if run and _joins(run[0], one, end, limits):
+            run.append(one)
+            end = max(end, one.end)
             continue
         if run:
             requests.append(_request(device.path, run, end, limits))
-        run, end = [(field, point)], field.start + field.count
+        run, end = [one], one.end
     if run:
         requests.append(_request(device.path, run, end, limits))
     return tuple(requests)
+
+
+def _extent(field: Field, limits: _Limits) -> tuple[int, int]:
+    """First and behind the last register to read for a field, its scale factor included when that fits."""
+    start, end = field.start, field.start + field.count
+    if field.scale_at is None:
+        return start, end
+    low, high = min(start, field.scale_at), max(end, field.scale_at + 1)
+    near = high - low <= min(limits.registers, field.count + 1 + max(limits.gap, SCALE_GAP))
+    return (low, high) if near and not limits.single else (start, end)
 
 
 def _unit(field: Field, limits: _Limits) -> int:
     return limits.unit_id if field.unit_id is None else field.unit_id
 
 
-def _joins(first: Field, field: Field, end: int, limits: _Limits) -> bool:
+def _joins(first: _Placed, one: _Placed, end: int, limits: _Limits) -> bool:
     """Whether a field may be read along with a run that starts with `first` and ends before `end`."""
-    if limits.single or field.area != first.area or _unit(field, limits) != _unit(first, limits):
+    field = one.field
+    if limits.single or field.area != first.field.area or _unit(field, limits) != _unit(first.field, limits):
         return False
     most, gap = (limits.bits, limits.gap * BITS_PER_REGISTER) if field.in_bits else (limits.registers, limits.gap)
-    return field.start - end <= gap and max(end, field.start + field.count) - first.start <= most
+    return one.start - end <= gap and max(end, one.end) - first.start <= most
 
 
-def _request(path: str, run: Sequence[tuple[Field, Point]], end: int, limits: _Limits) -> Request:
-    first = run[0][0]
-    fields = tuple(field for field, _ in run)
-    start, count, unit = first.start, end - first.start, _unit(first, limits)
+def _request(path: str, run: Sequence[_Placed], end: int, limits: _Limits) -> Request:
+    first = run[0].field
+    fields = tuple(one.field for one in run)
+    start = run[0].start
+    count, unit = end - start, _unit(first, limits)
     block = Block(
         FUNCTIONS[first.area],
         start,
@@ -122,7 +149,12 @@ def _request(path: str, run: Sequence[tuple[Field, Point]], end: int, limits: _L
         unit,
         None if first.in_bits else compile_registers(fields, start),
         compile_bits(fields, start) if first.in_bits else None,
+        tuple(
+            (place, field.scale_at)
+            for place, field in enumerate(fields)
+            if field.scale_at is not None and not start <= field.scale_at < end
+        ),
     )
     span = f"{start}..{start + count - 1}" if count > 1 else str(start)
     text = f"FC{block.function} {first.area} {span} unit {unit}"
-    return Request(path, tuple(point for _, point in run), block, text)
+    return Request(path, tuple(one.point for one in run), block, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.modbus.codec import compile_bits, compile_registers
@@ -13,6 +13,7 @@ from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field, field_of
 from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import NATURAL
 from nexus_cli.drivers.signals import Signal
+from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Value
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
@@ -152,6 +153,16 @@ def _put_bit_array(field: Field, byte: int) -> Callable[[bytearray, Value], None
     return put
 
 
+def _whole(signal: Signal) -> Signal:
+    """A signal of whole numbers: the simulated scale factor is always 10^0."""
+
+    def whole(t_s: float) -> Value:
+        value = signal(t_s)
+        return round(value) if isinstance(value, float) else value
+
+    return whole
+
+
 class Unit:
     """All areas of one unit id.
 
@@ -171,6 +182,10 @@ class Unit:
     def add(self, name: str, point: Point, signal: Signal) -> None:
         """Take in a tag; `ready` must follow."""
         field = field_of(point)
+        if field.scale_at is not None:
+            scale = Field(field.area, field.scale_at, 1, parse_type("int16"), order=NATURAL[2])
+            self._tags.setdefault(field.area, []).append((f"{name}#scale", scale, lambda _t_s: 0))
+            field, signal = replace(field, scale_at=None), _whole(signal)
         self._tags.setdefault(field.area, []).append((name, field, signal))
 
     def ready(self, *, holes: bool) -> None:

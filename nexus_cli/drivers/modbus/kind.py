@@ -12,7 +12,7 @@ from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
 from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
-from nexus_cli.model.site import Connection, Tag
+from nexus_cli.model.site import Connection, Tag, TypeName
 
 MAX_READ = 125
 """Registers in one read. Source: Modbus Application Protocol V1.1b3 §6.3, §6.4."""
@@ -94,6 +94,14 @@ class ModbusTag(Tag):
         default=None, description="How a string lies in registers: two characters each, or one in the high or low byte."
     )
     unit_id: int | None = Field(default=None, ge=0, le=255, description="Unit id, when it is not the device's.")
+    raw_type: TypeName | None = Field(
+        default=None, description="Type of the register's own number when `scale_from` makes it a float."
+    )
+    scale_from: str | None = Field(
+        default=None,
+        description="Register that holds the power of ten to multiply by (SunSpec scale factor), read in the same request.",
+        examples=["holding:40075"],
+    )
 
 
 def link_of(connection: ModbusConnection) -> str:
@@ -125,9 +133,12 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
         AddressError: What it says can't be, with a hint.
     """
     written = parse_address(tag.address, base=connection.base)
+    scale_from = _scale_from(connection, tag, written)
+    if scale_from:
+        tag = tag.model_copy(update={"type": tag.raw_type})
     kind = parse_type(tag.type)
     _check_type(tag, written, kind)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"raw_type": tag.type, "scale_from": scale_from} if scale_from else {}
     bit = _bit(tag, written, kind)
     _string_options(tag, written, kind, options)
     _order_option(connection, tag, written, kind, options)
@@ -144,6 +155,36 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     if tag.writable:
         _check_writable(written, kind)
     return Address(normal_text(written.area, written.offset, bit), options)
+
+
+def _scale_from(connection: ModbusConnection, tag: ModbusTag, written: Written) -> str:
+    """Normal form of the register that scales this one, "" when none does."""
+    if tag.scale_from is None and tag.raw_type is None:
+        return ""
+    if tag.scale_from is None or tag.raw_type is None:
+        missing = "raw_type" if tag.raw_type is None else "scale_from"
+        have = "scale_from" if tag.raw_type is None else "raw_type"
+        raise AddressError(f"'{have}' needs '{missing}' beside it", key=have, code="NX3108", hint="add it")
+    if tag.type not in ("float32", "float64") or not parse_type(tag.raw_type).integer:
+        raise AddressError(
+            f"a scaled value is an integer in the register and a float here, not {tag.raw_type} and {tag.type}",
+            key="raw_type",
+            code="NX3104",
+            hint="type: float64, raw_type: int16",
+        )
+    if tag.writable:
+        raise AddressError(
+            "a value that a register scales can't be written", key="writable", hint="remove writable", code="NX3105"
+        )
+    scale = parse_address(tag.scale_from, base=connection.base)
+    if scale.area in BIT_AREAS or scale.area != written.area or scale.suffix is not None:
+        raise AddressError(
+            f"the scale factor '{tag.scale_from}' is not a register of the {written.area} area",
+            key="scale_from",
+            code="NX3108",
+            hint=f"{written.area}:{scale.offset}",
+        )
+    return normal_text(scale.area, scale.offset)
 
 
 def _check_type(tag: ModbusTag, written: Written, kind: DataType) -> None:

@@ -280,8 +280,8 @@ def _unit(information: Any) -> tuple[str, str]:
 def _type(base: str, rank: Any, dimensions: Any) -> str:
     if rank is None or rank < 0:
         return base  # Source: OPC 10000-3 §5.6.2: -1 scalar, -2 any, -3 scalar or one dimension
-    known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000
-    if rank == 1 and known and base not in ("json", "string"):
+    known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000  # rank 0: one or more
+    if rank in (0, 1) and known and base not in ("json", "string"):
         return f"{base}[{dimensions[0]}]"
     return "json"  # the number of elements stands in the value, not in the type
 
