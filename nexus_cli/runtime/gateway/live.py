@@ -14,12 +14,38 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Value
 
-UNACKNOWLEDGED = 100
+MOST_IN_FLIGHT = 300
+"""Messages without acknowledgement, frames included, above which the live view waits."""
 SLICE_S = 0.02
+IDLE_S = 0.5
+
+
+class Lane:
+    """Tags that wait for their turn, and how many of them may go now.
+
+    Attributes:
+        dirty: State by topic, in the order of first change.
+        allowance: Messages that may be published now; grows with time.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.dirty: dict[str, TagState] = {}
+        self.allowance = 0.0
+
+    def refill(self, messages: float, *, most: float) -> float:
+        """Allow more; gives what was too much to keep, for the other lane."""
+        total = self.allowance + messages
+        self.allowance = min(most, total)
+        return total - self.allowance
 
 
 class LiveView:
     """Remembers the newest value per topic and publishes what changed, in the order of first change.
+
+    What a device reports by itself has a lane of its own beside what is polled: half of the rate is kept for each, and
+    what one does not need the other has. So an event does not wait behind a backlog of polled values, nor they
+    behind a device that reports without end.
 
     Attributes:
         published: Messages handed to the broker.
@@ -34,77 +60,89 @@ class LiveView:
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
-        self._dirty: dict[str, TagState] = {}
+        self._reported, self._polled = Lane(), Lane()
         self._wake = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         """Topics whose newest value is not published yet; bounded by the number of tags."""
-        return len(self._dirty)
+        return len(self._reported.dirty) + len(self._polled.dirty)
 
     def put(self, states: Iterable[TagState]) -> None:
         """Take note that tags have a new sample. Their state holds it, and is read when their turn comes, so that a
         conflated value is never encoded."""
-        dirty = self._dirty
-        if not dirty:
-            self._wake.set()
+        reported, polled = self._reported.dirty, self._polled.dirty
+        wake = not reported and not polled
         for state in states:
             topic = state.topic
+            if state.config.mode == "poll":
+                dirty = polled
+            else:
+                dirty, wake = reported, wake or not reported
             if topic in dirty:
                 self.conflated += 1
             dirty[topic] = state
             self._known[topic] = state
+        if wake:
+            self._wake.set()
 
     def forget(self, topic: str) -> None:
         """The tag is gone from here: nothing more is published for it."""
         self._known.pop(topic, None)
-        self._dirty.pop(topic, None)
+        self._reported.dirty.pop(topic, None)
+        self._polled.dirty.pop(topic, None)
 
     def again(self) -> None:
         """The broker is there (again), perhaps with its state lost: every tag is published again."""
         for topic, state in self._known.items():
-            self._dirty.setdefault(topic, state)
+            lane = self._polled if state.config.mode == "poll" else self._reported
+            lane.dirty.setdefault(topic, state)
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped."""
-        allowance = 0.0
         before_s = self._clock.monotonic_s()
         while not stop.is_set():
             now_s = self._clock.monotonic_s()
-            most = max(1.0, self._rate_per_s * SLICE_S)
-            allowance = min(most, allowance + (now_s - before_s) * self._rate_per_s)
+            self._refill(now_s - before_s)
             before_s = now_s
-            if not self._dirty or not self._client.connected:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.5):
-                        await self._wake.wait()
-                continue
-            allowance -= self._publish_some(int(allowance))
-            if self._dirty:
-                await self._clock.sleep(SLICE_S)
+            self._wake.clear()
+            if self._client.connected:
+                self._publish_some(self._reported)
+                self._publish_some(self._polled)
+            # With a backlog the next slice; a reported value that finds its lane empty wakes us before.
+            pause_s = SLICE_S if self.waiting and self._client.connected else IDLE_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
 
     async def finish(self, *, deadline_s: float) -> None:
         """Publish what waits, at most so long (at a stop, while the client is still connected)."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while self._dirty and self._client.connected:
-                    self._publish_some(int(self._rate_per_s * SLICE_S) or 1)
+                while self.waiting and self._client.connected:
+                    self._refill(SLICE_S)
+                    self._publish_some(self._reported)
+                    self._publish_some(self._polled)
                     await asyncio.sleep(SLICE_S)
 
-    def _publish_some(self, most: int) -> int:
-        done = 0
-        while self._dirty and done < most and self._client.inflight < UNACKNOWLEDGED + 200:
-            topic = next(iter(self._dirty))
+    def _refill(self, passed_s: float) -> None:
+        most = max(1.0, self._rate_per_s * SLICE_S)
+        half = passed_s * self._rate_per_s / 2
+        spare = self._reported.refill(half, most=most)
+        spare = self._polled.refill(half + spare, most=most)
+        self._reported.refill(spare, most=most)
+
+    def _publish_some(self, lane: Lane) -> None:
+        while lane.dirty and lane.allowance >= 1 and self._client.inflight < MOST_IN_FLIGHT:
+            topic = next(iter(lane.dirty))
             try:
-                self._client.post(topic, payload(self._dirty[topic]), qos=1, retain=True)
+                self._client.post(topic, payload(lane.dirty[topic]), qos=1, retain=True)
             except NexusError:
-                break
-            del self._dirty[topic]
+                return
+            del lane.dirty[topic]
+            lane.allowance -= 1
             self.published += 1
-            done += 1
-        return done
 
 
 def payload(state: TagState) -> bytes:

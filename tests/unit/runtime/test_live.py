@@ -67,6 +67,28 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
     assert broker.sent[2:] == [("e/s/a/l/d/one", 5.0)]
 
 
+async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
+    broker = Broker()
+    live = LiveView(broker, clock=SystemClock(), rate_per_s=1000)  # type: ignore[arg-type]
+    live.put([tag(f"polled-{n}", float(n)) for n in range(500)])
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        group.create_task(live.run(stop))
+        while len(broker.sent) < 20:
+            await asyncio.sleep(0.001)
+        before = len(broker.sent)
+        live.put([tag("event", 1.0, mode="subscribe")])
+        while ("e/s/a/l/d/event", 1.0) not in broker.sent:
+            await asyncio.sleep(0.001)
+        # At most the slice that was allowed when it came, of the 480 that still wait.
+        assert broker.sent.index(("e/s/a/l/d/event", 1.0)) - before <= 40
+        # And it does not keep the others from theirs.
+        while len({topic for topic, _ in broker.sent}) < 501:
+            live.put([tag("event", float(len(broker.sent)), mode="subscribe")])
+            await asyncio.sleep(0.001)
+        stop.set()
+
+
 def test_payloads_carry_unit_label_and_reason() -> None:
     state = tag("state", 1, type="int16", values={"0": "stopped", "1": "running"}, unit="degF", publish_unit="degC")
     assert json.loads(payload(state)) == {
