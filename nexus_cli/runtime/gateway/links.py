@@ -79,7 +79,9 @@ class Links:
                 try:
                     supervisor = self._supervisor(link, protocol)
                 except KeyError:
-                    failed.update({one.config.path: f"there is no driver for '{protocol}' yet" for one in many})
+                    # A device that is switched off needs no driver: nothing of it runs, and that is what is wanted.
+                    lacking = [one.config.path for one in many if one.config.enabled]
+                    failed.update(dict.fromkeys(lacking, f"there is no driver for '{protocol}' yet"))
                     continue
                 started.append(link)
             failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
