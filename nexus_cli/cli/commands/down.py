@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from nexus_cli.cli.console import answer, note
@@ -23,6 +25,10 @@ def command(wipe: bool, yes: bool) -> int:
     from nexus_cli.project.runtime import down
 
     if wipe and not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                "There is no terminal to ask on, and nothing was removed: --yes removes without asking."
+            )
         click.confirm(
             "Remove every stored row, credential and certificate of this .nexus folder?", abort=True, err=True
         )
