@@ -13,6 +13,8 @@ from nexus_cli.discover.importers.settle import Settler
 LONGEST = 120
 """Characters of a name or a value in a skipped note."""
 
+NAMELESS = "without a name"
+
 
 class Collector:
     """Gathers one `Discovery`.
@@ -53,23 +55,24 @@ class Collector:
 
     def take(self, name: Sequence[str], tag: Mapping[str, Any], *, device: str = "") -> None:
         """Propose a tag; keys whose value is None are left out."""
-        full = "/".join(name)
+        levels = tuple(level for level in name if level.strip()) or (NAMELESS,)
+        full = "/".join(levels)
         if len(self._proposed) >= self.options.max_tags:
             self.skip(full, f"the file has more than {self.options.max_tags} values")
             return
         self._values += 1
         kept = {key: value for key, value in tag.items() if value is not None}
-        self._proposed.append(Found(device=device or self.device, name=tuple(name), tag=kept))
+        self._proposed.append(Found(device=device or self.device, name=levels, tag=kept))
 
     def skip(self, what: str, reason: str) -> None:
         """A value that does not become a tag."""
         self._values += 1
-        self._skipped.append(Skipped(short(what), short(reason, 300)))
+        self._skipped.append(Skipped(short(what) or NAMELESS, short(reason, 300)))
 
     def note(self, what: str, reason: str) -> None:
         """A setting, or a key of a tag, that is not taken over."""
         self._notes += 1
-        self._skipped.append(Skipped(short(what), short(reason, 300)))
+        self._skipped.append(Skipped(short(what) or NAMELESS, short(reason, 300)))
 
     @property
     def full(self) -> bool:
@@ -96,7 +99,7 @@ class Collector:
             protocol=self.protocol,
             connection=settler.connection,
             found=found,
-            skipped=[Skipped(short(what), short(reason, 300)) for what, reason in skipped],
+            skipped=[Skipped(short(what) or NAMELESS, short(reason, 300)) for what, reason in skipped],
             source=self.source,
             facts={**self.facts, **counts},
         )

@@ -147,14 +147,15 @@ def _values(settings: Settings) -> dict[int, str]:
     found: dict[int, str] = {}
     for key in ("map", "options"):
         for table in settings.tables(key):
-            for code, label in table.items():
+            codes: dict[Any, Any] = dict(table)
+            for code, label in codes.items():
                 if isinstance(code, int) and not isinstance(code, bool):
                     found[code] = str(label)
                 else:
                     settings.note(key, f"'{code}' is no code")
     for table in settings.tables("switch"):
         for state in ("off", "on"):
-            code = table.get(state)
-            if isinstance(code, int) and not isinstance(code, bool):
-                found[code] = state
+            number = table.get(state)
+            if isinstance(number, int) and not isinstance(number, bool):
+                found[number] = state
     return found

@@ -161,7 +161,7 @@ class NodeSet:
             if element.name == "UAVariable":
                 self.unreadable.append((name or written, f"{written} stands twice in the file"))
             return
-        node = UaNode(identity, element.name, name or element.value("DisplayName"), "", element)
+        node = UaNode(identity, element.name, name or element.value("DisplayName") or identity, "", element)
         references = element.first("References")
         for reference in references.all("Reference") if references else []:
             try:
