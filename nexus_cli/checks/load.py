@@ -18,7 +18,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.resolve import DEFAULT_POLL_MS, device_config
 from nexus_cli.model.site import Tag
 
-ANSWER_MS = {"modbus": 10.0, "opcua": 5.0, "s7": 10.0}
+ANSWER_MS = {"modbus": 10.0, "opcua": 5.0, "s7": 10.0, "ads": 5.0}
 """A typical time from request to answer on a local network. An estimate: the plan says so."""
 
 Group = Callable[..., Sequence[Any]]

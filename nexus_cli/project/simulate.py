@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.drivers.ads.kind import TCP_PORT
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.registry import SIMULATORS, simulator
 from nexus_cli.drivers.secrets import resolve
@@ -146,7 +147,9 @@ def _declared(connection: dict[str, Any]) -> tuple[str, int]:
         if endpoint := connection.get("endpoint"):
             parts = urlsplit(resolve(str(endpoint)))
             return parts.hostname or "", parts.port or 4840
-        return resolve(str(connection.get("host") or "")), int(connection.get("port") or 0)
+        # `port` of an ADS device is the AMS port of its runtime; the TCP port has a key of its own.
+        port = connection.get("tcp_port") or TCP_PORT if "ams_net_id" in connection else connection.get("port")
+        return resolve(str(connection.get("host") or "")), int(port or 0)
     except (ValueError, DriverError):
         return "", 0
 
@@ -168,6 +171,8 @@ def overlay_of(simulation: Simulation) -> dict[str, Any]:
             continue
         if served.protocol == "opcua":
             connection: dict[str, Any] = {"endpoint": served.endpoint}
+        elif served.protocol == "ads":
+            connection = {"host": HERE, "tcp_port": served.server.port}
         else:
             connection = {"host": HERE, "port": served.server.port}
         for path in served.devices:

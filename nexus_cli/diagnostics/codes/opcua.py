@@ -1,6 +1,7 @@
 """Band 3, the protocols OPC UA and ADS: addresses and limits."""
 
 from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
     Code(
@@ -42,5 +43,30 @@ CODES: tuple[Code, ...] = (
         why="The PLC finds a variable by its full name, program or variable list included; anything else is an unknown symbol (error 1808).",
         bad="speed: {address: fSpeed, type: float32}",
         good="speed: {address: MAIN.fSpeed, type: float32}",
+    ),
+    Code(
+        id="NX3402",
+        slug="ads-type",
+        summary="A type that a PLC does not have, or that contradicts `plc_type`.",
+        why="The driver checks the declared type against the PLC's; one that can't match is BAD type_mismatch from the first read on.",
+        bad="cycle: {address: MAIN.tCycle, type: int32, plc_type: LTIME}",
+        good="cycle: {address: MAIN.tCycle, type: duration, plc_type: LTIME}",
+    ),
+    Code(
+        id="NX3403",
+        slug="ads-raw-size",
+        summary="Raw memory without a size.",
+        why="A symbol says how large it is; an index group and offset do not, so the type must.",
+        bad='name: {address: "0x4040,0x100", type: string}',
+        good='name: {address: "0x4040,0x100", type: "string[80]"}',
+    ),
+    Code(
+        id="NX3404",
+        slug="ads-notifications",
+        summary="More tags are reported on one ADS link than the PLC should have to.",
+        why="Beckhoff advises at most 550 notifications a connection; the gateway refuses the rest (BAD device_error, ADS error 1814). Sum reads carry 500 values in one request.",
+        bad="poll: 1s   # 800 tags with the default mode: subscribe",
+        good="mode: poll   # for the device; `mode: subscribe` for the tags that must be fast",
+        severity=Severity.WARNING,
     ),
 )

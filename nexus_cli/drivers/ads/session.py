@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from weakref import WeakKeyDictionary
@@ -39,6 +40,9 @@ class AdsSession:
         self._plcs: dict[bytes, Plc] = {}
         self._of_device: dict[str, Plc] = {}
         self._prepared: WeakKeyDictionary[ReadPlan, reading.Prepared] = WeakKeyDictionary()
+        self._pause_s = (connection.get("pause") or 0) / 1000
+        self._free_at_s = 0.0
+        self._pacing = asyncio.Lock()
         self._take(devices)
 
     def _take(self, devices: Sequence[DeviceConfig]) -> None:
@@ -85,6 +89,8 @@ class AdsSession:
     async def read(self, request: Request) -> ReadResult:
         """See `Session.read`. An answer of another symbol version is never given: it is asked again."""
         plc = self.plc_of(request.device)
+        if self._pause_s:
+            await self._pace()
         if self.reports.due:
             await self.reports.renew()
         for _ in range(MOST_RENEWALS):
@@ -217,6 +223,13 @@ class AdsSession:
     def counters(self) -> Mapping[str, int]:
         """What was unusual on this link."""
         return {"orphan_notifications": self.reports.orphans, "symbol_changes": self.reports.changes}
+
+    async def _pace(self) -> None:
+        """Rest between two reads, as the connection's `pause` says."""
+        async with self._pacing:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, self._free_at_s - loop.time()))
+            self._free_at_s = loop.time() + self._pause_s
 
     async def _renewed(self, plc: Plc) -> None:
         await plc.ready()
