@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nexus_cli.access.globs import filters_of
+from nexus_cli.model.procedure_config import filter_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics
 
@@ -54,7 +55,7 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True) -> tuple[Grant, ..
     """
     topics = Topics(snapshot.enterprise, snapshot.site)
     devices = dict(snapshot.of_kind("device"))
-    grants = [*_platform(topics), *_gateways(topics, snapshot, devices)]
+    grants = [*_platform(topics), *_gateways(topics, snapshot, devices), *_messages(snapshot)]
     if users:
         grants += _users(topics, snapshot, devices)
     return join(grants)
@@ -139,6 +140,13 @@ def _platform(topics: Topics) -> Iterator[Grant]:
         publish=[topics.command("+/+/+/+", CLI)],
         subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
     )
+
+
+def _messages(snapshot: Snapshot) -> Iterator[Grant]:
+    """Declared messages: by the command line of this machine, and by sequences."""
+    for name, message in snapshot.of_kind("message"):
+        for principal in (CLI, CONTROL):
+            yield Grant(principal, "publish", filter_of(str(message.get("topic") or "")), f"message {name}")
 
 
 def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:

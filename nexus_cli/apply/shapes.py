@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
+
 LONGEST_MS = 2**53
 Positive = Annotated[int, msgspec.Meta(gt=0, lt=LONGEST_MS)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0, lt=LONGEST_MS)]
@@ -57,6 +59,8 @@ _SHAPES: dict[str, Any] = {
     "role": _Role,
     "user": _User,
     "alert": _Alert,
+    "sequence": SequenceConfig,
+    "message": MessageConfig,
 }
 KINDS = tuple(name for name in _SHAPES if name != "site")
 """Kinds of resources that have a name, devices apart."""

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from nexus_cli.checks import (
     access,
     alerts,
+    commands,
     expressions,
     gateways,
     links,
     load,
     moved,
     names,
+    procedures,
     numbering,
     retention,
     security,
@@ -42,6 +44,8 @@ CHECKS: tuple[Check, ...] = (
     *security.CHECKS,
     *access.CHECKS,
     *alerts.CHECKS,
+    *commands.CHECKS,
+    *procedures.CHECKS,
     *moved.CHECKS,
 )
 

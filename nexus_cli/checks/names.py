@@ -41,6 +41,8 @@ def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
         (("gateways",), "gateway", site.gateways),
         (("retention",), "retention class", site.retention),
         (("alerts",), "alert", site.alerts),
+        (("sequences",), "sequence", site.sequences),
+        (("messages",), "message", site.messages),
         (("access", "roles"), "role", site.access.roles),
     ):
         for name in names:

@@ -9,6 +9,8 @@ Resources and their attributes (defaults left out, durations in milliseconds):
 - `role.NAME`: read, write (path globs), description
 - `user.NAME`: roles, description
 - `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description
+- `sequence.NAME`: a `SequenceConfig`
+- `message.NAME`: a `MessageConfig`
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
+from nexus_cli.model.procedure_config import message_config, sequence_config, to_attributes
 from nexus_cli.model.quantities import UnitError, conversion
 from nexus_cli.model.site import Calculated, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -52,6 +55,10 @@ def snapshot_of(model: Model) -> Snapshot:
         attributes = {"on_bad": alert.on_bad, "severity": alert.severity, **_plain(alert)}
         hold = attributes.pop("for", None)
         resources[f"alert.{name}"] = {**attributes, **({"for_ms": hold} if hold else {})}
+    for name, sequence in site.sequences.items():
+        resources[f"sequence.{name}"] = to_attributes(sequence_config(sequence))
+    for name, message in site.messages.items():
+        resources[f"message.{name}"] = to_attributes(message_config(message))
     for path, device in model.devices.items():
         resources[f"device.{path}"] = to_json(device_config(device))
     return Snapshot.of(site.enterprise, site.site, resources)

@@ -22,6 +22,8 @@ NAMED = frozenset(
         "roles",
         "users",
         "alerts",
+        "sequences",
+        "messages",
         "vars",
     }
 )
@@ -37,6 +39,8 @@ _SECTIONS: dict[str, Any] = {
     "gateways": {},
     "retention": {},
     "alerts": {},
+    "sequences": {},
+    "messages": {},
     "access": {"roles": {}, "users": {}},
     "areas": {"*": {"defaults": {}, "lines": {"*": {"defaults": {}, "devices": {}}}}},
 }

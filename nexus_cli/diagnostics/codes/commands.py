@@ -278,4 +278,4 @@ _RUNTIME: tuple[Code, ...] = (
     ),
 )
 
-CODES: tuple[Code, ...] = (*_RUNTIME,)
+CODES: tuple[Code, ...] = (*_SITE, *_RUNTIME)

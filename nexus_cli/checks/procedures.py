@@ -1,0 +1,228 @@
+"""Sequences and messages: steps that are one thing each, tags that take the values, conditions, topics and schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nexus_cli.checks.view import TagView, View
+from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.config import TagConfig
+from nexus_cli.model.datatype import DataType
+from nexus_cli.model.expression import compile_expression
+from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
+from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.procedure_config import (
+    LONGEST_WRITE_MS,
+    PLACEHOLDER,
+    MessageError,
+    message_config,
+    render,
+    schema_fault,
+    schema_problem,
+)
+from nexus_cli.model.procedures import WORDS, Step
+from nexus_cli.model.resolve import device_config
+from nexus_cli.model.site import Tag
+from nexus_cli.wire.topic import PLATFORM
+
+
+class Placed(NamedTuple):
+    """A step and where it stands."""
+
+    step: Step
+    where: ModelPath
+
+
+def _steps(view: View) -> Iterator[Placed]:
+    for name, sequence in view.model.site.sequences.items():
+        for branch, steps in (("steps", sequence.steps), ("on_abort", sequence.on_abort)):
+            for position, step in enumerate(steps):
+                yield Placed(step, ("sequences", name, branch, position))
+
+
+def sequence_step(view: View) -> Iterator[Diagnostic]:
+    """NX2903."""
+    for step, where in _steps(view):
+        words = step.words()
+        if len(words) != 1:
+            message = f"the step says {' and '.join(words)}" if words else "the step does nothing"
+            hint = "make a step of each" if words else f"write one of {', '.join(WORDS)}"
+            yield finding("NX2903", message, where=where, hint=hint)
+            continue
+        word = words[0]
+        if word == "write" and step.value is None:
+            yield finding("NX2903", "the write has no value", where=where, hint="add 'value: …'")
+        for key, goes_with, given in (
+            ("value", ("write",), step.value is not None),
+            ("expect", ("write",), step.expect is not None),
+            ("set", ("publish",), bool(step.set_)),
+            ("timeout", ("write", "until"), step.timeout is not None),
+        ):
+            if given and word not in goes_with:
+                message = f"'{key}' goes with {' or '.join(goes_with)}, not with {word}"
+                yield finding("NX2903", message, where=(*where, key), on_key=True, hint="remove it")
+        if word == "write" and step.timeout is not None and not 0 < step.timeout <= LONGEST_WRITE_MS:
+            message = "a write is answered within 60 s or not at all"
+            yield finding("NX2903", message, where=(*where, "timeout"), hint="write 10s")
+
+
+def sequence_empty(view: View) -> Iterator[Diagnostic]:
+    """NX2910."""
+    for name, sequence in view.model.site.sequences.items():
+        if not sequence.steps:
+            yield finding("NX2910", "the sequence has no steps", where=("sequences", name), on_key=True)
+
+
+def sequence_tag(view: View) -> Iterator[Diagnostic]:
+    """NX2904 and NX2905: a value is looked at where the tag can be written."""
+    configs: dict[str, dict[str, TagConfig]] = {}
+    for step, where in _steps(view):
+        if step.write is None:
+            continue
+        tag = view.by_path.get(step.write)
+        if tag is None:
+            if step.write not in view.model.declared:
+                hint = did_you_mean(step.write, [one.path for one in view.read if _writable(one)])
+                yield finding("NX2904", f"there is no tag '{step.write}'", where=(*where, "write"), hint=hint)
+            continue
+        if not _writable(tag):
+            message = f"'{step.write}' is not writable"
+            yield finding("NX2904", message, where=(*where, "write"), hint="say 'writable: true' at the tag")
+            continue
+        config = configs.get(tag.device.path)
+        if config is None:
+            config = configs[tag.device.path] = dict(device_config(tag.device).tags)
+        for key, value, bounded in (("value", step.value, True), ("expect", step.expect, False)):
+            if value is None:
+                continue
+            try:
+                raw_of(config[tag.name], value, bounded=bounded)
+            except InversionError as error:
+                yield finding("NX2905", str(error), where=(*where, key), hint=error.hint)
+
+
+def _writable(tag: TagView) -> bool:
+    return isinstance(tag.tag, Tag) and bool(tag.tag.writable)
+
+
+def sequence_condition(view: View) -> Iterator[Diagnostic]:
+    """NX2906."""
+    for name, sequence in view.model.site.sequences.items():
+        for position, text in enumerate(sequence.requires):
+            yield from _condition(view, text, ("sequences", name, "requires", position))
+    for step, where in _steps(view):
+        if step.until is not None:
+            yield from _condition(view, step.until, (*where, "until"))
+
+
+def _condition(view: View, text: str, where: ModelPath) -> Iterator[Diagnostic]:
+    try:
+        names = names_in(text)
+    except ExpressionSyntaxError as error:
+        yield finding("NX2906", f"{error} (column {error.column})", where=where, hint=error.hint)
+        return
+    types = {name: view.by_path[name].published for name in names if name in view.by_path}
+    if any(name in view.model.declared and name not in types for name in names):
+        return  # that tag has an error of its own
+    labels = {name: view.by_path[name].tag.values or {} for name in types if view.by_path[name].tag.values}
+    for name in names:
+        if name not in types:
+            hint = did_you_mean(name, list(view.by_path)[:2000]) if "/" in name else _full_path(view, name)
+            yield finding("NX2906", f"there is no tag '{name}'", where=where, hint=hint)
+    if len(types) < len(names):
+        return
+    for found in compile_expression(text, types=types, labels=labels, result=DataType("bool")).findings:
+        if found.code == "NX2407":
+            yield finding("NX2906", "the condition gives no true or false", where=where, hint="compare it: {…} > 0")
+        else:
+            yield finding("NX2906", found.message, where=where, hint=found.hint)
+
+
+def _full_path(view: View, name: str) -> str:
+    path = next((path for path in view.by_path if path.endswith("/" + name)), "area/line/device/tag")
+    return f"tags stand by their full path in braces: {{{path}}}"
+
+
+def sequence_message(view: View) -> Iterator[Diagnostic]:
+    """NX2907."""
+    messages = view.model.site.messages
+    for step, where in _steps(view):
+        if step.publish is None:
+            continue
+        message = messages.get(step.publish)
+        if message is None:
+            hint = did_you_mean(step.publish, messages) or "declare it under 'messages:'"
+            yield finding("NX2907", f"there is no message '{step.publish}'", where=(*where, "publish"), hint=hint)
+        elif not schema_fault(message.schema_):
+            try:
+                render(message_config(message), step.set_)
+            except MessageError as error:
+                place = (*where, "set") if step.set_ else (*where, "publish")
+                yield finding("NX2907", str(error), where=place, hint=error.hint)
+
+
+def message_topic(view: View) -> Iterator[Diagnostic]:
+    """NX2908."""
+    site = view.model.site
+    live = f"{site.enterprise}/{site.site}"
+    for name, message in site.messages.items():
+        where = ("messages", name, "topic")
+        levels = message.topic.split("/")
+        plain = [PLACEHOLDER.sub("x", level) for level in levels]
+        if any(not level or any(sign in level for sign in "+#{}\0") for level in plain) or len(message.topic) > 500:
+            message_text = f"'{message.topic[:100]}' is not a topic"
+            yield finding("NX2908", message_text, where=where, hint="levels without '+' and '#', {name} for a field")
+        elif levels[0].startswith("$") or plain[0] != levels[0] or levels[0] == PLATFORM:
+            hint = "begin with a fixed level of your own"
+            yield finding(
+                "NX2908", f"'{message.topic[:100]}' belongs to the broker or the platform", where=where, hint=hint
+            )
+        elif (path := _covered(view, message.topic, live)) is not None:
+            hint = "tags are written with `write`; publish on a topic of its own"
+            yield finding(
+                "NX2908", f"'{message.topic[:100]}' can be the topic of the tag {path}", where=where, hint=hint
+            )
+
+
+def _covered(view: View, topic: str, live: str) -> str | None:
+    """A tag whose topic the message may be published on."""
+    levels = topic.split("/")
+    mine = live.split("/")
+    if len(levels) != 6 or any(
+        not PLACEHOLDER.search(have) and have != want for have, want in zip(levels[:2], mine, strict=True)
+    ):
+        return None
+    rest = levels[2:]
+    for path in view.by_path:
+        if all(PLACEHOLDER.search(have) or have == want for have, want in zip(rest, path.split("/"), strict=False)):
+            return path
+    return None
+
+
+def message_schema(view: View) -> Iterator[Diagnostic]:
+    """NX2909."""
+    for name, message in view.model.site.messages.items():
+        where = ("messages", name, "schema") if message.schema_ else ("messages", name)
+        fault = schema_fault(message.schema_)
+        if fault:
+            yield finding("NX2909", f"this is no JSON Schema: {fault}", where=where)
+            continue
+        loose = {**message.schema_}
+        loose.pop("required", None)  # what is set completes it
+        problem = schema_problem(loose, message.payload)
+        if problem:
+            yield finding("NX2909", f"the fixed payload does not fit: {problem}", where=("messages", name, "payload"))
+
+
+CHECKS = (
+    sequence_step,
+    sequence_empty,
+    sequence_tag,
+    sequence_condition,
+    sequence_message,
+    message_topic,
+    message_schema,
+)

@@ -1,0 +1,240 @@
+"""Sequences and messages in normal form: what the snapshot holds, control runs and `nexus publish` renders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from nexus_cli.model.procedures import Message, Sequence, Step
+
+PLACEHOLDER = re.compile(r"\{([a-zA-Z][a-zA-Z0-9_-]{0,63})\}")
+_LEVEL = re.compile(r"[^/+#\x00-\x1f]{1,200}\Z")
+DEFAULT_TIMEOUT_MS = 3_600_000
+DEFAULT_UNTIL_MS = 60_000
+DEFAULT_WRITE_MS = 10_000
+LONGEST_WRITE_MS = 60_000
+
+
+class StepConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step.
+
+    Attributes:
+        do: `write`, `wait`, `until` or `publish`.
+        subject: Path of the tag, condition, or name of the message; "" of a wait.
+        value, expect: Of a write; `expect` only where `expects`.
+        wait_ms: Of a wait.
+        timeout_ms: Of a write (its answer) and an until.
+        fields: Of a publish.
+    """
+
+    do: str
+    subject: str = ""
+    value: Any = None
+    expect: Any = None
+    expects: bool = False
+    wait_ms: int = 0
+    timeout_ms: int = 0
+    fields: dict[str, Any] = {}
+    description: str = ""
+
+    @property
+    def text(self) -> str:
+        """The step in one line, for people and the journal."""
+        if self.do == "write":
+            expect = f" if it holds {self.expect!r}" if self.expects else ""
+            return f"write {self.subject} = {self.value!r}{expect}"
+        if self.do == "wait":
+            return f"wait {self.wait_ms / 1000:g} s"
+        if self.do == "until":
+            return f"until {self.subject} (at most {self.timeout_ms / 1000:g} s)"
+        return f"publish {self.subject}" + (f" {orjson.dumps(self.fields).decode()}" if self.fields else "")
+
+
+class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One sequence; `timeout_ms` bounds all of `steps` together."""
+
+    requires: list[str] = []
+    steps: list[StepConfig] = []
+    on_abort: list[StepConfig] = []
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    description: str = ""
+
+    def written(self) -> set[str]:
+        """Paths of the tags that it writes, the abort branch included."""
+        return {step.subject for step in (*self.steps, *self.on_abort) if step.do == "write"}
+
+    def conditions(self) -> list[str]:
+        """Every expression in it."""
+        steps = (*self.steps, *self.on_abort)
+        return [*self.requires, *(step.subject for step in steps if step.do == "until")]
+
+
+class MessageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message."""
+
+    topic: str
+    schema: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
+    qos: int = 1
+    retain: bool = False
+    description: str = ""
+
+
+class MessageError(ValueError):
+    """The values don't make the message.
+
+    Attributes:
+        hint: What to set instead.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def step_config(step: Step) -> StepConfig:
+    """One written step in normal form; of a step with several words the first."""
+    words = step.words()
+    do = words[0] if words else "wait"
+    default_ms = {"until": DEFAULT_UNTIL_MS, "write": DEFAULT_WRITE_MS}.get(do, 0)
+    return StepConfig(
+        do=do,
+        subject={"write": step.write, "until": step.until, "publish": step.publish}.get(do) or "",
+        value=step.value,
+        expect=step.expect,
+        expects=step.expect is not None,
+        wait_ms=step.wait or 0,
+        timeout_ms=step.timeout if step.timeout is not None else default_ms,
+        fields=dict(step.set_),
+        description=step.description or "",
+    )
+
+
+def sequence_config(sequence: Sequence) -> SequenceConfig:
+    """A written sequence in normal form."""
+    return SequenceConfig(
+        requires=list(sequence.requires),
+        steps=[step_config(step) for step in sequence.steps],
+        on_abort=[step_config(step) for step in sequence.on_abort],
+        timeout_ms=sequence.timeout if sequence.timeout is not None else DEFAULT_TIMEOUT_MS,
+        description=sequence.description or "",
+    )
+
+
+def message_config(message: Message) -> MessageConfig:
+    """A written message in normal form."""
+    return MessageConfig(
+        topic=message.topic,
+        schema=dict(message.schema_),
+        payload=dict(message.payload),
+        qos=message.qos,
+        retain=message.retain,
+        description=message.description or "",
+    )
+
+
+def filter_of(topic: str) -> str:
+    """The MQTT filter that covers every topic a message can have."""
+    return "/".join("+" if PLACEHOLDER.search(level) else level for level in topic.split("/"))
+
+
+def fields_of(message: MessageConfig) -> list[str]:
+    """What can be set: the schema's properties, then what only the topic needs."""
+    properties = message.schema.get("properties")
+    names = list(properties) if isinstance(properties, Mapping) else []
+    return names + [name for name in PLACEHOLDER.findall(message.topic) if name not in names]
+
+
+def typed(message: MessageConfig, name: str, text: str) -> Any:
+    """A field as a person types it, by the schema's type of it.
+
+    Raises:
+        MessageError: It is not of that type.
+    """
+    properties = message.schema.get("properties")
+    schema = properties.get(name) if isinstance(properties, Mapping) else None
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if kind in (None, "string") or (isinstance(kind, list) and "string" in kind):
+        return text
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        raise MessageError(f"'{name}' is to be {kind}, and '{text}' is none", hint="texts that are JSON") from None
+    return found
+
+
+def render(message: MessageConfig, values: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Topic and payload of a message with these values.
+
+    Raises:
+        MessageError: A value is missing, of the wrong type, or can't stand in the topic.
+    """
+    needed = PLACEHOLDER.findall(message.topic)
+    everything = {**message.payload, **values}
+    missing = [name for name in needed if name not in everything]
+    if missing:
+        raise MessageError(f"the topic needs '{missing[0]}'", hint=f"set {', '.join(missing)}")
+
+    def level(match: re.Match[str]) -> str:
+        value = everything[match[1]]
+        text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+        if not _LEVEL.match(text):
+            raise MessageError(f"'{match[1]}' can't stand in a topic: {value!r}")
+        return text
+
+    topic = PLACEHOLDER.sub(level, message.topic)
+    properties = message.schema.get("properties")
+    declared = properties if isinstance(properties, Mapping) else {}
+    payload = {name: value for name, value in everything.items() if name in declared or name not in needed}
+    problem = schema_problem(message.schema, payload)
+    if problem:
+        raise MessageError(problem, hint=f"fields: {', '.join(fields_of(message)) or 'none'}")
+    try:
+        return topic, orjson.dumps(payload)
+    except (TypeError, ValueError) as error:
+        raise MessageError(f"the payload can't be JSON: {error}") from None
+
+
+def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
+    """What of a payload does not fit a JSON Schema; "" when all does. References are never fetched from elsewhere."""
+    import jsonschema  # type: ignore[import-untyped]
+    import referencing
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
+    try:
+        errors = kind(schema, registry=referencing.Registry()).iter_errors(payload)
+        found = min(errors, key=lambda error: list(map(str, error.path)), default=None)
+    except (referencing.exceptions.Unresolvable, jsonschema.SchemaError, RecursionError) as error:
+        return f"the schema can't be used: {str(error)[:200]}"
+    return "" if found is None else _at(found)
+
+
+def schema_fault(schema: Mapping[str, Any]) -> str:
+    """Why something is no JSON Schema of an object; "" when it is one."""
+    import jsonschema
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return _at(error)
+    except RecursionError:
+        return "it is nested too deeply"
+    if schema.get("type", "object") != "object":
+        return f"a payload is an object, and this is a schema of '{schema['type']}'"
+    return ""
+
+
+def _at(error: Any) -> str:
+    place = ".".join(str(part) for part in error.path)
+    return f"{place}: {error.message}" if place else str(error.message)
+
+
+def to_attributes(config: SequenceConfig | MessageConfig) -> dict[str, Any]:
+    """As the attributes of a snapshot's resource, defaults left out."""
+    built: dict[str, Any] = msgspec.to_builtins(config)
+    return built

@@ -1,0 +1,77 @@
+"""Sequences and messages of the site language: what a person may write under `sequences:` and `messages:`.
+
+sequences:
+  warm-up:
+    requires: ["{packaging/line-1/filler/state} == 'stopped'"]
+    timeout: 10m
+    steps:
+      - {write: packaging/line-1/filler/setpoint, value: 40}
+      - {until: "{packaging/line-1/filler/temperature} > 38", timeout: 5m}
+      - {wait: 10s}
+      - {publish: start-order, set: {order: "17"}}
+    on_abort:
+      - {write: packaging/line-1/filler/setpoint, value: 0}
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from nexus_cli.model.spelling import Duration, Strict
+
+Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
+Scalar = bool | Code | float | str
+Written = Scalar | list[Scalar]
+WORDS = ("write", "wait", "until", "publish")
+"""What a step can be."""
+
+
+class Step(Strict):
+    """One step: exactly one of write, wait, until and publish."""
+
+    write: str | None = Field(default=None, description="area/line/device/tag to write; `value` goes with it.")
+    value: Written | None = Field(default=None, description="In the published unit, or the name of a code.")
+    expect: Written | None = Field(default=None, description="What the tag must hold right before the write.")
+    wait: Duration | None = Field(default=None, description="Rest, e.g. 10s.")
+    until: str | None = Field(
+        default=None, description="Wait until this holds: an expression on tags, by full paths in braces."
+    )
+    publish: str | None = Field(default=None, description="Name of a message to publish; `set` goes with it.")
+    set_: dict[str, Any] = Field(default_factory=dict, alias="set", description="Values of the message's fields.")
+    timeout: Duration | None = Field(
+        default=None, description="Longest wait of `until` (default 60s), or for the answer to a write (default 10s)."
+    )
+    description: str | None = Field(default=None, description="For people.")
+
+    def words(self) -> tuple[str, ...]:
+        """Which of `WORDS` it says."""
+        return tuple(word for word in WORDS if getattr(self, word) is not None)
+
+
+class Sequence(Strict):
+    """Ordered writes and publishes with waits, carried out by control."""
+
+    requires: list[str] = Field(
+        default_factory=list, description="Conditions that must hold before the first step, or nothing is written."
+    )
+    steps: list[Step] = Field(default_factory=list, description="One after the other; the first failure ends them.")
+    on_abort: list[Step] = Field(
+        default_factory=list, description="Carried out when a step failed, time ran out or a person aborted it."
+    )
+    timeout: Duration | None = Field(default=None, description="Longest time of all steps together (default 1h).")
+    description: str | None = Field(default=None, description="For people.")
+
+
+class Message(Strict):
+    """A message that may be published by name, checked against its schema before it goes out."""
+
+    topic: str = Field(description="Where to; {name} stands for a field. Not a tag topic.")
+    schema_: dict[str, Any] = Field(
+        default_factory=dict, alias="schema", description="JSON Schema of the payload (an object)."
+    )
+    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields; what is set lies over them.")
+    qos: Literal[0, 1, 2] = Field(default=1, description="Quality of service.")
+    retain: bool = Field(default=False, description="true lets the broker keep the last one.")
+    description: str | None = Field(default=None, description="For people.")
