@@ -18,6 +18,7 @@ NAMES = {
     "plan": "`nexus plan` of 41,000 tags with ten changes",
     "modbus": "reads of the Modbus driver beside bare pymodbus",
     "opcua": "reads and notifications of the OPC UA driver beside bare asyncua",
+    "s7": "reads of the S7 driver beside bare python-snap7",
     "core": "the whole gateway beside the bare libraries, per core",
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.s7.address import SIZES
@@ -90,10 +91,16 @@ def field_of(point: Point) -> Field:
     Raises:
         ValueError: It is not one (a newer control, an older gateway).
     """
-    match = _NORMAL.match(point.address)
+    return _field(point.address, point.type)
+
+
+@lru_cache(maxsize=16_384)
+def _field(address: str, type_: str) -> Field:
+    """Cached, because the devices of one template have the same addresses."""
+    match = _NORMAL.match(address)
     if match is None:
-        raise ValueError(f"'{point.address}' is not an S7 address in normal form")
-    kind = parse_type(point.type)
+        raise ValueError(f"'{address}' is not an S7 address in normal form")
+    kind = parse_type(type_)
     area = match["area"] or "DB"
     s7_type = match["type"]
     bit, start = int(match["bit"] or 0), int(match["byte"]) * (2 if area in ELEMENTS else 1)
