@@ -57,7 +57,7 @@ class Collector:
         """Propose a tag; keys whose value is None are left out."""
         levels = tuple(level for level in name if level.strip()) or (NAMELESS,)
         full = "/".join(levels)
-        if len(self._proposed) >= self.options.max_tags:
+        if self.full:
             self.skip(full, f"the file has more than {self.options.max_tags} values")
             return
         self._values += 1
@@ -77,7 +77,7 @@ class Collector:
     @property
     def full(self) -> bool:
         """True when no more tags will be taken: what is below need not be expanded."""
-        return len(self._proposed) >= self.options.max_tags
+        return self._values >= self.options.max_tags
 
     def discovery(self) -> Discovery:
         """Settle what was proposed against the site language; what does not fit moves to the skipped."""

@@ -15,6 +15,7 @@ from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.nodeset_model import NodeSet, UaNode, checked_root
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import SourceBytes
+from nexus_cli.discover.importers.settings import code_of
 from nexus_cli.discover.importers.twincat_types import whole
 from nexus_cli.discover.importers.xml_tree import Node, parse_xml
 
@@ -140,9 +141,9 @@ def _names(value: Node) -> dict[int, str]:
     found: dict[int, str] = {}
     for node in value.walk():
         if node.name == "EnumValueType":
-            code = node.value("Value")
-            if code.lstrip("-").isdecimal():
-                found[whole(code)] = node.value("DisplayName", "Text")
+            code = code_of(node.value("Value"))
+            if code is not None:
+                found[code] = node.value("DisplayName", "Text") or str(code)
     if found:
         return found
     holder = next((node for node in value.walk() if node.name == "ListOfLocalizedText"), None)
@@ -154,7 +155,7 @@ def _declared_values(declared: UaNode) -> dict[int, str]:
     definition = declared.element.first("Definition")
     found: dict[int, str] = {}
     for item in definition.all("Field") if definition else []:
-        code = item.attributes.get("Value", "")
-        if code.lstrip("-").isdecimal():
-            found[whole(code)] = item.attributes.get("Name", code)
+        code = code_of(item.attributes.get("Value", ""))
+        if code is not None:
+            found[code] = item.attributes.get("Name", str(code))
     return found

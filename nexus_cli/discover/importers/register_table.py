@@ -157,6 +157,8 @@ class _Table:
         if not _NUMBER.match(text):
             raise ValueError(f"its {key} '{text[:40]}' is not a number")
         number = float(text)
+        if abs(number) == float("inf"):
+            raise ValueError(f"its {key} '{text[:40]}' is too large")
         return int(number) if number == int(number) and abs(number) < 2**53 else number
 
     def _is_codes(self, text: str) -> bool:

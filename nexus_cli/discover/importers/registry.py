@@ -52,14 +52,14 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="telegraf",
         title="Telegraf",
-        marks=r"(?m)^\s*\[\[?\s*inputs\.",
+        marks=r"(?m)^[ \t]*\[\[?[ \t]*inputs\.",
         suffixes=(".conf", ".toml"),
         reader="telegraf:read",
     ),
     Format(
         name="tia",
         title="TIA Portal source",
-        marks=r"(?im)^\s*(DATA_BLOCK|TYPE)\s+(\"[^\"\n]+\"|\w+)",
+        marks=r"(?im)^[ \t]*(DATA_BLOCK|TYPE)[ \t]+(\"[^\"\n]+\"|\w+)",
         suffixes=(".db", ".scl", ".udt", ".awl"),
         reader="tia:read",
     ),

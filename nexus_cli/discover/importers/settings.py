@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_cli.discover.importers.collect import Collector, short
+from nexus_cli.discover.importers.reading import MalformedError
 
 _GO_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?\Z")
 SECRET = re.compile(r"pass|secret|token|credential|private", re.I)
@@ -127,8 +128,32 @@ class Settings:
         return "a table" if isinstance(value, Mapping) else short(str(value), 60)
 
 
+def bounded(node: object) -> None:
+    """Refuse whole numbers that no device, and no later step, can hold.
+
+    Raises:
+        MalformedError: One has more than 64 bits.
+    """
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, int) and not -(2**63) <= item < 2**64:
+            raise MalformedError("it holds a number of more than 64 bits")
+
+
+def code_of(text: str) -> int | None:
+    """The code of an enumeration, None when the text is no whole number."""
+    return int(text) if re.fullmatch(r"-?\d{1,19}", text.strip(), re.ASCII) else None
+
+
 def milliseconds(number: float) -> str | None:
-    """A duration in the spelling of the site language; None for zero."""
+    """A duration in the spelling of the site language; None for zero, and for what is no number."""
+    if not abs(number) < float("inf"):
+        return None
     whole = round(number)
     if whole <= 0:
         return None

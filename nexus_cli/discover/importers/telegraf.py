@@ -15,7 +15,7 @@ from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.importers.collect import Collector
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
-from nexus_cli.discover.importers.settings import Settings
+from nexus_cli.discover.importers.settings import Settings, bounded
 from nexus_cli.discover.importers.telegraf_modbus import read_modbus
 from nexus_cli.discover.importers.telegraf_opcua import read_listener, read_opcua
 from nexus_cli.discover.importers.telegraf_s7 import read_s7
@@ -77,12 +77,14 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
 
 def _toml(source: SourceBytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(source.text().lstrip("\ufeff"))
+        root = tomllib.loads(source.text().lstrip("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         line, column = _place(str(error))
         raise MalformedError(f"not TOML: {str(error).partition(' (at')[0]}", line=line, column=column) from None
     except ValueError as error:  # a number or date that Python can't hold
         raise MalformedError(f"not TOML: {error}") from None
+    bounded(root)
+    return root
 
 
 def _place(message: str) -> tuple[int, int]:

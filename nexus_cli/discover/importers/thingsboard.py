@@ -14,7 +14,7 @@ from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
-from nexus_cli.discover.importers.settings import Settings, milliseconds
+from nexus_cli.discover.importers.settings import Settings, bounded, milliseconds
 from nexus_cli.discover.importers.spellings import type_of
 
 AREAS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
@@ -60,6 +60,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         raise MalformedError(f"not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
     except ValueError as error:  # a number with too many digits
         raise MalformedError(f"not JSON: {str(error)[:80]}") from None
+    bounded(root)
     maps = list(_maps(root, 0))
     slaves = [item for node in maps for item in _list(node.get("slaves")) if isinstance(item, Mapping)]
     servers = [node for node in maps if isinstance(node.get("server"), Mapping) and "mapping" in node]

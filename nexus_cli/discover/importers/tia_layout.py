@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 from nexus_cli.discover.importers.tia_text import Block, Declared, Variable
+from nexus_cli.discover.importers.twincat_types import index_at
 
 SIZES: dict[str, tuple[str, int, str]] = {
     "bool": ("BOOL", 0, "bool"),
@@ -79,7 +79,7 @@ WITHOUT_TYPE: dict[str, int] = {
 """Bytes of what has a place in a block but no value that could be a tag."""
 STRING_DEFAULT = 254
 MAX_DEPTH = 40
-MAX_VALUES = 1_000_000
+MAX_VALUES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +202,6 @@ class Layout:
             count *= max(last - first + 1, 0)
         if not count:
             raise _Unknown("an array without elements")
-        if count > MAX_VALUES:
-            raise _Unknown("an array of more than a million elements")
         self._even()
         inner = bounds[-1][1] - bounds[-1][0] + 1
         if len(bounds) > 1 and declared.name in ("bool", "byte", "char", "sint", "usint") and inner % 16:
@@ -233,17 +231,18 @@ class Layout:
         comment: str,
         depth: int,
     ) -> None:
-        """One by one; what is beyond the limit is laid out all the same, for what follows, but not handed out."""
-        kept = 0
-        for position, index in enumerate(product(*(range(first, last + 1) for first, last in bounds))):
-            place = (*name[:-1], f"{name[-1]}[{','.join(map(str, index))}]")
-            if position == self.limit:
-                kept = len(self._slots)
+        """One by one up to the limit; what is beyond takes its place, for what follows, but is not handed out."""
+        stride = 0
+        sizes = [(first, last - first + 1) for first, last in bounds]
+        start = self._byte * 8 + self._bit
+        for position in range(min(count, self.limit)):
+            place = (*name[:-1], f"{name[-1]}[{','.join(map(str, index_at(sizes, position)))}]")
             self._value(element, place, comment, depth + 1)
-            if kept:
-                del self._slots[kept:]
             if self._lost:
                 raise _Unknown(self._lost)
+            if not position:
+                stride = self._byte * 8 + self._bit - start
+        self._byte, self._bit = divmod(start + stride * count, 8)
         if count > self.limit:
             beyond = f"{name[-1]}, elements {self.limit + 1} to {count}"
             self._skip((*name[:-1], beyond), f"an array of more than {self.limit} elements")

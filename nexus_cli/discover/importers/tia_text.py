@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r\f\v\u00a0]+)
     |(?P<newline>\n)
     |(?P<line_comment>//[^\n]*)
-    |(?P<comment>\(\*.*?\*\)|/\*.*?\*/)
+    |(?P<comment>\(\*.*?(?:\*\)|\Z)|/\*.*?(?:\*/|\Z))
     |(?P<pragma>\{[^{}]*\})
     |(?P<quoted>"[^"\n]*")
     |(?P<text>'(?:\$.|[^'$\n])*')

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import islice, product
 from typing import Any
 
 from nexus_cli.discover.found import Discovery
@@ -25,6 +24,7 @@ from nexus_cli.discover.importers.twincat_types import (
     TypeInfo,
     TypeTable,
     array_text,
+    index_at,
     member_of,
     string_length,
     whole,
@@ -194,10 +194,9 @@ class _Walker:
             self._leaf(member, address, offset, f"{plain}[{count}]")
             return
         limit = min(count, options.max_elements)
-        ranges = [range(first, first + size) for first, size in bounds]
         single = replace(member, type=element, bounds=(), bits=bits)
-        for position, index in enumerate(islice(product(*ranges), limit)):
-            place = f"{address}[{','.join(map(str, index))}]"
+        for position in range(limit):
+            place = f"{address}[{','.join(map(str, index_at(bounds, position)))}]"
             self._walk(single, place, offset + position * bits, above)
         if count > limit:
             self.collector.skip(

@@ -103,11 +103,13 @@ class TypeInfo:
 def whole(text: str, default: int = 0) -> int:
     """A number as TwinCAT writes it: `12`, `#x1F`, `16#1F`."""
     plain = text.strip().lower()
+    if len(plain) > 24:
+        return default
     try:
         for prefix in ("#x", "16#", "0x"):
             if plain.startswith(prefix):
                 return int(plain[len(prefix) :], 16)
-        return int(plain) if len(plain) <= 24 else default
+        return int(plain)
     except ValueError:
         return default
 
@@ -130,6 +132,20 @@ def array_text(type_name: str) -> tuple[tuple[tuple[int, int], ...], str] | None
             return None
         bounds.append((int(bound[1]), int(bound[2]) - int(bound[1]) + 1))
     return tuple(bounds), match["type"].strip()
+
+
+def index_at(bounds: Sequence[tuple[int, int]], position: int) -> list[int]:
+    """Indexes of an array's element by its position, the last dimension fastest.
+
+    Args:
+        bounds: First index and number of elements per dimension.
+        position: From 0.
+    """
+    index: list[int] = []
+    for first, size in reversed(bounds):
+        index.insert(0, first + position % size)
+        position //= size
+    return index
 
 
 def bounds_of(node: Node) -> tuple[tuple[int, int], ...]:

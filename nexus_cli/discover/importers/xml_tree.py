@@ -13,7 +13,7 @@ from nexus_cli.discover.importers.reading import MalformedError
 
 MAX_DEPTH = 100
 """Levels; engineering files have about fifteen."""
-MAX_NODES = 3_000_000
+MAX_NODES = 1_000_000
 
 
 class Node:
