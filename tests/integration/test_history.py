@@ -133,7 +133,7 @@ def test_db_commands(empty_database: Settings) -> None:
     assert "nothing to apply" in run(empty_database, "db", "upgrade").output
     assert run(empty_database, "db", "check").return_value == 0
     assert "up to date" in run(empty_database, "db", "current").output
-    assert "took back 0001" in run(empty_database, "db", "downgrade", "base", "--yes").output
+    assert "0001" in run(empty_database, "db", "downgrade", "base", "--yes").output.partition("took back ")[2]
 
 
 async def test_retention_drops_makes_and_indexes_partitions(database: Settings) -> None:
