@@ -45,7 +45,8 @@ areas:
             protocol: s7
             connection: {host: 10.0.0.7}
             tags:
-              speed: {address: "DB1.DBD0", type: float32}
+              speed: {address: "DB1.DBD0", type: float32, simulate: {signal: constant, value: 12.5}}
+          scale: {protocol: external, tags: {weight: {type: float64}}}
 """
 
 
@@ -96,16 +97,19 @@ async def read(device: DeviceConfig) -> dict[str, Any]:
 async def test_a_site_is_served_and_reached_through_the_overlay(site: Path) -> None:
     overlay = site / "env" / "sim.yaml"
     async with running(site, "--overlay", str(overlay)) as (process, answer):
-        (link,) = answer["links"]
-        assert link["link"] == "tcp:10.0.0.9:502"
-        assert link["moved"]
-        assert link["devices"] == ["packaging/line-1/meter-1", "packaging/line-1/meter-2"]
-        assert answer["skipped"] == {"no simulator for s7": ["packaging/line-1/plc"]}
+        plc, meters = answer["links"]
+        assert (plc["link"], plc["devices"]) == ("s7:10.0.0.7:102/0.1", ["packaging/line-1/plc"])
+        assert meters["link"] == "tcp:10.0.0.9:502"
+        assert plc["moved"]
+        assert meters["moved"]
+        assert meters["devices"] == ["packaging/line-1/meter-1", "packaging/line-1/meter-2"]
+        assert answer["skipped"] == {"others publish them": ["packaging/line-1/scale"]}
         loaded = load(site, env="sim")
         assert loaded.value is not None, loaded.findings
         devices = {name: device_from_json(value) for name, value in loaded.value.snapshot.of_kind("device")}
         assert await read(devices["packaging/line-1/meter-1"]) == {"voltage": 230.5, "level": 42}
         assert await read(devices["packaging/line-1/meter-2"]) == {"voltage": 231.5}
+        assert await read(devices["packaging/line-1/plc"]) == {"speed": 12.5}
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(10):
             assert await process.wait() == 0

@@ -143,4 +143,12 @@ CODES: tuple[Code, ...] = (
         bad="level: {address: 'DB0.DBD10', type: float32}",
         good="level: {address: 'DB1.DBD10', type: float32}",
     ),
+    Code(
+        id="NX3307",
+        slug="s7-read-only",
+        summary="writable, but the CPU overwrites it",
+        why="Inputs are taken from the terminals in every cycle; a command would be done and gone at once.",
+        bad="start: {address: 'I0.1', type: bool, writable: true}",
+        good="start: {address: 'M10.1', type: bool, writable: true}",
+    ),
 )

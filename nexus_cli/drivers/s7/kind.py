@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
+from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Connection, Tag
@@ -67,6 +69,8 @@ MAX_STRING = 254
 """Source: STEP 7, data type STRING: length byte up to 254."""
 MAX_WSTRING = 16382
 """Source: STEP 7 (TIA), data type WSTRING."""
+MAX_BYTES = 65_536
+"""Source: STEP 7, "Data blocks (DB)": an address has 16 bits of byte offset."""
 
 
 class S7Connection(Connection):
@@ -134,7 +138,18 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
         count = kind.length
     if s7_type == "BOOL" and written.bit is None:
         raise AddressError(f"'{tag.address}': a bool needs its bit", hint="write DB1.DBX0.3", code="NX3304")
-    return Address(normal_text(written, s7_type, length=length, count=count))
+    if tag.writable and written.area == "I":
+        raise AddressError(
+            f"'{tag.address}' is an input; the CPU overwrites it with its terminal in every cycle",
+            hint="drop writable, or write a marker or a data block that the program reads",
+            key="writable",
+            code="NX3307",
+        )
+    text = normal_text(written, s7_type, length=length, count=count)
+    end = field_of(Point("", text, tag.type)).end
+    if end > MAX_BYTES and written.area not in ("T", "C"):
+        raise AddressError(f"'{tag.address}' ends at byte {end - 1}, beyond {MAX_BYTES - 1}", code="NX3306")
+    return Address(text)
 
 
 def _settled(tag: S7Tag, written: Written, kind: DataType) -> str:

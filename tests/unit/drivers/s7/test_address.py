@@ -84,6 +84,8 @@ def test_dialects(address: str, type_: str, text: str) -> None:
         ("%DB1:0:STRING(30)", "string[20]", "NX3305"),
         ("DB0.DBD10", "float32", "NX3306"),
         ("DB1.DBD70000", "float32", "NX3306"),
+        ("DB1.DBD65534", "float32", "NX3306"),
+        ("%DB1:65000:LREAL[68]", "float64[68]", "NX3306"),
     ],
 )
 def test_what_is_wrong(address: str, type_: str, code: str) -> None:
@@ -96,6 +98,13 @@ def test_optimised_blocks_are_shown_the_way_to_opc_ua() -> None:
     with pytest.raises(AddressError) as caught:
         normal("Tank.Level", "float32")
     assert "OPC UA" in caught.value.hint
+
+
+def test_an_input_is_not_writable() -> None:
+    with pytest.raises(AddressError) as caught:
+        address_of(CONNECTION, S7Tag(address="I0.1", type="bool", writable=True))
+    assert (caught.value.code, caught.value.key) == ("NX3307", "writable")
+    assert address_of(CONNECTION, S7Tag(address="Q0.1", type="bool", writable=True)).text == "%Q0.1:BOOL"
 
 
 def test_the_kind_is_built_and_one_link_is_one_cpu() -> None:
