@@ -39,6 +39,7 @@ def ask_of(
     max_nodes: int,
     limit: float,
     properties: bool,
+    listen: str,
     mapping: str,
     file_format: str,
 ) -> Ask:
@@ -54,6 +55,7 @@ def ask_of(
         max_nodes=max_nodes,
         rate_per_s=limit,
         properties=properties,
+        listen_s=seconds(listen),
     )
     importing = {key: value for key, value in (("mapping", mapping), ("format", file_format)) if value}
     return Ask(
@@ -66,6 +68,16 @@ def ask_of(
         fresh=fresh,
         importing=importing,
     )
+
+
+def seconds(text: str) -> float:
+    """A duration. Raises click.BadParameter."""
+    from nexus_cli.model.site import parse_duration
+
+    try:
+        return parse_duration(text) / 1000
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--listen") from None
 
 
 def pairs(texts: tuple[str, ...]) -> dict[str, Any]:

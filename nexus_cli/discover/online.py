@@ -32,6 +32,7 @@ class Wanted:
         rate_per_s: Most values a second, 0 for no limit.
         start: Where to begin, in the protocol's spelling.
         properties: OPC UA: also properties that describe no other value.
+        listen_s: MQTT: how long to listen; retained messages come at once, others when they are published.
     """
 
     include: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Wanted:
     rate_per_s: float = 0.0
     start: str = ""
     properties: bool = False
+    listen_s: float = 3.0
 
     @property
     def partial(self) -> bool:

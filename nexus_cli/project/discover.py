@@ -206,8 +206,12 @@ async def _online(
         from nexus_cli.discover.mqtt import discover_topics
 
         root = reading.tree.root if reading is not None and reading.tree is not None else {}
+        enterprise, _, name = settings.site.partition("/")
+        prefix = (str(root.get("enterprise") or enterprise), str(root.get("site") or name))
+        devices = reading.model.devices if reading is not None and reading.model is not None else {}
+        own = frozenset(path for path, device in devices.items() if not device.external)
         return await discover_topics(
-            target, wanted=ask.wanted, settings=settings, prefix=(root.get("enterprise"), root.get("site")), stop=stop
+            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
         )
     collector = Collector(target, ask.wanted)
     journal = None

@@ -18,8 +18,7 @@ EPILOG = (
     "  nexus discover opcua://10.0.0.5:4840 --into sites/x/areas/packaging.yaml --at packaging/line-1/filler --dry-run\n"
     "  nexus discover 'modbus://10.0.0.9?unit=3'         # SunSpec, device identification\n"
     "  nexus discover plc.tmc --set host=10.0.0.7 --into sites/x/site.yaml --at packaging/line-1/plc\n"
-    "  nexus discover --via gw-1 --at packaging/line-1/filler\n\n"
-    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+    "  nexus discover --via gw-1 --at packaging/line-1/filler\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
@@ -37,6 +36,7 @@ EPILOG = (
 @click.option("--max-nodes", type=click.IntRange(min=0), default=0, help="End after so many values.")
 @click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Most values a second.")
 @click.option("--properties", is_flag=True, help="OPC UA: also properties such as serial numbers.")
+@click.option("--listen", default="3s", metavar="TIME", show_default=True, help="MQTT: how long to listen.")
 @click.option("--via", default="", metavar="GATEWAY", help="Let a running gateway browse through its own link.")
 @click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of the connection. Repeatable.")

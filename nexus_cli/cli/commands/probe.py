@@ -1,0 +1,52 @@
+"""`nexus probe`: find where a Modbus value stands."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from nexus_cli.cli.changing import complain
+from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, format_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus probe 'modbus://10.0.0.9?unit=3' --address holding:100 --expect 230.1\n"
+    "  nexus probe modbus://10.0.0.9 --address 400101 --expect 50 --tolerance 2% --around 20\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("probe", epilog=EPILOG)
+@click.argument("target")
+@click.option("--address", required=True, help="Where the manual says it is, in any dialect.")
+@click.option("--expect", required=True, type=float, help="What the device's display shows.")
+@click.option("--tolerance", default="", help="Such as 0.5 or 2%. [default: half the last digit]")
+@click.option("--around", type=click.IntRange(0, 60), default=5, show_default=True, help="Registers on either side.")
+@click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="Candidates to show.")
+@format_option("text", "json")
+@color_option
+def command(target: str, address: str, expect: float, tolerance: str, around: int, most: int, format_: str) -> int:
+    """Try area, base, type, byte order and scale around an address, and name what gives the expected value.
+
+    Reads only. A manual that counts from one, swaps words or scales by ten shows here in seconds.
+    """
+    from nexus_cli.cli.views.probe import document, text
+    from nexus_cli.project.probe import probe
+    from nexus_cli.settings import load_settings
+
+    outcome = asyncio.run(
+        probe(target, address=address, expected=expect, tolerance=tolerance, around=around, settings=load_settings())
+    )
+    complain(outcome.findings)
+    if outcome.value is None:
+        return Exit.FINDINGS
+    result = document(outcome.value, expected=expect)
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    elif outcome.value:
+        answer(text(result, most=most))
+    return Exit.OK if outcome.value else Exit.FINDINGS
