@@ -139,7 +139,7 @@ def split(device: Running, job: Job, driver: Driver) -> list[Job]:
         return []
     if job.gaps:
         parts = jobs_of(device, driver.group(device.config, points, fill_gaps=False), gaps=False)
-        if len(parts) > 1:
+        if len(parts) > 1 or parts[0].request.text != job.request.text:
             return parts
     half = len(points) // 2
     parts = []
