@@ -17,7 +17,6 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real files of {DATA.name} are not beside the project")
 
 TWINCAT = {"ArbiterPLC.tmc": 313, "xtes_sxr_plc.tmc": 279, "Untitled1.tpy": 27}
-S7_NUMBERS = {"DB_Test": 1, "DB_Test2": 2, "DB_Test3": 3}
 
 
 def _import(path: Path, **options: object) -> list[Discovery]:
@@ -91,7 +90,7 @@ def test_s7_offsets_agree_with_the_expected_layout_byte_for_byte(tmp_path: Path)
 
 
 def test_s7_structures_arrays_and_strings_of_a_tia_export(tmp_path: Path) -> None:
-    (discovery,) = _import(next((DATA / "s7-db-monitor").rglob("*.db")), db_numbers=S7_NUMBERS)
+    (discovery,) = _import(next((DATA / "s7-db-monitor").rglob("*.db")), mapping="DB_Test=1,DB_Test2=2,DB_Test3=3")
 
     addresses = {name: tag["address"] for name, tag in by_name(discovery).items()}
     assert addresses["DB_Test3/Binary numbers/LWord"] == "%DB3:8:LWORD"
@@ -110,7 +109,7 @@ def test_without_a_number_every_variable_of_a_block_is_named() -> None:
 
     assert discovery.found == []
     assert len(discovery.skipped) == 120
-    assert all("--db DB_Test" in skipped.reason for skipped in discovery.skipped)
+    assert all('--mapping "DB_Test' in skipped.reason for skipped in discovery.skipped)
 
 
 @pytest.mark.parametrize(("name", "found"), [("Boiler2", 140), ("Boiler1", 1), ("Examples", 22), ("Opc.Ua.Di", 2)])
@@ -128,7 +127,7 @@ def test_every_variable_of_every_nodeset_is_found_or_named(tmp_path: Path) -> No
         variables = [node for node in parse_xml(path.read_bytes()).children if node.name == "UAVariable"]
         (plain,) = _import(path)
         (typed,) = _import(path, with_types=True)
-        assert plain.facts["variables"] == len(variables) == plain.facts["in"] - plain.facts["notes"]
+        assert plain.facts["variables"] == len(variables) == plain.facts["in"] - plain.facts["left_out"]
         assert len(typed.found) >= len(plain.found)
         assert sum("belongs to a" in skipped.reason for skipped in plain.skipped) >= len(typed.found) - len(plain.found)
         discoveries += [plain, typed]
@@ -200,7 +199,7 @@ def test_hivemq_configurations(tmp_path: Path) -> None:
     for name in ("modbus-adapter-minimal-config-missing-tag.xml", "opcua-adapter-minimal-config-missing-tag.xml"):
         (missing,) = discoveries[name]
         assert any("there is no tag" in reason for reason in reasons(missing).values())
-    assert [item.facts["name"] for item in discoveries["test-config.xml"]] == [
+    assert [item.facts["identity"]["adapter"] for item in discoveries["test-config.xml"]] == [
         "simulation-server-2",
         "modbus-1",
         "modbus-2",
@@ -213,7 +212,7 @@ def test_devices_of_modbus_local_gateway(tmp_path: Path) -> None:
 
     assert len(discoveries) == 22
     assert sum(discovery.facts["entries"] for discovery in discoveries) == 945
-    drive = next(item for item in discoveries if item.facts["model"] == "Altivar ATV312")
+    drive = next(item for item in discoveries if item.facts["identity"]["model"] == "Altivar ATV312")
     assert by_name(drive)["LFr Frequency Reference via Bus"]["range"] == [18.0, 60.0]
     assert site_errors(tmp_path, discoveries) == []
 

@@ -14,6 +14,8 @@ LONGEST = 120
 """Characters of a name or a value in a skipped note."""
 
 NAMELESS = "without a name"
+TEXTS = ("description", "labels", "values", "unit")
+"""Keys whose texts are another tool's, for people to read."""
 
 
 class Collector:
@@ -55,13 +57,13 @@ class Collector:
 
     def take(self, name: Sequence[str], tag: Mapping[str, Any], *, device: str = "") -> None:
         """Propose a tag; keys whose value is None are left out."""
-        levels = tuple(level for level in name if level.strip()) or (NAMELESS,)
+        levels = tuple(level.replace("${", "$(") for level in name if level.strip()) or (NAMELESS,)
         full = "/".join(levels)
         if self.full:
             self.skip(full, f"the file has more than {self.options.max_tags} values")
             return
         self._values += 1
-        kept = {key: value for key, value in tag.items() if value is not None}
+        kept = {key: plain(value) if key in TEXTS else value for key, value in tag.items() if value is not None}
         self._proposed.append(Found(device=device or self.device, name=levels, tag=kept))
 
     def skip(self, what: str, reason: str) -> None:
@@ -93,7 +95,7 @@ class Collector:
             "in": self._values + self._notes,
             "entries": self._entries,
             "values": self._values,
-            "notes": self._notes,
+            "left_out": self._notes,
         }
         return Discovery(
             protocol=self.protocol,
@@ -115,3 +117,12 @@ def described(*texts: str, longest: int = 250) -> str | None:
     """A description of what is not blank among the texts, None when there is nothing."""
     joined = short(" · ".join(short(text, longest) for text in texts if text.strip()), longest)
     return "".join(sign for sign in joined if sign.isprintable()) or None
+
+
+def plain(node: Any) -> Any:
+    """Texts without `${`, which the site language would take for a reference."""
+    if isinstance(node, str):
+        return node.replace("${", "$(")
+    if isinstance(node, Mapping):
+        return {key: plain(value) for key, value in node.items()}
+    return node

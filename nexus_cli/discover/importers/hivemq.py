@@ -63,7 +63,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     if not discoveries:
         discoveries.append(Collector("modbus", source=source.name, options=options).discovery())
     discoveries[0].skipped.extend(left)
-    for key in ("in", "notes"):
+    for key in ("in", "left_out"):
         discoveries[0].facts[key] += len(left)
     return discoveries
 
@@ -80,7 +80,7 @@ def _identity(node: Node) -> str:
 def _adapter(source: SourceBytes, options: ImportOptions, node: Node, protocol: str, *, alone: bool) -> Discovery:
     collector = Collector(protocol, source=source.name, options=options)
     name = _identity(node)
-    collector.facts["name"] = name
+    collector.facts["identity"] = {"adapter": name}
     collector.device = "" if alone else slugify(name)
     adapter = Elements(node, where=name, collector=collector)
     for key in ("adapterId", "protocolId", "id", "configVersion"):

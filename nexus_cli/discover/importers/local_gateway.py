@@ -47,7 +47,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     top = Settings(root, where="file", collector=collector)
     for table in top.tables("device"):
         device = Settings(table, where="device", collector=collector)
-        collector.facts.update(manufacturer=device.text("manufacturer"), model=device.text("model"))
+        collector.facts["identity"] = {"manufacturer": device.text("manufacturer"), "model": device.text("model")}
         if (most := device.number("max_register_read")) is not None:
             collector.connection["max_read"] = min(most, 125)
         device.rest()

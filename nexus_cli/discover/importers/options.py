@@ -15,8 +15,9 @@ class ImportOptions:
 
     Attributes:
         format: Name of a format (`registry.FORMATS`), "" recognises it by content and extension.
-        mapping: For register tables (CSV): a built-in mapping such as `victron`, or the path of a mapping file.
-        db_numbers: For S7 sources: number of a data block by its name, where the source gives none.
+        mapping: For register tables (CSV): a built-in mapping such as `victron`, or the path of a mapping file; for S7
+            sources the numbers of data blocks, `Motors=12,Tanks=13`.
+        db_numbers: For S7 sources: number of a data block by its name, over what `mapping` and the source say.
         elements: True makes one tag per element of an array of plain values, False one array tag.
         max_elements: Most elements of one array that become tags of their own (arrays of structures always do).
         max_tags: Most values taken from one file; what is beyond is named.

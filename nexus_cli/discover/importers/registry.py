@@ -136,12 +136,12 @@ def _format(source: SourceBytes, options: ImportOptions) -> Format | Diagnostic:
             return _BY_NAME[options.format]
         hint = did_you_mean(options.format, _BY_NAME)
         return finding("NX6701", f"there is no importer '{options.format}'", hint=hint)
-    if options.mapping:
-        return _BY_NAME["csv"]
     head = SourceBytes(source.path, source.data[:HEAD]).text()
     for item in FORMATS:
         if re.search(item.marks, head):
             return item
+    if options.mapping:
+        return _BY_NAME["csv"]
     suffix = source.path.suffix.lower()
     for item in FORMATS:
         if suffix in item.suffixes:

@@ -49,6 +49,9 @@ class Settler:
 
     def _bind(self) -> Any:
         stand_ins = STAND_INS[self.kind.name]
+        for key in [key for key, value in self.connection.items() if "${" in str(value)]:
+            self.connection.pop(key)
+            self.notes.append(Skipped(f"connection: {key}", "a reference of another tool is not taken over"))
         for _ in range(CONNECTION_ROUNDS):
             try:
                 return self.kind.connection.model_validate({**stand_ins, **self.connection})
@@ -67,6 +70,9 @@ class Settler:
         """The tag as the site language takes it, or None when it was refused."""
         what = "/".join(proposed.name)
         tag = dict(proposed.tag)
+        if any("${" in str(value) for value in tag.values()):
+            self._refuse(what, "its address holds '${', which a site file reads as a reference")
+            return None
         kind = self._type(what, tag)
         if kind is None or not self._scaled(what, tag, kind):
             return None

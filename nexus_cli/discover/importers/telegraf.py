@@ -121,4 +121,4 @@ def _input(
 def _append(discovery: Discovery, what: str, reason: str) -> None:
     discovery.skipped.append(Skipped(what, reason))
     discovery.facts["in"] += 1
-    discovery.facts["notes"] += 1
+    discovery.facts["left_out"] += 1

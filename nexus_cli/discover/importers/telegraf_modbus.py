@@ -181,7 +181,7 @@ def read_modbus(settings: Settings) -> None:
     settings.collector.facts["style"] = style
     name = settings.text("name")
     if name:
-        settings.collector.facts["name"] = name
+        settings.collector.facts["identity"] = {"name": name}
     _finish(settings, reader)
     settings.without_use(NO_USE)
 

@@ -92,7 +92,8 @@ def _slave(source: SourceBytes, options: ImportOptions, slave: Mapping[str, Any]
     collector = Collector("modbus", source=source.name, options=options)
     settings = Settings(slave, where="slave", collector=collector)
     name = settings.text("deviceName")
-    collector.facts["name"] = name
+    if name:
+        collector.facts["identity"] = {"name": name}
     collector.device = "" if alone else slugify(name) or "slave"
     connection = collector.connection
     for key, ours in (("host", "host"), ("port", "port"), ("unitId", "unit_id")):

@@ -1,17 +1,18 @@
 """TIA Portal and STEP 7 sources: the variables of data blocks with standard access become S7 tags.
 
-A source rarely says which number a block has: it comes from `--db NAME=NUMBER`, a block named `DBn`, or a comment
+A source rarely says which number a block has: it comes from `--mapping NAME=NUMBER`, a block named `DBn`, or a comment
 `DB1 "Name"`. Blocks with optimised access have no offsets and are named with the way that reaches them, OPC UA.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.options import ImportOptions
-from nexus_cli.discover.importers.reading import SourceBytes
+from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.tia_layout import Layout, Slot, flat
 from nexus_cli.discover.importers.tia_text import Block, Sources, Variable, parse
 
@@ -21,7 +22,8 @@ _NUMBER = re.compile(r"DB_?(\d{1,5})\Z", re.I)
 def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     """The data blocks of one source; one discovery, for they lie in one CPU."""
     sources = parse(source.text())
-    collector = Collector("s7", source=source.name, options=options)
+    numbers = {**_numbers(options.mapping), **options.db_numbers}
+    collector = Collector("s7", source=source.name, options=replace(options, db_numbers=numbers))
     lengths: dict[str, int] = {}
     for block in sources.blocks:
         with collector.entry(block.name):
@@ -56,7 +58,7 @@ def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> N
         return
     place = f"{slot.byte}" if slot.bit is None else f"{slot.byte}.{slot.bit}"
     if number is None:
-        reason = f'the source gives block "{block}" no number (it lies at byte {place}); say it: --db {block}=1'
+        reason = f'the source gives block "{block}" no number (it lies at byte {place}); say it: --mapping "{block}=1"'
         collector.skip("/".join(name), reason)
         return
     tag = {
@@ -72,6 +74,18 @@ def _variables(sources: Sources, block: Block) -> list[Variable] | None:
         return block.body
     like = sources.types.get(block.like.lower())
     return like.body if like is not None else None
+
+
+def _numbers(mapping: str) -> dict[str, int]:
+    """Numbers of blocks out of `Motors=12,Tanks=13`. Raises MalformedError."""
+    found: dict[str, int] = {}
+    for part in filter(None, (item.strip() for item in mapping.split(","))):
+        name, equals, number = part.rpartition("=")
+        if not equals or not number.strip().isdecimal() or len(number) > 6:
+            hint = "--mapping 'Motors=12,Tanks=13'"
+            raise MalformedError(f"'{part}' is not NAME=NUMBER of a data block", code="NX6704", hint=hint)
+        found[name.strip().strip('"')] = int(number)
+    return found
 
 
 def _number(collector: Collector, sources: Sources, block: Block) -> int | None:
