@@ -387,6 +387,7 @@ S7 = DriverCase(
     keeps_limits=s7_keeps_limits,
     serve=serve_s7,
     quiet_at_once=False,
+    extra={"losses": 1000},
 )
 
 ADS_NET_ID = "5.12.82.20.1.1"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import struct
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.s7 import userdata
+from nexus_cli.drivers.s7.codec import compile_fields
+from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.pdu import (
@@ -23,8 +30,9 @@ from nexus_cli.drivers.s7.pdu import (
 )
 from nexus_cli.drivers.s7.status import job_error, refusal
 from nexus_cli.drivers.s7.writing import jobs_of, plan_write
-from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.plan.requests import request_count
+from nexus_cli.runtime.gateway.device import running, split
 
 
 def hexed(frame: bytes) -> str:
@@ -140,3 +148,41 @@ def test_refusals_say_what_to_do() -> None:
 def test_plan_knows_the_requests_of_a_device() -> None:
     tags = {f"r{at}": {"type": "float32", "address": f"%DB1:{at * 4}:REAL"} for at in range(100)}
     assert request_count({"path": "a/l/d", "protocol": "s7", "connection": {}, "tags": tags}) == 2
+
+
+def test_a_gateway_asks_tag_by_tag_in_one_request_before_it_halves() -> None:
+    tags = {f"i{at}": TagConfig(type="int16", address=f"%DB1:{at * 2}:INT") for at in range(10)}
+    config = DeviceConfig(path="a/l/d", protocol="s7", tags=tags)
+    one = running(config, "digest", DRIVER)
+    ((job,),) = one.jobs.values()
+    (apart,) = split(one, job, DRIVER)
+    assert len(apart.request.detail.items) == 10
+    assert [len(part.states) for part in split(one, apart, DRIVER)] == [5, 5]
+
+
+DATA = Path(__file__).parents[5] / "shared" / "data" / "s7-db-snap7" / "expected_layout_DB1.csv"
+PACKED = {"Int": "h", "Real": "f", "Byte": "B", "Word": "H", "DWord": "I", "DInt": "i", "Char": "c"}
+TYPES = {"Int": "int16", "Real": "float32", "Byte": "uint8", "Word": "uint16", "DWord": "uint32", "DInt": "int32"}
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason="the layout of a real block (../shared/data/s7-db-snap7) is not here")
+def test_a_real_block_decodes_to_its_start_values() -> None:
+    memory, wanted, placed = bytearray(37), [], []
+    for row in csv.DictReader(DATA.open(encoding="utf-8")):
+        at, kind, start = int(row["byte"]), row["type"], row["start_value"]
+        value: Any = int(start[3:], 16) if start.startswith("16#") else start.strip("'")
+        if kind == "Bool":
+            memory[at] |= (start == "TRUE") << int(row["bit"])
+            wanted.append(start == "TRUE")
+            point = Point(row["name"], f"%DB1:{at}.{row['bit']}:BOOL", "bool")
+        else:
+            if kind != "Char":
+                value = float(value) if kind == "Real" else int(value)
+            struct.pack_into(">" + PACKED[kind], memory, at, value.encode() if kind == "Char" else value)
+            wanted.append(pytest.approx(value) if kind == "Real" else value)
+            point = Point(row["name"], f"%DB1:{at}:{kind.upper()}", TYPES.get(kind, "string"))
+        placed.append((field_of(point), at))
+    values, faults = compile_fields(placed)(bytes(memory))
+    assert values == wanted
+    assert not faults
+    assert len(values) == 22
