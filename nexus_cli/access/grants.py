@@ -137,7 +137,7 @@ def _platform(topics: Topics) -> Iterator[Grant]:
         CLI,
         "nexus on this machine",
         # What is not `writable` the gateways refuse: one rule here, instead of one for each tag at the broker.
-        publish=[topics.command("+/+/+/+", CLI)],
+        publish=[topics.command("+/+/+/+", CLI), topics.browse("+", CLI)],
         subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
     )
 
@@ -173,6 +173,7 @@ def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[
                 topics.observed(name),
                 topics.health("gateway", name),
                 topics.canary(principal),
+                topics.browse(name, "+"),
             ],
         )
         for prefix in own:

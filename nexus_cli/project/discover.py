@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,12 +215,12 @@ async def _online(
         )
     collector = Collector(target, ask.wanted)
     journal = None
-    if target.protocol in RESUMABLE:
+    if target.protocol in RESUMABLE and not ask.via:
         from nexus_cli.discover.journal import Journal
         from nexus_cli.drivers.opcua.browse import OBJECTS
 
         assert target.device is not None
-        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start, "via": ask.via}
+        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
         key |= {"depth": ask.wanted.depth, "properties": ask.wanted.properties}
         journal = Journal(settings.home / "discover", key, root=ask.wanted.start or OBJECTS, fresh=ask.fresh)
         for browsed in journal.kept:
@@ -242,12 +242,13 @@ async def _source(
 ) -> AsyncGenerator[Browsed, None]:
     """What a driver, or a gateway, browses."""
     from nexus_cli.drivers.base import DriverError
+    from nexus_cli.drivers.walk import walk
 
     if ask.via:
         from nexus_cli.discover.via import browse_via
 
         async with contextlib.aclosing(
-            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings, resume=resume)
+            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings)
         ) as remote:
             async for browsed in remote:
                 yield browsed
@@ -257,24 +258,22 @@ async def _source(
     try:
         session = await driver.connect([target.device], home=str(settings.home))
         try:
-            async for browsed in _walk(session, target, ask.wanted, resume):
+            wanted = ask.wanted
+            async for browsed in walk(
+                target.protocol,
+                session,
+                start=wanted.start,
+                depth=wanted.depth,
+                properties=wanted.properties,
+                parallel=PARALLEL,
+                resume=resume,
+            ):
                 yield browsed
         finally:
             await session.close()
     except DriverError as error:
         hint = "" if error.retriable else "check the connection keys; a gateway beside the device may reach it: --via"
         raise NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable) from None
-
-
-def _walk(session: Any, target: Target, wanted: Wanted, resume: Mapping[str, Any]) -> AsyncIterator[Browsed]:
-    if target.protocol != "opcua":
-        found: AsyncIterator[Browsed] = session.browse(start=wanted.start)
-        return found
-    from nexus_cli.drivers.opcua.browse import BrowseLimits
-
-    limits = BrowseLimits(depth=wanted.depth, properties=wanted.properties, parallel=PARALLEL)
-    walk: AsyncIterator[Browsed] = session.browse(start=wanted.start, limits=limits, resume=resume)
-    return walk
 
 
 def _driver(protocol: str) -> Any:

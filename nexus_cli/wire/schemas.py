@@ -47,7 +47,7 @@ def _object(
 
 def message_schemas() -> dict[str, Schema]:
     """Every message by its file name without `.schema.json`."""
-    return {**_record(), **_live(), **_configuration(), **_commands()}
+    return {**_record(), **_live(), **_configuration(), **_commands(), **_browsing()}
 
 
 def _record() -> dict[str, Schema]:
@@ -205,3 +205,41 @@ def _commands() -> dict[str, Schema]:
         {"asked": _VALUE, "expect": _VALUE, "expires_at": _MICROSECONDS, "reason": _TEXT},
     )
     return {"command": command, "response": response, "command-report": report}
+
+
+def _browsing() -> dict[str, Schema]:
+    return {
+        "browse": _object(
+            "Request to browse",
+            "Asks a gateway to browse one of its links: _nexus/{enterprise}/{site}/browse/{gateway}/{principal}",
+            {"id": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Names the request."}},
+            {
+                "device": {**_TEXT, "description": "area/line/device that the gateway runs."},
+                "link": {**_TEXT, "description": "Link id, when no device is named."},
+                "start": {**_TEXT, "description": "Where to begin, in the protocol's spelling; empty for everything."},
+                "depth": _COUNT,
+                "properties": {"type": "boolean"},
+                "cancel": {"type": "boolean", "description": "End the walk with this id."},
+                "expires_at": _MICROSECONDS,
+            },
+        ),
+        "browse-page": _object(
+            "Page of what was browsed",
+            "One of several answers to a request to browse: _nexus/{enterprise}/{site}/response/{principal}/{id}",
+            {
+                "id": _TEXT,
+                "page": {"type": "integer", "minimum": 1, "description": "Rising by one."},
+                "items": {
+                    "type": "array",
+                    "items": {
+                        "type": "array",
+                        "minItems": 7,
+                        "maxItems": 7,
+                        "description": "[path, address, type, unit, description, writable, detail]",
+                    },
+                },
+                "done": {"type": "boolean", "description": "The last page."},
+            },
+            {"error": {**_TEXT, "description": "Why the walk ended early."}},
+        ),
+    }

@@ -94,6 +94,10 @@ class Topics:
         """Where a gateway reports how commands ended, for the record."""
         return f"{self.platform}/audit/{gateway}"
 
+    def browse(self, gateway: str, principal: str) -> str:
+        """Where a principal asks a gateway to browse one of its links."""
+        return f"{self.platform}/browse/{gateway}/{principal}"
+
     def split_command(self, topic: str) -> tuple[str, str] | None:
         """Path `area/line/device/tag` and principal of a command's topic, or None when it is not one."""
         prefix = f"{self.platform}/cmd/"

@@ -208,9 +208,15 @@ class ModbusSession:
         if not self._channel.connected:
             self._lost("the connection was lost")
 
-    async def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
-        """What the device says of itself: identification (FC43) and SunSpec models. Raises DriverError."""
-        unit = unit_of(next(iter(self._devices.values())).connection) if self._devices else 1
+    async def browse(self, *, start: str = "", device: str = "") -> AsyncIterator[Browsed]:
+        """What a device says of itself: identification (FC43) and SunSpec models. Raises DriverError.
+
+        Args:
+            start: Register of the SunSpec marker, when it is none of the usual ones.
+            device: Path of the one meant; the first of the link when empty.
+        """
+        meant = self._devices.get(device) or next(iter(self._devices.values()), None)
+        unit = unit_of(meant.connection) if meant is not None else 1
         async for found in browse(self, unit=unit, start=start):
             yield found
 

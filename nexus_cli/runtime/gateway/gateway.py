@@ -13,6 +13,7 @@ from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import RisingTime, SystemClock
+from nexus_cli.runtime.gateway.browsing import Browsing
 from nexus_cli.runtime.gateway.canary import Canary
 from nexus_cli.runtime.gateway.commanding.commands import Commands
 from nexus_cli.runtime.gateway.commanding.journal import Journal
@@ -119,6 +120,7 @@ class Gateway:
             settings.home / "outbox" / name, clock=self._clock, gap_topic=topics.gap(name), limits=limits
         )
         self.live = LiveView(self._client, clock=self._clock, rate_per_s=settings.live_rate_per_s)
+        self._browsing = Browsing(self._client, topics=topics, gateway=name, clock=self._clock, owner=self)
         self._canary = Canary(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
             client=self._client,
@@ -173,6 +175,7 @@ class Gateway:
                 reporting = group.create_task(self._health.run(ends["health"]), name="health")
                 group.create_task(self._canary.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
+                group.create_task(self._browsing.run(ends["client"]), name="browsing")
                 commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
                 configuring = group.create_task(self._configure(stop), name="configuration")
                 await stop.wait()
@@ -264,13 +267,10 @@ class Gateway:
 
     async def _broker(self, stop: asyncio.Event) -> None:
         topics = self._topics
+        own = (topics.committed(self._name), topics.config(self._name), topics.browse(self._name, "+"))
         await self._client.run(
             stop,
-            subscriptions=[
-                (topics.committed(self._name), 1),
-                (topics.config(self._name), 1),
-                (topics.canary(self._settings.principal), 1),
-            ],
+            subscriptions=[(one, 1) for one in (*own, topics.canary(self._settings.principal))],
             on_message=self._hear,
             on_connected=self._connected,
             on_lost=self._changed,
@@ -285,6 +285,8 @@ class Gateway:
             self._notice.set()
         elif message.topic == topics.canary(self._settings.principal):
             self._canary.heard(message.payload)
+        else:
+            self._browsing.hear(message)
 
     async def _connected(self) -> None:
         self.live.again()

@@ -101,6 +101,7 @@ class Supervisor:
         self._reconnect = False
         self._ever_connected = False
         self._lost_told = False
+        self._polling = False
 
     def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
         """Run these devices (config and digest) from now on; gives `failed` details by path.
@@ -153,6 +154,13 @@ class Supervisor:
     def connected(self) -> bool:
         """True while a session stands."""
         return self.state.state == "connected"
+
+    def free_s(self) -> float:
+        """Seconds until a poll is due, 0 while one runs or the link is down; what is not urgent goes in between."""
+        if self._polling or not self.connected:
+            return 0.0
+        following_s = self._schedule.next_s()
+        return CHECK_S if following_s is None else max(0.0, following_s - self._clock.monotonic_s())
 
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
         """Have something done on the session before the next poll; False when the queue is full or the link is down.
@@ -244,6 +252,7 @@ class Supervisor:
                 await poller.work()
                 now_s = self._clock.monotonic_s()
                 due = self._schedule.pop_due(now_s)
+                self._polling = bool(due)
                 if due and await poller.poll(self.devices, [(key, one.missed) for key, one in due]):
                     self._backoff.reset()
                     next_check_s = self._clock.monotonic_s() + CHECK_S
@@ -251,10 +260,12 @@ class Supervisor:
                     await session.check()
                     self._backoff.reset()
                     next_check_s = self._clock.monotonic_s() + CHECK_S
+                self._polling = False
                 following_s = self._schedule.next_s()
                 until_s = next_check_s if following_s is None else min(following_s, next_check_s)
                 await self._pause(until_s - self._clock.monotonic_s())
         finally:
+            self._polling = False
             await reporting.close()
 
     async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:

@@ -1,0 +1,278 @@
+"""A gateway that browses for somebody: through its own link, in the time that its polls leave.
+
+One walk at a time; each of its steps is a request or two, and goes out only when no poll is due for longer than
+such a step takes. Whoever asks hears a page, or a sign of life, at least every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from nexus_cli.diagnostics import NexusError
+from nexus_cli.drivers.base import Browsed, DriverError, Scope, Session
+from nexus_cli.drivers.walk import walk
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.links import Links
+from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.topic import Topics
+
+_log = logging.getLogger("nexus.browse")
+WAITING = 4
+"""Requests that wait while one is carried out (policy: refuse the newest)."""
+PAGE = 200
+"""Things on one page; about 60 kB."""
+SIGN_OF_LIFE_S = 3.0
+FIRST_STEP_S = 0.02
+"""What a step is taken to need before one was measured."""
+STARVED_S = 5.0
+"""A walk that found no room for so long takes one step between two polls all the same."""
+GIVE_UP_S = 120.0
+"""A walk that found no room at all for so long ends with that reason."""
+MOST_BYTES = 16_384
+
+
+class Owner(Protocol):
+    """What is needed of the gateway."""
+
+    links: Links
+
+
+class Publishes(Protocol):
+    """What is needed of the broker's client."""
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """See `BrokerClient.publish`."""
+        ...
+
+
+class Browsing:
+    """Takes requests from `_nexus/{e}/{s}/browse/{gateway}/{principal}` and answers in pages.
+
+    Attributes:
+        steps: Steps carried out since the start.
+        deferred: Times that a step stood back for a poll.
+    """
+
+    def __init__(self, client: Publishes, *, topics: Topics, gateway: str, clock: Clock, owner: Owner) -> None:
+        """Nothing is opened; `run` does the work.
+
+        Args:
+            client: Answers go out through it.
+            topics: Of the site.
+            gateway: Our name.
+            clock: Time.
+            owner: Has the running links.
+        """
+        self._client, self._topics, self._clock, self._owner = client, topics, clock, owner
+        self._prefix = topics.browse(gateway, "")
+        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
+        self._cancelled: set[str] = set()
+        self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
+        self.steps = self.deferred = 0
+
+    def hear(self, message: Message) -> None:
+        """Take a message; anything that is no request of ours is ignored, a retained one always."""
+        if not message.topic.startswith(self._prefix) or message.retain or len(message.payload) > MOST_BYTES:
+            return
+        principal = message.topic[len(self._prefix) :]
+        try:
+            request = orjson.loads(message.payload)
+            name = str(request["id"])
+        except (ValueError, KeyError, TypeError):
+            return
+        if not name or any(sign in name for sign in "/+#\0") or len(name) > 128 or "/" in principal:
+            return
+        if request.get("cancel"):
+            self._cancelled.add(name)
+            return
+        try:
+            self._queue.put_nowait((principal, request))
+        except asyncio.QueueFull:
+            if not self._refusals.full():
+                self._refusals.put_nowait((principal, name, "this gateway already browses for others; try again later"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer requests until stopped."""
+        async with asyncio.TaskGroup() as group:
+            answering = group.create_task(self._answer_all(), name="browse")
+            refusing = group.create_task(self._refuse_all(), name="browse refusals")
+            await stop.wait()
+            answering.cancel()
+            refusing.cancel()
+
+    async def _refuse_all(self) -> None:
+        while True:
+            principal, name, why = await self._refusals.get()
+            await self._send(_Pages(principal, name), error=why, done=True)
+
+    async def _answer_all(self) -> None:
+        while True:
+            principal, request = await self._queue.get()
+            pages = _Pages(principal, str(request["id"]))
+            try:
+                await self._answer(pages, request)
+            except DriverError as error:
+                await self._send(pages, error=error.message, done=True)
+            except NexusError as error:  # the broker is away: whoever asked gives up by himself
+                _log.info("an answer to a request to browse was not sent: %s", error.message)
+            finally:
+                self._cancelled.discard(pages.name)
+
+    async def _answer(self, pages: _Pages, request: Mapping[str, Any]) -> None:
+        supervisor, path = self._find(request)
+        if supervisor is None:
+            await self._send(pages, error="this gateway runs no such device or link", done=True)
+            return
+        if not supervisor.connected:
+            await self._send(pages, error=f"the link is {supervisor.state.state}: {supervisor.state.detail}", done=True)
+            return
+        _log.info("browsing %s for %s", supervisor.link, pages.principal)
+        steps = _Steps(supervisor, request, path)
+        told_s = began_s = self._clock.monotonic_s()
+        while not steps.ended:
+            if pages.name in self._cancelled or _too_late(request, self._clock.now_us()):
+                await self._send(pages, error="cancelled", done=True)
+                return
+            if await self._room(steps, began_s):
+                await self._step(steps)
+                self.steps += 1
+                began_s = self._clock.monotonic_s()
+            now_s = self._clock.monotonic_s()
+            while len(steps.found) >= PAGE or (steps.found and steps.ended):
+                await self._send(pages, items=[steps.found.pop(0) for _ in range(min(PAGE, len(steps.found)))])
+                told_s = now_s
+            if now_s - told_s >= SIGN_OF_LIFE_S:
+                await self._send(pages, items=steps.found[:])
+                steps.found.clear()
+                told_s = now_s
+            if now_s - began_s > GIVE_UP_S:
+                await self._send(pages, error="the link has no time left beside its polls", done=True)
+                return
+        await self._send(pages, done=True)
+
+    async def _room(self, steps: _Steps, since_s: float) -> bool:
+        """Whether a step fits before the next poll; waits a little when it does not."""
+        free_s = steps.supervisor.free_s()
+        starved = self._clock.monotonic_s() - since_s > STARVED_S and free_s > 0
+        if free_s > steps.needs_s or starved:
+            steps.forced = starved
+            return True
+        self.deferred += 1
+        await self._clock.sleep(min(0.05, max(0.002, free_s)))
+        return False
+
+    async def _step(self, steps: _Steps) -> None:
+        """One step on the session, in the order of the link's own work."""
+        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def work(session: Session) -> None:
+            if not steps.forced and steps.supervisor.free_s() <= steps.needs_s:
+                self.deferred += 1
+                _settle(outcome, None)
+                return
+            try:
+                await steps.take(session)
+            except DriverError as error:
+                _settle(outcome, error)
+                if error.scope is Scope.SESSION:
+                    raise
+            except asyncio.CancelledError:
+                _settle(outcome, DriverError("the link was closed", scope=Scope.SESSION))
+                raise
+            else:
+                _settle(outcome, None)
+
+        def dropped(detail: str) -> None:
+            _settle(outcome, DriverError(f"the link was lost: {detail}", scope=Scope.SESSION))
+
+        if not steps.supervisor.submit(work, dropped=dropped):
+            raise DriverError("the link is down or busy with commands", scope=Scope.SESSION)
+        await outcome
+
+    def _find(self, request: Mapping[str, Any]) -> tuple[Supervisor | None, str]:
+        path, link = str(request.get("device") or ""), str(request.get("link") or "")
+        for supervisor in self._owner.links.supervisors.values():
+            if (path and path in supervisor.devices) or (link and not path and supervisor.link == link):
+                return supervisor, path or next(iter(supervisor.devices), "")
+        return None, ""
+
+    async def _send(
+        self, pages: _Pages, *, items: list[list[Any]] | None = None, error: str = "", done: bool = False
+    ) -> None:
+        pages.number += 1
+        body: dict[str, Any] = {"id": pages.name, "page": pages.number, "items": items or [], "done": done}
+        if error:
+            body["error"] = error
+        topic = self._topics.response(pages.principal, pages.name)
+        await self._client.publish(topic, orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
+
+
+class _Pages:
+    """Whom the answer goes to, and how many pages went out."""
+
+    def __init__(self, principal: str, name: str) -> None:
+        self.principal, self.name, self.number = principal, name, 0
+
+
+class _Steps:
+    """One walk over a session, step by step."""
+
+    def __init__(self, supervisor: Supervisor, request: Mapping[str, Any], path: str) -> None:
+        self.supervisor = supervisor
+        self.found: list[list[Any]] = []
+        self.ended = False
+        self.forced = False
+        self.needs_s = FIRST_STEP_S
+        self._request, self._path = request, path
+        self._session: Session | None = None
+        self._walk: AsyncIterator[Browsed] | None = None
+
+    async def take(self, session: Session) -> None:
+        """Walk on to the next beat. Raises DriverError, also when the session is another one than before."""
+        if self._walk is None:
+            self._session = session
+            request = self._request
+            self._walk = walk(
+                self.supervisor.driver.name,
+                session,
+                start=str(request.get("start") or ""),
+                device=self._path,
+                depth=int(request.get("depth") or 0),
+                properties=bool(request.get("properties")),
+            )
+        if session is not self._session:
+            raise DriverError("the link was lost and came back; begin again", scope=Scope.ITEM)
+        began_s = time.perf_counter()
+        for _ in range(PAGE):
+            try:
+                browsed = await anext(self._walk)
+            except StopAsyncIteration:
+                self.ended = True
+                break
+            self.found.append([*browsed[:6], dict(browsed.detail)])
+            if browsed.detail.get("beat"):
+                self.found[-1][6] = {"beat": True, "waiting": len(browsed.detail.get("queued", ()))}
+                break
+        took_s = time.perf_counter() - began_s
+        self.needs_s = max(took_s * 1.5, self.needs_s * 0.8, 0.002)  # quick to grow, slow to trust
+
+
+def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
+    if outcome.done():
+        return
+    if error is None:
+        outcome.set_result(None)
+    else:
+        outcome.set_exception(error)
+
+
+def _too_late(request: Mapping[str, Any], now_us: int) -> bool:
+    until_us = request.get("expires_at")
+    return isinstance(until_us, int) and now_us > until_us
