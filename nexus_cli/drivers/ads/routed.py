@@ -15,7 +15,7 @@ import ctypes
 import itertools
 import struct
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,6 +29,8 @@ from nexus_cli.wire.sample import Reason
 HEADER_BYTES = 16
 """Handle, time and size before the data of a reported sample."""
 CLOSE_TIMEOUT_S = 2.0
+MAX_WAITING = 20_000
+"""Samples on their way from the library's threads to the loop (policy: drop the oldest)."""
 _routes: Counter[tuple[str, str]] = Counter()
 _routes_lock = threading.Lock()
 _channels: dict[int, RoutedChannel] = {}
@@ -55,6 +57,8 @@ class RoutedChannel:
         self._routed: list[tuple[str, str]] = []
         self._notifications: set[tuple[bytes, int]] = set()
         self._closed = False
+        self._waiting: deque[tuple[bytes, frame.Sample]] = deque(maxlen=MAX_WAITING)
+        self._draining = False
 
     async def open(self, host: str, *, net_ids: Sequence[str], source_net_id: str) -> None:
         """Open a local AMS port, with routes where this machine has no TwinCAT router of its own. Raises DriverError."""
@@ -112,15 +116,25 @@ class RoutedChannel:
             f"{self.endpoint}: the link is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST
         )
 
-    def heard(self, address: bytes, sample: frame.Sample) -> None:
-        """Called on the loop."""
-        if self.listener is not None and not self._closed:
-            self.listener(address, [sample])
+    def drain(self) -> None:
+        """Called on the loop: pass on what has come, one batch per PLC."""
+        self._draining = False
+        batches: dict[bytes, list[frame.Sample]] = {}
+        while self._waiting:
+            address, sample = self._waiting.popleft()
+            batches.setdefault(address, []).append(sample)
+        if self.listener is None or self._closed:
+            return
+        for address, samples in batches.items():
+            self.listener(address, samples)
 
     def hand_over(self, address: bytes, sample: frame.Sample) -> None:
-        """Called on a thread of the library."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self.heard, address, sample)
+        """Called on a thread of the library; the loop is woken once for all that comes meanwhile."""
+        self._waiting.append((address, sample))
+        if not self._draining:
+            self._draining = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self.drain)
 
     # --- on the worker thread ---------------------------------------------------------------------------------
 
