@@ -30,7 +30,7 @@ def render_summary(found: Summary, *, colour: bool) -> str:
         "",
         f"  broker         {runtime.broker_url} ({runtime.broker_kind}: {broker_limits(runtime.broker_kind)})",
         f"  database       {runtime.database_url}",
-        f"  control API    {runtime.control_url}/docs",
+        f"  control API    {runtime.control_url}/openapi.json",
         f"  credentials    {found.home / 'credentials.json'}",
     ]
     for path, why in found.missing[:MOST_MISSING]:
