@@ -85,7 +85,7 @@ class _Table:
         written = self._cell(row, "name")
         name = [part for part in (written.split(mapping.separator) if mapping.separator else [written]) if part.strip()]
         device = self._device(row)
-        what = f"row {line}: {'/'.join([device, *name]) or ','.join(row)}"
+        what = f"row {line}: {'/'.join(filter(None, [device, *name])) or ','.join(row)}"
         if mapping.skip and 0 <= self._skip < len(row) and re.match(mapping.skip.pattern, row[self._skip].strip()):
             collector.skip(what, mapping.skip.reason)
             return

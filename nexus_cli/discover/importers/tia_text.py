@@ -27,6 +27,7 @@ _TOKEN = re.compile(
 _PRAGMA_PAIR = re.compile(r"(\w+)\s*:=\s*'([^']*)'")
 _NUMBERED = re.compile(r"\bDB\s?(?P<number>\d{1,5})\s+\"(?P<name>[^\"\n]+)\"", re.I)
 _HEADER_KEYS = {"title", "version", "author", "family", "name", "known_how_protect", "know_how_protect"}
+_BODIES = {"struct", "var", "begin", "version", "author", "family", "end_type", "end_data_block"}
 _MODIFIERS = {"retain", "non_retain", "constant", "read_only", "unlinked", "standard"}
 
 
@@ -215,7 +216,9 @@ class _Parser:
                 self.next()
             elif token.word in _HEADER_KEYS and self.peek(1).word in (":", "="):
                 line = token.line
-                while not self.ended and self.peek().line == line:
+                self.next()
+                self.next()
+                while not self.ended and self.peek().line == line and self.peek().word not in _BODIES:
                     self.next()
             elif token.word in _HEADER_KEYS and "protect" in token.word:
                 self.next()
