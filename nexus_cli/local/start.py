@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from nexus_cli.local.processes import PidFile, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
 from nexus_cli.local.stop import left_behind
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.url import parse_broker_url
 
 LOOK_S = 0.05
@@ -170,6 +173,17 @@ def read_state(home: Home) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError, KeyError):
         return {}
     return found
+
+
+async def refuse_silent_broker(settings: Settings) -> None:
+    """A broker that was given by URL has to answer before anything is started.
+
+    Raises:
+        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials.
+    """
+    client = BrokerClient(settings=settings, client_id=f"nexus-up-{os.getpid()}")
+    async with client.session():
+        return
 
 
 def wait_running(

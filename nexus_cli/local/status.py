@@ -98,7 +98,8 @@ def _links(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for role in roles:
         links = role["status"].get("links")
-        if isinstance(links, dict):
+        # Control tells of links too, by gateway: what it heard. The gateways know.
+        if role["name"].startswith("gateway-") and isinstance(links, dict):
             for link, facts in sorted(links.items()):
                 found.append({"gateway": role["name"].partition("-")[2], "link": link, **(facts or {})})
     return found

@@ -114,8 +114,8 @@ def up(
         given_up: True ends the wait.
 
     Raises:
-        NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the
-            given database needs `nexus db upgrade`.
+        NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the given database
+            needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
     from nexus_cli.local.layout import EXTERNAL
     from nexus_cli.local.start import Wish, start_supervisor, wait_running, write_wish
@@ -132,6 +132,10 @@ def up(
         from nexus_cli.database.migrate import require_current
 
         asyncio.run(require_current(load_settings(home=home.path)))
+    if runtime.broker_kind == EXTERNAL:
+        from nexus_cli.local.start import refuse_silent_broker
+
+        asyncio.run(refuse_silent_broker(load_settings(home=home.path)))
     if foreground:
         run_role("supervisor")
     else:
