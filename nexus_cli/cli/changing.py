@@ -49,11 +49,12 @@ def complain(findings: Sequence[Diagnostic]) -> None:
             note(f"… and {count - MOST_OF_A_CODE} more {code} (--format json shows all)")
 
 
-def agreed() -> bool:
+def agreed(question: str = "Apply this?") -> bool:
     """Ask for consent; without a terminal there is nobody to ask, which is a usage error."""
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask on, and nothing was applied: --yes applies without asking.")
-    return click.confirm("Apply this?", err=True, default=False)
+        did, does = ("applied", "applies") if question.startswith("Apply") else ("done", "goes ahead")
+        raise click.UsageError(f"There is no terminal to ask on, and nothing was {did}: --yes {does} without asking.")
+    return click.confirm(question, err=True, default=False)
 
 
 def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:

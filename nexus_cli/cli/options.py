@@ -30,7 +30,7 @@ def var_option(function: F) -> F:
         "variables",
         multiple=True,
         metavar="NAME=VALUE",
-        callback=_pairs,
+        callback=pairs,
         help="Replace a variable of the site. Repeatable.",
     )(function)
 
@@ -58,14 +58,15 @@ def color_option(function: F) -> F:
     )(function)
 
 
-def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` of a repeatable option, as a dict."""
+    found: dict[str, str] = {}
     for text in values:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"'{text}' is not NAME=VALUE")
-        pairs[name.strip()] = value
-    return pairs
+        found[name.strip()] = value
+    return found
 
 
 def _colour(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -128,6 +128,24 @@ class ControlClient:
         """Acknowledge an active alert."""
         return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
 
+    async def sequences(self) -> dict[str, Any]:
+        """`{"sequences": [declared ones], "runs": [newest first]}`."""
+        return await self._call("GET", "/sequences")
+
+    async def start_sequence(self, name: str, *, run: str, reason: str = "") -> dict[str, Any]:
+        """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy."""
+        return await self._call("POST", f"/sequences/{name}/runs", body={"run": run, "reason": reason})
+
+    async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+        """A run and its journal beyond line `after`; waits at most 25 s for news."""
+        wait_s = min(wait_s, LONGEST_WAIT_S)
+        params = {"after": str(after), "wait": f"{wait_s:g}"}
+        return await self._call("GET", f"/runs/{run}", params=params, timeout_s=self._timeout_s + wait_s)
+
+    async def abort_sequence(self, run: str) -> dict[str, Any]:
+        """End a run before its next step; its abort branch follows."""
+        return await self._call("POST", f"/runs/{run}/abort", body={})
+
     async def _call(
         self,
         method: str,

@@ -18,6 +18,8 @@ from nexus_cli.apply.request import Request as Asked
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerting import Alerting
 from nexus_cli.runtime.control.auth import Caller, Tokens
+from nexus_cli.runtime.control.sequence_api import add_sequence_routes
+from nexus_cli.runtime.control.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.wire.topic import is_slug
 
@@ -77,7 +79,9 @@ class Failure(BaseModel):
     cause: str = ""
 
 
-def make_api(*, service: Service, alerting: Alerting, tokens: Tokens, health: list[BaseRoute]) -> ASGIApp:
+def make_api(
+    *, service: Service, alerting: Alerting, sequencing: Sequencing, tokens: Tokens, health: list[BaseRoute]
+) -> ASGIApp:
     """The whole API, with the health routes beside it."""
     app = FastAPI(
         title="NEXUS control",
@@ -92,7 +96,8 @@ def make_api(*, service: Service, alerting: Alerting, tokens: Tokens, health: li
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    _Routes(app, service=service, alerting=alerting, tokens=tokens)
+    routes = _Routes(app, service=service, alerting=alerting, tokens=tokens)
+    add_sequence_routes(app, base=BASE, sequencing=sequencing, may=routes.may)
     return Bounded(app)
 
 
@@ -101,13 +106,13 @@ class _Routes:
 
     def __init__(self, app: FastAPI, *, service: Service, alerting: Alerting, tokens: Tokens) -> None:
         self._service, self._alerting, self._tokens = service, alerting, tokens
-        may = self._who
+        may = self.may
         self._state_routes(app, may)
         self._deployment_routes(app, may)
         self._gateway_routes(app)
         self._alert_routes(app, may)
 
-    def _who(self, allowed: Callable[[Caller], bool]) -> Any:
+    def may(self, allowed: Callable[[Caller], bool]) -> Any:
         def check(request: Request, enterprise: str, site: str) -> Caller:
             caller = self._tokens.caller(request.headers.get("authorization"))
             self._same_site(f"{enterprise}/{site}")
@@ -234,6 +239,8 @@ _STATUS = {
     "NX6405": 400,
     "NX6406": 404,
     "NX6407": 409,
+    "NX6830": 404,
+    "NX6831": 409,
 }
 
 

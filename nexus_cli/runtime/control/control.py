@@ -21,7 +21,10 @@ from nexus_cli.runtime.control.api import make_api
 from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.deployer import Deployer
+from nexus_cli.runtime.control.hands import BrokerHands
+from nexus_cli.runtime.control.live_values import LiveValues
 from nexus_cli.runtime.control.presence import Presence
+from nexus_cli.runtime.control.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
@@ -106,6 +109,11 @@ class Control:
             (self._topics.observed("+"), 1),
             (self._topics.health("gateway", "+"), 1),
         ]
+        self._values = LiveValues(self._topics)
+        self._hands = BrokerHands(self._broker, self._topics, principal=settings.principal, clock=clock)
+        self._subscriptions.append((self._hands.filter, 1))
+        self._fixed_subscriptions = len(self._subscriptions)
+        self._sequencing = Sequencing(settings=settings, pool=pool, hands=self._hands, values=self._values, clock=clock)
         self._alerting = Alerting(settings=settings, pool=pool, publish=self._publish, clock=clock)
         self._presence = Presence(
             settings=settings, pool=pool, publish=self._publish, observations=self._seen, clock=clock
@@ -148,6 +156,7 @@ class Control:
         app = make_api(
             service=self._service,
             alerting=self._alerting,
+            sequencing=self._sequencing,
             tokens=Tokens.of(self._settings),
             health=list(health_routes(self)),
         )
@@ -168,6 +177,7 @@ class Control:
                     group.create_task(self._deployer.run(stop), name="deployer")
                     group.create_task(self._alerting.run(stop), name="alerting")
                     group.create_task(self._presence.run(stop), name="presence")
+                    group.create_task(self._sequencing.run(stop), name="sequences")
                     group.create_task(self._database.run(stop), name="database")
                     group.create_task(self._health.run(stop), name="health")
                     await stop.wait()
@@ -195,6 +205,7 @@ class Control:
             "gateways_lost": sorted(self._presence.lost),
             "gateways_stopped": sorted(self._presence.stopped),
             "links": self._seen.links(),
+            "sequences_running": sorted(run.name for run in self._sequencing.running.values()),
             "alerts_active": sum(each["state"] != "cleared" for each in self._alerting.listing()),
         }
 
@@ -210,8 +221,9 @@ class Control:
             found = self._seen.hear_health(gateway, message.payload)
             if found is not None:
                 self._presence.hear(gateway, found)
-        else:
+        elif not self._hands.hear(message.topic, message.payload):
             self._alerting.hear(message.topic, message.payload)
+            self._values.hear(message.topic, message.payload)
 
     async def _announce(self) -> None:
         """After every connect: a broker that lost its state gets the notices again."""
@@ -239,10 +251,13 @@ class Control:
         async with self._pool.acquire() as conn:
             configs = await db.attributes_of_kind(conn, self._settings.site, "alert")
             stored = await alert_rows.load(conn, self._settings.site)
+            sequences = await db.attributes_of_kind(conn, self._settings.site, "sequence")
         gone = self._alerting.load(configs, stored)
-        wanted = [(topic, 1) for topic in self._alerting.topics()]
-        fresh = [each for each in wanted if each not in self._subscriptions]
-        self._subscriptions[2:] = wanted
+        self._sequencing.load(sequences)
+        wanted = [(topic, 1) for topic in sorted({*self._alerting.topics(), *self._values.filters()})]
+        before = set(self._subscriptions)
+        fresh = [each for each in wanted if each not in before]
+        self._subscriptions[self._fixed_subscriptions :] = wanted
         await self._alerting.clear(gone)
         if fresh and self._broker.connected:
             await self._broker.subscribe(fresh)

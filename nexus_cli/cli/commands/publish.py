@@ -1,0 +1,50 @@
+"""`nexus publish`: a declared message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, format_option, pairs
+
+EPILOG = (
+    "\b\nExamples:\n  nexus publish start-order --set order=17 --set line=one --preview\n"
+    "  nexus publish start-order --set order=17 --set line=one --yes\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("publish", short_help="Publish a declared message.", epilog=EPILOG)
+@click.argument("name")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", callback=pairs, help="A field. Repeatable.")
+@click.option("--preview", is_flag=True, help="Show topic and payload, publish nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@format_option("text", "json")
+@color_option
+def command(name: str, values: dict[str, str], preview: bool, yes: bool, format_: str) -> int:
+    """Publish message NAME of the applied site, checked against its schema.
+
+    VALUE is read by the field's type in the schema: a text as it stands, anything else as JSON.
+    """
+    import orjson
+
+    from nexus_cli.cli.changing import agreed
+    from nexus_cli.project import publish as project
+
+    message = asyncio.run(project.prepare(name, values))
+    shown = orjson.dumps(orjson.loads(message.payload), option=orjson.OPT_INDENT_2).decode()
+    if format_ == "text":
+        (answer if preview else note)(f"{message.topic}  (QoS {message.qos}{', retained' * message.retain})\n{shown}")
+    if not preview:
+        if not yes and not agreed("Publish this?"):
+            return Exit.FINDINGS
+        asyncio.run(project.publish(message))
+    if format_ == "json":
+        data = {**message.to_json(), "published": not preview}
+        answer_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    elif not preview:
+        answer(f"published on {message.topic}")
+    return Exit.OK

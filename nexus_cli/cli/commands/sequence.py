@@ -1,0 +1,112 @@
+"""`nexus sequence`: run, list, status, abort."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.exit_codes import Exit
+from nexus_cli.cli.options import color_option, format_option
+
+EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
+"""Everything else ended in the middle: partly."""
+CODES = (
+    "\b\nExit codes:\n  0  done\n  1  refused: a precondition does not hold, nothing was written\n"
+    "  4  it ended in the middle: a step failed, time ran out, or it was aborted or interrupted\n"
+    "  5  another sequence on the same devices is running\n  6  control is unreachable"
+)
+
+
+@click.group("sequence", short_help="Run a sequence of writes, or see how one went.")
+def command() -> None:
+    """Sequences of the applied site: ordered writes and publishes with waits, carried out by control."""
+
+
+@command.command(
+    "run",
+    epilog="\b\nExamples:\n  nexus sequence run warm-up --dry-run\n  nexus sequence run warm-up --yes\n\n" + CODES,
+)
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Show every step with what the tags hold now; write nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--reason", default="", help="Why, for the audit trail.")
+@format_option("text", "json")
+@color_option
+def run(name: str, dry_run: bool, yes: bool, reason: str, format_: str) -> int:
+    """Run sequence NAME and follow it; ending this command does not end the sequence."""
+    from nexus_cli.cli.changing import agreed, styler
+    from nexus_cli.cli.views.sequence import end_text, line_text, rehearsal_text
+    from nexus_cli.project import sequence as project
+
+    rehearsal = asyncio.run(project.rehearse(name))
+    if dry_run:
+        _say(rehearsal.to_json(), rehearsal_text(rehearsal, style=styler(sys.stdout)), format_)
+        return Exit.OK if rehearsal.ready else Exit.FINDINGS
+    if format_ == "text":
+        note(rehearsal_text(rehearsal, style=styler(sys.stderr)))
+    if not yes and not agreed("Run this?"):
+        return Exit.FINDINGS
+    run_id = asyncio.run(project.start(name, reason=reason))
+    style = styler(sys.stderr)
+    try:
+        found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style))))
+    except KeyboardInterrupt:
+        note(f"the sequence goes on in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
+        raise
+    _say(found, end_text(found, style=styler(sys.stdout)), format_)
+    return EXITS.get(str(found["state"]), Exit.PARTLY)
+
+
+@command.command("list")
+@format_option("text", "json")
+@color_option
+def list_(format_: str) -> int:
+    """Show the applied sequences and the newest runs."""
+    from nexus_cli.cli.changing import styler
+    from nexus_cli.cli.views.sequence import listing_text
+    from nexus_cli.project import sequence as project
+
+    found = asyncio.run(project.listing())
+    _say(found, listing_text(found, style=styler(sys.stdout)), format_)
+    return Exit.OK
+
+
+@command.command("status")
+@click.argument("run_id", metavar="RUN")
+@format_option("text", "json")
+@color_option
+def status(run_id: str, format_: str) -> int:
+    """Show one run and its journal."""
+    from nexus_cli.cli.changing import styler
+    from nexus_cli.cli.views.sequence import status_text
+    from nexus_cli.project import sequence as project
+
+    found = asyncio.run(project.status(run_id))
+    _say(found, status_text(found, style=styler(sys.stdout)), format_)
+    return Exit.OK
+
+
+@command.command("abort")
+@click.argument("run_id", metavar="RUN")
+@format_option("text", "json")
+@color_option
+def abort(run_id: str, format_: str) -> int:
+    """End a run before its next step; its abort branch follows."""
+    from nexus_cli.project import sequence as project
+
+    found = asyncio.run(project.abort(run_id))
+    _say(found, f"aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
+    return Exit.OK
+
+
+def _say(data: dict[str, Any], text: str, format_: str) -> None:
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    else:
+        answer(text)

@@ -1,0 +1,67 @@
+"""`nexus write`: one value to one tag."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.exit_codes import TEXT, Exit
+from nexus_cli.cli.options import color_option, format_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus write packaging/line-1/filler/setpoint 42\n"
+    "  nexus write packaging/line-1/filler/mode on --expect off --yes --format json\n\n"
+    "\b\nExit codes:\n  0  done: the device holds the value\n  1  refused: nothing was sent to the device\n"
+    "  4  unknown: the device may have it or not; look at it, don't just repeat\n"
+    f"  6  failed: the device refused it or holds another value; or {TEXT[Exit.OUTSIDE]}"
+)
+EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unknown": Exit.PARTLY}
+
+
+@click.command(
+    "write", short_help="Write a value to a tag.", epilog=EPILOG, context_settings={"ignore_unknown_options": True}
+)
+@click.argument("path")
+@click.argument("value")
+@click.option("--expect", default=None, metavar="VALUE", help="Write only if the tag holds this right before.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--timeout", "duration", default="10s", show_default=True, metavar="TIME", help="Expires after, at most 60s."
+)
+@click.option("--reason", default="", help="Why, for the audit trail.")
+@format_option("text", "json")
+@color_option
+def command(path: str, value: str, expect: str | None, yes: bool, duration: str, reason: str, format_: str) -> int:
+    """Write VALUE to area/line/device/tag, in the published unit, and show what the device holds afterwards.
+
+    VALUE is a number, true or false, a text, the name of an enumeration's code, or JSON for arrays. It is carried
+    out once or not at all, and never after --timeout.
+    """
+    import msgspec
+
+    from nexus_cli.cli.changing import agreed, styler
+    from nexus_cli.cli.views.write import response_json, response_text, wish_text
+    from nexus_cli.model.site import parse_duration
+    from nexus_cli.project import write as project
+
+    try:
+        timeout_s = parse_duration(duration) / 1000
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from None
+    if not 0 < timeout_s <= project.LONGEST_S:
+        raise click.BadParameter("a command lives more than 0 and at most 60 s", param_hint="--timeout")
+    wish = asyncio.run(project.prepare(path, value))
+    expected = msgspec.UNSET if expect is None else project.read_expectation(wish, expect)
+    if format_ == "text":
+        note(wish_text(wish, style=styler(sys.stderr)))
+    if not yes and not agreed("Write this?"):
+        return Exit.FINDINGS
+    found = asyncio.run(project.write(wish, expect=expected, timeout_s=timeout_s, reason=reason))
+    if format_ == "json":
+        answer_bytes(response_json(wish.path, found))
+    else:
+        answer(response_text(found, style=styler(sys.stdout)))
+    return EXITS[found.state.value]

@@ -1,0 +1,79 @@
+"""Sequences as text: the dry run, the journal, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nexus_cli.project.sequence import Rehearsal
+
+Style = Callable[[str, str], str]
+COLOURS = {"done": "good", "running": "info", "begun": "dim"}
+TITLES = {"requires": "before the first step", "steps": "steps", "on_abort": "when it is aborted or fails"}
+
+
+def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
+    """Every step with what can be told beforehand."""
+    lines = [style(rehearsal.name, "bold")]
+    branch = ""
+    for one in rehearsal.lines:
+        if one.branch != branch:
+            branch = one.branch
+            lines.append(f"  {style(TITLES[branch], 'dim')}")
+        now = f"  {style(one.now, 'dim')}" if one.now else ""
+        lines.append(f"  {one.number:>3}  {one.text}{now}")
+        if one.problem:
+            lines.append(f"       {style(one.problem, 'error')}")
+    return "\n".join(lines)
+
+
+def line_text(line: Mapping[str, Any], *, style: Style) -> str:
+    """One line of the journal."""
+    state = str(line["state"])
+    detail = line.get("detail") or {}
+    facts = []
+    if detail.get("read_back") is not None:
+        facts.append(f"{detail.get('old')!r} → {detail['read_back']!r}")
+    if detail.get("detail"):
+        code = f"[{detail['code']}] " if detail.get("code") else ""
+        facts.append(f"{code}{detail['detail']}")
+    at = datetime.fromtimestamp(int(line["at"]) / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    tail = f"  {'; '.join(facts)}" if facts else ""
+    branch = "" if line["branch"] == "steps" else f" ({line['branch']})"
+    return f"{at} {line['step']:>3}  {style(f'{state:<7}', COLOURS.get(state, 'error'))} {line['text']}{branch}{tail}"
+
+
+def end_text(found: Mapping[str, Any], *, style: Style) -> str:
+    """How a run ended."""
+    state = str(found["state"])
+    detail = found.get("detail") or {}
+    lines = [f"{style(state, COLOURS.get(state, 'error'))}  {found['name']}  run {found['id']}"]
+    if detail.get("detail"):
+        lines.append(f"  [{detail.get('code', '')}] {detail['detail']}")
+    if detail.get("abort_branch"):
+        lines.append(f"  abort branch: {detail['abort_branch']}")
+    return "\n".join(lines)
+
+
+def status_text(found: Mapping[str, Any], *, style: Style) -> str:
+    """One run with its journal."""
+    return "\n".join([end_text(found, style=style), *(line_text(line, style=style) for line in found["journal"])])
+
+
+def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
+    """Declared sequences, then the newest runs."""
+    lines = []
+    for one in found["sequences"]:
+        text = f"  {one['description']}" if one["description"] else ""
+        lines.append(f"{style(one['name'], 'bold')}  {one['steps']} steps, writes {len(one['writes'])} tags{text}")
+    if not lines:
+        lines.append("no sequences are applied")
+    if found["runs"]:
+        lines.append("")
+    for run in found["runs"]:
+        at = datetime.fromtimestamp(int(run["started"]) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        state = style(f"{run['state']:<11}", COLOURS.get(run["state"], "error"))
+        lines.append(f"{at}  {state} {run['name']}  {run['id']}  {run['who']}")
+    return "\n".join(lines)

@@ -1,0 +1,112 @@
+"""Runs of sequences and their journal: a line before each step and one after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.deployments import microseconds
+
+RUN_COLUMNS = "id, name, who, reason, state, detail::text AS detail, definition::text AS definition, started, ended"
+
+
+async def begin_run(
+    conn: Any, site: str, *, run: str, name: str, who: str, reason: str, definition: Mapping[str, Any]
+) -> bool:
+    """Write a run down; False when its id is on record already."""
+    done: str = await conn.execute(
+        "INSERT INTO nexus.sequence_run (id, site, name, who, reason, state, definition) "
+        "VALUES ($1, $2, $3, $4, $5, 'running', $6::text::jsonb) ON CONFLICT DO NOTHING",
+        *(run, site, name, who, reason, _json(definition)),
+    )
+    return done == "INSERT 0 1"
+
+
+async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping[str, Any]) -> None:
+    """Say how a run ended, in its row and in the audit trail."""
+    row = await conn.fetchrow(
+        "UPDATE nexus.sequence_run SET state = $3, detail = $4::text::jsonb, ended = now() "
+        "WHERE site = $1 AND id = $2 AND ended IS NULL RETURNING name, who, reason",
+        *(site, run, state, _json(detail)),
+    )
+    if row is not None:
+        facts = {"run": run, "state": state, "reason": row["reason"], **detail}
+        await conn.execute(
+            "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
+            *(site, row["who"], row["name"], _json(facts)),
+        )
+
+
+async def end_interrupted(conn: Any, site: str, *, detail: Mapping[str, Any]) -> list[str]:
+    """At the start of control: runs that its last life left. Gives their ids."""
+    rows = await conn.fetch("SELECT id FROM nexus.sequence_run WHERE site = $1 AND ended IS NULL", site)
+    for row in rows:
+        await end_run(conn, site, row["id"], state="interrupted", detail=detail)
+    return [row["id"] for row in rows]
+
+
+async def write_step(
+    conn: Any,
+    site: str,
+    run: str,
+    *,
+    step: int,
+    branch: str,
+    text: str,
+    state: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to a run's journal."""
+    await conn.execute(
+        "INSERT INTO nexus.sequence_step (site, run, step, branch, text, state, detail) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb)",
+        *(site, run, step, branch, text.replace("\0", "\ufffd"), state, _json(detail or {})),
+    )
+
+
+async def journal(conn: Any, site: str, run: str, *, after: int = 0) -> list[dict[str, Any]]:
+    """The journal of a run beyond a line; times in µs since 1970 UTC."""
+    rows = await conn.fetch(
+        "SELECT number, step, branch, text, state, detail::text AS detail, at FROM nexus.sequence_step "
+        "WHERE site = $1 AND run = $2 AND number > $3 ORDER BY number LIMIT 1000",
+        *(site, run, after),
+    )
+    return [
+        {
+            "id": row["number"],
+            **{name: row[name] for name in ("step", "branch", "text", "state")},
+            "detail": orjson.loads(row["detail"]),
+            "at": microseconds(row["at"]),
+        }
+        for row in rows
+    ]
+
+
+async def find_run(conn: Any, site: str, run: str) -> dict[str, Any] | None:
+    """One run, None when there is none."""
+    row = await conn.fetchrow(f"SELECT {RUN_COLUMNS} FROM nexus.sequence_run WHERE site = $1 AND id = $2", site, run)
+    return None if row is None else _run(row)
+
+
+async def runs(conn: Any, site: str, *, limit: int = 20) -> list[dict[str, Any]]:
+    """The newest runs first."""
+    rows = await conn.fetch(
+        f"SELECT {RUN_COLUMNS} FROM nexus.sequence_run WHERE site = $1 ORDER BY started DESC LIMIT $2", site, limit
+    )
+    return [_run(row) for row in rows]
+
+
+def _run(row: Any) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in ("id", "name", "who", "reason", "state")},
+        "detail": orjson.loads(row["detail"]),
+        "steps": len(orjson.loads(row["definition"]).get("steps", ())),
+        "started": microseconds(row["started"]),
+        "ended": None if row["ended"] is None else microseconds(row["ended"]),
+    }
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(dict(value), default=str).decode().replace("\\u0000", "\\ufffd")

@@ -1,0 +1,251 @@
+"""`nexus sequence`: what a sequence would do now, start it in control, follow it, abort it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from ulid import ULID
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.config import TagConfig
+from nexus_cli.model.datatype import DataType, parse_type
+from nexus_cli.model.expression import ExpressionError, compile_expression
+from nexus_cli.model.expression_text import names_in
+from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
+from nexus_cli.project.live import parse_live
+from nexus_cli.project.write import site_topics
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.sample import Value
+
+VALUES_S = 1.5
+"""MQTT has no end of the retained messages; a broker sends them within moments of the subscription."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a dry run.
+
+    Attributes:
+        number: As in the journal of a run.
+        branch: `requires`, `steps` or `on_abort`.
+        text: The step.
+        now: What the tag holds, or whether the condition holds, right now; "" when that says nothing.
+        problem: Why it would stop there; "" when nothing speaks against it.
+    """
+
+    number: int
+    branch: str
+    text: str
+    now: str = ""
+    problem: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Rehearsal:
+    """A dry run: every step with what can be told beforehand. Nothing was written.
+
+    Attributes:
+        ready: True when the preconditions hold and no step is known to fail.
+    """
+
+    name: str
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Nothing speaks against it."""
+        return not any(line.problem for line in self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        lines = [
+            {"step": one.number, "branch": one.branch, "text": one.text, "now": one.now, "problem": one.problem}
+            for one in self.lines
+        ]
+        return {"name": self.name, "ready": self.ready, "steps": lines}
+
+
+async def listing(*, settings: Settings | None = None) -> dict[str, Any]:
+    """Declared sequences and the newest runs."""
+    async with ControlClient(settings or load_settings()) as control:
+        return await control.sequences()
+
+
+async def rehearse(name: str, *, settings: Settings | None = None) -> Rehearsal:
+    """Look at every step of an applied sequence without doing any.
+
+    Raises:
+        NexusError: NX6830 unknown; NX6400, NX6010 control or broker is away.
+    """
+    settings = settings or load_settings()
+    async with ControlClient(settings) as control:
+        config = await _config(control, name)
+        paths = {path for text in config.conditions() for path in names_in(text)} | config.written()
+        devices = sorted({path.rpartition("/")[0] for path in paths})
+        messages = sorted({step.subject for step in (*config.steps, *config.on_abort) if step.do == "publish"})
+        addresses = [f"device.{one}" for one in devices] + [f"message.{one}" for one in messages]
+        found = await control.resources(addresses)
+    tags = {}
+    for path in paths:
+        device, _, tag = path.rpartition("/")
+        attributes = found.get(f"device.{device}", {}).get("tags", {}).get(tag)
+        if attributes is not None:
+            tags[path] = msgspec.convert(attributes, TagConfig)
+    values = await _values(sorted(paths), settings)
+    declared = {
+        one: msgspec.convert(found[f"message.{one}"], MessageConfig) for one in messages if f"message.{one}" in found
+    }
+    return _rehearsal(name, config, tags, values, declared)
+
+
+async def start(name: str, *, reason: str = "", settings: Settings | None = None) -> str:
+    """Begin a run in control; gives its id. From here on it does not depend on us."""
+    run = str(ULID())
+    async with ControlClient(settings or load_settings()) as control:
+        await control.start_sequence(name, run=run, reason=reason)
+    return run
+
+
+async def follow(
+    run: str, *, on_line: Callable[[dict[str, Any]], None], settings: Settings | None = None
+) -> dict[str, Any]:
+    """Follow a run to its end; `on_line` hears every line of its journal once. Control may be away in between."""
+    seen = 0
+    async with ControlClient(settings or load_settings()) as control:
+        while True:
+            try:
+                found = await control.sequence_run(run, after=seen, wait_s=10.0)
+            except NexusError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(1.0)
+                continue
+            for line in found["journal"]:
+                seen = max(seen, int(line["id"]))
+                on_line(line)
+            if found["state"] != "running" and not found["journal"]:
+                return found
+
+
+async def status(run: str, *, settings: Settings | None = None) -> dict[str, Any]:
+    """One run with its whole journal."""
+    async with ControlClient(settings or load_settings()) as control:
+        return await control.sequence_run(run)
+
+
+async def abort(run: str, *, settings: Settings | None = None) -> dict[str, Any]:
+    """End a run before its next step."""
+    async with ControlClient(settings or load_settings()) as control:
+        return await control.abort_sequence(run)
+
+
+async def _config(control: ControlClient, name: str) -> SequenceConfig:
+    found = (await control.resources([f"sequence.{name}"])).get(f"sequence.{name}")
+    if found is None:
+        digests = (await control.state())["digests"]
+        known = [one.removeprefix("sequence.") for one in digests if one.startswith("sequence.")]
+        hint = did_you_mean(name, known) if known else "declare it under `sequences:` and apply"
+        raise NexusError(f"There is no sequence '{name}'.", code="NX6830", hint=hint, exit_code=1)
+    return msgspec.convert(found, SequenceConfig)
+
+
+async def _values(paths: Sequence[str], settings: Settings) -> dict[str, Value]:
+    """What the broker keeps of these tags; BAD ones are left out."""
+    topics = site_topics(settings)
+    found: dict[str, Value] = {}
+    left = set(paths)
+    if not left:
+        return found
+    client = BrokerClient(settings=settings, client_id=f"nexus-sequence-{os.getpid()}-{os.urandom(3).hex()}")
+    try:
+        async with asyncio.timeout(VALUES_S + 5), client.session() as messages:
+            await client.subscribe([(topics.tag(path), 1) for path in paths])
+            async with asyncio.timeout(VALUES_S):
+                async for message in messages:
+                    live = parse_live(topics, message)
+                    left.discard(live.path)
+                    if live.quality != "BAD" and live.value is not None:
+                        found[live.path] = live.value
+                    if not left:
+                        break
+    except TimeoutError:
+        pass
+    return found
+
+
+def _rehearsal(
+    name: str,
+    config: SequenceConfig,
+    tags: dict[str, TagConfig],
+    values: dict[str, Value],
+    messages: dict[str, MessageConfig],
+) -> Rehearsal:
+    made = Rehearsal(name=name)
+    number = 0
+    for text in config.requires:
+        number += 1
+        now, problem = _condition(text, tags, values)
+        if now == "false":
+            problem = "it does not hold"
+        made.lines.append(Line(number=number, branch="requires", text=text, now=now, problem=problem))
+    for branch, steps in (("steps", config.steps), ("on_abort", config.on_abort)):
+        for step in steps:
+            number += 1
+            now, problem = _step(step, tags, values, messages)
+            made.lines.append(Line(number=number, branch=branch, text=step.text, now=now, problem=problem))
+    return made
+
+
+def _step(
+    step: StepConfig, tags: dict[str, TagConfig], values: dict[str, Value], messages: dict[str, MessageConfig]
+) -> tuple[str, str]:
+    if step.do == "until":
+        return _condition(step.subject, tags, values, later=True)
+    if step.do == "publish":
+        message = messages.get(step.subject)
+        if message is None:
+            return "", "there is no such message"
+        try:
+            topic, payload = render(message, step.fields)
+        except MessageError as error:
+            return "", str(error)
+        return f"{topic} {payload.decode()}", ""
+    if step.do != "write":
+        return "", ""
+    tag = tags.get(step.subject)
+    if tag is None or not tag.writable:
+        return "", "there is no such tag" if tag is None else "the tag is not writable"
+    try:
+        raw_of(tag, step.value)
+    except InversionError as error:
+        return "", str(error)
+    unit = f" {tag.publish_unit}" if tag.publish_unit else ""
+    return (f"holds {values[step.subject]!r}{unit}" if step.subject in values else "no good value now"), ""
+
+
+def _condition(
+    text: str, tags: dict[str, TagConfig], values: dict[str, Value], *, later: bool = False
+) -> tuple[str, str]:
+    types = {path: parse_type(tag.published_type or tag.type) for path, tag in tags.items()}
+    labels = {
+        path: {int(code): label for code, label in tag.values.items()} for path, tag in tags.items() if tag.values
+    }
+    made = compile_expression(text, types=types, labels=labels, result=DataType("bool"))
+    if made.value is None:
+        return "", made.findings[0].message if made.findings else "it can't be read"
+    missing = [path for path in made.value.names if path not in values]
+    if missing:
+        return "", "" if later else f"{missing[0]} has no good value"
+    try:
+        return ("true" if made.value.evaluate(values) else "false"), ""
+    except ExpressionError as error:
+        return "", "" if later else str(error)

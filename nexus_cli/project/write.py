@@ -1,0 +1,228 @@
+"""`nexus write`: one value to one tag, and an answer that can be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.config import TagConfig
+from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
+from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode
+from nexus_cli.wire.sample import Value
+from nexus_cli.wire.topic import Topics
+
+LONGEST_S = 60.0
+ANSWER_LATE_S = 3.0
+"""How long after its expiry an answer is still waited for: the device may be at work when it expires."""
+EXIT_USAGE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A write that was found possible, before anything is sent.
+
+    Attributes:
+        path: `area/line/device/tag`.
+        tag: As it was applied.
+        value: What is asked for, in the published unit.
+        will_be: What the device will hold, after rounding to what it can.
+        old: The newest live value, None when there is none or it is BAD.
+        quality: Its quality.
+    """
+
+    path: str
+    tag: TagConfig
+    value: Value
+    will_be: Value
+    old: Value
+    quality: str
+
+
+def parse_value(text: str, tag: TagConfig) -> Value:
+    """A value as a person types it, by the tag's type: `42`, `on`, `true`, `[1, 2]`, a name of an enumeration.
+
+    Raises:
+        InversionError: It is none.
+    """
+    kind = parse_type(tag.type)
+    if kind.count or kind.base == "json":
+        try:
+            found: Value = orjson.loads(text)
+        except ValueError:
+            raise InversionError(f"'{text}' is not JSON, and the tag is {kind}", code="NX6805") from None
+        return found
+    if kind.base == "bool":
+        truth = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(text.lower())
+        if truth is None:
+            raise InversionError(f"'{text}' is neither true nor false", code="NX6805", hint="write true or false")
+        return truth
+    if not (kind.numeric or kind.base == "duration") or text in tag.values.values():
+        return text
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        if tag.values:
+            return text  # the inversion says which names there are
+        raise InversionError(f"'{text}' is not a number", code="NX6805") from None
+    whole = kind.base in INTEGER_BOUNDS and number.is_integer() and abs(number) < 2**53
+    return int(number) if whole else number
+
+
+async def prepare(path: str, text: str, *, settings: Settings | None = None) -> Wish:
+    """Look the tag up, read the value, and see whether the gateway would take it. Writes nothing.
+
+    Raises:
+        NexusError: NX6802 to NX6807; NX6400 control is away.
+    """
+    settings = settings or load_settings()
+    topics = site_topics(settings)
+    path = (topics.path(path) or path).strip("/")
+    tag = await _tag(path, settings)
+    try:
+        value = parse_value(text, tag)
+        raw = raw_of(tag, value)
+    except InversionError as error:
+        raise NexusError(f"{path}: {error}.", code=error.code, hint=error.hint, exit_code=1) from None
+    old, quality = await _live(path, settings)
+    return Wish(path=path, tag=tag, value=value, will_be=published_of(tag, raw), old=old, quality=quality)
+
+
+def read_expectation(wish: Wish, text: str) -> Value:
+    """The value of `--expect`. Raises NexusError NX6805."""
+    try:
+        value = parse_value(text, wish.tag)
+        raw_of(wish.tag, value, bounded=False)
+    except InversionError as error:
+        raise NexusError(f"--expect: {error}.", code=error.code, hint=error.hint, exit_code=EXIT_USAGE) from None
+    return value
+
+
+async def write(
+    wish: Wish,
+    *,
+    expect: Value | msgspec.UnsetType = msgspec.UNSET,
+    timeout_s: float = 10.0,
+    reason: str = "",
+    settings: Settings | None = None,
+) -> Response:
+    """Send the command and wait for its answer.
+
+    Args:
+        wish: From `prepare`.
+        expect: What the tag must hold right before.
+        timeout_s: The command expires after this, at most 60 s.
+        reason: For the audit trail.
+        settings: Instead of those of this folder.
+
+    Returns:
+        The gateway's answer; `unknown` NX6819 when none came.
+
+    Raises:
+        NexusError: NX6010, NX6011: the broker was not reached; nothing was sent.
+    """
+    settings = settings or load_settings()
+    command = Command(
+        id=f"cli-{os.urandom(12).hex()}",
+        value=wish.value,
+        expires_at=int((time.time() + min(timeout_s, LONGEST_S)) * 1e6) - 1000,
+        expect=expect,
+        reason=reason,
+    )
+    return await send(wish.path, command, settings=settings, wait_s=timeout_s + ANSWER_LATE_S)
+
+
+async def send(path: str, command: Command, *, settings: Settings, wait_s: float) -> Response:
+    """Publish a command once and wait for its answer. Never sent a second time: who can't know says `unknown`."""
+    topics = site_topics(settings)
+    client = BrokerClient(settings=settings, client_id=f"nexus-write-{os.getpid()}-{os.urandom(3).hex()}")
+    sent = False
+    detail = "no gateway answered in time; the command has expired and will not be carried out any more"
+    try:
+        async with asyncio.timeout(wait_s), client.session() as messages:
+            await client.subscribe([(topics.response(settings.principal, command.id), 1)])
+            sent = True
+            await client.publish(topics.command(path, settings.principal), encode(command), qos=2)
+            async for message in messages:
+                try:
+                    return decode_response(message.payload)
+                except CommandError:
+                    continue
+    except TimeoutError:
+        if not sent:
+            raise NexusError("The broker did not answer in time.", code="NX6010", retriable=True) from None
+    except NexusError as error:
+        if not sent:
+            raise
+        detail = f"the broker was lost before the answer came: {error.cause or error.message}"
+    return Response(id=command.id, state=State.UNKNOWN, path=path, code="NX6819", detail=detail)
+
+
+def site_topics(settings: Settings) -> Topics:
+    """The topics of the settings' site. Raises NexusError NX6510 without one."""
+    enterprise, slash, site = settings.site.partition("/")
+    if not slash:
+        raise NexusError(
+            "Which site?",
+            code="NX6510",
+            hint="run it where `nexus up` ran (beside .nexus), or set NEXUS_SITE=enterprise/site",
+            exit_code=1,
+        )
+    return Topics(enterprise, site)
+
+
+async def _tag(path: str, settings: Settings) -> TagConfig:
+    from nexus_cli.wire.http import ControlClient
+
+    device_path, _, name = path.rpartition("/")
+    if path.count("/") != 3:
+        raise NexusError(
+            f"'{path}' is not the path of a tag.", code="NX6802", hint="write area/line/device/tag", exit_code=1
+        )
+    async with ControlClient(settings) as control:
+        found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
+        if found is None:
+            known = [
+                one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")
+            ]
+            hint = did_you_mean(device_path, known) or "`nexus show` lists what was applied"
+            raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint, exit_code=1)
+    tags: dict[str, Any] = found.get("tags") or {}
+    if name not in tags:
+        raise NexusError(
+            f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, tags), exit_code=1
+        )
+    tag = msgspec.convert(tags[name], TagConfig)
+    if not tag.writable:
+        can = sorted(other for other, one in tags.items() if one.get("writable"))
+        hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
+        raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint, exit_code=1)
+    if not tag.enabled or found.get("enabled") is False:
+        raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804", exit_code=1)
+    return tag
+
+
+async def _live(path: str, settings: Settings) -> tuple[Value, str]:
+    from nexus_cli.project.live import read
+
+    try:
+        found = await read(path, settings=settings)
+    except NexusError as error:
+        if error.code != "NX6520":
+            raise
+        return None, ""
+    return found.value, found.quality

@@ -1,0 +1,73 @@
+"""How control writes: commands like everybody's, on its own principal's topics, and declared messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.command import LONGEST_AHEAD_US, Command, CommandError, Response, State, decode_response, encode
+from nexus_cli.wire.sample import Value
+from nexus_cli.wire.topic import Topics
+
+ANSWER_LATE_S = 3.0
+
+
+class BrokerHands:
+    """Sends commands and waits for their answers."""
+
+    def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock) -> None:
+        """Act as a principal."""
+        self._client, self._topics, self._principal, self._clock = client, topics, principal, clock
+        self._waiting: dict[str, asyncio.Future[Response]] = {}
+        self._prefix = topics.response(principal, "")
+
+    @property
+    def filter(self) -> str:
+        """What has to be subscribed for the answers."""
+        return self._prefix + "+"
+
+    def hear(self, topic: str, payload: bytes) -> bool:
+        """Take an answer; True when the message was one."""
+        if not topic.startswith(self._prefix):
+            return False
+        waiting = self._waiting.get(topic[len(self._prefix) :])
+        if waiting is not None and not waiting.done():
+            try:
+                waiting.set_result(decode_response(payload))
+            except CommandError:
+                return True
+        return True
+
+    async def write(
+        self, path: str, *, command_id: str, value: Value, expect: Value, expects: bool, timeout_s: float, reason: str
+    ) -> Response:
+        """One command, sent once; `unknown` when no answer comes. Raises NexusError NX6010 when it was not sent."""
+        ahead_us = getattr(self._clock, "ahead_us", 0)
+        lifetime_us = min(int(timeout_s * 1e6), LONGEST_AHEAD_US - 1000)
+        command = Command(
+            id=command_id,
+            value=value,
+            expires_at=self._clock.now_us() - ahead_us + lifetime_us,
+            expect=expect if expects else msgspec.UNSET,
+            reason=reason[:500],
+        )
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting[command_id] = answer
+        try:
+            sent = self._client.post(self._topics.command(path, self._principal), encode(command), qos=2)
+            try:
+                async with asyncio.timeout(timeout_s + ANSWER_LATE_S):
+                    return await answer
+            except TimeoutError:
+                sent.cancel()
+                detail = "no gateway answered in time; the command has expired"
+                return Response(id=command_id, state=State.UNKNOWN, path=path, code="NX6819", detail=detail)
+        finally:
+            self._waiting.pop(command_id, None)
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """One message. Raises NexusError NX6010."""
+        await self._client.publish(topic, payload, qos=qos, retain=retain)

@@ -1,0 +1,237 @@
+"""Sequences of the recorded state: which there are, which run, how they went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nexus_cli.database import deployments as db
+from nexus_cli.database import sequences as rows
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.config import TagConfig
+from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.live_values import LiveValues, paths_in
+from nexus_cli.runtime.control.sequence_run import Hands, Run
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.command import is_id
+
+MOST_RUNNING = 16
+"""Sequences that run at once (policy: refuse the newest)."""
+LONGEST_WAIT_S = 25.0
+INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
+
+_log = logging.getLogger("nexus.sequence")
+
+
+class Sequencing:
+    """Every run of this control.
+
+    Attributes:
+        running: By id.
+        ended: Runs by the state they ended in.
+    """
+
+    def __init__(self, *, settings: Settings, pool: Pool, hands: Hands, values: LiveValues, clock: Clock) -> None:
+        """Join the parts; `load` brings the sequences, `run` carries them out."""
+        self.running: dict[str, Run] = {}
+        self.ended: dict[str, int] = {}
+        self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
+        self._site = settings.site
+        self._known: dict[str, SequenceConfig] = {}
+        self._stepped = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the recorded sequences; what runs goes on as it began."""
+        known: dict[str, SequenceConfig] = {}
+        for name, attributes in configs.items():
+            try:
+                known[name] = msgspec.convert(dict(attributes), SequenceConfig)
+            except msgspec.ValidationError as error:
+                event(_log, "sequence can't be read", level=logging.WARNING, sequence=name, error=str(error))
+        self._known = known
+        running = [run.config for run in self.running.values()]
+        self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
+        async with self._pool.acquire() as conn:
+            for run in await rows.end_interrupted(conn, self._site, detail=INTERRUPTED):
+                event(_log, "sequence interrupted", level=logging.WARNING, run=run)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await stop.wait()
+            self._group = None
+            for task in self._tasks:
+                task.cancel()
+
+    async def start(self, name: str, *, run_id: str, who: str, reason: str) -> dict[str, Any]:
+        """Begin a run; the same id gives the run that it began before.
+
+        Raises:
+            NexusError: NX6830 unknown, NX6831 busy.
+        """
+        if not is_id(run_id) or len(run_id) > 100:
+            raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                known = await rows.find_run(conn, self._site, run_id)
+                if known is not None:
+                    return known
+                found = await db.attributes(conn, self._site, [f"sequence.{name}"])
+                if not found:
+                    hint = did_you_mean(name, self._known) if self._known else "declare it under `sequences:` and apply"
+                    raise NexusError(f"There is no sequence '{name[:100]}'.", code="NX6830", hint=hint, exit_code=1)
+                run = await self._make(conn, name, found[f"sequence.{name}"], run_id=run_id, who=who)
+                self._refuse_busy(run)
+                definition = msgspec.to_builtins(run.config)
+                self.running[run.id] = run
+                try:
+                    begun = await rows.begin_run(
+                        conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
+                    )
+                    if begun:
+                        self._spawn(run)
+                finally:
+                    if run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
+                        self.running.pop(run.id, None)
+                return await rows.find_run(conn, self._site, run_id) or {}
+
+    async def abort(self, run_id: str) -> dict[str, Any]:
+        """End a run before its next step; its abort branch follows. Raises NexusError NX6830, NX6407."""
+        run = self.running.get(run_id)
+        if run is None:
+            found = await self.status(run_id)
+            raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407", exit_code=1)
+        run.aborted.set()
+        return await self.status(run_id)
+
+    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
+        deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
+        while True:
+            stepped = self._stepped
+            with plain_errors(self._settings):
+                async with self._pool.acquire() as conn:
+                    found = await rows.find_run(conn, self._site, run_id)
+                    lines = await rows.journal(conn, self._site, run_id, after=after)
+            if found is None:
+                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
+            left_s = deadline_s - self._clock.monotonic_s()
+            if lines or found["state"] != "running" or left_s <= 0:
+                return {**found, "journal": lines}
+            try:
+                async with asyncio.timeout(min(left_s, 1.0)):
+                    await stepped.wait()
+            except TimeoutError:
+                continue
+
+    async def listing(self) -> dict[str, Any]:
+        """Every declared sequence, and the newest runs."""
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                newest = await rows.runs(conn, self._site)
+        declared = [
+            {"name": name, "steps": len(one.steps), "writes": sorted(one.written()), "description": one.description}
+            for name, one in sorted(self._known.items())
+        ]
+        return {"sequences": declared, "runs": newest}
+
+    def _spawn(self, run: Run) -> None:
+        if self._group is None:
+            raise NexusError("Control is ending.", code="NX6400", retriable=True)
+        task = self._group.create_task(self._carry_out(run), name=f"sequence {run.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, run: Run) -> None:
+        try:
+            state = await run.carry_out()
+            self.ended[state] = self.ended.get(state, 0) + 1
+        finally:
+            self.running.pop(run.id, None)
+            self._step_told()
+
+    def _refuse_busy(self, run: Run) -> None:
+        if len(self.running) >= MOST_RUNNING:
+            raise NexusError(f"{MOST_RUNNING} sequences run already.", code="NX6831", exit_code=5)
+        for other in self.running.values():
+            shared = sorted(run.devices & other.devices)
+            if shared or other.name == run.name:
+                what = f"writes {shared[0]} too" if shared else "is this sequence"
+                raise NexusError(
+                    f"'{other.name}' is running (run {other.id}) and {what}.",
+                    code="NX6831",
+                    hint="wait for its end, or `nexus sequence abort`",
+                    exit_code=5,
+                )
+
+    async def _make(self, conn: Any, name: str, attributes: dict[str, Any], *, run_id: str, who: str) -> Run:
+        config = msgspec.convert(attributes, SequenceConfig)
+        paths = paths_in(config.conditions())
+        devices = sorted({path.rpartition("/")[0] for path in paths})
+        found = await db.attributes(conn, self._site, [f"device.{device}" for device in devices])
+        tags = {
+            path: msgspec.convert(found[address]["tags"][tag], TagConfig)
+            for path in paths
+            for address, tag in [(f"device.{path.rpartition('/')[0]}", path.rpartition("/")[2])]
+            if address in found and tag in found[address].get("tags", {})
+        }
+        messages = await db.attributes_of_kind(conn, self._site, "message")
+        return Run(
+            id=run_id,
+            name=name,
+            who=who,
+            config=config,
+            tags=tags,
+            messages={key: msgspec.convert(value, MessageConfig) for key, value in messages.items()},
+            hands=self._hands,
+            journal=_Journal(self, run_id),
+            values=self._values,
+            clock=self._clock,
+        )
+
+    def _step_told(self) -> None:
+        self._stepped.set()
+        self._stepped = asyncio.Event()
+
+
+class _Journal:
+    """A run's journal in the database."""
+
+    def __init__(self, owner: Sequencing, run: str) -> None:
+        self._owner, self._run = owner, run
+
+    async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
+        """A line. Raises NexusError when the database is away."""
+        owner = self._owner
+        with plain_errors(owner._settings):
+            async with owner._pool.acquire() as conn:
+                await rows.write_step(
+                    conn,
+                    owner._site,
+                    self._run,
+                    step=number,
+                    branch=branch,
+                    text=text,
+                    state=state,
+                    detail=detail,
+                )
+        owner._step_told()
+
+    async def end(self, state: str, detail: Mapping[str, Any]) -> None:
+        """The last word."""
+        owner = self._owner
+        with plain_errors(owner._settings):
+            async with owner._pool.acquire() as conn, conn.transaction():
+                await rows.end_run(conn, owner._site, self._run, state=state, detail=detail)
+        owner._step_told()
