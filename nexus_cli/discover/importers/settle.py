@@ -94,7 +94,7 @@ class Settler:
         key = (proposed.device, *identity(address))
         first = self._seen.setdefault(key, what)
         if first is not what:
-            self._refuse(what, f"reads {address.text}, as '{first}' does")
+            self._refuse(f"{what} (as {first})", "another name of an address that is taken already")
             return None
         return Found(device=proposed.device, name=proposed.name, tag=tag)
 
