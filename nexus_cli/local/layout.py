@@ -139,4 +139,4 @@ def assign_ports(runtime: Runtime, *, running: bool) -> None:
 def port_of(url: str) -> int:
     """The port of a URL that we wrote ourselves; 0 when there is none."""
     tail = url.rpartition("@")[2].rpartition("//")[2].partition("/")[0].rpartition(":")[2]
-    return int(tail) if tail.isdigit() else 0
+    return int(tail) if tail.isdecimal() else 0

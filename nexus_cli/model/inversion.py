@@ -180,7 +180,7 @@ def _from_text(tag: TagConfig, kind: DataType, text: str) -> int:
         kind.base in ("int64", "uint64")
         and len(text) <= 20
         and text.lstrip("-").isascii()
-        and text.lstrip("-").isdigit()
+        and text.removeprefix("-").isdecimal()
     ):
         return int(text)
     if tag.values:

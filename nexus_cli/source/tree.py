@@ -156,7 +156,7 @@ _ABSENT = object()
 def _key(node: Map, part: str | int) -> Any:
     if part in node:
         return part
-    if isinstance(part, str) and part.lstrip("-").isdigit() and len(part) < 20 and int(part) in node:
+    if isinstance(part, str) and part.removeprefix("-").isdecimal() and len(part) < 20 and int(part) in node:
         return int(part)
     return str(part) if str(part) in node else _ABSENT
 

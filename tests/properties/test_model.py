@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.checks import check
@@ -127,6 +127,7 @@ trees = st.recursive(
 
 
 @given(trees)
+@example({"²": {}, "--5": {}, "areas": {"²": {"lines": {"--5": 3}}}})
 @settings(max_examples=200, deadline=None)
 def test_any_tree_at_all(root: Any) -> None:
     examined(root)
