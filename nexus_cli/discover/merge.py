@@ -90,6 +90,7 @@ def merge(
         head = {key: value for key, value in device.head.items() if value not in ({}, [], None)}
         tags = {"tags": Block(fresh)} if fresh else {}
         document.add(where[:-1], {where[-1]: Block({**head, **tags})})
+        document.settle()  # the next device may stand in a line that this one made
         merged.created.append(at)
         if fresh:
             merged.added[at] = list(fresh)
@@ -106,7 +107,9 @@ def merge(
         found = {one.name for one in matched}
         known = {name for key, name in standing.names.items() if key[0] not in present}
         gone = [name for name in own if name in known and name not in found]
-        document.remove((*where, "tags"), gone)
+        if gone:
+            document.settle()
+            document.remove((*where, "tags"), gone)
         merged.removed += [f"{at}/{name}" for name in gone]
 
 

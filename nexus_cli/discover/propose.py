@@ -145,8 +145,8 @@ def _keys(found: Found, name: str) -> dict[str, Any]:
     keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
-        del keys["description"]  # many servers repeat the name there
-    if original and found.name[-1] != name:
+        keys.pop("description", None)  # many servers repeat the name there
+    if original and not ".".join(found.name).lower().endswith(name):
         if "description" not in keys:
             keys["description"] = original
         elif keys["description"] != original:

@@ -35,6 +35,9 @@ class Document:
     """
 
     def __init__(self, text: str) -> None:
+        self._parse(text)
+
+    def _parse(self, text: str) -> None:
         self._text = text
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, int, str]] = []
@@ -45,6 +48,11 @@ class Document:
             raise DocumentError(f"it can't be parsed: {str(error).splitlines()[0]}") from None
         if self._root is not None and not isinstance(self._root, yaml.MappingNode):
             raise DocumentError("its top is not a map")
+
+    def settle(self) -> None:
+        """Carry out the edits that wait, so that what follows may touch the same places."""
+        if self._edits:
+            self._parse(self.text())
 
     def has(self, path: Path) -> bool:
         """True when something stands at the path."""
@@ -96,6 +104,13 @@ class Document:
             return
         if not _empty(node):
             raise DocumentError(f"'{'.'.join(path[:depth])}' is not a map")
+        if self._in_flow(path[:depth]):
+            value: Any = dict(entries)
+            for name in reversed(rest):
+                value = {name: value}
+            space = " " if _span(node) == 0 else ""
+            self._cut((node.start_mark.index, node.end_mark.index, space + flow(value)))
+            return
         column = self._column_of(path[:depth]) + STEP
         begin = self._text.rfind(":", 0, node.start_mark.index) + 1 if _span(node) == 0 else node.start_mark.index
         while begin and self._text[begin - 1] == " ":
@@ -163,6 +178,10 @@ class Document:
                 return depth, node
             node = following
         return len(path), node
+
+    def _in_flow(self, path: Path) -> bool:
+        """True when a map around the path is written on one line, in braces."""
+        return any(getattr(self._find(path[:level])[1], "flow_style", False) for level in range(len(path)))
 
     def _column_of(self, path: Path) -> int:
         _, parent = self._find(path[:-1])
@@ -255,8 +274,11 @@ def scalar(value: Any) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} can't stand in a site file")
-        text = repr(value)
-        return text if "e" not in text else text.replace("e", "e+").replace("e+-", "e-").replace("e++", "e+")
+        mantissa, e, exponent = repr(value).partition("e")
+        if not e:
+            return mantissa
+        mantissa += "" if "." in mantissa else ".0"  # YAML 1.1 takes 5e-324 for a text
+        return f"{mantissa}e{exponent}" if exponent[0] in "+-" else f"{mantissa}e+{exponent}"
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _WORDS:
         return text

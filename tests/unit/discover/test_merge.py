@@ -1,0 +1,202 @@
+"""Proposals into files: matched by address, hand-written keys untouched, twice changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexus_cli.discover.edit import Edit, edited, proved, write
+from nexus_cli.discover.found import Discovery, Found
+from nexus_cli.discover.propose import propose
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.project.text import read
+
+AT = "packaging/line-1/filler"
+SITE = """\
+nexus: 1
+enterprise: acme
+site: chicago
+areas:
+  packaging:
+    lines:
+      line-1:
+        devices:
+          filler:
+            protocol: modbus
+            connection: {host: 10.0.0.9}
+            tags:
+              # checked by Ann
+              volt: {address: 400101, type: float32, deadband: 0.5, writable: true}   # her own name
+              old: {address: "holding:900", type: int16}
+            calculated:
+              double: {expr: volt * 2, type: float64}
+"""
+
+
+def found(number: int, *name: str, **keys: Any) -> Found:
+    tag = {"address": f"holding:{number}", "type": "float32", **keys}
+    return Found(device="", name=name or (f"Register {number}",), tag=tag)
+
+
+def discovery(*values: Found, complete: bool = True) -> Discovery:
+    return Discovery(
+        protocol="modbus",
+        connection={"host": "10.0.0.9"},
+        found=list(values),
+        source="test",
+        facts={"complete": complete},
+    )
+
+
+def edit(site: Path, *values: Found, at: str = AT, mode: Any = "merge", complete: bool = True) -> Any:
+    reading = read(site)
+    tree = reading.tree
+    assert tree is not None
+
+    def file_of(path: tuple[str, ...]) -> str:
+        place = tree.place(path, True)
+        return place.file if place is not None else ""
+
+    return edited(
+        [propose(discovery(*values, complete=complete))],
+        file=site,
+        at=at,
+        mode=mode,
+        model=reading.model,
+        file_of=file_of,
+        kinds=kinds(),
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    return path
+
+
+def test_a_tag_is_known_by_its_address_however_it_is_spelt(site: Path) -> None:
+    change: Edit = edit(site, found(100, unit="V"), found(102, "Current", unit="A")).value
+    assert change.merged.kept == [f"{AT}/volt"]
+    assert change.merged.added == {AT: ["current"]}
+    line = '              current: {address: "holding:102", type: float32, unit: A}\n'
+    assert change.after.replace(line, "") == SITE
+    assert not proved(change, site=site, files=[site], check=lambda path: read(path).findings)
+    write(change)
+    assert edit(site, found(100, unit="V"), found(102, "Current", unit="A")).value.merged.empty
+
+
+def test_overwrite_replaces_what_discovery_knows_and_nothing_else(site: Path) -> None:
+    change = edit(site, found(100, "Voltage", unit="V", type="int32"), mode="overwrite").value
+    assert "volt: {address: 400101, type: int32, deadband: 0.5, writable: true, unit: V" in change.after
+    assert "# her own name" in change.after
+    assert change.merged.changed == {f"{AT}/volt": ["type", "unit"]}
+    site.write_text(change.after)
+    assert edit(site, found(100, "Voltage", unit="V", type="int32"), mode="overwrite").value.merged.empty
+
+
+def test_prune_removes_what_is_gone_but_not_calculated_tags(site: Path) -> None:
+    change = edit(site, found(100), mode="prune").value
+    assert change.merged.removed == [f"{AT}/old"]
+    assert "double:" in change.after
+    assert "# checked by Ann" in change.after
+    assert "old:" not in change.after
+    partly = edit(site, found(100), mode="prune", complete=False)
+    assert [item.code for item in partly.findings] == ["NX6605"]
+
+
+def test_a_new_device_is_made(site: Path) -> None:
+    change = edit(site, found(1), at="packaging/line-2/meter").value
+    assert change.merged.created == ["packaging/line-2/meter"]
+    assert not proved(change, site=site, files=[site], check=lambda path: read(path).findings)
+    write(change)
+    reading = read(site)
+    assert reading.model is not None
+    assert list(reading.model.devices["packaging/line-2/meter"].tags) == ["register-1"]
+
+
+def test_names_that_are_taken_are_avoided(site: Path) -> None:
+    change = edit(site, found(5, "Volt"), found(6, "double")).value
+    assert change.merged.added == {AT: ["volt-2", "double-2"]}
+
+
+def test_two_values_of_one_address_become_one_tag(site: Path) -> None:
+    change = edit(site, found(5, "A"), found(5, "B")).value
+    assert change.merged.added == {AT: ["a"]}
+    assert change.merged.skipped == [("B", "the same address as A")]
+
+
+def test_what_would_break_the_site_is_not_written(site: Path) -> None:
+    change = edit(site, found(5, "A", range=[9.0, 1.0])).value
+    problems = proved(change, site=site, files=[site], check=lambda path: read(path).findings)
+    assert {item.code for item in problems} == {"NX6604"}
+    assert "NX2102" in problems[0].message
+
+
+def test_another_protocol_and_another_file_are_refused(site: Path, tmp_path: Path) -> None:
+    outcome = edit(site, found(1), at="nowhere")
+    assert [item.code for item in outcome.findings] == ["NX6603"]
+    opcua = Discovery(protocol="opcua", connection={"endpoint": "opc.tcp://x:1"}, source="t")
+    opcua.found.append(Found(device="", name=("x",), tag={"node": "ns=2;s=x", "type": "bool"}))
+    reading = read(site)
+    other = edited(
+        [propose(opcua)], file=site, at=AT, mode="merge", model=reading.model, file_of=lambda _p: "", kinds=kinds()
+    )
+    assert [item.code for item in other.findings] == ["NX6606"]
+    assert reading.tree is not None
+    elsewhere = edited(
+        [propose(discovery(found(1)))],
+        file=tmp_path / "other.yaml",
+        at=AT,
+        mode="merge",
+        model=reading.model,
+        file_of=lambda path: reading.tree.place(path, True).file,
+        kinds=kinds(),
+    )
+    assert [item.code for item in elsewhere.findings] == ["NX6603"]
+
+
+def test_several_devices_may_stand_in_one_new_line(site: Path) -> None:
+    one = Discovery(protocol="external", source="t", facts={"complete": True})
+    for place in ("cells/c-1/a", "cells/c-1/b", "cells/c-2/a"):
+        one.found.append(Found(device=place, name=("w",), tag={"type": "float64"}))
+    change = edited(
+        [propose(one)], file=site, at="", mode="merge", model=read(site).model, file_of=lambda _p: "", kinds=kinds()
+    ).value
+    assert change is not None
+    assert change.merged.created == ["cells/c-1/a", "cells/c-1/b", "cells/c-2/a"]
+    assert not proved(change, site=site, files=[site], check=lambda path: read(path).findings)
+
+
+NAME = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=8)
+VALUES = st.lists(
+    st.builds(
+        found,
+        st.integers(0, 300),
+        NAME,
+        NAME,
+        type=st.sampled_from(["float32", "int16", "uint16"]),
+        unit=st.sampled_from(["", "V", "%"]),
+        description=st.text(max_size=12),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(VALUES, st.sampled_from(["merge", "overwrite", "prune"]), st.sampled_from([AT, "packaging/line-1/new"]))
+def test_discovery_twice_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, values: list[Found], mode: str, at: str
+) -> None:
+    site = tmp_path_factory.mktemp("twice") / "site.yaml"
+    site.write_text(SITE)
+    first = edit(site, *values, mode=mode, at=at).value
+    site.write_bytes(first.after.encode())
+    assert not proved(first, site=site, files=[site], check=lambda path: read(path).findings)
+    second = edit(site, *values, mode=mode, at=at).value
+    assert second.merged.empty
+    assert second.after == first.after
