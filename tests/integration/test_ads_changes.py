@@ -13,7 +13,7 @@ from nexus_cli.drivers.base import Fault, Scope, points_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, device, fails, plant, tags, until
+from tests.integration.ads_plant import PATH, Plant, device, fails, plant, tags, until
 
 
 async def test_after_an_online_change_the_next_read_is_of_the_new_addresses() -> None:
@@ -211,6 +211,39 @@ async def test_a_device_without_sum_commands_is_read_singly() -> None:
         values, faults = await one.read_all()
         assert faults == {"n3": Fault(Reason.ILLEGAL_ADDRESS, 1795)}
         assert values["n4"] == 400
+
+
+async def test_a_device_whose_sum_reads_can_not_watch_is_watched_apart() -> None:
+    server = await serve([device(0, twincat2_tags(), port=801)])
+    (image,) = server.images.values()
+    image.watch_in_sums = False
+    try:
+        config = device(server.port, twincat2_tags(), port=801)
+        session = await DRIVER.connect([config], home=".")
+        one = Plant(server, config, session)
+        before = await one.read()
+        assert not session.plc_of(PATH).guard
+        for number in range(3):
+            server.online_change(PATH)
+            assert await one.read("n1", "n2") == {"n1": before["n1"], "n2": before["n2"]}
+            server.online_change(PATH)
+            held = server.values(PATH)
+            await one.write("n3", number)
+            assert server.values(PATH) == held | {"n3": number}
+        heard, _ = await one.subscribe()
+        await until(lambda: len(heard.values) == 10, "first values")
+        server.online_change(PATH)
+        await until(lambda: heard.values["n1"] is None, "the change was not seen")
+        server.set_state(PATH, STOP)
+        await session.check()
+        assert (await one.read_all("n1"))[1]["n1"].reason is Reason.SOURCE_UNCERTAIN
+        await session.close()
+    finally:
+        await server.close()
+
+
+def twincat2_tags() -> dict[str, TagConfig]:
+    return {f"n{at}": constant("int32", f".n{at}", at * 100, mode="subscribe", poll_ms=20) for at in range(10)}
 
 
 async def test_a_read_only_symbol_is_not_written() -> None:

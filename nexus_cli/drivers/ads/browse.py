@@ -23,7 +23,7 @@ from nexus_cli.drivers.ads.entries import (
     read_type,
 )
 from nexus_cli.drivers.ads.plc import Plc
-from nexus_cli.drivers.ads.plctypes import Resolver, Shape, UnknownType
+from nexus_cli.drivers.ads.plctypes import POINTERS, Resolver, Shape, UnknownType
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.model.datatype import DataType
 from nexus_cli.wire.sample import Reason
@@ -34,7 +34,6 @@ MAX_ARRAY = 10_000
 """Elements of one array of structures that are taken apart; longer ones are named as skipped."""
 BREATH = 500
 """After so many entries the loop gets a turn."""
-POINTERS = ("POINTER TO ", "REFERENCE TO ", "PVOID")
 
 
 async def browse(plc: Plc, *, start: str = "") -> AsyncIterator[Browsed]:
@@ -137,9 +136,6 @@ class _Walk:
         self, path: tuple[str, ...], address: str, type_name: str, kind: int, size: int, comment: str
     ) -> Iterator[Browsed]:
         """Everything in a symbol."""
-        if type_name.upper().startswith(POINTERS):
-            yield _skipped(path, address, "a pointer: its value is an address", comment)
-            return
         while True:
             try:
                 shape = self._resolver.shape(type_name, kind, size)
@@ -152,11 +148,13 @@ class _Walk:
         yield from self._values(path, address, shape, comment)
 
     def _values(self, path: tuple[str, ...], address: str, shape: Shape, comment: str) -> Iterator[Browsed]:
+        if shape.opaque:
+            pointer = shape.name.upper().startswith(POINTERS)
+            reason = "a pointer: its value is an address" if pointer else f"{shape.name} has no value of its own"
+            yield _skipped(path, address, reason, comment)
+            return
         if shape.members:
             for member in shape.members:
-                if member.shape.name.upper().startswith(POINTERS):
-                    yield _skipped((*path, member.name), f"{address}.{member.name}", "a pointer", member.comment)
-                    continue
                 yield from self._values((*path, member.name), f"{address}.{member.name}", member.shape, member.comment)
             return
         element = shape.element

@@ -76,6 +76,8 @@ def compile_codec(declared: DataType, shape: Shape) -> Codec:
     if declared.base == "json":
         if declared.count and (shape.element is None or shape.count != declared.count):
             raise _mismatch(declared, shape)
+        if shape.opaque:
+            raise _mismatch(declared, shape)
         unpack = _structured(shape)
         return Codec(f"{shape.size}s", shape.size, unpack, _write_structured(shape))
     if declared.count:
@@ -176,7 +178,7 @@ def _scalar_encoder(declared: str, base: Elementary) -> Encode:
             return _packed(pack, _ticks_of_moment(value, base), base, value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise EncodeError(f"{value!r} is not a number")
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise EncodeError(f"{value!r} is not a finite number")
         if base.meaning == "real":
             return _real_bytes(pack, value, base)
@@ -254,9 +256,9 @@ def natural_type(shape: Shape) -> DataType:
 
 
 def _structured(shape: Shape) -> Decode:
-    """Structures to maps, arrays to (nested) lists, everything else as it is."""
+    """Structures to maps, arrays to (nested) lists, everything else as it is; what has no value is left out."""
     if shape.members:
-        parts = [(member, _structured(member.shape)) for member in shape.members]
+        parts = [(member, _structured(member.shape)) for member in shape.members if not member.shape.opaque]
         return lambda raw: {member.name: decode(_part(raw, member)) for member, decode in parts}
     if shape.element is not None:
         return _nested(shape)
@@ -286,6 +288,9 @@ def _nested(shape: Shape) -> Decode:
 def _write_structured(shape: Shape) -> Encode:
     def encode(value: Value) -> bytes:
         if shape.members:
+            hidden = [member.name for member in shape.members if member.shape.opaque]
+            if hidden:
+                raise EncodeError(f"a {shape.name} can't be written whole: {', '.join(hidden)} would be overwritten")
             if not isinstance(value, dict) or set(value) != {member.name for member in shape.members}:
                 names = ", ".join(member.name for member in shape.members)
                 raise EncodeError(f"a {shape.name} is written whole, with exactly the members {names}")

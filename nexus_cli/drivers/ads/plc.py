@@ -76,6 +76,7 @@ class Plc:
         state: ADS state as last seen.
         guard: What is read along with every sum read.
         expected: Bytes of the guard under the current version.
+        apart: What watches the PLC but can't be part of a sum read there; it is read after each.
         sums: False when the device knows no sum commands.
         types: Data types by name in upper case; None for one that the PLC does not know.
         renewed: Called after everything was resolved anew.
@@ -91,6 +92,8 @@ class Plc:
         self.state = 0
         self.guard: tuple[Item, ...] = ()
         self.expected = b""
+        self.apart: tuple[Item, ...] = ()
+        self._apart_expected = b""
         self.sums = True
         self.types: dict[str, TypeEntry | None] = {}
         self.renewed: list[Callable[[], None]] = []
@@ -99,6 +102,14 @@ class Plc:
         self._seen: set[str] = set()
         self._handles: list[int] = []
         self._renewing = asyncio.Lock()
+
+    @property
+    def version(self) -> bytes | None:
+        """The symbol version that addresses are of; None when the PLC has none."""
+        for items, found in ((self.guard, self.expected), (self.apart, self._apart_expected)):
+            if items and items[0] == VERSION:
+                return found[: VERSION.size]
+        return None
 
     async def ready(self) -> None:
         """Make sure that addresses are those of the current program. Raises DriverError, DEVICE when it is not there."""
@@ -114,23 +125,36 @@ class Plc:
         if self.guard:
             data = await self.read(self.guard, sum_body(self.guard), "read the symbol version")
             self.judge(data[4 * len(self.guard) :])
-        else:
+        if self.apart:
+            await self.look_apart()
+        if STATE not in self.guard and STATE not in self.apart:
             self.see_state(await self.ask_state())
 
     def judge(self, guard: bytes) -> bool:
         """Whether an answer with these guard bytes is of the current version; takes note of state and change."""
-        if guard == self.expected:
-            return True
+        if guard != self.expected:
+            self._compare(self.guard, self.expected, guard)
+            self.expected = self.expected if self.stale else guard
+        return not self.stale
+
+    async def look_apart(self) -> bool:
+        """The same for what can't be part of a sum read. Raises DriverError."""
+        data = await read_singly(self.channel, self.address, self.apart, f"{self.name}: read the symbol version")
+        found = data[4 * len(self.apart) :]
+        if found != self._apart_expected:
+            self._compare(self.apart, self._apart_expected, found)
+            self._apart_expected = self._apart_expected if self.stale else found
+        return not self.stale
+
+    def _compare(self, items: Sequence[Item], expected: bytes, found: bytes) -> None:
         at = 0
-        for item in self.guard:
-            before, now = self.expected[at : at + item.size], guard[at : at + item.size]
+        for item in items:
+            before, now = expected[at : at + item.size], found[at : at + item.size]
             at += item.size
             if item == STATE:
                 self.see_state(int.from_bytes(now, "little"))
             elif before != now:
                 self.stale = True
-        self.expected = self.expected if self.stale else guard
-        return not self.stale
 
     def see_state(self, state: int) -> None:
         """Take note of the PLC's state and tell those who care."""
@@ -229,14 +253,9 @@ class Plc:
         if isinstance(changes, Located) and changes.entry.size == 4 and changes.group != VALUE_BY_HANDLE:
             items.append(Item(changes.group, changes.offset, 4))
         data = await self.read(items, sum_body(items), "read the symbol version")
-        codes, at = struct.unpack_from(f"<{len(items)}I", data), 4 * len(items)
-        guard, expected = [], b""
-        for item, code in zip(items, codes, strict=True):
-            if not code:
-                guard.append(item)
-                expected += data[at : at + item.size]
-            at += item.size
-        self.guard, self.expected = tuple(guard), expected
+        self.guard, self.expected, refused = _granted(items, data)
+        data = await read_singly(self.channel, self.address, refused, f"{self.name}: read the symbol version")
+        self.apart, self._apart_expected, _ = _granted(refused, data)
         self.stale = False
         for tell in self.renewed:
             tell()
@@ -276,6 +295,20 @@ class Plc:
             return fault_of(error.code)
         self._handles.append(handle)
         return Located(VALUE_BY_HANDLE, handle, entry)
+
+
+def _granted(items: Sequence[Item], data: bytes) -> tuple[tuple[Item, ...], bytes, tuple[Item, ...]]:
+    """What a PLC lets us read, the bytes of it, and what it refuses."""
+    granted, refused, found = [], [], b""
+    at = 4 * len(items)
+    for item, code in zip(items, struct.unpack_from(f"<{len(items)}I", data), strict=True):
+        if code:
+            refused.append(item)
+        else:
+            granted.append(item)
+            found += data[at : at + item.size]
+        at += item.size
+    return tuple(granted), found, tuple(refused)
 
 
 def _text(name: str) -> bytes:

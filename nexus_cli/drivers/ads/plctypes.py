@@ -71,6 +71,7 @@ BY_ADS: dict[int, Elementary] = {one.ads: one for one in reversed(_TABLE) if not
 ADS_STRING, ADS_WSTRING, ADS_BIG = 30, 31, 65
 DEFAULT_STRING = 80
 """Characters of a STRING without a length."""
+POINTERS = ("POINTER TO ", "REFERENCE TO ", "PVOID")
 MAX_DEPTH = 24
 MAX_ELEMENTS = 1 << 22
 _ARRAY = re.compile(r"ARRAY\s*\[([^\]]*)\]\s*OF\s+(.+)\Z", re.IGNORECASE | re.DOTALL)
@@ -99,7 +100,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A type with everything that decoding needs: exactly one of `base`, `text`, `element`, `members` is there.
+    """A type with everything that decoding needs: at most one of `base`, `text`, `element`, `members` is there.
 
     Attributes:
         name: As the PLC names it.
@@ -119,6 +120,13 @@ class Shape:
     bounds: tuple[tuple[int, int], ...] = ()
     members: tuple[Member, ...] = ()
     labels: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def opaque(self) -> bool:
+        """It has no value: a pointer, an interface, a block without variables."""
+        if self.base is not None or self.text or self.members:
+            return False
+        return self.element is None or self.element.opaque
 
     @property
     def count(self) -> int:
@@ -156,6 +164,8 @@ class Resolver:
         array = _ARRAY.match(name)
         if array is not None:
             return self._array(name, _bounds(array[1]), array[2].strip(), ads, size, depth)
+        if name.upper().startswith(POINTERS):
+            return Shape(name, size)
         base = ELEMENTARY.get(name.upper())
         if base is not None and base.size == size:
             return Shape(name, size, base=base)
@@ -168,8 +178,6 @@ class Resolver:
             scalar = None
         if entry is None:
             if name.upper() in self.types or (scalar is not None and not self.thorough):
-                if scalar is None:
-                    raise ValueError(f"the PLC does not describe the type {name}")
                 return Shape(name, size, base=scalar)
             raise UnknownType(name)
         if entry.bounds:
@@ -182,9 +190,7 @@ class Resolver:
             if not labels:
                 return below
             scalar = below.base or scalar
-        if scalar is None:
-            raise ValueError(f"the PLC does not describe the type {name}")
-        return Shape(name, size, base=scalar, labels=labels)
+        return Shape(name, size, base=scalar, labels=labels if scalar is not None else {})
 
     def _member(self, entry: TypeEntry, depth: int) -> Member:
         if entry.flags & BIT_VALUES:

@@ -129,6 +129,8 @@ class AdsSession:
             if not current or plc.stale or prepared.generation != plc.generation:
                 plc.stale = True
                 return None
+        if plc.apart and not await plc.look_apart():
+            return None
         if plc.state != 5 and (fault := reading.stopped(plc)) is not None:
             for position in range(len(values)):
                 faults.setdefault(position, fault)

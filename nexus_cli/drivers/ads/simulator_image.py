@@ -70,6 +70,7 @@ class Image:
         version: Symbol version, one byte on the wire.
         state: ADS state.
         changes: Online changes so far.
+        watch_in_sums: False: version and state can't be read as a part of a sum read.
         cells: Tags by device path and name.
         forbidden: Symbols (lower case) that are not there.
         protected: Symbols (lower case) that may not be written.
@@ -79,6 +80,7 @@ class Image:
         self.version = 1
         self.state = RUN
         self.changes = 0
+        self.watch_in_sums = True
         self.cells: dict[tuple[str, str], Cell] = {}
         self.forbidden: set[str] = set()
         self.protected: set[str] = set()

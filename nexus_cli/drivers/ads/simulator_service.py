@@ -115,6 +115,8 @@ def _sum_read(image: Image, count: int, data: bytes) -> bytes:
     codes, parts = [], []
     for group, offset, size in struct.iter_unpack("<III", data[: 12 * count]):
         try:
+            if group in (0xF008, 0xF100) and not image.watch_in_sums:
+                raise Refused(1794)
             part = read(image, group, offset, size)
             codes.append(0)
         except Refused as refused:

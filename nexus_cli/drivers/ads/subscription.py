@@ -111,7 +111,11 @@ class Reports:
         known = self._entries[plc.address]
         watch = []
         if not any(entry.point is None for entry in known.values()):
-            watch = [Entry(item, ON_CHANGE, 0, WATCH_CYCLE_MS) for item in plc.guard if item in (VERSION, STATE)]
+            watch = [
+                Entry(item, ON_CHANGE, 0, WATCH_CYCLE_MS)
+                for item in (*plc.guard, *plc.apart)
+                if item in (VERSION, STATE)
+            ]
         faults: list[Fault | None] = []
         room = max(0, self.room() - len(watch))
         wanted = [*watch, *entries[:room]]
@@ -198,7 +202,7 @@ class Reports:
     def _watched(self, plc: Plc, entry: Entry, sample: frame.Sample) -> None:
         if entry.item == STATE and len(sample.data) == STATE.size:
             plc.see_state(int.from_bytes(sample.data, "little"))
-        elif entry.item == VERSION and sample.data != plc.expected[: VERSION.size]:
+        elif entry.item == VERSION and plc.version is not None and sample.data != plc.version:
             plc.stale = True
         if plc.stale:
             self._outdated(plc)
