@@ -29,6 +29,8 @@ from nexus_cli.wire.sample import Reason
 HEADER_BYTES = 16
 """Handle, time and size before the data of a reported sample."""
 CLOSE_TIMEOUT_S = 2.0
+LOST_TIMEOUT_MS = 5
+"""Longest wait for each notification to be deleted once the link is lost."""
 MAX_WAITING = 20_000
 """Samples on their way from the library's threads to the loop (policy: drop the oldest)."""
 _routes: Counter[tuple[str, str]] = Counter()
@@ -168,6 +170,9 @@ class RoutedChannel:
             self._routed.append((net_id, host))
 
     def _close(self) -> None:
+        if self.lost is not None and self._port:
+            # Nobody answers any more, and there may be 550 of them.
+            self._library.AdsSyncSetTimeoutEx(ctypes.c_int32(self._port), ctypes.c_int32(LOST_TIMEOUT_MS))
         for target, handle in list(self._notifications):
             self._delete(target, handle)
         if self._port:
