@@ -55,7 +55,13 @@ async def api(database: Settings) -> AsyncIterator[httpx.AsyncClient]:
     )
     pool = await open_pool(settings)
     control = Control(settings, pool=pool, timing=FAST_TIMING, clock=SystemClock())
-    app = make_api(service=control._service, alerting=control._alerting, tokens=Tokens.of(settings), health=[])
+    app = make_api(
+        service=control._service,
+        alerting=control._alerting,
+        sequencing=control._sequencing,
+        tokens=Tokens.of(settings),
+        health=[],
+    )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://control", headers=HEADERS) as http:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 
 from nexus_cli.apply.engine import Timing
 from nexus_cli.diagnostics.errors import NexusError
@@ -175,6 +176,14 @@ def test_mutated_messages_of_others() -> None:
         except (PayloadError, BadValueError):
             refused += 1
     assert min(stored, refused) > 0
+
+
+@pytest.mark.parametrize("text", ["--5", "²", "-", "-.5-", "5-"])
+def test_text_that_only_looks_like_a_number(text: str) -> None:
+    with pytest.raises(BadValueError):
+        full_row(Column.EXACT, text, series_id=1, time_us=NOW_US, quality=None)
+    with pytest.raises(PayloadError):
+        parse_payload(orjson.dumps({"value": 1, "timestamp": text}), now_us=NOW_US)
 
 
 def test_mutated_outbox_files(tmp_path: Path) -> None:

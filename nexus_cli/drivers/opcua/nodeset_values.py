@@ -132,4 +132,4 @@ def _number(definition: ua.EnumDefinition, value: Any) -> int:
     for member in definition.Fields:
         if text in (member.Name, f"{member.Name}_{member.Value}"):
             return int(member.Value)
-    return int(text) if text.lstrip("-").isdecimal() else 0
+    return int(text) if text.removeprefix("-").isdecimal() else 0

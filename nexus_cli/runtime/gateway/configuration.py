@@ -72,7 +72,7 @@ class Configuration:
         """Take the local copy; False when there is none, or it belongs to another site or can't be read."""
         try:
             copy = msgspec.json.decode(self._path.read_bytes(), type=GatewayConfig)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         if (copy.enterprise, copy.site, copy.gateway) != (self._enterprise, self._site, self._gateway):
             return False
@@ -126,7 +126,7 @@ class Configuration:
             for path in some:
                 try:
                     config = device_from_json(answer[path])
-                except (KeyError, TypeError, msgspec.ValidationError) as error:
+                except (KeyError, TypeError, RecursionError, msgspec.ValidationError) as error:
                     result.failed[path] = f"control's configuration of it can't be read: {error}"
                     continue
                 fetched[path] = Wanted(config, wanted[path])

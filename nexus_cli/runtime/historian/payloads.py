@@ -102,7 +102,7 @@ def _quality(raw: object) -> tuple[str, str | None, int] | None:
 
 def _time_us(raw: object) -> int:
     if isinstance(raw, str):
-        if raw.strip().lstrip("-").replace(".", "", 1).isdecimal():
+        if raw.strip().removeprefix("-").replace(".", "", 1).isdecimal():
             return _scaled(float(raw))
         try:
             moment = datetime.fromisoformat(raw.strip())

@@ -105,7 +105,7 @@ def _integer(value: Value) -> int:
     if (
         isinstance(value, (bool, int))
         or (isinstance(value, float) and value.is_integer())
-        or (isinstance(value, str) and len(value) <= 21 and value.lstrip("-").isdecimal() and value.isascii())
+        or (isinstance(value, str) and len(value) <= 21 and value.removeprefix("-").isdecimal() and value.isascii())
     ):
         number = int(value)
     else:
