@@ -123,7 +123,7 @@ def _browsed(point: sunspec.PointAt, path: tuple[str, ...], model_at: int, block
     address = f"holding:{model_at + point.offset}"
     raw = block[point.offset * 2 : (point.offset + point.size) * 2]
     label = str(told.get("label") or told["name"])
-    shown = (*path[:-1], label)
+    shown = (*(level.replace("_", "-") for level in path[:-1]), label)
     if reason := _reason(point, kind, raw):
         return Browsed(shown, address, "", detail={"skipped": reason})
     our = f"string[{point.size * 2}]" if kind == "string" else sunspec.TYPES[kind]
