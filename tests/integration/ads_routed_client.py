@@ -24,6 +24,7 @@ async def main(host: str, losses: int) -> dict[str, Any]:
     config = device(0, host=host, ams_net_id=net_id, router="local", source_net_id="127.0.0.1.1.1", timeout=1000)
     server = await serve([config], host=host, port=48898)
     found: dict[str, Any] = {}
+    at_first = threading.active_count()
     session = await DRIVER.connect([config], home=".")
     points = points_of(config)
     (request,) = DRIVER.group(config, points)
@@ -62,6 +63,7 @@ async def main(host: str, losses: int) -> dict[str, Any]:
         await subscription.close()
         await session.close()
         if number in (2, losses - 1):
+            await until(lambda: threading.active_count() <= at_first, "a thread was left")
             threads.append(threading.active_count())
     found["threads"] = threads
     found["losses"] = losses
