@@ -42,6 +42,10 @@ def ask_of(
     listen: str,
     mapping: str,
     file_format: str,
+    db_numbers: tuple[str, ...],
+    elements: bool,
+    with_types: bool,
+    raw: bool,
 ) -> Ask:
     """The options as one value. Raises click.BadParameter."""
     from nexus_cli.project.discover import Ask, Wanted
@@ -57,7 +61,10 @@ def ask_of(
         properties=properties,
         listen_s=seconds(listen),
     )
-    importing = {key: value for key, value in (("mapping", mapping), ("format", file_format)) if value}
+    numbers = {name: int(number) for name, number in pairs(db_numbers, hint="--db").items() if isinstance(number, int)}
+    options = {"mapping": mapping, "format": file_format, "db_numbers": numbers}
+    options |= {"elements": elements, "with_types": with_types, "raw": raw}
+    importing = {key: value for key, value in options.items() if value}
     return Ask(
         target=target,
         into=into,
@@ -80,13 +87,13 @@ def seconds(text: str) -> float:
         raise click.BadParameter(str(error), param_hint="--listen") from None
 
 
-def pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+def pairs(texts: tuple[str, ...], *, hint: str = "--set") -> dict[str, Any]:
     """`KEY=VALUE` as connection keys. Raises click.BadParameter."""
     found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise click.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
+            raise click.BadParameter(f"'{text}' is not KEY=VALUE", param_hint=hint)
         found[key.strip()] = int(value) if value.isdecimal() else {"true": True, "false": False}.get(value, value)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 RESUMABLE = frozenset({"opcua"})
 """Protocols whose walk can go on where an earlier one ended."""
+_HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
 PARALLEL = 8
 """Calls under way at once on a link of our own; beside a gateway's polls it is one."""
 
@@ -158,6 +160,11 @@ def _read(site: Path | None) -> Reading | None:
 def _imported(ask: Ask) -> Outcome[list[Discovery]]:
     from nexus_cli.discover.importers import ImportOptions, import_file
 
+    if _HOST.fullmatch(ask.target) and not Path(ask.target).exists():
+        hint = (
+            f"opcua://{ask.target}, modbus://{ask.target}, s7://{ask.target}, ads://{ask.target} or mqtt://{ask.target}"
+        )
+        return Outcome(None, (finding("NX6600", f"'{ask.target}' names no protocol and is no file", hint=hint),))
     imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
     for discovery in imported.value or ():
         discovery.connection.update(ask.connection)
