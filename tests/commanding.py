@@ -117,12 +117,14 @@ class Asker:
 
     Attributes:
         answers: Every answer by id, in order of arrival.
+        reports_too: Hear what gateways hand over for the record; a plain user may not.
         reports: What the gateway handed over for the record.
     """
 
     def __init__(self, settings: Settings, *, principal: str = "desk") -> None:
         self.principal = principal
         self.client = BrokerClient(settings=settings, client_id=f"asker-{uuid.uuid4().hex[:8]}")
+        self.reports_too = True
         self.answers: dict[str, list[dict[str, Any]]] = {}
         self.reports: dict[str, Report] = {}
 
@@ -130,7 +132,10 @@ class Asker:
         """Listen until stopped."""
         await self.client.run(
             stop,
-            subscriptions=[(TOPICS.response(self.principal, "+"), 1), (TOPICS.audit("+"), 1)],
+            subscriptions=[
+                (TOPICS.response(self.principal, "+"), 1),
+                *([(TOPICS.audit("+"), 1)] if self.reports_too else []),
+            ],
             on_message=self._hear,
         )
 

@@ -126,7 +126,7 @@ def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Valu
         value = _from_text(tag, kind, value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InversionError(f"the tag is a number ({kind.base}), and this is {_shown(value)}", code=TYPE)
-    if abs(value) > 1.8e308 or not math.isfinite(value):
+    if (isinstance(value, int) and value.bit_length() > 128) or not math.isfinite(value):
         raise InversionError(f"{_shown(value)} is not a finite number", code=TYPE)
     if bounded:
         _in_range(tag, value)

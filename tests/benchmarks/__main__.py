@@ -24,6 +24,7 @@ NAMES = {
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",
     "latency": "notification to PUBLISH, sample to committed row",
+    "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",
     "plant": "the 1,000-device plant on two gateways",
 }
