@@ -62,7 +62,7 @@ def ask_of(
         listen_s=seconds(listen),
     )
     numbers = {name: int(number) for name, number in pairs(db_numbers, hint="--db").items() if isinstance(number, int)}
-    options = {"mapping": mapping, "format": file_format, "db_numbers": numbers}
+    options: dict[str, Any] = {"mapping": mapping, "format": file_format, "db_numbers": numbers}
     options |= {"elements": elements, "with_types": with_types, "raw": raw}
     importing = {key: value for key, value in options.items() if value}
     return Ask(
