@@ -13,7 +13,7 @@ from nexus_cli.drivers.base import Fault, Scope, points_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, Plant, device, fails, plant, tags, until
+from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, tags, until
 
 
 async def test_after_an_online_change_the_next_read_is_of_the_new_addresses() -> None:
@@ -173,6 +173,33 @@ async def test_a_wrong_net_id_costs_only_its_device() -> None:
         (request,) = DRIVER.group(right, points_of(right))
         assert not (await session.read(request)).faults
         await session.check()
+        await session.close()
+    finally:
+        await server.close()
+
+
+async def test_a_runtime_that_is_gone_does_not_hold_up_its_neighbour() -> None:
+    devices = [device(0, path=f"a/l/{port}", port=port) for port in (851, 852)]
+    server = await serve(devices)
+    try:
+        for one in devices:
+            one.connection["tcp_port"] = server.port
+        session = await DRIVER.connect(devices, home=".")
+        heard, points = Heard(), points_of(devices[0])
+        await session.subscribe("a/l/851", points, interval_ms=[20] * len(points), sink=heard.sink)
+        await until(lambda: heard.values.get("n1") == 100, "first value")
+        server.set_state("a/l/851", CONFIG)
+        await session.check()
+        assert heard.values["n1"] is None
+        (request,) = DRIVER.group(devices[1], points_of(devices[1]))
+        await session.read(request)
+        before = server.requests
+        for _ in range(10):
+            assert not (await session.read(request)).faults
+        assert server.requests - before == 10, "reads of the neighbour ask after the one that is gone"
+        server.set_state("a/l/851", RUN)
+        await session.check()
+        await until(lambda: heard.values["n1"] == 100, "it is not reported again")
         await session.close()
     finally:
         await server.close()

@@ -91,10 +91,8 @@ class AdsSession:
         plc = self.plc_of(request.device)
         if self._pause_s:
             await self._pace()
-        if self.reports.due:
-            await self.reports.renew()
         for _ in range(MOST_RENEWALS):
-            if plc.stale:
+            if plc.stale or self.reports.due:
                 await self._renewed(plc)
             prepared = await self._prepare(plc, request)
             result = await self._read(plc, request, prepared)
@@ -203,13 +201,12 @@ class AdsSession:
         for plc in list(self._plcs.values()):
             try:
                 await plc.check()
+                await self._renewed(plc)
             except DriverError as error:
                 if error.scope is Scope.SESSION:
                     raise
                 plc.stale = True
                 self.reports.fail(plc, Fault(error.reason, error.code))
-                continue
-        await self.reports.renew()
 
     def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
         """See `Session.browse`: everything below `start` (a symbol or program), of the link's first device."""
@@ -236,7 +233,7 @@ class AdsSession:
     async def _renewed(self, plc: Plc) -> None:
         await plc.ready()
         if self.reports.due:
-            await self.reports.renew()
+            await self.reports.renew(plc)
 
     def _restless(self, plc: Plc) -> DriverError:
         return DriverError(

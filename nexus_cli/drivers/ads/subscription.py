@@ -166,22 +166,22 @@ class Reports:
         for owner, notifications in batches.items():
             owner.sink(owner.device, notifications)
 
-    async def renew(self) -> None:
-        """Register anew what a change of the program took. Raises DriverError with scope SESSION."""
-        self.due = False
-        for address, plc in list(self._plcs.items()):
-            subscriptions = [one for one in self._subscriptions[address] if not one.current]
-            if not subscriptions:
+    async def renew(self, plc: Plc) -> None:
+        """Register anew what a change of this PLC's program took; the others are not touched.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        for one in list(self._subscriptions.get(plc.address, ())):
+            if one.current:
                 continue
             try:
-                await plc.ready()
-                for one in subscriptions:
-                    await one.again()
+                await one.again()
             except DriverError as error:
-                self.due = True
                 if error.scope is Scope.SESSION:
                     raise
                 self.fail(plc, Fault(error.reason, error.code))
+        self.due = any(not one.current for many in self._subscriptions.values() for one in many)
 
     def fail(self, plc: Plc, fault: Fault) -> None:
         """Everything that this PLC reports is BAD; it is registered anew once the PLC answers."""
