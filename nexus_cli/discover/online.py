@@ -79,7 +79,9 @@ class Collector:
         if detail.get("beat"):
             return
         if facts := detail.get("facts"):
-            self.discovery.facts.update(facts)
+            told = {key: value for key, value in facts.items() if isinstance(value, str)}
+            self.discovery.facts.setdefault("identity", {}).update(told)
+            self.discovery.facts.update({key: value for key, value in facts.items() if key not in told})
             return
         name = "/".join(browsed.path)
         if "object" in detail:

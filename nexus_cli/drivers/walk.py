@@ -40,7 +40,7 @@ def walk(
 
         limits = BrowseLimits(depth=depth, properties=properties, parallel=parallel)
         found = session.browse(start=start, limits=limits, resume=resume)
-    elif protocol == "modbus":
+    elif protocol in ("modbus", "ads"):
         found = session.browse(start=start, device=device)
     else:
         found = session.browse(start=start)

@@ -208,9 +208,9 @@ class AdsSession:
                 plc.stale = True
                 self.reports.fail(plc, Fault(error.reason, error.code))
 
-    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
-        """See `Session.browse`: everything below `start` (a symbol or program), of the link's first device."""
-        return browse.browse(next(iter(self._of_device.values())), start=start)
+    def browse(self, *, start: str = "", device: str = "") -> AsyncIterator[Browsed]:
+        """See `Session.browse`: everything below `start` (a symbol or program), of a device (the link's first)."""
+        return browse.browse(self._of_device.get(device) or next(iter(self._of_device.values())), start=start)
 
     async def close(self) -> None:
         """See `Session.close`."""
