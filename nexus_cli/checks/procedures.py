@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
@@ -26,6 +26,7 @@ from nexus_cli.model.procedure_config import (
 from nexus_cli.model.procedures import WORDS, Step
 from nexus_cli.model.resolve import device_config
 from nexus_cli.model.site import Tag
+from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import PLATFORM
 
 
@@ -95,7 +96,8 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
         config = configs.get(tag.device.path)
         if config is None:
             config = configs[tag.device.path] = dict(device_config(tag.device).tags)
-        for key, value, bounded in (("value", step.value, True), ("expect", step.expect, False)):
+        # A list of scalars is a value, which the type of a list (invariant) can't say.
+        for key, value, bounded in (("value", cast(Value, step.value), True), ("expect", step.expect, False)):
             if value is None:
                 continue
             try:
