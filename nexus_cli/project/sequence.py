@@ -229,7 +229,7 @@ def _step(
     except InversionError as error:
         return "", str(error)
     unit = f" {tag.publish_unit}" if tag.publish_unit else ""
-    return (f"holds {values[step.subject]!r}{unit}" if step.subject in values else "no good value now"), ""
+    return (f"holds {_shown(values[step.subject])}{unit}" if step.subject in values else "no good value now"), ""
 
 
 def _condition(
@@ -249,3 +249,7 @@ def _condition(
         return ("true" if made.value.evaluate(values) else "false"), ""
     except ExpressionError as error:
         return "", "" if later else str(error)
+
+
+def _shown(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)

@@ -158,7 +158,7 @@ def test_database_away_keeps_the_row_for_later(plant: Commanded) -> None:
 
 def test_sequence_dry_run_run_and_journal(plant: Commanded) -> None:
     plan = json.loads(plant.nexus("sequence", "run", "warm-up", "--dry-run", "--format", "json"))
-    assert plan["ready"] and [one["now"] for one in plan["steps"]][:2] == ["true", "holds 20.0 degC"]
+    assert plan["ready"] and [one["now"] for one in plan["steps"]][:2] == ["true", "holds 20 degC"]
     assert plant.drive.writes == []
     found = json.loads(plant.nexus("sequence", "run", "warm-up", "--yes", "--format", "json"))
     assert found["state"] == "done"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.cli.views.tail import value_text
+
 if TYPE_CHECKING:
     from nexus_cli.project.sequence import Rehearsal
 
@@ -35,7 +37,7 @@ def line_text(line: Mapping[str, Any], *, style: Style) -> str:
     detail = line.get("detail") or {}
     facts = []
     if detail.get("read_back") is not None:
-        facts.append(f"{detail.get('old')!r} → {detail['read_back']!r}")
+        facts.append(f"{value_text(detail.get('old'))} → {value_text(detail['read_back'])}")
     if detail.get("detail"):
         code = f"[{detail['code']}] " if detail.get("code") else ""
         facts.append(f"{code}{detail['detail']}")

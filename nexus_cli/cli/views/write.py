@@ -26,7 +26,7 @@ def wish_text(wish: Wish, *, style: Style) -> str:
     lines = [f"{style(wish.path, 'bold')}: {old} → {new}{unit}"]
     if wish.quality not in ("", "GOOD"):
         lines.append(style(f"  the value it holds now is {wish.quality}", "warning"))
-    if wish.will_be != wish.value and not isinstance(wish.value, str):
+    if not isinstance(wish.value, str) and value_text(wish.will_be) != value_text(wish.value):
         lines.append(
             style(f"  the device holds whole counts: {wish.value!r} becomes {value_text(wish.will_be)}", "warning")
         )
