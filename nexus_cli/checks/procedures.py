@@ -97,7 +97,10 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
         if config is None:
             config = configs[tag.device.path] = dict(device_config(tag.device).tags)
         # A list of scalars is a value, which the type of a list (invariant) can't say.
-        for key, value, bounded in (("value", cast(Value, step.value), True), ("expect", step.expect, False)):
+        for key, value, bounded in (
+            ("value", cast(Value, step.value), True),
+            ("expect", cast(Value, step.expect), False),
+        ):
             if value is None:
                 continue
             try:
