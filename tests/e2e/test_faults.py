@@ -1,7 +1,7 @@
 """Kill parts of a running plant and count the rows afterwards.
 
 The devices count their polls, so a row that is missing or doubled shows. Parts stay away for NEXUS_FAULT_SECONDS
-(default 3, so that the suite ends; the figures in the changelog were taken with 10).
+(default 3, so that the suite ends), and NEXUS_FAULT_DEVICES units are polled ten times a second (default 5).
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import pytest
 from tests.e2e.plant import PARTS, Plant
 
 AWAY_S = float(os.environ.get("NEXUS_FAULT_SECONDS", "3"))
+DEVICES = int(os.environ.get("NEXUS_FAULT_DEVICES", "5"))
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 CASES = [(part,) for part in PARTS] + list(itertools.combinations(PARTS, 2))
 
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    running = Plant(tmp_path_factory.mktemp("plant"))
+    running = Plant(tmp_path_factory.mktemp("plant"), devices=DEVICES)
     try:
         running.start()
-        running.wait_rows_beyond({f"hall/line-1/unit-{n}/{t}": 20 for n in range(1, 6) for t in ("first", "third")})
+        running.wait_rows_beyond(
+            {f"hall/line-1/unit-{n}/{t}": 20 for n in range(1, DEVICES + 1) for t in ("first", "third")}
+        )
         yield running
     finally:
         running.stop()
