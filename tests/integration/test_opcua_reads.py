@@ -113,6 +113,20 @@ async def test_status_codes_become_faults_of_their_own_tag(tmp_path: Any) -> Non
     assert values["v004"] == 4.5
 
 
+async def test_a_bad_value_keeps_the_time_that_the_device_gave_it(tmp_path: Any) -> None:
+    async with served([device(count=2)]) as server:
+        config = device(server.port, count=2)
+        server.set_status(config.path, "v001", DEVICE_FAILURE)
+        async with session_of(config, str(tmp_path)) as session:
+            (request,) = OpcuaDriver().group(config, points_of(config))
+            result = await session.read(request)
+    assert set(result.faults) == {1}
+    assert result.source_time_us is not None
+    for at_us in result.source_time_us:
+        assert at_us is not None
+        assert abs(at_us - time.time() * 1e6) < 60e6
+
+
 async def test_a_type_that_does_not_match_is_told_not_bent(tmp_path: Any) -> None:
     def tag(type_: str, name: str) -> TagConfig:
         return TagConfig(type=type_, address=f"nsu={URI};s={name}")

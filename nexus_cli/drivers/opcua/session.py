@@ -187,6 +187,9 @@ class OpcuaSession:
                 if found.kind == 22:
                     await self.learn(found)
             for position, found in zip(positions, answers, strict=True):
+                if found.source_us is not None:
+                    times[position] = found.source_us
+                    timed = True
                 if found.status:
                     fault = fault_of(found.status)
                     if fault is not None:
@@ -198,9 +201,6 @@ class OpcuaSession:
                     faults[position] = value
                     continue
                 values[position] = value
-                if found.source_us is not None:
-                    times[position] = found.source_us
-                    timed = True
         return ReadResult(values, faults, times if timed else None)
 
     def convert(self, convert: Convert, found: DataValue) -> Value | Fault:
