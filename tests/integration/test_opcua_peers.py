@@ -108,8 +108,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @asynccontextmanager
-async def served(folder: str, port: int = 0) -> AsyncIterator[int]:
-    process = await _run("opcua_server.js", str(port), folder)
+async def served(folder: str, port: int = 0, *, most: int = 4) -> AsyncIterator[int]:
+    process = await _run("opcua_server.js", str(port), folder, str(most))
     try:
         yield int(await _told(process))
     finally:
@@ -271,6 +271,19 @@ async def test_browse_names_types_units_and_ranges(folder: str, tmp_path: Path) 
     assert (level.unit, level.detail["range"]) == ("degC", [0.0, 250.0])
     assert not found["Plant", "locked"].writable
     assert level.writable
+
+
+async def test_a_server_of_two_nodes_a_read_tells_its_limits(folder: str, tmp_path: Path) -> None:
+    async with served(folder, most=2) as port:
+        config = device(port)
+        async with session_of(config, tmp_path) as session:
+            limits = session.limits
+            values, faults, _ = await read(session, config)
+            found = {browsed.path: browsed.type async for browsed in session.browse() if browsed.type}
+    assert (limits.read, limits.write, limits.browse, limits.monitor) == (2, 3, 3, 5)
+    assert not faults
+    assert values == {name: value for name, (_, value) in TYPES.items()}
+    assert found["Plant", "level"] == "float64"
 
 
 async def test_a_restarted_server_is_found_again(folder: str, tmp_path: Path) -> None:

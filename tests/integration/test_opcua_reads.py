@@ -96,6 +96,16 @@ async def test_a_limit_that_the_server_keeps_to_itself_is_learnt(tmp_path: Any) 
             assert time.monotonic() - began < 0.5
 
 
+async def test_a_browse_learns_a_limit_that_the_server_keeps_to_itself(tmp_path: Any) -> None:
+    async with served([device(count=30)]) as server:
+        server.limit(read=3)
+        config = device(server.port, count=30, profile="open")
+        async with session_of(config, str(tmp_path)) as session:
+            found = [browsed.type async for browsed in session.browse() if browsed.type]
+            assert session.limits.read <= 3
+    assert found.count("float64") == 30
+
+
 async def test_status_codes_become_faults_of_their_own_tag(tmp_path: Any) -> None:
     async with served([device(count=5)]) as server:
         config = device(server.port, count=5)

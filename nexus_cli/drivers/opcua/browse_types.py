@@ -148,7 +148,7 @@ async def read(session: OpcuaSession, wanted: Sequence[tuple[ua.NodeId, int]]) -
     """Attributes of nodes, same order, within the server's limit per call; None where one is not there.
 
     Raises:
-        DriverError: The session is lost, or the server refuses even small calls.
+        DriverError: The session is lost, or the server refuses even a single node.
     """
     services = session.channel.client.uaclient.session
     out: list[Any] = []
@@ -160,7 +160,13 @@ async def read(session: OpcuaSession, wanted: Sequence[tuple[ua.NodeId, int]]) -
             item = ua.ReadValueId()
             item.NodeId, item.AttributeId = node, attribute
             parameters.NodesToRead.append(item)
-        answers = await session.channel.call("read attributes", partial(services.read, parameters))
+        try:
+            answers = await session.channel.call("read attributes", partial(services.read, parameters))
+        except DriverError as error:
+            if error.scope is not Scope.REQUEST or len(parameters.NodesToRead) <= 1:
+                raise
+            session.lower_reads(len(parameters.NodesToRead) // 2)
+            continue
         for answer in answers:
             good = answer.Value is not None and (answer.StatusCode is None or answer.StatusCode.is_good())
             out.append(answer.Value.Value if good else None)

@@ -91,13 +91,18 @@ class OpcuaSession:
         names = list(OPERATION_LIMITS)
         nodes = [NAMESPACE_ARRAY, *OPERATION_LIMITS.values()]
         answers: list[DataValue] = []
-        for piece in (nodes[:1], nodes[1:]):  # apart, so that a server that refuses the limits still gives names
+        pieces = [nodes[:1], nodes[1:]]  # apart, so that a server that refuses the limits still gives names
+        while pieces:
+            piece = pieces.pop(0)
             try:
                 answers += await self._read_nodes(piece)
             except DriverError as error:
                 if error.scope is Scope.SESSION:
                     raise
-                answers += [DataValue(0, None, error.code, None, False)] * len(piece)
+                if len(piece) > 1:  # perhaps more nodes than the limit that is asked for
+                    pieces = [[node] for node in piece]
+                else:
+                    answers.append(DataValue(0, None, error.code, None, False))
         self.namespaces = [str(name) for name in answers[0].value or []]
         found = {
             name: int(answer.value)
@@ -118,7 +123,7 @@ class OpcuaSession:
                 size = max((len(positions) for _, positions in prepared.pieces), default=0)
                 if error.scope is not Scope.REQUEST or size <= 1:
                     raise
-                self._lower(size // 2)
+                self.lower_reads(size // 2)
                 prepared = self._prepare(request)
 
     async def write(self, device: str, point: Point, value: Value) -> None:
@@ -244,7 +249,8 @@ class OpcuaSession:
         """A point's compiled conversion with this connection's structures."""
         return converter(point.type, str(point.options.get("index", "")), self.structures.decode)
 
-    def _lower(self, size: int) -> None:
+    def lower_reads(self, size: int) -> None:
+        """Ask for at most `size` nodes a read from now on."""
         lowered = Limits(
             read=min(size, self.limits.read),
             write=self.limits.write,

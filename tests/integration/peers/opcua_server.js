@@ -1,5 +1,5 @@
-// An OPC UA server of npm node-opcua: every kind of value, four nodes per read and no more, one node that is bad.
-// Arguments: port (0: any), folder for its certificates. It prints its port, and ends with its standard input.
+// An OPC UA server of npm node-opcua: every kind of value, few nodes per read and no more, one node that is bad.
+// Arguments: port (0: any), folder for its certificates, nodes per read. It prints its port, and ends with its standard input.
 const {
   OPCUAServer, OPCUACertificateManager, DataType, VariantArrayType, StatusCodes, standardUnits,
 } = require("node-opcua");
@@ -56,7 +56,7 @@ function populate(server) {
 }
 
 (async () => {
-  const [port, folder] = process.argv.slice(2);
+  const [port, folder, most] = process.argv.slice(2);
   const manager = new OPCUACertificateManager({ rootFolder: folder, automaticallyAcceptUnknownCertificate: true });
   await manager.initialize();
   const server = new OPCUAServer({
@@ -64,7 +64,7 @@ function populate(server) {
     userManager: { isValidUser: (user, password) => user === "operator" && password === "right" },
     serverCapabilities: {
       operationLimits: {
-        maxNodesPerRead: 4, maxNodesPerWrite: 3, maxNodesPerBrowse: 3, maxMonitoredItemsPerCall: 5,
+        maxNodesPerRead: +most, maxNodesPerWrite: 3, maxNodesPerBrowse: 3, maxMonitoredItemsPerCall: 5,
       },
     },
   });
