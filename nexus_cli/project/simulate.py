@@ -173,6 +173,9 @@ def overlay_of(simulation: Simulation) -> dict[str, Any]:
             connection: dict[str, Any] = {"endpoint": served.endpoint}
         elif served.protocol == "ads":
             connection = {"host": HERE, "tcp_port": served.server.port}
+        elif served.endpoint.startswith("serial:"):
+            # a pseudo-terminal has no parity
+            connection = {"serial": served.server.device, "parity": "none"}
         else:
             connection = {"host": HERE, "port": served.server.port}
         for path in served.devices:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from nexus_cli.drivers.ads.simulator import serve as serve_ads
 from nexus_cli.drivers.base import Request
 from nexus_cli.drivers.modbus.simulator import serve as serve_modbus
+from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
 from nexus_cli.drivers.opcua.simulator import serve as serve_opcua
 from nexus_cli.drivers.s7.pdu import FRAME_HEADER, MAX_ITEMS
 from nexus_cli.drivers.s7.simulator import serve as serve_s7
@@ -17,6 +26,26 @@ from nexus_cli.wire.sample import Value
 
 TIMEOUT_MS = 300
 CONNECT_TIMEOUT_MS = 1000
+
+
+@asynccontextmanager
+async def mute_tcp() -> AsyncIterator[int]:
+    """Half-open: the connection is accepted, and nothing more ever comes."""
+    gone = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await gone.wait()
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        gone.set()
+        server.close()
+        await server.wait_closed()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +65,7 @@ class DriverCase:
         serve: The simulator.
         tolerance: Relative, for floats that are narrower than Python's.
         quiet_at_once: True when a server that never answers lets `connect` succeed (no handshake).
+        mute: A peer that lets itself be opened and never says a word; gives its port.
     """
 
     name: str
@@ -50,6 +80,7 @@ class DriverCase:
     tolerance: float = 1e-6
     quiet_at_once: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
+    mute: Callable[[], AbstractAsyncContextManager[int]] = mute_tcp
 
 
 def constant(type_: str, address: str, value: Value, **more: Any) -> TagConfig:
@@ -157,8 +188,6 @@ def modbus_rtu() -> DriverCase:
     """The same, in RTU frames over TCP."""
 
     def framed(device: DeviceConfig) -> DeviceConfig:
-        import msgspec
-
         return msgspec.structs.replace(device, connection={**device.connection, "framing": "rtu-over-tcp"})
 
     fields = {**MODBUS.__dict__, "name": "modbus-rtu-over-tcp"}
@@ -166,6 +195,59 @@ def modbus_rtu() -> DriverCase:
     fields["limited"] = lambda port: framed(modbus_limited(port))
     return DriverCase(**fields)
 
+
+_LINES = Path(tempfile.gettempdir()) / f"nexus-contract-{os.getpid()}"
+_numbers = count(1)
+
+
+def serial_connection(number: int, **more: Any) -> dict[str, Any]:
+    """Connection keys of the line with a number; a pseudo-terminal has no parity."""
+    return {
+        "serial": f"{_LINES}-{number}",
+        "framing": "rtu",
+        "baudrate": 19_200,
+        "parity": "none",
+        "timeout": TIMEOUT_MS,
+        "connect_timeout": CONNECT_TIMEOUT_MS,
+        **more,
+    }
+
+
+async def serve_line(devices: Sequence[DeviceConfig], *, port: int = 0) -> SerialSimulator:
+    """A simulator on a pair of pseudo-terminals; its port is the number in the line's path."""
+    number = port or next(_numbers)
+    server = await serve_serial(devices, device=f"{_LINES}-{number}")
+    server.port = number
+    return server
+
+
+@asynccontextmanager
+async def mute_line() -> AsyncIterator[int]:
+    """A line that nobody answers on."""
+    server = await serve_line([])
+    try:
+        yield server.port
+    finally:
+        await server.close()
+
+
+def modbus_serial() -> DriverCase:
+    """The same on a serial line."""
+
+    def on_line(device: DeviceConfig, number: int) -> DeviceConfig:
+        kept = {key: value for key, value in device.connection.items() if key not in ("host", "port")}
+        return msgspec.structs.replace(device, connection={**kept, **serial_connection(number)})
+
+    fields = {**MODBUS.__dict__, "name": "modbus-serial", "serve": serve_line}
+    fields["device"] = lambda number, port: on_line(modbus_device(number, port), port)
+    fields["limited"] = lambda port: on_line(modbus_limited(port), port)
+    # each opening of a line waits one time-out for what its last user may have asked
+    fields["extra"] = {"losses": 10}
+    fields["mute"] = mute_line
+    return DriverCase(**fields)
+
+
+MODBUS_SERIAL = modbus_serial()
 
 OPCUA_URI = "http://acme.example/contract"
 
@@ -499,4 +581,4 @@ ADS = DriverCase(
     quiet_at_once=False,
 )
 
-CASES: tuple[DriverCase, ...] = (MODBUS, modbus_rtu(), OPCUA, ADS, S7)
+CASES: tuple[DriverCase, ...] = (MODBUS, modbus_rtu(), MODBUS_SERIAL, OPCUA, ADS, S7)

@@ -287,38 +287,27 @@ async def test_a_restarted_server_is_reached_again(case: DriverCase, home: str) 
 
 async def test_a_server_that_never_answers_costs_bounded_time(case: DriverCase, home: str) -> None:
     """Half-open: the connection is accepted, and nothing more ever comes."""
-    gone = asyncio.Event()
-
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await gone.wait()
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(mute, "127.0.0.1", 0)
-    device = case.device(0, server.sockets[0].getsockname()[1])
     driver = driver_of(case)
-    began = time.monotonic()
     errors: list[DriverError] = []
-    session: Session | None = None
-    try:
+    async with case.mute() as port:
+        device = case.device(0, port)
+        began = time.monotonic()
+        session: Session | None = None
         try:
-            session = await driver.connect([device], home=home)
-        except DriverError as error:
-            errors.append(error)
-        else:
-            request = driver.group(device, points_of(device))[0]
-            while len(errors) < 5 and not any(error.scope is Scope.SESSION for error in errors):
-                errors.append(await fails(session.read(request)))
-        assert errors[-1].scope is Scope.SESSION, "a half-open connection must end as a lost link"
-        allowed_s = (CONNECT_TIMEOUT_MS + TIMEOUT_MS * len(errors)) / 1000 + SLACK_S
-        assert time.monotonic() - began < allowed_s
-    finally:
-        if session is not None:
-            await session.close()
-        gone.set()
-        server.close()
-        await server.wait_closed()
+            try:
+                session = await driver.connect([device], home=home)
+            except DriverError as error:
+                errors.append(error)
+            else:
+                request = driver.group(device, points_of(device))[0]
+                while len(errors) < 5 and not any(error.scope is Scope.SESSION for error in errors):
+                    errors.append(await fails(session.read(request)))
+            assert errors[-1].scope is Scope.SESSION, "a half-open connection must end as a lost link"
+            allowed_s = (CONNECT_TIMEOUT_MS + TIMEOUT_MS * len(errors)) / 1000 + SLACK_S
+            assert time.monotonic() - began < allowed_s
+        finally:
+            if session is not None:
+                await session.close()
 
 
 async def test_devices_on_one_link_are_told_apart(case: DriverCase, home: str) -> None:

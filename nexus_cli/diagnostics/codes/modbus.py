@@ -96,6 +96,15 @@ CODES: tuple[Code, ...] = (
         severity=Severity.WARNING,
     ),
     Code(
+        id="NX3112",
+        slug="modbus-serial",
+        summary="a connection that is serial and TCP at once, or neither",
+        why="A device hangs on a serial line of the gateway's computer, or behind a host and port. Keys of the other way "
+        "would be ignored, and whoever wrote them believes that they count.",
+        bad="connection: {host: 10.0.0.9, serial: /dev/ttyUSB0, unit_id: 3}",
+        good="connection: {serial: /dev/ttyUSB0, baudrate: 19200, parity: even, unit_id: 3}",
+    ),
+    Code(
         id="NX3301",
         slug="s7-address",
         summary="not an S7 address",

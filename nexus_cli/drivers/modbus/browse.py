@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.modbus import sunspec
-from nexus_cli.drivers.modbus.kind import MAX_READ
+from nexus_cli.drivers.modbus.connection import MAX_READ
 
 if TYPE_CHECKING:
     from nexus_cli.drivers.modbus.driver import ModbusSession

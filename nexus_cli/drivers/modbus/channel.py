@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client.base import ModbusBaseClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
@@ -96,11 +97,11 @@ class Channel:
     def __init__(self, host: str, port: int, *, rtu: bool, timeout_s: float, connect_timeout_s: float) -> None:
         self.host, self.port, self.rtu = host, port, rtu
         self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: ModbusBaseClient | None = None
         self._waiting = False
         self._expected_unit = 0
         self.traceable = not rtu
-        """False when answers carry no transaction id: a late one can't be told from the right one."""
+        """False when only a new connection leaves a late answer behind: it carries no transaction id."""
 
     async def open(self) -> None:
         """Connect, dropping what was there.
@@ -109,7 +110,26 @@ class Channel:
             OSError: Refused, unreachable or unknown host (TimeoutError is one).
         """
         self.close()
-        client = AsyncModbusTcpClient(
+        client = self._make()
+        client.set_max_no_responses(_NEVER)
+        client.ctx.callback_data = self._guard(client.ctx.callback_data)
+        for response in (RawCoils, RawDiscreteInputs, RawHoldingRegisters, RawInputRegisters):
+            client.register(response)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await self._create(client)
+        except TimeoutError:
+            client.close()
+            raise TimeoutError(f"no connection within {self._connect_timeout_s:g} s") from None
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+
+    def _make(self) -> ModbusBaseClient:
+        """A client that is not connected yet."""
+        self.traceable = not self.rtu
+        return AsyncModbusTcpClient(
             self.host,
             port=self.port,
             framer=FramerType.RTU if self.rtu else FramerType.SOCKET,
@@ -119,21 +139,10 @@ class Channel:
             trace_connect=self._on_connection,
             trace_packet=None if self.rtu else self._on_packet,
         )
-        client.set_max_no_responses(_NEVER)
-        client.ctx.callback_data = self._guard(client.ctx.callback_data)
-        for response in (RawCoils, RawDiscreteInputs, RawHoldingRegisters, RawInputRegisters):
-            client.register(response)
-        self.traceable = not self.rtu
-        try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                await client.ctx.call_create()
-        except TimeoutError:
-            client.close()
-            raise TimeoutError(f"no connection within {self._connect_timeout_s:g} s") from None
-        except BaseException:
-            client.close()
-            raise
-        self._client = client
+
+    async def _create(self, client: ModbusBaseClient) -> None:
+        """Connect the client. Raises OSError."""
+        await client.ctx.call_create()
 
     def close(self) -> None:
         """Drop the connection. Never raises."""
@@ -173,7 +182,7 @@ class Channel:
             raise Lost(error.string.split("] ", 1)[-1]) from None
         finally:
             self._waiting = False
-        if answer is not None and self.traceable and answer.transaction_id == 0:
+        if answer is not None and not self.rtu and answer.transaction_id == 0:
             self.traceable = False
         return answer
 

@@ -1,9 +1,9 @@
-"""Modbus TCP and RTU over TCP. One request in flight; every failure sorted by how far it reaches."""
+"""Modbus TCP, RTU over TCP and RTU on a serial line. One request in flight; every failure sorted by how far it reaches."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from pymodbus.pdu import ModbusPDU
@@ -21,6 +21,7 @@ from nexus_cli.drivers.modbus.channel import READ_REQUESTS, Channel, Lost, Timeo
 from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, group, unit_of
+from nexus_cli.drivers.modbus.line import SerialChannel, installed, line_of
 from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
 from nexus_cli.drivers.secrets import resolve
@@ -255,6 +256,29 @@ def _cause(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def _channel(connection: Mapping[str, Any]) -> Channel:
+    """The channel of a connection, not open yet. Raises DriverError."""
+    timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
+    connect_timeout_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+    if connection.get("serial"):
+        if not installed():
+            raise DriverError(
+                "pyserial is not installed: pip install 'nexus-cli[serial]'",
+                scope=Scope.SESSION,
+                retriable=False,
+                reason=Reason.LINK_LOST,
+            )
+        line = line_of(connection, device=resolve(str(connection["serial"])))
+        return SerialChannel(line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+    return Channel(
+        resolve(str(connection.get("host", ""))),
+        int(connection.get("port") or 502),
+        rtu=connection.get("framing") == "rtu-over-tcp",
+        timeout_s=timeout_s,
+        connect_timeout_s=connect_timeout_s,
+    )
+
+
 class ModbusDriver:
     """See `nexus_cli.drivers.base.Driver`."""
 
@@ -268,19 +292,13 @@ class ModbusDriver:
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> ModbusSession:
         """Open the link that these devices share. Raises DriverError with scope SESSION."""
         connection = devices[0].connection
-        host, port = resolve(str(connection.get("host", ""))), int(connection.get("port") or 502)
-        channel = Channel(
-            host,
-            port,
-            rtu=connection.get("framing") == "rtu-over-tcp",
-            timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000,
-            connect_timeout_s=(connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000,
-        )
+        channel = _channel(connection)
         try:
             await channel.open()
         except OSError as error:
+            where = connection.get("serial") or f"{connection.get('host')}:{channel.port}"
             raise DriverError(
-                f"no connection to {connection.get('host')}:{port}: {_cause(error)}",
+                f"no connection to {where}: {_cause(error)}",
                 scope=Scope.SESSION,
                 reason=Reason.LINK_LOST,
             ) from None

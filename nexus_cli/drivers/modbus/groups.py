@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from nexus_cli.drivers.base import Point, Request
 from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_registers
+from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS
 from nexus_cli.drivers.modbus.field import Field, field_of
-from nexus_cli.drivers.modbus.kind import MAX_READ, MAX_READ_BITS
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.drivers.modbus.address import BIT_AREAS, MAX_ADDRESS, READ_ONLY, Written, normal_text, parse_address
+from nexus_cli.drivers.modbus.connection import SERIAL_LINE, ModbusConnection, link_of
 from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
 from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
-from nexus_cli.model.site import Connection, Tag, TypeName
-
-MAX_READ = 125
-"""Registers in one read. Source: Modbus Application Protocol V1.1b3 §6.3, §6.4."""
-MAX_READ_BITS = 2000
-"""Bits in one read. Source: §6.1, §6.2."""
-MAX_WRITE = 123
-"""Registers in one write. Source: §6.12."""
+from nexus_cli.model.site import Tag, TypeName
 
 SIZES: dict[str, int] = {
     **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -28,50 +22,6 @@ SIZES: dict[str, int] = {
     "float64": 8,
 }
 """Bytes of one value."""
-
-
-class ModbusConnection(Connection):
-    """How to reach a Modbus device. Devices behind one host and port share one connection (a gateway's units)."""
-
-    host: str = Field(min_length=1, description="Name or IP address.")
-    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
-    unit_id: int = Field(default=1, ge=0, le=255, description="Unit id (slave address); 1 for most TCP devices.")
-    framing: Literal["tcp", "rtu-over-tcp"] = Field(
-        default="tcp", description="Modbus TCP, or RTU frames with checksum in a TCP stream (serial servers)."
-    )
-    base: Literal[0, 1] = Field(default=0, description="What the number in `holding:100` counts from in this device.")
-    order: str | None = Field(
-        default=None,
-        description="Byte order of values over registers for the whole device: ABCD (default), CDAB, BADC, DCBA, …",
-        examples=["ABCD", "CDAB", "BADC", "DCBA"],
-    )
-    max_read: int = Field(
-        default=MAX_READ, ge=1, le=MAX_READ, description="Most registers the device gives in one read."
-    )
-    max_read_bits: int = Field(
-        default=MAX_READ_BITS, ge=1, le=MAX_READ_BITS, description="Most bits the device gives in one read."
-    )
-    max_write: int = Field(
-        default=MAX_WRITE, ge=1, le=MAX_WRITE, description="Most registers the device takes in one write."
-    )
-    max_gap: int = Field(
-        default=50, ge=0, le=MAX_READ, description="Most unused registers to read along so that two reads become one."
-    )
-    single_field: bool = Field(default=False, description="One tag per request, for devices that refuse more.")
-    write_function: Literal["auto", "single", "multiple"] = Field(
-        default="auto", description="FC05/FC06 (single), FC15/FC16 (multiple), or whichever fits the value (auto)."
-    )
-    bit_write: Literal["auto", "mask", "read-modify-write"] = Field(
-        default="auto",
-        description="How a bit of a register is written: FC22, read and write back, or FC22 with that as fallback.",
-    )
-
-    @field_validator("order")
-    @classmethod
-    def _known_order(cls, name: str | None) -> str | None:
-        if name is not None:
-            canonical_order(name, size=8)
-        return name
 
 
 class ModbusTag(Tag):
@@ -102,11 +52,6 @@ class ModbusTag(Tag):
         description="Register that holds the power of ten to multiply by (SunSpec scale factor), read in the same request.",
         examples=["holding:40075"],
     )
-
-
-def link_of(connection: ModbusConnection) -> str:
-    """The link's id: one TCP connection per host and port."""
-    return f"tcp:{connection.host}:{connection.port}"
 
 
 def registers_of(kind: DataType, *, length: int = 0, layout: str = "high-first", bit: int | None = None) -> int:
@@ -347,5 +292,5 @@ KIND = DriverKind(
     tag=ModbusTag,
     link_of=link_of,
     address_of=address_of,
-    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause"}),
+    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause", *SERIAL_LINE}),
 )

@@ -41,7 +41,7 @@ class SimulatorServer:
         self.units: dict[int, Unit] = {}
         self._places: dict[str, dict[str, Unit]] = {}
         self._unit_of: dict[str, Unit] = {}
-        self._connections: set[_Connection] = set()
+        self._connections: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._started_s = time.monotonic()
         self._resume: asyncio.TimerHandle | None = None
@@ -70,7 +70,7 @@ class SimulatorServer:
     async def start(self, *, host: str, port: int) -> None:
         """Listen. Raises OSError when the address can't be had."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), host, port, reuse_address=True)
+        self._server = await loop.create_server(lambda: Client(self), host, port, reuse_address=True)
         name = self._server.sockets[0].getsockname()
         self.host, self.port = name[0], name[1]
 
@@ -146,7 +146,7 @@ class SimulatorServer:
         return None if unit.silent else answer(unit, pdu, t_s=self.t_s())
 
 
-class _Connection(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """One client: frames in, frames out."""
 
     def __init__(self, server: SimulatorServer) -> None:
@@ -239,7 +239,7 @@ def crc16(data: bytes) -> bytes:
 async def serve(
     devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0, holes: bool = False
 ) -> SimulatorServer:
-    """Serve all devices of one link.
+    """Serve all devices of one link; those of a serial line at a pseudo-terminal.
 
     Args:
         devices: They share one host and port; each answers under its unit id.
@@ -252,6 +252,10 @@ async def serve(
         OSError: The address can't be had.
         ValueError: A signal's CSV file can't be read.
     """
+    if any(device.connection.get("serial") for device in devices):
+        from nexus_cli.drivers.modbus.simulator_serial import serve_serial  # it is a kind of this server
+
+        return await serve_serial(devices, seed=seed, holes=holes)
     server = SimulatorServer(devices, seed=seed, holes=holes)
     await server.start(host=host, port=port)
     return server

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Point, points_of
+from nexus_cli.drivers.modbus.connection import ModbusConnection
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.groups import group
-from nexus_cli.drivers.modbus.kind import KIND, ModbusConnection, ModbusTag
+from nexus_cli.drivers.modbus.kind import KIND, ModbusTag
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.driver_kind import AddressError

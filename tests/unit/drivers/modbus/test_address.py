@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.modbus.kind import KIND, ModbusConnection, ModbusTag, address_of
+from nexus_cli.drivers.modbus.connection import ModbusConnection
+from nexus_cli.drivers.modbus.kind import KIND, ModbusTag, address_of
 from nexus_cli.model.driver_kind import AddressError
 
 

@@ -12,10 +12,11 @@ import yaml
 
 from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.modbus.codec import compile_registers
+from nexus_cli.drivers.modbus.connection import ModbusConnection
 from nexus_cli.drivers.modbus.encode import encode_registers
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import group
-from nexus_cli.drivers.modbus.kind import ModbusConnection, ModbusTag, address_of
+from nexus_cli.drivers.modbus.kind import ModbusTag, address_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 

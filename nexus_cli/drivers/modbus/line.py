@@ -1,0 +1,167 @@
+"""A serial line as a channel: RTU frames with rests between them, and late answers waited out.
+
+What a serial line lacks is a connection: closing and opening it leaves nothing behind, so an answer that comes after its
+time-out would be taken for the next one to the same unit. It is waited for instead, as long again as the time-out.
+Source: Modbus over Serial Line V1.02 §2.4.1 (time-out, turnaround delay), §2.5.1 (characters, silence of 3.5 of them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import termios
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.client.base import ModbusBaseClient
+from pymodbus.framer import FramerType
+from pymodbus.pdu import ModbusPDU
+
+from nexus_cli.drivers.modbus.channel import Channel, Lost, Timeout
+from nexus_cli.drivers.modbus.connection import SERIAL_LINE
+
+TURNAROUND_S = 0.1
+"""Rest after a broadcast, which nobody answers. Source: §2.4.1: typically 100 to 200 ms."""
+SHORTEST_SILENCE_S = 0.00175
+"""Silence between frames above 19200 baud. Source: §2.5.1.1."""
+_PARITY = {"even": "E", "odd": "O", "none": "N"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A serial line and its settings.
+
+    Attributes:
+        device: Path of the device file.
+        baudrate: Bits per second.
+        parity: even, odd or none.
+        stopbits: 1 or 2.
+        bytesize: Data bits.
+    """
+
+    device: str
+    baudrate: int
+    parity: str
+    stopbits: int
+    bytesize: int
+
+    @property
+    def silence_s(self) -> float:
+        """Silence that separates two frames."""
+        bits = 1 + self.bytesize + (self.parity != "none") + self.stopbits
+        return max(3.5 * bits / self.baudrate, SHORTEST_SILENCE_S)
+
+
+def line_of(connection: Mapping[str, Any], *, device: str) -> Line:
+    """The line of a connection in normal form."""
+    settings: dict[str, Any] = {key: connection.get(key) or value for key, value in SERIAL_LINE.items()}
+    return Line(device=device, **settings)
+
+
+def installed() -> bool:
+    """Whether pyserial is there."""
+    try:
+        import serial  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+class SerialChannel(Channel):
+    """One serial line. `host` and `port` are empty.
+
+    Args:
+        line: The line and its settings.
+        timeout_s: Longest wait for an answer, its way over the line included.
+        connect_timeout_s: Longest wait for the line to open.
+    """
+
+    def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float) -> None:
+        super().__init__("", 0, rtu=True, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+        self.line = line
+        self.traceable = True  # late answers are waited out here
+        self._loop = asyncio.get_running_loop()
+        self._opened = asyncio.Event()
+        self._free_at_s = 0.0
+        self._late_until_s: dict[int, float] = {}
+
+    def _make(self) -> ModbusBaseClient:
+        self._opened.clear()
+        self._late_until_s.clear()
+        # who had the line before us may still be answered
+        self._free_at_s = self._loop.time() + self._timeout_s
+        return AsyncModbusSerialClient(
+            self.line.device,
+            framer=FramerType.RTU,
+            baudrate=self.line.baudrate,
+            bytesize=self.line.bytesize,
+            parity=_PARITY[self.line.parity],
+            stopbits=self.line.stopbits,
+            timeout=self._timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=self._on_connection,
+        )
+
+    async def _create(self, client: ModbusBaseClient) -> None:
+        try:
+            transport, _ = await client.ctx.call_create()
+        except termios.error as error:
+            raise OSError(f"the line settings are refused ({error.args[-1]})") from None
+        except OSError as error:
+            raise _plain(error) from None
+        try:
+            await self._opened.wait()
+        except BaseException:
+            transport.close()
+            raise
+
+    def _on_connection(self, connected: bool) -> None:
+        if connected:
+            self._opened.set()
+        super()._on_connection(connected)
+
+    async def ask(self, request: ModbusPDU, *, broadcast: bool = False) -> ModbusPDU | None:
+        """As `Channel.ask`, on a line that is silent and carries no late answer of this unit."""
+        unit = request.dev_id
+        free_at_s = max(self._free_at_s, self._late_until_s.get(unit, 0.0))
+        if (wait_s := free_at_s - self._loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        self._flush()
+        silence_s = self.line.silence_s
+        try:
+            return await super().ask(request, broadcast=broadcast)
+        except Timeout:
+            self._late_until_s[unit] = self._loop.time() + self._timeout_s
+            raise
+        except asyncio.CancelledError:
+            silence_s = self._timeout_s
+            raise
+        finally:
+            self._free_at_s = self._loop.time() + (TURNAROUND_S if broadcast else silence_s)
+
+    def _flush(self) -> None:
+        """Drop what came while nobody asked. Raises Lost."""
+        client = self._client
+        port = getattr(client.ctx.transport, "sync_serial", None) if client is not None else None
+        if port is None:
+            raise Lost("the line is closed")
+        try:
+            port.reset_input_buffer()
+        except (OSError, termios.error) as error:
+            raise Lost(f"the line is gone ({error.args[-1]})") from None
+
+
+def _plain(error: OSError) -> OSError:
+    """pyserial's error in plain words."""
+    if error.errno is None:
+        return OSError(str(error))
+    if error.errno in (errno.EAGAIN, errno.EBUSY):
+        return OSError("another program has it open")
+    cause = os.strerror(error.errno)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        cause += "; who may use it is said by its group, often dialout"
+    return OSError(cause)
