@@ -22,6 +22,18 @@ STATEMENT_S = 30.0
 """A statement that takes longer is taken for a lost server: connect again."""
 
 
+DATABASE_ERRORS = (
+    NexusError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # asyncpg's word for a connection that was cut in the middle of an answer: its protocol no longer knows where it is.
+    asyncpg.InternalClientError,
+)
+"""What ends the use of a connection, and is tried again on a new one."""
+
+
 class StoppedError(Exception):
     """The role was asked to stop while the database was away."""
 
@@ -74,7 +86,7 @@ class DatabaseLink:
             try:
                 connection = await self._open()
                 done = await work(connection)
-            except (NexusError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 self._lost(error)
             else:
                 self._found()
@@ -122,5 +134,5 @@ class DatabaseLink:
             return
         try:
             await connection.close(timeout=2.0)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DATABASE_ERRORS:
             connection.terminate()
