@@ -133,11 +133,12 @@ class TestBroker:
         os.kill(self.process.pid, signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.send_signal(number)
-            self.process.wait(timeout=10)
-            self.process = None
+        # Taken out first: a test may start the next one from another thread while this one is still dying.
+        process, self.process = self.process, None
+        if process is not None:
+            if process.poll() is None:
+                process.send_signal(number)
+            process.wait(timeout=10)
 
     def _write_config(self) -> Path:
         # `user root` keeps mosquitto from dropping to a user that can't read the test's folder.
