@@ -6,19 +6,16 @@ The server is a process of its own. Run: python -m tests.benchmarks.bench_modbus
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from multiprocessing.connection import Connection
-from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
 
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.modbus.driver import DRIVER
-from nexus_cli.drivers.modbus.simulator import serve
+from nexus_cli.drivers.modbus.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.benchmarks.field import PerSecond, repeat, served
 from tests.benchmarks.figures import Figure, machine
 
 REGISTERS = 100
@@ -34,52 +31,28 @@ def device(number: int, port: int = 0) -> DeviceConfig:
     )
 
 
-def server(pipe: Connection) -> None:
-    async def main() -> None:
-        simulator = await serve([device(0)])
-        pipe.send(simulator.port)
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        await simulator.close()
-
-    asyncio.run(main())
+async def open_server() -> SimulatorServer:
+    return await serve([device(0)])
 
 
-async def measure(readers: list[Callable[[], Awaitable[Any]]], seconds: float) -> tuple[float, float]:
-    """Requests per second of CPU time and of wall time."""
-    count = 0
-    end = time.monotonic() + seconds
-
-    async def loop(read: Callable[[], Awaitable[Any]]) -> None:
-        nonlocal count
-        while time.monotonic() < end:
-            await read()
-            count += 1
-
-    cpu, wall = time.process_time(), time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for read in readers:
-            group.create_task(loop(read))
-    return count / (time.process_time() - cpu), count / (time.monotonic() - wall)
-
-
-async def bare(port: int, links: int, seconds: float) -> tuple[float, float]:
+async def bare(port: int, links: int, seconds: float) -> PerSecond:
     clients = [AsyncModbusTcpClient("127.0.0.1", port=port, retries=0, reconnect_delay=0) for _ in range(links)]
     for client in clients:
         await client.connect()
-    found = await measure(
+    found = await repeat(
         [partial(client.read_holding_registers, 0, count=REGISTERS, device_id=1) for client in clients],
-        seconds,
+        seconds=seconds,
     )
     for client in clients:
         client.close()
     return found
 
 
-async def ours(port: int, links: int, seconds: float) -> tuple[float, float]:
+async def ours(port: int, links: int, seconds: float) -> PerSecond:
     one = device(0, port)
     (request,) = DRIVER.group(one, points_of(one))
     sessions = [await DRIVER.connect([one], home=".") for _ in range(links)]
-    found = await measure([partial(session.read, request) for session in sessions], seconds)
+    found = await repeat([partial(session.read, request) for session in sessions], seconds=seconds)
     for session in sessions:
         await session.close()
     return found
@@ -87,33 +60,26 @@ async def ours(port: int, links: int, seconds: float) -> tuple[float, float]:
 
 def run(*, seconds: float = 2.0, links: int = 16) -> list[Figure]:
     """Measure reading and grouping."""
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=server, args=(there,))
-    process.start()
-    try:
-        port = here.recv()
+    with served(open_server) as port:
         asyncio.run(bare(port, links, 0.5))
         limit = asyncio.run(bare(port, links, seconds))
         found = asyncio.run(ours(port, links, seconds))
-    finally:
-        here.send(None)
-        process.join(10)
     what = f"Modbus session.read, {REGISTERS} registers to {REGISTERS // 2} float32, {links} links"
     values = REGISTERS // 2
     return [
         Figure(
             name=f"{what}: per core",
-            value=found[0] * values,
+            value=found.cpu * values,
             unit="tags/s",
-            limit=limit[0] * values,
+            limit=limit.cpu * values,
             limit_name="bare pymodbus",
             ratio_at_least=0.92,
         ),
         Figure(
             name=f"{what}: wall",
-            value=found[1] * values,
+            value=found.wall * values,
             unit="tags/s",
-            limit=limit[1] * values,
+            limit=limit.wall * values,
             limit_name="bare pymodbus",
             ratio_at_least=0.92,
         ),

@@ -6,11 +6,9 @@ The server is a process of its own; figures are per second of the client's CPU t
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from typing import Any
 
 from asyncua import Client, ua
@@ -19,8 +17,9 @@ from nexus_cli.drivers.base import Notification, points_of
 from nexus_cli.drivers.opcua.driver import DRIVER
 from nexus_cli.drivers.opcua.groups import node_of
 from nexus_cli.drivers.opcua.nodes import node_id, read_value_id
-from nexus_cli.drivers.opcua.simulator import serve
+from nexus_cli.drivers.opcua.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.benchmarks.field import served
 from tests.benchmarks.figures import Figure, machine
 
 READ_NODES = 200
@@ -50,16 +49,9 @@ def device(port: int = 0) -> DeviceConfig:
     return DeviceConfig(path="a/l/d", protocol="opcua", connection=connection, tags=tags)
 
 
-def server(pipe: Connection) -> None:
-    """The server's process."""
-
-    async def main() -> None:
-        simulator = await serve([device()])
-        pipe.send(simulator.port)
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        await simulator.close()
-
-    asyncio.run(main())
+async def open_server() -> SimulatorServer:
+    """The server's process runs this."""
+    return await serve([device()])
 
 
 async def read_ours(config: DeviceConfig, seconds: float, home: str) -> tuple[float, float]:
@@ -186,15 +178,8 @@ async def figures(port: int, seconds: float) -> list[Figure]:
 
 def run(*, seconds: float = 3.0) -> list[Figure]:
     """Measure against a server in a process of its own."""
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=server, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        return asyncio.run(figures(ours.recv(), seconds))
-    finally:
-        ours.send("stop")
-        process.join(5)
-        process.terminate()
+    with served(open_server) as port:
+        return asyncio.run(figures(port, seconds))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ Run: python -m tests.benchmarks.bench_s7
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import struct
 import time
-from collections.abc import Awaitable, Callable
-from multiprocessing.connection import Connection
+from functools import partial
 from typing import Any
 
 from nexus_cli.drivers.base import Request, points_of
 from nexus_cli.drivers.s7.driver import DRIVER
-from nexus_cli.drivers.s7.simulator import serve
+from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.benchmarks.field import PerSecond, repeat, served
 from tests.benchmarks.figures import Figure, machine
 
 REALS = 100
@@ -40,35 +39,11 @@ def device(port: int = 0) -> DeviceConfig:
     )
 
 
-def server(pipe: Connection) -> None:
-    async def main() -> None:
-        simulator = await serve([device()])
-        pipe.send(simulator.port)
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        await simulator.close()
-
-    asyncio.run(main())
+async def open_server() -> SimulatorServer:
+    return await serve([device()])
 
 
-async def measure(readers: list[Callable[[], Awaitable[Any]]], seconds: float) -> tuple[float, float]:
-    """Reads per second of CPU time and of wall time."""
-    count = 0
-    end = time.monotonic() + seconds
-
-    async def loop(read: Callable[[], Awaitable[Any]]) -> None:
-        nonlocal count
-        while time.monotonic() < end:
-            await read()
-            count += 1
-
-    cpu, wall = time.process_time(), time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for read in readers:
-            group.create_task(loop(read))
-    return count / (time.process_time() - cpu), count / (time.monotonic() - wall)
-
-
-async def bare(port: int, links: int, seconds: float, *, scattered: bool) -> tuple[float, float]:
+async def bare(port: int, links: int, seconds: float, *, scattered: bool) -> PerSecond:
     """python-snap7's AsyncClient, decoded by one `struct`; the scattered ones by a hand-built multi-item PDU, because its
     own `read_multi_vars` sends one request a variable."""
     import snap7
@@ -89,7 +64,7 @@ async def bare(port: int, links: int, seconds: float, *, scattered: bool) -> tup
 
     read = multi if scattered else block
     assert await read(clients[0]) == [1.5] * (SCATTERED if scattered else REALS)
-    found = await measure([lambda client=client: read(client) for client in clients], seconds)
+    found = await repeat([partial(read, client) for client in clients], seconds=seconds)
     for client in clients:
         await client.disconnect()
     return found
@@ -103,11 +78,11 @@ def requests(port: int) -> tuple[Request, Request]:
     return block, scattered
 
 
-async def ours(port: int, links: int, seconds: float, *, scattered: bool) -> tuple[float, float]:
+async def ours(port: int, links: int, seconds: float, *, scattered: bool) -> PerSecond:
     request = requests(port)[scattered]
     sessions = [await DRIVER.connect([device(port)], home=".") for _ in range(links)]
     assert (await sessions[0].read(request)).values == [1.5] * (SCATTERED if scattered else REALS)
-    found = await measure([lambda session=session: session.read(request) for session in sessions], seconds)
+    found = await repeat([partial(session.read, request) for session in sessions], seconds=seconds)
     for session in sessions:
         await session.close()
     return found
@@ -115,31 +90,24 @@ async def ours(port: int, links: int, seconds: float, *, scattered: bool) -> tup
 
 def run(*, seconds: float = 2.0, links: int = 8) -> list[Figure]:
     """Measure reading and grouping."""
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=server, args=(there,))
-    process.start()
     figures = []
-    try:
-        port = here.recv()
+    with served(open_server) as port:
         for scattered, values in ((False, REALS), (True, SCATTERED)):
             asyncio.run(bare(port, links, 0.3, scattered=scattered))
             limit = asyncio.run(bare(port, links, seconds, scattered=scattered))
             found = asyncio.run(ours(port, links, seconds, scattered=scattered))
             shape = f"{values} scattered REALs" if scattered else f"{values} REALs in a row"
-            for place, what in enumerate(("per core", "wall")):
+            for what, value, bound in (("per core", found.cpu, limit.cpu), ("wall", found.wall, limit.wall)):
                 figures.append(
                     Figure(
                         name=f"S7 session.read, {shape}, {links} links: {what}",
-                        value=found[place] * values,
+                        value=value * values,
                         unit="tags/s",
-                        limit=limit[place] * values,
+                        limit=bound * values,
                         limit_name="bare python-snap7",
                         ratio_at_least=0.8,
                     )
                 )
-    finally:
-        here.send(None)
-        process.join(10)
     figures.append(Figure(name="S7 grouping, 150 CPUs x 100 tags", value=grouping(), unit="s", at_most=1.0))
     return figures
 

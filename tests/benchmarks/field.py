@@ -1,0 +1,76 @@
+"""A device in a process of its own, and how often something can be asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+START_S = 60.0
+
+
+class PerSecond(NamedTuple):
+    """How often something happened, per second of this process's CPU and by the clock."""
+
+    cpu: float
+    wall: float
+
+
+@contextmanager
+def served(open_server: Callable[[], Awaitable[Any]]) -> Iterator[int]:
+    """A simulator in a process of its own; gives its port and ends it.
+
+    Args:
+        open_server: A function of a module (the new process imports it) that gives an open simulator.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(open_server, there), daemon=True)
+    process.start()
+    try:
+        if not here.poll(START_S):
+            raise TimeoutError("the simulator did not start")
+        yield here.recv()
+    finally:
+        here.send("stop")
+        process.join(10)
+        process.terminate()
+
+
+def _serve(open_server: Callable[[], Awaitable[Any]], pipe: Connection) -> None:
+    async def main() -> None:
+        simulator = await open_server()
+        pipe.send(simulator.port)
+        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+        await simulator.close()
+
+    asyncio.run(main())
+
+
+async def repeat(asks: Sequence[Callable[[], Awaitable[Any]]], *, seconds: float) -> PerSecond:
+    """Ask again and again, each of `asks` in a task of its own."""
+    count = 0
+    end = time.monotonic() + seconds
+
+    async def loop(ask: Callable[[], Awaitable[Any]]) -> None:
+        nonlocal count
+        while time.monotonic() < end:
+            await ask()
+            count += 1
+
+    cpu, wall = time.process_time(), time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number, ask in enumerate(asks):
+            group.create_task(loop(ask), name=f"ask {number}")
+    return PerSecond(count / (time.process_time() - cpu), count / (time.monotonic() - wall))
+
+
+async def once(ask: Callable[[], Awaitable[int]]) -> PerSecond:
+    """Ask one time; what it gives is how many things it brought."""
+    cpu, wall = time.process_time(), time.monotonic()
+    count = await ask()
+    return PerSecond(count / (time.process_time() - cpu), count / (time.monotonic() - wall))
