@@ -16,7 +16,7 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
 from nexus_cli.drivers.modbus import simulator_serial
 from nexus_cli.drivers.modbus.driver import DRIVER, SILENT_REQUESTS, ModbusSession
-from nexus_cli.drivers.modbus.simulator import Client, crc16
+from nexus_cli.drivers.modbus.simulator import ModbusClient, crc16
 from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
@@ -124,14 +124,14 @@ async def test_an_answer_after_its_timeout_is_not_taken_for_the_next_one(monkeyp
     """A unit that takes one and a half time-outs for its first answer, and counts its answers."""
     asked: list[bytes] = []
 
-    def slow(client: Client, data: bytes) -> None:
+    def slow(client: ModbusClient, data: bytes) -> None:
         asked.append(data)
         body = bytes((1, 3, 2, 0, len(asked)))
         delay_s = TIMEOUT_MS * 1.5 / 1000 if len(asked) == 1 else 0
         assert client._transport is not None
         asyncio.get_running_loop().call_later(delay_s, client._transport.write, body + crc16(body))
 
-    monkeypatch.setattr(Client, "data_received", slow)
+    monkeypatch.setattr(ModbusClient, "data_received", slow)
     async with opened() as (_, (one,), session):
         assert (await fails(session, first(one))).scope is Scope.DEVICE
         assert (await session.read(first(one))).values == [2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 
 from nexus_cli.drivers.ads import frame
@@ -12,6 +10,7 @@ from nexus_cli.drivers.ads.session import address_of
 from nexus_cli.drivers.ads.simulator_connection import Connection
 from nexus_cli.drivers.ads.simulator_image import Cell, Image
 from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.served import Client, Served
 from nexus_cli.drivers.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -19,13 +18,10 @@ from nexus_cli.wire.sample import Value
 TWINCAT2_PORTS = range(800, 850)
 
 
-class SimulatorServer:
+class SimulatorServer(Served):
     """A running simulator of one link.
 
     Attributes:
-        host: Address it listens on.
-        port: TCP port it listens on.
-        requests: Requests answered since the start.
         images: Memory by AMS address.
         sums: False: no sum commands, as small devices have none.
         routes: AMS NetIds that have a route; None lets everybody in. Others are reset at their first frame.
@@ -33,19 +29,16 @@ class SimulatorServer:
         most_notifications: More are refused with 1814.
     """
 
+    scheme = "ads"
+
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int) -> None:
-        self.host, self.port, self.requests = "", 0, 0
+        super().__init__()
         self.sums = True
         self.routes: set[str] | None = None
         self.mute = False
         self.most_notifications = 5_000
-        self.stalled = False
         self.images: dict[bytes, Image] = {}
-        self.connections: set[Connection] = set()
         self._image_of: dict[str, Image] = {}
-        self._server: asyncio.Server | None = None
-        self._started_s = time.monotonic()
-        self._resume: asyncio.TimerHandle | None = None
         for device in devices:
             try:
                 address = address_of(device)
@@ -66,35 +59,9 @@ class SimulatorServer:
                 if cell.tag.simulate.get("signal") == "constant":
                     image.freeze(cell)
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is reached."""
-        return f"ads://{self.host}:{self.port}"
-
-    @property
-    def clients(self) -> int:
-        """How many clients are connected."""
-        return len(self.connections)
-
-    async def start(self, *, host: str, port: int) -> None:
-        """Listen. Raises OSError when the address can't be had."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, reuse_address=True)
-        name = self._server.sockets[0].getsockname()
-        self.host, self.port = name[0], name[1]
-
-    async def close(self) -> None:
-        """Stop listening and drop every client."""
-        if self._resume is not None:
-            self._resume.cancel()
-        if self._server is not None:
-            self._server.close()
-            self.drop_connections()
-            await self._server.wait_closed()
-
-    def t_s(self) -> float:
-        """Seconds since the start: the time of the signals."""
-        return time.monotonic() - self._started_s
+    def client(self) -> Client:
+        """What speaks with the next one who connects."""
+        return Connection(self)
 
     def values(self, device_path: str) -> dict[str, Value]:
         """What a reader would get right now, raw, by tag."""
@@ -134,6 +101,7 @@ class SimulatorServer:
         image.state = state
         if state == CONFIG:
             for connection in self.connections:
+                assert isinstance(connection, Connection)
                 connection.forget(image)
 
     def system_state(self, net_id: bytes) -> int:
@@ -144,23 +112,6 @@ class SimulatorServer:
     def welcome(self, source: bytes) -> bool:
         """Whether there is a route for this AMS address."""
         return self.routes is None or frame.address_text(source).partition(":")[0] in self.routes
-
-    def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
-        if self._resume is not None:
-            self._resume.cancel()
-            self._resume = None
-        self.stalled = seconds is not None
-        if seconds is not None:
-            self._resume = asyncio.get_running_loop().call_later(seconds, self.stall, None)
-            return
-        for connection in tuple(self.connections):
-            connection.pump()
-
-    def drop_connections(self) -> None:
-        """Reset every client's connection."""
-        for connection in tuple(self.connections):
-            connection.drop()
 
     def _cell(self, device_path: str, tag: str) -> tuple[Image, Cell]:
         image = self._image_of[device_path]

@@ -13,6 +13,7 @@ from nexus_cli.drivers.ads import frame, simulator_service
 from nexus_cli.drivers.ads.plc import CONFIG, SYSTEM_PORT
 from nexus_cli.drivers.ads.simulator_image import Image, Refused
 from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.served import Client
 
 if TYPE_CHECKING:
     from nexus_cli.drivers.ads.simulator import SimulatorServer
@@ -40,35 +41,24 @@ class Reported:
     waiting_since_s: float | None = None
 
 
-class Connection(asyncio.Protocol):
+class Connection(Client):
     """See the module."""
 
     def __init__(self, server: SimulatorServer) -> None:
+        super().__init__(server)
         self._server = server
         self._parser = frame.FrameParser()
         self._frames: deque[frame.Frame] = deque()
-        self._transport: asyncio.Transport | None = None
         self._reported: dict[int, Reported] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.connections.add(self)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        self._server.connections.discard(self)
+        super().connection_lost(exc)
         self._reported.clear()
         if self._timer is not None:
             self._timer.cancel()
-
-    def drop(self) -> None:
-        """Reset the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def forget(self, image: Image) -> None:
         """Report nothing of this runtime any more."""

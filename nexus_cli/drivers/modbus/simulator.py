@@ -7,8 +7,6 @@ Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b §3 (MBAP); Modbus
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 
 from nexus_cli.drivers.base import points_of
@@ -16,6 +14,7 @@ from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import unit_of
 from nexus_cli.drivers.modbus.image import Unit
 from nexus_cli.drivers.modbus.serving import answer
+from nexus_cli.drivers.served import Client, Served
 from nexus_cli.drivers.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -25,27 +24,15 @@ GATEWAY_TARGET_FAILED = 0x0B
 MAX_FRAME = 264
 
 
-class SimulatorServer:
-    """A running simulator of one link.
-
-    Attributes:
-        host: Address it listens on.
-        port: Port it listens on.
-        endpoint: `tcp://host:port`.
-        requests: Requests answered since the start.
-    """
+class SimulatorServer(Served):
+    """A running simulator of one link."""
 
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int, holes: bool) -> None:
-        self.host, self.port, self.requests = "", 0, 0
+        super().__init__()
         self.rtu = any(device.connection.get("framing") == "rtu-over-tcp" for device in devices)
         self.units: dict[int, Unit] = {}
         self._places: dict[str, dict[str, Unit]] = {}
         self._unit_of: dict[str, Unit] = {}
-        self._connections: set[Client] = set()
-        self._server: asyncio.Server | None = None
-        self._started_s = time.monotonic()
-        self._resume: asyncio.TimerHandle | None = None
-        self.stalled = False
         for device in devices:
             self._add(device, seed)
         for unit in self.units.values():
@@ -62,30 +49,9 @@ class SimulatorServer:
             unit.add(path, point, signal_of(device.tags[point.name], path=path, seed=seed))
             places[point.name] = unit
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is reached."""
-        return f"tcp://{self.host}:{self.port}"
-
-    async def start(self, *, host: str, port: int) -> None:
-        """Listen. Raises OSError when the address can't be had."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Client(self), host, port, reuse_address=True)
-        name = self._server.sockets[0].getsockname()
-        self.host, self.port = name[0], name[1]
-
-    async def close(self) -> None:
-        """Stop listening and drop every client."""
-        if self._resume is not None:
-            self._resume.cancel()
-        if self._server is not None:
-            self._server.close()
-            self.drop_connections()
-            await self._server.wait_closed()
-
-    def t_s(self) -> float:
-        """Seconds since the start: the time of the signals."""
-        return time.monotonic() - self._started_s
+    def client(self) -> Client:
+        """What speaks with the next one who connects."""
+        return ModbusClient(self)
 
     def values(self, device_path: str) -> dict[str, Value]:
         """What a reader would get right now, raw, by tag."""
@@ -115,28 +81,6 @@ class SimulatorServer:
         """Let the device's unit answer everything with an exception code; 0 ends it."""
         self._unit_of[device_path].failure = code
 
-    def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
-        if self._resume is not None:
-            self._resume.cancel()
-            self._resume = None
-        self.stalled = seconds is not None
-        if seconds is not None:
-            self._resume = asyncio.get_running_loop().call_later(seconds, self.stall, None)
-            return
-        for connection in tuple(self._connections):
-            connection.pump()
-
-    def drop_connections(self) -> None:
-        """Reset every client's connection."""
-        for connection in tuple(self._connections):
-            connection.drop()
-
-    @property
-    def clients(self) -> int:
-        """How many clients are connected."""
-        return len(self._connections)
-
     def respond(self, unit_id: int, pdu: bytes) -> bytes | None:
         """The response PDU of a unit, None for silence."""
         self.requests += 1
@@ -146,28 +90,13 @@ class SimulatorServer:
         return None if unit.silent else answer(unit, pdu, t_s=self.t_s())
 
 
-class Client(asyncio.Protocol):
+class ModbusClient(Client):
     """One client: frames in, frames out."""
 
     def __init__(self, server: SimulatorServer) -> None:
+        super().__init__(server)
         self._server = server
         self._buffer = b""
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server._connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._server._connections.discard(self)
-
-    def drop(self) -> None:
-        """Reset the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""

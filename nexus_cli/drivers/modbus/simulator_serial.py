@@ -10,7 +10,7 @@ import tty
 from collections.abc import Sequence
 from pathlib import Path
 
-from nexus_cli.drivers.modbus.simulator import Client, SimulatorServer
+from nexus_cli.drivers.modbus.simulator import SimulatorServer
 from nexus_cli.model.config import DeviceConfig
 
 
@@ -70,7 +70,7 @@ class SerialSimulator(SimulatorServer):
 
     @property
     def clients(self) -> int:
-        """Nobody connects to a line."""
+        """Nobody connects to a line: whoever has it open looks the same from here."""
         return 0
 
     def plug(self, device: str = "") -> None:
@@ -82,7 +82,7 @@ class SerialSimulator(SimulatorServer):
         self._connect()
 
     def _connect(self) -> None:
-        wire = Wire(Client(self))
+        wire = Wire(self.client())
         path = Path(self.device)
         try:
             path.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ class SerialSimulator(SimulatorServer):
 
     def drop_connections(self) -> None:
         """Pull the line and plug it in again: its path leads to a new terminal."""
-        super().drop_connections()
+        self.reset()
         self._connect()
 
     def respond(self, unit_id: int, pdu: bytes) -> bytes | None:
@@ -103,7 +103,6 @@ class SerialSimulator(SimulatorServer):
     async def close(self) -> None:
         """Pull the line for good."""
         await super().close()
-        super().drop_connections()
         self._remove()
 
     def _remove(self) -> None:

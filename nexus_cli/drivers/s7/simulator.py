@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import time
 from collections.abc import Sequence
 
 from nexus_cli.drivers.base import points_of
@@ -17,33 +16,28 @@ from nexus_cli.drivers.s7.image import Image, Place
 from nexus_cli.drivers.s7.pdu import CC, CR, DR, DT, MIN_PDU
 from nexus_cli.drivers.s7.serving import Cpu
 from nexus_cli.drivers.s7.status import NOT_ALLOWED, OUT_OF_RANGE
+from nexus_cli.drivers.served import Client, Served
 from nexus_cli.drivers.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
 
-class SimulatorServer:
+class SimulatorServer(Served):
     """A running simulator of one CPU.
 
     Attributes:
-        host: Address it listens on.
-        port: Port it listens on.
         cpu: What answers; `put_get` and `informs` are switches.
-        requests: PDUs answered since the start.
-        stalled: Nothing is answered now.
     """
 
+    scheme = "s7"
+
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int, pdu: int | None) -> None:
-        self.host, self.port, self.requests, self.stalled = "", 0, 0, False
+        super().__init__()
         declared = [int(device.connection.get("pdu") or MIN_PDU) for device in devices]
         self.cpu = Cpu(Image(), pdu=max([*declared, MIN_PDU]) if pdu is None else pdu)
         self.tsaps = {tsap_of(device.connection) for device in devices}
         self._tags: dict[str, tuple[str, ...]] = {}
         self._places: dict[str, set[Place]] = {}
-        self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
-        self._started_s = time.monotonic()
-        self._resume: asyncio.TimerHandle | None = None
         for device in devices:
             self._add(device, seed)
 
@@ -55,35 +49,9 @@ class SimulatorServer:
             path = f"{device.path}/{point.name}"
             places.add(self.cpu.image.add(path, point, signal_of(device.tags[point.name], path=path, seed=seed)))
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is reached."""
-        return f"s7://{self.host}:{self.port}"
-
-    @property
-    def clients(self) -> int:
-        """How many clients are connected."""
-        return len(self._connections)
-
-    async def start(self, *, host: str, port: int) -> None:
-        """Listen. Raises OSError when the address can't be had."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), host, port, reuse_address=True)
-        name = self._server.sockets[0].getsockname()
-        self.host, self.port = name[0], name[1]
-
-    async def close(self) -> None:
-        """Stop listening and drop every client."""
-        if self._resume is not None:
-            self._resume.cancel()
-        if self._server is not None:
-            self._server.close()
-            self.drop_connections()
-            await self._server.wait_closed()
-
-    def t_s(self) -> float:
-        """Seconds since the start: the time of the signals."""
-        return time.monotonic() - self._started_s
+    def client(self) -> Client:
+        """What speaks with the next one who connects."""
+        return _Connection(self)
 
     def values(self, device_path: str) -> dict[str, Value]:
         """What a reader would get right now, raw, by tag."""
@@ -116,49 +84,17 @@ class SimulatorServer:
         """Let the device's blocks be protected from reading and writing."""
         self.fail(device_path, code=NOT_ALLOWED)
 
-    def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
-        if self._resume is not None:
-            self._resume.cancel()
-            self._resume = None
-        self.stalled = seconds is not None
-        if seconds is not None:
-            self._resume = asyncio.get_running_loop().call_later(seconds, self.stall, None)
-            return
-        for connection in tuple(self._connections):
-            connection.pump()
 
-    def drop_connections(self) -> None:
-        """Reset every client's connection."""
-        for connection in tuple(self._connections):
-            connection.drop()
-
-
-class _Connection(asyncio.Protocol):
+class _Connection(Client):
     """One client: COTP's handshake, then data."""
 
     def __init__(self, server: SimulatorServer) -> None:
+        super().__init__(server)
         self._server = server
-        self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._parts = b""
         self._open = False
         self._granted = MIN_PDU
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server._connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._server._connections.discard(self)
-
-    def drop(self) -> None:
-        """Reset the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
