@@ -38,6 +38,11 @@ def matches_glob(glob: str, path: str) -> bool:
     )
 
 
+def names_matching(glob: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names that a name or a glob such as `line-*` means, sorted; names have no levels."""
+    return tuple(sorted(name for name in names if fnmatchcase(name, glob)))
+
+
 def _spread(levels: Iterable[str], *, count: int = LEVELS) -> tuple[tuple[str, ...], ...]:
     """Every way to write out `**` so that the glob has `count` levels; nothing when it can't."""
     return _forms(tuple(levels), count)

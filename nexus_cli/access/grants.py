@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from nexus_cli.access.globs import filters_of
+from nexus_cli.access.globs import filters_of, names_matching
 from nexus_cli.model.procedure_config import filter_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics
@@ -207,6 +207,7 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
     roles = dict(snapshot.of_kind("role"))
     tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.get("tags", {})]
     external = {path for path, device in devices.items() if device.get("protocol") == "external"}
+    topic_of = {name: str(message.get("topic") or "") for name, message in snapshot.of_kind("message")}
     for user, attributes in snapshot.of_kind("user"):
         if user.startswith(RESERVED):
             continue
@@ -217,6 +218,9 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
                     yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
             for glob in roles.get(role, {}).get("write", ()):
                 yield from _writes(topics, user, glob, f"role {role}, write {glob}", tag_paths, external)
+            for glob in roles.get(role, {}).get("publish", ()):
+                for name in names_matching(glob, topic_of):
+                    yield Grant(user, "publish", filter_of(topic_of[name]), f"role {role}, publish {glob}")
 
 
 def _writes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nexus_cli.access.globs import names_matching
 from nexus_cli.checks.names import is_glob, slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
@@ -74,6 +75,17 @@ def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2607", f"'{glob}' matches no writable tag", where=where, hint=hint)
 
 
+def publish_matches_nothing(view: View) -> Iterator[Diagnostic]:
+    """NX2609."""
+    messages = view.model.site.messages
+    for name, role in view.model.site.access.roles.items():
+        for position, glob in enumerate(role.publish):
+            if not names_matching(glob, messages):
+                where = ("access", "roles", name, "publish", position)
+                hint = did_you_mean(glob, messages) if messages else "declare it under 'messages:'"
+                yield finding("NX2609", f"'{glob}' matches no message", where=where, hint=hint)
+
+
 def user_without_role(view: View) -> Iterator[Diagnostic]:
     """NX2604."""
     for name, user in view.model.site.access.users.items():
@@ -126,6 +138,7 @@ CHECKS = (
     glob_form,
     glob_matches_nothing,
     write_matches_nothing,
+    publish_matches_nothing,
     user_without_role,
     reserved_user,
     user_name,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
 from nexus_cli.plan.hazards import days, gains
 
+SHOWN = 6
+"""Names in one line; more are counted."""
 Cost = Callable[[Attributes], int | None]
 """Read requests of one cycle over all of a device's tags, from the driver's pure grouping; None when not known."""
 
@@ -35,15 +38,29 @@ class Surroundings:
     Attributes:
         links: Declared devices by link, after the change.
         cost: Requests of a device, where a driver can tell.
+        roles: Declared roles by name, after the change.
+        written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
     cost: Cost = lambda _: None
+    roles: Mapping[str, Attributes] = field(default_factory=dict)
+    written: frozenset[str] = frozenset()
 
 
 def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
     """How many devices share each link."""
     return Counter(str(device["link"]) for device in devices.values() if device.get("link"))
+
+
+def written_before(changes: Sequence[Change], desired: Mapping[str, Attributes]) -> frozenset[str]:
+    """Tags that some sequence wrote before the change."""
+    touched = {change.address for change in changes}
+    sequences: list[Attributes | None] = [change.before for change in changes if change.type == "sequence"]
+    sequences += [
+        value for address, value in desired.items() if address.startswith("sequence.") and address not in touched
+    ]
+    return frozenset(path for sequence in sequences for path in _subjects(sequence, "write"))
 
 
 def impacts_of(changes: Sequence[Change], *, around: Surroundings) -> tuple[Impact, ...]:
@@ -160,10 +177,70 @@ def _rights(change: Change, _: Surroundings) -> Lines:
             yield "rights", f"{change.type} {change.name} {verb} {what} {', '.join(which)}"
 
 
+def _sequence(change: Change, around: Surroundings) -> Lines:
+    """Writing is no new right: who may run sequences may write every writable tag. That a program does it is new."""
+    before, after = _subjects(change.before, "write"), _subjects(change.after, "write")
+    gained, lost = sorted(after - before), sorted(before - after)
+    if gained:
+        yield "rights", f"sequence {change.name} writes {_some(gained)}"
+    if fresh := [path for path in gained if path not in around.written]:
+        yield "rights", f"written by no sequence before: {_some(fresh)}"
+    if lost:
+        yield "rights", f"sequence {change.name} no longer writes {_some(lost)}"
+    said, silent = _subjects(change.before, "publish"), _subjects(change.after, "publish")
+    if new := sorted(silent - said):
+        yield "topics", f"sequence {change.name} publishes {_some(new)}"
+    if change.action is Action.FORGET:
+        yield "devices", "a run on its way goes on to its end; no new one begins"
+    elif change.before is not None:
+        yield "devices", "a run on its way ends as it began; the next one takes the new steps"
+
+
+def _subjects(sequence: Attributes | None, do: str) -> set[str]:
+    steps = [*(sequence or {}).get("steps", ()), *(sequence or {}).get("on_abort", ())]
+    return {str(step.get("subject", "")) for step in steps if step.get("do") == do}
+
+
+def _message(change: Change, around: Surroundings) -> Lines:
+    before, after = change.before or {}, change.after or {}
+    old, new = str(before.get("topic", "")), str(after.get("topic", ""))
+    kept = ", retained" if after.get("retain") else ""
+    if change.action is Action.CREATE:
+        yield "topics", f"publishes on {new}{kept}"
+    elif change.action is Action.FORGET:
+        yield "topics", f"nothing is published on {old} any more" + _still_kept(before)
+    elif old != new:
+        yield "topics", f"publishes on {new}{kept} instead of {old}" + _still_kept(before)
+    elif before.get("retain") != after.get("retain"):
+        yield "topics", f"{new} is {'' if after.get('retain') else 'not '}retained from now on" + _still_kept(before)
+    if old != new:
+        roles = [
+            name for name, role in around.roles.items() if any(fnmatchcase(change.name, glob) for glob in _globs(role))
+        ]
+        who = ["nexus.cli", "sequences", *(f"role {name}" for name in sorted(roles))]
+        verb = "may publish on" if new else "may no longer publish on"
+        yield "rights", f"{', '.join(who)} {verb} {new or old}"
+
+
+def _still_kept(before: Attributes) -> str:
+    return "; what the broker has retained there stays" if before.get("retain") else ""
+
+
+def _globs(role: Attributes) -> list[str]:
+    return [str(glob) for glob in role.get("publish") or ()]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+
+
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "device": _device,
+    "message": _message,
     "retention": _retention,
     "role": _rights,
+    "sequence": _sequence,
     "user": _rights,
 }
 

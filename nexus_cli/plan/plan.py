@@ -17,7 +17,7 @@ from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
-from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of
+from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
@@ -130,7 +130,15 @@ def make_plan(
         base_digest=base.digest,
         desired_digest=desired.digest,
         changes=changes,
-        impacts=impacts_of(changes, around=Surroundings(links=links_of(devices), cost=cost)),
+        impacts=impacts_of(
+            changes,
+            around=Surroundings(
+                links=links_of(devices),
+                cost=cost,
+                roles=dict(desired.of_kind("role")),
+                written=written_before(changes, desired.resources),
+            ),
+        ),
         hazards=hazards_of(changes, devices_left=len(devices), first=not base.digests),
         moved=tuple(moved),
         errored=has_errors(findings),

@@ -178,6 +178,15 @@ CODES: tuple[Code, ...] = (
         severity=Severity.INFO,
     ),
     Code(
+        id="NX2609",
+        slug="publish-matches-nothing",
+        summary="A right to publish that matches no message.",
+        why="Roles publish declared messages, by name or glob; this one grants nothing to anybody.",
+        bad="publish: [start-oder]",
+        good="publish: [start-order]",
+        severity=Severity.WARNING,
+    ),
+    Code(
         id="NX2701",
         slug="alert-tag",
         summary="An alert on a tag that does not exist.",

@@ -152,6 +152,52 @@ def test_impacts_of_rights_and_retention() -> None:
     assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("data-loss", "p"), ("acl-widen", "op")]
 
 
+def sequence(*writes: str, publish: str = "") -> dict[str, Any]:
+    steps = [{"do": "write", "subject": path, "value": 1} for path in writes]
+    return {"steps": [*steps, *([{"do": "publish", "subject": publish}] if publish else [])]}
+
+
+def test_impacts_of_sequences() -> None:
+    before = snapshot(sequence__a=sequence("x/l/d/one"), sequence__b=sequence("x/l/d/two"))
+    changed = sequence("x/l/d/one", "x/l/d/three", publish="hello")
+    found = plan(before, snapshot(sequence__b=changed, sequence__c=sequence("x/l/d/two")))
+    assert texts(found) == [
+        "rights: sequence c writes x/l/d/two",
+        "rights: sequence b writes x/l/d/one, x/l/d/three",
+        "rights: written by no sequence before: x/l/d/three",
+        "rights: sequence b no longer writes x/l/d/two",
+        "topics: sequence b publishes hello",
+        "devices: a run on its way ends as it began; the next one takes the new steps",
+        "rights: sequence a no longer writes x/l/d/one",
+        "devices: a run on its way goes on to its end; no new one begins",
+    ]
+    assert found.hazards == (), "who may run it may write every writable tag already"
+
+
+def test_impacts_of_messages_and_who_may_publish_them() -> None:
+    before: dict[str, Any] = {
+        "role__erp": {"read": [], "write": [], "publish": ["order-*"]},
+        "message__order-1": {"topic": "erp/{n}", "retain": True},
+        "message__x": {"topic": "x"},
+    }
+    after: dict[str, Any] = {
+        "role__erp": {"read": [], "write": [], "publish": ["order-*", "y"]},
+        "message__order-1": {"topic": "new/{n}"},
+        "message__y": {"topic": "y/y"},
+    }
+    found = plan(snapshot(**before), snapshot(**after))
+    assert texts(found) == [
+        "topics: publishes on y/y",
+        "rights: nexus.cli, sequences, role erp may publish on y/y",
+        "rights: role erp gains publish y",
+        "topics: publishes on new/{n} instead of erp/{n}; what the broker has retained there stays",
+        "rights: nexus.cli, sequences, role erp may publish on new/{n}",
+        "topics: nothing is published on x any more",
+        "rights: nexus.cli, sequences may no longer publish on x",
+    ]
+    assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("acl-widen", "erp")]
+
+
 def test_load_is_told_from_the_drivers_own_grouping() -> None:
     far = device("a/l/one", tags={"energy": tag(), "far": tag(address="holding:5000")})
     assert (request_count(device("a/l/one")), request_count(far)) == (1, 2)
