@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.field import Field
+from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import devices_of
-from tests.e2e.test_real_sites import expected, physical, same, stored, wait_rows
 from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
@@ -98,12 +98,7 @@ def test_rows_equal_what_the_plc_held(hall: tuple[Runtime, Field]) -> None:
 
     def prove() -> None:
         rows = wait_rows(runtime, wanted)
-        wrong = {
-            name: (stored(rows[name]) if name in rows else None, value)
-            for name, value in wanted.items()
-            if name not in rows or not same(stored(rows[name]), value)
-        }
-        assert wrong == {}
+        assert wrong_rows(rows, wanted) == {}
         assert int(rows[f"{path}/total"]["value_exact"]) == 2**60 + 1
         assert {rows[name]["quality"] for name in wanted} == {192}
 

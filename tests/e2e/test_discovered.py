@@ -12,8 +12,8 @@ import pytest
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.e2e.field import Field
+from tests.e2e.rows import wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
-from tests.e2e.test_real_sites import same, stored, wait_rows
 from tests.servers import free_port
 from tests.sunspec import EXPECTED, inverter
 
@@ -119,12 +119,7 @@ def test_what_was_discovered_is_applied_and_stored(works: tuple[Runtime, dict[st
     assert "writable" not in text
     runtime.apply()
     rows = wait_rows(runtime, wanted)
-    wrong = {
-        path: (stored(rows[path]) if path in rows else None, value)
-        for path, value in wanted.items()
-        if path not in rows or not same(stored(rows[path]), value)
-    }
-    assert not wrong
+    assert wrong_rows(rows, wanted) == {}
     assert rows["plant/hall/plc/speed"]["quality"] == 192
     again = runtime.nexus("discover", *into, "--at", "plant/hall/plc", "--dry-run", "--format", "json")
     assert json.loads(again)["edit"]["diff"] == ""

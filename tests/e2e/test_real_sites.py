@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from tests.e2e.field import Field
+from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import copy_site, devices_of
 from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
-NEWEST = """
-select s.path, s.unit, x.value, x.value_exact, x.value_text, x.value_json, x.quality
-from nexus.series s join lateral (
-  select * from nexus.sample where series_id = s.id order by time desc limit 1) x on true
-"""
 
 
 def raw_value(tag: TagConfig, number: int) -> Any:
@@ -44,47 +38,6 @@ def raw_value(tag: TagConfig, number: int) -> Any:
         least, most = INTEGER_BOUNDS[kind.base]
         return int(min(max(round(raw), least), most))
     return raw
-
-
-def expected(tag: TagConfig, raw: Any) -> Any:
-    """What must stand in the row, worked out here and not by the code under test."""
-    if isinstance(raw, (str, list, dict)):
-        return raw
-    if tag.values or isinstance(raw, bool):
-        return float(raw)
-    return (raw * tag.scale + tag.offset) * tag.unit_factor + tag.unit_shift
-
-
-def stored(row: Any) -> Any:
-    """The value of a row, whatever its column."""
-    if row["value_json"] is not None:
-        return json.loads(row["value_json"])
-    if row["value_text"] is not None:
-        return row["value_text"]
-    return row["value"]
-
-
-def same(have: Any, want: Any) -> bool:
-    """Equal; floats to single precision."""
-    if isinstance(want, float) and isinstance(have, (int, float)):
-        return math.isclose(have, want, rel_tol=2e-7, abs_tol=1e-6)
-    return bool(have == want)
-
-
-def wait_rows(runtime: Runtime, wanted: dict[str, Any], *, deadline_s: float = 40.0) -> dict[str, Any]:
-    """Newest rows by path, once they hold what is wanted; else as they are at the deadline."""
-    until = time.monotonic() + deadline_s
-    while True:
-        rows = {row["path"]: row for row in runtime.query(NEWEST)}
-        wrong = [path for path, value in wanted.items() if path not in rows or not same(stored(rows[path]), value)]
-        if not wrong or time.monotonic() > until:
-            return rows
-        time.sleep(0.3)
-
-
-def physical(device: DeviceConfig) -> dict[str, TagConfig]:
-    """The tags that a server holds."""
-    return {name: tag for name, tag in device.tags.items() if tag.address}
 
 
 @pytest.fixture
@@ -119,12 +72,7 @@ def test_meter_and_drive_rows_equal_the_registers(panel: tuple[Runtime, Field]) 
     assert len(wanted) > 100
     runtime.apply()
     rows = wait_rows(runtime, wanted)
-    wrong = {
-        path: (stored(rows[path]) if path in rows else None, value)
-        for path, value in wanted.items()
-        if path not in rows or not same(stored(rows[path]), value)
-    }
-    assert wrong == {}
+    assert wrong_rows(rows, wanted) == {}
     assert {path: rows[path]["unit"] for path in wanted} == units
     assert {rows[path]["quality"] for path in wanted} == {192}
 
@@ -169,12 +117,7 @@ def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
         runtime.start()
         runtime.apply()
         rows = wait_rows(runtime, wanted)
-        wrong = {
-            path: (stored(rows[path]) if path in rows else None, value)
-            for path, value in wanted.items()
-            if path not in rows or not same(stored(rows[path]), value)
-        }
-        assert wrong == {}
+        assert wrong_rows(rows, wanted) == {}
         status = json.loads(rows["heating/boilers/boiler-1/status"]["value_json"])
         assert set(status) == {"Temperature", "Pressure", "HeaterState"}
         field.wait(server.close())
