@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
@@ -184,6 +184,19 @@ class Session(Protocol):
     async def close(self) -> None:
         """End the session and free everything. Never raises, and never waits longer than a second or two."""
         ...
+
+
+@runtime_checkable
+class Calling(Protocol):
+    """A session that may learn by itself, between two requests, that its `check` should not wait for its turn: what it
+    reports is bound to something that has just changed. It has no task of its own to see to that.
+
+    Attributes:
+        want_check: Put there by the supervisor. May be called on the loop at any time, as often as there is cause: the
+            next `check` then comes as soon as what runs has ended, a tenth of a second after the last one at the earliest.
+    """
+
+    want_check: Callable[[], None]
 
 
 class Driver(Protocol):

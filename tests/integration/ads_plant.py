@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
+from nexus_cli.drivers import registry
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.session import AdsSession
 from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
 
@@ -112,3 +118,49 @@ async def fails(action: Any) -> DriverError:
     with pytest.raises(DriverError) as caught:
         await action
     return caught.value
+
+
+class Told(Pipeline):
+    """Takes a supervisor's cycles and keeps what they told.
+
+    Attributes:
+        heard: Value, quality and code by tag, in order.
+    """
+
+    def __init__(self) -> None:
+        self.heard: dict[str, list[tuple[Value, str, int]]] = {}
+        self._clock = SystemClock()
+
+    def cycle(self, device: str) -> Cycle:
+        return Cycle(self._clock.now_us())
+
+    def emit(self, device: Running, cycle: Cycle) -> None:
+        for name, value in cycle.samples.items():
+            quality, _, code = cycle.quality.get(name, ("GOOD", None, 0))
+            self.heard.setdefault(name, []).append((value, str(quality), code))
+
+    def last(self, name: str) -> tuple[Value, str, int] | None:
+        found = self.heard.get(name)
+        return found[-1] if found else None
+
+
+@asynccontextmanager
+async def supervised(config: DeviceConfig) -> AsyncIterator[Told]:
+    """A device behind a supervisor, as a gateway runs it."""
+    told, stop = Told(), asyncio.Event()
+    link = Supervisor(
+        "plc",
+        driver=registry.driver("ads"),
+        link_keys=frozenset(),
+        home=".",
+        clock=SystemClock(),
+        pipeline=told,
+        changed=lambda: None,
+    )
+    link.apply([(config, "1")])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(link.run(stop), name="link")
+        try:
+            yield told
+        finally:
+            stop.set()

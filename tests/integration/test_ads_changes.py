@@ -11,9 +11,10 @@ from nexus_cli.drivers.ads.plc import CONFIG, RUN, STOP
 from nexus_cli.drivers.ads.simulator import serve
 from nexus_cli.drivers.base import Fault, Scope, points_of
 from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.gateway import schedule
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, tags, until
+from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags, until
 
 
 async def test_after_an_online_change_the_next_read_is_of_the_new_addresses() -> None:
@@ -109,6 +110,26 @@ async def test_what_is_reported_is_bad_at_once_and_registered_anew() -> None:
         wrong = [found for found in heard.all if found.value is not None and found.point.name == "n3"]
         assert {found.value for found in wrong} == {300}, "a value of a wrong address was reported"
         assert one.session.counters()["symbol_changes"] == 1
+
+
+async def test_a_link_that_only_reports_is_registered_anew_without_waiting_for_its_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedule, "CHECK_S", 3600.0)  # no other check comes
+    server = await serve([device(0)])
+    try:
+        async with supervised(device(server.port)) as told:
+            await until(lambda: len(told.heard) == 11, "first values")
+            for removed in (["n4"], [], []):
+                told.heard.clear()
+                server.online_change(PATH, removed=removed)
+                await until(lambda: told.last("n3") == (300, "GOOD", 0), "it is not reported again")
+                assert told.heard["n3"] == [(None, "BAD", 1809), (300, "GOOD", 0)]
+            assert told.last("n4") == (None, "BAD", 1808)
+            server.set(PATH, "n9", 77)
+            await until(lambda: told.last("n9") == (77, "GOOD", 0), "the new registration does not report")
+    finally:
+        await server.close()
 
 
 async def test_a_stopped_plc_makes_its_values_uncertain() -> None:

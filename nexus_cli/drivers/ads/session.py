@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from nexus_cli.drivers.ads import browse, frame, reading
@@ -30,12 +30,16 @@ class AdsSession:
     Attributes:
         channel: The way to the PLCs.
         reports: Everything that is reported on this link.
+        want_check: See `drivers.base.Calling`: called when reports have to be registered anew.
     """
 
     def __init__(self, channel: Channel, devices: Sequence[DeviceConfig]) -> None:
         self.channel = channel
         connection = devices[0].connection
-        self.reports = Reports(channel, limit=int(connection.get("max_subscribe") or 0))
+        self.want_check: Callable[[], None] = lambda: None
+        self.reports = Reports(
+            channel, limit=int(connection.get("max_subscribe") or 0), changed=lambda: self.want_check()
+        )
         self._devices: dict[str, DeviceConfig] = {}
         self._plcs: dict[bytes, Plc] = {}
         self._of_device: dict[str, Plc] = {}

@@ -1,7 +1,7 @@
 """What PLCs report by themselves: notifications on change or in cycles, and the watch over version and state.
 
 A notification is bound to an address. So when the program changes, everything that was reported is BAD at once and
-dropped, and the next read, write or check registers all of it anew under fresh addresses.
+dropped, a check is called for, and that (or a read or write before it) registers all of it anew under fresh addresses.
 
 Source: Beckhoff, ADS AddDeviceNotification: transmission modes 3 (cyclic) and 4 (on change), times in 100 ns;
 at most 550 notifications a connection.
@@ -10,7 +10,7 @@ at most 550 notifications a connection.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.drivers.ads import frame, reading
@@ -55,8 +55,10 @@ class Reports:
         changes: How often a program changed under a subscription.
     """
 
-    def __init__(self, channel: Channel, *, limit: int) -> None:
+    def __init__(self, channel: Channel, *, limit: int, changed: Callable[[], None]) -> None:
+        """Take over what is reported on a channel; `changed` is called when it has to be registered anew."""
         self.channel = channel
+        self._changed = changed
         self.due = False
         self.orphans = 0
         self.changes = 0
@@ -211,6 +213,7 @@ class Reports:
         if any(one.current for one in self._subscriptions[plc.address]):
             self.changes += 1
             self.fail(plc, _CHANGED)
+            self._changed()
 
     def _was_renewed(self, plc: Plc) -> None:
         self._outdated(plc)

@@ -97,3 +97,40 @@ class Schedule(Generic[K]):
         self._next[key] = at_s
         self._count += 1
         heapq.heappush(self._heap, (at_s, self._count, key))
+
+
+CHECK_S = 5.0
+"""How often a link that nothing polls is proved alive, in seconds."""
+CHECK_GAP_S = 0.1
+"""Shortest time between two checks that a session asks for, in seconds."""
+
+
+class CheckTurn:
+    """When a link is to be checked: some seconds after it last answered a poll, and soon when its session asks for it.
+
+    Attributes:
+        next_s: When that is, monotonic seconds.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        """Begin with a link that has just answered."""
+        self.next_s = now_s + CHECK_S
+        self._wanted = False
+        self._free_s = now_s
+
+    def want(self) -> None:
+        """Have it checked as soon as the last check is long enough ago."""
+        self._wanted = True
+        self.next_s = min(self.next_s, self._free_s)
+
+    def answered(self, now_s: float) -> None:
+        """A poll proved it alive; a check that was asked for still comes."""
+        if not self._wanted:
+            self.next_s = now_s + CHECK_S
+
+    def begin(self, now_s: float) -> bool:
+        """Whether it is to be checked now; what is asked for from here on is for the next check."""
+        if now_s < self.next_s:
+            return False
+        self._wanted, self._free_s, self.next_s = False, now_s + CHECK_GAP_S, now_s + CHECK_S
+        return True

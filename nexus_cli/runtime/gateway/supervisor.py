@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
-from nexus_cli.drivers.base import Driver, DriverError, Session
+from nexus_cli.drivers.base import Calling, Driver, DriverError, Session
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
@@ -19,14 +19,12 @@ from nexus_cli.runtime.gateway.device import Running, running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
-from nexus_cli.runtime.gateway.schedule import Schedule
+from nexus_cli.runtime.gateway.schedule import CHECK_S, CheckTurn, Schedule
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.sample import Reason
 
 _log = logging.getLogger("nexus.link")
 LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
-CHECK_S = 5.0
-"""How often a link that nothing polls is proved alive, in seconds."""
 WORK_QUEUE = 64
 """Commands that wait for a link (policy: refuse the newest)."""
 
@@ -239,7 +237,14 @@ class Supervisor:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
         poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
         reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
-        next_check_s = self._clock.monotonic_s() + CHECK_S
+        turn = CheckTurn(self._clock.monotonic_s())
+
+        def want_check() -> None:
+            turn.want()
+            self._wake.set()
+
+        if isinstance(session, Calling):
+            session.want_check = want_check
         try:
             while not stop.is_set() and not self._reconnect:
                 self._wake.clear()
@@ -250,19 +255,17 @@ class Supervisor:
                     await session.configure([one.config for one in self.devices.values() if one.config.enabled])
                 await reporting.renew(self.devices)
                 await poller.work()
-                now_s = self._clock.monotonic_s()
-                due = self._schedule.pop_due(now_s)
+                due = self._schedule.pop_due(self._clock.monotonic_s())
                 self._polling = bool(due)
                 if due and await poller.poll(self.devices, [(key, one.missed) for key, one in due]):
                     self._backoff.reset()
-                    next_check_s = self._clock.monotonic_s() + CHECK_S
-                elif now_s >= next_check_s:
+                    turn.answered(self._clock.monotonic_s())
+                if turn.begin(self._clock.monotonic_s()):
                     await session.check()
                     self._backoff.reset()
-                    next_check_s = self._clock.monotonic_s() + CHECK_S
                 self._polling = False
                 following_s = self._schedule.next_s()
-                until_s = next_check_s if following_s is None else min(following_s, next_check_s)
+                until_s = turn.next_s if following_s is None else min(following_s, turn.next_s)
                 await self._pause(until_s - self._clock.monotonic_s())
         finally:
             self._polling = False

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.schedule import Schedule
+from nexus_cli.runtime.gateway.schedule import CHECK_GAP_S, CHECK_S, CheckTurn, Schedule
 
 
 def test_a_thousand_devices_do_not_start_together() -> None:
@@ -56,3 +56,34 @@ def test_turns_and_skips_add_up(interval_s: float, waits: list[float], name: str
         assert following is not None
         assert following > now or following == now
     assert all(b > a for a, b in itertools.pairwise(turns))
+
+
+def test_a_link_that_answers_polls_is_not_checked() -> None:
+    turn = CheckTurn(100.0)
+    for second in range(101, 120):
+        assert not turn.begin(second)
+        turn.answered(second)
+    assert turn.begin(119 + CHECK_S)
+    assert not turn.begin(120 + CHECK_S)
+
+
+def test_a_check_that_is_asked_for_comes_at_once_whatever_was_polled() -> None:
+    turn = CheckTurn(100.0)
+    turn.want()
+    turn.answered(100.0)
+    assert turn.next_s == 100.0
+    assert turn.begin(100.0)
+    assert not turn.begin(100.0)
+    assert turn.next_s == 100.0 + CHECK_S
+
+
+@given(st.lists(st.floats(0, 0.05), min_size=1, max_size=200))
+def test_asking_without_end_gives_a_check_each_gap(steps: list[float]) -> None:
+    turn, now_s, done = CheckTurn(0.0), 0.0, []
+    for step in steps:
+        now_s += step
+        turn.want()
+        assert turn.next_s <= now_s + CHECK_GAP_S
+        if turn.begin(now_s):
+            done.append(now_s)
+    assert all(after - before >= CHECK_GAP_S for before, after in itertools.pairwise(done))
