@@ -15,6 +15,7 @@ from nexus_cli.checks import (
     moved,
     names,
     numbering,
+    parameters,
     procedures,
     retention,
     security,
@@ -46,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     *alerts.CHECKS,
     *commands.CHECKS,
     *procedures.CHECKS,
+    *parameters.CHECKS,
     *moved.CHECKS,
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
 from nexus_cli.checks.view import TagView, View
@@ -14,39 +15,58 @@ from nexus_cli.model.datatype import DataType
 from nexus_cli.model.expression import compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
 from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.parameters import (
+    REFERENCE,
+    ParameterError,
+    condition,
+    filled,
+    references,
+    rehearsals,
+)
 from nexus_cli.model.procedure_config import (
     LONGEST_WRITE_MS,
     PLACEHOLDER,
     MessageError,
+    ParameterConfig,
     message_config,
+    parameter_config,
     render,
     schema_fault,
     schema_problem,
 )
-from nexus_cli.model.procedures import WORDS, Step
+from nexus_cli.model.procedures import WORDS, Sequence, Step
 from nexus_cli.model.resolve import device_config
 from nexus_cli.model.site import Tag
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import PLATFORM
 
+PLAIN_LEVEL = re.compile(r"\$?[A-Za-z0-9._@-]+\Z")
+"""What `access` can write into a broker's rules; a leading `$` is told apart."""
+
 
 class Placed(NamedTuple):
-    """A step and where it stands."""
+    """A step, where it stands, and the parameters of its sequence."""
 
     step: Step
     where: ModelPath
+    parameters: Mapping[str, ParameterConfig]
 
 
 def _steps(view: View) -> Iterator[Placed]:
     for name, sequence in view.model.site.sequences.items():
+        parameters = _parameters(sequence)
         for branch, steps in (("steps", sequence.steps), ("on_abort", sequence.on_abort)):
             for position, step in enumerate(steps):
-                yield Placed(step, ("sequences", name, branch, position))
+                yield Placed(step, ("sequences", name, branch, position), parameters)
+
+
+def _parameters(sequence: Sequence) -> dict[str, ParameterConfig]:
+    return {name: parameter_config(one) for name, one in sequence.parameters.items()}
 
 
 def sequence_step(view: View) -> Iterator[Diagnostic]:
     """NX2903."""
-    for step, where in _steps(view):
+    for step, where, _ in _steps(view):
         words = step.words()
         if len(words) != 1:
             message = f"the step says {' and '.join(words)}" if words else "the step does nothing"
@@ -80,8 +100,8 @@ def sequence_empty(view: View) -> Iterator[Diagnostic]:
 def sequence_tag(view: View) -> Iterator[Diagnostic]:
     """NX2904 and NX2905: a value is looked at where the tag can be written."""
     configs: dict[str, dict[str, TagConfig]] = {}
-    for step, where in _steps(view):
-        if step.write is None:
+    for step, where, parameters in _steps(view):
+        if step.write is None or REFERENCE.search(step.write):
             continue
         tag = view.by_path.get(step.write)
         if tag is None:
@@ -103,10 +123,16 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
         ):
             if value is None:
                 continue
-            try:
-                raw_of(config[tag.name], value, bounded=bounded)
-            except InversionError as error:
-                yield finding("NX2905", str(error), where=(*where, key), hint=error.hint)
+            for given in rehearsals(parameters, references(value)):
+                try:
+                    raw_of(config[tag.name], filled(value, given), bounded=bounded)
+                except InversionError as error:
+                    yield finding("NX2905", _with(given) + str(error), where=(*where, key), hint=error.hint)
+                    break
+
+
+def _with(given: Mapping[str, object]) -> str:
+    return f"with {', '.join(f'{name} = {value}' for name, value in given.items())}: " if given else ""
 
 
 def _writable(tag: TagView) -> bool:
@@ -117,10 +143,27 @@ def sequence_condition(view: View) -> Iterator[Diagnostic]:
     """NX2906."""
     for name, sequence in view.model.site.sequences.items():
         for position, text in enumerate(sequence.requires):
-            yield from _condition(view, text, ("sequences", name, "requires", position))
-    for step, where in _steps(view):
+            yield from _with_values(view, text, ("sequences", name, "requires", position), _parameters(sequence))
+    for step, where, parameters in _steps(view):
         if step.until is not None:
-            yield from _condition(view, step.until, (*where, "until"))
+            yield from _with_values(view, step.until, (*where, "until"), parameters)
+
+
+def _with_values(
+    view: View, text: str, where: ModelPath, parameters: Mapping[str, ParameterConfig]
+) -> Iterator[Diagnostic]:
+    for given in rehearsals(parameters, references(text)):
+        try:
+            ready = condition(text, given)
+        except ParameterError as error:
+            yield finding("NX2906", str(error), where=where, hint=error.hint)
+            return
+        if REFERENCE.search(ready):
+            return  # a parameter that is not declared: NX2912
+        found = list(_condition(view, ready, where))
+        yield from found
+        if found:
+            return
 
 
 def _condition(view: View, text: str, where: ModelPath) -> Iterator[Diagnostic]:
@@ -154,19 +197,21 @@ def _full_path(view: View, name: str) -> str:
 def sequence_message(view: View) -> Iterator[Diagnostic]:
     """NX2907."""
     messages = view.model.site.messages
-    for step, where in _steps(view):
-        if step.publish is None:
+    for step, where, parameters in _steps(view):
+        if step.publish is None or REFERENCE.search(step.publish):
             continue
         message = messages.get(step.publish)
         if message is None:
             hint = did_you_mean(step.publish, messages) or "declare it under 'messages:'"
             yield finding("NX2907", f"there is no message '{step.publish}'", where=(*where, "publish"), hint=hint)
         elif not schema_fault(message.schema_):
-            try:
-                render(message_config(message), step.set_)
-            except MessageError as error:
-                place = (*where, "set") if step.set_ else (*where, "publish")
-                yield finding("NX2907", str(error), where=place, hint=error.hint)
+            for given in rehearsals(parameters, references(step.set_)):
+                try:
+                    render(message_config(message), filled(step.set_, given))
+                except MessageError as error:
+                    place = (*where, "set") if step.set_ else (*where, "publish")
+                    yield finding("NX2907", _with(given) + str(error), where=place, hint=error.hint)
+                    break
 
 
 def message_topic(view: View) -> Iterator[Diagnostic]:
@@ -180,6 +225,9 @@ def message_topic(view: View) -> Iterator[Diagnostic]:
         if any(not level or any(sign in level for sign in "+#{}\0") for level in plain) or len(message.topic) > 500:
             message_text = f"'{message.topic[:100]}' is not a topic"
             yield finding("NX2908", message_text, where=where, hint="levels without '+' and '#', {name} for a field")
+        elif wrong := next((level for level in plain if not PLAIN_LEVEL.match(level)), ""):
+            hint = "letters, digits, '.', '_', '-' and '@': the brokers' rules take no others"
+            yield finding("NX2908", f"'{wrong[:100]}' can't be a level of a topic here", where=where, hint=hint)
         elif levels[0].startswith("$") or plain[0] != levels[0] or levels[0] == PLATFORM:
             hint = "begin with a fixed level of your own"
             yield finding(

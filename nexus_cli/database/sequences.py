@@ -28,11 +28,13 @@ async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping
     """Say how a run ended, in its row and in the audit trail."""
     row = await conn.fetchrow(
         "UPDATE nexus.sequence_run SET state = $3, detail = $4::text::jsonb, ended = now() "
-        "WHERE site = $1 AND id = $2 AND ended IS NULL RETURNING name, who, reason",
+        "WHERE site = $1 AND id = $2 AND ended IS NULL "
+        "RETURNING name, who, reason, definition->>'arguments' AS arguments",
         *(site, run, state, _json(detail)),
     )
     if row is not None:
-        facts = {"run": run, "state": state, "reason": row["reason"], **detail}
+        given = orjson.loads(row["arguments"] or "{}")
+        facts = {"run": run, "state": state, "reason": row["reason"], **({"set": given} if given else {}), **detail}
         await conn.execute(
             "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
             *(site, row["who"], row["name"], _json(facts)),
@@ -99,10 +101,12 @@ async def runs(conn: Any, site: str, *, limit: int = 20) -> list[dict[str, Any]]
 
 
 def _run(row: Any) -> dict[str, Any]:
+    definition = orjson.loads(row["definition"])
     return {
         **{name: row[name] for name in ("id", "name", "who", "reason", "state")},
         "detail": orjson.loads(row["detail"]),
-        "steps": len(orjson.loads(row["definition"]).get("steps", ())),
+        "steps": len(definition.get("steps", ())),
+        "set": definition.get("arguments", {}),
         "started": microseconds(row["started"]),
         "ended": None if row["ended"] is None else microseconds(row["ended"]),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from nexus_cli.model.procedures import Message, Sequence, Step
+from nexus_cli.model.procedures import Message, Parameter, Sequence, Step
 
 PLACEHOLDER = re.compile(r"\{([a-zA-Z][a-zA-Z0-9_-]{0,63})\}")
 _LEVEL = re.compile(r"[^/+#\x00-\x1f]{1,200}\Z")
@@ -54,6 +54,16 @@ class StepConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"publish {self.subject}" + (f" {orjson.dumps(self.fields).decode()}" if self.fields else "")
 
 
+class ParameterConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One parameter of a sequence: `type` is `bool`, `string`, an integer or a float; no `default` means required."""
+
+    type: str = "string"
+    default: Any = None
+    range: tuple[float | None, float | None] | None = None
+    values: list[Any] = []
+    description: str = ""
+
+
 class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One sequence; `timeout_ms` bounds all of `steps` together."""
 
@@ -62,6 +72,7 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     on_abort: list[StepConfig] = []
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     description: str = ""
+    parameters: dict[str, ParameterConfig] = {}
 
     def written(self) -> set[str]:
         """Paths of the tags that it writes, the abort branch included."""
@@ -114,6 +125,21 @@ def step_config(step: Step) -> StepConfig:
     )
 
 
+_WORDS = {"integer": "int64", "number": "float64", "boolean": "bool"}
+"""Types as templates name them."""
+
+
+def parameter_config(parameter: Parameter) -> ParameterConfig:
+    """A written parameter in normal form."""
+    return ParameterConfig(
+        type=_WORDS.get(parameter.type, parameter.type),
+        default=parameter.default,
+        range=parameter.range,
+        values=list(parameter.values),
+        description=parameter.description or "",
+    )
+
+
 def sequence_config(sequence: Sequence) -> SequenceConfig:
     """A written sequence in normal form."""
     return SequenceConfig(
@@ -122,6 +148,7 @@ def sequence_config(sequence: Sequence) -> SequenceConfig:
         on_abort=[step_config(step) for step in sequence.on_abort],
         timeout_ms=sequence.timeout if sequence.timeout is not None else DEFAULT_TIMEOUT_MS,
         description=sequence.description or "",
+        parameters={name: parameter_config(one) for name, one in sequence.parameters.items()},
     )
 
 

@@ -2,10 +2,11 @@
 
 sequences:
   warm-up:
+    parameters: {goal: {type: number, range: [10, 90], default: 40}}
     requires: ["{packaging/line-1/filler/state} == 'stopped'"]
     timeout: 10m
     steps:
-      - {write: packaging/line-1/filler/setpoint, value: 40}
+      - {write: packaging/line-1/filler/setpoint, value: "${param:goal}"}
       - {until: "{packaging/line-1/filler/temperature} > 38", timeout: 5m}
       - {wait: 10s}
       - {publish: start-order, set: {order: "17"}}
@@ -24,6 +25,10 @@ from nexus_cli.model.spelling import Duration, Strict
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 Scalar = bool | Code | float | str
 Written = Scalar | list[Scalar]
+Signed = Literal["int8", "int16", "int32", "int64"]
+Unsigned = Literal["uint8", "uint16", "uint32", "uint64"]
+Kind = Literal["integer", "number", "string", "boolean", "bool", Signed, Unsigned, "float32", "float64"]
+"""Types of a parameter: as templates name them, or as tags do."""
 WORDS = ("write", "wait", "until", "publish")
 """What a step can be."""
 
@@ -50,9 +55,27 @@ class Step(Strict):
         return tuple(word for word in WORDS if getattr(self, word) is not None)
 
 
+class Parameter(Strict):
+    """What may be given when a sequence is run. Declared as in templates; `range` is for numbers."""
+
+    type: Kind = Field(
+        default="string", description="integer, number, string or boolean, or a tag's type such as float32."
+    )
+    default: Scalar | None = Field(default=None, description="Without one the value has to be given.")
+    range: tuple[float | None, float | None] | None = Field(
+        default=None, description="[low, high] of a number; null is open.", strict=False
+    )
+    values: list[Scalar] = Field(default_factory=list, description="The values it may have.")
+    description: str | None = Field(default=None, description="For people.")
+
+
 class Sequence(Strict):
     """Ordered writes and publishes with waits, carried out by control."""
 
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        description='Values that a run is given: "${param:NAME}" in value, expect, set, requires and until.',
+    )
     requires: list[str] = Field(
         default_factory=list, description="Conditions that must hold before the first step, or nothing is written."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.expression import ExpressionError, compile_expression
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
 from nexus_cli.project.live import parse_live
 from nexus_cli.project.write import site_topics
@@ -54,11 +55,13 @@ class Rehearsal:
     """A dry run: every step with what can be told beforehand. Nothing was written.
 
     Attributes:
+        values: Of its parameters.
         ready: True when the preconditions hold and no step is known to fail.
     """
 
     name: str
     lines: list[Line] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -71,7 +74,7 @@ class Rehearsal:
             {"step": one.number, "branch": one.branch, "text": one.text, "now": one.now, "problem": one.problem}
             for one in self.lines
         ]
-        return {"name": self.name, "ready": self.ready, "steps": lines}
+        return {"name": self.name, "ready": self.ready, "set": self.values, "steps": lines}
 
 
 async def listing(*, settings: Settings | None = None) -> dict[str, Any]:
@@ -80,15 +83,20 @@ async def listing(*, settings: Settings | None = None) -> dict[str, Any]:
         return await control.sequences()
 
 
-async def rehearse(name: str, *, settings: Settings | None = None) -> Rehearsal:
+async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, settings: Settings | None = None) -> Rehearsal:
     """Look at every step of an applied sequence without doing any.
 
+    Args:
+        name: Of the sequence.
+        texts: Values of its parameters, as a person types them.
+        settings: Instead of those of this folder.
+
     Raises:
-        NexusError: NX6830 unknown; NX6400, NX6010 control or broker is away.
+        NexusError: NX6830 unknown, NX6837 the values don't fit; NX6400, NX6010 control or broker is away.
     """
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
-        config = await _config(control, name)
+        config, values_set = _with_values(name, await _config(control, name), texts or {})
         paths = {path for text in config.conditions() for path in names_in(text)} | config.written()
         devices = sorted({path.rpartition("/")[0] for path in paths})
         messages = sorted({step.subject for step in (*config.steps, *config.on_abort) if step.do == "publish"})
@@ -104,15 +112,31 @@ async def rehearse(name: str, *, settings: Settings | None = None) -> Rehearsal:
     declared = {
         one: msgspec.convert(found[f"message.{one}"], MessageConfig) for one in messages if f"message.{one}" in found
     }
-    return _rehearsal(name, config, tags, values, declared)
+    made = _rehearsal(name, config, tags, values, declared)
+    made.values = values_set
+    return made
 
 
-async def start(name: str, *, reason: str = "", settings: Settings | None = None) -> str:
+async def start(
+    name: str, *, values: Mapping[str, Any] | None = None, reason: str = "", settings: Settings | None = None
+) -> str:
     """Begin a run in control; gives its id. From here on it does not depend on us."""
     run = str(ULID())
     async with ControlClient(settings or load_settings()) as control:
-        await control.start_sequence(name, run=run, reason=reason)
+        await control.start_sequence(name, run=run, reason=reason, values=values)
     return run
+
+
+def _with_values(name: str, config: SequenceConfig, texts: Mapping[str, str]) -> tuple[SequenceConfig, dict[str, Any]]:
+    try:
+        given = {
+            key: typed_argument(key, config.parameters[key], text) if key in config.parameters else text
+            for key, text in texts.items()
+        }
+        values = arguments(config, given)
+        return bound(config, values), values
+    except ParameterError as error:
+        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint, exit_code=1) from None
 
 
 async def follow(

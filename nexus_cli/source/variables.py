@@ -172,7 +172,7 @@ def _current(container: Any, key: Any) -> Any:
 
 
 def stray_parameters(gathered: Gathered, root: Map) -> None:
-    """Note every `${param:…}` outside a template."""
+    """Note every `${param:…}` outside a template; sequences have parameters of their own, which the model checks."""
     suspects = [
         (container, key)
         for container, key in gathered.references
@@ -180,7 +180,7 @@ def stray_parameters(gathered: Gathered, root: Map) -> None:
     ]
     if not suspects:
         return
-    inside = _containers(root.get("templates")) | _containers(root.get("vars"))
+    inside = _containers(root.get("templates")) | _containers(root.get("vars")) | _containers(root.get("sequences"))
     for container, key in suspects:
         if id(container) not in inside:
             text = _current(container, key)

@@ -132,9 +132,12 @@ class ControlClient:
         """`{"sequences": [declared ones], "runs": [newest first]}`."""
         return await self._call("GET", "/sequences")
 
-    async def start_sequence(self, name: str, *, run: str, reason: str = "") -> dict[str, Any]:
+    async def start_sequence(
+        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy."""
-        return await self._call("POST", f"/sequences/{name}/runs", body={"run": run, "reason": reason})
+        body = {"run": run, "reason": reason, **({"set": dict(values)} if values else {})}
+        return await self._call("POST", f"/sequences/{name}/runs", body=body)
 
     async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""

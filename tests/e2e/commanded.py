@@ -66,6 +66,15 @@ sequences:
     requires: ["{{hall/line-1/drive/mode}} == 'on'"]
     steps:
       - {{write: hall/line-1/drive/start, value: 1}}
+  fill:
+    parameters:
+      amount: {{type: number, range: [10, 90], default: 40}}
+      order: {{type: string}}
+    requires: ["{{hall/line-1/drive/setpoint}} < ${{param:amount}}"]
+    steps:
+      - {{write: hall/line-1/drive/setpoint, value: "${{param:amount}}"}}
+      - {{until: "{{hall/line-1/drive/setpoint}} >= ${{param:amount}}", timeout: 10s}}
+      - {{publish: start-order, set: {{line: one, order: "no ${{param:order}}", amount: 3}}}}
   stuck:
     steps:
       - {{write: hall/line-1/drive/setpoint, value: 33}}

@@ -174,6 +174,32 @@ def test_sequence_dry_run_run_and_journal(plant: Commanded) -> None:
     assert [one["who"] for one in audit] == ["nexus.cli"]
 
 
+def test_a_sequence_with_parameters(plant: Commanded) -> None:
+    for wrong, words in (
+        (("--set", "order=1", "--set", "amount=95"), "'amount' = 95 is out of range"),
+        (("--set", "order=1", "--set", "amount=42,5"), "write 42.5"),
+        (("--set", "amount=30"), "--set order=…"),
+        (("--set", "order=1", "--set", "amonut=30"), "did you mean 'amount'"),
+    ):
+        done = cli(plant, "sequence", "run", "fill", "--yes", *wrong)
+        assert done.returncode == 1 and "NX6837" in done.stderr and words in done.stderr, done.stderr
+    assert plant.drive.writes == []
+    given = ("--set", "order=17", "--set", "amount=35.5")
+    plan = json.loads(plant.nexus("sequence", "run", "fill", *given, "--dry-run", "--format", "json"))
+    assert plan["ready"] and plan["set"] == {"amount": 35.5, "order": "17"}
+    assert plan["steps"][1]["text"] == "write hall/line-1/drive/setpoint = 35.5"
+    found = json.loads(plant.nexus("sequence", "run", "fill", *given, "--yes", "--format", "json"))
+    assert (found["state"], found["set"]) == ("done", {"amount": 35.5, "order": "17"})
+    assert plant.drive.writes == [(0, 355)]
+    (run,) = plant.query("SELECT definition::text FROM nexus.sequence_run WHERE id = $1", found["id"])
+    definition = json.loads(run["definition"])
+    assert definition["arguments"] == {"amount": 35.5, "order": "17"}
+    assert definition["steps"][0]["value"] == 35.5 and definition["steps"][2]["fields"]["order"] == "no 17"
+    (audit,) = plant.query("SELECT detail::text FROM nexus.audit WHERE what = 'sequence' AND subject = 'fill'")
+    assert json.loads(audit["detail"])["set"] == {"amount": 35.5, "order": "17"}
+    assert "--set amount=…  float64, 10 to 90, default 40" in plant.nexus("sequence", "list")
+
+
 def test_a_sequence_whose_precondition_fails_writes_nothing(plant: Commanded) -> None:
     done = cli(plant, "sequence", "run", "never", "--yes")
     assert done.returncode == 1 and "NX6832" in done.stdout, done.stdout + done.stderr

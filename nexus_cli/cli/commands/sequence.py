@@ -10,12 +10,12 @@ import click
 
 from nexus_cli.cli.console import answer, answer_bytes, note
 from nexus_cli.cli.exit_codes import Exit
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import color_option, format_option, pairs
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""
 CODES = (
-    "\b\nExit codes:\n  0  done\n  1  refused: a precondition does not hold, nothing was written\n"
+    "\b\nExit codes:\n  0  done\n  1  refused: a precondition does not hold or a parameter does not fit, nothing was written\n"
     "  4  it ended in the middle: a step failed, time ran out, or it was aborted or interrupted\n"
     "  5  another sequence on the same devices is running\n  6  control is unreachable"
 )
@@ -28,21 +28,23 @@ def command() -> None:
 
 @command.command(
     "run",
-    epilog="\b\nExamples:\n  nexus sequence run warm-up --dry-run\n  nexus sequence run warm-up --yes\n\n" + CODES,
+    epilog="\b\nExamples:\n  nexus sequence run warm-up --dry-run\n  nexus sequence run warm-up --yes\n"
+    "  nexus sequence run fill --set amount=35 --reason 'order 17'\n\n" + CODES,
 )
 @click.argument("name")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A parameter. Repeatable.")
 @click.option("--dry-run", is_flag=True, help="Show every step with what the tags hold now; write nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--reason", default="", help="Why, for the audit trail.")
 @format_option("text", "json")
 @color_option
-def run(name: str, dry_run: bool, yes: bool, reason: str, format_: str) -> int:
+def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, format_: str) -> int:
     """Run sequence NAME and follow it; ending this command does not end the sequence."""
     from nexus_cli.cli.changing import agreed, styler
     from nexus_cli.cli.views.sequence import end_text, line_text, rehearsal_text
     from nexus_cli.project import sequence as project
 
-    rehearsal = asyncio.run(project.rehearse(name))
+    rehearsal = asyncio.run(project.rehearse(name, values))
     if dry_run:
         _say(rehearsal.to_json(), rehearsal_text(rehearsal, style=styler(sys.stdout)), format_)
         return Exit.OK if rehearsal.ready else Exit.FINDINGS
@@ -50,7 +52,7 @@ def run(name: str, dry_run: bool, yes: bool, reason: str, format_: str) -> int:
         note(rehearsal_text(rehearsal, style=styler(sys.stderr)))
     if not yes and not agreed("Run this?"):
         return Exit.FINDINGS
-    run_id = asyncio.run(project.start(name, reason=reason))
+    run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason))
     style = styler(sys.stderr)
     try:
         found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style))))

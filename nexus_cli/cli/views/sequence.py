@@ -18,7 +18,7 @@ TITLES = {"requires": "before the first step", "steps": "steps", "on_abort": "wh
 
 def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
     """Every step with what can be told beforehand."""
-    lines = [style(rehearsal.name, "bold")]
+    lines = [style(rehearsal.name, "bold") + set_text(rehearsal.values)]
     branch = ""
     for one in rehearsal.lines:
         if one.branch != branch:
@@ -29,6 +29,11 @@ def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
         if one.problem:
             lines.append(f"       {style(one.problem, 'error')}")
     return "\n".join(lines)
+
+
+def set_text(values: Mapping[str, Any]) -> str:
+    """What a run was given: `  amount=35 mode=auto`."""
+    return "".join(f"  {name}={value_text(value)}" for name, value in values.items())
 
 
 def line_text(line: Mapping[str, Any], *, style: Style) -> str:
@@ -51,7 +56,10 @@ def end_text(found: Mapping[str, Any], *, style: Style) -> str:
     """How a run ended."""
     state = str(found["state"])
     detail = found.get("detail") or {}
-    lines = [f"{style(state, COLOURS.get(state, 'error'))}  {found['name']}  run {found['id']}"]
+    lines = [
+        f"{style(state, COLOURS.get(state, 'error'))}  {found['name']}  run {found['id']}"
+        + set_text(found.get("set") or {})
+    ]
     if detail.get("detail"):
         lines.append(f"  [{detail.get('code', '')}] {detail['detail']}")
     if detail.get("abort_branch"):
@@ -64,12 +72,27 @@ def status_text(found: Mapping[str, Any], *, style: Style) -> str:
     return "\n".join([end_text(found, style=style), *(line_text(line, style=style) for line in found["journal"])])
 
 
+def parameter_text(name: str, parameter: Mapping[str, Any]) -> str:
+    """One parameter: `--set amount=…  float64, 0 to 90, default 40`."""
+    facts = [str(parameter.get("type", "string"))]
+    if parameter.get("range"):
+        low, high = parameter["range"]
+        facts.append(f"{'…' if low is None else value_text(low)} to {'…' if high is None else value_text(high)}")
+    if parameter.get("values"):
+        facts.append("one of " + ", ".join(value_text(one) for one in parameter["values"]))
+    default = parameter.get("default")
+    facts.append("required" if default is None else f"default {value_text(default)}")
+    text = f"  {parameter['description']}" if parameter.get("description") else ""
+    return f"--set {name}=…  {', '.join(facts)}{text}"
+
+
 def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
     """Declared sequences, then the newest runs."""
     lines = []
     for one in found["sequences"]:
         text = f"  {one['description']}" if one["description"] else ""
         lines.append(f"{style(one['name'], 'bold')}  {one['steps']} steps, writes {len(one['writes'])} tags{text}")
+        lines += [f"  {parameter_text(key, each)}" for key, each in (one.get("parameters") or {}).items()]
     if not lines:
         lines.append("no sequences are applied")
     if found["runs"]:
@@ -77,5 +100,5 @@ def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
     for run in found["runs"]:
         at = datetime.fromtimestamp(int(run["started"]) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
         state = style(f"{run['state']:<11}", COLOURS.get(run["state"], "error"))
-        lines.append(f"{at}  {state} {run['name']}  {run['id']}  {run['who']}")
+        lines.append(f"{at}  {state} {run['name']}  {run['id']}  {run['who']}" + set_text(run.get("set") or {}))
     return "\n".join(lines)

@@ -85,6 +85,31 @@ _SITE: tuple[Code, ...] = (
         bad="warm-up: {steps: []}",
         good="warm-up: {steps: [{write: …, value: 40}]}",
     ),
+    Code(
+        id="NX2911",
+        slug="sequence-parameter",
+        summary="A parameter of a sequence that is declared as it can't be.",
+        why="The default and the permitted values are values of its type within its range; a range is for numbers and begins at its lower end.",
+        bad="parameters: {amount: {type: number, range: [0, 90], default: 120}}",
+        good="parameters: {amount: {type: number, range: [0, 90], default: 40}}",
+    ),
+    Code(
+        id="NX2912",
+        slug="sequence-parameter-unknown",
+        summary="A reference to a parameter that the sequence does not have, or where none can stand.",
+        why="Parameters stand in value, expect, set, requires and until. Which tags a sequence writes does not depend on them, so that a plan can say it.",
+        bad='- {write: packaging/line-1/filler/setpoint, value: "${param:amuont}"}',
+        good='- {write: packaging/line-1/filler/setpoint, value: "${param:amount}"}',
+    ),
+    Code(
+        id="NX2913",
+        slug="sequence-parameter-unused",
+        summary="A parameter of a sequence that nothing uses.",
+        why="Whoever sets it believes that it does something.",
+        bad="parameters: {amount: {type: number, default: 40}} with 'value: 40' in the step",
+        good='value: "${param:amount}"',
+        severity=Severity.WARNING,
+    ),
 )
 
 _RUNTIME: tuple[Code, ...] = (
@@ -261,6 +286,13 @@ _RUNTIME: tuple[Code, ...] = (
         slug="sequence-aborted",
         summary="A person aborted the sequence.",
         why="The abort branch was carried out.",
+    ),
+    Code(
+        id="NX6837",
+        slug="sequence-arguments",
+        summary="The values for a sequence's parameters do not fit.",
+        why="One is unknown, missing, of the wrong type or out of range. Nothing was begun.",
+        good="nexus sequence run fill --set amount=35 --dry-run",
     ),
     Code(
         id="NX6840",

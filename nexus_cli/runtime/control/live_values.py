@@ -11,6 +11,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.expression import Expression, ExpressionError, compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
+from nexus_cli.model.parameters import REFERENCE
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
@@ -103,11 +104,11 @@ class Condition:
 
 
 def paths_in(conditions: Iterable[str]) -> set[str]:
-    """Every tag that these expressions name by its full path."""
+    """Every tag that these expressions name by its full path; what parameters stand for names none."""
     found: set[str] = set()
     for text in conditions:
         try:
-            found.update(name for name in names_in(text) if name.count("/") == 3)
+            found.update(name for name in names_in(REFERENCE.sub("0", text)) if name.count("/") == 3)
         except ExpressionSyntaxError:
             continue
     return found

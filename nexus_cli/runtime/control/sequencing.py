@@ -15,6 +15,7 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
+from nexus_cli.model.parameters import ParameterError, arguments, bound
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.live_values import LiveValues, paths_in
@@ -74,11 +75,20 @@ class Sequencing:
             for task in self._tasks:
                 task.cancel()
 
-    async def start(self, name: str, *, run_id: str, who: str, reason: str) -> dict[str, Any]:
+    async def start(
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Begin a run; the same id gives the run that it began before.
 
+        Args:
+            name: Of a recorded sequence.
+            run_id: The caller's choice.
+            who: Principal.
+            reason: For the record.
+            given: Values of its parameters.
+
         Raises:
-            NexusError: NX6830 unknown, NX6831 busy.
+            NexusError: NX6830 unknown, NX6831 busy, NX6837 the values don't fit; nothing was begun.
         """
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
@@ -91,9 +101,11 @@ class Sequencing:
                 if not found:
                     hint = did_you_mean(name, self._known) if self._known else "declare it under `sequences:` and apply"
                     raise NexusError(f"There is no sequence '{name[:100]}'.", code="NX6830", hint=hint, exit_code=1)
-                run = await self._make(conn, name, found[f"sequence.{name}"], run_id=run_id, who=who)
+                declared = msgspec.convert(found[f"sequence.{name}"], SequenceConfig)
+                config, values = with_arguments(name, declared, given or {})
+                run = await self._make(conn, name, config, run_id=run_id, who=who)
                 self._refuse_busy(run)
-                definition = msgspec.to_builtins(run.config)
+                definition = {**msgspec.to_builtins(config), "arguments": values}
                 self.running[run.id] = run
                 try:
                     begun = await rows.begin_run(
@@ -141,7 +153,13 @@ class Sequencing:
             async with self._pool.acquire() as conn:
                 newest = await rows.runs(conn, self._site)
         declared = [
-            {"name": name, "steps": len(one.steps), "writes": sorted(one.written()), "description": one.description}
+            {
+                "name": name,
+                "steps": len(one.steps),
+                "writes": sorted(one.written()),
+                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
+                "description": one.description,
+            }
             for name, one in sorted(self._known.items())
         ]
         return {"sequences": declared, "runs": newest}
@@ -175,8 +193,7 @@ class Sequencing:
                     exit_code=5,
                 )
 
-    async def _make(self, conn: Any, name: str, attributes: dict[str, Any], *, run_id: str, who: str) -> Run:
-        config = msgspec.convert(attributes, SequenceConfig)
+    async def _make(self, conn: Any, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
         paths = paths_in(config.conditions())
         devices = sorted({path.rpartition("/")[0] for path in paths})
         found = await db.attributes(conn, self._site, [f"device.{device}" for device in devices])
@@ -203,6 +220,17 @@ class Sequencing:
     def _step_told(self) -> None:
         self._stepped.set()
         self._stepped = asyncio.Event()
+
+
+def with_arguments(
+    name: str, config: SequenceConfig, given: Mapping[str, Any]
+) -> tuple[SequenceConfig, dict[str, Any]]:
+    """The sequence with values in the places of its parameters, and the values. Raises NexusError NX6837."""
+    try:
+        values = arguments(config, given)
+        return bound(config, values), values
+    except ParameterError as error:
+        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint, exit_code=1) from None
 
 
 class _Journal:
