@@ -1,11 +1,12 @@
 """What a walk has seen so far, on disk, so that a second run goes on where the first one ended.
 
 One JSON line per thing found and per beat; a walk is continued from its last beat, and what came after it is found
-again. The file is removed when the walk is complete.
+again. The file is removed when the walk is complete. A walk of our own and one through a gateway keep the same file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import deque
@@ -15,7 +16,7 @@ from typing import IO, Any
 
 from nexus_cli.drivers.base import Browsed
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Journal:
@@ -25,6 +26,9 @@ class Journal:
         path: Where it lies.
         kept: What an earlier run found, up to its last beat.
         resume: How to continue, {} for a walk from the start.
+        root: Node at which a walk from the start begins.
+        noted: Whether there is something to go on from.
+        trouble: Why nothing is noted any more (a full disk), "" when all is well.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], *, root: str, fresh: bool = False) -> None:
@@ -40,63 +44,96 @@ class Journal:
         self.path = folder / f"{name}.jsonl"
         self.kept: list[Browsed] = []
         self.resume: dict[str, Any] = {}
-        self._root = root
-        self._file: IO[str] | None = None
-        lines = [] if fresh else self._load()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("w", encoding="utf-8")
-        self._file.write(json.dumps({"format": FORMAT, **key}) + "\n")
-        self._file.writelines(lines)
-        self._file.flush()
-
-    def _load(self) -> list[str]:
-        """Read the earlier run; the lines of it that count."""
+        self.trouble = ""
+        self.noted = False
+        self.root = root
+        self._file: IO[bytes] | None = None
+        head = json.dumps({"format": FORMAT, **key}).encode() + b"\n"
+        good = 0 if fresh else self._load(head)
         try:
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return []
-        lines = text.splitlines(keepends=True)[1:]
-        queue: deque[list[Any]] = deque([[self._root, []]])
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("r+b" if good else "wb")
+            # what counts of the earlier run stays where it is: a full disk takes nothing of it away
+            self._file.truncate(self._file.seek(good))
+            if not good:
+                self._file.write(head)
+            self._file.flush()
+        except OSError as error:
+            self._spoilt(error)
+
+    def _spoilt(self, error: OSError) -> None:
+        """Note no more, but let the walk go on: what it finds is worth more than where it could be continued."""
+        self.trouble = (
+            f"the journal {self.path} can't be written ({error.strerror or error}): "
+            "this walk can't be continued from here on after an interruption"
+        )
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what is buffered fails to be written once more
+                self._file.close()
+            self._file = None
+
+    def _load(self, head: bytes) -> int:
+        """Read the earlier run; how many of its bytes count."""
+        queue: deque[list[Any]] = deque([[self.root, []]])
         seen: list[str] = []
         found: list[Browsed] = []
         good = good_found = 0
-        for number, line in enumerate(lines):
-            try:
-                entry = json.loads(line)
-                if "done" in entry:
-                    for _ in range(min(entry["done"], len(queue))):
-                        queue.popleft()
-                    queue.extend(entry["queued"])
-                    seen.extend(str(one[0]) for one in entry["queued"])
-                    good, good_found = number + 1, len(found)
-                else:
-                    path, address, type_, unit, description, writable, detail = entry["found"]
-                    found.append(Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail)))
-            except (ValueError, KeyError, TypeError, IndexError):
-                break  # the line that the interruption cut
+        try:
+            with self.path.open("rb") as file:
+                if file.readline() != head:
+                    return 0
+                at = len(head)
+                for line in file:
+                    at += len(line)
+                    entry = json.loads(line)
+                    if "done" in entry:
+                        for _ in range(min(entry["done"], len(queue))):
+                            queue.popleft()
+                        queue.extend(entry["queued"])
+                        seen.extend(str(one[0]) for one in entry["queued"])
+                        good, good_found = at, len(found)
+                    else:
+                        path, address, type_, unit, description, writable, detail = entry["found"]
+                        found.append(
+                            Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
+                        )
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            pass  # there is none, or the line that the interruption cut
         if good:
             self.kept = found[:good_found]
+            self.noted = True
             self.resume = {"queue": [list(one) for one in queue], "seen": seen}
-        return lines[:good]
+        return good
 
     def note(self, browsed: Browsed) -> None:
         """Write down one thing, or a beat (which also reaches the disk)."""
         if self._file is None:
             return
-        if browsed.detail.get("beat"):
-            entry = {"done": browsed.detail["done"], "queued": browsed.detail["queued"]}
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
-            return
-        self._file.write(json.dumps({"found": [*browsed[:6], dict(browsed.detail)]}) + "\n")
+        beat = browsed.detail.get("beat")
+        if beat and not browsed.detail.get("done"):
+            return  # a sign of life
+        entry = (
+            {"done": browsed.detail["done"], "queued": browsed.detail["queued"]}
+            if beat
+            else {"found": [*browsed[:6], dict(browsed.detail)]}
+        )
+        try:
+            self._file.write(json.dumps(entry).encode() + b"\n")
+            if beat:
+                self._file.flush()
+                self.noted = True
+        except OSError as error:
+            self._spoilt(error)
 
     def close(self, *, complete: bool) -> None:
         """End the file; a complete walk leaves none."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # only what came after the last beat is lost
+                self._file.close()
             self._file = None
         if complete:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a walk from a complete journal ends at once
+                self.path.unlink(missing_ok=True)
 
 
 def _restored(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Collector:
             self.discovery.facts["recognised"] = self._recognised
             return
         identity = (browsed.address, str(detail.get("keys", {})), browsed.type if browsed.address == "" else "")
+        if detail.get("unseen"):
+            self.discovery.facts["unseen"] = self.discovery.facts.get("unseen", 0) + 1
         reason = self._reason(browsed, name, identity)
         if reason:
             self.discovery.skipped.append(Skipped(name or browsed.address, reason))
@@ -170,18 +172,19 @@ async def collect(
     discovery = collector.discovery
     began_s = told_s = time.monotonic()
     already = len(discovery.found) + len(discovery.skipped)
-    waiting, ended, complete = 0, "", False
+    waiting, ended, complete, name = len(journal.resume.get("queue", ())) if journal else 0, "", False, ""
     try:
         async for browsed in source:
             if journal is not None:
                 journal.note(browsed)
             collector.take(browsed)
             waiting += len(browsed.detail.get("queued", ())) - int(browsed.detail.get("done", 0))
+            name = "/".join(browsed.path) or name
             seen = len(discovery.found) + len(discovery.skipped)
             now_s = time.monotonic()
             if now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), "/".join(browsed.path)))
+                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), name))
             if stop.is_set():
                 ended = "interrupted"
                 break
@@ -195,10 +198,12 @@ async def collect(
     finally:
         if journal is not None:
             journal.close(complete=complete)
+    if journal is not None and journal.trouble:
+        discovery.facts.setdefault("notes", []).append(journal.trouble)
     seconds = max(time.monotonic() - began_s, 1e-6)
     seen = len(discovery.found) + len(discovery.skipped)
     discovery.facts.update(
-        complete=complete and not wanted.partial,
+        complete=complete and not wanted.partial and not discovery.facts.get("unseen"),
         ended=ended,
         seconds=round(seconds, 3),
         per_s=round((seen - already) / seconds, 1),

@@ -18,6 +18,7 @@ def walk(
     properties: bool = False,
     parallel: int = 1,
     resume: Mapping[str, Any] | None = None,
+    given: bool = False,
 ) -> AsyncIterator[Browsed]:
     """Browse an open session.
 
@@ -30,6 +31,7 @@ def walk(
         properties: OPC UA: take properties too.
         parallel: OPC UA: calls under way at once.
         resume: OPC UA: where an earlier walk ended.
+        given: OPC UA: look only at what `resume` has waiting, and no further.
 
     Raises:
         DriverError: While it is iterated.
@@ -38,7 +40,7 @@ def walk(
     if protocol == "opcua":
         from nexus_cli.drivers.opcua.browse import BrowseLimits
 
-        limits = BrowseLimits(depth=depth, properties=properties, parallel=parallel)
+        limits = BrowseLimits(depth=depth, properties=properties, parallel=parallel, given=given)
         found = session.browse(start=start, limits=limits, resume=resume)
     elif protocol in ("modbus", "ads"):
         found = session.browse(start=start, device=device)

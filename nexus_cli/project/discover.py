@@ -20,6 +20,7 @@ from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
+    from nexus_cli.discover.journal import Journal
     from nexus_cli.discover.merge import Mode
     from nexus_cli.drivers.base import Browsed
     from nexus_cli.project.text import Reading
@@ -222,7 +223,7 @@ async def _online(
         )
     collector = Collector(target, ask.wanted)
     journal = None
-    if target.protocol in RESUMABLE and not ask.via:
+    if target.protocol in RESUMABLE:
         from nexus_cli.discover.journal import Journal
         from nexus_cli.drivers.opcua.browse import OBJECTS
 
@@ -233,11 +234,12 @@ async def _online(
         for browsed in journal.kept:
             collector.take(browsed)
     try:
-        async with contextlib.aclosing(_source(target, ask, settings, journal.resume if journal else {})) as source:
+        async with contextlib.aclosing(_source(target, ask, settings, journal)) as source:
             return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
     except NexusError as error:
-        if journal is not None and journal.kept and not error.hint:
-            error.hint = "what was found so far is kept; the same command goes on from there"
+        if journal is not None and journal.noted:
+            more = f"; {error.hint}" if error.hint else ""
+            error.hint = f"what was found so far is kept, the same command goes on from there{more}"
         raise
     finally:
         if journal is not None:
@@ -245,17 +247,19 @@ async def _online(
 
 
 async def _source(
-    target: Target, ask: Ask, settings: Settings, resume: Mapping[str, Any]
+    target: Target, ask: Ask, settings: Settings, journal: Journal | None
 ) -> AsyncGenerator[Browsed, None]:
     """What a driver, or a gateway, browses."""
     from nexus_cli.drivers.base import DriverError
     from nexus_cli.drivers.walk import walk
 
     if ask.via:
+        from nexus_cli.discover.frontier import Frontier
         from nexus_cli.discover.via import browse_via
 
+        frontier = Frontier(journal.root, resume=journal.resume, kept=journal.kept) if journal is not None else None
         async with contextlib.aclosing(
-            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings)
+            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings, frontier=frontier)
         ) as remote:
             async for browsed in remote:
                 yield browsed
@@ -273,7 +277,7 @@ async def _source(
                 depth=wanted.depth,
                 properties=wanted.properties,
                 parallel=PARALLEL,
-                resume=resume,
+                resume=journal.resume if journal is not None else {},
             ):
                 yield browsed
         finally:

@@ -216,7 +216,21 @@ def _browsing() -> dict[str, Schema]:
             {
                 "device": {**_TEXT, "description": "area/line/device that the gateway runs."},
                 "link": {**_TEXT, "description": "Link id, when no device is named."},
+                "connection": {
+                    "type": "object",
+                    "description": "Connection keys that the device of the link must have, when several share it.",
+                },
                 "start": {**_TEXT, "description": "Where to begin, in the protocol's spelling; empty for everything."},
+                "nodes": {
+                    "type": "array",
+                    "description": "OPC UA: look at these alone. What is below them comes back in beats, to be asked for.",
+                    "items": {
+                        "type": "array",
+                        "minItems": 2,
+                        "maxItems": 4,
+                        "description": "[node, path, is a variable, is a property]",
+                    },
+                },
                 "depth": _COUNT,
                 "properties": {"type": "boolean"},
                 "cancel": {"type": "boolean", "description": "End the walk with this id."},

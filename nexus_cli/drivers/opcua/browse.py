@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
@@ -18,7 +17,8 @@ from asyncua import ua
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
-from nexus_cli.drivers.opcua.browse_types import DataTypes, description, labels, read
+from nexus_cli.drivers.opcua.browse_references import children
+from nexus_cli.drivers.opcua.browse_types import DataTypes, labels, read
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.wire.sample import Reason
 
@@ -55,7 +55,7 @@ COMPANIONS = {
 
 
 class Entry(NamedTuple):
-    """One node that waits to be looked at."""
+    """One node that waits to be looked at; by its namespace's URI, because an index may change until it is its turn."""
 
     node: str
     path: tuple[str, ...]
@@ -71,11 +71,13 @@ class BrowseLimits:
         depth: Most levels below the start, 0 for all.
         properties: Also take properties that don't describe another variable (serial numbers, names).
         parallel: Calls that may be under way at once; 1 beside polls.
+        given: Look only at what waits, and leave what is found below it to whoever asked.
     """
 
     depth: int = 0
     properties: bool = False
     parallel: int = 1
+    given: bool = False
 
 
 class Walk:
@@ -91,23 +93,31 @@ class Walk:
             raise DriverError(
                 f"{start}: the server has no such namespace", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS
             )
-        self._seen = {root.to_string(), SERVER, *resume.get("seen", ())}
-        self._waiting: deque[Entry] = deque([Entry(root.to_string(), ())])
+        self._nodes: dict[str, ua.NodeId] = {self._address(root): root}
+        self._alone: list[Entry] = []
+        self._scarce = False
+        self._waiting: deque[Entry] = deque([Entry(self._address(root), ())])
         if resume:
             self._waiting = deque(Entry(str(one[0]), tuple(one[1]), *one[2:]) for one in resume["queue"])
+        self._seen = {SERVER, self._address(root), *(entry.node for entry in self._waiting), *resume.get("seen", ())}
 
     async def run(self) -> AsyncIterator[Browsed]:
         """Every variable, what is skipped with its reason, and a beat after each round. Raises DriverError."""
         yield Browsed((), "", "", detail={"facts": {"namespaces": list(self._session.namespaces)}})
-        each = max(1, min(self._session.limits.browse, self._session.limits.read // READS_PER_NODE))
         while self._waiting:
+            limits = self._session.limits
+            each = max(1, min(limits.browse, limits.read // READS_PER_NODE))
             round_: list[list[Entry]] = []
-            while self._waiting and len(round_) < max(1, self._limits.parallel):
+            while self._waiting and len(round_) < (1 if self._scarce else max(1, self._limits.parallel)):
                 round_.append([self._waiting.popleft() for _ in range(min(each, len(self._waiting)))])
             queued: list[Entry] = []
             for browsed in await self._side_by_side(round_, queued):
                 yield browsed
-            self._waiting.extend(queued)
+            while self._alone:  # its references did not fit beside the others': now it has the server for itself
+                for browsed in await self._piece([self._alone.pop()], queued):
+                    yield browsed
+            if not self._limits.given:
+                self._waiting.extend(queued)
             done = sum(len(piece) for piece in round_)
             yield Browsed((), "", "", detail={"beat": True, "done": done, "queued": [list(one) for one in queued]})
 
@@ -122,15 +132,38 @@ class Walk:
         return [browsed for task in tasks for browsed in task.result()]
 
     async def _piece(self, piece: Sequence[Entry], queued: list[Entry]) -> list[Browsed]:
-        nodes = [ua.NodeId.from_string(entry.node) for entry in piece]
-        children = await _children(self._session, nodes)
         out: list[Browsed] = []
+        nodes, known = [], []
+        for entry in piece:
+            if (node := self._node(entry.node)) is None:
+                out.append(_unseen(entry, "the server has no such namespace any more"))
+            else:
+                nodes.append(node)
+                known.append(entry)
+        told = await children(self._session, nodes)
+        if len(known) > 1 and any(one.scarce for one in told):
+            self._scarce = True
+            self._alone += [entry for entry, one in zip(known, told, strict=True) if one.scarce]
+            self._nodes |= {entry.node: node for entry, node in zip(known, nodes, strict=True)}
+            kept = [place for place, one in enumerate(told) if not one.scarce]
+            known, nodes = [known[place] for place in kept], [nodes[place] for place in kept]
+            told = [told[place] for place in kept]
         describing: list[dict[str, ua.NodeId]] = []
-        for entry, references in zip(piece, children, strict=True):
+        for entry, one in zip(known, told, strict=True):
             own: dict[str, ua.NodeId] = {}
-            for reference in references:
+            for reference in one.references:
                 out += await self._child(entry, reference, own, queued)
             describing.append(own)
+            if one.refused:
+                why = "the server has no continuation point left" if one.scarce else f"the server says {one.refused}"
+                out.append(_unseen(entry, f"what is below it was not told: {why}"))
+        return out + await self._variables(known, nodes, describing)
+
+    async def _variables(
+        self, piece: Sequence[Entry], nodes: Sequence[ua.NodeId], describing: Sequence[Mapping[str, ua.NodeId]]
+    ) -> list[Browsed]:
+        """The variables among these, with what their attributes and properties say."""
+        out: list[Browsed] = []
         variables = [place for place, entry in enumerate(piece) if entry.variable]
         wanted = [(nodes[place], attribute) for place in variables for attribute in ATTRIBUTES]
         properties = [(place, name, node) for place in variables for name, node in describing[place].items()]
@@ -148,12 +181,12 @@ class Walk:
     ) -> list[Browsed]:
         """Queue one child, or say why not."""
         node = ua.NodeId(reference.NodeId.Identifier, reference.NodeId.NamespaceIndex, reference.NodeId.NodeIdType)
-        name = node.to_string()
+        name = self._address(node)
         if name in self._seen:
             return []
         self._seen.add(name)
         browse_name = str(reference.BrowseName.Name or "")
-        path = (*entry.path, reference.DisplayName.Text or browse_name or name)
+        path = (*entry.path, reference.DisplayName.Text or browse_name or node.to_string())
         is_variable = reference.NodeClass == ua.NodeClass.Variable
         is_property = reference.ReferenceTypeId.Identifier == ua.ObjectIds.HasProperty
         if is_property and entry.variable and browse_name in DESCRIBING:
@@ -166,6 +199,8 @@ class Walk:
         if len(self._seen) >= MAX_NODES or len(path) > MAX_LEVELS:
             return [self._skipped(path, node, f"beyond {MAX_NODES:,} nodes or {MAX_LEVELS} levels")]
         queued.append(Entry(name, path, is_variable, is_property))
+        if not self._limits.given:
+            self._nodes[name] = node
         what = "" if is_variable else await self._companion(reference.TypeDefinition)
         if what:
             return [Browsed(path, self._address(node), "", detail={"object": what})]
@@ -198,6 +233,11 @@ class Walk:
 
     def _skipped(self, path: tuple[str, ...], node: ua.NodeId, reason: str) -> Browsed:
         return Browsed(path, self._address(node), "", detail={"skipped": reason})
+
+    def _node(self, text: str) -> ua.NodeId | None:
+        """The node id of an entry; None when the server knows its namespace no longer."""
+        kept = self._nodes.pop(text, None)
+        return kept if kept is not None else node_id(parse_node(text), self._session.namespaces)
 
     def _address(self, node: ua.NodeId) -> str:
         text = str(node.to_string())
@@ -246,27 +286,9 @@ def browse(
     return Walk(session, start=start, limits=limits or BrowseLimits(), resume=resume or {}).run()
 
 
-async def _children(session: OpcuaSession, nodes: Sequence[ua.NodeId]) -> list[list[Any]]:
-    """The references of each node, same order."""
-    parameters = ua.BrowseParameters()
-    parameters.View.Timestamp = ua.get_win_epoch()
-    parameters.NodesToBrowse.extend(description(node) for node in nodes)
-    services = session.channel.client.uaclient.session
-    results = await session.channel.call("browse", lambda: services.browse(parameters))
-    found = [list(result.References or []) for result in results]
-    open_points = {place: result.ContinuationPoint for place, result in enumerate(results) if result.ContinuationPoint}
-    while open_points:
-        following = ua.BrowseNextParameters()
-        following.ReleaseContinuationPoints = False
-        following.ContinuationPoints = list(open_points.values())
-        places = list(open_points)
-        more = await session.channel.call("browse", partial(services.browse_next, following))
-        open_points = {}
-        for place, result in zip(places, more, strict=True):
-            found[place] += result.References or []
-            if result.ContinuationPoint:
-                open_points[place] = result.ContinuationPoint
-    return found
+def _unseen(entry: Entry, reason: str) -> Browsed:
+    """A part of the server that stays unknown: nothing may be removed for not having been found."""
+    return Browsed(entry.path, entry.node, "", detail={"skipped": reason, "unseen": True})
 
 
 def _unit(information: Any) -> tuple[str, str]:

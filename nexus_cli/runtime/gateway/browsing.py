@@ -1,7 +1,8 @@
 """A gateway that browses for somebody: through its own link, in the time that its polls leave.
 
 One walk at a time; each of its steps is a request or two, and goes out only when no poll is due for longer than
-such a step takes. Whoever asks hears a page, or a sign of life, at least every few seconds.
+such a step takes. Whoever asks hears a page, or a sign of life, at least every few seconds. A large address space is
+asked for piece by piece (`nodes`), so that nothing of a walk is kept here.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _log = logging.getLogger("nexus.browse")
 WAITING = 4
 """Requests that wait while one is carried out (policy: refuse the newest)."""
 PAGE = 200
-"""Things on one page; about 60 kB."""
+"""Things on one page, nodes that wait included; about 60 kB."""
+QUEUED = 100
+"""Nodes that wait, told in one piece."""
 SIGN_OF_LIFE_S = 3.0
 FIRST_STEP_S = 0.02
 """What a step is taken to need before one was measured."""
@@ -35,7 +38,7 @@ STARVED_S = 5.0
 """A walk that found no room for so long takes one step between two polls all the same."""
 GIVE_UP_S = 120.0
 """A walk that found no room at all for so long ends with that reason."""
-MOST_BYTES = 16_384
+MOST_BYTES = 65_536
 
 
 class Owner(Protocol):
@@ -128,7 +131,9 @@ class Browsing:
     async def _answer(self, pages: _Pages, request: Mapping[str, Any]) -> None:
         supervisor, path = self._find(request)
         if supervisor is None:
-            await self._send(pages, error="this gateway runs no such device or link", done=True)
+            place = ", ".join(f"{key} {value}" for key, value in (request.get("connection") or {}).items())
+            why = f"this gateway runs no such device or link{f' ({place})' if place else ''}"
+            await self._send(pages, error=why, done=True)
             return
         if not supervisor.connected:
             await self._send(pages, error=f"the link is {supervisor.state.state}: {supervisor.state.detail}", done=True)
@@ -146,11 +151,10 @@ class Browsing:
                 began_s = self._clock.monotonic_s()
             now_s = self._clock.monotonic_s()
             while len(steps.found) >= PAGE or (steps.found and steps.ended):
-                await self._send(pages, items=[steps.found.pop(0) for _ in range(min(PAGE, len(steps.found)))])
+                await self._send(pages, items=steps.page())
                 told_s = now_s
             if now_s - told_s >= SIGN_OF_LIFE_S:
-                await self._send(pages, items=steps.found[:])
-                steps.found.clear()
+                await self._send(pages, items=steps.page())
                 told_s = now_s
             if now_s - began_s > GIVE_UP_S:
                 await self._send(pages, error="the link has no time left beside its polls", done=True)
@@ -198,9 +202,16 @@ class Browsing:
 
     def _find(self, request: Mapping[str, Any]) -> tuple[Supervisor | None, str]:
         path, link = str(request.get("device") or ""), str(request.get("link") or "")
+        meant = request.get("connection")
+        wanted = meant if isinstance(meant, dict) else {}
         for supervisor in self._owner.links.supervisors.values():
-            if (path and path in supervisor.devices) or (link and not path and supervisor.link == link):
-                return supervisor, path or next(iter(supervisor.devices), "")
+            if path and path in supervisor.devices:
+                return supervisor, path
+            if path or not link or supervisor.link != link:
+                continue
+            for one, device in supervisor.devices.items():  # several units or runtimes may share the link
+                if all(device.config.connection.get(key) == value for key, value in wanted.items()):
+                    return supervisor, one
         return None, ""
 
     async def _send(
@@ -231,6 +242,7 @@ class _Steps:
         self.forced = False
         self.needs_s = FIRST_STEP_S
         self._request, self._path = request, path
+        self._nodes = [one for one in request.get("nodes") or () if _is_node(one)]
         self._session: Session | None = None
         self._walk: AsyncIterator[Browsed] | None = None
 
@@ -246,9 +258,11 @@ class _Steps:
                 device=self._path,
                 depth=int(request.get("depth") or 0),
                 properties=bool(request.get("properties")),
+                resume={"queue": self._nodes} if self._nodes else None,
+                given=bool(self._nodes),
             )
         if session is not self._session:
-            raise DriverError("the link was lost and came back; begin again", scope=Scope.ITEM)
+            raise DriverError("the link was lost and came back", scope=Scope.ITEM)
         began_s = time.perf_counter()
         for _ in range(PAGE):
             try:
@@ -256,12 +270,31 @@ class _Steps:
             except StopAsyncIteration:
                 self.ended = True
                 break
-            self.found.append([*browsed[:6], dict(browsed.detail)])
             if browsed.detail.get("beat"):
-                self.found[-1][6] = {"beat": True, "waiting": len(browsed.detail.get("queued", ()))}
+                self._beat(browsed)
                 break
+            self.found.append([*browsed[:6], dict(browsed.detail)])
         took_s = time.perf_counter() - began_s
         self.needs_s = max(took_s * 1.5, self.needs_s * 0.8, 0.002)  # quick to grow, slow to trust
+
+    def _beat(self, browsed: Browsed) -> None:
+        """Tell what waits now, in pieces that fit on a page; the last one says what is done."""
+        queued = list(browsed.detail.get("queued", ())) if self._nodes else []
+        for first in range(0, max(1, len(queued)), QUEUED):
+            last = first + QUEUED >= len(queued)
+            beat = {"beat": True, "done": browsed.detail.get("done", 0) if last and self._nodes else 0}
+            self.found.append([(), "", "", "", "", False, {**beat, "queued": queued[first : first + QUEUED]}])
+
+    def page(self) -> list[list[Any]]:
+        """Take as much of what was found as fits on a page."""
+        weight = taken = 0
+        for one in self.found:
+            weight += 1 + len(one[6].get("queued", ()))
+            if taken and weight > PAGE:
+                break
+            taken += 1
+        items, self.found = self.found[:taken], self.found[taken:]
+        return items
 
 
 def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
@@ -271,6 +304,11 @@ def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
         outcome.set_result(None)
     else:
         outcome.set_exception(error)
+
+
+def _is_node(one: Any) -> bool:
+    """Whether a thing of a request is a node that waits: `[address, path, is variable, is property]`."""
+    return isinstance(one, list) and 2 <= len(one) <= 4 and isinstance(one[0], str) and isinstance(one[1], list)
 
 
 def _too_late(request: Mapping[str, Any], now_us: int) -> bool:
