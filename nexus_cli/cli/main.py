@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "write": ("nexus_cli.cli.commands.write:command", "Write a value to a tag."),
     "sequence": ("nexus_cli.cli.commands.sequence:command", "Run a sequence of writes, or see how one went."),
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
+    "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and how it ended."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
     "demo": ("nexus_cli.cli.commands.demo:command", "Bring a small plant to life."),

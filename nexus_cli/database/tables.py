@@ -106,6 +106,7 @@ audit = Table(
     Column("what", Text, nullable=False),
     Column("subject", Text, nullable=False, server_default=""),
     Column("detail", JSONB, nullable=False, server_default="{}"),
+    Index("ix_audit_site_at", "site", "at"),
     comment="append-only: a trigger refuses UPDATE, DELETE and TRUNCATE",
 )
 

@@ -128,6 +128,13 @@ class ControlClient:
         """Acknowledge an active alert."""
         return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
 
+    async def audit(
+        self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
+    ) -> dict[str, Any]:
+        """`{"entries": [oldest first], "truncated": bool}` of the audit trail."""
+        params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
+        return await self._call("GET", "/audit", params=params)
+
     async def sequences(self) -> dict[str, Any]:
         """`{"sequences": [declared ones], "runs": [newest first]}`."""
         return await self._call("GET", "/sequences")

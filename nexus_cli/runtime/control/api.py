@@ -17,6 +17,7 @@ from nexus_cli import __version__
 from nexus_cli.apply.request import Request as Asked
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.runtime.control.audit_api import add_audit_route
 from nexus_cli.runtime.control.auth import Caller, Tokens
 from nexus_cli.runtime.control.sequence_api import add_sequence_routes
 from nexus_cli.runtime.control.sequencing import Sequencing
@@ -97,6 +98,7 @@ def make_api(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
     routes = _Routes(app, service=service, alerting=alerting, tokens=tokens)
+    add_audit_route(app, base=BASE, service=service, may=routes.may)
     add_sequence_routes(app, base=BASE, sequencing=sequencing, may=routes.may)
     return Bounded(app)
 

@@ -13,6 +13,7 @@ from nexus_cli.apply.request import Request, check_request, refuse_stale
 from nexus_cli.apply.run import gateway_digest, plan_of
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
+from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -141,6 +142,11 @@ class Service:
         async with self._connection() as conn:
             held = await leases.current(conn, self.site)
         return {"lock": None if held is None else held.public()}
+
+    async def audit(self, **question: Any) -> dict[str, Any]:
+        """The newest lines of the audit trail, as `database.audit.trail` takes and gives them."""
+        async with self._connection() as conn:
+            return await trail(conn, self.site, **question)
 
     async def break_lock(self, *, who: str) -> dict[str, Any]:
         """Take the lock away; the deployment that held it stops before its next step."""

@@ -1,0 +1,48 @@
+"""`nexus audit`: who did what, when, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import color_option, format_option
+
+EPILOG = (
+    "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
+    "  nexus audit packaging/line-1/filler/setpoint --kind command --format json\n"
+    "  nexus audit --who packaging-desk --since 7d --limit 500\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
+
+
+@click.command("audit", short_help="Show who did what, and how it ended.", epilog=EPILOG)
+@click.argument("path", metavar="[PATH-GLOB]", default="")
+@click.option("--since", default="24h", show_default=True, help="How long ago (1h, 7d), or ISO 8601.")
+@click.option("--who", default="", metavar="NAME", help="Of this principal only.")
+@click.option(
+    "--kind", default=None, type=click.Choice(["command", "sequence", "deployment"]), help="Of this kind only."
+)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="Newest so many.")
+@format_option("text", "json")
+@color_option
+def command(path: str, since: str, who: str, kind: str | None, limit: int, format_: str) -> int:
+    """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
+
+    PATH-GLOB is a path (which covers what lies below it) or a glob: * is one level, ** the rest; or a sequence's name.
+    Times are local; --format json has microseconds since 1970 UTC.
+    """
+    from nexus_cli.cli.changing import styler
+    from nexus_cli.cli.views.audit import trail_text
+    from nexus_cli.project.audit import audit
+
+    found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit))
+    if format_ == "json":
+        import orjson
+
+        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    else:
+        answer(trail_text(found, since=since, style=styler(sys.stdout)))
+    return Exit.OK

@@ -1,0 +1,67 @@
+"""The audit trail as text: a line each, and the reason below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from nexus_cli.cli.views.sequence import set_text
+from nexus_cli.cli.views.tail import value_text
+
+Style = Callable[[str, str], str]
+GOOD, DOUBTFUL = ("done", "applied"), ("unknown", "partly", "interrupted", "aborted")
+
+
+def trail_text(found: Mapping[str, Any], *, since: str, style: Style, zone: tzinfo | None = None) -> str:
+    """Every entry, newest last.
+
+    Args:
+        found: The JSON form.
+        since: As it was asked, for the sentence when there is nothing.
+        style: Colours.
+        zone: Of the times; None is this machine's.
+    """
+    if not found["entries"]:
+        return f"nothing on record since {since}"
+    lines = [entry_text(entry, style=style, zone=zone) for entry in found["entries"]]
+    if found["truncated"]:
+        lines.insert(0, style("older ones are left out: raise --limit or narrow --since", "dim"))
+    return "\n".join(lines)
+
+
+def entry_text(entry: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
+    """When, how it ended, who, what: old → new → read back; below it why, and the id."""
+    at = datetime.fromtimestamp(int(entry["at"]) / 1e6, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    state = str(entry.get("state") or entry.get("outcome") or entry["what"])
+    colour = "good" if state in GOOD else "warning" if state in DOUBTFUL else "error"
+    lines = [f"{at}  {style(f'{state:<11}', colour)} {entry['who']}  {_what(entry)}".rstrip()]
+    code = f"[{entry['code']}] " if entry.get("code") else ""
+    if code or entry.get("detail"):
+        lines.append(f"    {code}{entry.get('detail') or ''}".rstrip())
+    if entry.get("abort_branch"):
+        lines.append(f"    abort branch: {entry['abort_branch']}")
+    facts = []
+    if entry.get("reason"):
+        facts.append(f"reason: {entry['reason']}")
+    if entry.get("id") or entry.get("run"):
+        facts.append(f"id {entry.get('id') or entry.get('run')}")
+    if facts:
+        lines.append(style(f"    {'; '.join(facts)}", "dim"))
+    return "\n".join(lines)
+
+
+def _what(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "command":
+        asked, written = entry.get("value"), entry.get("written")
+        new = asked if written is None else written
+        chain = " → ".join(value_text(one) for one in (entry.get("old"), new) if one is not None)
+        unit = f" {entry['unit']}" if entry.get("unit") else ""
+        back = f", read back {value_text(entry['read_back'])}" if entry.get("read_back") is not None else ""
+        return f"{entry['subject'] or 'a command that could not be read'}  {chain}{unit if chain else ''}{back}"
+    if entry["kind"] == "sequence":
+        return f"sequence {entry['subject']}" + set_text(entry.get("set") or {})
+    if entry["what"] == "break-lock":
+        return f"broke the lock of {entry.get('owner', '?')}"
+    counts = entry.get("counts") or {}
+    return f"{entry['subject']}" + "".join(f", {count} {what}" for what, count in counts.items() if count)

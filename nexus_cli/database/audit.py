@@ -1,0 +1,86 @@
+"""The audit trail, read: who did what, when, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.deployments import microseconds
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "command": ("command",),
+    "sequence": ("sequence",),
+    "deployment": ("apply", "break-lock"),
+}
+"""What `audit.what` holds, by what a person asks for."""
+FACTS = (
+    *("id", "state", "value", "written", "old", "read_back", "expect", "unit", "gateway", "reason", "code", "detail"),
+    *("run", "set", "step", "abort_branch", "outcome", "counts", "owner"),
+)
+"""What of `audit.detail` is shown; anything else stays in the table."""
+MOST = 1000
+_SPECIAL = re.compile(r"(?![A-Za-z0-9_])[\x01-\x7f]")
+
+
+async def trail(
+    conn: Connection, site: str, *, since_us: int = 0, path: str = "", who: str = "", kind: str = "", limit: int = 50
+) -> dict[str, Any]:
+    """The newest lines, oldest first.
+
+    Args:
+        conn: Where the trail is.
+        site: `enterprise/site`.
+        since_us: Not older, µs since 1970 UTC.
+        path: A path or glob of tags (or the name of a sequence); "" is all. A path covers what lies below it.
+        who: A principal; "" is everybody.
+        kind: A key of `KINDS`; "" is all.
+        limit: At most so many, up to `MOST`.
+
+    Returns:
+        `{"entries": […], "truncated": bool}`, each entry with `at` in µs since 1970 UTC.
+    """
+    limit = max(1, min(limit, MOST))
+    rows = await conn.fetch(
+        """SELECT at, who, what, subject, detail::text AS detail FROM nexus.audit
+           WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4)
+             AND ($5::text[] IS NULL OR what = ANY($5)) ORDER BY at DESC, id DESC LIMIT $6""",
+        *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
+        *(list(KINDS[kind]) if kind else None, limit + 1),
+    )
+    return {"entries": [_entry(row) for row in reversed(rows[:limit])], "truncated": len(rows) > limit}
+
+
+def pattern(glob: str) -> str:
+    """A PostgreSQL regular expression of a path glob: `*` within one level, `**` any number of levels; "" stays "".
+
+    Source: PostgreSQL 15, 9.7.3: a backslash before what is no letter or digit takes it as it is.
+    """
+    if not glob:
+        return ""
+    levels = glob.strip("/").split("/")
+    text = ""
+    for position, level in enumerate(levels):
+        if level == "**":
+            text += ".*" if position == len(levels) - 1 else "(.*/)?"
+            continue
+        text += re.sub(r"\\\*", "[^/]*", _SPECIAL.sub(r"\\\g<0>", level))
+        if position < len(levels) - 1:
+            text += "/"
+    return f"^{text}(/.*)?$"
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    detail = orjson.loads(row["detail"])
+    return {
+        "at": microseconds(row["at"]),
+        "kind": next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"]),
+        "what": row["what"],
+        "who": row["who"],
+        "subject": row["subject"],
+        **{name: detail[name] for name in FACTS if name in detail},
+    }
