@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, note, style
-from nexus_cli.diagnostics import Diagnostic, Severity
+from nexus_cli.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from nexus_cli.source.nodes import SourceFile
 
 MOST_OF_A_CODE = 10
 """Findings of one code that are told one by one."""
@@ -32,21 +35,29 @@ def check_consents(allow: Sequence[str]) -> None:
         raise click.UsageError(f"NX4007: '{unknown[0]}' is not a hazard; {did_you_mean(unknown[0], NAMES)}")
 
 
-def complain(findings: Sequence[Diagnostic]) -> None:
-    """Findings on stderr: stdout belongs to the plan."""
-    colour = styler(sys.stderr)
+def complain(findings: Sequence[Diagnostic], files: Iterable[SourceFile] = ()) -> None:
+    """Findings on stderr, as `nexus validate` shows them: stdout belongs to the answer.
+
+    Args:
+        findings: In the order to show them.
+        files: Texts to quote from.
+    """
+    if not findings:
+        return
+    from nexus_cli.cli.views.findings import block, document, summary
+
+    colour, texts = styler(sys.stderr), tuple(files)
+    answer = document(findings, texts)
     told: Counter[str] = Counter()
-    for each in findings:
-        told[each.code] += 1
-        if told[each.code] > MOST_OF_A_CODE:
-            continue
-        place = f" {each.place}" if each.place is not None else ""
-        note(colour(f"{each.severity.value}[{each.code}]", each.severity.value) + f":{place} {each.message}")
-        if each.hint and each.severity is not Severity.INFO:
-            note(f"  = hint: {each.hint}")
+    for each in answer["diagnostics"]:
+        told[each["code"]] += 1
+        if told[each["code"]] <= MOST_OF_A_CODE:
+            note(block(each, colour).removesuffix("" if "snippet" in each else "\n"))
     for code, count in told.items():
         if count > MOST_OF_A_CODE:
-            note(f"… and {count - MOST_OF_A_CODE} more {code} (--format json shows all)")
+            note(f"… and {count - MOST_OF_A_CODE:,} more {code} (--format json shows all)")
+    if texts and not answer["valid"]:
+        note(summary(answer, colour))
 
 
 def agreed(question: str = "Apply this?") -> bool:

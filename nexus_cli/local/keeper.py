@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import Home
-from nexus_cli.local.processes import PidFile, Running, identify, is_alive, send, spawn
+from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
 
 LOOK_S = 0.1
@@ -183,7 +183,7 @@ class Keeper:
         if code is None:
             return "the process is gone"
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        last = _last_line(self._home, self.service.name)
+        last = last_line(self._home.log_file(self.service.name))
         return f"ended ({how})" + (f": {last}" if last and code > 0 else "")
 
     async def _end(self) -> None:
@@ -219,16 +219,3 @@ class Keeper:
     async def _unless_stopped(self, event: asyncio.Event) -> None:
         while not event.is_set() and not self._stop.is_set():
             await self._sleep(LOOK_S)
-
-
-def _last_line(home: Home, name: str) -> str:
-    try:
-        with home.log_file(name).open("rb") as log:
-            log.seek(0, 2)
-            log.seek(max(0, log.tell() - 2000))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip().startswith("error[")), "") or (
-        lines[-1].strip()[:300] if lines else ""
-    )

@@ -162,3 +162,16 @@ def rotate(log: Path, *, limit_bytes: int = LOG_SIZE_BYTES) -> bool:
     except OSError:
         return False
     return True
+
+
+def last_line(log: Path) -> str:
+    """The last error of a log's newest lines, else the last line; "" when there is none."""
+    try:
+        with log.open("rb") as opened:
+            opened.seek(0, 2)
+            opened.seek(max(0, opened.tell() - 2000))
+            lines = opened.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    errors = (line.strip()[:300] for line in reversed(lines) if line.strip().startswith("error["))
+    return next(errors, "") or (lines[-1].strip()[:300] if lines else "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
 from nexus_cli.local.postgres import SUPERUSER
-from nexus_cli.local.processes import PidFile, spawn
+from nexus_cli.local.processes import PidFile, identify, last_line, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
 from nexus_cli.local.stop import left_behind
 from nexus_cli.model.snapshot import Snapshot
@@ -55,6 +56,17 @@ class Wish:
 def supervisor_runs(home: Home) -> bool:
     """True while a supervisor of this folder is alive."""
     return PidFile(home.pid_file(SUPERVISOR)).read() is not None
+
+
+@contextmanager
+def one_at_a_time(home: Home) -> Iterator[None]:
+    """Hold the folder while a start decides and writes: two `up` at once take turns, the second finds the first's."""
+    import fcntl
+
+    home.make()
+    with (home.run / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_wish(home: Home, wish: Wish) -> Runtime:
@@ -156,12 +168,16 @@ def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
     if supervisor_runs(home):
         return
     home.state_file.unlink(missing_ok=True)
-    spawn(
+    child = spawn(
         [sys.executable, "-m", "nexus_cli", "run", SUPERVISOR],
         log=home.log_file(SUPERVISOR),
         environment=role_environment(home, runtime, environ),
         folder=Path(runtime.folder) if runtime.folder else None,
     )
+    running = identify(child.pid)
+    if running is not None:
+        # It does so itself as soon as Python has come up; a `down` in the meantime must find it already.
+        PidFile(home.pid_file(SUPERVISOR)).write(running)
 
 
 def read_state(home: Home) -> dict[str, dict[str, Any]]:
@@ -208,6 +224,13 @@ def wait_running(
         waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
         if not waiting or given_up():
             return
+        if not supervisor_runs(home):
+            raise NexusError(
+                "The supervisor ended before everything worked.",
+                code="NX6513",
+                cause=last_line(home.log_file(SUPERVISOR)),
+                hint="`nexus down` elsewhere ends it too; else `nexus logs supervisor` has more",
+            )
         hopeless = next((name for name in waiting if state.get(name, {}).get("restarts", 0) >= HOPELESS), None)
         if hopeless is not None:
             raise NexusError(

@@ -13,7 +13,7 @@ from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.plan.plan import Plan
-    from nexus_cli.project.text import LoadedSite
+    from nexus_cli.project.text import LoadedSite, Sourced
     from nexus_cli.wire.http import ControlClient
 
 EXIT_CONFLICT = 5
@@ -69,7 +69,7 @@ def plan_site(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
-) -> Outcome[Ready]:
+) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
 
     Args:
@@ -82,14 +82,14 @@ def plan_site(
     Raises:
         NexusError: Control can't be reached, or serves another site.
     """
-    from nexus_cli.project.text import load, locate
+    from nexus_cli.project.text import Sourced, load, locate
 
     located = locate(path)
     if located.value is None:
-        return Outcome(None, located.findings)
+        return Sourced(None, located.findings)
     loaded = load(located.value, env=env, variables=variables)
     if loaded.value is None:
-        return Outcome(None, loaded.findings)
+        return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
     findings = (*loaded.findings, *loaded.value.tree.settle_later(planned.findings))
     from nexus_cli.plan.document import plan_document
@@ -102,7 +102,7 @@ def plan_site(
         changed=plan.desired,
         source=source,
     )
-    return Outcome(ready, findings)
+    return Sourced(ready, findings, loaded.files)
 
 
 def save_plan(ready: Ready, path: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nexus_cli.settings import CREDENTIALS_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Home, Runtime
+    from nexus_cli.source.nodes import SourceFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,13 @@ class UpResult:
 
     Attributes:
         findings: Of the site file.
+        files: Texts that the findings quote.
         runtime: What runs; None when the file has errors.
         credentials: Where the generated credentials lie.
     """
 
     findings: tuple[Diagnostic, ...] = ()
+    files: tuple[SourceFile, ...] = ()
     runtime: Runtime | None = None
     credentials: Path | None = None
 
@@ -98,6 +102,8 @@ def up(
     foreground: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
+    found: Callable[[UpResult], None] = lambda _: None,
+    ready: Callable[[UpResult], None] = lambda _: None,
     given_up: Callable[[], bool] = lambda: False,
 ) -> UpResult:
     """Start the runtime of a site on this machine, or add to the one that runs; blocking until everything works.
@@ -108,26 +114,46 @@ def up(
         variables: Values over the declared `vars`.
         broker: "" (what is there), `mosquitto`, `amqtt` or a URL.
         database: "" (embedded) or a URL.
-        foreground: Stay and be the supervisor until Ctrl-C.
+        foreground: Stay and be the supervisor until a signal.
         timeout_s: Longest wait until everything works.
         progress: Called with service, state and detail on every change.
+        found: Called with the findings before anything is started.
+        ready: Called once everything works.
         given_up: True ends the wait.
 
     Raises:
         NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the given database
             needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
-    from nexus_cli.local.layout import EXTERNAL
-    from nexus_cli.local.start import Wish, start_supervisor, wait_running, write_wish
+    from nexus_cli.local.start import Wish, one_at_a_time, start_supervisor, wait_running, write_wish
     from nexus_cli.project.text import load
 
-    settings = load_settings()
-    home = _home(settings)
+    home = _home(load_settings())
     loaded = load(site, env=env, variables=variables)
+    result = UpResult(findings=loaded.findings, files=loaded.files)
+    found(result)
     if loaded.value is None or has_errors(loaded.findings):
-        return UpResult(findings=loaded.findings)
+        return result
     wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, environ=os.environ)
-    runtime = write_wish(home, wish)
+    with one_at_a_time(home):
+        runtime = write_wish(home, wish)
+        _ask_servers(home, runtime)
+        if not foreground:
+            start_supervisor(home, runtime, os.environ)
+    result = replace(result, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
+    if foreground:
+        _stay(home, runtime, timeout_s=timeout_s, ready=lambda: ready(result))
+        return result
+    wait_running(home, runtime, timeout_s=timeout_s, progress=progress, given_up=given_up)
+    if not given_up():
+        ready(result)
+    return result
+
+
+def _ask_servers(home: Home, runtime: Runtime) -> None:
+    """Servers that were given by URL have to answer before anything is started."""
+    from nexus_cli.local.layout import EXTERNAL
+
     if runtime.database_kind == EXTERNAL:
         from nexus_cli.database.migrate import require_current
 
@@ -136,12 +162,39 @@ def up(
         from nexus_cli.local.start import refuse_silent_broker
 
         asyncio.run(refuse_silent_broker(load_settings(home=home.path)))
-    if foreground:
-        run_role("supervisor")
-    else:
-        start_supervisor(home, runtime, os.environ)
-        wait_running(home, runtime, timeout_s=timeout_s, progress=progress, given_up=given_up)
-    return UpResult(findings=loaded.findings, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
+
+
+def _stay(home: Home, runtime: Runtime, *, timeout_s: float, ready: Callable[[], None]) -> None:
+    """Be the supervisor until a signal, and say when everything works."""
+    from nexus_cli.local.services import SUPERVISOR
+    from nexus_cli.local.start import wait_running
+    from nexus_cli.local.supervisor import run_supervisor
+    from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
+    from nexus_cli.runtime.logging import configure_logging
+
+    settings = load_settings(principal=_principal(SUPERVISOR, ""))
+    configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=SUPERVISOR)
+
+    async def tell(stop: asyncio.Event) -> None:
+        try:
+            await asyncio.to_thread(
+                wait_running, home, runtime, timeout_s=timeout_s, progress=lambda *_: None, given_up=stop.is_set
+            )
+        except NexusError as error:
+            logging.getLogger("nexus.supervisor").error("%s %s", error.message, error.cause)
+        else:
+            if not stop.is_set():
+                ready()
+
+    async def stay() -> None:
+        async with stop_on_signals() as stop, tasks("nexus up") as group:
+            group.create_task(tell(stop), name="tell when it works")
+            try:
+                await run_supervisor(home, stop=stop)
+            finally:
+                stop.set()
+
+    asyncio.run(stay())
 
 
 def down(*, wipe: bool = False, progress: Callable[[str], None]) -> bool:

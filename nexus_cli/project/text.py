@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from nexus_cli.source.nodes import SourceFile
     from nexus_cli.source.tree import SourceTree
 
+T = TypeVar("T")
 SITE_FILE = "site.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced(Outcome[T]):
+    """An outcome with the texts that its findings quote."""
+
+    files: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class Reading:
 
 def load(
     path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None
-) -> Outcome[LoadedSite]:
+) -> Sourced[LoadedSite]:
     """Read, bind and check a site, and make its snapshot.
 
     Args:
@@ -64,12 +72,12 @@ def load(
     """
     reading = read(path, env=env, variables=variables)
     if reading.tree is None or reading.model is None or has_errors(reading.findings):
-        return Outcome(None, reading.findings)
+        return Sourced(None, reading.findings, reading.files)
     from nexus_cli.model.resolve import snapshot_of
 
     with collection_paused():
         snapshot = snapshot_of(reading.model)
-    return Outcome(LoadedSite(reading.tree, reading.model, snapshot), reading.findings)
+    return Sourced(LoadedSite(reading.tree, reading.model, snapshot), reading.findings, reading.files)
 
 
 def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Reading:

@@ -5,30 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from nexus_cli.diagnostics.errors import NexusError
 
 
+@contextlib.contextmanager
+def on_signals(act: Callable[[], object]) -> Iterator[None]:
+    """Call a function on the loop at SIGTERM, SIGINT and SIGHUP (the terminal was closed), for the length of a block.
+
+    SIGHUP stays ignored where it is: that is what `nohup` asks for. SIGINT is heard even where a script's shell
+    ignores it for what it starts with `&`: who ends the script must not be left with a runtime.
+    """
+    loop = asyncio.get_running_loop()
+    handled: list[signal.Signals] = []
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    for number in wanted:
+        # Windows and threads other than the main one have no signal handlers on the loop.
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(number, act)
+            handled.append(number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+
 @contextlib.asynccontextmanager
 async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set. Stop is an event, not a cancel: every part ends in its turn.
+    """An event that SIGTERM, SIGINT and SIGHUP set. Stop is an event, not a cancel: every part ends in its turn.
 
     A second signal is as polite as the first; SIGKILL is the impolite one, and the outbox is made for it.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    handled: list[signal.Signals] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Windows and threads other than the main one have no signal handlers on the loop.
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-            loop.add_signal_handler(number, stop.set)
-            handled.append(number)
-    try:
+    with on_signals(stop.set):
         yield stop
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager

@@ -116,14 +116,26 @@ class Connection(aiomqtt.Client):
 
     async def close(self) -> None:
         """Disconnect; an end that the broker made before is no error here."""
+        self._forget_end()
         with contextlib.suppress(aiomqtt.MqttError, OSError):
             await self.__aexit__(None, None, None)
 
     def abandon(self) -> None:
         """Free what a failed `open` left: a socket whose CONNACK never came would stay registered on the loop."""
+        if not self._disconnected.done():
+            self._disconnected.set_result(None)  # aiomqtt would ask a `_connected` that was cancelled
         with contextlib.suppress(OSError, ValueError):
             self._client.disconnect()
+        # In the loop's next turn: what paho has asked of it until now must not meet a socket that is closed already.
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
             self._client.loop_write()
+
+    def _forget_end(self) -> None:
+        """How it ends concerns nobody any more; asyncio would tell of an exception that nobody asked for."""
+        self._disconnected.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
         """Publish; the future ends with the acknowledgement."""

@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.postgres import installed_programs
+from tests.children import deaf_to, hearing_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,21 +67,60 @@ def test_every_tag_arrives(broker: str, tmp_path: Path) -> None:
     assert _ours(home) == []
 
 
-@pytest.mark.parametrize("after_s", [0.3, 2.5])
-def test_an_interrupt_leaves_nothing(after_s: float, tmp_path: Path) -> None:
-    home = tmp_path / ".nexus"
+def _interrupted(home: Path, *arguments: str, when: Callable[[str], bool], number: signal.Signals, **how: Any) -> str:
+    """Start a command, send it a signal at a line of its output (or its start), and give what it said."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "nexus_cli", "demo"],
-        cwd=tmp_path,
-        env=_environment(home),
+        [sys.executable, "-m", "nexus_cli", *arguments],
+        cwd=home.parent,
+        env={**_environment(home), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **(how or hearing_signals()),
     )
-    time.sleep(after_s)  # anywhere in the start: the moment is the point, not a condition
-    child.send_signal(signal.SIGINT)
-    said, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, said
-    assert "Traceback" not in said
+    said = []
+    try:
+        assert child.stdout is not None
+        for line in child.stdout:
+            said.append(line)
+            if when(line):
+                break
+        child.send_signal(number)
+        rest, _ = child.communicate(timeout=120)
+        return f"{''.join(said)}{rest}[exit {child.returncode}]"
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+        down = [sys.executable, "-m", "nexus_cli", "down"]
+        ended = subprocess.run(down, env=_environment(home), capture_output=True, text=True, timeout=120, check=False)
+        said.append(ended.stdout)
+        assert ended.stdout == "nothing is running here\n", "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [
+        ("devices as real servers: ...", signal.SIGINT),
+        ("broker, database and roles: ...", signal.SIGINT),
+        ("broker, database and roles: ...", signal.SIGHUP),
+        ("plan: ...", signal.SIGTERM),
+        ("live values: ...", signal.SIGINT),
+    ],
+)
+def test_a_signal_in_the_start_leaves_nothing(at: str, number: signal.Signals, tmp_path: Path) -> None:
+    home = tmp_path / ".nexus"
+    said = _interrupted(home, "demo", when=lambda line: at in line, number=number)
+    assert said.endswith("interrupted; everything is stopped\n[exit 130]"), said
+    assert "Traceback" not in said, said
+    assert _ours(home) == []
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_in_the_background_of_a_script_it_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    home = tmp_path / ".nexus"
+    said = _interrupted(home, "demo", when=lambda line: "Ctrl-C" in line, number=number, **deaf_to(signal.SIGINT))
+    assert said.endswith("stopping\n[exit 0]"), said
     assert _ours(home) == []
     assert not home.exists()

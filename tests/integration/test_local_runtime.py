@@ -18,6 +18,7 @@ import pytest
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
 from nexus_cli.local.processes import PidFile, identify
+from tests.children import hearing_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,6 +79,19 @@ class Plant:
         assert code is None or done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, not waited for; stderr goes into stdout."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "nexus_cli", *arguments],
+            cwd=self.folder,
+            env={**kept, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **hearing_signals(),
+        )
 
     def pid(self, name: str) -> int:
         process = PidFile(self.home.pid_file(name)).read()
@@ -164,7 +178,8 @@ def test_another_site_or_broker_is_refused_while_it_runs(plant: Plant) -> None:
 def test_errors_in_the_site_start_nothing(plant: Plant) -> None:
     plant.write(ONE.replace("uint16", "uint17"))
     said = plant.nexus("up", code=1).stderr
-    assert "uint17" in said and "site.yaml:" in said
+    assert "--> site.yaml:14:51" in said and "^^^^^^" in said, said
+    assert said == plant.nexus("plan", code=1).stderr == plant.nexus("apply", "--yes", code=1).stderr
     plant.write(ONE)
 
 
@@ -211,3 +226,55 @@ def test_down_leaves_nothing_and_the_data_stay(plant: Plant) -> None:
     assert "deployment" in plant.nexus("show", code=None).stdout
     plant.nexus("down", "--wipe", "--yes")
     assert not plant.home.path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_in_the_foreground_it_says_where_everything_is_and_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    child = plant.start("up", "--foreground")
+    try:
+        assert child.stdout is not None
+        said = "".join(line for line in iter(child.stdout.readline, "\n"))
+        runtime = plant.home.read_runtime()
+        assert f"acme/chicago is up\n  broker       {runtime.broker_url} (mosquitto)" in said, said
+        assert runtime.database_url in said and runtime.control_url in said
+        assert "Ctrl-C here stops it" in child.stdout.readline()
+        child.send_signal(number)
+        rest, _ = child.communicate(timeout=60)
+        assert (rest.splitlines()[-1], child.returncode) == ("stopped", 0)
+        assert "nothing is running" in plant.nexus("down").stdout
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+        plant.nexus("down", code=None)
+
+
+def test_two_at_once_are_one_and_a_down_in_the_middle_ends_both(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    first, second = plant.start("up"), plant.start("up")
+    try:
+        _until(lambda: plant.pid("supervisor") > 0, "no supervisor was started")
+        plant.nexus("down")
+        for child in (first, second):
+            said, _ = child.communicate(timeout=60)
+            assert child.returncode == 6 and "NX6513" in said and "Traceback" not in said, said
+        first, second = plant.start("up"), plant.start("up")
+        for child in (first, second):
+            said, _ = child.communicate(timeout=60)
+            assert child.returncode == 0 and plant.home.read_runtime().broker_url in said, said
+        assert len([each for each in psutil.process_iter() if _is_supervisor_of(each, plant.home)]) == 1
+    finally:
+        for child in (first, second):
+            if child.poll() is None:
+                child.kill()
+            child.communicate()
+        plant.nexus("down", code=None)
+
+
+def _is_supervisor_of(process: psutil.Process, home: Home) -> bool:
+    try:
+        mine = process.environ().get("NEXUS_HOME") == str(home.path)
+        return bool(mine and process.cmdline()[-2:] == ["run", "supervisor"])
+    except psutil.Error:
+        return False

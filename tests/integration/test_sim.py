@@ -20,6 +20,7 @@ from nexus_cli.drivers.base import points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.project.simulate import MARK, Simulation, overlay_of, serving, write_overlay
 from nexus_cli.project.text import load
+from tests.children import hearing_signals
 
 SITE = """\
 nexus: 1
@@ -65,6 +66,7 @@ async def running(site: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.su
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        **hearing_signals(),
     )
     assert process.stdout is not None
     try:
@@ -94,7 +96,8 @@ async def read(device: DeviceConfig) -> dict[str, Any]:
         await session.close()
 
 
-async def test_a_site_is_served_and_reached_through_the_overlay(site: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+async def test_a_site_is_served_and_reached_through_the_overlay(site: Path, number: signal.Signals) -> None:
     overlay = site / "env" / "sim.yaml"
     async with running(site, "--overlay", str(overlay)) as (process, answer):
         plc, meters = answer["links"]
@@ -110,7 +113,7 @@ async def test_a_site_is_served_and_reached_through_the_overlay(site: Path) -> N
         assert await read(devices["packaging/line-1/meter-1"]) == {"voltage": 230.5, "level": 42}
         assert await read(devices["packaging/line-1/meter-2"]) == {"voltage": 231.5}
         assert await read(devices["packaging/line-1/plc"]) == {"speed": 12.5}
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         async with asyncio.timeout(10):
             assert await process.wait() == 0
 

@@ -50,7 +50,7 @@ def command(
         refuse_moved(ready, settings=settings)
     else:
         planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow)
-        complain(planned.findings)
+        complain(planned.findings, planned.files)
         if planned.value is None or planned.value.errored:
             return Exit.FINDINGS
         ready = planned.value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from contextlib import AsyncExitStack
 
@@ -35,18 +34,32 @@ async def _demo(*, once: bool, broker: str, keep: bool) -> int:
     from nexus_cli.cli.demo_display import telling
     from nexus_cli.cli.views.demo import render_summary
     from nexus_cli.project.demo import running_demo
-    from nexus_cli.runtime.lifecycle import stop_on_signals
+    from nexus_cli.runtime.lifecycle import on_signals
 
-    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    me, stop, runs = asyncio.current_task(), asyncio.Event(), False
     assert me is not None
-    async with AsyncExitStack() as stack:
-        # While it starts, an interrupt cancels it, and what was started is stopped on the way out.
-        loop.add_signal_handler(signal.SIGTERM, me.cancel)
-        with telling() as tell:
-            summary = await stack.enter_async_context(running_demo(broker=broker, keep=keep, tell=tell, on_end=note))
-        answer("\n" + render_summary(summary, colour=colour_wanted(sys.stdout)) + "\n")
-        if not once:
-            note("Ctrl-C ends it; meanwhile, in another terminal: nexus tail 'bottling/**'")
-            async with stop_on_signals() as stop:
-                await stop.wait()
+
+    def end() -> None:
+        # While it starts, the first signal cancels it, and what was started is stopped on the way out.
+        if not runs and not stop.is_set():
+            me.cancel()
+        stop.set()
+
+    with on_signals(end):
+        try:
+            async with AsyncExitStack() as stack:
+                with telling() as tell:
+                    demo = running_demo(broker=broker, keep=keep, tell=tell, on_end=note)
+                    summary = await stack.enter_async_context(demo)
+                runs = True
+                answer("\n" + render_summary(summary, colour=colour_wanted(sys.stdout)) + "\n")
+                if not once:
+                    note("Ctrl-C ends it; meanwhile, in another terminal: nexus tail 'bottling/**'")
+                    await stop.wait()
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+            me.uncancel()
+            note("interrupted; everything is stopped")
+            return Exit.INTERRUPTED
     return Exit.FINDINGS if summary.missing else Exit.OK

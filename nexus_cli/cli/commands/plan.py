@@ -44,7 +44,7 @@ def command(
 
     check_consents(allow)
     planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow)
-    complain(planned.findings)
+    complain(planned.findings, planned.files)
     if planned.value is None:
         return Exit.FINDINGS
     ready = planned.value

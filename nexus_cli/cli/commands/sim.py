@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, note, style
+from nexus_cli.cli.console import answer, answer_bytes, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
 
@@ -54,12 +53,9 @@ def command(
         raise click.BadParameter(str(error), param_hint="--duration") from None
     loaded = load(path, env=env, variables=variables)
     if loaded.value is None:
-        from nexus_cli.cli.views.findings import document, text
-        from nexus_cli.project.text import read
+        from nexus_cli.cli.changing import complain
 
-        colour = colour_wanted(sys.stderr)
-        result = document(loaded.findings, read(path, env=env, variables=variables).files)
-        note(text(result, style=lambda words, name: style(words, name, enabled=colour)))
+        complain(loaded.findings, loaded.files)
         return Exit.FINDINGS
     import asyncio
 
@@ -73,16 +69,11 @@ def command(
 async def _serve(
     devices: Sequence[DeviceConfig], *, overlay: Path | None, duration_s: float | None, seed: int, format_: str
 ) -> None:
-    import asyncio
-    import signal
-
     from nexus_cli.cli.views.simulation import document, text
     from nexus_cli.project.simulate import serving, until_stopped, write_overlay
+    from nexus_cli.runtime.lifecycle import stop_on_signals
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(devices, seed=seed) as simulation:
+    async with stop_on_signals() as stop, serving(devices, seed=seed) as simulation:
         if overlay is not None:
             write_overlay(simulation, overlay)
         result = document(simulation, overlay=overlay.as_posix() if overlay is not None else "")

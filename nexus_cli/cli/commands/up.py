@@ -44,13 +44,17 @@ def command(
     """
     from nexus_cli.cli.changing import complain
     from nexus_cli.cli.views.status import render_up
-    from nexus_cli.project.runtime import up
+    from nexus_cli.project.runtime import UpResult, up
 
     colour = colour_wanted(sys.stderr)
 
     def progress(name: str, state: str, detail: str) -> None:
         why = f" ({detail})" if detail and state == "backoff" else ""
         note(style(f"{name}: {state}", "dim", enabled=colour) + why)
+
+    def show(result: UpResult) -> None:
+        assert result.runtime is not None
+        answer(render_up(result.runtime, result.credentials, foreground=foreground, colour=colour_wanted(sys.stdout)))
 
     try:
         result = up(
@@ -62,13 +66,12 @@ def command(
             foreground=foreground,
             timeout_s=timeout_s,
             progress=progress,
+            found=lambda each: complain(each.findings, each.files),
+            ready=show,
         )
     except KeyboardInterrupt:
         note("it goes on starting in the background: `nexus status` shows it, `nexus down` ends it")
         raise
-    complain(result.findings)
-    if result.runtime is None:
-        return Exit.FINDINGS
-    if not foreground:
-        answer(render_up(result.runtime, result.credentials, colour=colour_wanted(sys.stdout)))
-    return Exit.OK
+    if foreground and result.runtime is not None:
+        note("stopped")
+    return Exit.OK if result.runtime is not None else Exit.FINDINGS

@@ -131,13 +131,14 @@ def text(answer: Document, *, style: Style) -> str:
         style: Colours a text by a style's name, or leaves it.
     """
     listed = answer["diagnostics"]
-    blocks = [_block(item, style) for item in listed[:MOST_SHOWN]]
+    blocks = [block(item, style) for item in listed[:MOST_SHOWN]]
     if len(listed) > MOST_SHOWN:
         blocks.append(f"… and {len(listed) - MOST_SHOWN:,} more; `--format json` lists all of them\n")
-    return "\n".join([*blocks, _summary(answer, style)])
+    return "\n".join([*blocks, summary(answer, style)])
 
 
-def _block(item: Document, style: Style) -> str:
+def block(item: Document, style: Style) -> str:
+    """One finding with its excerpt, hint and notes, and an empty line below."""
     severity = item["severity"]
     lines = [style(f"{severity}[{item['code']}]", severity) + style(f": {item['summary']}", "bold")]
     place, snippet = item.get("range"), item.get("snippet")
@@ -175,7 +176,8 @@ def _window(snippet: Document) -> tuple[str, int, int]:
     return code, start, max(end, start + 1)
 
 
-def _summary(answer: Document, style: Style) -> str:
+def summary(answer: Document, style: Style) -> str:
+    """One line that sums up."""
     errors, warnings, site = answer["error_count"], answer["warning_count"], answer["site"]
     counts = ", ".join(_count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
     if not answer["valid"]:

@@ -22,8 +22,10 @@ COLOURS = {
 }
 
 
-def render_up(runtime: Runtime, credentials: Path | None, *, colour: bool) -> str:
+def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = False, colour: bool) -> str:
     """Where everything is, once it runs."""
+    where = "next, in another terminal: nexus apply" if foreground else "next: nexus apply"
+    end = "Ctrl-C here stops it" if foreground else "nexus down stops it"
     site = style(runtime.site, "bold", enabled=colour)
     gateways = ", ".join(runtime.gateways) or "none"
     return "\n".join(
@@ -36,7 +38,7 @@ def render_up(runtime: Runtime, credentials: Path | None, *, colour: bool) -> st
             f"  gateways     {gateways}",
             f"  credentials  {credentials}",
             "",
-            "next: nexus apply; nexus status shows how it is, nexus down stops it",
+            f"{where}; nexus status shows how it is, {end}",
         ]
     )
 
