@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nexus_cli.drivers.ads.plctypes import BY_ADS, DEFAULT_STRING, Elementary, Member, Shape, array_of, shape_by_name
+from nexus_cli.drivers.ads.plctypes import (
+    ALIGNMENT,
+    BY_ADS,
+    DEFAULT_STRING,
+    Elementary,
+    Member,
+    Shape,
+    array_of,
+    shape_by_name,
+)
 from nexus_cli.drivers.ads.text import EncodeError, text_bytes, text_decoder
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType
 from nexus_cli.wire.sample import Reason, Value
@@ -288,9 +297,8 @@ def _nested(shape: Shape) -> Decode:
 def _write_structured(shape: Shape) -> Encode:
     def encode(value: Value) -> bytes:
         if shape.members:
-            hidden = [member.name for member in shape.members if member.shape.opaque]
-            if hidden:
-                raise EncodeError(f"a {shape.name} can't be written whole: {', '.join(hidden)} would be overwritten")
+            if hidden := _hidden(shape):
+                raise EncodeError(f"a {shape.name} can't be written whole: {hidden} would be overwritten")
             if not isinstance(value, dict) or set(value) != {member.name for member in shape.members}:
                 names = ", ".join(member.name for member in shape.members)
                 raise EncodeError(f"a {shape.name} is written whole, with exactly the members {names}")
@@ -310,6 +318,24 @@ def _write_structured(shape: Shape) -> Encode:
         return _single(natural_type(shape), shape).encode(value)
 
     return encode
+
+
+def _hidden(shape: Shape) -> str:
+    """What of a structure a write of its members would destroy, "" when nothing.
+
+    Every function block begins with a pointer to its code that its description leaves out, one that implements
+    interfaces has more of them: a zero there stops the PLC with a page fault. The members of a union share their bytes.
+    """
+    end = 0
+    for member in sorted(shape.members, key=lambda one: (one.offset, one.bit)):
+        if member.shape.opaque:
+            return member.name
+        if member.offset < end and member.bit < 0:
+            return f"what shares its bytes with {member.name}"
+        if member.offset - end >= (member.shape.alignment if end else 1):
+            return f"what lies before {member.name}"
+        end = max(end, member.offset + member.shape.size)
+    return f"what lies behind {shape.members[-1].name}" if shape.size - end >= ALIGNMENT else ""
 
 
 def _rows(value: Value, levels: int) -> list[Value]:

@@ -55,7 +55,8 @@ SYSTEM_PORT = 10_000
 """AMS port of the TwinCAT system service, which answers in config mode too."""
 MAX_SYMBOL_BYTES = 0xFFFF
 MAX_TYPE_BYTES = 1 << 20
-MAX_TYPE_ROUNDS = 32
+MAX_TYPE_ROUNDS = 256
+"""So many descriptions are asked for one tag; each is one request, once a program."""
 
 
 class Located(NamedTuple):
@@ -104,11 +105,19 @@ class Plc:
         self._renewing = asyncio.Lock()
 
     @property
-    def version(self) -> bytes | None:
-        """The symbol version that addresses are of; None when the PLC has none."""
+    def watch(self) -> tuple[Item, ...]:
+        """What tells of a change when it is reported: the state, and the version (or the count of changes without one)."""
+        known = sorted((*self.guard, *self.apart), key=(VERSION, STATE).__contains__, reverse=True)
+        return tuple(known[:2] if VERSION in known else known)
+
+    def known(self, item: Item) -> bytes | None:
+        """What a guard read under the current version; None when it is not read."""
         for items, found in ((self.guard, self.expected), (self.apart, self._apart_expected)):
-            if items and items[0] == VERSION:
-                return found[: VERSION.size]
+            at = 0
+            for one in items:
+                if one == item:
+                    return found[at : at + one.size]
+                at += one.size
         return None
 
     async def ready(self) -> None:
@@ -124,15 +133,19 @@ class Plc:
         await self.ready()
         if self.guard:
             data = await self.read(self.guard, sum_body(self.guard), "read the symbol version")
-            self.judge(data[4 * len(self.guard) :])
+            codes = 4 * len(self.guard)
+            self.judge(data[:codes], data[codes:])
         if self.apart:
             await self.look_apart()
         if STATE not in self.guard and STATE not in self.apart:
             self.see_state(await self.ask_state())
 
-    def judge(self, guard: bytes) -> bool:
-        """Whether an answer with these guard bytes is of the current version; takes note of state and change."""
-        if guard != self.expected:
+    def judge(self, codes: bytes, guard: bytes) -> bool:
+        """Whether an answer with these error codes and bytes of the guard is of the current version; takes note of state
+        and change. What could be read under this version and can't any more is of another one."""
+        if any(codes):
+            self.stale = True
+        elif guard != self.expected:
             self._compare(self.guard, self.expected, guard)
             self.expected = self.expected if self.stale else guard
         return not self.stale
@@ -141,7 +154,9 @@ class Plc:
         """The same for what can't be part of a sum read. Raises DriverError."""
         data = await read_singly(self.channel, self.address, self.apart, f"{self.name}: read the symbol version")
         found = data[4 * len(self.apart) :]
-        if found != self._apart_expected:
+        if any(data[: 4 * len(self.apart)]):
+            self.stale = True
+        elif found != self._apart_expected:
             self._compare(self.apart, self._apart_expected, found)
             self._apart_expected = self._apart_expected if self.stale else found
         return not self.stale
@@ -249,9 +264,9 @@ class Plc:
         self._symbols.clear()
         self.types.clear()
         items = [VERSION, STATE]
-        changes = (await self.locate([ONLINE_CHANGES]))[ONLINE_CHANGES]
-        if isinstance(changes, Located) and changes.entry.size == 4 and changes.group != VALUE_BY_HANDLE:
-            items.append(Item(changes.group, changes.offset, 4))
+        # By handle, since the count's own address may move with the change that it tells of.
+        if not isinstance(changes := await self._held(ONLINE_CHANGES), Fault):
+            items.append(Item(VALUE_BY_HANDLE, changes, 4))
         data = await self.read(items, sum_body(items), "read the symbol version")
         self.guard, self.expected, refused = _granted(items, data)
         data = await read_singly(self.channel, self.address, refused, f"{self.name}: read the symbol version")
@@ -287,14 +302,19 @@ class Plc:
             return Fault(Reason.DECODE_ERROR)
         if not entry.flags & (SYMBOL_REFERENCE | SYMBOL_METHOD_DEREF) and "^" not in name:
             return Located(entry.group, entry.offset, entry)
-        try:  # what a pointer leads to has no address of its own
+        handle = await self._held(name)  # what a pointer leads to has no address of its own
+        return handle if isinstance(handle, Fault) else Located(VALUE_BY_HANDLE, handle, entry)
+
+    async def _held(self, name: str) -> int | Fault:
+        """A handle that is kept until everything is resolved anew. Raises DriverError with scope SESSION or DEVICE."""
+        try:
             handle = await self.handle(name)
         except DriverError as error:
             if error.scope in (Scope.SESSION, Scope.DEVICE):
                 raise
-            return fault_of(error.code)
+            return fault_of(error.code) if error.code else Fault(error.reason)
         self._handles.append(handle)
-        return Located(VALUE_BY_HANDLE, handle, entry)
+        return handle
 
 
 def _granted(items: Sequence[Item], data: bytes) -> tuple[tuple[Item, ...], bytes, tuple[Item, ...]]:

@@ -72,8 +72,13 @@ ADS_STRING, ADS_WSTRING, ADS_BIG = 30, 31, 65
 DEFAULT_STRING = 80
 """Characters of a STRING without a length."""
 POINTERS = ("POINTER TO ", "REFERENCE TO ", "PVOID")
+REFERENCE = "REFERENCE TO "
 MAX_DEPTH = 24
 MAX_ELEMENTS = 1 << 22
+MAX_PARTS = 50_000
+"""Members of one type, those of its members included; descriptions that nest without end stop here."""
+ALIGNMENT = 8
+"""Widest alignment of a value. Source: Beckhoff TwinCAT 3, `pack_mode` (default 8)."""
 _ARRAY = re.compile(r"ARRAY\s*\[([^\]]*)\]\s*OF\s+(.+)\Z", re.IGNORECASE | re.DOTALL)
 _BOUNDS = re.compile(r"\s*(-?\d{1,10})\s*\.\.\s*(-?\d{1,10})\s*\Z")
 _TEXT = re.compile(r"(W?)STRING(?:\s*[\[(]\s*(\d{1,9})\s*[\])])?\Z", re.IGNORECASE)
@@ -110,6 +115,7 @@ class Shape:
         element, bounds: Of an array: its elements and (first index, count) per dimension.
         members: Of a structure.
         labels: Names of an enumeration's values.
+        parts: Members of a structure, those of its members included; 1 for everything else.
     """
 
     name: str
@@ -120,6 +126,18 @@ class Shape:
     bounds: tuple[tuple[int, int], ...] = ()
     members: tuple[Member, ...] = ()
     labels: Mapping[int, str] = field(default_factory=dict)
+    parts: int = 1
+
+    @property
+    def alignment(self) -> int:
+        """Bytes that its place is a multiple of."""
+        if self.members:
+            return max(member.shape.alignment for member in self.members)
+        if self.element is not None:
+            return self.element.alignment
+        if self.text:
+            return 2 if self.text == "utf-16-le" else 1
+        return max(1, min(self.size, ALIGNMENT))
 
     @property
     def opaque(self) -> bool:
@@ -183,7 +201,7 @@ class Resolver:
         if entry.bounds:
             return self._array(name, entry.bounds, entry.type_name, entry.ads, size, depth)
         if entry.members:
-            return Shape(name, size, members=tuple(self._member(one, depth) for one in entry.members))
+            return self._structure(name, size, entry, depth)
         labels = {int.from_bytes(raw, "little", signed=True): label for label, raw in entry.labels}
         if entry.type_name and entry.type_name.upper() != name.upper():
             below = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
@@ -191,6 +209,31 @@ class Resolver:
                 return below
             scalar = below.base or scalar
         return Shape(name, size, base=scalar, labels=labels if scalar is not None else {})
+
+    def target(self, name: str) -> Shape:
+        """The shape of what a `REFERENCE TO name` refers to. Raises as `shape` does."""
+        array = _ARRAY.match(name)
+        if array is not None:
+            bounds, element = _bounds(array[1]), self.target(array[2].strip())
+            count = prod(one for _, one in bounds)
+            return self._array(name, bounds, element.name, ADS_BIG, element.size * count, 0)
+        if name.upper() in ELEMENTARY or _TEXT.match(name):
+            return shape_by_name(name, utf8=self.utf8)
+        entry = self.types.get(name.upper())
+        if entry is not None:
+            return self.shape(name, entry.ads, entry.size)
+        if name.upper() in self.types:
+            raise ValueError(f"the PLC does not know the type {name}")
+        raise UnknownType(name)
+
+    def _structure(self, name: str, size: int, entry: TypeEntry, depth: int) -> Shape:
+        members, parts = [], 1
+        for one in entry.members:
+            members.append(self._member(one, depth))
+            parts += members[-1].shape.parts
+            if parts > MAX_PARTS:
+                raise ValueError(f"{name} has more than {MAX_PARTS} members")
+        return Shape(name, size, members=tuple(members), parts=parts)
 
     def _member(self, entry: TypeEntry, depth: int) -> Member:
         if entry.flags & BIT_VALUES:
@@ -209,7 +252,8 @@ class Resolver:
         if not 0 < count <= MAX_ELEMENTS or size % count:
             raise ValueError(f"{name} of {size} bytes can't have {count} elements")
         element_ads = ADS_BIG if ads == ADS_BIG or _ARRAY.match(element) else ads
-        return Shape(name, size, element=self.shape(element, element_ads, size // count, depth + 1), bounds=bounds)
+        one = self.shape(element, element_ads, size // count, depth + 1)
+        return Shape(name, size, element=one, bounds=bounds, parts=one.parts)
 
 
 def _bounds(text: str) -> tuple[tuple[int, int], ...]:

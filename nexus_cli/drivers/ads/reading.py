@@ -10,15 +10,19 @@ from typing import NamedTuple
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.channel import Item, sum_body
 from nexus_cli.drivers.ads.codec import Codec, Decode, Mismatch, compile_codec, shape_for
+from nexus_cli.drivers.ads.entries import SYMBOL_REFERENCE
 from nexus_cli.drivers.ads.errors import SYMBOL_VERSION_INVALID, fault_of
 from nexus_cli.drivers.ads.plc import MAX_TYPE_ROUNDS, RUN, Located, Plc
-from nexus_cli.drivers.ads.plctypes import Resolver, Shape, UnknownType
+from nexus_cli.drivers.ads.plctypes import REFERENCE, Resolver, Shape, UnknownType
 from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Reason, Value
 
 MAX_ANSWER_BYTES = 60_000
 """Data in one sum read: what a router of a small controller takes."""
+MAX_VALUE_BYTES = 16 << 20
+"""The longest single value that is read."""
+_TOO_LONG = Fault(Reason.OVERFLOW)
 _MISMATCH = Fault(Reason.TYPE_MISMATCH)
 _DECODE_ERROR = Fault(Reason.DECODE_ERROR)
 
@@ -95,7 +99,8 @@ async def targets_of(plc: Plc, points: Sequence[Point]) -> list[Target | Fault]:
         except ValueError:
             out.append(Fault(Reason.TYPE_MISMATCH, 0))
         else:
-            out.append(Target(Item(group, offset, codec.size), codec, located))
+            fits = codec.size <= MAX_VALUE_BYTES
+            out.append(Target(Item(group, offset, codec.size), codec, located) if fits else _TOO_LONG)
     return out
 
 
@@ -110,8 +115,11 @@ async def shape_of(plc: Plc, located: Located, point: Point) -> Shape:
     utf8 = entry.utf8 or point.options.get("encoding") == "utf-8"
     thorough = parse_type(point.type).base in ("datetime", "duration", "json")
     resolver = Resolver(plc.types, utf8=utf8, thorough=thorough)
+    refers = entry.flags & SYMBOL_REFERENCE and entry.type_name.upper().startswith(REFERENCE)
     for _ in range(MAX_TYPE_ROUNDS):
         try:
+            if refers:  # its handle leads to what it refers to, so that is what is read and written
+                return resolver.target(entry.type_name[len(REFERENCE) :].strip())
             return resolver.shape(entry.type_name, entry.ads, entry.size)
         except UnknownType as unknown:
             await plc.describe(unknown.name)
@@ -162,7 +170,7 @@ def _piece(plc: Plc, part: Sequence[tuple[int, Target]]) -> Piece:
 
 def take(plc: Plc, piece: Piece, data: bytes, values: list[Value], faults: dict[int, Fault]) -> bool:
     """Take the answer to a piece apart; False when it must be asked again under new addresses."""
-    if not plc.judge(data[piece.codes : piece.start]):
+    if not plc.judge(data[: 4 * len(plc.guard)], data[piece.codes : piece.start]):
         return False
     found = list(piece.unpack.unpack_from(data, piece.start))
     clean = data.startswith(piece.nothing)

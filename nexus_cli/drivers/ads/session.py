@@ -122,13 +122,15 @@ class AdsSession:
         faults = dict(prepared.faults)
         for piece in prepared.pieces:
             data = await plc.read(piece.items, piece.body, "read")
+            if prepared.generation != plc.generation:  # resolved anew meanwhile: the answer is of the old program
+                return None
             try:
                 current = reading.take(plc, piece, data, values, faults)
             except struct.error:
                 raise DriverError(
                     f"{plc.name}: an answer can't be read", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR
                 ) from None
-            if not current or plc.stale or prepared.generation != plc.generation:
+            if not current or plc.stale:
                 plc.stale = True
                 return None
         if plc.apart and not await plc.look_apart():

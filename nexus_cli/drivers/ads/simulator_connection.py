@@ -50,6 +50,7 @@ class Connection(Client):
         self._parser = frame.FrameParser()
         self._frames: deque[frame.Frame] = deque()
         self._reported: dict[int, Reported] = {}
+        self._handles: list[tuple[Image, int]] = []
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -57,6 +58,8 @@ class Connection(Client):
         """Called by asyncio."""
         super().connection_lost(exc)
         self._reported.clear()
+        for image, handle in self._handles:
+            image.handles.pop(handle, None)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -136,6 +139,9 @@ class Connection(Client):
             data = simulator_service.read_write(
                 image, group, offset, size, body[16 : 16 + given], sums=self._server.sums
             )
+            if group == 0xF003:
+                self._handles = [one for one in self._handles if one[1] in one[0].handles]
+                self._handles.append((image, int.from_bytes(data, "little")))
             return 0, _with_length(data)
         if one.command == frame.ADD_NOTIFICATION:
             return 0, struct.pack("<II", 0, self._add(image, one))

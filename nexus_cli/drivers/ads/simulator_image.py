@@ -13,7 +13,6 @@ from nexus_cli.drivers.ads.plc import ONLINE_CHANGES, RUN
 from nexus_cli.drivers.ads.plctypes import Shape
 from nexus_cli.drivers.ads.simulator_types import (
     Node,
-    alignment,
     build,
     follow,
     grow,
@@ -116,7 +115,7 @@ class Image:
         at = FIRST_SHIFT + shift
         for name, node in self._roots.items():
             shape = build(name, node)
-            at = -(-at // alignment(shape)) * alignment(shape)
+            at = -(-at // shape.alignment) * shape.alignment
             self._symbols[name.lower()] = Symbol(name, shape, at, node)
             at += shape.size
         self.memory = bytearray(at + FIRST_SHIFT)

@@ -17,7 +17,6 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import parse_type
 
 _PART = re.compile(r"(?P<name>[^\[\]]+)(?P<index>(?:\[[^\]]*\])*)\Z")
-ALIGNMENT = 8
 Index = tuple[int, ...]
 
 
@@ -82,23 +81,12 @@ def structure(name: str, members: dict[str, Shape], comments: dict[str, str] | N
     """A structure with its members at their natural places."""
     at, widest, placed = 0, 1, []
     for member, shape in members.items():
-        width = alignment(shape)
+        width = shape.alignment
         at = -(-at // width) * width
         placed.append(Member(member, at, shape, (comments or {}).get(member, "")))
         at += shape.size
         widest = max(widest, width)
     return Shape(name, -(-at // widest) * widest, members=tuple(placed))
-
-
-def alignment(shape: Shape) -> int:
-    """Bytes that a value's place must be a multiple of."""
-    if shape.members:
-        return max(alignment(member.shape) for member in shape.members)
-    if shape.element is not None:
-        return alignment(shape.element)
-    if shape.text:
-        return 2 if shape.text == "utf-16-le" else 1
-    return min(shape.size, ALIGNMENT)
 
 
 def grow(roots: dict[str, Node], symbol: str, tag: TagConfig) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from nexus_cli.drivers.ads import frame, reading
 from nexus_cli.drivers.ads.channel import Channel, Item, many
 from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, fault_of
-from nexus_cli.drivers.ads.plc import STATE, VERSION, Plc
+from nexus_cli.drivers.ads.plc import STATE, Plc
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
 from nexus_cli.wire.sample import Reason, Value
 
@@ -113,11 +113,7 @@ class Reports:
         known = self._entries[plc.address]
         watch = []
         if not any(entry.point is None for entry in known.values()):
-            watch = [
-                Entry(item, ON_CHANGE, 0, WATCH_CYCLE_MS)
-                for item in (*plc.guard, *plc.apart)
-                if item in (VERSION, STATE)
-            ]
+            watch = [Entry(item, ON_CHANGE, 0, WATCH_CYCLE_MS) for item in plc.watch]
         faults: list[Fault | None] = []
         room = max(0, self.room() - len(watch))
         wanted = [*watch, *entries[:room]]
@@ -204,7 +200,7 @@ class Reports:
     def _watched(self, plc: Plc, entry: Entry, sample: frame.Sample) -> None:
         if entry.item == STATE and len(sample.data) == STATE.size:
             plc.see_state(int.from_bytes(sample.data, "little"))
-        elif entry.item == VERSION and plc.version is not None and sample.data != plc.version:
+        elif (known := plc.known(entry.item)) is not None and sample.data != known:
             plc.stale = True
         if plc.stale:
             self._outdated(plc)

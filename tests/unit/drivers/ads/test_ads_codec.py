@@ -52,9 +52,9 @@ def test_an_alias_of_a_time_is_a_time() -> None:
 
 
 def test_a_structure_is_read_member_by_member() -> None:
-    without = TypeEntry(name="ST_M", type_name="", size=20, ads=65, members=MOTOR.members[:-1])
-    found = Resolver({**TYPES, "ST_M": without}).shape("ST_M", 65, 20)
-    raw = bytes((1, 2)) + struct.pack("<hIhh8x", -1, 1500, 7, -8)
+    without = TypeEntry(name="ST_M", type_name="", size=12, ads=65, members=MOTOR.members[:-1])
+    found = Resolver({**TYPES, "ST_M": without}).shape("ST_M", 65, 12)
+    raw = bytes((1, 2)) + struct.pack("<hIhh", -1, 1500, 7, -8)
     codec = compile_codec(parse_type("json"), found)
     value = {"bA": True, "bB": True, "eState": -1, "tDelay": 1500, "aTemp": [7, -8]}
     assert codec.decode(raw) == value
