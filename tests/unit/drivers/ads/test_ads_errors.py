@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from nexus_cli.drivers.ads.driver import default_net_id
+from nexus_cli.drivers.ads.driver import DRIVER, default_net_id
 from nexus_cli.drivers.ads.errors import error_of, fault_of, route_hint
 from nexus_cli.drivers.ads.session import address_of
 from nexus_cli.drivers.base import DriverError, Scope
@@ -52,4 +54,13 @@ def test_our_net_id_follows_from_our_address() -> None:
 def test_a_net_id_that_is_none_is_not_tried_again() -> None:
     with pytest.raises(DriverError) as caught:
         address_of(DeviceConfig(path="a/l/d", protocol="ads", connection={"ams_net_id": "5.1"}))
+    assert (caught.value.scope, caught.value.retriable) == (Scope.SESSION, False)
+
+
+async def test_without_pyads_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyads", None)
+    connection = {"host": "10.0.0.7", "ams_net_id": "5.12.82.20.1.1", "router": "local"}
+    with pytest.raises(DriverError) as caught:
+        await DRIVER.connect([DeviceConfig(path="a/l/d", protocol="ads", connection=connection)], home=".")
+    assert caught.value.message == "pyads is not installed: pip install 'nexus-cli[ads]'"
     assert (caught.value.scope, caught.value.retriable) == (Scope.SESSION, False)
