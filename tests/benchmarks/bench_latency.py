@@ -25,8 +25,9 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.benchmarks.bench_core import historian, process
+from tests.benchmarks.bench_core import historian
 from tests.benchmarks.bench_observed import Thousand, write_site
+from tests.benchmarks.field import process
 from tests.benchmarks.figures import Figure, machine
 from tests.field import FakeDriver, FakeSession, FakeSource
 from tests.postgres import PASSWORD

@@ -1,4 +1,4 @@
-"""A device in a process of its own, and how often something can be asked of it."""
+"""A part in a process of its own, and how often something can be asked of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -21,27 +21,40 @@ class PerSecond(NamedTuple):
 
 
 @contextmanager
-def served(open_server: Callable[[], Awaitable[Any]]) -> Iterator[int]:
-    """A simulator in a process of its own; gives its port and ends it.
+def process(target: Callable[..., None], *arguments: object) -> Iterator[Connection]:
+    """A process that ends when the block does; gives our end of its pipe.
 
     Args:
-        open_server: A function of a module (the new process imports it) that gives an open simulator.
+        target: A function of a module (the new process imports it); its first argument is the other end.
+        arguments: Its further ones.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(open_server, there), daemon=True)
-    process.start()
+    child = context.Process(target=target, args=(there, *arguments), daemon=True)
+    child.start()
     try:
-        if not here.poll(START_S):
-            raise TimeoutError("the simulator did not start")
-        yield here.recv()
+        yield here
     finally:
-        here.send("stop")
-        process.join(10)
-        process.terminate()
+        with suppress(OSError):
+            here.send(None)
+        child.join(10)
+        child.terminate()
 
 
-def _serve(open_server: Callable[[], Awaitable[Any]], pipe: Connection) -> None:
+@contextmanager
+def served(open_server: Callable[[], Awaitable[Any]]) -> Iterator[Any]:
+    """A simulator in a process of its own; gives its `port` and ends it.
+
+    Args:
+        open_server: A function of a module that gives an open simulator.
+    """
+    with process(_serve, open_server) as pipe:
+        if not pipe.poll(START_S):
+            raise TimeoutError("the simulator did not start")
+        yield pipe.recv()
+
+
+def _serve(pipe: Connection, open_server: Callable[[], Awaitable[Any]]) -> None:
     async def main() -> None:
         simulator = await open_server()
         pipe.send(simulator.port)
