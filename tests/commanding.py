@@ -13,6 +13,7 @@ from typing import Any
 
 from nexus_cli.drivers.modbus.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.datatype import parse_type
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
@@ -64,6 +65,13 @@ def drive(path: str = "a/l/drive", *, port: int = 1, gateway: str = GW, unit_id:
     )
 
 
+def at_rest(tag: TagConfig) -> Any:
+    """What a tag holds before anybody wrote it."""
+    kind = parse_type(tag.type)
+    one = "" if kind.base == "string" else False if kind.base == "bool" else 0
+    return [one] * kind.count if kind.count else one
+
+
 class CountingServer:
     """A Modbus server that remembers every write.
 
@@ -86,6 +94,8 @@ class CountingServer:
                     if verdict == "drop":
                         server.drop_connections()
                         return None
+                    if verdict == "forget":  # acknowledges what it does not keep
+                        return pdu[:5]
             else:
                 self.reads += 1
             return answer(unit_id, pdu)
@@ -106,7 +116,7 @@ async def counting(devices: Sequence[DeviceConfig], *, port: int = 0) -> AsyncIt
         for device in devices:
             for name in device.tags:
                 if device.tags[name].enabled and device.tags[name].address:
-                    server.set(device.path, name, 200 if name == "setpoint" else 0)
+                    server.set(device.path, name, 200 if name == "setpoint" else at_rest(device.tags[name]))
         yield CountingServer(server)
     finally:
         await server.close()
