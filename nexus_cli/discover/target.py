@@ -1,11 +1,13 @@
-"""What a person points at: `opcua://host:port/path`, `modbus://host?unit=3`, … become a protocol and its connection."""
+"""What a person points at: `opcua://host:port/path`, `modbus://host?unit=3`, `modbus:///dev/ttyUSB0?unit=3`, … become
+a protocol and its connection."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import ValidationError
 
@@ -28,6 +30,22 @@ SCHEMES = {
 }
 ALIASES = {"unit": "unit_id", "net_id": "ams_net_id", "netid": "ams_net_id", "source": "source_net_id"}
 """Short names of connection keys in an address."""
+HINTS = {
+    "slave": "unit=3",
+    "id": "unit=3",
+    "address": "unit=3",
+    "baud": "baudrate=9600",
+    "bauds": "baudrate=9600",
+    "speed": "baudrate=9600",
+    "databits": "leave it out: RTU frames have eight data bits",
+    "stop": "stopbits=1",
+}
+"""How other tools call a key of a Modbus address."""
+RTU = frozenset(("rtu", "modbus+rtu", "modbus-rtu", "modbusrtu", "mbrtu", "serial", "modbus+serial", "modbus-serial"))
+SERIAL = re.compile(r"/dev/\S+|(\\\\\.\\)?COM\d{1,3}", re.IGNORECASE)
+"""A serial line of this machine."""
+LAST_UNIT = 255
+_RANGE = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
 HERE = "discovered/here/device"
 """Path of a device that no site has yet."""
 
@@ -41,12 +59,14 @@ class Target:
         protocol: `opcua`, `modbus`, `s7`, `ads` or `mqtt`.
         connection: Keys of the site language as they would be written.
         device: The device in normal form, None for mqtt.
+        units: Modbus: unit ids to ask one after the other, when a range was written instead of one.
     """
 
     text: str
     protocol: str
     connection: dict[str, Any]
     device: DeviceConfig | None = None
+    units: tuple[int, ...] = ()
 
 
 def is_address(text: str) -> bool:
@@ -60,7 +80,8 @@ def parse_target(
     """Read an address.
 
     Args:
-        text: `scheme://host[:port][/path][?key=value&…]`; the keys are those of `connection:`.
+        text: `scheme://host[:port][/path][?key=value&…]`, `modbus:///dev/ttyUSB0[?…]` for a serial line; the keys are
+            those of `connection:`.
         kinds: Driver kinds by protocol.
         extra: Further connection keys from options (security, user, a reference to a password).
 
@@ -73,11 +94,20 @@ def parse_target(
     except ValueError:
         return _refused(text, "it has no readable port")
     protocol = SCHEMES.get(parts.scheme.lower())
+    if parts.scheme.lower() in RTU:
+        line = parts.path if SERIAL.fullmatch(parts.path) else "/dev/ttyUSB0"
+        return _refused(text, f"'{parts.scheme}' is not a protocol", hint=f"modbus://{line}?unit=1&baudrate=9600")
     if protocol is None:
         near = did_you_mean(parts.scheme.lower(), SCHEMES)
         return _refused(text, f"'{parts.scheme}' is not a protocol", hint=near)
-    if not parts.hostname:
+    if protocol == "modbus" and (refusal := _misspelt(text, parts)) is not None:
+        return refusal
+    serial = _serial(parts) if protocol == "modbus" else ""
+    if not parts.hostname and not serial:
         return _refused(text, "it names no host")
+    if protocol in ("s7", "ads", "mqtt") and parts.path.strip("/"):
+        where = {"s7": "?rack=0&slot=1", "ads": "?net_id=5.1.2.3.1.1", "mqtt": " --start 'a/b/#'"}[protocol]
+        return _refused(text, f"'{parts.path}' says nothing here", hint=f"{parts.scheme}://{parts.netloc}{where}")
     if parts.password is not None:
         return _refused(
             f"{parts.scheme}://…@{parts.hostname}",
@@ -88,7 +118,18 @@ def parse_target(
     if parts.username:
         keys.setdefault("user", parts.username)
     keys.update({key: value for key, value in (extra or {}).items() if value is not None})
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    units: tuple[int, ...] = ()
+    if protocol == "modbus":
+        try:
+            units = units_of(str(keys.get("unit_id", ""))) or ()
+        except ValueError as error:
+            return Outcome(None, (finding("NX6601", f"{text}: {error}", hint="unit=1-10, or unit=1,3,7-9"),))
+        keys.update({"unit_id": units[0]} if units else {})
+    if serial:
+        keys = {"serial": serial, **keys}
+        return connected(f"{parts.scheme}://{parts.path}", protocol, keys, kinds, units=units)
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
     if protocol == "mqtt":
         url = f"{parts.scheme.lower()}://{host}:{port}" if port else f"{parts.scheme.lower()}://{host}"
         return Outcome(Target(text=url, protocol="mqtt", connection={"url": url, **keys}))
@@ -97,10 +138,64 @@ def parse_target(
         keys = {"endpoint": f"opc.tcp://{host}:{port or 4840}{path}", **keys}
     else:
         keys = {"host": parts.hostname, **({"port": port} if port else {}), **keys}
-    return connected(f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}", protocol, keys, kinds)
+    shown = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+    return connected(shown, protocol, keys, kinds, units=units)
 
 
-def connected(text: str, protocol: str, connection: dict[str, Any], kinds: Mapping[str, DriverKind]) -> Outcome[Target]:
+def units_of(text: str) -> tuple[int, ...] | None:
+    """`1-10`, `1,3,7-9` as unit ids; None when it is a single id, or none.
+
+    Raises:
+        ValueError: A range that runs backwards or leaves 0…255.
+    """
+    if text.isdecimal() or not _RANGE.fullmatch(text):
+        return None
+    units: dict[int, None] = {}
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if low > high or high > LAST_UNIT:
+            raise ValueError(f"'{part}' is no range of unit ids from 0 to {LAST_UNIT}")
+        units.update(dict.fromkeys(range(low, high + 1)))
+    return tuple(units)
+
+
+def _serial(parts: SplitResult) -> str:
+    """The serial line that a Modbus address names, "" when it names a host."""
+    path = parts.path.lstrip("/") if re.match(r"/(\\\\\.\\)?COM\d", parts.path, re.IGNORECASE) else parts.path
+    return path if not parts.netloc and path.strip("/") else ""
+
+
+def _misspelt(text: str, parts: SplitResult) -> Outcome[Target] | None:
+    """A Modbus address as other tools write it, with how it is written here."""
+    netloc, query = parts.netloc, f"?{parts.query}" if parts.query else "?unit=1&baudrate=9600"
+    if netloc.lower() == "dev" or SERIAL.fullmatch(netloc):
+        line = f"dev{parts.path}" if netloc.lower() == "dev" else netloc
+        return _refused(text, "a serial line follows three slashes", hint=f"modbus:///{line}{query}")
+    if netloc and parts.path.strip("/"):
+        unit = parts.path.strip("/")
+        hint = f"modbus://{netloc}?unit={unit}" if unit.isdecimal() else f"modbus://{netloc}?unit=1"
+        return _refused(text, f"'{parts.path}' says nothing here", hint=hint)
+    keys = dict(parse_qsl(parts.query))
+    for key in keys:
+        if key in HINTS and key not in ALIASES:
+            hint = HINTS[key] if "=" not in HINTS[key] else f"{HINTS[key].partition('=')[0]}={keys[key]}"
+            return Outcome(None, (finding("NX6601", f"{text}: unknown key '{key}'", hint=hint),))
+    letter = keys.get("parity", "")
+    if letter.lower() in ("n", "e", "o"):
+        name = {"n": "none", "e": "even", "o": "odd"}[letter.lower()]
+        return Outcome(None, (finding("NX6601", f"{text}: parity is a word here", hint=f"parity={name}"),))
+    return None
+
+
+def connected(
+    text: str,
+    protocol: str,
+    connection: dict[str, Any],
+    kinds: Mapping[str, DriverKind],
+    *,
+    units: tuple[int, ...] = (),
+) -> Outcome[Target]:
     """A target from connection keys of the site language."""
     kind = kinds[protocol]
     try:
@@ -115,7 +210,7 @@ def connected(text: str, protocol: str, connection: dict[str, Any], kinds: Mappi
     config = DeviceConfig(
         path=HERE, protocol=protocol, link=link, connection=bound.model_dump(mode="json", exclude_none=True)
     )
-    return Outcome(Target(text=text, protocol=protocol, connection=connection, device=config))
+    return Outcome(Target(text=text, protocol=protocol, connection=connection, device=config, units=units))
 
 
 def _value(text: str) -> Any:

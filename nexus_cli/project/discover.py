@@ -15,18 +15,19 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Collector, Progress, Tell, Wanted, collect
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
-from nexus_cli.discover.target import Target, connected, is_address, parse_target
+from nexus_cli.discover.target import SERIAL, Target, connected, is_address, parse_target
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
     from nexus_cli.discover.journal import Journal
     from nexus_cli.discover.merge import Mode
-    from nexus_cli.drivers.base import Browsed
+    from nexus_cli.drivers.base import Browsed, DriverError
     from nexus_cli.project.text import Reading
 
 RESUMABLE = frozenset({"opcua"})
 """Protocols whose walk can go on where an earlier one ended."""
+_NO_RETRY = "check the connection keys; a gateway beside the device may reach it: --via"
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
 PARALLEL = 8
 """Calls under way at once on a link of our own; beside a gateway's polls it is one."""
@@ -91,9 +92,15 @@ async def discover(
         target = _target(ask, reading, kinds())
         if target.value is None:
             return Outcome(None, target.findings)
+        if target.value.units and (refused := _units_refused(ask)):
+            return Outcome(None, refused)
         discoveries, findings = [await _online(target.value, ask, reading, settings, stop, tell)], ()
     proposals = tuple(propose(one, requests=_requests) for one in discoveries)
-    if not any(proposal.tags or proposal.devices for proposal in proposals):
+    if discoveries[0].facts.get("units") == []:
+        hint = "another baud rate, parity, wiring or port? slow devices: --set timeout=1s"
+        what = f"none of {discoveries[0].facts['asked']} units answers at {proposals[0].source}"
+        findings = (*findings, finding("NX6607", what, hint=hint))
+    elif "units" not in discoveries[0].facts and not any(one.tags or one.devices for one in proposals):
         hint = "" if discoveries[0].protocol != "modbus" else "is it a SunSpec device? else import its register list"
         findings = (*findings, finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint))
     return Outcome(Discovered(proposals=proposals, site=site, reading=reading), findings)
@@ -161,6 +168,9 @@ def _read(site: Path | None) -> Reading | None:
 def _imported(ask: Ask) -> Outcome[list[Discovery]]:
     from nexus_cli.discover.importers import ImportOptions, import_file
 
+    if SERIAL.fullmatch(ask.target) and not Path(ask.target).is_file():
+        hint = f"modbus:///{ask.target.lstrip('/')}?unit=1&baudrate=9600"
+        return Outcome(None, (finding("NX6600", f"'{ask.target}' is a serial line", hint=hint),))
     if _HOST.fullmatch(ask.target) and not Path(ask.target).exists():
         hint = (
             f"opcua://{ask.target}, modbus://{ask.target}, s7://{ask.target}, ads://{ask.target} or mqtt://{ask.target}"
@@ -183,6 +193,16 @@ def _taken(name: tuple[str, ...], wanted: Wanted, discovery: Discovery) -> bool:
     if reason:
         discovery.skipped.append(Skipped("/".join(name), reason))
     return not reason
+
+
+def _units_refused(ask: Ask) -> tuple[Diagnostic, ...]:
+    """Why a range of unit ids can't be asked for like that."""
+    if ask.via:
+        message = "a gateway looks at one unit at a time"
+        return (finding("NX6600", message, hint="one unit of its link: ?unit=3"),)
+    if ask.into is not None:
+        return (finding("NX6603", "a range of units is no device to write down", hint="one of them: ?unit=3"),)
+    return ()
 
 
 def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outcome[Target]:
@@ -221,6 +241,14 @@ async def _online(
         return await discover_topics(
             target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
         )
+    if target.units:
+        from nexus_cli.discover.units import ask_units
+        from nexus_cli.drivers.base import DriverError
+
+        try:
+            return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
+        except DriverError as error:
+            raise _unreachable(error) from None
     collector = Collector(target, ask.wanted)
     journal = None
     if target.protocol in RESUMABLE:
@@ -283,8 +311,12 @@ async def _source(
         finally:
             await session.close()
     except DriverError as error:
-        hint = "" if error.retriable else "check the connection keys; a gateway beside the device may reach it: --via"
-        raise NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable) from None
+        raise _unreachable(error) from None
+
+
+def _unreachable(error: DriverError) -> NexusError:
+    hint = "" if error.retriable or "pip install" in error.message else _NO_RETRY
+    return NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable)
 
 
 def _driver(protocol: str) -> Any:

@@ -31,7 +31,7 @@ async def probe(
     from nexus_cli.discover.probe import FUNCTIONS, default_tolerance
     from nexus_cli.discover.probe import probe as search
     from nexus_cli.discover.target import parse_target
-    from nexus_cli.drivers.base import DriverError
+    from nexus_cli.drivers.base import DriverError, Scope
     from nexus_cli.drivers.modbus.address import parse_address
     from nexus_cli.drivers.modbus.driver import DRIVER
     from nexus_cli.drivers.modbus.groups import unit_of
@@ -45,6 +45,8 @@ async def probe(
     if made.value.protocol != "modbus" or device is None:
         hint = "the other protocols describe their values: nexus discover"
         return Outcome(None, (finding("NX6600", f"'{target}' is not a Modbus device", hint=hint),))
+    if made.value.units:
+        return Outcome(None, (finding("NX6600", "a range of units can't be probed", hint="one of them: ?unit=3"),))
     try:
         text = f"holding:{address}" if address.isdecimal() and len(address) < 5 else address
         written = parse_address(text, base=device.connection.get("base", 0))
@@ -67,7 +69,8 @@ async def probe(
         finally:
             await session.close()
     except DriverError as error:
-        raise NexusError(f"{error.message}.", code="NX6602", retriable=error.retriable) from None
+        hint = "nexus discover 'modbus://…?unit=1-20' says which units answer" if error.scope is Scope.DEVICE else ""
+        raise NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable) from None
     if found:
         return Outcome(found)
     message = f"nothing within {limit:g} of {expected:g} near {written.area}:{written.offset}"

@@ -82,8 +82,27 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
     return "\n".join(lines)
 
 
+def _units(source: Mapping[str, Any], style: Style) -> list[str]:
+    """Who answered on a bus."""
+    facts = source["facts"]
+    units = facts["units"]
+    head = f"{facts['asked']} units asked in {facts['seconds']:.1f} s, {facts['timeout_ms'] / 1000:g} s each at most"
+    lines = [f"{style(str(source['source']), 'bold')}: {head}: {len(units)} answer{'s' if len(units) == 1 else ''}"]
+    if facts.get("ended"):
+        lines.append(style(f"{facts['ended']}: the rest was not asked", "warning"))
+    for one in units:
+        parts = [*one["identity"].values(), *(["speaks SunSpec"] if one["sunspec"] else [])]
+        lines.append(f"  unit {one['unit']:<3}  {', '.join(parts) or style('does not say who it is', 'dim')}")
+    if units:
+        keys = "".join(f"&{key}={value}" for key, value in facts["keys"].items())
+        lines.append(f"look at one: nexus discover '{source['source']}?unit={units[0]['unit']}{keys}'")
+    return lines
+
+
 def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     counts, facts = source["counts"], source["facts"]
+    if "units" in facts:
+        return _units(source, style)
     took = f" in {facts['seconds']:.1f} s" if facts.get("seconds") else ""
     resumed = f", {facts['resumed']} of them from an earlier run" if facts.get("resumed") else ""
     lines = [

@@ -14,7 +14,7 @@ from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.online import Wanted, left_out
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
-from nexus_cli.discover.target import parse_target
+from nexus_cli.discover.target import parse_target, units_of
 from nexus_cli.discover.topics import from_topics
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.modbus import sunspec
@@ -29,6 +29,12 @@ from nexus_cli.model.quantities import known
         ("opcua://h:4841/path", "opcua", {"endpoint": "opc.tcp://h:4841/path"}),
         ("opc.tcp://[::1]", "opcua", {"endpoint": "opc.tcp://[::1]:4840"}),
         ("modbus://h?unit=3&timeout=2s", "modbus", {"host": "h", "unit_id": 3, "timeout": "2s"}),
+        (
+            "modbus:///dev/ttyUSB0?unit=3&parity=none",
+            "modbus",
+            {"serial": "/dev/ttyUSB0", "unit_id": 3, "parity": "none"},
+        ),
+        ("modbus:///COM3", "modbus", {"serial": "COM3"}),
         ("s7://h?slot=2", "s7", {"host": "h", "slot": 2}),
         ("ads://h:852?net_id=5.1.2.3.1.1", "ads", {"host": "h", "port": 852, "ams_net_id": "5.1.2.3.1.1"}),
         ("mqtt://user@h", "mqtt", {"url": "mqtt://h", "user": "user"}),
@@ -56,6 +62,35 @@ def test_addresses_that_are_none(text: str, code: str, word: str) -> None:
     assert outcome.findings[0].code == code
     assert word in outcome.findings[0].message
     assert "secret" not in repr(outcome.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("rtu:///dev/ttyS1", "modbus:///dev/ttyS1?unit=1&baudrate=9600"),
+        ("modbus://dev/ttyUSB0?unit=3", "modbus:///dev/ttyUSB0?unit=3"),
+        ("modbus://COM3", "modbus:///COM3?unit=1&baudrate=9600"),
+        ("modbus://h/3", "modbus://h?unit=3"),
+        ("modbus:///dev/ttyUSB0?baud=4800", "baudrate=4800"),
+        ("modbus:///dev/ttyUSB0?slave=4", "unit=4"),
+        ("modbus:///dev/ttyUSB0?parity=E", "parity=even"),
+        ("modbus://h?unit=9-1", "unit=1-10, or unit=1,3,7-9"),
+        ("s7://h/0/1", "s7://h?rack=0&slot=1"),
+    ],
+)
+def test_how_other_tools_write_it_is_answered_with_how_it_is_written_here(text: str, hint: str) -> None:
+    outcome = parse_target(text, kinds())
+    assert outcome.value is None
+    assert outcome.findings[0].hint == hint
+
+
+def test_a_range_of_units_is_asked_one_by_one() -> None:
+    target = parse_target("modbus://h?unit=1,3,7-9,8", kinds()).value
+    assert target is not None
+    assert target.units == (1, 3, 7, 8, 9)
+    assert target.connection == {"host": "h", "unit_id": 1}
+    assert units_of("4") is None
+    assert units_of("x-2") is None
 
 
 @given(st.text(max_size=30))
