@@ -7,14 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 
+EXIT_FINDINGS, EXIT_USAGE = 1, 64
+"""`cli/exit_codes.py`: a file that is broken, and a variable that says what can't be."""
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
 LIVE_RATE_PER_S = 2_000.0
+_TAILS = {"postgresql": "/NAME"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +82,12 @@ def load_settings(
         home: Instead of NEXUS_HOME or `./.nexus`.
 
     Raises:
-        NexusError: NX6001, a file is unreadable or not JSON.
+        NexusError: NX6001, a file is unreadable (exit code 6) or not JSON (1), or a variable is not possible (64).
     """
     env = os.environ if environ is None else environ
     folder = home or Path(env.get("NEXUS_HOME", ".nexus"))
-    runtime = _read_json(folder / RUNTIME_FILE)
-    credentials = _read_json(folder / CREDENTIALS_FILE)
+    runtime = _read_json(folder / RUNTIME_FILE, sections=("http_ports",))
+    credentials = _read_json(folder / CREDENTIALS_FILE, sections=("api", "broker", "database"))
 
     def pick(name: str, fallback: object) -> str:
         if name in env:
@@ -92,38 +98,72 @@ def load_settings(
 
     return Settings(
         home=folder,
-        site=pick("NEXUS_SITE", runtime.get("site")),
+        site=_site(pick("NEXUS_SITE", runtime.get("site"))),
         principal=principal,
-        control_url=pick("NEXUS_CONTROL_URL", runtime.get("control_url")),
+        control_url=_url("NEXUS_CONTROL_URL", pick("NEXUS_CONTROL_URL", runtime.get("control_url")), ("http", "https")),
         control_token=pick("NEXUS_CONTROL_TOKEN", credentials.get("api", {}).get(principal)),
         broker_url=pick("NEXUS_BROKER_URL", runtime.get("broker_url")),
         broker_user=pick("NEXUS_BROKER_USER", principal),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
-        database_url=pick("NEXUS_DATABASE_URL", runtime.get("database_url")),
+        database_url=_url(
+            "NEXUS_DATABASE_URL", pick("NEXUS_DATABASE_URL", runtime.get("database_url")), ("postgresql", "postgres")
+        ),
         database_password=pick("NEXUS_DATABASE_PASSWORD", credentials.get("database", {}).get("nexus")),
         http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
-        log_format=pick("NEXUS_LOG_FORMAT", "text"),
-        log_level=pick("NEXUS_LOG_LEVEL", "info"),
+        log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
+        log_level=_one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
         live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", LIVE_RATE_PER_S)),
-        clock_synchronised={"1": True, "0": False}.get(pick("NEXUS_CLOCK_SYNCHRONISED", "")),
+        clock_synchronised={"1": True, "0": False}.get(
+            _one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", ""), ("", "0", "1"))
+        ),
         credentials=credentials,
     )
+
+
+def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
+    """What a person wrote into a variable is a usage error, not the outside world's."""
+    return NexusError(message, code="NX6001", cause=cause, hint=hint, exit_code=EXIT_USAGE)
 
 
 def _text(name: str, value: str) -> str:
     try:
         return value.encode().decode()
     except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
-        raise NexusError(f"{name} is not UTF-8 text.", code="NX6001") from None
+        raise _wrong(f"{name} is not UTF-8 text.") from None
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise _wrong(f"{name} is '{value}'.", hint=f"write one of {', '.join(filter(None, choices))}")
+    return value
+
+
+def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
+    """An address as it is; refused when it can't be one. Credentials in it are not repeated."""
+    try:
+        parts = urlsplit(value)
+        possible = not value or (parts.scheme in schemes and (parts.port or 1) > 0)
+    except ValueError:
+        possible = False
+    if not possible:
+        raise _wrong(f"{name} is not an address.", hint=f"write {schemes[0]}://HOST:PORT{_TAILS.get(schemes[0], '')}")
+    return value
+
+
+def _site(value: str) -> str:
+    if value and (value.count("/") != 1 or not all(value.split("/"))):
+        raise _wrong(f"NEXUS_SITE is '{value}'.", hint="write ENTERPRISE/SITE, as the site file names them")
+    return value
 
 
 def _port(text: str) -> int:
-    try:
-        return int(text or 0)
-    except ValueError:
-        raise NexusError(f"NEXUS_HTTP_PORT is '{text}', not a port number.", code="NX6001") from None
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and int(text) < 65_536):
+        raise _wrong(f"NEXUS_HTTP_PORT is '{text}', not a port number.", hint="write 0 (any free one) to 65535")
+    return int(text)
 
 
 def _rate(text: str) -> float:
@@ -132,13 +172,11 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 1.0 <= rate <= 1_000_000.0:
-        raise NexusError(
-            f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000.", code="NX6001"
-        )
+        raise _wrong(f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000.")
     return rate
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
     try:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
@@ -146,14 +184,30 @@ def _read_json(path: Path) -> dict[str, Any]:
     except PermissionError as error:
         hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
         raise NexusError(f"The file {path} can't be read.", code="NX6001", cause=str(error), hint=hint) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise NexusError(
             f"The file {path} can't be read.",
             code="NX6001",
             cause=str(error),
-            hint="`nexus up` writes it anew when it is removed",
+            hint="`--home` or NEXUS_HOME names the .nexus folder",
         ) from None
-    return data if isinstance(data, dict) else {}
+    except ValueError as error:
+        raise _broken(path, str(error)) from None
+    if not isinstance(data, dict):
+        raise _broken(path, "it is not a JSON object")
+    for name in sections:
+        if not isinstance(data.get(name, {}), dict):
+            raise _broken(path, f"'{name}' is not a JSON object")
+    return data
+
+
+def _broken(path: Path, cause: str) -> NexusError:
+    hint = "`nexus up` writes it anew when it is removed"
+    if path.name == CREDENTIALS_FILE:
+        hint = "restore it from a backup: the broker and the database know the secrets in it"
+    return NexusError(
+        f"The file {path} is not what nexus wrote.", code="NX6001", cause=cause, hint=hint, exit_code=EXIT_FINDINGS
+    )
 
 
 def _read_text(path: Path) -> str:
@@ -161,4 +215,4 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         cause = str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise NexusError(f"The secret file {path} can't be read.", code="NX6001", cause=cause) from None
+        raise _wrong(f"The secret file {path} can't be read.", cause=cause) from None

@@ -61,6 +61,7 @@ def _arguments(settings: Settings, *, application: str, timeout_s: float, comman
             "The database address is not a postgresql:// URL.",
             code=NOT_CONFIGURED,
             hint="write NEXUS_DATABASE_URL as postgresql://USER@HOST:5432/NAME?sslmode=require",
+            exit_code=64,
         )
     return {
         "dsn": settings.database_url,

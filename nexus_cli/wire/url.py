@@ -58,15 +58,18 @@ def parse_broker_url(text: str) -> BrokerUrl:
         parts = urlsplit(text if "://" in text else f"mqtt://{text}")
         port = parts.port
     except ValueError as error:
-        raise NexusError("The broker's address can't be read.", code="NX6002", cause=str(error), hint=_HINT) from None
+        raise NexusError(
+            "The broker's address can't be read.", code="NX6002", cause=str(error), hint=_HINT, exit_code=64
+        ) from None
     scheme = _SAME_AS.get(parts.scheme, parts.scheme)
     if parts.username is not None or parts.password is not None:
         raise NexusError(
             "The broker's address holds credentials; they would show in logs and process lists.",
             code="NX6002",
             hint="put them in NEXUS_BROKER_USER and NEXUS_BROKER_PASSWORD (or NEXUS_BROKER_PASSWORD_FILE)",
+            exit_code=64,
         )
     if scheme not in PORTS or not parts.hostname:
-        raise NexusError(f"'{text}' is not a broker's address.", code="NX6002", hint=_HINT)
+        raise NexusError(f"'{text}' is not a broker's address.", code="NX6002", hint=_HINT, exit_code=64)
     path = (parts.path or "/mqtt") if scheme in ("ws", "wss") else ""
     return BrokerUrl(scheme=scheme, host=parts.hostname, port=port or PORTS[scheme], path=path)

@@ -38,3 +38,43 @@ def test_arguments_that_are_no_text_are_a_usage_error() -> None:
     assert not_text(["validate", "x\udcff"], {}) == "argument 2, 'x?', is not UTF-8 text"
     assert not_text(["validate", "--var", "a=\udcff", "--var=b=\udcff"], {}) == ""
     assert not_text([], {"NEXUS_ENV": "\udcff"}) == "the environment variable NEXUS_ENV is not UTF-8 text"
+
+
+WRONG = {
+    "NEXUS_HTTP_PORT": ("web", "70000", "-1", "²"),
+    "NEXUS_LIVE_RATE": ("fast",),
+    "NEXUS_LOG_LEVEL": ("loud",),
+    "NEXUS_LOG_FORMAT": ("xml",),
+    "NEXUS_CLOCK_SYNCHRONISED": ("yes",),
+    "NEXUS_SITE": ("acme", "acme/", "a/b/c"),
+    "NEXUS_CONTROL_URL": ("control", "http://h:99999", "ftp://h"),
+    "NEXUS_DATABASE_URL": ("postgresql://h:x/n", "mysql://h/n"),
+    "NEXUS_BROKER_PASSWORD_FILE": ("/nowhere/secret",),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_what_a_variable_can_not_be_is_a_usage_error(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(NexusError) as failed:
+        load_settings(environ={name: value}, home=tmp_path)
+    assert (failed.value.code, failed.value.exit_code) == ("NX6001", 64)
+    assert name in failed.value.message or value in failed.value.message
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"http_ports": 3}', "\ufeff{}"])
+def test_a_broken_runtime_file_is_named_and_is_no_bug(tmp_path: Path, text: str) -> None:
+    (tmp_path / "runtime.json").write_text(text, encoding="utf-8")
+    with pytest.raises(NexusError, match=r"runtime\.json is not what nexus wrote") as failed:
+        load_settings(environ={}, home=tmp_path)
+    assert (failed.value.code, failed.value.exit_code) == ("NX6001", 1)
+
+
+def test_broken_credentials_are_not_to_be_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "credentials.json").write_text('{"api": []}', encoding="utf-8")
+    with pytest.raises(NexusError, match="credentials") as failed:
+        load_settings(environ={}, home=tmp_path)
+    assert "backup" in failed.value.hint
+
+
+def test_levels_may_be_shouted(tmp_path: Path) -> None:
+    assert load_settings(environ={"NEXUS_LOG_LEVEL": "DEBUG"}, home=tmp_path).log_level == "debug"
