@@ -1,4 +1,4 @@
-"""Reads S7 addresses in the dialects of TIA and PLC4X, nodeS7, and gos7 (Telegraf, UMH), and writes the one normal form.
+"""Reads S7 addresses in the dialects of TIA and PLC4X, nodeS7, and gos7 (Telegraf, UMH; `MK0.X1.2` too), and writes the one normal form.
 
 Normal form: `%DB1:10:REAL[5]`, `%DB1:0.3:BOOL`, `%M10.3:BOOL`, `%I4:INT`, `%T5:TIMER`, `%DB1:20:STRING(30)`.
 Source: Siemens, "System Software for S7-300/400, System and Standard Functions" (areas); FIELD notes of the named projects.
@@ -49,46 +49,23 @@ _TYPE_ALIASES = {"TIME_OF_DAY": "TOD", "DATE_AND_TIME": "DT", "LTIME_OF_DAY": "L
 
 _AREAS = {"I": "I", "E": "I", "Q": "Q", "A": "Q", "M": "M", "F": "M", "DB": "DB", "T": "T", "C": "C", "Z": "C"}
 _WIDTH = {"X": "BOOL", "B": "BYTE", "W": "WORD", "D": "DWORD"}
-# gos7 and nodeS7 letters; the tag's own type says more where the letter is loose
-_SHORT: dict[str, str] = {
-    "X": "BOOL",
-    "B": "BYTE",
-    "BYTE": "BYTE",
-    "C": "CHAR",
-    "CHAR": "CHAR",
-    "W": "WORD",
-    "WORD": "WORD",
-    "I": "INT",
-    "INT": "INT",
-    "DI": "DINT",
-    "DINT": "DINT",
-    "DW": "DWORD",
-    "DWORD": "DWORD",
-    "D": "DWORD",
-    "R": "REAL",
-    "REAL": "REAL",
-    "LR": "LREAL",
-    "LREAL": "LREAL",
-    "LI": "LINT",
-    "LINT": "LINT",
-    "S": "STRING",
-    "STRING": "STRING",
-    "DT": "DT",
-    "DTL": "DTL",
-    "DTZ": "DT",
-    "TIMER": "TIMER",
-    "COUNTER": "COUNTER",
-}
+_GOS7_AREAS = {"PE": "I", "PA": "Q", "MK": "M"}
+# gos7 and nodeS7 letters, and every type by its name; the tag's own type says more where the letter is loose
+_LETTERS = {"X": "BOOL", "B": "BYTE", "C": "CHAR", "W": "WORD", "I": "INT", "DI": "DINT", "DW": "DWORD", "D": "DWORD"}
+_LETTERS |= {"R": "REAL", "LR": "LREAL", "LI": "LINT", "S": "STRING", "DTZ": "DT", "DTLZ": "DTL"}
+_SHORT: dict[str, str] = {**_LETTERS, **{kind: kind for kind in TYPES if kind != "BOOL"}}
 
 _TYPED = r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\])?)?\Z"
 _TIA_DB = re.compile(r"%?DB(?P<db>\d+)\.DB(?P<width>[XBWD])(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _PLC4X_DB = re.compile(r"%?DB(?P<db>\d+):(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_DB = re.compile(
-    r"DB(?P<db>\d+)[.,](?P<letters>[A-Z]+)(?P<byte>\d+)(?:\.(?P<first>\d+))?(?:\.(?P<second>\d+))?\Z", re.I
+    r"(?:DB(?P<db>\d+)|(?P<gos7>PE|PA|MK)\d*)[.,](?P<letters>S5TIME|[A-Z]+)(?P<byte>\d+)"
+    r"(?:\.(?P<first>\d+))?(?:\.(?P<second>\d+))?\Z",
+    re.I,
 )
 _PLAIN = re.compile(r"%?(?P<area>[IEQAMFTCZ])(?P<width>[XBWD])?:?(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_PLAIN = re.compile(
-    r"(?P<area>[IEQAMF])(?P<letters>R|DI|DW|LR|LI|REAL|DINT|DWORD|LREAL|INT|WORD|CHAR|BYTE|I|C|S)(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
+    rf"(?P<area>[IEQAMF])(?P<letters>{'|'.join(sorted(_SHORT, key=len, reverse=True))})(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
     re.I,
 )
 MAX_DB = 65535
@@ -158,10 +135,12 @@ def _explicit(text: str, match: re.Match[str]) -> Written:
     elif not kind:
         kind = _WIDTH[width] if width else ("BOOL" if bit is not None else "")
         loose = kind != "BOOL"
-    elif width and width != "X" and SIZES.get(kind, 0) and SIZES[kind] != SIZES[_WIDTH[width]] and not groups["count"]:
+    elif _contradicts(width, kind) and not groups["count"]:
         raise AddressError(
             f"'{text}': {kind} has {SIZES[kind]} bytes, DB{width} says {SIZES[_WIDTH[width]]}", code="NX3302"
         )
+    if bit == 0 and kind not in ("", "BOOL", "TIMER", "COUNTER"):
+        bit = None  # as TIA shows every offset: 20.0 for a REAL too
     return Written(
         area=area,
         db=int(groups.get("db") or 0),
@@ -174,6 +153,12 @@ def _explicit(text: str, match: re.Match[str]) -> Written:
     )
 
 
+def _contradicts(width: str, kind: str) -> bool:
+    """Whether `DBW` can't be the beginning of this type; there is no letter for what is longer than four bytes."""
+    size = SIZES.get(kind, 0)
+    return width in ("B", "W", "D") and 0 < size <= SIZES["DWORD"] and size != SIZES[_WIDTH[width]]
+
+
 def _short(text: str, match: re.Match[str]) -> Written:
     groups = match.groupdict()
     letters = groups["letters"].upper()
@@ -184,15 +169,16 @@ def _short(text: str, match: re.Match[str]) -> Written:
     bit = length = count = None
     if kind == "BOOL":
         bit = first
-    elif kind == "STRING":
+    elif kind in ("STRING", "WSTRING"):
         length = first
     else:
         count = first
     second = groups.get("second")
-    if second and kind in ("BOOL", "STRING"):
+    if second and kind in ("BOOL", "STRING", "WSTRING"):
         count = int(second)
+    area = _GOS7_AREAS[groups["gos7"].upper()] if groups.get("gos7") else _AREAS[(groups.get("area") or "DB").upper()]
     return Written(
-        area=_AREAS[(groups.get("area") or "DB").upper()],
+        area=area,
         db=int(groups.get("db") or 0),
         byte=int(groups["byte"]),
         bit=bit,

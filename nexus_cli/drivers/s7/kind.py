@@ -65,6 +65,9 @@ DEFAULTS: dict[str, str] = {
 }
 """S7 type of one of ours when the address does not say."""
 
+_LOOSE_SPANS = {("DWORD", "duration"): "TIME", ("WORD", "duration"): "S5TIME"}
+"""What a duration is where an address says only how wide it is."""
+
 MAX_STRING = 254
 """Source: STEP 7, data type STRING: length byte up to 254."""
 MAX_WSTRING = 16382
@@ -157,20 +160,18 @@ def _settled(tag: S7Tag, written: Written, kind: DataType) -> str:
     if not written.type:
         return DEFAULTS[kind.base]
     if kind.base not in FITS[written.type]:
-        if written.loose and _same_width(written.type, kind.base):
-            return DEFAULTS[kind.base]
-        fitting = FITS[written.type][0]
+        if written.loose and (written.type, kind.base) in _LOOSE_SPANS:
+            return _LOOSE_SPANS[written.type, kind.base]
+        hint = f"type: {FITS[written.type][0]}"
+        if written.loose and kind.base in ("string", "datetime"):
+            hint = f"write {normal_text(written, DEFAULTS[kind.base])}, if that is what lies there"
         raise AddressError(
             f"'{tag.address}' is {written.type}, which is not {kind.base}",
-            hint=f"type: {fitting}",
+            hint=hint,
             key="type",
             code="NX3302",
         )
     return DEFAULTS[kind.base] if written.loose else written.type
-
-
-def _same_width(width: str, base: str) -> bool:
-    return (width, base) in {("DWORD", "duration"), ("WORD", "duration")}
 
 
 def _length(written: Written, kind: DataType, s7_type: str) -> int:

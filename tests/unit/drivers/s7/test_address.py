@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nexus_cli.drivers.s7.kind import KIND, S7Connection, S7Tag, address_of
+from nexus_cli.drivers.s7.address import TYPES
+from nexus_cli.drivers.s7.kind import FITS, KIND, S7Connection, S7Tag, address_of
 from nexus_cli.model.driver_kind import AddressError
 
 CONNECTION = S7Connection(host="10.0.0.7")
@@ -54,11 +55,52 @@ def normal(address: str, type_: str) -> str:
         ("T5", "duration", "%T5:TIMER"),
         ("C7", "uint16", "%C7:COUNTER"),
         ("Z7", "uint16", "%C7:COUNTER"),
+        ("MK0.X1.2", "bool", "%M1.2:BOOL"),
+        ("MK1.W10", "int16", "%M10:INT"),
+        ("PE.R4", "float32", "%I4:REAL"),
+        ("PA0.DW4", "uint32", "%Q4:UDINT"),
+        ("DB1.DBX20.0:DTL", "datetime", "%DB1:20:DTL"),
+        ("%DB1:20.0:REAL", "float32", "%DB1:20:REAL"),
+        ("DB1.DBB20:DTL", "datetime", "%DB1:20:DTL"),
+        ("DB1.DBD20:LREAL", "float64", "%DB1:20:LREAL"),
+        ("DB1.DBW10", "duration", "%DB1:10:S5TIME"),
+        ("DB1.DBD10", "duration", "%DB1:10:TIME"),
+        ("DB1,WSTRING10.20", "string", "%DB1:10:WSTRING(20)"),
+        ("DB1.STRING10.20.3", "string[20][3]", "%DB1:10:STRING(20)[3]"),
     ],
 )
 def test_dialects(address: str, type_: str, text: str) -> None:
     assert normal(address, type_) == text
     assert normal(text, type_) == text
+
+
+@pytest.mark.parametrize("s7_type", [kind for kind in TYPES if kind != "BOOL"])
+def test_every_type_is_known_in_every_dialect(s7_type: str) -> None:
+    length = "(20)" if s7_type in ("STRING", "WSTRING") else ""
+    short = f"{s7_type}10" + (".20" if length else "")
+    for type_ in FITS[s7_type]:
+        text = f"%DB1:10:{s7_type}{length}"
+        written = (f"DB1.DBX10.0:{s7_type}{length}", f"DB1:10:{s7_type}{length}", text)
+        if s7_type not in ("BYTE", "WORD", "DWORD"):  # of which these only say the width
+            written += (f"DB1,{short}", f"DB1.{short}")
+        if s7_type in ("TIMER", "COUNTER"):
+            written = written[1:]
+        assert {normal(one, type_) for one in written} == {text}
+        if not length:
+            many = f"%DB1:10:{s7_type}[4]"
+            assert normal(f"DB1:10:{s7_type}[4]", type_ if type_ == "string" else f"{type_}[4]") == many
+
+
+@pytest.mark.parametrize(
+    ("written", "area"),
+    [("I", "I"), ("E", "I"), ("Q", "Q"), ("A", "Q"), ("M", "M"), ("PE0.", "I"), ("PA0.", "Q"), ("MK0.", "M")],
+)
+def test_every_area_has_bits_bytes_words_and_types(written: str, area: str) -> None:
+    assert normal(f"{written}X4.7", "bool") == f"%{area}4.7:BOOL"
+    assert normal(f"{written}B4", "uint8") == f"%{area}4:USINT"
+    assert normal(f"{written}W4", "int16") == f"%{area}4:INT"
+    assert normal(f"{written}DW4" if "." in written else f"{written}D4", "float32") == f"%{area}4:REAL"
+    assert normal(f"{written}DTL4", "datetime") == f"%{area}4:DTL"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +122,9 @@ def test_dialects(address: str, type_: str, text: str) -> None:
         ("DB1.DBX0", "bool", "NX3304"),
         ("M10", "bool", "NX3304"),
         ("%DB1:4.1:REAL", "float32", "NX3304"),
+        ("T5.0", "duration", "NX3304"),
+        ("DB1.DBB10", "string[20]", "NX3302"),
+        ("DB1.WS10", "string", "NX3301"),
         ("%DB1:0:STRING(300)", "string", "NX3305"),
         ("%DB1:0:STRING(30)", "string[20]", "NX3305"),
         ("DB0.DBD10", "float32", "NX3306"),
