@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nexus_cli.cli.console import rich_console
+from nexus_cli.cli.console import note, rich_console
 
 if TYPE_CHECKING:
     from nexus_cli.diagnostics import Outcome
     from nexus_cli.discover.edit import Edit
     from nexus_cli.discover.online import Progress
     from nexus_cli.project.discover import Ask, Discovered
+
+
+NAMED = 20
+"""Tags that are named before they are removed."""
 
 
 def ask_of(
@@ -138,10 +142,16 @@ def progress() -> Iterator[Callable[[Progress], None]]:
 
 
 def removal_agreed(change: Edit, *, yes: bool) -> bool:
-    """Ask before tags are removed."""
-    if not change.merged.removed or yes:
+    """Name what would be removed, and ask before it is."""
+    removed = change.merged.removed
+    if not removed or yes:
         return True
-    shown = ", ".join(change.merged.removed[:5]) + (" …" if len(change.merged.removed) > 5 else "")
+    tags = f"{len(removed)} tag{'s' if len(removed) > 1 else ''}"
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{len(change.merged.removed)} tags would be removed ({shown}): --yes does it.")
-    return click.confirm(f"Remove {len(change.merged.removed)} tags ({shown})?", err=True, default=False)
+        shown = ", ".join(removed[:5]) + (" …" if len(removed) > 5 else "")
+        raise click.UsageError(f"{tags} would be removed ({shown}): --yes does it, --dry-run shows it.")
+    for path in removed[:NAMED]:
+        note(f"  - {path}")
+    if len(removed) > NAMED:
+        note(f"  … and {len(removed) - NAMED} more (--dry-run shows each)")
+    return click.confirm(f"Remove {tags} that the device does not have any more?", err=True, default=False)

@@ -27,6 +27,7 @@ class Merged:
     Attributes:
         added: New tags, by device path.
         changed: Keys that are replaced, by tag path.
+        differing: What `overwrite` would change, by tag path: key → what stands there (None: nothing), what was found.
         removed: Tag paths that go.
         kept: Tag paths that were found and stand there already.
         skipped: What can't stand in a site file, with the reason.
@@ -35,6 +36,7 @@ class Merged:
 
     added: dict[str, list[str]] = field(default_factory=dict)
     changed: dict[str, list[str]] = field(default_factory=dict)
+    differing: dict[str, dict[str, tuple[Any, Any]]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -101,8 +103,18 @@ def merge(
     if standing.device is not None and standing.device.external:
         _topics(document, where, device.head.get("topics", []), standing, merged, at)
     own = document.keys((*where, "tags"))
-    if mode == "overwrite":
-        _overwrite(document, where, [one for one in matched if one.present and one.name in own], merged, at)
+    for one in matched:
+        if not one.present or one.name not in own:
+            continue
+        differing = _differing(document.value((*where, "tags", one.name)), one.tag.keys)
+        if not differing:
+            continue
+        if mode != "overwrite":
+            merged.differing[f"{at}/{one.name}"] = differing
+            continue
+        for key, (_, value) in differing.items():
+            document.set((*where, "tags", one.name, key), value)
+        merged.changed[f"{at}/{one.name}"] = list(differing)
     if mode == "prune":
         found = {one.name for one in matched}
         known = {name for key, name in standing.names.items() if key[0] not in present}
@@ -139,18 +151,15 @@ def _match(
     return matched
 
 
-def _overwrite(document: Document, where: Sequence[str], matched: Sequence[_Matched], merged: Merged, at: str) -> None:
-    """Replace what discovery knows; the address stays as it was spelt, other keys stay as they are."""
-    for one in matched:
-        path = (*where, "tags", one.name)
-        now = document.value(path)
-        if not isinstance(now, Mapping):
-            continue
-        for key, value in one.tag.keys.items():
-            if key in ADDRESS_KEYS or key == "writable" or _same(now.get(key), value):
-                continue
-            document.set((*path, key), value)
-            merged.changed.setdefault(f"{at}/{one.name}", []).append(key)
+def _differing(now: Any, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Where a tag of the file says something else than the device; the address stays as it was spelt."""
+    if not isinstance(now, Mapping):
+        return {}
+    return {
+        key: (now.get(key), value)
+        for key, value in found.items()
+        if key not in ADDRESS_KEYS and key != "writable" and not _same(now.get(key), value)
+    }
 
 
 def _topics(

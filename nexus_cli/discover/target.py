@@ -44,6 +44,8 @@ HINTS = {
 RTU = frozenset(("rtu", "modbus+rtu", "modbus-rtu", "modbusrtu", "mbrtu", "serial", "modbus+serial", "modbus-serial"))
 SERIAL = re.compile(r"/dev/\S+|(\\\\\.\\)?COM\d{1,3}", re.IGNORECASE)
 """A serial line of this machine."""
+PLACE = ("unit_id", "ams_net_id", "port", "rack", "slot")
+"""Connection keys that tell two devices of one link apart."""
 LAST_UNIT = 255
 _RANGE = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
 HERE = "discovered/here/device"

@@ -18,14 +18,12 @@ from ulid import ULID
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.frontier import MAX_NODES, Frontier
 from nexus_cli.discover.online import Wanted
-from nexus_cli.discover.target import HERE, Target
+from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.topic import Topics
 
-PLACE = ("unit_id", "ams_net_id", "port", "rack", "slot")
-"""Connection keys that tell two devices of one link apart."""
 SILENCE_S = 12.0
 """The gateway says something at least every three seconds."""
 

@@ -15,7 +15,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Collector, Progress, Tell, Wanted, collect
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
-from nexus_cli.discover.target import SERIAL, Target, connected, is_address, parse_target
+from nexus_cli.discover.target import PLACE, SERIAL, Target, connected, is_address, parse_target
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -223,8 +223,16 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
     own = Target(text=f"{config.link} ({ask.at})", protocol=config.protocol, connection=written, device=config)
     if given is None or given.value is None or given.value.device is None:
         return Outcome(own)
-    same = given.value.device.link == config.link and not ask.connection
-    return Outcome(own) if same else given
+    asked = given.value.device
+    if given.value.units or asked.protocol != config.protocol or asked.link != config.link:
+        return given
+    for key in PLACE:  # another unit, or another runtime, of the same link
+        meant, has = asked.connection.get(key), config.connection.get(key)
+        if key in given.value.connection and meant != has:
+            message = f"'{ask.at}' has {key} {has}, what is to be discovered has {meant}"
+            hint = "--at the device that has it, or leave out the address"
+            return Outcome(None, (finding("NX6606", message, where=bound.where, hint=hint),))
+    return Outcome(own) if not ask.connection else given
 
 
 async def _online(

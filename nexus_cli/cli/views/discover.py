@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ROWS = 60
 """Lines of the tree before folders are only counted."""
 REASONS = 12
+DIFFERING = 5
 Style = Callable[[str, str], str]
 
 
@@ -58,6 +59,10 @@ def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
         "created": merged.created,
         "added": merged.added,
         "changed": merged.changed,
+        "differing": {
+            path: {key: {"file": now, "found": value} for key, (now, value) in keys.items()}
+            for path, keys in merged.differing.items()
+        },
         "removed": merged.removed,
         "kept": len(merged.kept),
         "skipped": [{"what": what, "reason": reason} for what, reason in merged.skipped],
@@ -79,6 +84,7 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
         if diff and edit["diff"]:
             lines += [_coloured(line, style) for line in edit["diff"].splitlines()]
         lines += _edited(edit)
+        lines += _differing(edit["differing"])
     return "\n".join(lines)
 
 
@@ -183,6 +189,29 @@ def _edited(edit: Mapping[str, Any]) -> list[str]:
         lines.append(f"  … and {len(edit['skipped']) - REASONS} not taken more")
     verb = "written" if edit["written"] else "unchanged" if not edit["diff"] else "not written"
     return [*lines, f"{edit['path']} {verb}: {counts}"]
+
+
+def _differing(differing: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Which tags stay as they are although the device says something else."""
+    if not differing:
+        return []
+    counted = Counter(key for keys in differing.values() for key in keys)
+    which = ", ".join(f"{key} {count}" for key, count in counted.most_common())
+    tags = f"{len(differing)} tag{'s' if len(differing) > 1 else ''} there"
+    lines = [
+        f"{tags} differ{'' if len(differing) > 1 else 's'} from what was found ({which}): --mode overwrite takes it"
+    ]
+    for path, keys in list(differing.items())[:DIFFERING]:
+        told = [f"{key} {_short(one['file'])} (found {_short(one['found'])})" for key, one in keys.items()]
+        lines.append(f"  {path.rpartition('/')[2]}: {', '.join(told)}")
+    if len(differing) > DIFFERING:
+        lines.append(f"  … and {len(differing) - DIFFERING} more (--format json has everything)")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _coloured(line: str, style: Style) -> str:

@@ -55,8 +55,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6606",
         slug="discover-protocol",
-        summary="The device speaks another protocol than the one that was discovered.",
-        why="Tags of two protocols can't stand in one device.",
+        summary="The device is another one, or speaks another protocol, than what was discovered.",
+        why="Tags of two protocols, or of two units of a line, can't stand in one device.",
         bad="nexus discover modbus://10.0.0.9 --at packaging/line-1/filler   # an opcua device",
         good="nexus discover modbus://10.0.0.9 --at packaging/line-1/meter-2",
     ),

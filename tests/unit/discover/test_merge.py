@@ -99,6 +99,21 @@ def test_overwrite_replaces_what_discovery_knows_and_nothing_else(site: Path) ->
     assert edit(site, found(100, "Voltage", unit="V", type="int32"), mode="overwrite").value.merged.empty
 
 
+def test_merge_says_what_overwrite_would_take(site: Path) -> None:
+    values = (found(100, "V", type="int16", unit="V"), found(900, type="int16", range=[0, 5]))
+    change = edit(site, *values).value
+    assert change is not None
+    assert change.merged.empty
+    assert change.after == change.before
+    differing = change.merged.differing
+    assert differing[f"{AT}/volt"] == {"type": ("float32", "int16"), "unit": (None, "V")}
+    assert list(differing[f"{AT}/old"]) == ["range", "description"]
+    overwritten = edit(site, *values, mode="overwrite").value
+    assert overwritten is not None
+    assert not overwritten.merged.differing
+    assert overwritten.merged.changed == {path: list(keys) for path, keys in differing.items()}
+
+
 def test_prune_removes_what_is_gone_but_not_calculated_tags(site: Path) -> None:
     change = edit(site, found(100), mode="prune").value
     assert change.merged.removed == [f"{AT}/old"]
