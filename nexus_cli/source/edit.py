@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.source.encoding import decode
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.reader import Reader
-from nexus_cli.source.syntax import decode
 
 WIDTH = 4096
 """Lines are never broken: a tag stays on one line."""
@@ -46,6 +46,8 @@ def formatted(data: bytes, *, name: str) -> Outcome[str]:
         back as it is.
     """
     text, problems = decode(data, name)
+    if text is None:
+        return Outcome(None, tuple(problems))
     before, findings = _values(text, name)
     if problems or any(item.severity == "error" for item in findings):
         return Outcome(None, (*problems, *findings))

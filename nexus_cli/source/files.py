@@ -10,9 +10,10 @@ from typing import Any
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.source.encoding import decode
 from nexus_cli.source.nodes import Map, SourceFile, key_end, span_end, unpack
 from nexus_cli.source.reader import Reader
-from nexus_cli.source.syntax import control_findings, decode, without_controls
+from nexus_cli.source.syntax import control_findings, without_controls
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FILES = 10_000
@@ -116,6 +117,10 @@ def _read(gathered: Gathered, path: Path, *, asked: Place | None = None) -> Part
         gathered.broken = True
         return None
     text, problems = decode(data, name)
+    if text is None:
+        gathered.findings.extend(problem.at(asked) for problem in problems)
+        gathered.broken = True
+        return None
     gathered.findings.extend(problems)
     file = SourceFile(number=len(gathered.files), name=name, path=path, text=text)
     gathered.files.append(file)

@@ -1,4 +1,4 @@
-"""What libyaml refuses, told as findings: the encoding, control characters, tabs, and every syntax error of a file.
+"""What libyaml refuses, told as findings: control characters, tabs, and every syntax error of a file.
 
 libyaml stops at its first error. To find the next one, the broken line and what is indented below it are blanked
 and the text is parsed again, a bounded number of times.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from yaml import CollectionEndEvent, CollectionStartEvent, MarkedYAMLError, YAMLError
@@ -22,15 +21,8 @@ from nexus_cli.source.nodes import SourceFile
 MAX_SYNTAX_ERRORS = 10
 MAX_DEPTH = 64
 """Levels; no part of a site needs more than 12, and libyaml's time grows with their square."""
-_NOWHERE = Path()
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BARE_KEY = re.compile(r"\s*[A-Za-z][\w.-]*\s+[^:#]+\s*$")
-_BOMS = (
-    ("utf-32", b"\xff\xfe\x00\x00"),
-    ("utf-32", b"\x00\x00\xfe\xff"),
-    ("utf-16", b"\xff\xfe"),
-    ("utf-16", b"\xfe\xff"),
-)
 
 _COLON = "write 'key: value', with a space after the colon"
 _HINTS = (
@@ -42,29 +34,6 @@ _HINTS = (
     ("cannot start any token", "put text that begins with this character in quotes"),
     ("unknown escape character", "in double quotes a backslash needs a second one; or use single quotes"),
 )
-
-
-def decode(data: bytes, name: str) -> tuple[str, list[Diagnostic]]:
-    """The text of a file's bytes, as far as it can be read, and what is wrong with its encoding.
-
-    A UTF-8 byte order mark is accepted and dropped.
-    """
-    for encoding, mark in _BOMS:
-        if data.startswith(mark):
-            text = data.decode(encoding, errors="replace")
-            shell = SourceFile(number=0, name=name, path=_NOWHERE, text=text)
-            message = f"the file is {encoding.upper()}, not UTF-8"
-            return text, [finding("NX0002", message, place=shell.place(0), hint="save it as UTF-8")]
-    body = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
-    try:
-        return body.decode("utf-8"), []
-    except UnicodeDecodeError as error:
-        text = body.decode("utf-8", errors="replace")
-        position = len(body[: error.start].decode("utf-8"))
-        shell = SourceFile(number=0, name=name, path=_NOWHERE, text=text)
-        message = f"the byte 0x{body[error.start]:02x} is not UTF-8"
-        place = shell.place(position, position + 1)
-        return text, [finding("NX0002", message, place=place, hint="save the file as UTF-8")]
 
 
 def control_findings(file: SourceFile) -> list[Diagnostic]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nexus_cli.source.encoding import decode
 from nexus_cli.source.nodes import Map, SourceFile, unpack
 from nexus_cli.source.reader import Reader
 from nexus_cli.source.scalars import ScalarError, resolve
-from nexus_cli.source.syntax import decode
 
 
 def read(text: str) -> tuple[object, list[str]]:
