@@ -23,6 +23,7 @@ from nexus_cli.drivers.s7.pdu import FRAME_HEADER, MAX_ITEMS
 from nexus_cli.drivers.s7.simulator import serve as serve_s7
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Value
+from tests.garble import BadLine, bad_serial, bad_tcp
 
 TIMEOUT_MS = 300
 CONNECT_TIMEOUT_MS = 1000
@@ -66,6 +67,12 @@ class DriverCase:
         tolerance: Relative, for floats that are narrower than Python's.
         quiet_at_once: True when a server that never answers lets `connect` succeed (no handshake).
         mute: A peer that lets itself be opened and never says a word; gives its port.
+        bad_line: `(port)` to a line to the server whose answers can be bent; has a port of its own.
+        retyped: Some of the tags, declared with a type that the device does not have at their addresses.
+        retyped_values: What is read of them where the protocol has no types, so that nobody can know better.
+        subscribes: Whether the device reports by itself.
+        losses: How often its link is lost in a row.
+        losing_timeout_ms: Time-out meanwhile.
     """
 
     name: str
@@ -79,8 +86,18 @@ class DriverCase:
     serve: Callable[..., Awaitable[Any]]
     tolerance: float = 1e-6
     quiet_at_once: bool = True
-    extra: Mapping[str, Any] = field(default_factory=dict)
     mute: Callable[[], AbstractAsyncContextManager[int]] = mute_tcp
+    bad_line: Callable[[int], AbstractAsyncContextManager[BadLine]] = bad_tcp
+    retyped: Mapping[str, TagConfig]
+    retyped_values: Mapping[str, Value] = field(default_factory=dict)
+    subscribes: bool = False
+    losses: int = 1_000
+    losing_timeout_ms: int = 1_000
+
+
+def retyped(tags: Mapping[str, TagConfig], **types: str) -> dict[str, TagConfig]:
+    """Tags at their own addresses, with other types."""
+    return {name: msgspec.structs.replace(tags[name], type=type_) for name, type_ in types.items()}
 
 
 def constant(type_: str, address: str, value: Value, **more: Any) -> TagConfig:
@@ -181,6 +198,8 @@ MODBUS = DriverCase(
     limited=modbus_limited,
     keeps_limits=lambda request: request.detail.count <= (16 if request.detail.function in (1, 2) else 11),
     serve=serve_modbus,
+    retyped=retyped(modbus_tags(), i16="uint16", u16="int16"),
+    retyped_values={"i16": 53_191, "u16": -11_215},
 )
 
 
@@ -231,6 +250,15 @@ async def mute_line() -> AsyncIterator[int]:
         await server.close()
 
 
+@asynccontextmanager
+async def bad_wire(port: int) -> AsyncIterator[BadLine]:
+    """A bad line to the line with a number."""
+    number = next(_numbers)
+    async with bad_serial(f"{_LINES}-{port}", f"{_LINES}-{number}") as line:
+        line.port = number
+        yield line
+
+
 def modbus_serial() -> DriverCase:
     """The same on a serial line."""
 
@@ -241,9 +269,8 @@ def modbus_serial() -> DriverCase:
     fields = {**MODBUS.__dict__, "name": "modbus-serial", "serve": serve_line}
     fields["device"] = lambda number, port: on_line(modbus_device(number, port), port)
     fields["limited"] = lambda port: on_line(modbus_limited(port), port)
-    # each opening of a line waits one time-out for what its last user may have asked
-    fields["extra"] = {"losses": 10}
-    fields["mute"] = mute_line
+    fields["losses"], fields["losing_timeout_ms"] = 100, 100
+    fields["mute"], fields["bad_line"] = mute_line, bad_wire
     return DriverCase(**fields)
 
 
@@ -330,6 +357,18 @@ OPCUA = DriverCase(
     keeps_limits=lambda request: len(request.detail.nodes) <= 12,
     serve=serve_opcua,
     quiet_at_once=False,
+    retyped=retyped(
+        opcua_tags("Device0."),
+        bool="int16",
+        i16="bool",
+        f64="int32",
+        text="float64",
+        time="string",
+        array="float32",
+        texts="string[8][3]",
+        element="string",
+    ),
+    subscribes=True,
 )
 
 
@@ -469,7 +508,11 @@ S7 = DriverCase(
     keeps_limits=s7_keeps_limits,
     serve=serve_s7,
     quiet_at_once=False,
-    extra={"losses": 1000},
+    retyped={
+        "int": TagConfig(type="uint16", address="%DB1:20:WORD"),
+        "word": TagConfig(type="int16", address="%DB1:18:INT"),
+    },
+    retyped_values={"int": 53_191, "word": -11_215},
 )
 
 ADS_NET_ID = "5.12.82.20.1.1"
@@ -579,6 +622,18 @@ ADS = DriverCase(
     keeps_limits=lambda request: len(request.points) <= 9,
     serve=serve_ads,
     quiet_at_once=False,
+    retyped=retyped(
+        ads_tags(0),
+        bool="int16",
+        i16="bool",
+        f64="int32",
+        text="float64",
+        time="string[20]",
+        array="float32",
+        texts="string[8][3]",
+        element="string[4]",
+    ),
+    subscribes=True,
 )
 
 CASES: tuple[DriverCase, ...] = (MODBUS, modbus_rtu(), MODBUS_SERIAL, OPCUA, ADS, S7)

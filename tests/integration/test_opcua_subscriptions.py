@@ -230,28 +230,6 @@ async def test_a_forgotten_subscription_is_a_lost_session(tmp_path: Any) -> None
         await server.close()
 
 
-async def test_fifty_losses_leave_no_task(tmp_path: Any) -> None:
-    server = await serve([device()])
-    config, heard = device(server.port), Heard()
-
-    async def lose() -> None:
-        session = await OpcuaDriver().connect([config], home=str(tmp_path))
-        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
-        server.drop_connections()
-        assert (await lost(session)).scope is Scope.SESSION
-        await session.close()
-
-    try:
-        await lose()
-        ours = {task for task in asyncio.all_tasks() if "client" in str(task.get_coro())}
-        for _ in range(50):
-            await lose()
-        left = {task for task in asyncio.all_tasks() if "client" in str(task.get_coro())} - ours
-        assert not left
-    finally:
-        await server.close()
-
-
 async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
     server = await serve([device(count=1)])
     config, heard = device(server.port, count=1), Heard()

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import os
-import threading
 import time
-import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -327,54 +323,3 @@ async def test_browsing_tells_identity_blocks_and_lengths() -> None:
         server.cpu.informs = True
         found = [browsed async for browsed in session.browse()]
         assert [browsed.detail.get("protected") for browsed in found if "number" in browsed.detail] == [True, True]
-
-
-async def test_a_thousand_link_losses_leave_nothing_behind() -> None:
-    """Torn, refused, half-open and late: no thread, task, socket or memory stays."""
-    async with linked() as (server, one, _):
-        request = planned(one)
-
-        async def lose(number: int) -> None:
-            session = await DRIVER.connect([one], home=".")
-            await session.read(request)
-            if number % 3 == 0:
-                reading = asyncio.create_task(session.read(request))
-                await asyncio.sleep(0)
-                server.drop_connections()
-                with contextlib.suppress(DriverError):
-                    await reading
-            elif number % 3 == 1:
-                server.drop_connections()
-                assert (await fails(session, request)).scope is Scope.SESSION
-            await session.close()
-
-        async def settled(count: int) -> None:
-            end = time.monotonic() + 5
-            while len(asyncio.all_tasks()) > count or server.clients:
-                assert time.monotonic() < end, "a task or a connection was left"
-                await asyncio.sleep(0.01)
-
-        server.drop_connections()
-        tasks = len(asyncio.all_tasks())
-        for number in range(50):
-            await lose(number)
-        await settled(tasks)
-        gc.collect()
-        threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
-        tracemalloc.start()
-        for number in range(100):
-            await lose(number)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for number in range(900):
-            await lose(number)
-        await settled(tasks)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-        tracemalloc.stop()
-        assert grown < 200_000, f"{grown} bytes stayed after 900 losses"
-        assert threading.active_count() <= threads
-        assert len(os.listdir("/proc/self/fd")) <= files
-        session = await DRIVER.connect([one], home=".")
-        assert (await session.read(request)).values[0] == 100
-        await session.close()

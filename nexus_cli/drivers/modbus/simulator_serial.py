@@ -40,6 +40,10 @@ class Wire(asyncio.Transport):
         with contextlib.suppress(BlockingIOError):
             os.write(self._ours, data)
 
+    def is_closing(self) -> bool:
+        """Whether the plug was pulled."""
+        return self._ours < 0
+
     def abort(self) -> None:
         """Pull the plug: whoever has the line open gets a hang-up."""
         if self._ours >= 0:

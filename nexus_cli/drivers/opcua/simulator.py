@@ -107,6 +107,11 @@ class SimulatorServer:
         """Reset every connection."""
         self.server.drop_connections()
 
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return self.server.connected
+
     def limit(self, *, read: int = 0, items: int = 0) -> None:
         """Refuse larger calls from now on, without announcing it; 0 is no limit."""
         self.server.faults.max_nodes_per_read, self.server.faults.max_items_per_call = read, items

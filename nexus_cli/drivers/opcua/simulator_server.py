@@ -214,6 +214,11 @@ class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
         self.faults.stalled = True
         self._released = asyncio.get_running_loop().call_later(seconds, self._release)
 
+    @property
+    def connected(self) -> int:
+        """How many connections there are."""
+        return len(self.bserver.clients) if self.bserver is not None else 0
+
     def drop_connections(self) -> None:
         """Reset every connection."""
         for client in list(self.bserver.clients if self.bserver is not None else ()):
@@ -225,6 +230,9 @@ class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
         self.stall(None)
         self.drop_connections()
         await super().stop()
+        # asyncua leaves sessions with subscriptions, and their tasks, to wait for a client that comes back
+        for session in list(self.iserver._external_sessions.values()):
+            await session.close_session(True)
 
     def _release(self) -> None:
         self.faults.stalled = False
