@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.merge import Merged, Mode, merge
@@ -192,7 +192,20 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
 
 
 def write(edit: Edit) -> None:
-    """Put the new text in place of the old one at once. Raises OSError."""
+    """Put the new text in place of the old one at once.
+
+    Raises:
+        OSError: It can't be written.
+        NexusError: NX6603, somebody changed the file since it was read.
+    """
+    now = edit.path.read_bytes().decode("utf-8-sig", "replace") if edit.path.exists() else ""
+    if now != edit.before:
+        raise NexusError(
+            f"{shown(edit.path)} was changed by somebody else meanwhile; nothing was written.",
+            code="NX6603",
+            hint="the same command again",
+            exit_code=1,
+        )
     edit.path.parent.mkdir(parents=True, exist_ok=True)
     mark: Any = b"\xef\xbb\xbf" if edit.path.exists() and edit.path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
     descriptor, name = tempfile.mkstemp(dir=edit.path.parent, prefix=f".{edit.path.name}.")

@@ -80,7 +80,14 @@ async def discover_topics(
         tell: Progress.
     """
     filters = (wanted.start,) if wanted.start else ("#",)
-    messages = await listen(target, settings=settings, filters=filters, listen_s=wanted.listen_s, stop=stop, tell=tell)
+    try:
+        messages = await listen(
+            target, settings=settings, filters=filters, listen_s=wanted.listen_s, stop=stop, tell=tell
+        )
+    except NexusError as error:
+        if error.code == "NX6010" and target.text.rstrip("/") != settings.broker_url.rstrip("/"):
+            error.hint = "is the name right, and the port (1883; 8883 with TLS: mqtts://)?"  # it is not our own broker
+        raise
     taken = {topic: payload for topic, payload in messages.items() if not left_out(tuple(topic.split("/")), wanted)}
     discovery = from_topics(taken, enterprise=prefix[0], site=prefix[1], own=own, source=target.text)
     discovery.skipped += [

@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Collector, Progress, Tell, Wanted, collect
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
+from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.target import PLACE, SERIAL, Target, connected, is_address, parse_target
 from nexus_cli.settings import Settings
 
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
     from nexus_cli.discover.journal import Journal
     from nexus_cli.discover.merge import Mode
-    from nexus_cli.drivers.base import Browsed, DriverError
+    from nexus_cli.drivers.base import Browsed
     from nexus_cli.project.text import Reading
 
 RESUMABLE = frozenset({"opcua"})
 """Protocols whose walk can go on where an earlier one ended."""
-_NO_RETRY = "check the connection keys; a gateway beside the device may reach it: --via"
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
 PARALLEL = 8
 """Calls under way at once on a link of our own; beside a gateway's polls it is one."""
@@ -256,7 +256,7 @@ async def _online(
         try:
             return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
         except DriverError as error:
-            raise _unreachable(error) from None
+            raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
     journal = None
     if target.protocol in RESUMABLE:
@@ -319,12 +319,7 @@ async def _source(
         finally:
             await session.close()
     except DriverError as error:
-        raise _unreachable(error) from None
-
-
-def _unreachable(error: DriverError) -> NexusError:
-    hint = "" if error.retriable or "pip install" in error.message else _NO_RETRY
-    return NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable)
+        raise unreachable(error, target.protocol) from None
 
 
 def _driver(protocol: str) -> Any:

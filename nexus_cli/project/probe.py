@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexus_cli.diagnostics import NexusError, Outcome
+from nexus_cli.diagnostics import Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.settings import Settings
 
@@ -30,8 +30,9 @@ async def probe(
     """
     from nexus_cli.discover.probe import FUNCTIONS, default_tolerance
     from nexus_cli.discover.probe import probe as search
+    from nexus_cli.discover.reach import unreachable
     from nexus_cli.discover.target import parse_target
-    from nexus_cli.drivers.base import DriverError, Scope
+    from nexus_cli.drivers.base import DriverError
     from nexus_cli.drivers.modbus.address import parse_address
     from nexus_cli.drivers.modbus.driver import DRIVER
     from nexus_cli.drivers.modbus.groups import unit_of
@@ -69,8 +70,7 @@ async def probe(
         finally:
             await session.close()
     except DriverError as error:
-        hint = "nexus discover 'modbus://…?unit=1-20' says which units answer" if error.scope is Scope.DEVICE else ""
-        raise NexusError(f"{error.message}.", code="NX6602", hint=hint, retriable=error.retriable) from None
+        raise unreachable(error, "modbus") from None
     if found:
         return Outcome(found)
     message = f"nothing within {limit:g} of {expected:g} near {written.area}:{written.offset}"
