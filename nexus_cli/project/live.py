@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.topic import PLATFORM, Topics
 
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
+MOST_DEVICES = 20
+"""Devices whose tags are looked at after a deployment."""
 RETAINED_WAIT_S = 1.0
 """MQTT has no end of the retained messages; a local broker sends them within milliseconds of the subscription."""
 
@@ -195,6 +198,41 @@ async def tail(
                 yield live
             else:
                 passed_over()
+
+
+async def not_good(devices: Sequence[str], *, settings: Settings, wait_s: float = RETAINED_WAIT_S) -> tuple[Live, ...]:
+    """The newest values of these devices that are not GOOD, by path: what the broker keeps, and what comes meanwhile.
+
+    Raises:
+        NexusError: NX6010 and others of the broker.
+    """
+    newest: dict[str, Live] = {}
+    try:
+        async with (
+            asyncio.timeout(wait_s),
+            contextlib.aclosing(tail([f"{device}/*" for device in devices], settings=settings)) as following,
+        ):
+            async for live in following:
+                newest[live.path] = live
+    except TimeoutError:
+        pass
+    return tuple(live for _, live in sorted(newest.items()) if live.quality not in ("GOOD", ""))
+
+
+def not_good_after(found: Mapping[str, Any], *, settings: Settings) -> list[dict[str, str]]:
+    """Which tags a deployment left not GOOD, with their reasons; empty when the broker does not tell."""
+    devices = [
+        str(row["address"]).removeprefix("device.")
+        for row in found["table"]
+        if row["state"] == "applied" and str(row["detail"]).endswith(("not GOOD", "no tag is GOOD"))
+    ]
+    if not devices:
+        return []
+    try:
+        values = asyncio.run(not_good(devices[:MOST_DEVICES], settings=settings))
+    except NexusError:
+        return []  # only a help: control has said how it ended
+    return [{"path": each.path, "quality": each.quality, "reason": each.reason} for each in values]
 
 
 async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = None) -> Live:

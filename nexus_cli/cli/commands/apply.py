@@ -41,6 +41,7 @@ def command(
     from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
     from nexus_cli.cli.progress import following
     from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_moved, saved_plan
+    from nexus_cli.project.live import not_good_after
     from nexus_cli.settings import load_settings
 
     check_consents(allow)
@@ -72,5 +73,5 @@ def command(
     except KeyboardInterrupt:
         note("the deployment goes on in control; `nexus show` tells how it ends")
         raise
-    show_end(found, format_=format_)
+    show_end({**found, "not_good": not_good_after(found, settings=settings)}, format_=format_)
     return OUTCOMES.get(str(found["outcome"]), Exit.PARTLY)

@@ -9,6 +9,7 @@ from typing import Any
 Style = Callable[[str, str], str]
 STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}
 MOST_ROWS = 40
+MOST_TAGS = 8
 VERBS = {
     "record": "recording",
     "rights": "giving rights at the broker",
@@ -45,7 +46,22 @@ def deployment_text(found: Mapping[str, Any], *, style: Style) -> str:
         lines.append(
             style(f"  … and {left} more, applied", "dim") if len(notable) <= len(shown) else f"  … and {left} more"
         )
-    return "\n".join([*lines, "", _end(found, style), *_next(found, style)]).lstrip("\n")
+    return "\n".join([*lines, "", _end(found, style), *_not_good(found, style), *_next(found, style)]).lstrip("\n")
+
+
+def _not_good(found: Mapping[str, Any], style: Style) -> list[str]:
+    """The first tags without a GOOD value, each with its reason."""
+    tags: Sequence[Mapping[str, str]] = found.get("not_good", ())
+    if not tags:
+        return []
+    width = max(len(each["path"]) for each in tags[:MOST_TAGS])
+    lines = ["", "Not GOOD yet:"]
+    for each in tags[:MOST_TAGS]:
+        quality = style(f"{each['quality']:9}", "error" if each["quality"] == "BAD" else "warning")
+        lines.append(f"  {each['path']:{width}}  {quality}  {each['reason']}".rstrip())
+    if len(tags) > MOST_TAGS:
+        lines.append(style(f"  … and {len(tags) - MOST_TAGS} more", "dim"))
+    return [*lines, ""]
 
 
 def _next(found: Mapping[str, Any], style: Style) -> list[str]:
@@ -54,7 +70,8 @@ def _next(found: Mapping[str, Any], style: Style) -> list[str]:
     if any(row["verification"] in ("failed", "unverified") for row in rows):
         return [style("Which links are down, and why: nexus status, nexus logs", "dim")]
     if any("not GOOD" in str(row["detail"]) for row in rows):
-        return [style("Which tags, and why: nexus tail --where 'quality!=GOOD'", "dim")]
+        words = "All of them, live" if found.get("not_good") else "Which tags, and why"
+        return [style(f"{words}: nexus tail --where 'quality!=GOOD'", "dim")]
     return []
 
 

@@ -152,3 +152,7 @@ def test_values_that_are_missing_after_an_apply_say_where_to_look() -> None:
     assert deployment_text(found, style=plain).endswith("nexus tail --where 'quality!=GOOD'")
     found["table"] = [{**row, "verification": "unverified"}]
     assert deployment_text(found, style=plain).endswith("nexus status, nexus logs")
+    tags = [{"path": f"a/l/one/t{number}", "quality": "BAD", "reason": "no_answer"} for number in range(20)]
+    told = deployment_text({**found, "table": [row], "not_good": tags}, style=plain).splitlines()
+    assert told[3:6] == ["", "Not GOOD yet:", "  a/l/one/t0  BAD        no_answer"]
+    assert told[-3:] == ["  … and 12 more", "", "All of them, live: nexus tail --where 'quality!=GOOD'"]
