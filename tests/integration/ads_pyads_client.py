@@ -35,6 +35,33 @@ def main(host: str, net_id: str) -> None:
         "array": plc.read_by_name("GVL0.arr", pyads.PLCTYPE_REAL * 3),
         "element": plc.read_by_name("GVL0.cells[-1]", pyads.PLCTYPE_INT),
     }
+    found["values"] |= {
+        name: plc.read_by_name(symbol, kind)
+        for name, symbol, kind in (
+            ("i8", "GVL0.i8", pyads.PLCTYPE_SINT),
+            ("u8", "GVL0.u8", pyads.PLCTYPE_USINT),
+            ("u16", "GVL0.u16", pyads.PLCTYPE_UINT),
+            ("i32", "GVL0.i32", pyads.PLCTYPE_DINT),
+            ("u32", ".legacy0", pyads.PLCTYPE_UDINT),
+            ("text-wide", "GVL0.sWide", pyads.PLCTYPE_WSTRING),
+            ("span", "GVL0.tCycle", pyads.PLCTYPE_TIME),
+            ("time-of-day", "GVL0.tod", pyads.PLCTYPE_TOD),
+            ("state", "GVL0.eState", pyads.PLCTYPE_INT),
+            ("cell", "GVL0.grid[2,1].n", pyads.PLCTYPE_INT),
+        )
+    }
+    found["moments"] = [
+        plc.read_by_name("GVL0.dtStart", pyads.PLCTYPE_DT),
+        plc.read_by_name("GVL0.date", pyads.PLCTYPE_DATE),
+        plc.read_by_name("GVL0.ldt", pyads.PLCTYPE_ULINT),
+    ]
+    found["raw"] = plc.read(0x4020, 0, pyads.PLCTYPE_UINT)
+    motor = (
+        ("fSpeed", pyads.PLCTYPE_REAL, 1),
+        ("nothing", pyads.PLCTYPE_DINT, 1),
+        ("fCurrent", pyads.PLCTYPE_LREAL, 1),
+    )
+    found["structure"] = dict(plc.read_structure_by_name("GVL0.stMotor", motor))
     # symbols by the library's own resolution of types
     found["symbol"] = plc.get_symbol("GVL0.i32").read()
     found["list"] = plc.read_list_by_name(["GVL0.i8", "GVL0.u16", "GVL0.sUtf", "GVL0.missing"][:3])
@@ -60,7 +87,13 @@ def main(host: str, net_id: str) -> None:
         time.sleep(0.01)
     assert handles is not None
     plc.del_device_notification(*handles)
-    found["heard"] = heard[-1]
+    found["heard"] = next(one for one in heard if one[1] == 123)
+    plc.write_by_name("GVL0.sWide", "ψ 2\0", pyads.PLCTYPE_WSTRING)  # the library sends it without its NUL
+    plc.write_by_name("GVL0.sUtf", "ψψψ", pyads.PLCTYPE_STRING)
+    plc.write_by_name("GVL0.i64", -(2**63), pyads.PLCTYPE_LINT)
+    plc.write_by_name("GVL0.arr", [9.0, 8.0, 7.0], pyads.PLCTYPE_REAL * 3)
+    plc.write_by_name("GVL0.tCycle", 86_400_000, pyads.PLCTYPE_TIME)
+    plc.write(0x4020, 0, 40_000, pyads.PLCTYPE_UINT)
     plc.close()
     print(json.dumps(found))
 

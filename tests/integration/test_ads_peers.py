@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
-from nexus_cli.model.config import DeviceConfig
-from tests.contract.driver_cases import ads_device
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.contract.driver_cases import ADS, ads_device
 
 ROOT = Path(__file__).parents[2]
 NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(ROOT / "node_modules"))
@@ -87,6 +88,14 @@ async def test_pyads_reads_writes_and_hears_our_simulator() -> None:
         held = server.values(device.path)
     values = {name: tag.simulate["value"] for name, tag in device.tags.items()}
     assert found["values"] == {name: values[name] for name in found["values"]}
+    assert len(found["values"]) == 19
+    assert [datetime.fromtimestamp(at, UTC).isoformat() for at in found["moments"][:2]] == [
+        "2024-03-04T05:06:07+00:00",
+        "2024-03-04T00:00:00+00:00",
+    ]
+    assert found["moments"][2] == 1_709_528_767_250_000_000
+    assert found["raw"] == values["raw"]
+    assert (found["structure"]["fSpeed"], found["structure"]["fCurrent"]) == (values["f32"], values["f64"])
     assert found["state"] == 5
     assert found["symbol"] == values["i32"]
     assert found["list"] == {"GVL0.i8": -5, "GVL0.u16": 54321, "GVL0.sUtf": values["text-utf8"]}
@@ -95,7 +104,9 @@ async def test_pyads_reads_writes_and_hears_our_simulator() -> None:
     assert set(found["errors"].values()) == {"no error"}
     assert found["missing"] == 1808
     assert found["heard"][:2] == ["GVL0.i16", 123]
-    assert (held["i8"], held["i16"]) == (-7, 123)
+    assert (held["i8"], held["i16"], held["i64"], held["raw"]) == (-7, 123, -(2**63), 40_000)
+    assert (held["text-wide"], held["text-utf8"]) == ("ψ 2", "ψψψ")
+    assert (held["array"], held["span"]) == ([9.0, 8.0, 7.0], 86_400_000)
 
 
 async def test_our_driver_through_the_router_of_pyads() -> None:
@@ -141,13 +152,72 @@ const c = new Client({targetAmsNetId: netId, targetAdsPort: 851, routerAddress: 
 """
 
 
-async def test_ads_client_of_npm_reads_writes_and_hears_our_simulator() -> None:
+def _node() -> str:
     node = shutil.which("node")
     if node is None or not (Path(NODE_MODULES) / "ads-client").is_dir():
         pytest.skip(
             f"no npm ads-client in {NODE_MODULES}: `npm install --ignore-scripts ads-client`, "
             "NEXUS_TEST_NODE_MODULES names another folder"
         )
+    return node
+
+
+EVERYTHING = """
+const {Client} = require("ads-client");
+const [host, netId, names, writes] = process.argv.slice(1);
+const c = new Client({targetAmsNetId: netId, targetAdsPort: 851, routerAddress: host, routerTcpPort: 48898,
+  localAmsNetId: "127.0.0.1.1.1", localAdsPort: 32751, hideConsoleWarnings: true, timeoutDelay: 3000});
+const made = v => typeof v === "string" && v.startsWith("big:") ? BigInt(v.slice(4))
+  : typeof v === "string" && v.startsWith("at:") ? new Date(v.slice(3)) : v;
+(async () => {
+  await c.connect(); const out = {read: {}, heard: {}, again: {}};
+  for (const name of JSON.parse(names)) out.read[name] = (await c.readValue(name)).value;
+  for (const name of JSON.parse(names))
+    out.heard[name] = await new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error("nothing heard of " + name)), 3000);
+      c.subscribeValue(name, d => resolve(d.value), 10).catch(reject);
+    });
+  for (const [name, value] of Object.entries(JSON.parse(writes))) {
+    await c.writeValue(name, made(value)); out.again[name] = (await c.readValue(name)).value;
+  }
+  console.log(JSON.stringify(out, (_, v) => typeof v === "bigint" ? "big:" + v : v)); await c.disconnect(true); process.exit(0);
+})().catch(e => { console.error(e); process.exit(1); });
+"""
+
+
+def _as_javascript(value: Any, kind: str) -> Any:
+    if kind == "datetime":
+        return datetime.fromisoformat(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"big:{value}" if kind in ("int64", "uint64") else value
+
+
+async def test_every_type_as_ads_client_of_npm_has_it() -> None:
+    """It does not know LDT, and reads raw memory by number only."""
+    node = _node()
+    async with served(161) as (server, device, host):
+        known = {name: tag for name, tag in device.tags.items() if name not in ("time-long", "raw")}
+        values = {name: _as_javascript(tag.simulate["value"], tag.type) for name, tag in known.items()}
+        values |= {"state": {"name": "run", "value": 2}}
+        values |= {"all": {"a": "big:1", "b": [1.5, 2.5], "c": {"on": True, "s": "x"}}}
+        writes = {name: value for name, value in ADS.writes.items() if name in known}
+        asked = {known[name].address: _as_javascript(value, known[name].type) for name, value in writes.items()}
+        sent = {name: f"at:{one}" if known_type(known, name) == "datetime" else one for name, one in asked.items()}
+        names = json.dumps([tag.address for tag in known.values()])
+        found = await _run(node, "-e", EVERYTHING, host, f"{host}.1.1", names, json.dumps(sent), NODE_PATH=NODE_MODULES)
+        held = server.values(device.path)
+    expected = {known[name].address: value for name, value in values.items()}
+    assert found["read"] == expected
+    assert found["heard"] == expected
+    assert {name: held[name] for name in writes} == writes
+    assert found["again"] == asked
+
+
+def known_type(tags: dict[str, TagConfig], address: str) -> str:
+    return next(tag.type for tag in tags.values() if tag.address == address)
+
+
+async def test_ads_client_of_npm_reads_writes_and_hears_our_simulator() -> None:
+    node = _node()
     async with served(121) as (server, device, host):
         found = await _run(node, "-e", CLIENT, host, f"{host}.1.1", NODE_PATH=NODE_MODULES)
         held = server.values(device.path)

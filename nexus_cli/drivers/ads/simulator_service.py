@@ -65,7 +65,7 @@ def write(image: Image, group: int, offset: int, data: bytes) -> None:
         return
     if group == 0xF005:
         entry, _ = image.find(_named(image, offset))
-        if len(data) != entry.size:
+        if len(data) > entry.size:  # a text may be written as far as its NUL
             raise Refused(1797)
         if entry.flags & 0x20:
             raise Refused(1796)
