@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.commanded import PATH, Commanded
+from nexus_cli.wire.client import BrokerClient
+from tests.e2e.commanded import PATH, TOPICS, Commanded
 from tests.servers import wait_until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database]
@@ -143,6 +144,67 @@ def test_a_command_that_waited_out_an_outage_is_not_carried_out(plant: Commanded
     wait_until(lambda: plant.status("gateway")["commands"]["connected"], what="the command session")
     assert plant.send(PATH, 33.0)["state"] == "done"
     assert plant.drive.writes == [(0, 330)], "the command session starts clean"
+
+
+def test_every_refusal_is_answered_and_on_record(plant: Commanded) -> None:
+    for name, path, value, expires_s, code in (
+        ("stale", PATH, 40.0, -1.0, "NX6808"),
+        ("far", PATH, 40.0, 90.0, "NX6808"),
+        ("range", PATH, 95.0, 20.0, "NX6806"),
+        ("type", PATH, "warm", 20.0, "NX6805"),
+        ("inexact", PATH, 40.05, 20.0, "NX6807"),
+        ("unwritable", "hall/line-1/drive/fixed", 1, 20.0, "NX6803"),
+        ("label", "hall/line-1/drive/mode", "ON", 20.0, "NX6806"),
+    ):
+        found = plant.send(path, value, id=name, expires_s=expires_s)
+        assert (found["state"], found["code"]) == ("refused", code), found
+        again = plant.send(path, value, id=name, expires_s=expires_s)
+        assert again["state"] == "refused"
+        (row,) = plant.rows(name)
+        assert (row["state"], json.loads(row["detail"])["code"], row["principal"]) == ("refused", code, "desk")
+        assert len(plant.audited(name)) == 1
+    assert plant.drive.writes == []
+
+
+def test_a_repeated_id_is_one_execution_one_answer_one_row(plant: Commanded) -> None:
+    found = plant.send(PATH, 36.0, id="twice")
+    assert found["state"] == "done" and plant.send(PATH, 36.0, id="twice") == found
+    assert plant.send(PATH, 37.0, id="twice")["code"] == "NX6817", "another wish under a used id"
+    assert plant.drive.writes == [(0, 360)]
+    (row,) = plant.rows("twice")
+    assert (row["state"], row["value"]) == ("done", "36.0") and len(plant.audited("twice")) == 1
+
+
+def test_retained_and_without_a_synchronised_clock_nothing_is_carried_out(plant: Commanded) -> None:
+    plant.end("gateway", signal.SIGTERM)
+    body = {"id": "kept", "value": 38.0, "expires_at": int((time.time() + 55) * 1e6)}
+
+    async def keep(client: BrokerClient) -> None:
+        async with client.session():
+            await client.publish(TOPICS.command(PATH, "desk"), json.dumps(body).encode(), qos=2, retain=True)
+
+    plant.run(keep)
+    plant.extra_environment["gateway"] = {"NEXUS_CLOCK_SYNCHRONISED": "0"}
+    try:
+        plant.start_part("gateway")
+        plant.wait_ready("gateway")
+        wait_until(lambda: plant.status("gateway")["commands"]["connected"], what="the command session")
+        found = plant.send(PATH, 39.0, id="clockless")
+        assert (found["state"], found["code"]) == ("refused", "NX6810"), found
+        for name, code in (("kept", "NX6809"), ("clockless", "NX6810")):
+            (row,) = plant.rows(name)
+            assert (row["state"], json.loads(row["detail"])["code"]) == ("refused", code)
+            assert len(plant.audited(name)) == 1
+    finally:
+        plant.extra_environment.pop("gateway")
+        plant.end("gateway", signal.SIGTERM)
+
+        async def clear(client: BrokerClient) -> None:
+            async with client.session():
+                await client.publish(TOPICS.command(PATH, "desk"), b"", qos=2, retain=True)
+
+        plant.run(clear)
+    assert plant.drive.writes == []
 
 
 def test_database_away_keeps_the_row_for_later(plant: Commanded) -> None:

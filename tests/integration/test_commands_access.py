@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.access.grants import compile_grants
+from nexus_cli.access.grants import Grant, compile_grants
 from nexus_cli.access.mosquitto import render_acl
 from nexus_cli.model.config import to_json
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.wire.client import BrokerClient
 from tests.commanding import GW, Asker, Bench, CountingServer, counting, drive, until
 from tests.servers import TestBroker, new_broker
 
@@ -28,6 +29,7 @@ PRINCIPALS = (
     "nexus.gateway.gw-2",
     "desk",
     "guest",
+    "ear",
 )
 
 
@@ -47,12 +49,14 @@ def broker(tmp_path: Path, field: CountingServer) -> Iterator[TestBroker]:
         "gateway.gw-2": {},
         "device.a/l/drive": to_json(drive(port=field.port)),
         "device.b/l/drive": to_json(drive("b/l/drive", gateway="gw-2")),
-        "role.operator": {"read": ["a/**"], "write": ["a/l/drive/setpoint"]},
+        "message.start-order": {"topic": "erp/orders/{line}/start"},
+        "message.recipe": {"topic": "erp/recipe"},
+        "role.operator": {"read": ["a/**"], "write": ["a/l/drive/setpoint"], "publish": ["start-*"]},
         "role.viewer": {"read": ["a/**"]},
         "user.desk": {"roles": ["operator"]},
         "user.guest": {"roles": ["viewer"]},
     }
-    grants = compile_grants(Snapshot.of("acme", "chicago", resources))
+    grants = (*compile_grants(Snapshot.of("acme", "chicago", resources)), Grant("ear", "subscribe", "erp/#"))
     users = {principal: f"secret-{principal}" for principal in PRINCIPALS}
     one = new_broker(folder, users=users, acl=render_acl(grants).splitlines())
     if one.kind != "mosquitto":
@@ -118,3 +122,31 @@ async def test_the_command_line_of_this_machine_may_write_what_is_writable(
         assert (await cli.ask(PATH, 34.0))["state"] == "done"
         assert command not in cli.answers, "another gateway's device is not ours to answer for"
     assert len(field.writes) == 2
+
+
+async def test_a_role_publishes_its_messages_and_no_others(broker: TestBroker) -> None:
+    heard: list[str] = []
+
+    def client(name: str) -> BrokerClient:
+        return BrokerClient(settings=broker.settings(principal=name), client_id=f"{name}-{uuid.uuid4().hex[:6]}")
+
+    ear = client("ear")
+    async with ear.session() as messages, asyncio.timeout(10):
+        await ear.subscribe([("erp/#", 1)])
+        for name, topic in (
+            ("guest", "erp/orders/one/start"),
+            ("desk", "erp/recipe"),
+            ("desk", "erp/orders/one/stop"),
+            ("desk", "erp/orders/one/two/start"),
+            ("desk", "erp/orders/one/start"),
+            ("nexus.cli", "erp/recipe"),
+            ("nexus.control", "erp/orders/two/start"),
+        ):
+            sender = client(name)
+            async with sender.session():
+                await sender.publish(topic, b"{}", qos=1)
+        async for message in messages:
+            heard.append(message.topic)
+            if len(heard) == 3:
+                break
+    assert heard == ["erp/orders/one/start", "erp/recipe", "erp/orders/two/start"]
