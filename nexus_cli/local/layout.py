@@ -108,7 +108,10 @@ class Home:
             ) from None
 
     def write_runtime(self, runtime: Runtime) -> None:
-        """Write it whole, or not at all."""
+        """Write it whole, or not at all; an empty one is no file."""
+        if runtime == Runtime():
+            self.runtime_file.unlink(missing_ok=True)
+            return
         data = msgspec.json.format(msgspec.json.encode(runtime), indent=2)
         write_private(self.runtime_file, data, mode=0o644)
 

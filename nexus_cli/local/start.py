@@ -42,8 +42,8 @@ class Wish:
 
     Attributes:
         snapshot: What the site file declares.
-        broker: "" for what is there, `mosquitto`, `amqtt`, or a URL.
-        database: "" for the embedded one, or a URL.
+        broker: "" for what it was before, else what is there; `mosquitto`, `amqtt`, or a URL.
+        database: "" for what it was before, else the embedded one; `embedded`, or a URL.
         environ: The environment of the command.
     """
 
@@ -84,8 +84,8 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
     runtime.gateways = gateways_of(wish.snapshot)
     runtime.folder = str(Path.cwd())
-    _choose_broker(runtime, wish, running=running)
-    _choose_database(runtime, wish, running=running)
+    _choose_broker(runtime, wish)
+    _choose_database(runtime, wish)
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
@@ -106,10 +106,10 @@ def gateways_of(snapshot: Snapshot) -> list[str]:
     return sorted(named | {str(device["gateway"]) for _, device in snapshot.of_kind("device") if device.get("gateway")})
 
 
-def _choose_broker(runtime: Runtime, wish: Wish, *, running: bool) -> None:
+def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
-    if not wanted and running and runtime.broker_kind == EXTERNAL:
-        return  # said when it was started; saying it again is not needed to add a gateway
+    if not wanted and runtime.broker_kind == EXTERNAL:
+        return  # said once; a broker of this machine is asked for by its kind
     if wanted not in ("", MOSQUITTO, AMQTT):
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
@@ -129,10 +129,10 @@ def _choose_broker(runtime: Runtime, wish: Wish, *, running: bool) -> None:
     runtime.broker_kind = kind
 
 
-def _choose_database(runtime: Runtime, wish: Wish, *, running: bool) -> None:
+def _choose_database(runtime: Runtime, wish: Wish) -> None:
     wanted = wish.database or wish.environ.get("NEXUS_DATABASE_URL", "")
-    if not wanted and running and runtime.database_kind == EXTERNAL:
-        return
+    if not wanted and runtime.database_kind == EXTERNAL:
+        return  # never silently another database than the one with the rows
     if not wanted or wanted == EMBEDDED:
         if runtime.database_kind == EXTERNAL:
             runtime.database_url = ""

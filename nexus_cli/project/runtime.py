@@ -112,8 +112,8 @@ def up(
         site: Site file or folder; None takes `site.yaml` here, or the only one below `sites/`.
         env: Overlay, as for apply.
         variables: Values over the declared `vars`.
-        broker: "" (what is there), `mosquitto`, `amqtt` or a URL.
-        database: "" (embedded) or a URL.
+        broker: "" (what it was, else what is there), `mosquitto`, `amqtt` or a URL.
+        database: "" (what it was, else embedded), `embedded` or a URL.
         foreground: Stay and be the supervisor until a signal.
         timeout_s: Longest wait until everything works.
         progress: Called with service, state and detail on every change.
@@ -125,6 +125,7 @@ def up(
         NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the given database
             needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
+    from nexus_cli.database.connect import SCHEMA_BEHIND
     from nexus_cli.local.start import Wish, one_at_a_time, start_supervisor, wait_running, write_wish
     from nexus_cli.project.text import load
 
@@ -136,8 +137,14 @@ def up(
         return result
     wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, environ=os.environ)
     with one_at_a_time(home):
+        before = home.read_runtime()
         runtime = write_wish(home, wish)
-        _ask_servers(home, runtime)
+        try:
+            _ask_servers(home, runtime)
+        except NexusError as error:
+            if error.code != SCHEMA_BEHIND:  # there `nexus db upgrade` and the next `up` go on from here
+                home.write_runtime(before)
+            raise
         if not foreground:
             start_supervisor(home, runtime, os.environ)
     result = replace(result, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)

@@ -20,7 +20,7 @@ from nexus_cli.cli.options import env_option, site_argument, var_option
 @env_option
 @var_option
 @click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
-@click.option("--database", default="", metavar="URL", help="postgresql://user@host/name of yours (default: embedded).")
+@click.option("--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of yours.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
 @click.option("--wait", "timeout_s", default=60.0, metavar="SECONDS", help="Longest wait until everything works.")
 def command(
@@ -35,7 +35,7 @@ def command(
     """Start a broker, a PostgreSQL, control, the historian and every gateway of a site, and keep them alive.
 
     Runs mosquitto when it is installed and amqtt otherwise, and the embedded PostgreSQL; --broker and --database
-    (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) name servers of yours. Everything lies in .nexus/: data, logs, and
+    (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) name servers of yours, and are remembered. Everything lies in .nexus/: data, logs, and
     generated credentials (mode 0600). Doing it twice changes nothing; a gateway that is new in the site is started.
 
     \b

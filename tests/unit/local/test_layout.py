@@ -107,7 +107,12 @@ def test_urls_of_your_own(home: Home) -> None:
     assert (runtime.database_kind, runtime.database_url) == (EXTERNAL, "postgresql://nexus@db/nexus")
     from_environment = write_wish(home, _wish("gw", NEXUS_BROKER_URL="mqtt://other"))
     assert from_environment.broker_url == "mqtt://other:1883"
-    assert from_environment.database_kind == "embedded"
+    assert from_environment.database_url == "postgresql://nexus@db/nexus", "never silently another database"
+    again = write_wish(home, _wish("gw"))
+    assert (again.broker_kind, again.broker_url) == (EXTERNAL, "mqtt://other:1883")
+    back = write_wish(home, _wish("gw", broker=MOSQUITTO, database="embedded"))
+    assert (back.broker_kind, back.database_kind) == (MOSQUITTO, "embedded")
+    assert back.database_url.startswith("postgresql://nexus@127.0.0.1:")
 
 
 def test_passwords_in_urls_are_refused_without_repeating_them(home: Home) -> None:
