@@ -97,7 +97,8 @@ def code_of(values: Mapping[str, str], label: str) -> int:
     if len(codes) == 1:
         return codes[0]
     if not codes:
-        hint = did_you_mean(label, values.values())
+        near = [name for name in values.values() if name.casefold() == label.strip().casefold()]
+        hint = f"did you mean '{near[0]}'?" if near else did_you_mean(label, values.values())
         raise InversionError(f"'{label[:100]}' is not one of the value names", code=RANGE, hint=hint)
     raise InversionError(f"'{label}' names {len(codes)} codes", code=RANGE, hint="write the code")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from nexus_cli.model.inversion import InversionError, published_of, raw_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode
+from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
@@ -78,9 +80,29 @@ def parse_value(text: str, tag: TagConfig) -> Value:
     except ValueError:
         if tag.values:
             return text  # the inversion says which names there are
-        raise InversionError(f"'{text}' is not a number", code="NX6805") from None
+        raise InversionError(f"'{text}' is not a number", code="NX6805", hint=_number_hint(text, tag)) from None
     whole = kind.base in INTEGER_BOUNDS and number.is_integer() and abs(number) < 2**53
     return int(number) if whole else number
+
+
+_NUMBER = re.compile(r"(?P<number>[+-]?\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s.,][^\d]{0,20})?\Z")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\Z", re.ASCII)
+
+
+def _number_hint(text: str, tag: TagConfig) -> str:
+    """What a tired person meant by `42,5` or `42 degC`; never a guess at a conversion."""
+    if _THOUSANDS.match(text.strip()):
+        return f"write {text.strip().replace(',', '')}, or a point before decimals"
+    match = _NUMBER.match(text.strip())
+    unit = f"values of this tag are in {tag.publish_unit}" if tag.publish_unit else "values of this tag have no unit"
+    if match is None:
+        return "write a number such as 42 or 42.5"
+    number = match["number"].replace(",", ".")
+    if match["unit"] is None:
+        return f"write {number}"
+    if match["unit"].strip() == tag.publish_unit:
+        return f"write {number}: {unit}"
+    return f"write the number alone: {unit}"
 
 
 async def prepare(path: str, text: str, *, settings: Settings | None = None) -> Wish:
@@ -177,23 +199,20 @@ def site_topics(settings: Settings) -> Topics:
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
         raise NexusError(
-            "Which site?",
+            "No runtime is configured here.",
             code="NX6510",
-            hint="run it where `nexus up` ran (beside .nexus), or set NEXUS_SITE=enterprise/site",
-            exit_code=1,
+            hint="run it beside the .nexus folder of `nexus up`, or set NEXUS_SITE=enterprise/site and NEXUS_CONTROL_URL",
+            exit_code=6,
         )
     return Topics(enterprise, site)
 
 
 async def _tag(path: str, settings: Settings) -> TagConfig:
-    from nexus_cli.wire.http import ControlClient
-
     device_path, _, name = path.rpartition("/")
-    if path.count("/") != 3:
-        raise NexusError(
-            f"'{path}' is not the path of a tag.", code="NX6802", hint="write area/line/device/tag", exit_code=1
-        )
     async with ControlClient(settings) as control:
+        if path.count("/") != 3:
+            hint = await _path_hint(control, path)
+            raise NexusError(f"'{path}' is not the path of a tag.", code="NX6802", hint=hint, exit_code=1)
         found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
         if found is None:
             known = [
@@ -214,6 +233,20 @@ async def _tag(path: str, settings: Settings) -> TagConfig:
     if not tag.enabled or found.get("enabled") is False:
         raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804", exit_code=1)
     return tag
+
+
+async def _path_hint(control: ControlClient, path: str) -> str:
+    """What was meant by a device, a dotted path, or a tag's bare name."""
+    devices = [one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")]
+    if path.count("/") == 2 and path in devices:
+        found = (await control.resources([f"device.{path}"])).get(f"device.{path}", {})
+        can = sorted(name for name, one in (found.get("tags") or {}).items() if one.get("writable"))
+        return f"writable there: {', '.join(can[:8])}" if can else "that is a device, and nothing of it is writable"
+    if path.count(".") == 3 and "/" not in path and path.replace(".", "/").rpartition("/")[0] in devices:
+        return f"did you mean {path.replace('.', '/')}?"
+    if "*" in path:
+        return "one tag at a time: area/line/device/tag"
+    return "write area/line/device/tag; `nexus tail` shows every path"
 
 
 async def _live(path: str, settings: Settings) -> tuple[Value, str]:

@@ -49,8 +49,9 @@ def command(path: str, value: str, expect: str | None, yes: bool, duration: str,
 
     try:
         timeout_s = parse_duration(duration) / 1000
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from None
+    except ValueError:
+        message = f"'{duration}' is not a duration; write 5s or 500ms"
+        raise click.BadParameter(message, param_hint="--timeout") from None
     if not 0 < timeout_s <= project.LONGEST_S:
         raise click.BadParameter("a command lives more than 0 and at most 60 s", param_hint="--timeout")
     wish = asyncio.run(project.prepare(path, value))

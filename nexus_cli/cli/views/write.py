@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from nexus_cli.wire.command import Response
 
 Style = Callable[[str, str], str]
+LOOK = "look at the machine, and at `nexus read PATH`, before you write again"
+HINTS = {
+    "NX6811": "wait for the answers of the commands before",
+    "NX6812": "`nexus status` shows the link; nothing is kept for later: write again when it is connected",
+    "NX6813": "look again: `nexus read PATH` shows what it holds now",
+    "NX6815": LOOK,
+    "NX6816": LOOK,
+    "NX6819": "`nexus status` shows whether the gateway runs; `nexus read PATH` what the tag holds",
+    "NX6820": LOOK,
+}
+"""What to do next, where the answer itself does not say it."""
 COLOURS = {"done": "good", "refused": "error", "failed": "error", "unknown": "warning"}
 
 
@@ -45,6 +56,8 @@ def response_text(found: Response, *, style: Style) -> str:
     if found.detail:
         code = f"[{found.code}] " if found.code else ""
         lines.append(f"  {code}{found.detail}")
+    if found.code in HINTS:
+        lines.append(f"  = hint: {HINTS[found.code].replace('PATH', found.path)}")
     return "\n".join(lines)
 
 
