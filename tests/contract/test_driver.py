@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
-from nexus_cli.drivers.base import Scope, points_of
+from nexus_cli.drivers.base import Notification, Scope, points_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, read_all, same, served
+from tests.contract.leftovers import until
 
 
 async def test_every_type_is_read_as_the_server_holds_it(case: DriverCase, home: str) -> None:
@@ -107,3 +109,30 @@ async def test_devices_on_one_link_are_told_apart(case: DriverCase, home: str) -
             assert same(found[device.path], case.values[tag], case.tolerance)
         await session.configure(devices[:2])
         await read_all(case, session, devices[0], [tag])
+
+
+async def test_a_device_reports_by_itself_or_says_that_it_does_not(case: DriverCase, home: str) -> None:
+    async with served(case) as (server, (device,)), opened(case, [device], home) as session:
+        points = points_of(device)
+        heard: dict[str, Value] = {}
+
+        def sink(path: str, reported: Sequence[Notification]) -> None:
+            assert path == device.path
+            heard.update({one.point.name: one.value for one in reported})
+
+        starting = session.subscribe(device.path, points, interval_ms=[50] * len(points), sink=sink)
+        if not case.subscribes:
+            error = await fails(starting)
+            assert (error.scope, error.retriable) == (Scope.REQUEST, False)
+            await read_all(case, session, device)
+            return
+        subscription = await starting
+        assert not subscription.faults
+        await until(lambda: set(heard) == set(device.tags), "not every tag reported its first value")
+        for tag, expected in case.values.items():
+            assert same(heard[tag], expected, case.tolerance), tag
+        tag, value = next(iter(case.writes.items()))
+        server.set(device.path, tag, value)
+        await until(lambda: same(heard[tag], value, case.tolerance), "a change was not reported")
+        await subscription.close()
+        await session.check()

@@ -192,10 +192,15 @@ async def test_a_server_killed_in_a_request_is_a_lost_link(case: DriverCase, hom
 
 
 async def test_a_garbled_answer_is_never_more_than_an_error(case: DriverCase, home: str) -> None:
-    """Bytes flipped, cut, doubled, dropped: only DriverError comes out, in time, and a new connection reads right."""
+    """Bytes flipped, cut, doubled, dropped: only DriverError comes out, in time, and a new connection reads right.
+
+    Nor does anything go wrong behind its back, where only the loop's log would tell.
+    """
     async with served(case) as (_, (device,)), opened(case, [device], home) as session:
         await read_all(case, session, device)
     before = holding()
+    broken: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: broken.append(what))
     async with served(case) as (server, _), case.bad_line(server.port) as line:
         near = case.device(0, line.port)
         hasty = patient(near, timeout_ms=HASTY_MS, connect_timeout_ms=3 * HASTY_MS)
@@ -212,6 +217,7 @@ async def test_a_garbled_answer_is_never_more_than_an_error(case: DriverCase, ho
             if tag not in case.writes:
                 assert same(values[tag], expected, case.tolerance), tag
     await nothing_left(before)
+    assert not broken, "an error that nobody was told"
 
 
 async def use(case: DriverCase, device: DeviceConfig, home: str) -> int:
