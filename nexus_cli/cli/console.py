@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ def colour_wanted(stream: Any) -> bool:
     if choice in ("always", "never"):
         return choice == "always"
     return not os.environ.get("NO_COLOR") and bool(stream.isatty())
+
+
+def columns(stream: Any) -> int | None:
+    """Width of the terminal; None when the stream is a pipe or a file, where nothing is to be wrapped."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def style(text: str, name: str, *, enabled: bool) -> str:

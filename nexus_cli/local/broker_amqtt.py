@@ -17,10 +17,7 @@ from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.settings import CREDENTIALS_FILE
 
 NAME = "amqtt"
-LIMITS = (
-    "about 4,000 messages a second, MQTT 3.1.1, no shared subscriptions, nothing kept over a restart; "
-    "install mosquitto for more"
-)
+LIMITS = "for trying: 4,000 messages/s, keeps nothing; install mosquitto"
 FOLLOW_S = 0.1
 
 _log = logging.getLogger("nexus.broker")

@@ -17,7 +17,7 @@ from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.local.postgres import Launch
 
 NAME = "mosquitto"
-LIMITS = "keeps retained messages and sessions over a restart; a kill loses at most five seconds of them"
+LIMITS = "keeps what it retains; a kill loses at most the last 5 s of it"
 PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin:/opt/homebrew/opt/mosquitto/sbin"
 
 CONFIGURATION = """\

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.diagnostics import Diagnostic, Outcome
+from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from nexus_cli.model.config import DeviceConfig, TagConfig
-    from nexus_cli.project.text import LoadedSite
+    from nexus_cli.project.text import LoadedSite, Sourced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +39,26 @@ def explain_path(
     site: Path | str | None = None,
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
-) -> Outcome[Chain]:
+) -> Sourced[Chain]:
     """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front)."""
-    from nexus_cli.project.text import load
+    from nexus_cli.project.text import Sourced, load
 
     loaded = load(site, env=env, variables=variables)
     if loaded.value is None:
-        return Outcome(None, loaded.findings)
+        return Sourced(None, loaded.findings, loaded.files)
     known = loaded.value
     short = path.strip("/").removeprefix(f"{known.snapshot.enterprise}/{known.snapshot.site}/")
     device_path, _, name = short.rpartition("/")
     devices = dict(known.snapshot.of_kind("device"))
     if device_path not in devices:
-        return Outcome(None, (_unknown(short, device_path, devices, known),))
+        return Sourced(None, (_unknown(short, device_path, devices, known),))
     from nexus_cli.model.config import device_from_json
 
     device = device_from_json(devices[device_path])
     if name not in device.tags:
         message = f"'{device_path}' has no tag '{name}'"
-        return Outcome(None, (finding("NX0008", message, hint=did_you_mean(name, device.tags)),))
-    return Outcome(_chain(known, device, name))
+        return Sourced(None, (finding("NX0008", message, hint=did_you_mean(name, device.tags)),))
+    return Sourced(_chain(known, device, name))
 
 
 def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSite) -> Diagnostic:

@@ -3,6 +3,7 @@ adopted, a new gateway joins, rights follow a deployment, and `down` leaves noth
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -211,6 +212,36 @@ def test_logs_are_there(plant: Plant) -> None:
     assert "control" in plant.nexus("logs", "control", "-n", "50").stdout
     assert "broker" in plant.nexus("logs", "-n", "1").stdout
     assert "did you mean 'historian'?" in plant.nexus("logs", "historan", code=1).stderr
+
+
+def test_a_database_that_needs_its_migrations_is_remembered(plant: Plant, tmp_path: Path) -> None:
+    plant.nexus("up")
+    secrets = orjson.loads((plant.home.path / "credentials.json").read_bytes())["database"]
+    url = plant.home.read_runtime().database_url.removesuffix("/nexus") + "/second"
+    asyncio.run(_create_database(url, secrets))
+    other = Plant(tmp_path)
+    secret = {"NEXUS_DATABASE_PASSWORD": secrets["nexus"]}
+    try:
+        said = other.nexus("up", "--database", url, code=6, **{**secret, "NEXUS_DATABASE_PASSWORD": "wrong"}).stderr
+        assert "NX6202" in said and not other.home.runtime_file.exists(), "a wrong try leaves nothing"
+        said = other.nexus("up", "--database", url, code=6, **secret).stderr
+        assert "NX6201" in said and "nexus db upgrade" in said
+        assert "applied 0001" in other.nexus("db", "upgrade", **secret).stdout
+        assert f"{url} (external)" in other.nexus("up", **secret).stdout
+    finally:
+        other.nexus("down", code=None)
+
+
+async def _create_database(url: str, secrets: dict[str, str]) -> None:
+    import asyncpg
+
+    (superuser,) = set(secrets) - {"nexus"}
+    host = url.replace("nexus@", f"{superuser}@").removesuffix("/second") + "/postgres"
+    connection = await asyncpg.connect(host, password=secrets[superuser])
+    try:
+        await connection.execute("CREATE DATABASE second OWNER nexus")
+    finally:
+        await connection.close()
 
 
 def test_down_leaves_nothing_and_the_data_stay(plant: Plant) -> None:

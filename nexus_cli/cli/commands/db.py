@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 
@@ -97,7 +98,9 @@ def downgrade(revision: str, yes: bool) -> int:
     from nexus_cli.settings import load_settings
 
     if not yes:
-        click.confirm("Tables and what is stored in them may be dropped. Go on?", abort=True)
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is no terminal to ask on, and nothing was done: --yes goes ahead.")
+        click.confirm("Tables and what is stored in them may be dropped. Go on?", abort=True, err=True)
     undone = asyncio.run(migrate.downgrade(load_settings(), revision=revision))
     answer(f"took back {', '.join(undone)}" if undone else "nothing to take back")
     return Exit.OK

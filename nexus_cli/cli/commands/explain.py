@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, style
+from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, columns, style
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
 
@@ -41,14 +41,14 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
 
     outcome = explain_path(subject, site=site, env=env, variables=variables)
     if outcome.value is None:
-        problem = document(outcome.findings)
+        problem = document(outcome.findings, outcome.files)
         answer(text(problem, style=paint)) if format_ == "text" else answer_bytes(orjson.dumps(problem))
         return Exit.FINDINGS
     result = chain_document(outcome.value)
     if format_ == "json":
         answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     else:
-        answer(chain_text(result, style=paint))
+        answer(chain_text(result, style=paint, columns=columns(sys.stdout)))
     return Exit.OK
 
 

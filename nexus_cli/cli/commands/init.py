@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -18,12 +19,17 @@ def command(folder: str) -> int:
     """Write a small commented site.yaml to DIR (default: here). An existing one is left alone."""
     from nexus_cli.project.init import init
 
-    target = init(Path(folder)).as_posix()
+    target = init(Path(folder))
+    there = shlex.quote(target.parent.as_posix())
     lines = [
-        (f"nexus validate {target}", "is it right?"),
-        (f"nexus explain packaging/line-1/meter-1/voltage-l1 --site {target}", "from file to row"),
-        (f"nexus sim {target}", "its devices, without hardware; in another terminal"),
-        (f"nexus up {target} && nexus apply {target}", "run it"),
+        *([(f"cd {there}", "")] if target.parent != Path() else []),
+        ("nexus validate", "is it right?"),
+        ("nexus explain packaging/line-1/meter-1/voltage-l1", "from file to row"),
+        ("nexus sim", "serves its devices; stays"),
+        ("nexus up && nexus apply", "run it"),
     ]
-    answer(f"wrote {target}\n\nNext:\n" + "\n".join(f"  {command}   # {why}" for command, why in lines))
+    width = max(len(command) for command, _ in lines)
+    answer(f"wrote {target.as_posix()}\n\nNext:")
+    for command, why in lines:
+        answer(f"  {command:{width}}  {'# ' + why if why else ''}".rstrip())
     return Exit.OK

@@ -49,8 +49,10 @@ def command(
     colour = colour_wanted(sys.stderr)
 
     def progress(name: str, state: str, detail: str) -> None:
-        why = f" ({detail})" if detail and state == "backoff" else ""
-        note(style(f"{name}: {state}", "dim", enabled=colour) + why)
+        if state == "running":
+            note(style(f"  {name} runs", "dim", enabled=colour))
+        elif state == "backoff":
+            note(style(f"  {name} is tried again: {detail}", "warning", enabled=colour))
 
     def show(result: UpResult) -> None:
         assert result.runtime is not None

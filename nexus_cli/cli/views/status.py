@@ -63,6 +63,8 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     width = max(len(name) for name, _ in rows)
     for name, part in rows:
         lines.append(f"  {name:{width}}  {_state(part['state'], colour)}  {_facts(part, now)}".rstrip())
+        if part.get("detail") and found["state"] != "down":
+            lines.append(f"  {'':{width}}  {part['detail']}")
     links = [link for link in found["links"] if link.get("state")]
     if links:
         bad = [link for link in links if link.get("state") not in ("connected", "idle")]
@@ -94,8 +96,6 @@ def _facts(part: dict[str, Any], now_s: float) -> str:
         facts.append(f"for {age_text(now_s - part['since'])}")
     if part.get("restarts"):
         facts.append(f"{part['restarts']} restart" + ("s" if part["restarts"] > 1 else ""))
-    if part.get("detail"):
-        facts.append(str(part["detail"]))
     return ", ".join(facts)
 
 
