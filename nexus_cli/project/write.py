@@ -218,7 +218,8 @@ async def _tag(path: str, settings: Settings) -> TagConfig:
             known = [
                 one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")
             ]
-            hint = did_you_mean(device_path, known) or "`nexus show` lists what was applied"
+            hint = did_you_mean(device_path, known) if known else "nothing was applied yet: `nexus apply SITE`"
+            hint = hint or "`nexus show` lists what was applied"
             raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint, exit_code=1)
     tags: dict[str, Any] = found.get("tags") or {}
     if name not in tags:

@@ -80,6 +80,11 @@ def test_write_says_what_the_device_holds_and_is_on_record(plant: Commanded) -> 
         (("hall/line-1/drive/fixed", "1", "--yes"), 1, "NX6803"),
         (("hall/line-1/drive/setpiont", "1", "--yes"), 1, "did you mean 'setpoint'"),
         (("hall/line-1/dirve/setpoint", "1", "--yes"), 1, "did you mean 'hall/line-1/drive'"),
+        ((PATH, "42 degC", "--yes"), 1, "write 42: values of this tag are in degC"),
+        ((PATH, "42,5", "--yes"), 1, "write 42.5"),
+        (("hall/line-1/drive/mode", "ON", "--yes"), 1, "did you mean 'on'?"),
+        (("hall/line-1/drive", "1", "--yes"), 1, "writable there: mode, setpoint, start"),
+        (("hall.line-1.drive.setpoint", "1", "--yes"), 1, "did you mean hall/line-1/drive/setpoint?"),
         ((PATH, "30"), 64, "--yes"),
         ((PATH, "30", "--yes", "--timeout", "2m"), 64, "at most 60 s"),
         ((PATH, "30", "--expect", "77", "--yes"), 1, "NX6813"),
@@ -90,6 +95,25 @@ def test_what_may_not_be_is_said_plainly(plant: Commanded, arguments: tuple[str,
     assert done.returncode == code, done.stderr
     assert words in done.stdout + done.stderr
     assert plant.drive.writes == []
+
+
+def test_what_is_away_is_said_plainly(plant: Commanded) -> None:
+    for part, code, words in (
+        ("gateway", 4, ("NX6819", "no gateway answered in time", "`nexus status`")),
+        ("broker", 6, ("NX6010", "does not answer", "hint")),
+        ("control", 6, ("NX6400", "does not answer", "hint")),
+    ):
+        plant.kill_part(part)
+        try:
+            done = cli(plant, "write", PATH, "30", "--yes", "--timeout", "1s")
+        finally:
+            plant.start_part(part)
+        assert done.returncode == code, done.stderr
+        assert all(one in done.stdout + done.stderr for one in words), done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    for role in ("control", "gateway"):
+        plant.wait_ready(role)
+    assert plant.drive.writes == [], "what expired meanwhile is not carried out when all is back"
 
 
 def cli(plant: Commanded, *arguments: str) -> subprocess.CompletedProcess[str]:
