@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import dataclasses
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.discover.found import Discovery
-from nexus_cli.discover.online import Collector, Progress, Tell, Wanted, collect
+from nexus_cli.discover.online import Progress, Tell, Wanted
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
-from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.target import PLACE, SERIAL, Target, connected, is_address, parse_target
+from nexus_cli.project.discover_online import Ask, driver_of, online
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.journal import Journal
     from nexus_cli.discover.merge import Mode
-    from nexus_cli.drivers.base import Browsed
     from nexus_cli.project.text import Reading
 
-RESUMABLE = frozenset({"opcua"})
-"""Protocols whose walk can go on where an earlier one ended."""
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
-PARALLEL = 8
-"""Calls under way at once on a link of our own; beside a gateway's polls it is one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a person asked for.
-
-    Attributes:
-        target: An address, a file, or "" for the device at `at`.
-        into: File to edit, None only shows.
-        at: `area/line/device`.
-        wanted: Filters and limits.
-        connection: Further connection keys (user, password reference, security, trust).
-        via: Gateway that browses for us, "" for ourselves.
-        fresh: Do not go on from an earlier run.
-        importing: Options of the importers by name.
-    """
-
-    target: str = ""
-    into: Path | None = None
-    at: str = ""
-    wanted: Wanted = field(default_factory=Wanted)
-    connection: Mapping[str, Any] = field(default_factory=dict)
-    via: str = ""
-    fresh: bool = False
-    importing: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +63,7 @@ async def discover(
             return Outcome(None, target.findings)
         if target.value.units and (refused := _units_refused(ask)):
             return Outcome(None, refused)
-        discoveries, findings = [await _online(target.value, ask, reading, settings, stop, tell)], ()
+        discoveries, findings = [await online(target.value, ask, reading, settings, stop, tell)], ()
     proposals = tuple(propose(one, requests=_requests) for one in discoveries)
     if discoveries[0].facts.get("units") == []:
         hint = "another baud rate, parity, wiring or port? slow devices: --set timeout=1s"
@@ -117,7 +86,7 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     own_places = all(device.place.count("/") == 2 for one in found.proposals for device in one.devices)
     if not ask.at and not own_places:
         return Outcome(None, (finding("NX6603", "--into needs the place of the device", hint="--at area/line/device"),))
-    reading = found.reading
+    reading = _read_again(found)
 
     def file_of(path: tuple[str, ...]) -> str:
         tree = reading.tree if reading is not None else None
@@ -133,14 +102,39 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         file_of=file_of,
         kinds=kinds(),
     )
-    if outcome.value is None or outcome.value.merged.empty or found.site is None:
+    if outcome.value is None or outcome.value.merged.empty:
         return outcome
+    if found.site is None:
+        return Outcome(dataclasses.replace(outcome.value, notes=("no site.yaml includes this file yet",)))
     files = [file.path for file in reading.files] if reading is not None else []
     if reading is not None and ask.into.is_file() and shown(ask.into) not in {file.name for file in reading.files}:
         message = f"'{shown(ask.into)}' is not part of the site '{shown(found.site)}'"
         return Outcome(None, (finding("NX6603", message, hint="include it there, or name another file"),))
-    problems = proved(outcome.value, site=found.site, files=files, check=lambda path: read(path).findings)
-    return outcome if not problems else Outcome(None, problems)
+    met: set[str] = set()
+
+    def check(path: Path) -> tuple[Diagnostic, ...]:
+        after = read(path)
+        met.update(file.path.name for file in after.files)
+        return after.findings
+
+    problems = proved(outcome.value, site=found.site, files=files, check=check)
+    if problems:
+        return Outcome(None, problems)
+    if ask.into.name in met:
+        return outcome
+    note = f"'{shown(found.site)}' does not include this file yet: add it to its 'include:'"
+    return Outcome(dataclasses.replace(outcome.value, notes=(note,)))
+
+
+def _read_again(found: Discovered) -> Reading | None:
+    """The site as it is now: a walk takes long enough for somebody to edit a file of it."""
+    reading = found.reading
+    if reading is None or found.site is None:
+        return reading
+    for file in reading.files:
+        if not file.path.is_file() or file.path.read_bytes().decode("utf-8-sig", "replace") != file.text:
+            return _read(found.site)
+    return reading
 
 
 def write(change: Edit) -> None:
@@ -235,102 +229,6 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
     return Outcome(own) if not ask.connection else given
 
 
-async def _online(
-    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, tell: Tell
-) -> Discovery:
-    if target.protocol == "mqtt":
-        from nexus_cli.discover.mqtt import discover_topics
-
-        root = reading.tree.root if reading is not None and reading.tree is not None else {}
-        enterprise, _, name = settings.site.partition("/")
-        prefix = (str(root.get("enterprise") or enterprise), str(root.get("site") or name))
-        devices = reading.model.devices if reading is not None and reading.model is not None else {}
-        own = frozenset(path for path, device in devices.items() if not device.external)
-        return await discover_topics(
-            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
-        )
-    if target.units:
-        from nexus_cli.discover.units import ask_units
-        from nexus_cli.drivers.base import DriverError
-
-        try:
-            return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
-        except DriverError as error:
-            raise unreachable(error, target.protocol) from None
-    collector = Collector(target, ask.wanted)
-    journal = None
-    if target.protocol in RESUMABLE:
-        from nexus_cli.discover.journal import Journal
-        from nexus_cli.drivers.opcua.browse import OBJECTS
-
-        assert target.device is not None
-        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
-        key |= {"depth": ask.wanted.depth, "properties": ask.wanted.properties}
-        journal = Journal(settings.home / "discover", key, root=ask.wanted.start or OBJECTS, fresh=ask.fresh)
-        for browsed in journal.kept:
-            collector.take(browsed)
-    try:
-        async with contextlib.aclosing(_source(target, ask, settings, journal)) as source:
-            return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
-    except NexusError as error:
-        if journal is not None and journal.noted:
-            more = f"; {error.hint}" if error.hint else ""
-            error.hint = f"what was found so far is kept, the same command goes on from there{more}"
-        raise
-    finally:
-        if journal is not None:
-            journal.close(complete=False)
-
-
-async def _source(
-    target: Target, ask: Ask, settings: Settings, journal: Journal | None
-) -> AsyncGenerator[Browsed, None]:
-    """What a driver, or a gateway, browses."""
-    from nexus_cli.drivers.base import DriverError
-    from nexus_cli.drivers.walk import walk
-
-    if ask.via:
-        from nexus_cli.discover.frontier import Frontier
-        from nexus_cli.discover.via import browse_via
-
-        frontier = Frontier(journal.root, resume=journal.resume, kept=journal.kept) if journal is not None else None
-        async with contextlib.aclosing(
-            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings, frontier=frontier)
-        ) as remote:
-            async for browsed in remote:
-                yield browsed
-        return
-    driver = _driver(target.protocol)
-    assert target.device is not None
-    try:
-        session = await driver.connect([target.device], home=str(settings.home))
-        try:
-            wanted = ask.wanted
-            async for browsed in walk(
-                target.protocol,
-                session,
-                start=wanted.start,
-                depth=wanted.depth,
-                properties=wanted.properties,
-                parallel=PARALLEL,
-                resume=journal.resume if journal is not None else {},
-            ):
-                yield browsed
-        finally:
-            await session.close()
-    except DriverError as error:
-        raise unreachable(error, target.protocol) from None
-
-
-def _driver(protocol: str) -> Any:
-    from nexus_cli.drivers.registry import driver
-
-    try:
-        return driver(protocol)
-    except KeyError:
-        raise NexusError(f"There is no driver for {protocol} yet.", code="NX6600", exit_code=1) from None
-
-
 def _requests(protocol: str, connection: Mapping[str, Any], tags: Sequence[ProposedTag]) -> int:
     """Requests of one cycle, counted by the driver's own grouping."""
     from nexus_cli.drivers.base import Point
@@ -351,7 +249,7 @@ def _requests(protocol: str, connection: Mapping[str, Any], tags: Sequence[Propo
             continue
         points.append(Point(tag.name, address.text, str(read.type), address.options))
     try:
-        return len(_driver(protocol).group(made.value.device, points))
+        return len(driver_of(protocol).group(made.value.device, points))
     except NexusError:
         return -(-len(points) // 50)
 

@@ -1,0 +1,161 @@
+"""Looking at a device or a broker for `nexus discover`: by a driver of our own, or through a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.online import Collector, Tell, Wanted, collect
+from nexus_cli.discover.reach import unreachable
+from nexus_cli.discover.target import Target
+from nexus_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus_cli.discover.journal import Journal
+    from nexus_cli.drivers.base import Browsed
+    from nexus_cli.project.text import Reading
+
+RESUMABLE = frozenset({"opcua"})
+"""Protocols whose walk can go on where an earlier one ended."""
+PATIENCE_MS = 15_000
+"""Longest wait for an answer while walking on a link of our own, unless the connection says one."""
+PARALLEL = 8
+"""Calls under way at once on a link of our own; beside a gateway's polls it is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asked for.
+
+    Attributes:
+        target: An address, a file, or "" for the device at `at`.
+        into: File to edit, None only shows.
+        at: `area/line/device`.
+        wanted: Filters and limits.
+        connection: Further connection keys (user, password reference, security, trust).
+        via: Gateway that browses for us, "" for ourselves.
+        fresh: Do not go on from an earlier run.
+        importing: Options of the importers by name.
+    """
+
+    target: str = ""
+    into: Path | None = None
+    at: str = ""
+    wanted: Wanted = field(default_factory=Wanted)
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    via: str = ""
+    fresh: bool = False
+    importing: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def online(
+    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, tell: Tell
+) -> Discovery:
+    """Look at a target: a bus, a broker, or a device with its journal.
+
+    Raises:
+        NexusError: NX6602 the device does not answer, NX6610/NX6611 of the gateway, NX6010 … of the broker.
+    """
+    if target.protocol == "mqtt":
+        from nexus_cli.discover.mqtt import discover_topics
+
+        root = reading.tree.root if reading is not None and reading.tree is not None else {}
+        enterprise, _, name = settings.site.partition("/")
+        prefix = (str(root.get("enterprise") or enterprise), str(root.get("site") or name))
+        devices = reading.model.devices if reading is not None and reading.model is not None else {}
+        own = frozenset(path for path, device in devices.items() if not device.external)
+        return await discover_topics(
+            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
+        )
+    if target.units:
+        from nexus_cli.discover.units import ask_units
+        from nexus_cli.drivers.base import DriverError
+
+        try:
+            return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
+        except DriverError as error:
+            raise unreachable(error, target.protocol) from None
+    collector = Collector(target, ask.wanted)
+    journal = None
+    if target.protocol in RESUMABLE:
+        from nexus_cli.discover.journal import Journal
+        from nexus_cli.drivers.opcua.browse import OBJECTS
+
+        assert target.device is not None
+        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
+        key |= {"depth": ask.wanted.depth, "properties": ask.wanted.properties}
+        journal = Journal(settings.home / "discover", key, root=ask.wanted.start or OBJECTS, fresh=ask.fresh)
+        for browsed in journal.kept:
+            collector.take(browsed)
+    try:
+        async with contextlib.aclosing(_source(target, ask, settings, journal)) as source:
+            return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
+    except NexusError as error:
+        if journal is not None and journal.noted:
+            error.hint = "what was found so far is kept, the same command goes on from there"
+        raise
+    finally:
+        if journal is not None:
+            journal.close(complete=False)
+
+
+async def _source(
+    target: Target, ask: Ask, settings: Settings, journal: Journal | None
+) -> AsyncGenerator[Browsed, None]:
+    """What a driver, or a gateway, browses."""
+    from nexus_cli.drivers.base import DriverError
+    from nexus_cli.drivers.walk import walk
+
+    if ask.via:
+        from nexus_cli.discover.frontier import Frontier
+        from nexus_cli.discover.via import browse_via
+
+        frontier = Frontier(journal.root, resume=journal.resume, kept=journal.kept) if journal is not None else None
+        async with contextlib.aclosing(
+            browse_via(target, gateway=ask.via, wanted=ask.wanted, settings=settings, frontier=frontier)
+        ) as remote:
+            async for browsed in remote:
+                yield browsed
+        return
+    driver = driver_of(target.protocol)
+    assert target.device is not None
+    device = target.device
+    if target.protocol in RESUMABLE and "timeout" not in target.connection:
+        # time-outs are made for polls; a server may think for seconds about eight calls of 500 nodes each
+        device = replace(device, connection={**device.connection, "timeout": PATIENCE_MS})
+    try:
+        session = await driver.connect([device], home=str(settings.home))
+        try:
+            wanted = ask.wanted
+            async for browsed in walk(
+                target.protocol,
+                session,
+                start=wanted.start,
+                depth=wanted.depth,
+                properties=wanted.properties,
+                parallel=PARALLEL,
+                resume=journal.resume if journal is not None else {},
+            ):
+                yield browsed
+        finally:
+            await session.close()
+    except DriverError as error:
+        raise unreachable(error, target.protocol) from None
+
+
+def driver_of(protocol: str) -> Any:
+    """The driver of a protocol. Raises NexusError when there is none."""
+    from nexus_cli.drivers.registry import driver
+
+    try:
+        return driver(protocol)
+    except KeyError:
+        raise NexusError(f"There is no driver for {protocol} yet.", code="NX6600", exit_code=1) from None
