@@ -14,6 +14,25 @@ FLOATS = ("float16", "float32", "float64")
 OTHERS = ("bool", "string", "datetime", "duration", "json")
 NAMES: tuple[str, ...] = ("bool", *INTEGER_BOUNDS, *FLOATS, *OTHERS[1:])
 """Every base type. `datetime` is an ISO 8601 string in UTC, `duration` milliseconds, `json` a structure or list."""
+IEC_TYPES: dict[str, str] = {
+    "BOOL": "bool",
+    "BIT": "bool",
+    "BYTE": "uint8",
+    "USINT": "uint8",
+    "SINT": "int8",
+    "WORD": "uint16",
+    "UINT": "uint16",
+    "INT": "int16",
+    "DWORD": "uint32",
+    "UDINT": "uint32",
+    "DINT": "int32",
+    "LWORD": "uint64",
+    "ULINT": "uint64",
+    "LINT": "int64",
+    "REAL": "float32",
+    "LREAL": "float64",
+}
+"""Our type of a PLC's numbers and bits. Source: IEC 61131-3 §6.4.2 (elementary data types); BIT as TwinCAT has it."""
 
 _FORM = re.compile(r"(?P<base>[a-z0-9]+)(?:\[(?P<first>\d{1,5})\])?(?:\[(?P<second>\d{1,5})\])?\Z")
 

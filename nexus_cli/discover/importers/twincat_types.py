@@ -10,24 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nexus_cli.discover.importers.xml_tree import Node
+from nexus_cli.model.datatype import IEC_TYPES
 
 PLAIN: dict[str, str] = {
-    "BOOL": "bool",
-    "BIT": "bool",
-    "BYTE": "uint8",
-    "USINT": "uint8",
-    "SINT": "int8",
-    "WORD": "uint16",
-    "UINT": "uint16",
-    "INT": "int16",
-    "DWORD": "uint32",
-    "UDINT": "uint32",
-    "DINT": "int32",
-    "LWORD": "uint64",
-    "ULINT": "uint64",
-    "LINT": "int64",
-    "REAL": "float32",
-    "LREAL": "float64",
+    **IEC_TYPES,
     "TIME": "duration",
     "LTIME": "duration",
     "TOD": "duration",

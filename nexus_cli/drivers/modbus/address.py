@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.datatype import IEC_TYPES
 from nexus_cli.model.driver_kind import AddressError
 
 AREAS = ("coil", "discrete", "input", "holding")
@@ -41,26 +42,6 @@ LAYOUTS = ("high-first", "low-first", "high-byte", "low-byte")
 """How a string lies in its registers: two characters a register, high or low byte first; one a register, in the high or
 the low byte."""
 _NEURON_LAYOUTS = dict(zip("HLDE", LAYOUTS, strict=True))
-
-PLC_TYPES: dict[str, str] = {
-    "BOOL": "bool",
-    "BIT": "bool",
-    "BYTE": "uint8",
-    "USINT": "uint8",
-    "SINT": "int8",
-    "WORD": "uint16",
-    "UINT": "uint16",
-    "INT": "int16",
-    "DWORD": "uint32",
-    "UDINT": "uint32",
-    "DINT": "int32",
-    "LWORD": "uint64",
-    "ULINT": "uint64",
-    "LINT": "int64",
-    "REAL": "float32",
-    "LREAL": "float64",
-}
-"""IEC 61131-3 names that PLC4X puts into the address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,16 +154,16 @@ def _plc4x(text: str, match: re.Match[str]) -> Written:
             hint="0x coils, 1x discrete inputs, 3x input registers, 4x holding registers",
             code="NX3101",
         )
-    kind = match["type"].upper() if match["type"] else ""
-    if kind and kind not in PLC_TYPES:
-        raise AddressError(f"'{text}': '{kind}' is not a type", hint=did_you_mean(kind, PLC_TYPES), code="NX3101")
+    kind = match["type"].upper() if match["type"] else ""  # IEC 61131-3 names, as PLC4X writes them
+    if kind and kind not in IEC_TYPES:
+        raise AddressError(f"'{text}': '{kind}' is not a type", hint=did_you_mean(kind, IEC_TYPES), code="NX3101")
     count = int(match["count"] or 0)
     unit, order = _plc4x_config(text, match["config"])
     return Written(
         area=area,
         offset=_offset(text, area, int(match["number"]), 1),
         suffix=int(match["bit"]) if match["bit"] else None,
-        type=(PLC_TYPES[kind] + (f"[{count}]" if count > 1 else "")) if kind else "",
+        type=(IEC_TYPES[kind] + (f"[{count}]" if count > 1 else "")) if kind else "",
         unit_id=unit,
         order=order,
     )
