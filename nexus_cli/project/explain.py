@@ -40,7 +40,7 @@ def explain_path(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Sourced[Chain]:
-    """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front)."""
+    """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front), or of a message."""
     from nexus_cli.project.text import Sourced, load
 
     loaded = load(site, env=env, variables=variables)
@@ -50,6 +50,8 @@ def explain_path(
     short = path.strip("/").removeprefix(f"{known.snapshot.enterprise}/{known.snapshot.site}/")
     device_path, _, name = short.rpartition("/")
     devices = dict(known.snapshot.of_kind("device"))
+    if "/" not in short and f"message.{short}" in known.snapshot.resources:
+        return Sourced(_message(known, short))
     if device_path not in devices:
         return Sourced(None, (_unknown(short, device_path, devices, known),))
     from nexus_cli.model.config import device_from_json
@@ -68,6 +70,46 @@ def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSi
         return finding("NX0008", f"'{path}' is a device, not a tag", hint=hint)
     name = f"{known.snapshot.enterprise}/{known.snapshot.site}"
     return finding("NX0008", f"{name} has no device '{device or path}'", hint=did_you_mean(device or path, devices))
+
+
+def _message(known: LoadedSite, name: str) -> Chain:
+    """Where a message goes, what can be set, and who may publish it."""
+    import msgspec
+
+    from nexus_cli.access.globs import names_matching
+    from nexus_cli.model.procedure_config import MessageConfig, fields_of, filter_of
+
+    message = msgspec.convert(known.snapshot.resources[f"message.{name}"], MessageConfig)
+    roles = [
+        role
+        for role, one in known.snapshot.of_kind("role")
+        if any(names_matching(glob, (name,)) for glob in one.get("publish", ()))
+    ]
+    users = [user for user, one in known.snapshot.of_kind("user") if set(roles) & set(one.get("roles", ()))]
+    sequences = [
+        sequence
+        for sequence, one in known.snapshot.of_kind("sequence")
+        if any(
+            step.get("do") == "publish" and step.get("subject") == name
+            for step in (*one.get("steps", ()), *one.get("on_abort", ()))
+        )
+    ]
+    steps = [
+        ("topic", message.topic),
+        ("fields", ", ".join(fields_of(message)) or "none"),
+        ("qos", f"{message.qos}{', retained' if message.retain else ''}"),
+        ("nexus publish", "checked against its schema"),
+        *((("sequences", ", ".join(sequences)),) if sequences else ()),
+        (
+            "roles",
+            f"{', '.join(roles)} ({', '.join(users) or 'no users'})" if roles else "none: no user may publish it",
+        ),
+        *((("broker", f"lets them publish on {filter_of(message.topic)}, whatever the payload"),) if roles else ()),
+    ]
+    place = known.tree.place(("messages", name), True)
+    file = known.tree.text(place.file) if place else None
+    lines = _excerpt(file.text.splitlines(), place.line) if file and place else ()
+    return Chain(path=name, steps=tuple(steps), file=str(place) if place else "", excerpt=lines)
 
 
 def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:

@@ -18,14 +18,15 @@ EPILOG = (
 
 
 @click.command("explain", epilog=EPILOG)
-@click.argument("subject", metavar="CODE|PATH")
+@click.argument("subject", metavar="CODE|PATH|MESSAGE")
 @click.option("--site", "site", type=click.Path(), help="The site file or its folder, for a PATH.")
 @env_option
 @var_option
 @format_option("text", "json")
 @color_option
 def command(subject: str, site: str | None, env: str | None, variables: dict[str, str], format_: str) -> int:
-    """Explain a finding's CODE, or what happens to the tag at PATH from the file to the database row."""
+    """Explain a finding's CODE, or what happens to the tag at PATH from the file to the database row; of a
+    MESSAGE its topic and who may publish it."""
     colour = colour_wanted(sys.stdout)
 
     def paint(text: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from nexus_cli.model.procedure_config import (
     schema_fault,
     typed,
 )
+from nexus_cli.project.explain import explain_path
+from nexus_cli.project.text import load
 from nexus_cli.runtime.gateway.commanding.judge import Clocks
 from nexus_cli.wire.command import Command, CommandError, decode_command, encode
 from nexus_cli.wire.topic import Topics
@@ -112,3 +115,45 @@ def test_schemas_are_schemas_and_fetch_nothing() -> None:
     assert schema_fault({"type": "array"})
     with pytest.raises(MessageError, match="schema can't be used"):
         render(MessageConfig(topic="x", schema={"$ref": "http://127.0.0.1:1/x"}), {"a": 1})
+
+
+def test_explained_with_who_may_publish_it(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        """
+nexus: 1
+enterprise: acme
+site: chicago
+areas: {a: {lines: {l: {devices: {d: {protocol: external, tags: {t: {type: bool}}}}}}}}
+messages:
+  start-order: {topic: "erp/orders/{line}", retain: true}
+  recipe: {topic: erp/recipe}
+sequences: {go: {steps: [{publish: start-order, set: {line: one}}]}}
+access:
+  roles: {operator: {read: ["a/**"], publish: ["start-*"]}}
+  users: {desk: {role: operator}}
+"""
+    )
+    found = explain_path("start-order", site=site).value
+    assert found is not None and dict(found.steps) == {
+        "topic": "erp/orders/{line}",
+        "fields": "line",
+        "qos": "1, retained",
+        "nexus publish": "checked against its schema",
+        "sequences": "go",
+        "roles": "operator (desk)",
+        "broker": "lets them publish on erp/orders/+, whatever the payload",
+    }
+    other = explain_path("recipe", site=site).value
+    assert other is not None and dict(other.steps)["roles"] == "none: no user may publish it"
+
+
+@pytest.mark.parametrize("topic", ["erp/my orders/x", "erp/Aufträge", "erp/a$b", "erp/x:y"])
+def test_a_level_that_no_broker_rule_can_hold_is_found(tmp_path: Path, topic: str) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "nexus: 1\nenterprise: acme\nsite: chicago\n"
+        "areas: {a: {lines: {l: {devices: {d: {protocol: external, tags: {t: {type: bool}}}}}}}}\n"
+        f"messages: {{m: {{topic: '{topic}'}}}}\n"
+    )
+    assert [one.code for one in load(site).findings] == ["NX2908"]
