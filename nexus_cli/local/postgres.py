@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,7 +159,7 @@ class EmbeddedPostgres:
                 **drop,
             )
             failed = done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr
-            cause = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            cause = reason_of(done.stderr) or f"exit code {done.returncode}"
         except (OSError, subprocess.TimeoutExpired) as error:
             failed, cause = True, type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) else "")
         if failed:
@@ -268,3 +269,11 @@ def _copy_of(programs: Path, identity: Identity | None) -> Path:
         hint="run nexus as a normal user, install it below a folder that others may enter, or give --database URL",
         exit_code=1,
     )
+
+
+def reason_of(stderr: str) -> str:
+    """The line of a PostgreSQL program that says what is wrong: the last ones only tell of tidying up."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = (found for line in lines if (found := re.search(r"(initdb: error|FATAL|PANIC|ERROR):.*", line)))
+    first = next(telling, None)
+    return first[0] if first else lines[-1] if lines else ""

@@ -237,7 +237,7 @@ def wait_running(
                 f"{hopeless} ends as soon as it is started.",
                 code="NX6513",
                 cause=state[hopeless]["detail"],
-                hint=f"`nexus logs {hopeless}` has more; the supervisor goes on trying",
+                hint=f"`nexus logs {_log_of(home, hopeless)}` has more; it is tried again until `nexus down`",
             )
         if time.monotonic() > deadline:
             blamed = next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])
@@ -245,6 +245,11 @@ def wait_running(
                 f"{blamed} did not become ready within {timeout_s:.0f} s.",
                 code="NX6513",
                 cause=state.get(blamed, {}).get("detail", "") or "the supervisor does not answer",
-                hint=f"`nexus logs {blamed if state else SUPERVISOR}` has more; `nexus status` shows the rest",
+                hint=f"`nexus logs {_log_of(home, blamed)}` has more; `nexus status` shows the rest",
             )
         time.sleep(LOOK_S)
+
+
+def _log_of(home: Home, name: str) -> str:
+    """Whose log to read: a service that never came to write one is told of in the supervisor's."""
+    return name if home.log_file(name).exists() else SUPERVISOR

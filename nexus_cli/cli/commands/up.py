@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -48,10 +49,13 @@ def command(
 
     colour = colour_wanted(sys.stderr)
 
+    told: set[str] = set()
+
     def progress(name: str, state: str, detail: str) -> None:
         if state == "running":
             note(style(f"  {name} runs", "dim", enabled=colour))
-        elif state == "backoff":
+        elif state == "backoff" and (reason := name + re.sub(r"\d+", "", detail)) not in told:
+            told.add(reason)  # what is tried again and again for one reason, process ids apart, is told once
             note(style(f"  {name} is tried again: {detail}", "warning", enabled=colour))
 
     def show(result: UpResult) -> None:

@@ -134,7 +134,12 @@ def test_status_text_names_what_is_down() -> None:
     assert text.endswith("why: nexus logs database")
     found["state"], found["database"]["restarts"] = "down", 1  # type: ignore[index]
     text = render_status(found, colour=False, now_s=100.0)
-    assert "1 restart," in text + "," and "access" not in text and text.endswith("nexus up SITE starts it")
+    assert (
+        "1 restart\n" in text
+        and "refused" not in text
+        and "access" not in text
+        and text.endswith("nexus up SITE starts it")
+    )
 
 
 def test_silence_is_explained() -> None:
