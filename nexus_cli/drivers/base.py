@@ -193,7 +193,8 @@ class Calling(Protocol):
 
     Attributes:
         want_check: Put there by the supervisor. May be called on the loop at any time, as often as there is cause: the
-            next `check` then comes as soon as what runs has ended, a tenth of a second after the last one at the earliest.
+            next `check` then comes as soon as what runs has ended, a tenth of a second after the last one at the earliest,
+            and later and later when there is no end of it.
     """
 
     want_check: Callable[[], None]

@@ -102,7 +102,7 @@ class Schedule(Generic[K]):
 CHECK_S = 5.0
 """How often a link that nothing polls is proved alive, in seconds."""
 CHECK_GAP_S = 0.1
-"""Shortest time between two checks that a session asks for, in seconds."""
+"""Shortest time between two checks that a session asks for, in seconds; it doubles while they follow each other."""
 
 
 class CheckTurn:
@@ -117,6 +117,7 @@ class CheckTurn:
         self.next_s = now_s + CHECK_S
         self._wanted = False
         self._free_s = now_s
+        self._gap_s = 0.0
 
     def want(self) -> None:
         """Have it checked as soon as the last check is long enough ago."""
@@ -132,5 +133,7 @@ class CheckTurn:
         """Whether it is to be checked now; what is asked for from here on is for the next check."""
         if now_s < self.next_s:
             return False
-        self._wanted, self._free_s, self.next_s = False, now_s + CHECK_GAP_S, now_s + CHECK_S
+        again = self._wanted and self._gap_s and now_s < self._free_s + CHECK_S
+        self._gap_s = min(2 * self._gap_s, CHECK_S) if again else CHECK_GAP_S
+        self._wanted, self._free_s, self.next_s = False, now_s + self._gap_s, now_s + CHECK_S
         return True

@@ -77,13 +77,30 @@ def test_a_check_that_is_asked_for_comes_at_once_whatever_was_polled() -> None:
     assert turn.next_s == 100.0 + CHECK_S
 
 
-@given(st.lists(st.floats(0, 0.05), min_size=1, max_size=200))
-def test_asking_without_end_gives_a_check_each_gap(steps: list[float]) -> None:
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+def test_asking_without_end_gives_fewer_and_fewer_checks(steps: list[float]) -> None:
     turn, now_s, done = CheckTurn(0.0), 0.0, []
     for step in steps:
         now_s += step
         turn.want()
-        assert turn.next_s <= now_s + CHECK_GAP_S
+        assert turn.next_s <= now_s + CHECK_S
         if turn.begin(now_s):
             done.append(now_s)
-    assert all(after - before >= CHECK_GAP_S for before, after in itertools.pairwise(done))
+    gaps = [after - before for before, after in itertools.pairwise(done)]
+    for number, gap in enumerate(gaps):
+        assert gap > min(CHECK_GAP_S * 2**number, CHECK_S) - 1e-9
+
+
+def test_a_change_after_a_quiet_while_is_looked_after_at_once() -> None:
+    turn, now_s = CheckTurn(0.0), 0.0
+    for _ in range(6):
+        turn.want()
+        now_s = turn.next_s
+        assert turn.begin(now_s)
+    assert turn.next_s == now_s + CHECK_S
+    turn.want()
+    assert turn.next_s == now_s + CHECK_GAP_S * 2**5
+    now_s += 3 * CHECK_S
+    assert turn.begin(now_s)
+    turn.want()
+    assert turn.next_s == now_s + CHECK_GAP_S
