@@ -85,7 +85,7 @@ def load_settings(
         NexusError: NX6001, a file is unreadable (exit code 6) or not JSON (1), or a variable is not possible (64).
     """
     env = os.environ if environ is None else environ
-    folder = home or Path(env.get("NEXUS_HOME", ".nexus"))
+    folder = home or home_folder(env)
     runtime = _read_json(folder / RUNTIME_FILE, sections=("http_ports",))
     credentials = _read_json(folder / CREDENTIALS_FILE, sections=("api", "broker", "database"))
 
@@ -120,6 +120,11 @@ def load_settings(
         ),
         credentials=credentials,
     )
+
+
+def home_folder(environ: Mapping[str, str]) -> Path:
+    """The `.nexus` folder, whatever lies in it."""
+    return Path(environ.get("NEXUS_HOME", ".nexus"))
 
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
@@ -202,7 +207,7 @@ def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _broken(path: Path, cause: str) -> NexusError:
-    hint = "`nexus up` writes it anew when it is removed"
+    hint = "remove it, and `nexus up` writes it anew: rows and credentials stay"
     if path.name == CREDENTIALS_FILE:
         hint = "restore it from a backup: the broker and the database know the secrets in it"
     return NexusError(

@@ -145,6 +145,13 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             hint="put it in NEXUS_DATABASE_PASSWORD (or NEXUS_DATABASE_PASSWORD_FILE)",
             exit_code=1,
         )
+    if not wanted.startswith(("postgresql://", "postgres://")):
+        raise NexusError(
+            f"'{wanted}' is not a postgresql:// address.",
+            code="NX6203",
+            hint="write embedded, or postgresql://USER@HOST:5432/NAME",
+            exit_code=64,
+        )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
 
 

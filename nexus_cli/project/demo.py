@@ -90,13 +90,14 @@ async def running_demo(
         on_end: Called with what is being stopped.
 
     Raises:
-        NexusError: A part could not be started, or the plan could not be applied.
+        NexusError: NX6512 a runtime runs here; a part could not be started, or the plan could not be applied.
     """
     from nexus_cli.project.simulate import devices_of, serving
     from nexus_cli.project.text import load
 
     started = time.monotonic()
     home = load_settings().home.resolve()
+    _refuse_running(home)
     ours = not home.exists()
     loaded = load(demo_site())
     if loaded.value is None:
@@ -118,6 +119,20 @@ async def running_demo(
             # The runtime ends before the devices do: nothing is BAD only because the demo is over.
             blocking.give_up()
             await blocking.call(lambda: _stop(home, remove=ours and not keep))
+
+
+def _refuse_running(home: Path) -> None:
+    """The demo ends by stopping what runs in its folder: that must not be somebody's plant."""
+    from nexus_cli.local.layout import Home
+    from nexus_cli.local.start import supervisor_runs
+
+    if supervisor_runs(Home(home)):
+        raise NexusError(
+            f"A runtime runs in {home} already.",
+            code="NX6512",
+            hint="run the demo from another folder; or `nexus down` first",
+            exit_code=1,
+        )
 
 
 class Blocking:

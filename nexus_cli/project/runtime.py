@@ -14,7 +14,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.settings import CREDENTIALS_FILE, Settings, load_settings
+from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Home, Runtime
@@ -210,10 +210,11 @@ def down(*, wipe: bool = False, progress: Callable[[str], None]) -> bool:
     Returns:
         False when nothing ran (and nothing was wiped).
     """
+    from nexus_cli.local.layout import Home
     from nexus_cli.local.stop import stop_runtime
     from nexus_cli.local.stop import wipe as remove
 
-    home = _home(load_settings())
+    home = Home(home_folder(os.environ).resolve())  # also where a file in it is broken
     found = stop_runtime(home, progress=progress)
     return (remove(home) if wipe else False) or found
 

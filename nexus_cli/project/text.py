@@ -125,7 +125,10 @@ def locate(path: Path | str | None) -> Outcome[Path]:
         return Outcome(sites[0])
     if not sites:
         message = f"there is no '{SITE_FILE}' here, and no 'sites/*/{SITE_FILE}'"
-        return Outcome(None, (finding("NX0007", message, hint="name a site file, or write one with `nexus init`"),))
+        below = sorted(item.parent.as_posix() for item in Path().glob(f"*/{SITE_FILE}"))[:4]
+        hint = f"there is one in {' and '.join(below)}: name it, or go there" if below else ""
+        hint = hint or "name a site file, or write one with `nexus init`"
+        return Outcome(None, (finding("NX0007", message, hint=hint),))
     names = ", ".join(item.parent.as_posix() for item in sites[:8]) + (", …" if len(sites) > 8 else "")
     return Outcome(None, (finding("NX0007", f"there are {len(sites)} sites here", hint=f"name one of {names}"),))
 

@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
+from nexus_cli.local.processes import PidFile, identify
 from tests.children import deaf_to, hearing_signals
 
 pytestmark = [
@@ -124,3 +126,22 @@ def test_in_the_background_of_a_script_it_ends_cleanly(number: signal.Signals, t
     assert said.endswith("stopping\n[exit 0]"), said
     assert _ours(home) == []
     assert not home.exists()
+
+
+def test_it_never_stops_somebody_elses_runtime(tmp_path: Path) -> None:
+    home = Home(tmp_path / ".nexus")
+    home.make()
+    me = identify(os.getpid())
+    assert me is not None
+    PidFile(home.pid_file("supervisor")).write(me)  # were it stopped, this test would be
+    done = subprocess.run(
+        [sys.executable, "-m", "nexus_cli", "demo", "--once"],
+        cwd=tmp_path,
+        env=_environment(home.path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error[NX6512]: A runtime runs in" in done.stderr and "nexus down" in done.stderr

@@ -50,7 +50,7 @@ def command(
     try:
         duration_s = parse_duration(duration) / 1000 if duration else None
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--duration") from None
+        raise click.BadParameter(f"{error}; write 500ms, 10s or 5m", param_hint="--duration") from None
     loaded = load(path, env=env, variables=variables)
     if loaded.value is None:
         from nexus_cli.cli.changing import complain

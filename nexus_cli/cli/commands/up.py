@@ -23,7 +23,14 @@ from nexus_cli.cli.options import env_option, site_argument, var_option
 @click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
 @click.option("--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of yours.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
-@click.option("--wait", "timeout_s", default=60.0, metavar="SECONDS", help="Longest wait until everything works.")
+@click.option(
+    "--wait",
+    "timeout_s",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    metavar="SECONDS",
+    help="Longest wait until everything works.",
+)
 def command(
     path: str | None,
     env: str | None,
