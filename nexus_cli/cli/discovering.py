@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,13 +133,35 @@ def progress() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty():
         yield lambda _progress: None
         return
-    with rich_console(stderr=True).status("connecting …") as status:
+    from rich.text import Text
+
+    console = rich_console(stderr=True)
+    with console.status("connecting …") as status:
+        began_s, before = 0.0, 0
 
         def tell(now: Progress) -> None:
-            waiting = f", {now.waiting} folders and variables waiting" if now.waiting else ""
-            status.update(f"{now.found} found, {now.skipped} skipped{waiting}  {now.name[-60:]}")
+            nonlocal began_s, before
+            seen = now.found + now.skipped
+            if not began_s:
+                began_s, before = time.monotonic(), seen
+            spent_s = time.monotonic() - began_s
+            waiting = f", {now.waiting:,} waiting" if now.waiting else ""
+            pace = f", {(seen - before) / spent_s:,.0f}/s" if spent_s > 1 and seen > before else ""
+            line = f"{now.found:,} found, {now.skipped:,} skipped{waiting}{pace}"
+            room = max(0, console.width - len(line) - 6)
+            status.update(Text(f"{line}  {now.name[-room:] if room else ''}"))  # no markup in a device's names
 
         yield tell
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Say what takes its time, on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with rich_console(stderr=True).status(text):
+        yield
 
 
 def removal_agreed(change: Edit, *, yes: bool) -> bool:

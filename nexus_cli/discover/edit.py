@@ -38,12 +38,14 @@ class Edit:
         path: The file.
         before, after: Its text; `before` is empty for a new file.
         merged: What changes.
+        notes: What to know about it, for people.
     """
 
     path: Path
     before: str
     after: str
     merged: Merged = field(default_factory=Merged)
+    notes: tuple[str, ...] = ()
 
     def diff(self) -> str:
         """Unified diff, "" when nothing changes."""
@@ -87,7 +89,8 @@ def edited(
         before = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
         document = Document(before)
     except (OSError, UnicodeDecodeError, DocumentError) as error:
-        return Outcome(None, (finding("NX6603", f"'{shown(file)}' can't be edited: {error}"),))
+        hint = f"nexus validate {shown(file)} shows where" if isinstance(error, DocumentError) else ""
+        return Outcome(None, (finding("NX6603", f"'{shown(file)}' can't be edited: {error}", hint=hint),))
     merged = Merged()
     for proposal, device in ((one, device) for one in wanted for device in one.devices):
         problem = _device(

@@ -103,10 +103,13 @@ def merge(
     if standing.device is not None and standing.device.external:
         _topics(document, where, device.head.get("topics", []), standing, merged, at)
     own = document.keys((*where, "tags"))
+    names, all_tags = frozenset(own), document.value((*where, "tags"))
+    written = all_tags if isinstance(all_tags, Mapping) else {}  # all at once: there may be 100,000
     for one in matched:
-        if not one.present or one.name not in own:
+        if not one.present or one.name not in names:
             continue
-        differing = _differing(document.value((*where, "tags", one.name)), one.tag.keys)
+        now = written[one.name] if one.name in written else document.value((*where, "tags", one.name))
+        differing = _differing(now, one.tag.keys)
         if not differing:
             continue
         if mode != "overwrite":

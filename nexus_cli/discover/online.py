@@ -205,6 +205,7 @@ async def collect(
     discovery.facts.update(
         complete=complete and not wanted.partial and not discovery.facts.get("unseen"),
         ended=ended,
+        noted=journal is not None and journal.noted and not complete,
         seconds=round(seconds, 3),
         per_s=round((seen - already) / seconds, 1),
         resumed=already,

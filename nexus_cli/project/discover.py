@@ -16,7 +16,8 @@ from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Progress, Tell, Wanted
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
 from nexus_cli.discover.target import PLACE, SERIAL, Target, connected, is_address, parse_target
-from nexus_cli.project.discover_online import Ask, driver_of, online
+from nexus_cli.project.discover_online import Ask, driver_of
+from nexus_cli.project.discover_online import online as look_online
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,15 +64,18 @@ async def discover(
             return Outcome(None, target.findings)
         if target.value.units and (refused := _units_refused(ask)):
             return Outcome(None, refused)
-        discoveries, findings = [await online(target.value, ask, reading, settings, stop, tell)], ()
+        discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, tell)], ()
     proposals = tuple(propose(one, requests=_requests) for one in discoveries)
     if discoveries[0].facts.get("units") == []:
         hint = "another baud rate, parity, wiring or port? slow devices: --set timeout=1s"
         what = f"none of {discoveries[0].facts['asked']} units answers at {proposals[0].source}"
         findings = (*findings, finding("NX6607", what, hint=hint))
     elif "units" not in discoveries[0].facts and not any(one.tags or one.devices for one in proposals):
-        hint = "" if discoveries[0].protocol != "modbus" else "is it a SunSpec device? else import its register list"
-        findings = (*findings, finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint))
+        online = not ask.target or is_address(ask.target)
+        modbus = online and discoveries[0].protocol == "modbus"
+        hint = "it speaks no SunSpec: import its register list, or nexus probe finds a reading" if modbus else ""
+        nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
+        findings = findings or (nothing,)
     return Outcome(Discovered(proposals=proposals, site=site, reading=reading), findings)
 
 

@@ -41,6 +41,7 @@ class Document:
         self._text = text
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, int, str]] = []
+        self._indexed: dict[int, dict[str, Any]] = {}
         self._depth = 0
         try:
             self._root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -173,11 +174,19 @@ class Document:
         for depth, name in enumerate(path):
             following = None
             if isinstance(node, yaml.MappingNode):
-                following = next((value for key, value in node.value if key.value == name), None)
+                following = self._entries(node).get(name)
             if following is None:
                 return depth, node
             node = following
         return len(path), node
+
+    def _entries(self, node: Any) -> dict[str, Any]:
+        """The values of a map by key, the first of equal keys; made once, because a map may hold 100,000 tags."""
+        found = self._indexed.get(id(node))
+        if found is None:
+            found = {key.value: value for key, value in reversed(node.value) if isinstance(key, yaml.ScalarNode)}
+            self._indexed[id(node)] = found
+        return found
 
     def _in_flow(self, path: Path) -> bool:
         """True when a map around the path is written on one line, in braces."""

@@ -109,7 +109,7 @@ def test_without_a_number_every_variable_of_a_block_is_named() -> None:
 
     assert discovery.found == []
     assert len(discovery.skipped) == 120
-    assert all('--mapping "DB_Test' in skipped.reason for skipped in discovery.skipped)
+    assert all("--db 'DB_Test" in skipped.reason for skipped in discovery.skipped)
 
 
 @pytest.mark.parametrize(("name", "found"), [("Boiler2", 140), ("Boiler1", 1), ("Examples", 22), ("Opc.Ua.Di", 2)])

@@ -58,7 +58,7 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
     TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, a file of another tool, or nothing with --at
     a device that the site has. Ctrl-C keeps what was found so far; the same command goes on from there.
     """
-    from nexus_cli.cli.discovering import ask_of, look, removal_agreed
+    from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
     from nexus_cli.cli.views.discover import document, text
     from nexus_cli.project.discover import edit, write
 
@@ -69,7 +69,8 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
         return Exit.FINDINGS
     change, written = None, False
     if ask.into is not None:
-        edited = edit(outcome.value, ask, mode=mode)
+        with working("checking that the site stays valid …"):
+            edited = edit(outcome.value, ask, mode=mode)
         complain(edited.findings)
         if edited.value is None:
             return Exit.FINDINGS

@@ -65,6 +65,7 @@ def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
         },
         "removed": merged.removed,
         "kept": len(merged.kept),
+        "notes": list(edit.notes),
         "skipped": [{"what": what, "reason": reason} for what, reason in merged.skipped],
         "diff": edit.diff(),
     }
@@ -85,6 +86,10 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
             lines += [_coloured(line, style) for line in edit["diff"].splitlines()]
         lines += _edited(edit)
         lines += _differing(edit["differing"])
+        lines += [f"note: {note}" for note in edit["notes"]]
+    for source in result["sources"]:
+        if source["facts"].get("ended") and source["facts"].get("noted"):
+            lines.append(style(f"{source['facts']['ended']}; the same command goes on from there", "warning"))
     return "\n".join(lines)
 
 
@@ -120,27 +125,35 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     lines += [f"  {key}: {value}" for key, value in facts.get("identity", {}).items()]
     for what, where in facts.get("recognised", {}).items():
         more = f" and {len(where) - 3} more" if len(where) > 3 else ""
-        lines.append(f"  {what}: {', '.join(where[:3])}{more}")
+        lines.append(f"  recognised as {what}: {', '.join(where[:3])}{more}")
     lines += [f"  note: {note}" for note in facts.get("notes", ())]
     return lines
 
 
 def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     head = ", ".join(f"{key} {device[key]}" for key in ("protocol", "mode", "poll") if key in device)
-    lines = ["", f"{style(device['device'] or '(the device)', 'bold')}  {head}  {len(device['tags'])} tags"]
+    lines = ["", f"{style(device['device'] or '(the device)', 'bold')}  {head}  {_count(len(device['tags']), 'tag')}"]
     rows = [(tag["name"], _about(tag)) for tag in device["tags"]]
     if len(rows) <= ROWS:
         width = max((len(name) for name, _ in rows), default=0)
         return lines + [f"  {name.ljust(width)}  {style(about, 'dim')}" for name, about in rows]
     folders = _folders([name for name, _ in rows])
-    width = max(len(name) for name, _ in folders[:ROWS])
+    shown = folders[:ROWS]
+    width = max(len(name) for name, _ in shown)
+    about = dict(rows)
     lines += [
-        f"  {name.ljust(width)}  {style(f'{count} tags' if count > 1 else '', 'dim')}".rstrip()
-        for name, count in folders[:ROWS]
+        f"  {name.ljust(width)}  {style(f'{count} tags' if count > 1 else about.get(name, ''), 'dim')}".rstrip()
+        for name, count in shown
     ]
+    if len(folders) == len(rows):  # nothing was folded
+        return [*lines, f"  … and {len(rows) - ROWS} more (--format json has everything)"]
     if len(folders) > ROWS:
         lines.append(f"  … and {len(folders) - ROWS} folders more (--format json has everything)")
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _folders(names: Sequence[str]) -> list[tuple[str, int]]:

@@ -58,7 +58,7 @@ def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> N
         return
     place = f"{slot.byte}" if slot.bit is None else f"{slot.byte}.{slot.bit}"
     if number is None:
-        reason = f'the source gives block "{block}" no number (it lies at byte {place}); say it: --mapping "{block}=1"'
+        reason = f"the source gives block '{block}' no number: --db '{block}=1' says it"
         collector.skip("/".join(name), reason)
         return
     tag = {
