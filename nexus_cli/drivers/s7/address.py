@@ -116,6 +116,12 @@ def parse_address(text: str) -> Written:
             hint="symbols and optimised data blocks are reached by OPC UA (protocol: opcua), or switch off optimised access for this block",
             code="NX3303",
         )
+    if re.match(r"%?P[IEQA][BWD]?\d", text, re.I):
+        raise AddressError(
+            f"'{text}' is peripheral, past the process image",
+            hint="assign it to a process image and write IW256 or QW256, or have the program copy it to a data block",
+            code="NX3301",
+        )
     raise AddressError(
         f"'{text}' is not an S7 address",
         hint="write DB1.DBD10, %DB1:10:REAL, DB1,R4, DB1.X5.2, M10.3, IW4, T5 or C7",

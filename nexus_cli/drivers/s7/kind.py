@@ -162,13 +162,14 @@ def _settled(tag: S7Tag, written: Written, kind: DataType) -> str:
     if kind.base not in FITS[written.type]:
         if written.loose and (written.type, kind.base) in _LOOSE_SPANS:
             return _LOOSE_SPANS[written.type, kind.base]
-        hint = f"type: {FITS[written.type][0]}"
+        hint, key = f"type: {FITS[written.type][0]}", "type"
         if written.loose and kind.base in ("string", "datetime"):
-            hint = f"write {normal_text(written, DEFAULTS[kind.base])}, if that is what lies there"
+            there = normal_text(written, DEFAULTS[kind.base], length=kind.length)
+            hint, key = f"write {there}, if that is what lies there", "address"
         raise AddressError(
             f"'{tag.address}' is {written.type}, which is not {kind.base}",
             hint=hint,
-            key="type",
+            key=key,
             code="NX3302",
         )
     return DEFAULTS[kind.base] if written.loose else written.type

@@ -108,6 +108,7 @@ def test_every_area_has_bits_bytes_words_and_types(written: str, area: str) -> N
     [
         ("DB1-10", "float32", "NX3301"),
         ("DB1,QQ4", "float32", "NX3301"),
+        ("PIW256", "int16", "NX3301"),
         ("%DB1:10:REEL", "float32", "NX3301"),
         ("", "float32", "NX3301"),
         ("DB1.DBD10:REAL", "int32", "NX3302"),
@@ -143,6 +144,21 @@ def test_optimised_blocks_are_shown_the_way_to_opc_ua() -> None:
     with pytest.raises(AddressError) as caught:
         normal("Tank.Level", "float32")
     assert "OPC UA" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "type_", "key", "hint"),
+    [
+        ("PEW256", "int16", "address", "process image"),
+        ("DB1.DBB10", "string[20]", "address", "write %DB1:10:STRING(20)"),
+        ("DB1.DBW10", "bool", "type", "type: uint16"),
+    ],
+)
+def test_the_hint_is_what_to_write_and_where(address: str, type_: str, key: str, hint: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        normal(address, type_)
+    assert caught.value.key == key
+    assert hint in caught.value.hint
 
 
 def test_an_input_is_not_writable() -> None:
