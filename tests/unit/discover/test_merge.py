@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.edit import Edit, edited, proved, write
 from nexus_cli.discover.found import Discovery, Found
 from nexus_cli.discover.propose import propose
@@ -215,3 +216,15 @@ def test_discovery_twice_changes_nothing(
     second = edit(site, *values, mode=mode, at=at).value
     assert second.merged.empty
     assert second.after == first.after
+
+
+def test_a_file_that_somebody_changed_meanwhile_is_left_alone(site: Path) -> None:
+    change = edit(site, found(7)).value
+    assert change is not None
+    theirs = SITE + "# theirs\n"
+    site.write_text(theirs)
+    with pytest.raises(NexusError) as caught:
+        write(change)
+    assert caught.value.code == "NX6603"
+    assert site.read_text() == theirs
+    assert [path.name for path in site.parent.iterdir()] == [site.name], "no file is left behind"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.online import Wanted, left_out
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
@@ -227,3 +228,29 @@ def test_sunspec_groups_repeat_as_often_as_the_length_allows() -> None:
     assert scaled.scale_offset == 2
     assert scaled.offset == 10 + 20 + 9
     assert sunspec.definition_of(64_999) is None
+
+
+def test_a_journal_that_can_t_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    journal = Journal(tmp_path / "file" / "discover", {"link": "l"}, root="i=85")
+    journal.note(Browsed((), "", "", detail={"beat": True, "done": 1, "queued": []}))
+    journal.close(complete=True)
+    assert "can't be written" in journal.trouble
+    assert not journal.noted
+
+
+def test_a_frontier_asks_for_each_node_once() -> None:
+    frontier = Frontier("i=85", resume={})
+    assert frontier.batch() == [["i=85", []]]
+    assert frontier.done(1, [["a", ["a"]], ["b", ["b"]], ["a", ["again", "a"]]]) == [["a", ["a"]], ["b", ["b"]]]
+    assert frontier.batch() == [["a", ["a"]], ["b", ["b"]]]
+    assert frontier.done(1, [["b", ["a", "b"]], ["i=85", ["loop"]]]) == []
+    assert frontier.batch() == [["b", ["b"]]], "what is not done waits on"
+    skipped = Browsed(("p",), "p", "", detail={"skipped": "a property"})
+    assert frontier.is_new(skipped)
+    assert not frontier.is_new(skipped), "it stands below two nodes"
+    assert frontier.is_new(Browsed(("b",), "b", "", detail={"skipped": "this user may not read it"}))
+    assert frontier.done(1, []) == frontier.batch() == []
+    again = Frontier("i=85", resume={"queue": [["c", []]], "seen": ["b", "c"]}, kept=[skipped])
+    assert not again.is_new(skipped)
+    assert again.done(1, [["b", []], ["d", []]]) == [["d", []]]
