@@ -101,7 +101,9 @@ def _of_type(kind: str, value: Any) -> Any:
     if kind == "string":
         fits = isinstance(value, str) and len(value) <= LONGEST_TEXT and "\0" not in value
         return value if fits else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if (isinstance(value, int) and value.bit_length() > 128) or not math.isfinite(value):
         return None
     if kind not in INTEGER_BOUNDS:
         return float(value) if abs(value) < 1e300 else None

@@ -60,6 +60,8 @@ def test_values_stand_in_their_places_with_their_types() -> None:
         ({"count": 3, "amonut": 1}, "there is no parameter 'amonut'", "did you mean 'amount'"),
         ({"count": 256}, "'count' is of type uint8", ""),
         ({"count": 1.5}, "'count' is of type uint8", ""),
+        ({"count": 10**400}, "'count' is of type uint8", ""),
+        ({"count": 3, "amount": 10**400}, "'amount' is of type float64", ""),
         ({"count": True}, "'count' is of type uint8", ""),
         ({"count": 3, "amount": 90.5}, "'amount' = 90.5 is out of range", "0 to 90"),
         ({"count": 3, "amount": float("nan")}, "'amount' is of type float64", ""),
