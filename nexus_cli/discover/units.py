@@ -15,7 +15,7 @@ from nexus_cli.drivers.base import DriverError, Scope
 
 if TYPE_CHECKING:
     from nexus_cli.discover.target import Target
-    from nexus_cli.drivers.modbus.driver import ModbusSession
+    from nexus_cli.drivers.modbus.session import ModbusSession
     from nexus_cli.model.config import DeviceConfig
 
 TIMEOUT_MS = 300

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
-from nexus_cli.drivers.modbus.driver import DRIVER, SILENT_REQUESTS, ModbusSession
+from nexus_cli.drivers.modbus.driver import DRIVER
+from nexus_cli.drivers.modbus.session import SILENT_REQUESTS, ModbusSession
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason

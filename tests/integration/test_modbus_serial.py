@@ -15,7 +15,8 @@ import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
 from nexus_cli.drivers.modbus import simulator_serial
-from nexus_cli.drivers.modbus.driver import DRIVER, SILENT_REQUESTS, ModbusSession
+from nexus_cli.drivers.modbus.driver import DRIVER
+from nexus_cli.drivers.modbus.session import SILENT_REQUESTS, ModbusSession
 from nexus_cli.drivers.modbus.simulator import ModbusClient, crc16
 from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
 from nexus_cli.model.config import DeviceConfig, TagConfig

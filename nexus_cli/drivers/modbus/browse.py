@@ -16,7 +16,7 @@ from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.drivers.modbus.connection import MAX_READ
 
 if TYPE_CHECKING:
-    from nexus_cli.drivers.modbus.driver import ModbusSession
+    from nexus_cli.drivers.modbus.session import ModbusSession
 
 OBJECTS = {0: "vendor", 1: "product code", 2: "revision", 3: "url", 4: "product", 5: "model", 6: "application"}
 MOST_PAGES = 16
@@ -61,12 +61,11 @@ async def identification(session: ModbusSession, *, unit: int) -> dict[str, str]
             if error.scope is Scope.SESSION or (error.scope is Scope.DEVICE and error.code):
                 raise
             return found  # also a device that keeps silent on functions that it does not know
-        for number, raw in dict(getattr(answer, "information", {})).items():
-            text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-            found[OBJECTS.get(int(number), f"object {number}")] = text.strip("\0 ")
-        if not getattr(answer, "more_follows", 0):
+        for number, raw in answer.objects.items():
+            found[OBJECTS.get(number, f"object {number}")] = raw.decode("utf-8", "replace").strip("\0 ")
+        if answer.following is None:
             break
-        following = int(answer.next_object_id)
+        following = answer.following
     return {name: text for name, text in found.items() if text}
 
 

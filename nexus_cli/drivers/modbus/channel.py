@@ -1,78 +1,25 @@
-"""pymodbus's client, held to the rules of this house: no retries, no reconnects, no late answers, prompt loss.
+"""One connection to a Modbus server: one request in flight, no retries, no late answers, prompt loss.
 
-What is changed and why (pymodbus 3.16):
-- a lost connection fails the request that waits, instead of letting it run into its time-out;
-- connecting says why it failed, and has its own time-out;
-- the answer's registers stay bytes, because the decoder of a block takes bytes (saves a `struct` call per register);
-- an answer of another unit to our transaction is an error at once, not a skipped frame;
-- bytes that are no answer fail the request, instead of raising in asyncio's reader and logging a traceback;
-- a time-out never closes the connection behind our back: who owns the session decides.
+The wire is driven here instead of by pymodbus's client, which costs two thirds of a read (`wait_for`, a transaction
+manager, an object a PDU) and needs most of its rules changed: `docs/decisions/0025-modbus-on-the-wire.md`.
+Session and channel share one small surface: `ask` takes a unit id and a PDU, and gives the PDU of the answer.
+Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b §3.1.3 (MBAP header).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import struct
-from collections.abc import Callable
-from typing import Any
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.client.base import ModbusBaseClient
-from pymodbus.exceptions import ConnectionException, ModbusException
-from pymodbus.framer import FramerType
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadCoilsResponse,
-    ReadDiscreteInputsRequest,
-    ReadDiscreteInputsResponse,
-)
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadHoldingRegistersResponse,
-    ReadInputRegistersRequest,
-    ReadInputRegistersResponse,
-)
+from nexus_cli.drivers.modbus.pdu import MAX_RTU_FRAME, rtu_answer, rtu_frame
 
-# it logs every time-out as an error; ours is one line per change of state, in the supervisor
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-
-_NEVER = 1 << 30
-
-
-class _Raw:
-    """Keeps the data of a read response as it came."""
-
-    raw: bytes = b""
-
-    def decode(self, data: bytes) -> None:
-        """Check the byte count; a wrong one leaves `raw` empty."""
-        self.raw = data[1:] if data and data[0] == len(data) - 1 else b""
-
-
-class RawCoils(_Raw, ReadCoilsResponse):
-    """FC1 response."""
-
-
-class RawDiscreteInputs(_Raw, ReadDiscreteInputsResponse):
-    """FC2 response."""
-
-
-class RawHoldingRegisters(_Raw, ReadHoldingRegistersResponse):
-    """FC3 response."""
-
-
-class RawInputRegisters(_Raw, ReadInputRegistersResponse):
-    """FC4 response."""
-
-
-READ_REQUESTS: dict[int, Any] = {
-    1: ReadCoilsRequest,
-    2: ReadDiscreteInputsRequest,
-    3: ReadHoldingRegistersRequest,
-    4: ReadInputRegistersRequest,
-}
+HEADER = 6
+"""Transaction, protocol and length of an MBAP header; the unit id is counted by its length."""
+MAX_LENGTH = 254
+"""Unit id and the longest PDU."""
+KEPT = 2 * MAX_RTU_FRAME
+"""So many of the last bytes may hold an RTU answer; a line that never rests costs no more."""
+_HEADER = struct.Struct(">HHH").pack
 
 
 class Timeout(Exception):
@@ -83,135 +30,199 @@ class Lost(Exception):
     """The connection is gone, or what came over it makes no sense; the message says what."""
 
 
-class Channel:
-    """One TCP connection to a Modbus server or gateway.
+class Channel(asyncio.Protocol):
+    """A connection. `open` first; after `Lost` only `close` is of use.
 
-    Args:
-        host: Name or address.
-        port: TCP port.
-        rtu: RTU frames instead of MBAP.
-        timeout_s: Longest wait for an answer.
-        connect_timeout_s: Longest wait for a connection.
+    Attributes:
+        host, port: Where to.
+        rtu: Frames without transaction ids; a request to unit 0 is a broadcast.
+        traceable: False while only a new connection leaves a late answer behind.
     """
 
-    def __init__(self, host: str, port: int, *, rtu: bool, timeout_s: float, connect_timeout_s: float) -> None:
-        self.host, self.port, self.rtu = host, port, rtu
+    rtu = False
+
+    def __init__(self, host: str, port: int, *, timeout_s: float, connect_timeout_s: float) -> None:
+        """Prepare a connection.
+
+        Args:
+            host: Name or address.
+            port: TCP port.
+            timeout_s: Longest wait for an answer.
+            connect_timeout_s: Longest wait for a connection.
+        """
+        self.host, self.port = host, port
+        self.traceable = False
         self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
-        self._client: ModbusBaseClient | None = None
-        self._waiting = False
-        self._expected_unit = 0
-        self.traceable = not rtu
-        """False when only a new connection leaves a late answer behind: it carries no transaction id."""
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[bytes] | None = None
+        self._request = b""
+        self._until_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._buffer = b""
+        self._why = "the connection is closed"
 
     async def open(self) -> None:
-        """Connect, dropping what was there.
+        """Connect.
 
         Raises:
             OSError: Refused, unreachable or unknown host (TimeoutError is one).
         """
-        self.close()
-        client = self._make()
-        client.set_max_no_responses(_NEVER)
-        client.ctx.callback_data = self._guard(client.ctx.callback_data)
-        for response in (RawCoils, RawDiscreteInputs, RawHoldingRegisters, RawInputRegisters):
-            client.register(response)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await self._create(client)
+                await self._create()
         except TimeoutError:
-            client.close()
+            self.close()
             raise TimeoutError(f"no connection within {self._connect_timeout_s:g} s") from None
         except BaseException:
-            client.close()
+            self.close()
             raise
-        self._client = client
 
-    def _make(self) -> ModbusBaseClient:
-        """A client that is not connected yet."""
-        self.traceable = not self.rtu
-        return AsyncModbusTcpClient(
-            self.host,
-            port=self.port,
-            framer=FramerType.RTU if self.rtu else FramerType.SOCKET,
-            timeout=self._timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=self._on_connection,
-            trace_packet=None if self.rtu else self._on_packet,
-        )
-
-    async def _create(self, client: ModbusBaseClient) -> None:
-        """Connect the client. Raises OSError."""
-        await client.ctx.call_create()
-
-    def close(self) -> None:
-        """Drop the connection. Never raises."""
-        client, self._client = self._client, None
-        if client is not None:
-            transport = client.ctx.transport
-            client.close()
-            if transport is not None:
-                transport.abort()
+    async def _create(self) -> None:
+        await self._loop.create_connection(lambda: self, self.host, self.port)
 
     @property
     def connected(self) -> bool:
         """Whether the connection stands, as far as the system knows."""
-        return self._client is not None and self._client.connected
+        return self._transport is not None
 
-    async def ask(self, request: ModbusPDU, *, broadcast: bool = False) -> ModbusPDU | None:
-        """Send a request and wait for its answer; an exception response is an answer.
+    async def ask(self, request: bytes, *, broadcast: bool = False) -> bytes:
+        """Send a request and wait for its answer; a refusal is an answer.
+
+        Args:
+            request: Unit id and PDU.
+            broadcast: Nobody answers: give b"" at once.
+
+        Returns:
+            The PDU of the answer, at least its function code. Whether it fits the request is for who asked to see.
 
         Raises:
             Timeout: Nothing came in time. The connection stands.
-            Lost: The connection is gone, or the answer is not one.
+            Lost: The connection is gone, or what came is no answer.
         """
-        client = self._client
-        if client is None or not client.connected:
-            raise Lost("the connection is closed")
-        self._expected_unit = request.dev_id
-        self._waiting = True
+        transport = self._transport
+        if transport is None:
+            raise Lost(self._why)
+        if broadcast:
+            transport.write(self._frame(request))
+            return b""
+        self._request = request
+        self._waiting = waiting = self._loop.create_future()
+        self._until_s = self._loop.time() + self._timeout_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._until_s, self._expire)
         try:
-            answer: ModbusPDU = await client.execute(broadcast, request)
-        except ConnectionException as error:
-            raise Lost(error.string.split("] ", 1)[-1]) from None
-        except ModbusException as error:
-            if not client.connected:
-                raise Lost("the connection was lost") from None
-            if error.string.startswith("[Input/Output] No response"):
-                raise Timeout from None
-            raise Lost(error.string.split("] ", 1)[-1]) from None
+            transport.write(self._frame(request))
+            return await waiting
         finally:
-            self._waiting = False
-        if answer is not None and not self.rtu and answer.transaction_id == 0:
-            self.traceable = False
-        return answer
+            self._waiting = None
 
-    def _fail(self, message: str) -> None:
-        """End the waiting request now."""
-        future = self._client.ctx.response_future if self._client is not None else None
-        if self._waiting and future is not None and not future.done():
-            future.set_exception(ConnectionException(message))
+    def close(self) -> None:
+        """Drop the connection. Never raises."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
 
-    def _guard(self, take: Callable[..., int]) -> Callable[..., int]:
-        """pymodbus's reader, with its errors turned into a failed request."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
 
-        def guarded(data: bytes, addr: tuple[Any, ...] | None = None) -> int:
-            try:
-                return take(data, addr)
-            except (ModbusException, ValueError, IndexError, struct.error) as error:
-                self._fail(f"what came is no answer ({error})")
-                return len(data)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._fail(f"the connection was lost{f' ({exc})' if exc else ''}")
 
-        return guarded
+    def _frame(self, request: bytes) -> bytes:
+        """What goes on the wire."""
+        raise AssertionError("each framing has its own")
 
-    def _on_connection(self, connected: bool) -> None:
-        if not connected:
-            self._fail("the connection was lost")
+    def _fail(self, why: str) -> None:
+        """The connection is of no use any more; end the waiting request now."""
+        self._why = why
+        waiting = self._waiting
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(Lost(why))
+        self.close()
 
-    def _on_packet(self, sending: bool, data: bytes) -> bytes:
-        """Notice an answer to our transaction that another unit signed."""
-        if not sending and self._expected_unit and len(data) > 7 and data[6] != self._expected_unit:
-            client = self._client
-            if client is not None and int.from_bytes(data[:2], "big") == client.ctx.request_transaction_id:
-                self._fail(f"unit {data[6]} answered a request to unit {self._expected_unit}")
-        return data
+    def _expire(self) -> None:
+        """One timer runs from request to request: it is set once a time-out, not once a request."""
+        self._timer = None
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        if self._loop.time() < self._until_s:
+            self._timer = self._loop.call_at(self._until_s, self._expire)
+        else:
+            waiting.set_exception(Timeout())
+
+
+class TcpChannel(Channel):
+    """Modbus TCP: answers carry the transaction id of their request, or 0 from servers that don't care.
+
+    `traceable` is True from the first answer on that carries its request's id; then a late one is dropped, and a
+    time-out leaves the connection as it is.
+    """
+
+    _number = 0
+
+    def _frame(self, request: bytes) -> bytes:
+        # 0 is what a server gives that does not care
+        self._number = number = self._number % 0xFFFF + 1
+        return _HEADER(number, 0, len(request)) + request
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        while len(data) > HEADER + 1:
+            length = data[4] << 8 | data[5]
+            if data[2] or data[3] or not 2 <= length <= MAX_LENGTH:
+                self._fail("what came is no Modbus TCP")
+                return
+            size = HEADER + length
+            if len(data) == size:
+                self._take(data)
+                return
+            if len(data) < size:
+                break
+            self._take(data[:size])
+            data = data[size:]
+        self._buffer = data
+
+    def _take(self, frame: bytes) -> None:
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        number, unit = frame[0] << 8 | frame[1], self._request[0]
+        if number != self._number and (number or self.traceable):
+            return  # answers a request that was given up: nobody wants it any more
+        if frame[6] != unit and unit:
+            self._fail(f"unit {frame[6]} answered a request to unit {unit}")
+            return
+        if number:
+            self.traceable = True
+        waiting.set_result(frame[7:])
+
+
+class RtuChannel(Channel):
+    """RTU frames: nothing tells to which request an answer belongs, so a late one is left behind with its connection."""
+
+    rtu = True
+
+    def _frame(self, request: bytes) -> bytes:
+        self._buffer = b""
+        return rtu_frame(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        self._buffer = (self._buffer + data)[-KEPT:]
+        answer = rtu_answer(self._buffer, unit=self._request[0], function=self._request[1])
+        if answer is not None:
+            waiting.set_result(answer)

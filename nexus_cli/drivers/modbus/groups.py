@@ -13,6 +13,7 @@ from nexus_cli.drivers.base import Point, Request
 from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_registers
 from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS
 from nexus_cli.drivers.modbus.field import Field, field_of
+from nexus_cli.drivers.modbus.pdu import read_head, read_request
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -37,6 +38,8 @@ class Block:
         registers: Decoder of a register block's bytes, None for bits.
         bits: Decoder of a bit block, None for registers.
         scales: Position and register of scale factors too far away for this block; read on their own.
+        asked: The request as it goes on the wire.
+        head: How its answer begins.
     """
 
     function: int
@@ -45,7 +48,9 @@ class Block:
     unit_id: int
     registers: Decoder | None
     bits: Callable[[Sequence[bool]], list[Value]] | None
-    scales: tuple[tuple[int, int], ...] = ()
+    scales: tuple[tuple[int, int], ...]
+    asked: bytes
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,8 @@ def _request(path: str, run: Sequence[_Placed], end: int, limits: _Limits) -> Re
             for place, field in enumerate(fields)
             if field.scale_at is not None and not start <= field.scale_at < end
         ),
+        read_request(unit, FUNCTIONS[first.area], start, count),
+        read_head(FUNCTIONS[first.area], count),
     )
     span = f"{start}..{start + count - 1}" if count > 1 else str(start)
     text = f"FC{block.function} {first.area} {span} unit {unit}"

@@ -15,12 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pymodbus.client import AsyncModbusSerialClient
-from pymodbus.client.base import ModbusBaseClient
-from pymodbus.framer import FramerType
-from pymodbus.pdu import ModbusPDU
+from pymodbus.transport.serialtransport import create_serial_connection
 
-from nexus_cli.drivers.modbus.channel import Channel, Lost, Timeout
+from nexus_cli.drivers.modbus.channel import Lost, RtuChannel, Timeout
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 
 TURNAROUND_S = 0.1
@@ -70,45 +67,38 @@ def installed() -> bool:
     return True
 
 
-class SerialChannel(Channel):
-    """One serial line. `host` and `port` are empty.
-
-    Args:
-        line: The line and its settings.
-        timeout_s: Longest wait for an answer, its way over the line included.
-        connect_timeout_s: Longest wait for the line to open.
-    """
+class SerialChannel(RtuChannel):
+    """One serial line. `host` and `port` are empty."""
 
     def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float) -> None:
-        super().__init__("", 0, rtu=True, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+        """Prepare a line.
+
+        Args:
+            line: The line and its settings.
+            timeout_s: Longest wait for an answer, its way over the line included.
+            connect_timeout_s: Longest wait for the line to open.
+        """
+        super().__init__("", 0, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
         self.line = line
         self.traceable = True  # late answers are waited out here
-        self._loop = asyncio.get_running_loop()
         self._opened = asyncio.Event()
-        self._free_at_s = 0.0
         self._late_until_s: dict[int, float] = {}
-
-    def _make(self) -> ModbusBaseClient:
-        self._opened.clear()
-        self._late_until_s.clear()
         # who had the line before us may still be answered
-        self._free_at_s = self._loop.time() + self._timeout_s
-        return AsyncModbusSerialClient(
-            self.line.device,
-            framer=FramerType.RTU,
-            baudrate=self.line.baudrate,
-            bytesize=self.line.bytesize,
-            parity=_PARITY[self.line.parity],
-            stopbits=self.line.stopbits,
-            timeout=self._timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=self._on_connection,
-        )
+        self._free_at_s = self._loop.time() + timeout_s
 
-    async def _create(self, client: ModbusBaseClient) -> None:
+    async def _create(self) -> None:
+        line = self.line
         try:
-            transport, _ = await client.ctx.call_create()
+            transport, _ = await create_serial_connection(
+                self._loop,
+                lambda: self,
+                line.device,
+                baudrate=line.baudrate,
+                bytesize=line.bytesize,
+                parity=_PARITY[line.parity],
+                stopbits=line.stopbits,
+                timeout=self._timeout_s,
+            )
         except termios.error as error:
             raise OSError(f"the line settings are refused ({error.args[-1]})") from None
         except OSError as error:
@@ -119,14 +109,14 @@ class SerialChannel(Channel):
             transport.close()
             raise
 
-    def _on_connection(self, connected: bool) -> None:
-        if connected:
-            self._opened.set()
-        super()._on_connection(connected)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport."""
+        super().connection_made(transport)
+        self._opened.set()
 
-    async def ask(self, request: ModbusPDU, *, broadcast: bool = False) -> ModbusPDU | None:
+    async def ask(self, request: bytes, *, broadcast: bool = False) -> bytes:
         """As `Channel.ask`, on a line that is silent and carries no late answer of this unit."""
-        unit = request.dev_id
+        unit = request[0]
         free_at_s = max(self._free_at_s, self._late_until_s.get(unit, 0.0))
         if (wait_s := free_at_s - self._loop.time()) > 0:
             await asyncio.sleep(wait_s)
@@ -145,8 +135,7 @@ class SerialChannel(Channel):
 
     def _flush(self) -> None:
         """Drop what came while nobody asked. Raises Lost."""
-        client = self._client
-        port = getattr(client.ctx.transport, "sync_serial", None) if client is not None else None
+        port = getattr(self._transport, "sync_serial", None)
         if port is None:
             raise Lost("the line is closed")
         try:

@@ -1,0 +1,274 @@
+"""An open Modbus link, whatever it goes over: reads, writes, browsing, and every failure sorted by how far it reaches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NoReturn
+
+from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink, Subscription
+from nexus_cli.drivers.modbus.browse import browse
+from nexus_cli.drivers.modbus.channel import Channel, Lost, Timeout
+from nexus_cli.drivers.modbus.encode import EncodeError
+from nexus_cli.drivers.modbus.field import field_of
+from nexus_cli.drivers.modbus.groups import Block, unit_of
+from nexus_cli.drivers.modbus.pdu import (
+    EXCEPTION,
+    Identification,
+    identification_of,
+    identification_request,
+    read_head,
+    read_request,
+    write_request,
+)
+from nexus_cli.drivers.modbus.scaling import apply
+from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Reason, Value
+
+SILENT_REQUESTS = 3
+"""So many unanswered requests in a row, over every unit of the link, are taken for a half-open connection."""
+ILLEGAL_FUNCTION = 1
+
+# Source: Modbus Application Protocol V1.1b3 §7. Scope, reason, retriable, name.
+EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
+    1: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal function"),
+    2: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data address"),
+    3: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data value"),
+    4: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device failure"),
+    5: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
+    6: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "server device busy"),
+    7: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "negative acknowledge"),
+    8: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "memory parity error"),
+    10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
+    11: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway target device failed to respond"),
+}
+
+
+class ModbusSession:
+    """An open link. See `nexus_cli.drivers.base.Session`."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        devices: Sequence[DeviceConfig],
+        *,
+        reopen: Callable[[], Channel],
+        pause_s: float,
+    ) -> None:
+        """Take an open channel over.
+
+        Args:
+            channel: The connection.
+            devices: Behind it.
+            reopen: Makes a channel like it, not open yet.
+            pause_s: Rest between an answer and the next request.
+        """
+        self._channel, self._make = channel, reopen
+        self._pause_s = pause_s
+        self._loop = asyncio.get_running_loop()
+        self._free_at_s = self._loop.time() + pause_s
+        self._devices: dict[str, DeviceConfig] = {}
+        self._units: frozenset[int] = frozenset()
+        self._silent_units: set[int] = set()
+        self._silent_requests = 0
+        self._no_mask_write: set[int] = set()
+        self._unsure = False
+        self._take(devices)
+
+    def _take(self, devices: Sequence[DeviceConfig]) -> None:
+        self._devices = {device.path: device for device in devices}
+        self._units = frozenset(unit_of(device.connection) for device in devices)
+
+    async def configure(self, devices: Sequence[DeviceConfig]) -> None:
+        """Take note of the devices behind this link."""
+        self._take(devices)
+
+    async def read(self, request: Request) -> ReadResult:
+        """Carry out one read. Raises DriverError."""
+        block: Block = request.detail
+        answer = await self._ask(block.asked, request.text)
+        raw = answer[2:]
+        if not answer.startswith(block.head) or len(raw) != block.head[1]:
+            self._misfit(answer, block.head, request.text)
+        if block.registers is not None:
+            values, faults = block.registers(raw)
+            if block.scales:
+                faults = await self._scale(block, values, dict(faults))
+            return ReadResult(values, faults)
+        assert block.bits is not None
+        packed = int.from_bytes(raw, "little")
+        return ReadResult(block.bits([bool(packed >> place & 1) for place in range(block.count)]))
+
+    async def _scale(self, block: Block, values: Sequence[Value], faults: dict[int, Fault]) -> dict[int, Fault]:
+        """Apply scale factors that lie outside of the block, each read once. Raises DriverError."""
+        known: dict[int, int] = {}
+        for place, register in block.scales:
+            if register not in known:
+                text = f"FC{block.function} scale factor {register} unit {block.unit_id}"
+                raw = await self._read_raw(block.function, register, 1, block.unit_id, text)
+                known[register] = int.from_bytes(raw, "big", signed=True)
+            apply(values, faults, place, known[register])
+        return faults
+
+    async def _read_raw(self, function: int, start: int, count: int, unit: int, text: str) -> bytes:
+        answer = await self._ask(read_request(unit, function, start, count), text)
+        head, raw = read_head(function, count), answer[2:]
+        if not answer.startswith(head) or len(raw) != head[1]:
+            self._misfit(answer, head, text)
+        return raw
+
+    def _misfit(self, answer: bytes, head: bytes, text: str) -> NoReturn:
+        found, told = max(0, len(answer) - 2), answer[1] if len(answer) > 1 else 0
+        what = f"{found} bytes of data" if found == told else f"{found} bytes of data and says {told},"
+        self._lost(f"{text}: the answer has {what} instead of {head[1]}")
+
+    async def write(self, device: str, point: Point, value: Value) -> None:
+        """Write one raw value. Raises DriverError; scope ITEM when the value does not fit or the device refuses it."""
+        connection = self._devices[device].connection if device in self._devices else {}
+        field = field_of(point)
+        unit = unit_of(connection) if field.unit_id is None else field.unit_id
+        try:
+            plan = plan_write(field, value, connection)
+        except EncodeError as error:
+            raise DriverError(
+                f"{point.name}: {error}", scope=Scope.ITEM, retriable=False, reason=error.reason
+            ) from None
+        text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
+        try:
+            if plan.function == 22:
+                await self._write_part(plan, unit, text)
+            else:
+                await self._ask(write_request(unit, plan), text, write=True)
+        except DriverError as error:
+            if error.scope is not Scope.REQUEST:
+                raise
+            raise DriverError(
+                error.message, scope=Scope.ITEM, retriable=error.retriable, reason=error.reason, code=error.code
+            ) from None
+
+    async def _write_part(self, plan: WritePlan, unit: int, text: str) -> None:
+        """A bit or half of a register: by mask write, or by reading and writing back."""
+        if plan.mask_allowed and not (plan.fallback and unit in self._no_mask_write):
+            try:
+                await self._ask(write_request(unit, plan), text, write=True)
+                return
+            except DriverError as error:
+                if error.code != ILLEGAL_FUNCTION or not plan.fallback:
+                    raise
+                self._no_mask_write.add(unit)
+        read = f"FC3 holding {plan.start} unit {unit}"
+        current = int.from_bytes(await self._read_raw(3, plan.start, 1, unit, read), "big")
+        changed = current & plan.and_mask | plan.or_mask & ~plan.and_mask & 0xFFFF
+        function = 6 if plan.single else 16
+        whole = WritePlan(function=function, start=plan.start, registers=(changed,))
+        await self._ask(write_request(unit, whole), text, write=True)
+
+    async def _ask(self, request: bytes, text: str, *, write: bool = False) -> bytes:
+        """One request and the PDU of its answer, b"" to a broadcast. Raises DriverError."""
+        if self._unsure:
+            await self._reopen(text)
+        if self._pause_s and (wait_s := self._free_at_s - self._loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        channel = self._channel
+        try:
+            answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
+        except Timeout:
+            await self._timed_out(request[0], text)
+        except Lost as lost:
+            self._lost(f"{text}: {lost}")
+        except asyncio.CancelledError:
+            # its answer may still come; without transaction ids it would be taken for the next one's
+            self._unsure = not channel.traceable
+            raise
+        finally:
+            if self._pause_s:
+                self._free_at_s = self._loop.time() + self._pause_s
+        if self._silent_requests:
+            self._silent_requests = 0
+            self._silent_units.clear()
+        if answer and answer[0] != request[1]:
+            self._refused(answer, text)
+        return answer
+
+    def _refused(self, answer: bytes, text: str) -> NoReturn:
+        """An exception response as an error; what is neither that nor to our function ends the session."""
+        if not answer[0] & EXCEPTION:
+            self._lost(f"{text}: the answer is to function {answer[0]}")
+        if len(answer) < 2:
+            self._lost(f"{text}: the answer is an exception without a code")
+        code = answer[1]
+        scope, reason, retriable, name = EXCEPTIONS.get(
+            code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
+        )
+        raise DriverError(f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code)
+
+    async def _timed_out(self, unit: int, text: str) -> NoReturn:
+        self._silent_requests += 1
+        self._silent_units.add(unit)
+        message = f"{text}: no answer in time"
+        if self._silent_requests >= SILENT_REQUESTS and self._silent_units >= self._units:
+            self._lost(f"{message}, nor to {self._silent_requests - 1} requests before")
+        if not self._channel.traceable:
+            await self._reopen(text)
+        raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
+
+    async def _reopen(self, text: str) -> None:
+        """Leave a late answer behind with its connection, where no transaction id would tell it from the next one."""
+        self._unsure = True
+        self._channel.close()
+        channel = self._make()
+        try:
+            await channel.open()
+        except OSError as error:
+            self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})")
+        self._channel, self._unsure = channel, False
+
+    def _lost(self, message: str) -> NoReturn:
+        self._channel.close()
+        raise DriverError(message, scope=Scope.SESSION, reason=Reason.LINK_LOST)
+
+    async def subscribe(
+        self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
+    ) -> Subscription:
+        """Modbus devices don't report. Raises DriverError."""
+        raise DriverError(f"{device}: Modbus has no subscriptions; poll", scope=Scope.REQUEST, retriable=False)
+
+    async def check(self) -> None:
+        """Whether the connection still stands; polls prove the rest. Raises DriverError."""
+        if not self._channel.connected:
+            self._lost("the connection was lost")
+
+    async def browse(self, *, start: str = "", device: str = "") -> AsyncIterator[Browsed]:
+        """What a device says of itself: identification (FC43) and SunSpec models. Raises DriverError.
+
+        Args:
+            start: Register of the SunSpec marker, when it is none of the usual ones.
+            device: Path of the one meant; the first of the link when empty.
+        """
+        meant = self._devices.get(device) or next(iter(self._devices.values()), None)
+        unit = unit_of(meant.connection) if meant is not None else 1
+        async for found in browse(self, unit=unit, start=start):
+            yield found
+
+    async def registers(self, start: int, count: int, *, unit: int, function: int = 3) -> bytes:
+        """Registers as they are, two bytes each; for looking around. Raises DriverError."""
+        return await self._read_raw(function, start, count, unit, f"FC{function} {start}..{start + count - 1}")
+
+    async def identify(self, first: int, *, unit: int) -> Identification:
+        """One page of the device identification (FC43/14), regular objects. Raises DriverError."""
+        text = "FC43 device identification"
+        answer = await self._ask(identification_request(unit, first), text)
+        try:
+            return identification_of(answer)
+        except ValueError as error:
+            self._lost(f"{text}: {error}")
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        self._channel.close()
+
+
+def cause_of(error: OSError) -> str:
+    """The system's own words."""
+    return error.strerror or str(error) or type(error).__name__
