@@ -314,7 +314,10 @@ async def test_browsing_tells_identity_blocks_and_lengths() -> None:
             assert (facts["module_type"], facts["protection"], facts["pdu"]) == ("CPU 1214C DC/DC/DC", "1", "240")
             blocks = {browsed.path[0]: browsed for browsed in found[1:] if browsed.path[0].startswith("DB")}
             assert {name: browsed.detail["length"] for name, browsed in blocks.items()} == {"DB1": 16, "DB2": 8}
-            assert all(browsed.type == "" and browsed.detail["skipped"] for browsed in found[1:])
+            listed = next(browsed.detail["facts"]["data_blocks"] for browsed in found if "data_blocks" in str(browsed))
+            assert [(one["block"], one["length"]) for one in listed] == [("DB1", 16), ("DB2", 8)]
+            others = [browsed for browsed in found[1:] if "facts" not in browsed.detail]
+            assert all(browsed.type == "" and browsed.detail["skipped"] for browsed in others)
         (alone,) = [browsed async for browsed in session.browse(start="DB2")]
         assert alone.detail["length"] == 8
         with pytest.raises(DriverError):

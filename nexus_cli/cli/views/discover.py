@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ROWS = 60
 """Lines of the tree before folders are only counted."""
 REASONS = 12
+BLOCKS = 20
 DIFFERING = 5
 Style = Callable[[str, str], str]
 
@@ -123,11 +124,25 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     if facts.get("ended"):
         lines.append(style(f"{facts['ended']}: the rest was not looked at", "warning"))
     lines += [f"  {key}: {value}" for key, value in facts.get("identity", {}).items()]
+    if "data_blocks" in facts:
+        lines.append(f"  data_blocks: {_blocks(facts['data_blocks'])}")
     for what, where in facts.get("recognised", {}).items():
         more = f" and {len(where) - 3} more" if len(where) > 3 else ""
         lines.append(f"  recognised as {what}: {', '.join(where[:3])}{more}")
     lines += [f"  note: {note}" for note in facts.get("notes", ())]
     return lines
+
+
+def _blocks(blocks: Sequence[Mapping[str, Any]]) -> str:
+    """`DB1 16 bytes (Recipe), DB7 200 bytes (protected)`."""
+    told = []
+    for one in blocks[:BLOCKS]:
+        marks = [str(one.get("name") or ""), "protected" if one.get("protected") else ""]
+        told.append(
+            f"{one['block']} {one['length']} bytes" + (f" ({', '.join(filter(None, marks))})" if any(marks) else "")
+        )
+    more = f" and {len(blocks) - BLOCKS} more (--format json has all)" if len(blocks) > BLOCKS else ""
+    return ", ".join(told) + more
 
 
 def _device(device: Mapping[str, Any], style: Style) -> list[str]:

@@ -22,11 +22,13 @@ PROBED_BLOCKS = 1_000
 """Data blocks that are tried, from 1, when the CPU has no list of them (S7-1200, S7-1500)."""
 PROBE_ITEMS = 18
 MAX_LENGTH = 65_536
-NO_NAMES = "S7 tells how long a block is, not what is in it: import the TIA source (.db, .scl) of {block}"
+TOLD = ("length", "name", "author", "family", "protected")
+"""What the list of blocks says of each; the length is in bytes."""
+NO_NAMES = "S7 tells how long a block is, not what is in it: import its TIA source (.db, .scl)"
 
 
 async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browsed]:
-    """First the facts, then the data blocks by number, then how many there are of the others.
+    """First the facts, then the data blocks by number, a list of them, and how many there are of the others.
 
     Args:
         session: An open one.
@@ -53,11 +55,16 @@ async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browse
         for first in range(1, PROBED_BLOCKS + 1, PROBE_ITEMS):
             numbers += await _probe(session, first)
             yield Browsed((), "", "", detail={"beat": True})
+    blocks: list[dict[str, object]] = []
     for number in numbers:
-        yield await _block(session, number)
+        block = await _block(session, number)
+        blocks.append({"block": block.path[0], **{key: block.detail[key] for key in TOLD if key in block.detail}})
+        yield block
+    if blocks:
+        yield Browsed(("cpu",), "", "", detail={"facts": {"data_blocks": blocks}})
     for name, count in userdata.counts_of(counts or b"").items():
         if name != "DB" and count:
-            yield Browsed((name,), "", "", detail={"skipped": f"{count} {name} hold program, not values"})
+            yield Browsed((name,), "", "", detail={"skipped": f"{count} of them; they hold program, not values"})
 
 
 async def _inform(session: S7Session, group: int, function: int, request: bytes) -> bytes | None:
@@ -82,7 +89,7 @@ async def _facts(session: S7Session) -> dict[str, str]:
 async def _listed(session: S7Session) -> list[int]:
     request = userdata.ask(userdata.BLOCKS, userdata.LIST_TYPE, bytes((0x30, userdata.DB)))
     data = await _inform(session, userdata.BLOCKS, userdata.LIST_TYPE, request)
-    return sorted(userdata.numbers_of(data or b""))
+    return sorted(set(userdata.numbers_of(data or b"")))
 
 
 async def _block(session: S7Session, number: int) -> Browsed:
@@ -101,12 +108,12 @@ async def _block(session: S7Session, number: int) -> Browsed:
     readable = await _code(session, number, 0) if length else NO_OBJECT
     block = f"DB{number}"
     detail["length"] = length
-    detail["skipped"] = NO_NAMES.format(block=block)
+    detail["skipped"] = NO_NAMES
     if readable == NOT_ALLOWED:
         detail["protected"] = True
-        detail["skipped"] = f"{block} may not be read: look at the CPU's protection level"
+        detail["skipped"] = "it may not be read: look at the CPU's protection level"
     elif readable != OK:
-        detail["skipped"] = f"{block} can't be read: empty, or optimised (then use OPC UA)"
+        detail["skipped"] = "it can't be read: empty, or optimised (then use OPC UA)"
     return Browsed((block,), f"%{block}:0", "", description=str(detail.get("name", "")), detail=detail)
 
 
