@@ -17,6 +17,9 @@ from nexus_cli.wire.topic import Topics
 
 Action = Literal["publish", "subscribe"]
 
+MESSAGE_RIGHTS: tuple[Action, ...] = ("publish", "subscribe")
+"""What a role may say of messages, in the site's words and the broker's."""
+
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
 CLI = "nexus.cli"
@@ -218,9 +221,10 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
                     yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
             for glob in roles.get(role, {}).get("write", ()):
                 yield from _writes(topics, user, glob, f"role {role}, write {glob}", tag_paths, external)
-            for glob in roles.get(role, {}).get("publish", ()):
-                for name in names_matching(glob, topic_of):
-                    yield Grant(user, "publish", filter_of(topic_of[name]), f"role {role}, publish {glob}")
+            for action in MESSAGE_RIGHTS:
+                for glob in roles.get(role, {}).get(action, ()):
+                    for name in names_matching(glob, topic_of):
+                        yield Grant(user, action, filter_of(topic_of[name]), f"role {role}, {action} {glob}")
 
 
 def _writes(

@@ -75,15 +75,16 @@ def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2607", f"'{glob}' matches no writable tag", where=where, hint=hint)
 
 
-def publish_matches_nothing(view: View) -> Iterator[Diagnostic]:
+def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2609."""
     messages = view.model.site.messages
     for name, role in view.model.site.access.roles.items():
-        for position, glob in enumerate(role.publish):
-            if not names_matching(glob, messages):
-                where = ("access", "roles", name, "publish", position)
-                hint = did_you_mean(glob, messages) if messages else "declare it under 'messages:'"
-                yield finding("NX2609", f"'{glob}' matches no message", where=where, hint=hint)
+        for right, globs in (("publish", role.publish), ("subscribe", role.subscribe)):
+            for position, glob in enumerate(globs):
+                if not names_matching(glob, messages):
+                    where = ("access", "roles", name, right, position)
+                    hint = did_you_mean(glob, messages) if messages else "declare it under 'messages:'"
+                    yield finding("NX2609", f"'{glob}' matches no message", where=where, hint=hint)
 
 
 def user_without_role(view: View) -> Iterator[Diagnostic]:
@@ -138,7 +139,7 @@ CHECKS = (
     glob_form,
     glob_matches_nothing,
     write_matches_nothing,
-    publish_matches_nothing,
+    message_right_matches_nothing,
     user_without_role,
     reserved_user,
     user_name,

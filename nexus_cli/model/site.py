@@ -256,12 +256,15 @@ class Retention(Strict):
 
 
 class Role(Strict):
-    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish, by name."""
+    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish or hear, by name."""
 
     read: list[str] = Field(default_factory=list, description="What its users see, e.g. packaging/**.")
     write: list[str] = Field(default_factory=list, description="What its users may send commands to.")
     publish: list[str] = Field(
         default_factory=list, description="Messages whose topics its users may publish on: names, or globs as line-*."
+    )
+    subscribe: list[str] = Field(
+        default_factory=list, description="Messages that its users may hear: names, or globs as line-*."
     )
     description: str | None = Field(default=None, description="For people.")
 

@@ -162,9 +162,9 @@ def _of_other(change: Change) -> Iterator[Hazard]:
 
 
 def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
-    """What a role or user has after and had not before: by `read`, `write`, `publish`, `roles`."""
+    """What a role or user has after and had not before: by `read`, `write`, `publish`, `subscribe`, `roles`."""
     found = {}
-    for what in ("read", "write", "publish", "roles"):
+    for what in ("read", "write", "publish", "subscribe", "roles"):
         had = set(before.get(what) or ())
         fresh = [each for each in after.get(what) or () if each not in had]
         if fresh:

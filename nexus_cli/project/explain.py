@@ -73,19 +73,13 @@ def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSi
 
 
 def _message(known: LoadedSite, name: str) -> Chain:
-    """Where a message goes, what can be set, and who may publish it."""
+    """Where a message goes, what can be set, and who may publish and hear it."""
     import msgspec
 
-    from nexus_cli.access.globs import names_matching
     from nexus_cli.model.procedure_config import MessageConfig, fields_of, filter_of
 
     message = msgspec.convert(known.snapshot.resources[f"message.{name}"], MessageConfig)
-    roles = [
-        role
-        for role, one in known.snapshot.of_kind("role")
-        if any(names_matching(glob, (name,)) for glob in one.get("publish", ()))
-    ]
-    users = [user for user, one in known.snapshot.of_kind("user") if set(roles) & set(one.get("roles", ()))]
+    publishers, hearers = _with_right(known, "publish", name), _with_right(known, "subscribe", name)
     sequences = [
         sequence
         for sequence, one in known.snapshot.of_kind("sequence")
@@ -100,16 +94,31 @@ def _message(known: LoadedSite, name: str) -> Chain:
         ("qos", f"{message.qos}{', retained' if message.retain else ''}"),
         ("nexus publish", "checked against its schema"),
         *((("sequences", ", ".join(sequences)),) if sequences else ()),
-        (
-            "roles",
-            f"{', '.join(roles)} ({', '.join(users) or 'no users'})" if roles else "none: no user may publish it",
+        ("publish", publishers or "no role: no user may publish it"),
+        ("hear", hearers or "no role: no user may subscribe to it"),
+        *(
+            (("broker", f"lets them do so on {filter_of(message.topic)}, whatever the payload"),)
+            if publishers or hearers
+            else ()
         ),
-        *((("broker", f"lets them publish on {filter_of(message.topic)}, whatever the payload"),) if roles else ()),
     ]
     place = known.tree.place(("messages", name), True)
     file = known.tree.text(place.file) if place else None
     lines = _excerpt(file.text.splitlines(), place.line) if file and place else ()
     return Chain(path=name, steps=tuple(steps), file=str(place) if place else "", excerpt=lines)
+
+
+def _with_right(known: LoadedSite, right: str, message: str) -> str:
+    """`operator (packaging-desk)`: roles with a right to a message, and their users; "" when there is none."""
+    from nexus_cli.access.globs import names_matching
+
+    roles = [
+        role
+        for role, one in known.snapshot.of_kind("role")
+        if any(names_matching(glob, (message,)) for glob in one.get(right, ()))
+    ]
+    users = [user for user, one in known.snapshot.of_kind("user") if set(roles) & set(one.get("roles", ()))]
+    return f"{', '.join(roles)} ({', '.join(users) or 'no users'})" if roles else ""
 
 
 def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:

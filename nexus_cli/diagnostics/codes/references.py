@@ -179,9 +179,9 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         id="NX2609",
-        slug="publish-matches-nothing",
-        summary="A right to publish that matches no message.",
-        why="Roles publish declared messages, by name or glob; this one grants nothing to anybody.",
+        slug="message-right-matches-nothing",
+        summary="A right to publish or hear that matches no message.",
+        why="Roles publish and hear declared messages, by name or glob; this one grants nothing to anybody.",
         bad="publish: [start-oder]",
         good="publish: [start-order]",
         severity=Severity.WARNING,

@@ -64,7 +64,7 @@ async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browse
         yield Browsed(("cpu",), "", "", detail={"facts": {"data_blocks": blocks}})
     for name, count in userdata.counts_of(counts or b"").items():
         if name != "DB" and count:
-            yield Browsed((name,), "", "", detail={"skipped": f"{count} of them; they hold program, not values"})
+            yield Browsed((f"{name} ({count})",), "", "", detail={"skipped": "blocks of program, not of values"})
 
 
 async def _inform(session: S7Session, group: int, function: int, request: bytes) -> bytes | None:

@@ -130,7 +130,7 @@ messages:
   recipe: {topic: erp/recipe}
 sequences: {go: {steps: [{publish: start-order, set: {line: one}}]}}
 access:
-  roles: {operator: {read: ["a/**"], publish: ["start-*"]}}
+  roles: {operator: {read: ["a/**"], publish: ["start-*"]}, reader: {subscribe: [start-order]}}
   users: {desk: {role: operator}}
 """
     )
@@ -141,11 +141,12 @@ access:
         "qos": "1, retained",
         "nexus publish": "checked against its schema",
         "sequences": "go",
-        "roles": "operator (desk)",
-        "broker": "lets them publish on erp/orders/+, whatever the payload",
+        "publish": "operator (desk)",
+        "hear": "reader (no users)",
+        "broker": "lets them do so on erp/orders/+, whatever the payload",
     }
     other = explain_path("recipe", site=site).value
-    assert other is not None and dict(other.steps)["roles"] == "none: no user may publish it"
+    assert other is not None and dict(other.steps)["publish"] == "no role: no user may publish it"
 
 
 @pytest.mark.parametrize("topic", ["erp/my orders/x", "erp/Aufträge", "erp/a$b", "erp/x:y"])
