@@ -178,7 +178,7 @@ class TcpChannel(Channel):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        while len(data) > HEADER + 1:
+        while len(data) >= HEADER:
             length = data[4] << 8 | data[5]
             if data[2] or data[3] or not 2 <= length <= MAX_LENGTH:
                 self._fail("what came is no Modbus TCP")

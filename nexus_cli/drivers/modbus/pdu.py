@@ -78,7 +78,7 @@ def identification_of(answer: bytes) -> Identification:
     at = 7
     for _ in range(answer[6]):
         end = at + 2 + (answer[at + 1] if at + 2 <= len(answer) else 0)
-        if at + 2 > len(answer) or end > len(answer):
+        if end > len(answer):
             raise ValueError("the device identification is cut")
         objects[answer[at]] = answer[at + 2 : end]
         at = end

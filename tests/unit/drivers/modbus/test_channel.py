@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.drivers.modbus.channel import Lost, Timeout
+from nexus_cli.drivers.modbus.channel import KEPT, Lost, Timeout
 from nexus_cli.drivers.modbus.pdu import checksum
 from nexus_cli.model.config import TagConfig
 from tests.unit.drivers.modbus.wires import Wire, World, device_of, pieces
@@ -223,6 +223,36 @@ async def test_a_broadcast_over_rtu_is_not_waited_for_and_its_echo_is_no_answer(
     assert await channel.ask(b"\0\6\0\1\0\2", broadcast=True) == b""
     assert await channel.ask(b"\1\6\0\1\0\3") == b"\6\0\1\0\3"
     channel.close()
+
+
+async def test_what_is_left_of_an_answer_is_not_joined_to_the_next_one() -> None:
+    whole = framed("rtu-over-tcp", b"", b"\3\2\0\7")
+    said = iter([[whole[:5]], [whole[5:], framed("rtu-over-tcp", b"", b"\3\2\0\x08")]])
+    world = World("rtu-over-tcp", lambda frame: next(said))
+    channel = world.channel()
+    await channel.open()
+    with pytest.raises(Timeout):
+        await channel.ask(READ)
+    assert await channel.ask(READ) == b"\3\2\0\x08"
+    channel.close()
+
+
+async def test_an_answer_is_found_behind_a_flood_of_which_little_is_kept() -> None:
+    world = World("rtu-over-tcp", lambda frame: [b"\xff" * 100_000] * 3 + [framed("rtu", frame, b"\3\2\0\7")])
+    channel = world.channel()
+    await channel.open()
+    assert await channel.ask(READ) == b"\3\2\0\7"
+    assert len(channel._buffer) <= KEPT
+    channel.close()
+
+
+@pytest.mark.parametrize("answer", [b"\3\2\0", b"\3\2\0\1\0", b"\3\4\0\1", b"\3\2", b"\3", b"\x83"])
+async def test_an_answer_of_another_length_than_it_should_have_ends_the_session(answer: bytes) -> None:
+    world = World("tcp", lambda frame: [framed("tcp", frame, answer)])
+    session = await world.session()
+    with pytest.raises(DriverError, match=r"the answer (has|is)") as caught:
+        await session.read(world.request())
+    assert caught.value.scope is Scope.SESSION and world.wires[0].aborted
 
 
 async def test_a_cancelled_request_over_rtu_leaves_its_connection_behind() -> None:

@@ -99,6 +99,13 @@ def test_a_frame_to_another_function_is_given_when_it_is_all_that_came() -> None
     assert rtu_answer(b"\xff" + other, unit=1, function=3) is None
 
 
+def test_a_frame_within_a_frame_is_data() -> None:
+    inner = rtu_frame(b"\1\3\2\0\7")
+    outer = rtu_frame(b"\1\3\x08" + inner + b"\0")
+    assert [rtu_answer(outer[:size], unit=1, function=3) for size in range(len(outer))] == [None] * len(outer)
+    assert rtu_answer(outer, unit=1, function=3) == b"\3\x08" + inner + b"\0"
+
+
 @given(st.dictionaries(st.integers(0, 255), st.binary(max_size=40), max_size=4))
 def test_an_rtu_identification_ends_where_its_objects_end(objects: dict[int, bytes]) -> None:
     body = b"\x2b\x0e\2\x83\0\0" + bytes((len(objects),))
