@@ -15,6 +15,8 @@ ROWS = 60
 REASONS = 12
 BLOCKS = 20
 DIFFERING = 5
+RECOGNISED = 8
+"""Lines about instances of companion specifications."""
 Style = Callable[[str, str], str]
 
 
@@ -126,11 +128,31 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     lines += [f"  {key}: {value}" for key, value in facts.get("identity", {}).items()]
     if "data_blocks" in facts:
         lines.append(f"  data_blocks: {_blocks(facts['data_blocks'])}")
-    for what, where in facts.get("recognised", {}).items():
-        more = f" and {len(where) - 3} more" if len(where) > 3 else ""
-        lines.append(f"  recognised as {what}: {', '.join(where[:3])}{more}")
+    lines += _recognised(facts.get("recognised", {}))
     lines += [f"  note: {note}" for note in facts.get("notes", ())]
     return lines
+
+
+def _recognised(kinds: Mapping[str, Sequence[str]]) -> list[str]:
+    """`Filler 1, Filler 2: PackML PackMLBaseObject (FillerType)`; parts of what is named already are left out."""
+    families: dict[str, set[str]] = {}
+    for what, places in kinds.items():
+        families.setdefault(what.partition(" ")[0], set()).update(places)
+    rows = []
+    for what, places in kinds.items():
+        known = families[what.partition(" ")[0]]
+        tops = [place for place in places if not any(above in known for above in _above(place))]
+        if tops:
+            more = f" and {len(tops) - 3} more" if len(tops) > 3 else ""
+            rows.append(f"  {', '.join(tops[:3])}{more}: {what}")
+    if len(rows) > RECOGNISED:
+        return [*rows[:RECOGNISED], f"  … and {len(rows) - RECOGNISED} kinds more (--format json has all)"]
+    return rows
+
+
+def _above(place: str) -> list[str]:
+    levels = place.split("/")
+    return ["/".join(levels[:count]) for count in range(1, len(levels))]
 
 
 def _blocks(blocks: Sequence[Mapping[str, Any]]) -> str:

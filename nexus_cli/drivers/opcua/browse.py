@@ -17,6 +17,7 @@ from asyncua import ua
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
+from nexus_cli.drivers.opcua.browse_companions import Companions, Seen, States
 from nexus_cli.drivers.opcua.browse_references import children
 from nexus_cli.drivers.opcua.browse_types import DataTypes, labels, read
 from nexus_cli.drivers.opcua.nodes import node_id
@@ -46,12 +47,12 @@ DESCRIBING = frozenset(
     )
 )
 """Properties that say something about their variable and are no values of the plant."""
-COMPANIONS = {
-    "http://opcfoundation.org/UA/DI/": "DI",
-    "http://opcfoundation.org/UA/Machinery/": "Machinery",
-    "http://opcfoundation.org/UA/PackML/": "PackML",
-}
-"""Companion specifications whose instances are named. Source: OPC 10000-100, OPC 40001-1, OPC 30050."""
+NUMBER = "Number"
+STATE_NUMBER = frozenset(("Id", NUMBER))
+"""Properties of a state variable; the second one is the value of the plant. Source: OPC 10000-16 §4.4.7."""
+LAST_TRANSITION = "LastTransition"
+NODE_IDS = (17, 18)
+"""NodeId, ExpandedNodeId."""
 
 
 class Entry(NamedTuple):
@@ -87,7 +88,8 @@ class Walk:
         self._session = session
         self._limits = limits
         self._types = DataTypes(session)
-        self._companions: dict[str, str] = {}
+        self._companions = Companions(session)
+        self._states = States(session, self._companions)
         root = node_id(parse_node(start or OBJECTS), session.namespaces)
         if root is None:
             raise DriverError(
@@ -149,14 +151,21 @@ class Walk:
             known, nodes = [known[place] for place in kept], [nodes[place] for place in kept]
             told = [told[place] for place in kept]
         describing: list[dict[str, ua.NodeId]] = []
+        objects: list[Seen] = []
         for entry, one in zip(known, told, strict=True):
             own: dict[str, ua.NodeId] = {}
+            numbered = entry.variable and entry.path[-1] != LAST_TRANSITION and _names(one.references) >= STATE_NUMBER
             for reference in one.references:
-                out += await self._child(entry, reference, own, queued)
+                out += self._child(entry, reference, own, queued, objects, numbered=numbered)
             describing.append(own)
             if one.refused:
                 why = "the server has no continuation point left" if one.scarce else f"the server says {one.refused}"
                 out.append(_unseen(entry, f"what is below it was not told: {why}"))
+        out += [
+            Browsed(seen.path, self._address(seen.node), "", detail={"object": what})
+            for seen, what in zip(objects, await self._companions.recognise(objects), strict=True)
+            if what
+        ]
         return out + await self._variables(known, nodes, describing)
 
     async def _variables(
@@ -176,10 +185,26 @@ class Walk:
             out.append(await self._variable(piece[place], nodes[place], row, values.get(place, {})))
         return out
 
-    async def _child(
-        self, entry: Entry, reference: Any, own: dict[str, ua.NodeId], queued: list[Entry]
+    def _child(
+        self,
+        entry: Entry,
+        reference: Any,
+        own: dict[str, ua.NodeId],
+        queued: list[Entry],
+        objects: list[Seen],
+        *,
+        numbered: bool,
     ) -> list[Browsed]:
-        """Queue one child, or say why not."""
+        """Queue one child, or say why not.
+
+        Args:
+            entry: Above it.
+            reference: That leads to it.
+            own: Takes properties that describe the entry.
+            queued: Takes what is to be looked at.
+            objects: Takes what may be recognised.
+            numbered: The entry is a state variable, whose number is a value of the plant.
+        """
         node = ua.NodeId(reference.NodeId.Identifier, reference.NodeId.NamespaceIndex, reference.NodeId.NodeIdType)
         name = self._address(node)
         if name in self._seen:
@@ -189,6 +214,7 @@ class Walk:
         path = (*entry.path, reference.DisplayName.Text or browse_name or node.to_string())
         is_variable = reference.NodeClass == ua.NodeClass.Variable
         is_property = reference.ReferenceTypeId.Identifier == ua.ObjectIds.HasProperty
+        is_property = is_property and not (numbered and browse_name == NUMBER)
         if is_property and entry.variable and browse_name in DESCRIBING:
             own[browse_name] = node
             return [self._skipped(path, node, f"describes {entry.path[-1]}")]
@@ -201,15 +227,16 @@ class Walk:
         queued.append(Entry(name, path, is_variable, is_property))
         if not self._limits.given:
             self._nodes[name] = node
-        what = "" if is_variable else await self._companion(reference.TypeDefinition)
-        if what:
-            return [Browsed(path, self._address(node), "", detail={"object": what})]
+        if not is_variable:
+            objects.append(Seen(path, node, reference))
         return []
 
     async def _variable(self, entry: Entry, node: ua.NodeId, row: Sequence[Any], values: Mapping[str, Any]) -> Browsed:
         data_type, rank, dimensions, access, text = row
         if access is not None and not access & READ_BIT:
             return self._skipped(entry.path, node, "this user may not read it")
+        if data_type is not None and not data_type.NamespaceIndex and data_type.Identifier in NODE_IDS:
+            return self._skipped(entry.path, node, "a node id, no value of the process")
         facts = await self._types.facts(data_type)
         kind = _type(facts.type, rank, dimensions)
         detail: dict[str, Any] = {"data_type": data_type.to_string() if data_type is not None else ""}
@@ -223,6 +250,8 @@ class Walk:
         if low is not None and high is not None and low < high and kind != "json":
             detail["range"] = [low, high]
         codes = labels(values.get("EnumStrings")) or labels(values.get("EnumValues")) or dict(facts.values)
+        if not codes and len(entry.path) > 1 and entry.path[-1] == NUMBER:
+            codes = dict(await self._states.names(node))
         if codes and kind.startswith(("int", "uint")) and "[" not in kind:
             detail["values"] = codes
         if facts.structure:
@@ -245,20 +274,6 @@ class Walk:
         if not index or index >= len(self._session.namespaces):
             return text
         return f"nsu={escape_uri(self._session.namespaces[index])};{text.partition(';')[2]}"
-
-    async def _companion(self, definition: Any) -> str:
-        """`Machinery MachineType` for an instance of a companion specification's type, else ""."""
-        index = getattr(definition, "NamespaceIndex", 0)
-        spaces = self._session.namespaces
-        family = COMPANIONS.get(spaces[index]) if 0 < index < len(spaces) else None
-        if family is None:
-            return ""
-        node = ua.NodeId(definition.Identifier, index, definition.NodeIdType)
-        key = node.to_string()
-        if key not in self._companions:
-            name = (await read(self._session, [(node, ua.AttributeIds.BrowseName)]))[0]
-            self._companions[key] = f"{family} {name.Name if name is not None else key}"
-        return self._companions[key]
 
 
 def browse(
@@ -297,6 +312,11 @@ def _unit(information: Any) -> tuple[str, str]:
         return "", ""
     name = getattr(information.DisplayName, "Text", None) or ""
     return unece.unit_of(int(information.UnitId), namespace=information.NamespaceUri or ""), str(name).strip()
+
+
+def _names(references: Sequence[Any]) -> frozenset[str]:
+    """The standard's own names among what is referred to."""
+    return frozenset(str(one.BrowseName.Name) for one in references if not one.BrowseName.NamespaceIndex)
 
 
 def _type(base: str, rank: Any, dimensions: Any) -> str:

@@ -5,7 +5,7 @@ Source: OPC 10000-4 §5.8.2 (Browse), §5.8.3 (BrowseNext), §7.38 (status codes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,8 +41,18 @@ class Children(NamedTuple):
     scarce: bool = False
 
 
-async def children(session: OpcuaSession, nodes: Sequence[ua.NodeId]) -> list[Children]:
+async def children(
+    session: OpcuaSession,
+    nodes: Sequence[ua.NodeId],
+    *,
+    describe: Callable[[ua.NodeId], ua.BrowseDescription] = description,
+) -> list[Children]:
     """The references of each node, same order. A limit that the server keeps to itself is learnt.
+
+    Args:
+        session: An open one.
+        nodes: Whose references.
+        describe: Which of them; what is below a node when nothing else is said.
 
     Raises:
         DriverError: The session is lost, or the server refuses even a single node.
@@ -52,7 +62,7 @@ async def children(session: OpcuaSession, nodes: Sequence[ua.NodeId]) -> list[Ch
     while len(found) < len(nodes):
         piece = nodes[len(found) : len(found) + max(1, session.limits.browse)]
         try:
-            found += await _piece(session, piece, most)
+            found += await _piece(session, piece, most, describe)
         except DriverError as error:
             if error.scope is not Scope.REQUEST or (len(piece) <= 1 and most):
                 raise
@@ -63,11 +73,16 @@ async def children(session: OpcuaSession, nodes: Sequence[ua.NodeId]) -> list[Ch
     return found
 
 
-async def _piece(session: OpcuaSession, nodes: Sequence[ua.NodeId], most: int) -> list[Children]:
+async def _piece(
+    session: OpcuaSession,
+    nodes: Sequence[ua.NodeId],
+    most: int,
+    describe: Callable[[ua.NodeId], ua.BrowseDescription],
+) -> list[Children]:
     parameters = ua.BrowseParameters()
     parameters.View.Timestamp = ua.get_win_epoch()
     parameters.RequestedMaxReferencesPerNode = most
-    parameters.NodesToBrowse.extend(description(node) for node in nodes)
+    parameters.NodesToBrowse.extend(describe(node) for node in nodes)
     services = session.channel.client.uaclient.session
     results = await session.channel.call("browse", lambda: services.browse(parameters))
     found = [list(result.References or []) for result in results]
