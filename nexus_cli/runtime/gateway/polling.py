@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from nexus_cli.drivers.base import Driver, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
@@ -82,20 +82,24 @@ class Poller:
         Raises:
             DriverError: With scope SESSION.
         """
-        by_device: dict[str, list[int]] = {}
+        wanted: dict[str, tuple[Running, list[int]]] = {}
         for (path, interval_ms), missed in due:
             device = devices.get(path)
             if device is None:
                 continue
             device.counters.missed += missed
-            by_device.setdefault(path, []).append(interval_ms)
-        wanted = [(devices[path], intervals) for path, intervals in by_device.items()]
-        if self._driver.concurrency <= 1 or len(wanted) == 1:
-            outcomes = [await self._device(device, intervals) for device, intervals in wanted]
-            return any(outcomes)
-        return await self._side_by_side(wanted)
+            if path in wanted:
+                wanted[path][1].append(interval_ms)
+            else:
+                wanted[path] = device, [interval_ms]
+        if self._driver.concurrency > 1 and len(wanted) > 1:
+            return await self._side_by_side(wanted.values())
+        answered = False
+        for device, intervals in wanted.values():
+            answered |= await self._device(device, intervals)
+        return answered
 
-    async def _side_by_side(self, wanted: Sequence[tuple[Running, list[int]]]) -> bool:
+    async def _side_by_side(self, wanted: Iterable[tuple[Running, list[int]]]) -> bool:
         outcomes: list[bool] = []
 
         async def one(device: Running, intervals: list[int]) -> None:

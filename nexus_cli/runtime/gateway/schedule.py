@@ -84,8 +84,11 @@ class Schedule(Generic[K]):
     def pop_due(self, now_s: float) -> list[tuple[K, Due]]:
         """Every group whose turn has come, in order of turn; the next turn of each is planned on its phase."""
         due: list[tuple[K, Due]] = []
-        while (at_s := self.next_s()) is not None and at_s <= now_s:
-            _, _, key = heapq.heappop(self._heap)
+        heap = self._heap
+        while heap and heap[0][0] <= now_s:
+            at_s, _, key = heapq.heappop(heap)
+            if self._next.get(key) != at_s:
+                continue  # removed since
             interval_s = self._intervals[key]
             following_s = at_s + self._second.pop(key, interval_s)
             missed = 0 if now_s < following_s else 1 + int((now_s - following_s) / interval_s)

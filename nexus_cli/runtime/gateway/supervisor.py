@@ -7,7 +7,6 @@ reconnect and nothing else.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,7 @@ from nexus_cli.drivers.base import Calling, Driver, DriverError, Session
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.alarm import Alarm
 from nexus_cli.runtime.gateway.device import Running, running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Work, Working
@@ -92,7 +92,7 @@ class Supervisor:
         self._uncertain_clock = uncertain_clock
         self._schedule: Schedule[tuple[str, int]] = Schedule()
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
-        self._wake = asyncio.Event()
+        self._wake = Alarm()
         self._work = Working()
         self._fresh: list[Running] = []
         self._reconfigured = False
@@ -194,7 +194,7 @@ class Supervisor:
                         self._changed()
                     self._wake.clear()
                     if not (stop.is_set() or self._reconfigured):
-                        await self._pause(None)
+                        await self._wake.wait(None)
                     self._reconfigured = False
                     continue
                 await self._live_once(stop)
@@ -257,16 +257,19 @@ class Supervisor:
                 await poller.work()
                 due = self._schedule.pop_due(self._clock.monotonic_s())
                 self._polling = bool(due)
-                if due and await poller.poll(self.devices, [(key, one.missed) for key, one in due]):
+                answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
+                now_s = self._clock.monotonic_s()
+                if answered:
                     self._backoff.reset()
-                    turn.answered(self._clock.monotonic_s())
-                if turn.begin(self._clock.monotonic_s()):
+                    turn.answered(now_s)
+                if turn.begin(now_s):
                     await session.check()
                     self._backoff.reset()
+                    now_s = self._clock.monotonic_s()
                 self._polling = False
                 following_s = self._schedule.next_s()
                 until_s = turn.next_s if following_s is None else min(following_s, turn.next_s)
-                await self._pause(until_s - self._clock.monotonic_s())
+                await self._wake.wait(until_s - now_s)
         finally:
             self._polling = False
             await reporting.close()
@@ -286,7 +289,7 @@ class Supervisor:
             self._wake.clear()
             if stop.is_set():
                 return
-            await self._pause(left_s)
+            await self._wake.wait(left_s)
 
     def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0) -> None:
         for device in devices:
@@ -306,14 +309,6 @@ class Supervisor:
     def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
         facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
         return sorted(facts)
-
-    async def _pause(self, delay_s: float | None) -> None:
-        if delay_s is not None and delay_s <= 0:
-            await asyncio.sleep(0)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._wake.wait()
 
 
 __all__ = ["LinkState", "Supervisor", "Work"]

@@ -41,6 +41,17 @@ def test_a_known_group_keeps_its_phase_and_a_removed_one_is_gone() -> None:
     assert schedule.pop_due(1e9) == []
 
 
+def test_a_group_that_was_taken_up_again_has_one_turn_a_time() -> None:
+    schedule: Schedule[str] = Schedule()
+    for _ in range(3):
+        schedule.add("d", interval_s=1.0, now_s=0.0, name="d")
+        schedule.add("e", interval_s=2.0, now_s=0.0, name="e")
+        schedule.remove("d")
+    schedule.add("d", interval_s=0.5, now_s=0.0, name="d")
+    assert sorted(key for key, _ in schedule.pop_due(1.0)) == ["d", "e"]
+    assert [key for now_s in (1.5, 2.0, 2.5) for key, _ in schedule.pop_due(now_s)].count("d") == 3
+
+
 @given(st.floats(0.01, 100.0), st.lists(st.floats(0.0, 250.0), min_size=1, max_size=40), st.text(max_size=8))
 def test_turns_and_skips_add_up(interval_s: float, waits: list[float], name: str) -> None:
     schedule: Schedule[str] = Schedule()
