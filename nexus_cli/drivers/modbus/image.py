@@ -170,6 +170,7 @@ class Unit:
         limits: The connection keys that bound what it accepts.
         silent: It does not answer at all (a dead unit behind a gateway).
         failure: It answers everything with this exception code, 0 for none.
+        identity: Texts of its identification (FC43) by object id.
     """
 
     def __init__(self, limits: dict[str, object]) -> None:
@@ -177,6 +178,7 @@ class Unit:
         self.areas: dict[str, Area] = {}
         self.silent = False
         self.failure = 0
+        self.identity: dict[int, bytes] = {}
         self._tags: dict[str, list[tuple[str, Field, Signal]]] = {}
 
     def add(self, name: str, point: Point, signal: Signal) -> None:

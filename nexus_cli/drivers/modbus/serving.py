@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS, MAX_WRITE
+from nexus_cli.drivers.modbus.identity import identification
 from nexus_cli.drivers.modbus.image import ILLEGAL_FUNCTION, ILLEGAL_VALUE, Refused, Unit
 
 READS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
@@ -25,6 +26,8 @@ def answer(unit: Unit, pdu: bytes, *, t_s: float) -> bytes:
             return _read(unit, function, pdu, t_s)
         if function in (5, 6, 15, 16, 22):
             return _write(unit, function, pdu, t_s)
+        if function == 43:
+            return _identity(unit, pdu)
         raise Refused(ILLEGAL_FUNCTION)
     except Refused as refused:
         return bytes((function | 0x80, refused.code))
@@ -85,6 +88,13 @@ def _write(unit: Unit, function: int, pdu: bytes, t_s: float) -> bytes:
     else:
         unit.area("holding").write(start, data)
     return pdu[:5]
+
+
+def _identity(unit: Unit, pdu: bytes) -> bytes:
+    told = identification(unit.identity, pdu)
+    if isinstance(told, int):
+        raise Refused(told)
+    return told
 
 
 def _refuse_unknown(unit: Unit, function: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import unit_of
+from nexus_cli.drivers.modbus.identity import objects_of
 from nexus_cli.drivers.modbus.image import Unit
 from nexus_cli.drivers.modbus.serving import answer
 from nexus_cli.drivers.served import Client, Served
@@ -41,7 +42,8 @@ class SimulatorServer(Served):
     def _add(self, device: DeviceConfig, seed: int) -> None:
         places = self._places.setdefault(device.path, {})
         own = unit_of(device.connection)
-        self._unit_of[device.path] = self.units.setdefault(own, Unit(device.connection))
+        unit = self._unit_of[device.path] = self.units.setdefault(own, Unit(device.connection))
+        unit.identity = unit.identity or objects_of(device)
         for point in points_of(device):
             declared = field_of(point).unit_id
             unit = self.units.setdefault(own if declared is None else declared, Unit(device.connection))
@@ -152,7 +154,7 @@ def _rtu_size(buffer: bytes) -> int | None:
     function = buffer[1]
     if function in (15, 16):
         return None if len(buffer) < 7 else 9 + buffer[6]
-    return 8 if function in (1, 2, 3, 4, 5, 6) else 10 if function == 22 else 0
+    return 8 if function in (1, 2, 3, 4, 5, 6) else {22: 10, 43: 7}.get(function, 0)
 
 
 def crc16(data: bytes) -> bytes:
