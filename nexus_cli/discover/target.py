@@ -28,7 +28,15 @@ SCHEMES = {
     "mqtt": "mqtt",
     "mqtts": "mqtt",
 }
-ALIASES = {"unit": "unit_id", "net_id": "ams_net_id", "netid": "ams_net_id", "source": "source_net_id"}
+ALIASES = {
+    "unit": "unit_id",
+    "net_id": "ams_net_id",
+    "netid": "ams_net_id",
+    "ams": "ams_net_id",
+    "ams_netid": "ams_net_id",
+    "ams_port": "port",
+    "source": "source_net_id",
+}
 """Short names of connection keys in an address."""
 HINTS = {
     "slave": "unit=3",
@@ -44,6 +52,10 @@ HINTS = {
 RTU = frozenset(("rtu", "modbus+rtu", "modbus-rtu", "modbusrtu", "mbrtu", "serial", "modbus+serial", "modbus-serial"))
 SERIAL = re.compile(r"/dev/\S+|(\\\\\.\\)?COM\d{1,3}", re.IGNORECASE)
 """A serial line of this machine."""
+ADS_TCP_PORT = 48898
+"""Source: Beckhoff, ADS/AMS over TCP. No runtime has it as its AMS port."""
+_NET_ID = re.compile(r"\d{1,3}(\.\d{1,3}){5}")
+_MISSING = re.compile(r"add '(\w+): …'")
 PLACE = ("unit_id", "ams_net_id", "port", "rack", "slot")
 """Connection keys that tell two devices of one link apart."""
 LAST_UNIT = 255
@@ -83,7 +95,7 @@ def parse_target(
 
     Args:
         text: `scheme://host[:port][/path][?key=value&…]`, `modbus:///dev/ttyUSB0[?…]` for a serial line; the keys are
-            those of `connection:`.
+            those of `connection:`. The port of an ads:// is the AMS port; 48898 there is the TCP port.
         kinds: Driver kinds by protocol.
         extra: Further connection keys from options (security, user, a reference to a password).
 
@@ -104,6 +116,9 @@ def parse_target(
         return _refused(text, f"'{parts.scheme}' is not a protocol", hint=near)
     if protocol == "modbus" and (refusal := _misspelt(text, parts)) is not None:
         return refusal
+    if protocol == "ads" and _NET_ID.fullmatch(parts.hostname or ""):
+        hint = f"ads://10.0.0.7{f':{port}' if port else ''}?net_id={parts.hostname}"
+        return _refused(text, f"{parts.hostname} is an AMS NetId, no host", hint=hint)
     serial = _serial(parts) if protocol == "modbus" else ""
     if not parts.hostname and not serial:
         return _refused(text, "it names no host")
@@ -139,7 +154,8 @@ def parse_target(
         path = parts.path.rstrip("/")
         keys = {"endpoint": f"opc.tcp://{host}:{port or 4840}{path}", **keys}
     else:
-        keys = {"host": parts.hostname, **({"port": port} if port else {}), **keys}
+        meant = "tcp_port" if protocol == "ads" and port == ADS_TCP_PORT else "port"
+        keys = {"host": parts.hostname, **({meant: port} if port else {}), **keys}
     shown = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
     return connected(shown, protocol, keys, kinds, units=units)
 
@@ -205,7 +221,7 @@ def connected(
         link = kind.link_of(bound)
     except ValidationError as error:
         wrong = findings_of(error, base=("connection",), raw=connection, shape=kind.connection)
-        found = [finding("NX6601", f"{text}: {item.message}", hint=item.hint) for item in wrong]
+        found = [finding("NX6601", f"{text}: {item.message}", hint=_typed(item.hint, connection)) for item in wrong]
         return Outcome(None, tuple(found))
     except AddressError as error:
         return Outcome(None, (finding("NX6601", f"{text}: {error}", hint=error.hint),))
@@ -213,6 +229,20 @@ def connected(
         path=HERE, protocol=protocol, link=link, connection=bound.model_dump(mode="json", exclude_none=True)
     )
     return Outcome(Target(text=text, protocol=protocol, connection=connection, device=config, units=units))
+
+
+def _typed(hint: str, connection: Mapping[str, Any]) -> str:
+    """What to type on the command line, where a hint names a key of a site file."""
+    missing = _MISSING.fullmatch(hint)
+    if missing is None:
+        return hint
+    if missing[1] == "ams_net_id":
+        host = str(connection.get("host", ""))
+        usual = f"{host}.1.1" if re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", host) else "5.12.82.20.1.1"
+        return (
+            f"?net_id={usual} behind the address, or --set ams_net_id={usual}; TwinCAT shows it under System > Routes"
+        )
+    return f"?{missing[1]}=… behind the address, or --set {missing[1]}=…"
 
 
 def _value(text: str) -> Any:

@@ -17,6 +17,7 @@ EPILOG = (
     "\b\nExamples:\n  nexus discover opcua://10.0.0.5:4840 --include 'Filler/**'\n"
     "  nexus discover opcua://10.0.0.5:4840 --into sites/x/areas/packaging.yaml --at packaging/line-1/filler --dry-run\n"
     "  nexus discover 'modbus://10.0.0.9?unit=3'         # SunSpec, device identification\n"
+    "  nexus discover 'ads://10.0.0.7:851?net_id=5.12.82.20.1.1'   # 851: the AMS port; TCP is ?tcp_port=48898\n"
     "  nexus discover plc.tmc --set host=10.0.0.7 --into sites/x/site.yaml --at packaging/line-1/plc\n"
     "  nexus discover --via gw-1 --at packaging/line-1/filler\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )

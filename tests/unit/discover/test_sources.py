@@ -38,6 +38,12 @@ from nexus_cli.model.quantities import known
         ("modbus:///COM3", "modbus", {"serial": "COM3"}),
         ("s7://h?slot=2", "s7", {"host": "h", "slot": 2}),
         ("ads://h:852?net_id=5.1.2.3.1.1", "ads", {"host": "h", "port": 852, "ams_net_id": "5.1.2.3.1.1"}),
+        ("ads://h:48898?ams=5.1.2.3.1.1", "ads", {"host": "h", "tcp_port": 48898, "ams_net_id": "5.1.2.3.1.1"}),
+        (
+            "ads://h:852?net_id=5.1.2.3.1.1&tcp_port=4000",
+            "ads",
+            {"host": "h", "port": 852, "ams_net_id": "5.1.2.3.1.1", "tcp_port": 4000},
+        ),
         ("mqtt://user@h", "mqtt", {"url": "mqtt://h", "user": "user"}),
     ],
 )
@@ -77,6 +83,12 @@ def test_addresses_that_are_none(text: str, code: str, word: str) -> None:
         ("modbus:///dev/ttyUSB0?parity=E", "parity=even"),
         ("modbus://h?unit=9-1", "unit=1-10, or unit=1,3,7-9"),
         ("s7://h/0/1", "s7://h?rack=0&slot=1"),
+        ("ads://5.1.2.3.1.1:852", "ads://10.0.0.7:852?net_id=5.1.2.3.1.1"),
+        (
+            "ads://10.0.0.7:852",
+            "?net_id=10.0.0.7.1.1 behind the address, or --set ams_net_id=10.0.0.7.1.1; "
+            "TwinCAT shows it under System > Routes",
+        ),
     ],
 )
 def test_how_other_tools_write_it_is_answered_with_how_it_is_written_here(text: str, hint: str) -> None:
