@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
 from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
 from nexus_cli.database.connect import open_pool
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
@@ -285,3 +287,38 @@ def world(database: Settings, tmp_path: Path) -> Iterator[World]:
         yield World(settings, broker)
     finally:
         broker.stop()
+
+
+async def rows(world: World, query: str, *arguments: object) -> list[dict[str, Any]]:
+    """What the database answers."""
+    conn = await asyncpg.connect(world.settings.database_url, password=world.settings.database_password)
+    try:
+        return [dict(row) for row in await conn.fetch(query, *arguments)]
+    finally:
+        await conn.close()
+
+
+async def reachable(control: ControlClient) -> None:
+    """Wait until control answers."""
+    for _ in range(400):
+        try:
+            await control.state()
+        except NexusError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    pytest.fail("control did not come up")
+
+
+async def journal_has(control: ControlClient, number: int, wanted: tuple[str, str]) -> None:
+    """Wait until a step has come to a state."""
+    for _ in range(400):
+        if wanted in steps(await control.deployment(number)):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"{wanted} never came into the journal")
+
+
+def steps(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Steps and states of a deployment's journal, in order."""
+    return [(line["step"], line["state"]) for line in found["journal"]]
