@@ -17,8 +17,7 @@ from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.merge import Merged, Mode, merge
-from nexus_cli.discover.naming import tag_name
-from nexus_cli.discover.place import Standing, device_path, split_at, standing
+from nexus_cli.discover.place import Standing, device_at, device_path, split_at, standing
 from nexus_cli.discover.propose import Proposal, ProposedDevice
 from nexus_cli.discover.target import connected
 from nexus_cli.model.bound import Model
@@ -115,7 +114,7 @@ def _device(
     file_of: Callable[[tuple[str, ...]], str],
     kinds: Mapping[str, DriverKind],
 ) -> Diagnostic | None:
-    place = _place(at, device.place)
+    place = device_at(at, device.place)
     if split_at(place) is None:
         hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
         return finding("NX6603", f"'{place}' is not area/line/device", hint=hint)
@@ -157,16 +156,6 @@ def _conflict(
         message = f"'{place}' is declared in '{declared}'"
         return finding("NX6603", message, where=held.device.where, hint=f"--into {declared}")
     return None
-
-
-def _place(at: str, suggested: str) -> str:
-    """Where a device goes: at the place itself, beside it, or where it says itself."""
-    if not suggested:
-        return at
-    if "/" in suggested or not at:
-        return suggested
-    area_line, _, own = at.rpartition("/")
-    return f"{area_line}/{tag_name((own, suggested))}"
 
 
 def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tuple[Diagnostic, ...]:

@@ -113,6 +113,10 @@ def merge(
         if not differing:
             continue
         if mode != "overwrite":
+            if differing.get("description") == (None, "/".join(one.tag.original)):
+                del differing["description"]  # only where it came from; nobody has to be told
+            if not differing:
+                continue
             merged.differing[f"{at}/{one.name}"] = differing
             continue
         for key, (_, value) in differing.items():

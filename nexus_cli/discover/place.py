@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nexus_cli.discover.naming import tag_name
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.wire.topic import is_slug
@@ -41,6 +42,16 @@ def split_at(text: str) -> tuple[str, str, str] | None:
     if len(levels) != 3 or not all(is_slug(level) for level in levels):
         return None
     return levels[0], levels[1], levels[2]
+
+
+def device_at(at: str, suggested: str) -> str:
+    """Where a proposed device goes: at the place itself, beside it, or where it says itself."""
+    if not suggested:
+        return at
+    if "/" in suggested or not at:
+        return suggested
+    area_line, _, own = at.rpartition("/")
+    return f"{area_line}/{tag_name((own, suggested))}"
 
 
 def device_path(at: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import asyncio
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from nexus_cli.settings import Settings
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
     from nexus_cli.discover.merge import Mode
+    from nexus_cli.discover.there import There
     from nexus_cli.project.text import Reading
 
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
@@ -30,11 +32,22 @@ _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovered:
-    """What was found and what it would become; one entry per link or file section."""
+    """What was found and what it would become.
+
+    Attributes:
+        proposals: One per link or file section.
+        site: The site file that it would become a part of.
+        reading: That site as it is.
+        there: What of it the site has already.
+        into: The file to edit when none is named: the one that has the device, its line or its area, else the site's
+            own; "" without a site.
+    """
 
     proposals: tuple[Proposal, ...]
     site: Path | None = None
     reading: Reading | None = None
+    there: There = field(default_factory=dict)
+    into: str = ""
 
 
 async def discover(
@@ -46,7 +59,9 @@ async def discover(
         NexusError: NX6602 the device does not answer, NX6608 a library is missing, NX6610/NX6611 of the gateway.
     """
     from nexus_cli.discover.place import site_of, split_at
+    from nexus_cli.discover.there import there
     from nexus_cli.drivers.registry import kinds
+    from nexus_cli.source.files import shown
 
     if ask.at and split_at(ask.at) is None:
         hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
@@ -76,7 +91,31 @@ async def discover(
         hint = "it speaks no SunSpec: import its register list, or nexus probe finds a reading" if modbus else ""
         nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
         findings = findings or (nothing,)
-    return Outcome(Discovered(proposals=proposals, site=site, reading=reading), findings)
+    model = reading.model if reading is not None else None
+    known = there(proposals, at=ask.at, model=model, kinds=kinds())
+    into = _declaring(reading, ask.at or next(iter(known), "")) or (shown(site) if site is not None else "")
+    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, there=known, into=into), findings)
+
+
+def _declaring(reading: Reading | None, at: str) -> str:
+    """Name of the file that has a device, its line or its area, "" when none has."""
+    from nexus_cli.discover.place import device_path
+
+    held: Any = reading.tree.root if reading is not None and reading.tree is not None else None
+    declared = ""
+    for count, key in enumerate(device_path(at) if at else (), start=1):
+        held = held.get(key) if isinstance(held, Mapping) else None
+        if held is None:
+            break
+        if count > 1:
+            declared = _file_of(reading, device_path(at)[:count])
+    return declared
+
+
+def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
+    """Name of the file that declares what stands at a model path, "" when none does."""
+    place = reading.tree.place(path, True) if reading is not None and reading.tree is not None else None
+    return place.file if place is not None else ""
 
 
 def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
@@ -92,18 +131,13 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         return Outcome(None, (finding("NX6603", "--into needs the place of the device", hint="--at area/line/device"),))
     reading = _read_again(found)
 
-    def file_of(path: tuple[str, ...]) -> str:
-        tree = reading.tree if reading is not None else None
-        place = tree.place(path, True) if tree is not None else None
-        return place.file if place is not None else ""
-
     outcome = edited(
         found.proposals,
         file=ask.into,
         at=ask.at,
         mode=mode,
         model=reading.model if reading is not None else None,
-        file_of=file_of,
+        file_of=partial(_file_of, reading),
         kinds=kinds(),
     )
     if outcome.value is None or outcome.value.merged.empty:

@@ -79,7 +79,8 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
         if not dry_run and not change.merged.empty and removal_agreed(change, yes=yes):
             write(change)
             written = True
-    result = document(outcome.value.proposals, edit=change, written=written)
+    found = outcome.value
+    result = document(found.proposals, edit=change, written=written, at=ask.at, there=found.there, into=found.into)
     if format_ == "json":
         import orjson
 

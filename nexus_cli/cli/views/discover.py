@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.discover.place import device_at
+
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.propose import Proposal
+    from nexus_cli.discover.propose import Proposal, ProposedTag
+    from nexus_cli.discover.there import There
 
 ROWS = 60
 """Lines of the tree before folders are only counted."""
@@ -20,17 +23,36 @@ RECOGNISED = 8
 Style = Callable[[str, str], str]
 
 
-def document(proposals: Sequence[Proposal], *, edit: Edit | None = None, written: bool = False) -> dict[str, Any]:
-    """The JSON form."""
+def document(
+    proposals: Sequence[Proposal],
+    *,
+    edit: Edit | None = None,
+    written: bool = False,
+    at: str = "",
+    there: There | None = None,
+    into: str = "",
+) -> dict[str, Any]:
+    """The JSON form.
+
+    Args:
+        proposals: What was found.
+        edit: What it changes, None when no file was named.
+        written: The edit stands in the file.
+        at: Place of the device itself.
+        there: What the site has already.
+        into: The file that would be edited.
+    """
     return {
-        "sources": [_source(proposal) for proposal in proposals],
+        "sources": [_source(proposal, at, there or {}) for proposal in proposals],
+        "at": at,
+        "into": into,
         "tags": sum(proposal.tags for proposal in proposals),
         "skipped": sum(len(proposal.skipped) for proposal in proposals),
         "edit": None if edit is None else _edit(edit, written=written),
     }
 
 
-def _source(proposal: Proposal) -> dict[str, Any]:
+def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
     facts = {key: value for key, value in proposal.facts.items() if key not in ("present", "namespaces")}
     return {
         "source": proposal.source,
@@ -45,13 +67,20 @@ def _source(proposal: Proposal) -> dict[str, Any]:
         "devices": [
             {
                 "device": device.place,
+                **({"at": place} if (place := device_at(at, device.place)) in there else {}),
                 **device.head,
-                "tags": [{"name": tag.name, "original": list(tag.original), **tag.keys} for tag in device.tags],
+                "tags": [_tag(tag, there.get(place)) for tag in device.tags],
             }
             for device in proposal.devices
         ],
         "skipped": [{"what": what, "reason": reason} for what, reason in proposal.skipped],
     }
+
+
+def _tag(tag: ProposedTag, there: Mapping[str, str] | None) -> dict[str, Any]:
+    """One tag; of a device that stands, `there` is its name in the site, null when it is new."""
+    known = {} if there is None else {"there": there.get(tag.name)}
+    return {"name": tag.name, "original": list(tag.original), **known, **tag.keys}
 
 
 def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
@@ -90,6 +119,8 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
         lines += _edited(edit)
         lines += _differing(edit["differing"])
         lines += [f"note: {note}" for note in edit["notes"]]
+    else:
+        lines += _writing(result)
     for source in result["sources"]:
         if source["facts"].get("ended") and source["facts"].get("noted"):
             lines.append(style(f"{source['facts']['ended']}; the same command goes on from there", "warning"))
@@ -169,8 +200,14 @@ def _blocks(blocks: Sequence[Mapping[str, Any]]) -> str:
 
 def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     head = ", ".join(f"{key} {device[key]}" for key in ("protocol", "mode", "poll") if key in device)
-    lines = ["", f"{style(device['device'] or '(the device)', 'bold')}  {head}  {_count(len(device['tags']), 'tag')}"]
-    rows = [(tag["name"], _about(tag)) for tag in device["tags"]]
+    tags, stands = device["tags"], "at" in device
+    fresh = [tag for tag in tags if not tag.get("there")]
+    counts = f": {len(tags) - len(fresh)} there already, {len(fresh)} new" if stands else ""
+    name = device.get("at") or device["device"] or "(the device)"
+    lines = ["", f"{style(name, 'bold')}  {head}  {_count(len(tags), 'tag')}{counts}"]
+    if stands and len(tags) > ROWS:
+        tags = fresh  # what is there need not be listed
+    rows = [(f"{_mark(tag)}{tag['name']}" if stands else tag["name"], _about(tag)) for tag in tags]
     if len(rows) <= ROWS:
         width = max((len(name) for name, _ in rows), default=0)
         return lines + [f"  {name.ljust(width)}  {style(about, 'dim')}" for name, about in rows]
@@ -187,6 +224,27 @@ def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     if len(folders) > ROWS:
         lines.append(f"  … and {len(folders) - ROWS} folders more (--format json has everything)")
     return lines
+
+
+def _mark(tag: Mapping[str, Any]) -> str:
+    """Of a tag of a device that stands: `+` for a new one."""
+    return "  " if tag.get("there") else "+ "
+
+
+def _writing(result: Mapping[str, Any]) -> list[str]:
+    """Which command would write what was found."""
+    devices = [device for source in result["sources"] for device in source["devices"]]
+    tags = [tag for device in devices for tag in device["tags"]]
+    if not tags:
+        return []
+    fresh = sum(not tag.get("there") for tag in tags)
+    stands = any("at" in device for device in devices)
+    if stands and not fresh:
+        return ["", "nothing new"]
+    own = all(device["device"].count("/") == 2 for device in devices)
+    place = "" if result["at"] or own else " --at area/line/device"
+    what = f"the {fresh} new" if stands and fresh < len(tags) else "them"
+    return ["", f"the same command with --into {result['into'] or 'site.yaml'}{place} writes {what}"]
 
 
 def _count(number: int, what: str) -> str:
@@ -206,7 +264,9 @@ def _folders(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _about(tag: Mapping[str, Any]) -> str:
-    parts = [str(tag["type"])]
+    known = tag.get("there")
+    parts = ["there already" if known == tag["name"] else f"there as {known}"] if known else []
+    parts.append(str(tag["type"]))
     if tag.get("unit"):
         parts.append(str(tag["unit"]))
     if tag.get("range"):
