@@ -149,7 +149,8 @@ def progress() -> Iterator[Callable[[Progress], None]]:
             pace = f", {(seen - before) / spent_s:,.0f}/s" if spent_s > 1 and seen > before else ""
             line = f"{now.found:,} found, {now.skipped:,} skipped{waiting}{pace}"
             room = max(0, console.width - len(line) - 6)
-            status.update(Text(f"{line}  {now.name[-room:] if room else ''}"))  # no markup in a device's names
+            name = f"waiting: {now.name}"[:room] if now.away else now.name[-room:] if room else ""
+            status.update(Text(f"{line}  {name}"))  # no markup in a device's names
 
         yield tell
 

@@ -51,12 +51,13 @@ class Wanted:
 
 
 class Progress(NamedTuple):
-    """How far a walk is."""
+    """How far a walk is; when something is away and waited for, `name` says what."""
 
     found: int
     skipped: int
     waiting: int
     name: str
+    away: bool = False
 
 
 Tell = Callable[[Progress], None]
@@ -182,9 +183,10 @@ async def collect(
             name = "/".join(browsed.path) or name
             seen = len(discovery.found) + len(discovery.skipped)
             now_s = time.monotonic()
-            if now_s - told_s >= PROGRESS_EVERY_S:
+            away = str(browsed.detail.get("waiting", ""))
+            if away or now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), name))
+                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), away or name, bool(away)))
             if stop.is_set():
                 ended = "interrupted"
                 break

@@ -2,6 +2,7 @@
 
 A long walk is asked for piece by piece: the gateway looks at the nodes that it is handed, and what it finds below them
 comes back to be asked for later. So a gateway that is restarted, and a command that is ended, lose one piece at most.
+A link that drops in the middle of a walk, or a gateway that is started again, is waited for, a bounded time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -26,6 +28,11 @@ from nexus_cli.wire.topic import Topics
 
 SILENCE_S = 12.0
 """The gateway says something at least every three seconds."""
+PATIENCE_S = 30.0
+"""Longest wait for a link or a gateway that was there in this walk, since the last thing that it told."""
+FIRST_PATIENCE_S = 4.0
+"""Longest wait for a link that is being opened when a walk begins."""
+PAUSE_S = 0.5
 
 
 async def browse_via(
@@ -53,37 +60,106 @@ async def browse_via(
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
         raise NexusError("Which site?", code="NX6510", hint="set NEXUS_SITE=enterprise/site", exit_code=1)
-    topics = Topics(enterprise, site)
-    name = str(ULID())
-    request = {"id": name, **_request(target, wanted)}
     client = BrokerClient(settings=settings, client_id=f"nexus-browse-{os.getpid()}-{os.urandom(3).hex()}")
     async with client.session() as messages:
-        await client.subscribe([(topics.response(settings.principal, name), 1)])
-        asking = _Asking(client, messages, topics.browse(gateway, settings.principal), gateway, silence_s or SILENCE_S)
-        if frontier is None:
+        asking = _Asking(client, messages, Topics(enterprise, site), gateway=gateway, principal=settings.principal)
+        asking.silence_s = silence_s or SILENCE_S
+        request = _request(target, wanted)
+        walk = _whole(asking, request) if frontier is None else _pieces(asking, request, frontier)
+        async with contextlib.aclosing(walk) as found:
+            async for browsed in found:
+                yield browsed
+
+
+async def _whole(asking: _Asking, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
+    """A walk that is one request; begun anew when it was cut, and then what was told before is left out."""
+    told: set[tuple[Any, ...]] = set()
+    patience = _Patience()
+    while True:
+        try:
             async with contextlib.aclosing(asking.pages(request)) as answers:
                 async for browsed in answers:
-                    yield browsed
+                    identity = (browsed.path, browsed.address, "" if browsed.address else str(browsed.detail))
+                    if browsed.detail.get("beat") or identity not in told:
+                        told.add(identity)
+                        yield browsed
+                    patience.renew()
             return
-        told_facts = False
-        while nodes := frontier.batch():
-            queued: list[Any] = []
+        except NexusError as error:
+            if not patience.bears(error):
+                raise
+            why = error.message
+        for _ in range(2):
+            yield _waiting(why)
+            await asyncio.sleep(PAUSE_S)
+
+
+async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) -> AsyncGenerator[Browsed, None]:
+    """A walk that is asked for piece by piece; of a piece that was cut, only what was not done is asked for again."""
+    told_facts = False
+    patience = _Patience()
+    while nodes := frontier.batch():
+        queued: list[Any] = []
+        found: list[Browsed] = []  # counts when the nodes that it was found below are done
+        try:
             async with contextlib.aclosing(asking.pages({**request, "nodes": nodes})) as answers:
                 async for browsed in answers:
-                    if browsed.detail.get("beat"):
-                        queued += browsed.detail.get("queued", ())
-                        if done := browsed.detail.get("done", 0):
-                            fresh = frontier.done(done, queued)
-                            queued = []
-                            yield Browsed((), "", "", detail={"beat": True, "done": done, "queued": fresh})
-                    elif "facts" in browsed.detail and told_facts:
-                        continue  # of every piece the same
-                    elif frontier.is_new(browsed):
-                        told_facts = told_facts or "facts" in browsed.detail
-                        yield browsed
-        if frontier.refused:
-            reason = f"{frontier.refused} nodes beyond {MAX_NODES:,}"
-            yield Browsed(("…",), "", "", detail={"skipped": reason, "unseen": True})
+                    if not browsed.detail.get("beat"):
+                        found.append(browsed)
+                        continue
+                    queued += browsed.detail.get("queued", ())
+                    done = browsed.detail.get("done", 0)
+                    if not done:
+                        yield _beat(0, [])  # so that whoever waits can be interrupted
+                        continue
+                    patience.renew()
+                    for one in found:
+                        if "facts" in one.detail:  # of every piece the same
+                            if not told_facts:
+                                yield one
+                            told_facts = True
+                        elif frontier.is_new(one):
+                            yield one
+                    yield _beat(done, frontier.done(done, queued))
+                    queued, found = [], []
+            continue
+        except NexusError as error:
+            if not patience.bears(error):
+                raise
+            why = error.message
+        for _ in range(2):
+            yield _waiting(why)
+            await asyncio.sleep(PAUSE_S)
+    if frontier.refused:
+        reason = f"{frontier.refused} nodes beyond {MAX_NODES:,}"
+        yield Browsed(("…",), "", "", detail={"skipped": reason, "unseen": True})
+
+
+def _beat(done: int, queued: list[Any]) -> Browsed:
+    return Browsed((), "", "", detail={"beat": True, "done": done, "queued": queued})
+
+
+def _waiting(why: str) -> Browsed:
+    """A sign of life while something is waited for."""
+    return Browsed((), "", "", detail={"beat": True, "done": 0, "queued": [], "waiting": why})
+
+
+class _Patience:
+    """How long a link or a gateway that is away is waited for."""
+
+    def __init__(self) -> None:
+        self._met = False
+        self._since_s = time.monotonic()
+
+    def renew(self) -> None:
+        """It told something."""
+        self._met, self._since_s = True, time.monotonic()
+
+    def bears(self, error: NexusError) -> bool:
+        """Whether to ask again after this error."""
+        if not error.retriable or (error.code == "NX6611" and not self._met):
+            return False
+        return time.monotonic() - self._since_s < (PATIENCE_S if self._met else FIRST_PATIENCE_S)
 
 
 def _request(target: Target, wanted: Wanted) -> dict[str, Any]:
@@ -97,38 +173,51 @@ def _request(target: Target, wanted: Wanted) -> dict[str, Any]:
 
 
 class _Asking:
-    """One request after the other, each answered in pages."""
+    """One request after the other, each answered in pages under a name of its own."""
 
     def __init__(
-        self, client: BrokerClient, messages: AsyncIterator[Message], topic: str, gateway: str, silence_s: float
+        self, client: BrokerClient, messages: AsyncIterator[Message], topics: Topics, *, gateway: str, principal: str
     ) -> None:
-        self._client, self._messages, self._topic = client, messages, topic
-        self._gateway, self._silence_s = gateway, silence_s
+        self._client, self._messages, self._topics = client, messages, topics
+        self._gateway, self._principal = gateway, principal
+        self._topic = topics.browse(gateway, principal)
+        self._name = ""
+        self.silence_s = SILENCE_S
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
-        """What one request brings. Raises NexusError as `browse_via`."""
-        await self._client.publish(self._topic, orjson.dumps(request))
+        """What one request brings. Raises NexusError as `browse_via`; retriable when it may be answered soon."""
+        if not self._name:  # of one that was cut, pages may still be under way: the next one has another name
+            self._name = str(ULID())
+            await self._client.subscribe([(self._topics.response(self._principal, self._name), 1)])
+        name = self._name
+        await self._client.publish(self._topic, orjson.dumps({"id": name, **request}))
         done, expected = False, 0
         try:
             while not done:
                 page = await self._page()
+                if page.get("id", name) != name:
+                    continue
                 expected += 1
                 if page.get("error"):
                     done = True
-                    raise NexusError(f"The gateway '{self._gateway}' does not browse: {page['error']}.", code="NX6610")
+                    why = f"The gateway '{self._gateway}' does not browse: {page['error']}."
+                    raise NexusError(why, code="NX6610", retriable=bool(page.get("again")))
                 if page.get("page") != expected:
                     raise NexusError(f"A page of '{self._gateway}' was lost.", code="NX6611", retriable=True)
                 done = bool(page.get("done"))
+                if not page.get("items"):
+                    yield _beat(0, [])
                 for path, address, type_, unit, description, writable, detail in page.get("items", ()):
                     yield Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
         finally:
             if not done:
+                self._name = ""
                 with contextlib.suppress(NexusError):
-                    await self._client.publish(self._topic, orjson.dumps({"id": request["id"], "cancel": True}))
+                    await self._client.publish(self._topic, orjson.dumps({"id": name, "cancel": True}))
 
     async def _page(self) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._silence_s):
+            async with asyncio.timeout(self.silence_s):
                 page: dict[str, Any] = orjson.loads((await anext(self._messages)).payload)
                 return page
         except TimeoutError:

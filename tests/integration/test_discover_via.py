@@ -124,6 +124,7 @@ async def test_a_walk_through_a_gateway_goes_on_after_ctrl_c_and_a_dead_gateway(
     broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(via, "SILENCE_S", 2.0)
+    monkeypatch.setattr(via, "PATIENCE_S", 1.0)
     monkeypatch.setattr(browsing, "SIGN_OF_LIFE_S", 0.3)
     monkeypatch.setattr(frontier, "BATCH", 100)
     port = free_port()
@@ -168,6 +169,44 @@ async def test_a_walk_through_a_gateway_goes_on_after_ctrl_c_and_a_dead_gateway(
         assert not list((cli.home / "discover").iterdir()), "a complete walk leaves no journal"
     finally:
         await server.close()
+
+
+async def test_a_walk_goes_on_by_itself_when_its_link_was_away(
+    broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "BATCH", 100)
+    port = free_port()
+    devices = [plc(port, "a/l/plc", 20), plc(port, "a/l/rest", NODES)]
+    servers = [await serve_opcua(devices, port=port)]
+    cli = Settings(home=tmp_path / "cli", site="acme/chicago", broker_url=broker.url)
+    waited: list[str] = []
+    away = asyncio.Event()
+    try:
+        async with gateway(broker, devices[:1], tmp_path / "gateway") as (running, _), asyncio.TaskGroup() as group:
+
+            async def restart() -> None:
+                await away.wait()
+                await servers[0].close()
+                await until(lambda: waited)
+                servers.append(await serve_opcua(devices, port=port))
+
+            def end(now: Progress, _stop: asyncio.Event) -> None:
+                if now.found >= 600:
+                    away.set()
+                if now.away:
+                    waited.append(now.name)
+
+            group.create_task(restart(), name="restart the server")
+            found = await walked(Ask(target=f"opcua://127.0.0.1:{port}", via="gw-1"), cli, end=end)
+            assert running.links.devices()[0].counters.cycles
+    finally:
+        await servers[-1].close()
+    assert waited
+    assert "connection broke" in waited[0] or "link" in waited[0]
+    assert found.complete
+    nodes = nodes_of(found)
+    assert len(nodes) == len(set(nodes)) == NODES + 20, "everything once"
+    assert "the same value was found before" not in dict(found.skipped).values()
 
 
 async def test_the_unit_that_was_asked_for_is_browsed_not_the_first_of_its_link(

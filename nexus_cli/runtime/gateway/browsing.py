@@ -122,7 +122,7 @@ class Browsing:
             try:
                 await self._answer(pages, request)
             except DriverError as error:
-                await self._send(pages, error=error.message, done=True)
+                await self._send(pages, error=error.message, done=True, again=error.retriable)
             except NexusError as error:  # the broker is away: whoever asked gives up by himself
                 _log.info("an answer to a request to browse was not sent: %s", error.message)
             finally:
@@ -136,7 +136,8 @@ class Browsing:
             await self._send(pages, error=why, done=True)
             return
         if not supervisor.connected:
-            await self._send(pages, error=f"the link is {supervisor.state.state}: {supervisor.state.detail}", done=True)
+            why = f"the link is {supervisor.state.state}: {supervisor.state.detail}"
+            await self._send(pages, error=why, done=True, again=True)
             return
         _log.info("browsing %s for %s", supervisor.link, pages.principal)
         steps = _Steps(supervisor, request, path)
@@ -215,12 +216,19 @@ class Browsing:
         return None, ""
 
     async def _send(
-        self, pages: _Pages, *, items: list[list[Any]] | None = None, error: str = "", done: bool = False
+        self,
+        pages: _Pages,
+        *,
+        items: list[list[Any]] | None = None,
+        error: str = "",
+        done: bool = False,
+        again: bool = False,
     ) -> None:
+        """One page; `again` says that the same request may be answered soon."""
         pages.number += 1
         body: dict[str, Any] = {"id": pages.name, "page": pages.number, "items": items or [], "done": done}
         if error:
-            body["error"] = error
+            body |= {"error": error, "again": again}
         topic = self._topics.response(pages.principal, pages.name)
         await self._client.publish(topic, orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
 
