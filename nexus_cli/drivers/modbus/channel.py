@@ -1,7 +1,7 @@
 """One connection to a Modbus server: one request in flight, no retries, no late answers, prompt loss.
 
-The wire is driven here instead of by pymodbus's client, which costs two thirds of a read (`wait_for`, a transaction
-manager, an object a PDU) and needs most of its rules changed: `docs/decisions/0025-modbus-on-the-wire.md`.
+The wire is driven here instead of by pymodbus's client, which takes a third of all that a poll costs (`wait_for`, a
+transaction manager, an object a PDU) and needs most of its rules changed: `docs/decisions/0025-modbus-on-the-wire.md`.
 Session and channel share one small surface: `ask` takes a unit id and a PDU, and gives the PDU of the answer.
 Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b §3.1.3 (MBAP header).
 """
