@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import orjson
@@ -23,7 +23,7 @@ from nexus_cli.discover.online import Wanted
 from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
 
 SILENCE_S = 12.0
@@ -60,11 +60,9 @@ async def browse_via(
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
         raise NexusError("Which site?", code="NX6510", hint="set NEXUS_SITE=enterprise/site", exit_code=1)
-    client = BrokerClient(settings=settings, client_id=f"nexus-browse-{os.getpid()}-{os.urandom(3).hex()}")
-    async with client.session() as messages:
-        asking = _Asking(client, messages, Topics(enterprise, site), gateway=gateway, principal=settings.principal)
-        asking.silence_s = silence_s or SILENCE_S
-        request = _request(target, wanted)
+    request = _request(target, wanted)
+    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s or SILENCE_S)
+    async with contextlib.aclosing(asking):
         walk = _whole(asking, request) if frontier is None else _pieces(asking, request, frontier)
         async with contextlib.aclosing(walk) as found:
             async for browsed in found:
@@ -157,7 +155,7 @@ class _Patience:
 
     def bears(self, error: NexusError) -> bool:
         """Whether to ask again after this error."""
-        if not error.retriable or (error.code == "NX6611" and not self._met):
+        if not error.retriable or not (self._met or error.code == "NX6610"):
             return False
         return time.monotonic() - self._since_s < (PATIENCE_S if self._met else FIRST_PATIENCE_S)
 
@@ -173,30 +171,43 @@ def _request(target: Target, wanted: Wanted) -> dict[str, Any]:
 
 
 class _Asking:
-    """One request after the other, each answered in pages under a name of its own."""
+    """One request after the other, each answered in pages.
 
-    def __init__(
-        self, client: BrokerClient, messages: AsyncIterator[Message], topics: Topics, *, gateway: str, principal: str
-    ) -> None:
-        self._client, self._messages, self._topics = client, messages, topics
-        self._gateway, self._principal = gateway, principal
-        self._topic = topics.browse(gateway, principal)
+    After one that was cut, pages may still be under way: the next one goes out under another name, by a connection of
+    its own.
+    """
+
+    def __init__(self, settings: Settings, topics: Topics, *, gateway: str, silence_s: float) -> None:
+        self._settings, self._topics, self._gateway = settings, topics, gateway
+        self._topic = topics.browse(gateway, settings.principal)
+        self._silence_s = silence_s
         self._name = ""
-        self.silence_s = SILENCE_S
+        self._open = contextlib.AsyncExitStack()
+
+    async def _connect(self) -> None:
+        name = str(ULID())
+        who = f"nexus-browse-{os.getpid()}-{os.urandom(3).hex()}"
+        self._client = BrokerClient(settings=self._settings, client_id=who)
+        self._messages = await self._open.enter_async_context(self._client.session())
+        await self._client.subscribe([(self._topics.response(self._settings.principal, name), 1)])
+        self._name = name
+
+    async def aclose(self) -> None:
+        """Leave the broker."""
+        self._name = ""
+        await self._open.aclose()
+        self._open = contextlib.AsyncExitStack()
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
         """What one request brings. Raises NexusError as `browse_via`; retriable when it may be answered soon."""
-        if not self._name:  # of one that was cut, pages may still be under way: the next one has another name
-            self._name = str(ULID())
-            await self._client.subscribe([(self._topics.response(self._principal, self._name), 1)])
+        if not self._name:
+            await self._connect()
         name = self._name
         await self._client.publish(self._topic, orjson.dumps({"id": name, **request}))
         done, expected = False, 0
         try:
             while not done:
                 page = await self._page()
-                if page.get("id", name) != name:
-                    continue
                 expected += 1
                 if page.get("error"):
                     done = True
@@ -211,13 +222,14 @@ class _Asking:
                     yield Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
         finally:
             if not done:
-                self._name = ""
                 with contextlib.suppress(NexusError):
                     await self._client.publish(self._topic, orjson.dumps({"id": name, "cancel": True}))
+                with contextlib.suppress(NexusError):
+                    await self.aclose()
 
     async def _page(self) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self.silence_s):
+            async with asyncio.timeout(self._silence_s):
                 page: dict[str, Any] = orjson.loads((await anext(self._messages)).payload)
                 return page
         except TimeoutError:

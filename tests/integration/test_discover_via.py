@@ -209,6 +209,41 @@ async def test_a_walk_goes_on_by_itself_when_its_link_was_away(
     assert "the same value was found before" not in dict(found.skipped).values()
 
 
+async def test_a_walk_goes_on_by_itself_when_its_gateway_was_away(
+    broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(via, "SILENCE_S", 1.0)
+    monkeypatch.setattr(browsing, "SIGN_OF_LIFE_S", 0.3)
+    monkeypatch.setattr(frontier, "BATCH", 100)
+    port = free_port()
+    devices = [plc(port, "a/l/plc", 20), plc(port, "a/l/rest", NODES)]
+    server = await serve_opcua(devices, port=port)
+    cli = Settings(home=tmp_path / "cli", site="acme/chicago", broker_url=broker.url)
+    waited: list[str] = []
+    away = asyncio.Event()
+
+    def end(now: Progress, _stop: asyncio.Event) -> None:
+        if now.found >= 600:
+            away.set()
+        if now.away:
+            waited.append(now.name)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            async with gateway(broker, devices[:1], tmp_path / "gateway"):
+                ask = Ask(target=f"opcua://127.0.0.1:{port}", via="gw-1")
+                walk = group.create_task(walked(ask, cli, end=end), name="walk")
+                await until(away.is_set)
+            await until(lambda: any("does not answer" in why for why in waited))
+            async with gateway(broker, devices[:1], tmp_path / "gateway"):
+                found = await walk
+    finally:
+        await server.close()
+    assert found.complete
+    assert len(nodes_of(found)) == NODES + 20
+    assert "the same value was found before" not in dict(found.skipped).values()
+
+
 async def test_the_unit_that_was_asked_for_is_browsed_not_the_first_of_its_link(
     broker: TestBroker, tmp_path: Path
 ) -> None:
