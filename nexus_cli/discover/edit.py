@@ -183,6 +183,20 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
         )
 
 
+def unwritable(path: Path) -> tuple[Diagnostic, ...]:
+    """Why a file can't be edited, known before a long walk; none when it can, or can be made."""
+    name = shown(path)
+    if path.exists():
+        if path.stat().st_mode & 0o222 and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+            return ()
+        hint = f"chmod u+w {name}, or --dry-run shows what would change"
+        return (finding("NX6603", f"'{name}' is read-only", hint=hint),)
+    folder = next((one for one in path.absolute().parents if one.exists()), Path("/"))
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return ()
+    return (finding("NX6603", f"'{name}' can't be made: the folder '{shown(folder)}' is read-only"),)
+
+
 def write(edit: Edit) -> None:
     """Put the new text in place of the old one at once.
 

@@ -40,6 +40,12 @@ def _hint(message: str, protocol: str, *, refused: bool, retriable: bool) -> str
         return ""  # it says itself what to do
     if any(text in message for text in _NO_NAME):
         return "check the name, or write the IP address"
+    if "refused the user name or password" in message:
+        return "one that it knows: --user NAME --password '${env:PLC_PASSWORD}', and the variable set in this shell"
+    if unset := re.search(r"environment variable (\S+) is not set", message):
+        return f"in this shell first: read -rs {unset[1]}; export {unset[1]}"
+    if "it offers" in message:
+        return "--security with one that it offers, --security None without"
     if refused:
         usual = f" ({PORTS[protocol]} is usual)" if protocol in PORTS else ""
         return f"nothing listens there: is it switched on, and is the port right{usual}?"

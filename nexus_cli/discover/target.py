@@ -233,6 +233,8 @@ def connected(
 
 def _typed(hint: str, connection: Mapping[str, Any]) -> str:
     """What to type on the command line, where a hint names a key of a site file."""
+    if hint.startswith("password: '"):
+        return f"--{hint.replace(': ', ' ', 1)}"
     missing = _MISSING.fullmatch(hint)
     if missing is None:
         return hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,11 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     if not ask.at and not own_places:
         return Outcome(None, (finding("NX6603", "--into needs the place of the device", hint="--at area/line/device"),))
     reading = _read_again(found)
-
+    named = {file.name for file in reading.files} if reading is not None else set[str]()
+    if named and found.site is not None and ask.into.is_file() and shown(ask.into) not in named:
+        message = f"'{shown(ask.into)}' is not part of the site '{shown(found.site)}'"
+        hint = f"add '{_from(found.site, ask.into)}' to its 'include:', or name another file"
+        return Outcome(None, (finding("NX6603", message, hint=hint),))
     outcome = edited(
         found.proposals,
         file=ask.into,
@@ -145,9 +150,6 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     if found.site is None:
         return Outcome(dataclasses.replace(outcome.value, notes=("no site.yaml includes this file yet",)))
     files = [file.path for file in reading.files] if reading is not None else []
-    if reading is not None and ask.into.is_file() and shown(ask.into) not in {file.name for file in reading.files}:
-        message = f"'{shown(ask.into)}' is not part of the site '{shown(found.site)}'"
-        return Outcome(None, (finding("NX6603", message, hint="include it there, or name another file"),))
     met: set[str] = set()
 
     def check(path: Path) -> tuple[Diagnostic, ...]:
@@ -160,8 +162,14 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         return Outcome(None, problems)
     if ask.into.name in met:
         return outcome
-    note = f"'{shown(found.site)}' does not include this file yet: add it to its 'include:'"
+    own = _from(found.site, ask.into)
+    note = f"'{shown(found.site)}' does not include this file yet: add '{own}' to its 'include:'"
     return Outcome(dataclasses.replace(outcome.value, notes=(note,)))
+
+
+def _from(site: Path, file: Path) -> str:
+    """A file as the site's `include:` names it."""
+    return Path(os.path.relpath(file.resolve(), site.parent.resolve())).as_posix()
 
 
 def _read_again(found: Discovered) -> Reading | None:
@@ -173,6 +181,13 @@ def _read_again(found: Discovered) -> Reading | None:
         if not file.path.is_file() or file.path.read_bytes().decode("utf-8-sig", "replace") != file.text:
             return _read(found.site)
     return reading
+
+
+def unwritable(ask: Ask) -> tuple[Diagnostic, ...]:
+    """Why the file to edit can't be written, none when it can."""
+    from nexus_cli.discover import edit as edits
+
+    return edits.unwritable(ask.into) if ask.into is not None else ()
 
 
 def write(change: Edit) -> None:
@@ -292,4 +307,4 @@ def _requests(protocol: str, connection: Mapping[str, Any], tags: Sequence[Propo
         return -(-len(points) // 50)
 
 
-__all__ = ["Ask", "Diagnostic", "Discovered", "Progress", "Wanted", "discover", "edit", "write"]
+__all__ = ["Ask", "Diagnostic", "Discovered", "Progress", "Wanted", "discover", "edit", "unwritable", "write"]

@@ -61,9 +61,12 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
     """
     from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
     from nexus_cli.cli.views.discover import document, text
-    from nexus_cli.project.discover import edit, write
+    from nexus_cli.project.discover import edit, unwritable, write
 
     ask = ask_of(target, **options)
+    if not dry_run and (refused := unwritable(ask)):
+        complain(refused)
+        return Exit.FINDINGS
     outcome, interrupted = look(ask)
     complain(outcome.findings)
     if outcome.value is None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.diagnostics import NexusError
-from nexus_cli.discover.edit import Edit, edited, proved, write
+from nexus_cli.discover.edit import Edit, edited, proved, unwritable, write
 from nexus_cli.discover.found import Discovery, Found
 from nexus_cli.discover.propose import propose
 from nexus_cli.drivers.registry import kinds
@@ -174,6 +174,16 @@ def test_another_protocol_and_another_file_are_refused(site: Path, tmp_path: Pat
         kinds=kinds(),
     )
     assert [item.code for item in elsewhere.findings] == ["NX6603"]
+
+
+def test_a_read_only_file_is_refused_before_the_device_is_asked(site: Path) -> None:
+    assert unwritable(site) == ()
+    assert unwritable(site.parent / "new" / "folder" / "a.yaml") == ()
+    site.chmod(0o444)
+    (refused,) = unwritable(site)
+    assert refused.code == "NX6603"
+    assert "read-only" in refused.message
+    assert refused.hint.startswith("chmod u+w")
 
 
 def test_several_devices_may_stand_in_one_new_line(site: Path) -> None:

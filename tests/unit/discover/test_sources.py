@@ -14,10 +14,11 @@ from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.online import Wanted, left_out
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
+from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
 from nexus_cli.discover.target import parse_target, units_of
 from nexus_cli.discover.topics import from_topics
-from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.registry import kinds
@@ -266,3 +267,17 @@ def test_a_frontier_asks_for_each_node_once() -> None:
     again = Frontier("i=85", resume={"queue": [["c", []]], "seen": ["b", "c"]}, kept=[skipped])
     assert not again.is_new(skipped)
     assert again.done(1, [["b", []], ["d", []]]) == [["d", []]]
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("opc.tcp://h refused the user name or password (Bad_UserAccessDenied)", "--user NAME --password"),
+        ("the environment variable PLC_PW is not set", "export PLC_PW"),
+        ("opc.tcp://h does not offer Basic256Sha256/Sign; it offers None", "--security"),
+    ],
+)
+def test_what_a_server_refuses_is_answered_with_the_option_to_type(message: str, hint: str) -> None:
+    error = unreachable(DriverError(message, scope=Scope.SESSION, retriable=False), "opcua")
+    assert error.code == "NX6602"
+    assert hint in error.hint
