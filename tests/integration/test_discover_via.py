@@ -14,9 +14,11 @@ import pytest
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover import frontier, via
+from nexus_cli.drivers.ads.simulator import serve as serve_ads
 from nexus_cli.drivers.modbus.simulator import serve as serve_modbus
 from nexus_cli.drivers.opcua.simulator import SimulatorServer
 from nexus_cli.drivers.opcua.simulator import serve as serve_opcua
+from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.discover import Ask, Progress, Wanted, discover
 from nexus_cli.runtime.gateway import browsing
@@ -242,6 +244,41 @@ async def test_a_walk_goes_on_by_itself_when_its_gateway_was_away(
     assert found.complete
     assert len(nodes_of(found)) == NODES + 20
     assert "the same value was found before" not in dict(found.skipped).values()
+
+
+async def test_the_second_runtime_of_a_plc_is_browsed_by_its_ams_port(broker: TestBroker, tmp_path: Path) -> None:
+    tcp = free_port()
+
+    def runtime(port: int, symbol: str) -> DeviceConfig:
+        connection = {"host": "127.0.0.1", "tcp_port": tcp, "ams_net_id": "127.0.0.1.1.1", "port": port}
+        link = kinds()["ads"].link_of(kinds()["ads"].connection.model_validate(connection))
+        tags = {"v": TagConfig(type="int32", address=symbol, poll_ms=200)}
+        return DeviceConfig(
+            path=f"a/l/plc-{port}", protocol="ads", link=link, gateway="gw-1", connection=connection, tags=tags
+        )
+
+    runtimes = [runtime(851, "MAIN.first"), runtime(852, "MAIN.second")]
+    server = await serve_ads(runtimes, port=tcp)
+    cli = Settings(home=tmp_path / "cli", site="acme/chicago", broker_url=broker.url)
+    net_id = runtimes[0].connection["ams_net_id"]
+
+    async def symbols(port: int, via_gateway: str) -> list[str]:
+        target = f"ads://127.0.0.1:{port}?net_id={net_id}&tcp_port={tcp}"
+        proposal = await walked(Ask(target=target, via=via_gateway), cli)
+        found = [str(tag.keys["address"]) for device in proposal.devices for tag in device.tags]
+        return [address for address in found if address.startswith("MAIN.")]
+
+    try:
+        for port, symbol in ((851, "MAIN.first"), (852, "MAIN.second")):
+            assert await symbols(port, "") == [symbol]
+        async with gateway(broker, runtimes, tmp_path / "gateway"):
+            for port, symbol in ((851, "MAIN.first"), (852, "MAIN.second")):
+                assert await symbols(port, "gw-1") == [symbol]
+            with pytest.raises(NexusError) as caught:
+                await symbols(853, "gw-1")
+        assert "port 853" in caught.value.message
+    finally:
+        await server.close()
 
 
 async def test_the_unit_that_was_asked_for_is_browsed_not_the_first_of_its_link(
