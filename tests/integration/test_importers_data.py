@@ -112,7 +112,7 @@ def test_without_a_number_every_variable_of_a_block_is_named() -> None:
     assert all("--db 'DB_Test" in skipped.reason for skipped in discovery.skipped)
 
 
-@pytest.mark.parametrize(("name", "found"), [("Boiler2", 140), ("Boiler1", 1), ("Examples", 22), ("Opc.Ua.Di", 2)])
+@pytest.mark.parametrize(("name", "found"), [("Boiler2", 116), ("Boiler1", 1), ("Examples", 20), ("Opc.Ua.Di", 2)])
 def test_nodesets_of_machines(name: str, found: int, tmp_path: Path) -> None:
     path = next(path for path in _files(".", "*NodeSet2.xml") if name in str(path))
     (discovery,) = _import(path)
@@ -193,6 +193,8 @@ def test_hivemq_configurations(tmp_path: Path) -> None:
     assert protocols == {"modbus", "opcua", "s7", "ads"}
     (full,) = discoveries["legacy-s7-adapter-full-config.xml"]
     assert [found.tag["address"] for found in full.found] == ["%I204.0:BOOL", "%I205.0:BOOL"]
+    (ported,) = discoveries["ads-adapter-full-config.xml"]
+    assert ported.connection["tcp_port"] == 1234
     (secret,) = discoveries["opcua-adapter-full-config.xml"]
     assert "password" not in secret.connection and secret.connection["user"] == "edge"
     assert not any("keystore-password" in skipped.reason for skipped in secret.skipped)

@@ -148,11 +148,12 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     counts, facts = source["counts"], source["facts"]
     if "units" in facts:
         return _units(source, style)
+    becomes = "1 becomes a tag" if counts["found"] == 1 else f"{counts['found']} become tags"
     took = f" in {facts['seconds']:.1f} s" if facts.get("seconds") else ""
     resumed = f", {facts['resumed']} of them from an earlier run" if facts.get("resumed") else ""
     lines = [
         style(str(source["source"]), "bold")
-        + f": {counts['seen']} values seen{took}{resumed}: {counts['found']} become tags, {counts['skipped']} skipped"
+        + f": {_count(counts['seen'], 'value')} seen{took}{resumed}: {becomes}, {counts['skipped']} skipped"
     ]
     if facts.get("ended"):
         lines.append(style(f"{facts['ended']}: the rest was not looked at", "warning"))
@@ -256,7 +257,8 @@ def _folders(names: Sequence[str]) -> list[tuple[str, int]]:
     best: list[tuple[str, int]] = [("", len(names))]
     for depth in range(1, 8):
         counted = Counter(".".join(name.split(".")[:depth]) for name in names)
-        shown = [(f"{name}.*" if count > 1 else name, count) for name, count in counted.items()]
+        whole = {".".join(name.split(".")[:depth]): name for name in names}
+        shown = [(f"{name}.*" if count > 1 else whole[name], count) for name, count in counted.items()]
         if len(shown) > ROWS and depth > 1:
             return best
         best = shown
@@ -273,7 +275,8 @@ def _about(tag: Mapping[str, Any]) -> str:
         parts.append(f"{tag['range'][0]}..{tag['range'][1]}")
     if tag.get("values"):
         parts.append("/".join(list(map(str, tag["values"].values()))[:4]))
-    parts.append(str(tag.get("node") or tag.get("address") or ""))
+    unit = f" unit {tag['unit_id']}" if "unit_id" in tag else ""
+    parts.append(f"{tag.get('node') or tag.get('address') or ''}{unit}")
     return "  ".join(part for part in parts if part)
 
 
@@ -286,7 +289,7 @@ def _skipped(skipped: Sequence[Mapping[str, str]], *, whole: bool, style: Style)
     lines = ["", "skipped (--skipped lists each):"]
     lines += [f"  {count}  {style(reason, 'dim')}" for reason, count in reasons.most_common(REASONS)]
     if len(reasons) > REASONS:
-        lines.append(f"  … and {len(reasons) - REASONS} reasons more")
+        lines.append(f"  … and {_count(len(reasons) - REASONS, 'reason')} more")
     return lines
 
 

@@ -170,7 +170,7 @@ def ads_connection(config: Elements, connection: dict[str, Any]) -> dict[str, An
         connection["host"] = host
     port = config.number("port")
     if port not in (None, ADS_TCP_PORT):
-        config.note("port", f"ADS listens on TCP port {ADS_TCP_PORT}, not on {port}")
+        connection["tcp_port"] = port
     if (ams_port := config.number("targetAmsPort")) is not None:
         connection["port"] = ams_port
     for name, ours in (("targetAmsNetId", "ams_net_id"), ("sourceAmsNetId", "source_net_id")):

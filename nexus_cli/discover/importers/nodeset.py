@@ -35,6 +35,8 @@ TYPE_CLASSES = {
 }
 DICTIONARIES = ("i=69", "i=72")
 METADATA = "i=11715"
+NODE_IDS = ("i=17", "i=18")
+"""NodeId, ExpandedNodeId."""
 READABLE = 1
 """AccessLevel CurrentRead. Source: OPC 10000-3 §8.57."""
 
@@ -88,6 +90,8 @@ def _reason(nodeset: NodeSet, node: UaNode, above: list[UaNode]) -> str:
         return f"a property of {parent.name}" + (
             f", taken over as its {TAKEN_OVER[node.name]}" if TAKEN_OVER[node.name] else ""
         )
+    if nodeset.identity_of_type(node) in NODE_IDS:
+        return "a node id, no value of the process"
     if not node.parent:
         return "it stands in no hierarchy"
     if not whole(node.element.attributes.get("AccessLevel", "1"), 1) & READABLE:

@@ -193,12 +193,17 @@ class NodeSet:
             found.append(node)
         return found
 
+    def identity_of_type(self, node: UaNode) -> str:
+        """A variable's data type as a node id, "" when it is none."""
+        try:
+            return self.identity(node.element.attributes.get("DataType", "i=24"))
+        except AddressError:
+            return ""
+
     def data_type(self, node: UaNode) -> tuple[str, UaNode | None]:
         """Our type of a variable, and the declaration of its data type when the file has it."""
-        written = node.element.attributes.get("DataType", "i=24")
-        try:
-            identity = self.identity(written)
-        except AddressError:
+        identity = self.identity_of_type(node)
+        if not identity:
             return "json", None
         declared = self.nodes.get(identity)
         for _ in range(MAX_LEVELS):

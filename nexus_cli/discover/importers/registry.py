@@ -112,7 +112,7 @@ def import_file(path: Path | str, *, options: ImportOptions | None = None) -> Ou
     if any(discovery.found for discovery in discoveries):
         return Outcome(discoveries)
     skipped = sum(len(discovery.skipped) for discovery in discoveries)
-    message = f"nothing in {source.name} ({known.title}) can become a tag; {skipped} things were skipped"
+    message = f"nothing in {source.name} ({known.title}) can become a tag; skipped: {skipped}"
     return Outcome(discoveries, (finding("NX6705", message),))
 
 
