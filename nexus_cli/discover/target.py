@@ -117,8 +117,7 @@ def parse_target(
     if protocol == "modbus" and (refusal := _misspelt(text, parts)) is not None:
         return refusal
     if protocol == "ads" and _NET_ID.fullmatch(parts.hostname or ""):
-        hint = f"ads://10.0.0.7{f':{port}' if port else ''}?net_id={parts.hostname}"
-        return _refused(text, f"{parts.hostname} is an AMS NetId, no host", hint=hint)
+        return _net_id_as_host(text, parts)
     serial = _serial(parts) if protocol == "modbus" else ""
     if not parts.hostname and not serial:
         return _refused(text, "it names no host")
@@ -229,6 +228,12 @@ def connected(
         path=HERE, protocol=protocol, link=link, connection=bound.model_dump(mode="json", exclude_none=True)
     )
     return Outcome(Target(text=text, protocol=protocol, connection=connection, device=config, units=units))
+
+
+def _net_id_as_host(text: str, parts: SplitResult) -> Outcome[Target]:
+    port = f":{parts.port}" if parts.port else ""
+    hint = f"ads://10.0.0.7{port}?net_id={parts.hostname}"
+    return _refused(text, f"{parts.hostname} is an AMS NetId, no host", hint=hint)
 
 
 def _typed(hint: str, connection: Mapping[str, Any]) -> str:

@@ -254,6 +254,9 @@ def _browsing() -> dict[str, Schema]:
                 },
                 "done": {"type": "boolean", "description": "The last page."},
             },
-            {"error": {**_TEXT, "description": "Why the walk ended early."}},
+            {
+                "error": {**_TEXT, "description": "Why the walk ended early."},
+                "again": {"type": "boolean", "description": "With an error: the same request may be answered soon."},
+            },
         ),
     }
