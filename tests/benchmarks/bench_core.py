@@ -1,8 +1,8 @@
 """The whole gateway (schedule, chain, frames, disk log, live view, broker) beside the bare library, per core.
 
 The field, the historian and the broker are processes of their own; the gateway is this process. Links are polled
-faster than it can, so that it is never idle: late cycles are skipped, what counts is reads per second of CPU. The
-bare library reads the same blocks over as many connections and throws the values away.
+as fast as the field answers, late cycles are skipped: what counts is reads per second of CPU. The bare library reads
+the same blocks over as many connections and throws the values away.
 """
 
 from __future__ import annotations
