@@ -80,14 +80,50 @@ DEVICE = DeviceConfig(
         "u": TagConfig(type="uint16", address="input:7", values={"0": "off"}, writable=True),
     },
 )
+DEVICES = {
+    "modbus": DEVICE,
+    "opcua": DeviceConfig(
+        path="a/l/d",
+        protocol="opcua",
+        link="opc.tcp://h:4840",
+        connection={"endpoint": "opc.tcp://h:4840", "max_read": 50},
+        tags={
+            "t": TagConfig(
+                type="float32", address="nsu=http://acme/plc;s=T", scale=0.1, unit="degC", range=(0.0, 100.0)
+            ),
+            "u": TagConfig(type="int16", address="ns=2;i=7", values={"0": "off"}, options={"index": "2"}),
+        },
+    ),
+    "s7": DeviceConfig(
+        path="a/l/d",
+        protocol="s7",
+        link="s7:h:102/0.1",
+        connection={"host": "h", "pdu": 480},
+        tags={
+            "t": TagConfig(type="float32", address="%DB1:10:REAL", scale=0.1, unit="degC", range=(0.0, 100.0)),
+            "u": TagConfig(type="bool", address="%M:3.2:BOOL", writable=True),
+            "w": TagConfig(type="string[20]", address="%DB7:2:STRING[20]"),
+        },
+    ),
+    "ads": DeviceConfig(
+        path="a/l/d",
+        protocol="ads",
+        link="ads:h:48898",
+        connection={"host": "h", "ams_net_id": "5.1.2.3.1.1", "port": 851},
+        tags={
+            "t": TagConfig(type="float64", address="MAIN.fSpeed", scale=0.1, range=(0.0, 100.0)),
+            "u": TagConfig(type="uint16", address="0x4020,0x40", writable=True),
+        },
+    ),
+}
 INDEX = {"deployment": 3, "digest": "sha256:1", "devices": {"a/l/d": "sha256:2", "a/l/e": "sha256:3"}}
 
 
 class Damaged:
     """Control's side of the configuration, damaged."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
+    def __init__(self, chance: random.Random, device: DeviceConfig) -> None:
+        self._chance, self._device = chance, device
 
     async def gateway_index(self, gateway: str) -> Any:
         """An index."""
@@ -95,16 +131,17 @@ class Damaged:
 
     async def gateway_devices(self, gateway: str, paths: Any) -> Any:
         """Devices."""
-        return mutated_json({path: to_json(DEVICE) for path in ("a/l/d", "a/l/e")}, self._chance)
+        return mutated_json({path: to_json(self._device) for path in ("a/l/d", "a/l/e")}, self._chance)
 
 
-async def test_mutated_configurations_to_a_gateway(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", DEVICES)
+async def test_mutated_configurations_to_a_gateway(protocol: str, tmp_path: Path) -> None:
     chance, read, refused, run = random.Random(2), 0, 0, 0
-    driver = registry.driver("modbus")
+    driver = registry.driver(protocol)
     for _ in range(mutations(10_000)):
         configuration = Configuration(tmp_path / "gw.json", enterprise="acme", site="chicago", gateway="gw")
         try:
-            await configuration.refresh(Damaged(chance))
+            await configuration.refresh(Damaged(chance, DEVICES[protocol]))
         except NexusError as error:
             assert error.code == "NX6013"
             refused += 1

@@ -24,8 +24,15 @@ _HEADER = struct.Struct(">BBHH")
 
 
 def read_request(unit: int, function: int, start: int, count: int) -> bytes:
-    """FC1 to FC4."""
-    return _HEADER.pack(unit, function, start, count)
+    """FC1 to FC4.
+
+    Raises:
+        ValueError: A number does not fit its field.
+    """
+    try:
+        return _HEADER.pack(unit, function, start, count)
+    except struct.error:
+        raise ValueError(f"no request can ask unit {unit} for {count} from {start} on") from None
 
 
 def read_head(function: int, count: int) -> bytes:
