@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, points_of
-from nexus_cli.drivers.s7.channel import Lost, Timeout
+from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.pdu import ACK, ACK_DATA, DATA_HEADER, FRAME_HEADER, JOB, READ, USERDATA, WRITE
 from nexus_cli.drivers.s7.session import S7Session

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import struct
 
+from nexus_cli.drivers.dialogue import Dialogue, Lost
 from nexus_cli.drivers.modbus.pdu import MAX_RTU_FRAME, rtu_answer, rtu_frame
 
 HEADER = 6
@@ -22,15 +23,7 @@ KEPT = 2 * MAX_RTU_FRAME
 _HEADER = struct.Struct(">HHH").pack
 
 
-class Timeout(Exception):
-    """No answer within the time-out."""
-
-
-class Lost(Exception):
-    """The connection is gone, or what came over it makes no sense; the message says what."""
-
-
-class Channel(asyncio.Protocol):
+class Channel(Dialogue):
     """A connection. `open` first; after `Lost` only `close` is of use.
 
     Attributes:
@@ -50,17 +43,12 @@ class Channel(asyncio.Protocol):
             timeout_s: Longest wait for an answer.
             connect_timeout_s: Longest wait for a connection.
         """
+        super().__init__(timeout_s=timeout_s)
         self.host, self.port = host, port
         self.traceable = False
-        self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[bytes] | None = None
+        self._connect_timeout_s = connect_timeout_s
         self._request = b""
-        self._until_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._buffer = b""
-        self._why = "the connection is closed"
 
     async def open(self) -> None:
         """Connect.
@@ -81,11 +69,6 @@ class Channel(asyncio.Protocol):
     async def _create(self) -> None:
         await self._loop.create_connection(lambda: self, self.host, self.port)
 
-    @property
-    def connected(self) -> bool:
-        """Whether the connection stands, as far as the system knows."""
-        return self._transport is not None
-
     async def ask(self, request: bytes, *, broadcast: bool = False) -> bytes:
         """Send a request and wait for its answer; a refusal is an answer.
 
@@ -100,63 +83,17 @@ class Channel(asyncio.Protocol):
             Timeout: Nothing came in time. The connection stands.
             Lost: The connection is gone, or what came is no answer.
         """
-        transport = self._transport
-        if transport is None:
-            raise Lost(self._why)
         if broadcast:
-            transport.write(self._frame(request))
+            if self._transport is None:
+                raise Lost(self._why)
+            self._transport.write(self._frame(request))
             return b""
         self._request = request
-        self._waiting = waiting = self._loop.create_future()
-        self._until_s = self._loop.time() + self._timeout_s
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._until_s, self._expire)
-        try:
-            transport.write(self._frame(request))
-            return await waiting
-        finally:
-            self._waiting = None
-
-    def close(self) -> None:
-        """Drop the connection. Never raises."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._fail(f"the connection was lost{f' ({exc})' if exc else ''}")
+        return await self._exchange(self._frame(request))
 
     def _frame(self, request: bytes) -> bytes:
         """What goes on the wire."""
         raise AssertionError("each framing has its own")
-
-    def _fail(self, why: str) -> None:
-        """The connection is of no use any more; end the waiting request now."""
-        self._why = why
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(Lost(why))
-        self.close()
-
-    def _expire(self) -> None:
-        """One timer runs from request to request: it is set once a time-out, not once a request."""
-        self._timer = None
-        waiting = self._waiting
-        if waiting is None or waiting.done():
-            return
-        if self._loop.time() < self._until_s:
-            self._timer = self._loop.call_at(self._until_s, self._expire)
-        else:
-            waiting.set_exception(Timeout())
 
 
 class TcpChannel(Channel):

@@ -17,7 +17,8 @@ from typing import Any
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
-from nexus_cli.drivers.modbus.channel import Lost, RtuChannel, Timeout
+from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.modbus.channel import RtuChannel
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 
 TURNAROUND_S = 0.1

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn
 
 from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink, Subscription
+from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.browse import browse
-from nexus_cli.drivers.modbus.channel import Channel, Lost, Timeout
+from nexus_cli.drivers.modbus.channel import Channel
 from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of

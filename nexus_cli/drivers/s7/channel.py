@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
+from nexus_cli.drivers.dialogue import Dialogue, Lost
 from nexus_cli.drivers.s7.pdu import (
     CC,
     DATA_HEADER,
@@ -30,15 +31,7 @@ MAX_FRAME = 8192 + FRAME_HEADER
 """Longest TPDU of class 0 (ISO 8073 §13.3.4)."""
 
 
-class Timeout(Exception):
-    """No answer within the time-out."""
-
-
-class Lost(Exception):
-    """The connection is gone or was refused, or what came over it makes no sense; the message says what."""
-
-
-class Channel(asyncio.Protocol):
+class Channel(Dialogue):
     """A connection. `open` first; after `Timeout` or `Lost` only `close` is of use.
 
     Attributes:
@@ -46,17 +39,13 @@ class Channel(asyncio.Protocol):
     """
 
     def __init__(self, host: str, port: int, *, local_tsap: int, remote_tsap: int, timeout_s: float) -> None:
+        super().__init__(timeout_s=timeout_s)
         self.host, self.port, self.pdu = host, port, 0
         self._tsaps = local_tsap, remote_tsap
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[bytes] | None = None
         self._reference = 0
         self._connecting = True
         self._buffer = b""
         self._parts = b""
-        self._why = "the connection is closed"
 
     async def open(self, *, pdu: int, connect_timeout_s: float) -> None:
         """Connect, by TCP, COTP and the setup of communication.
@@ -72,11 +61,11 @@ class Channel(asyncio.Protocol):
         try:
             async with asyncio.timeout(connect_timeout_s):
                 await self._loop.create_connection(lambda: self, self.host, self.port)
-                confirmed = await self._exchange(connect_frame(*self._tsaps))
+                confirmed = await self._exchange(connect_frame(*self._tsaps), bounded=False)
                 if confirmed[5] != CC:
                     raise Lost("the CPU refuses the connection: rack, slot or TSAP is wrong, or none is free")
                 self._connecting = False
-                reply = await self._exchange(with_reference(setup_job(pdu), self._next()))
+                reply = await self._exchange(with_reference(setup_job(pdu), self._next()), bounded=False)
                 if error := error_of(reply):
                     raise Lost(f"the CPU refuses the setup of communication with error {error:#06x}")
                 self.pdu = min(pdu, setup_reply(reply))
@@ -90,11 +79,6 @@ class Channel(asyncio.Protocol):
             self.close()
             raise
 
-    @property
-    def connected(self) -> bool:
-        """Whether the connection stands, as far as the system knows."""
-        return self._transport is not None
-
     async def ask(self, template: bytes) -> bytes:
         """Send a job and wait for its answer, a frame whose S7 header is in order and carries the job's reference.
 
@@ -102,57 +86,12 @@ class Channel(asyncio.Protocol):
             Timeout: Nothing came in time.
             Lost: The connection is gone, or what came is no S7.
         """
-        transport = self._transport
-        if transport is None:
-            raise Lost(self._why)
-        waiting: asyncio.Future[bytes] = self._loop.create_future()
-        self._waiting = waiting
-        deadline = self._loop.call_later(self._timeout_s, _expire, waiting)
-        try:
-            transport.write(with_reference(template, self._next()))
-            return await waiting
-        finally:
-            deadline.cancel()
-            self._waiting = None
-
-    async def _exchange(self, data: bytes) -> bytes:
-        """Send and wait, as long as the caller's time-out allows."""
-        if self._transport is None:
-            raise Lost(self._why)
-        waiting: asyncio.Future[bytes] = self._loop.create_future()
-        self._waiting = waiting
-        try:
-            self._transport.write(data)
-            return await waiting
-        finally:
-            self._waiting = None
-
-    def close(self) -> None:
-        """Drop the connection. Never raises."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
+        return await self._exchange(with_reference(template, self._next()))
 
     def _next(self) -> int:
         # 0 is what a stray answer carries
         self._reference = self._reference % 0xFFFF + 1
         return self._reference
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._fail(f"the connection was lost{f' ({exc})' if exc else ''}")
-
-    def _fail(self, why: str) -> None:
-        self._why = why
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(Lost(why))
-        self.close()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -198,13 +137,3 @@ class Channel(asyncio.Protocol):
         elif int.from_bytes(frame[11:13], "big") == self._reference:
             self._answer(frame)
         # any other reference answers a job that was given up: nobody wants it any more
-
-    def _answer(self, frame: bytes) -> None:
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_result(frame)
-
-
-def _expire(waiting: asyncio.Future[bytes]) -> None:
-    if not waiting.done():
-        waiting.set_exception(Timeout())

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
-from nexus_cli.drivers.s7.channel import Channel, Lost
+from nexus_cli.drivers.dialogue import Lost
+from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.pdu import MAX_PDU
 from nexus_cli.drivers.s7.session import S7Session

@@ -18,9 +18,10 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
+from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.browse import browse
-from nexus_cli.drivers.s7.channel import Channel, Lost, Timeout
+from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.encode import EncodeError
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.groups import Block, frame_of, group_points

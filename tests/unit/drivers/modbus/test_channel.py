@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.drivers.modbus.channel import KEPT, Lost, Timeout
+from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.modbus.channel import KEPT
 from nexus_cli.drivers.modbus.pdu import checksum
 from nexus_cli.model.config import TagConfig
 from tests.unit.drivers.modbus.wires import Wire, World, device_of, pieces
