@@ -94,9 +94,9 @@ def plan_of(
     }
 
 
-def notice(*, deployment: int, digest: str) -> bytes:
-    """The message on a gateway's `config` topic."""
-    return orjson.dumps({"deployment": deployment, "digest": digest})
+def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:
+    """The message on a gateway's `config` topic; `again` has it publish every tag of its live view once more."""
+    return orjson.dumps({"deployment": deployment, "digest": digest, **({"again": True} if again else {})})
 
 
 def gateway_digest(devices: Mapping[str, str]) -> str:

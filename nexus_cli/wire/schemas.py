@@ -145,6 +145,12 @@ def _configuration() -> dict[str, Schema]:
             "Configuration notice",
             "A deployment is waiting, retained: _nexus/{enterprise}/{site}/config/{gateway}",
             {"deployment": number, "digest": _DIGEST},
+            {
+                "again": {
+                    "type": "boolean",
+                    "description": "True asks for every tag on its live topic once more: BAD gateway_lost may lie over it.",
+                }
+            },
         ),
         "observed": _object(
             "Observed",

@@ -116,7 +116,12 @@ class Control:
         self._sequencing = Sequencing(settings=settings, pool=pool, hands=self._hands, values=self._values, clock=clock)
         self._alerting = Alerting(settings=settings, pool=pool, publish=self._publish, clock=clock)
         self._presence = Presence(
-            settings=settings, pool=pool, publish=self._publish, observations=self._seen, clock=clock
+            settings=settings,
+            pool=pool,
+            publish=self._publish,
+            ask_again=self._ask_again,
+            observations=self._seen,
+            clock=clock,
         )
         self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         engine = Engine(
@@ -231,10 +236,15 @@ class Control:
             async with self._pool.acquire() as conn:
                 state = await db.recorded(conn, self._settings.site)
         for gateway in sorted(set(state.gateways.values())):
-            devices = state.gateway_devices(gateway)
-            await self._publish(
-                self._topics.config(gateway), notice(deployment=state.number, digest=gateway_digest(devices))
-            )
+            digest = gateway_digest(state.gateway_devices(gateway))
+            await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
+
+    async def _ask_again(self, gateway: str) -> None:
+        """Have a gateway publish every tag once more."""
+        async with self._pool.acquire() as conn:
+            state = await db.recorded(conn, self._settings.site)
+        digest = gateway_digest(state.gateway_devices(gateway))
+        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
 
     async def _hold_rights(self) -> None:
         """At start: the rights of what is recorded, should the file have gone. A running deployment adds its own."""

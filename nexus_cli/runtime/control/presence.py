@@ -24,8 +24,10 @@ from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
+Ask = Callable[[str], Awaitable[None]]
 GRACE_S = 1.0
-"""A gateway that is back this soon has published its tags again by itself; its last will must not overtake that."""
+"""A gateway that is back this soon has published its tags again by itself; its last will must not overtake that. One
+that comes back while its tags are being marked is asked to publish them once more: a mark may lie over its value."""
 RETRY_S = 1.0
 BATCH = 200
 """Messages published at once."""
@@ -42,10 +44,17 @@ class Presence:
     """
 
     def __init__(
-        self, *, settings: Settings, pool: Pool, publish: Publish, observations: Observations, clock: Clock
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        publish: Publish,
+        ask_again: Ask,
+        observations: Observations,
+        clock: Clock,
     ) -> None:
-        """Join the parts."""
-        self._settings, self._pool, self._publish = settings, pool, publish
+        """Join the parts; `ask_again` has a gateway publish every tag once more."""
+        self._settings, self._pool, self._publish, self._ask_again = settings, pool, publish, ask_again
         self._seen, self._clock = observations, clock
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
@@ -90,6 +99,8 @@ class Presence:
                     conn, self._settings.site, gateway, end_us=self._last_seen_us.get(gateway, self._clock.now_us())
                 )
             if closed or gateway in self.lost or gateway in self.stopped:
+                self.lost.add(gateway)  # until it could be asked
+                await self._ask_again(gateway)
                 event(_log, "gateway is back", gateway=gateway)
             self.lost.discard(gateway)
             self.stopped.discard(gateway)

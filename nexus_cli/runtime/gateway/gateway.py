@@ -283,6 +283,7 @@ class Gateway:
                 _log.warning("a receipt on %s can't be read", message.topic)
         elif message.topic == topics.config(self._name):
             self._notice.set()
+            self.live.noticed(message.payload)
         elif message.topic == topics.canary(self._settings.principal):
             self._canary.heard(message.payload)
         else:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
+import orjson
+
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.normaliser import TagState
@@ -98,6 +100,13 @@ class LiveView:
             lane = self._polled if state.config.mode == "poll" else self._reported
             lane.dirty.setdefault(topic, state)
         self._wake.set()
+
+    def noticed(self, notice: bytes) -> None:
+        """A configuration notice: with `again` every tag is published once more, as control marked them meanwhile."""
+        with contextlib.suppress(ValueError):
+            told = orjson.loads(notice)
+            if isinstance(told, dict) and told.get("again") is True:
+                self.again()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped."""

@@ -65,6 +65,12 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
     live.forget("e/s/a/l/d/two")
     await settle(live, broker, 3)
     assert broker.sent[2:] == [("e/s/a/l/d/one", 5.0)]
+    for nothing in (b"", b"[]", b'{"deployment": 1}', b'{"again": 1}'):
+        live.noticed(nothing)
+    assert live.waiting == 0
+    live.noticed(b'{"deployment": 1, "again": true}')
+    await settle(live, broker, 4)
+    assert broker.sent[3:] == [("e/s/a/l/d/one", 5.0)]
 
 
 async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
