@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import psutil
@@ -38,6 +39,16 @@ def free_port() -> Callable[[], int]:
         return port
 
     return take
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[servers.TestBroker]:
+    """A broker of the test's own, which it may kill."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    one = servers.new_broker(folder).start()
+    yield one
+    one.kill()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

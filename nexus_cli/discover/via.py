@@ -84,12 +84,9 @@ async def _whole(asking: _Asking, request: dict[str, Any]) -> AsyncGenerator[Bro
                     patience.renew()
             return
         except NexusError as error:
-            if not patience.bears(error):
-                raise
-            why = error.message
-        for _ in range(2):
-            yield _waiting(why)
-            await asyncio.sleep(PAUSE_S)
+            cut = error
+        async for sign in patience.bear(cut):
+            yield sign
 
 
 async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) -> AsyncGenerator[Browsed, None]:
@@ -122,12 +119,9 @@ async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) 
                     queued, found = [], []
             continue
         except NexusError as error:
-            if not patience.bears(error):
-                raise
-            why = error.message
-        for _ in range(2):
-            yield _waiting(why)
-            await asyncio.sleep(PAUSE_S)
+            cut = error
+        async for sign in patience.bear(cut):
+            yield sign
     if frontier.refused:
         reason = f"{frontier.refused} nodes beyond {MAX_NODES:,}"
         yield Browsed(("…",), "", "", detail={"skipped": reason, "unseen": True})
@@ -135,11 +129,6 @@ async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) 
 
 def _beat(done: int, queued: list[Any]) -> Browsed:
     return Browsed((), "", "", detail={"beat": True, "done": done, "queued": queued})
-
-
-def _waiting(why: str) -> Browsed:
-    """A sign of life while something is waited for."""
-    return Browsed((), "", "", detail={"beat": True, "done": 0, "queued": [], "waiting": why})
 
 
 class _Patience:
@@ -153,11 +142,18 @@ class _Patience:
         """It told something."""
         self._met, self._since_s = True, time.monotonic()
 
-    def bears(self, error: NexusError) -> bool:
-        """Whether to ask again after this error."""
-        if not error.retriable or not (self._met or error.code == "NX6610"):
-            return False
-        return time.monotonic() - self._since_s < (PATIENCE_S if self._met else FIRST_PATIENCE_S)
+    async def bear(self, cut: NexusError) -> AsyncGenerator[Browsed, None]:
+        """Rest before asking again, with signs of life meanwhile. Raises the error when the time for it is over."""
+        longest_s = PATIENCE_S if self._met else FIRST_PATIENCE_S
+        if (
+            not cut.retriable
+            or not (self._met or cut.code == "NX6610")
+            or time.monotonic() - self._since_s >= longest_s
+        ):
+            raise cut
+        for _ in range(2):
+            yield Browsed((), "", "", detail={"beat": True, "done": 0, "queued": [], "waiting": cut.message})
+            await asyncio.sleep(PAUSE_S)
 
 
 def _request(target: Target, wanted: Wanted) -> dict[str, Any]:

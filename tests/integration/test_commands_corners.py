@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until
 from tests.field import FakeSource
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/drive/setpoint"
@@ -27,15 +27,6 @@ MORE = {
     "flag": TagConfig(type="bool", address="coil:0", writable=True),
 }
 BIG = 2**53 + 1
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 @pytest.fixture

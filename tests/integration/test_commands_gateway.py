@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from nexus_cli.model.config import DeviceConfig
 from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/drive/setpoint"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,10 @@ from tests.contract.driver_cases import modbus_connection
 from tests.integration import test_modbus_peers as modbus
 from tests.integration import test_opcua_peers as opcua
 from tests.integration import test_s7_peers as s7
-from tests.servers import TestBroker, free_port, new_broker
+from tests.servers import TestBroker, free_port
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database]
 Peer = Callable[[Path], AbstractAsyncContextManager[DeviceConfig]]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,9 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.inversion import same_raw
 from tests.commanding import GW, Bench
 from tests.contract.driver_cases import CASES, DriverCase
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 def commanded(case: DriverCase, port: int) -> DeviceConfig:

@@ -27,7 +27,7 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeSource
-from tests.servers import TestBroker, free_port, new_broker
+from tests.servers import TestBroker, free_port
 from tests.sunspec import EXPECTED, inverter
 
 SITE = "nexus: 1\nenterprise: acme\nsite: chicago   # ours\n"
@@ -247,15 +247,6 @@ async def test_probe_finds_swapped_words_and_the_other_base(settings: Settings) 
         assert [item.code for item in none.findings] == ["NX6620"]
     finally:
         await server.close()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Any:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 @pytest.mark.needs_broker

@@ -26,7 +26,7 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeSource
-from tests.servers import TestBroker, free_port, new_broker
+from tests.servers import TestBroker, free_port
 
 pytestmark = pytest.mark.needs_broker
 URI = "http://acme/plc"
@@ -37,15 +37,6 @@ NODES = 2_000
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody writes the rows down here, so that a gateway that ends need not wait for it."""
     monkeypatch.setattr(gateway_role, "DRAIN_S", 0.1)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Any:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 def plc(port: int, path: str, count: int) -> DeviceConfig:

@@ -11,24 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.config import DeviceConfig, TagConfig, digest
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
 from tests.servers import TestBroker, new_broker
 
 pytestmark = pytest.mark.needs_broker
 GW = "gw-1"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> AsyncIterator[TestBroker]:
-    """A broker of the test's own."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
@@ -120,6 +111,22 @@ async def test_polls_become_frames_and_live_values(plant: Plant) -> None:
     times = [frame.time for _, frame in sorted(plant.historian.frames.items())]
     assert all(isinstance(one, int) for one in times)
     assert not plant.historian.gaps
+
+
+async def test_what_control_marked_while_it_came_back_is_published_again(plant: Plant) -> None:
+    """A value that does not move would otherwise lie under the mark until it does."""
+    topic = "acme/chicago/a/l/one/t0"
+    plant.driver.values["a/l/one", "t0"] = 7.0
+    marked = b'{"value": null, "timestamp": 1, "quality": "BAD", "reason": "gateway_lost"}'
+    notice = {"deployment": 1, "digest": digest([]), "again": True}
+    control = BrokerClient(settings=plant.settings, client_id="control")
+    async with plant.running():
+        await until(lambda: b"GOOD" in plant.historian.live.get(topic, b""))
+        async with control.session():
+            await control.publish(topic, marked, retain=True)
+            await until(lambda: plant.historian.live[topic] == marked)
+            await control.publish("_nexus/acme/chicago/config/gw-1", json.dumps(notice).encode())
+            await until(lambda: b"GOOD" in plant.historian.live[topic])
 
 
 async def test_broker_killed_with_its_state_loses_nothing(plant: Plant, broker: TestBroker) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.field import FakeHistorian
 from tests.integration.test_gateway import until
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
 
@@ -28,16 +27,6 @@ devices = [device(f"a/l/d{n}", link=f"tcp:d{n}:1", tags=10, poll_ms=50) for n in
 driver = FakeDriver()
 asyncio.run(run_gateway(settings, name="gw-1", source=FakeSource(devices), drivers=lambda _: driver))
 """
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    """A broker of the test's own."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    one = new_broker(folder).start()
-    yield one
-    one.kill()
 
 
 def start(broker: TestBroker, home: Path) -> subprocess.Popen[bytes]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import orjson
 import pytest
@@ -24,18 +22,11 @@ from tests.integration.historian_rig import (
     query,
     until,
 )
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 
 ALL = """SELECT s.path, x.* FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id ORDER BY time, path"""
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    made = new_broker(tmp_path).start()
-    yield made
-    made.stop()
 
 
 async def test_frames_become_rows_and_the_receipt_is_retained(database: Settings, broker: TestBroker) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,11 @@ import pytest
 from nexus_cli.database import migrate
 from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query, until
 from tests.postgres import EmbeddedPostgres, settings_for
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 
 COUNT = "SELECT count(*) AS rows, count(DISTINCT (series_id, time)) AS keys, sum(value) AS total FROM nexus.sample"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    made = new_broker(tmp_path).start()
-    yield made
-    made.stop()
 
 
 async def feed(outbox: SmallOutbox, *, frames: int, pause_s: float) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,19 +16,12 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.historian_rig import TOPICS, historian, outbox_settings, query, until
 from tests.postgres import SITE
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 SCALE, PRESS = "packaging/line-1/scale-7", "packaging/line-1/press-3"
 NOW_MS = time.time_ns() // 1_000_000
 EARLIER = datetime.fromtimestamp(NOW_MS / 1000 - 3600, timezone(timedelta(hours=1))).isoformat()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    made = new_broker(tmp_path).start()
-    yield made
-    made.stop()
 
 
 async def record(settings: Settings, *devices: DeviceConfig) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,13 +19,6 @@ from tests.postgres import PASSWORD, SITE
 from tests.servers import TestBroker, free_port, new_broker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    made = new_broker(tmp_path).start()
-    yield made
-    made.stop()
 
 
 def command(database: Settings, broker: TestBroker, tmp_path: Path, *, port: int = 0) -> subprocess.Popen[str]:

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +14,10 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.live import parse_where, tail
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
 PATH = "packaging/line-1/filler/temperature"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    one = new_broker(tmp_path).start()
-    yield one
-    one.kill()
 
 
 @pytest.fixture
