@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, note, style
+from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
 from nexus_cli.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
 def show_end(found: Mapping[str, Any], *, format_: str) -> None:
     """How a deployment ended, on stdout."""
     if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(found)
         return
     from nexus_cli.cli.views.deployment import deployment_text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,6 +52,20 @@ def answer_bytes(data: bytes) -> None:
     """Write bytes to stdout (JSON)."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def answer_json(data: Any, *, number_keys: bool = False, default: Callable[[Any], Any] | None = None) -> None:
+    """Write data to stdout as indented JSON.
+
+    Args:
+        data: What orjson has a form for.
+        number_keys: Whether maps may have keys that are no texts.
+        default: Makes something of what JSON has no form for.
+    """
+    import orjson
+
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_NON_STR_KEYS if number_keys else 0)
+    answer_bytes(orjson.dumps(data, option=option, default=default))
 
 
 def note(text: str) -> None:

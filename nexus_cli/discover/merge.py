@@ -103,25 +103,7 @@ def merge(
     if standing.device is not None and standing.device.external:
         _topics(document, where, device.head.get("topics", []), standing, merged, at)
     own = document.keys((*where, "tags"))
-    names, all_tags = frozenset(own), document.value((*where, "tags"))
-    written = all_tags if isinstance(all_tags, Mapping) else {}  # all at once: there may be 100,000
-    for one in matched:
-        if not one.present or one.name not in names:
-            continue
-        now = written[one.name] if one.name in written else document.value((*where, "tags", one.name))
-        differing = _differing(now, one.tag.keys)
-        if not differing:
-            continue
-        if mode != "overwrite":
-            if differing.get("description") == (None, "/".join(one.tag.original)):
-                del differing["description"]  # only where it came from; nobody has to be told
-            if not differing:
-                continue
-            merged.differing[f"{at}/{one.name}"] = differing
-            continue
-        for key, (_, value) in differing.items():
-            document.set((*where, "tags", one.name, key), value)
-        merged.changed[f"{at}/{one.name}"] = list(differing)
+    _compare(document, (*where, "tags"), own, matched, merged, at, overwrite=mode == "overwrite")
     if mode == "prune":
         found = {one.name for one in matched}
         known = {name for key, name in standing.names.items() if key[0] not in present}
@@ -130,6 +112,36 @@ def merge(
             document.settle()
             document.remove((*where, "tags"), gone)
         merged.removed += [f"{at}/{name}" for name in gone]
+
+
+def _compare(
+    document: Document,
+    where: tuple[str, ...],
+    own: Sequence[str],
+    matched: Sequence[_Matched],
+    merged: Merged,
+    at: str,
+    *,
+    overwrite: bool,
+) -> None:
+    """Take over, or only tell, what tags of this file say otherwise than the device."""
+    names, all_tags = frozenset(own), document.value(where)
+    written = all_tags if isinstance(all_tags, Mapping) else {}  # all at once: there may be 100,000
+    for one in matched:
+        if not one.present or one.name not in names:
+            continue
+        now = written[one.name] if one.name in written else document.value((*where, one.name))
+        differing = _differing(now, one.tag.keys)
+        if not overwrite and differing.get("description") == (None, "/".join(one.tag.original)):
+            del differing["description"]  # only where it came from; nobody has to be told
+        if not differing:
+            continue
+        if not overwrite:
+            merged.differing[f"{at}/{one.name}"] = differing
+            continue
+        for key, (_, value) in differing.items():
+            document.set((*where, one.name, key), value)
+        merged.changed[f"{at}/{one.name}"] = list(differing)
 
 
 def _match(

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
 
@@ -40,9 +40,7 @@ def command(path: str, since: str, who: str, kind: str | None, limit: int, forma
 
     found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit))
     if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(found)
     else:
         answer(trail_text(found, since=since, style=styler(sys.stdout)))
     return Exit.OK

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nexus_cli.cli.changing import complain, styler
-from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
 
@@ -85,11 +85,7 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
     found = outcome.value
     result = document(found.proposals, edit=change, written=written, at=ask.at, there=found.there, into=found.into)
     if format_ == "json":
-        import orjson
-
-        answer_bytes(
-            orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
-        )
+        answer_json(result, number_keys=True)
     else:
         answer(text(result, skipped=skipped, diff=dry_run, style=styler(sys.stdout)))
     return Exit.INTERRUPTED if interrupted else Exit.OK

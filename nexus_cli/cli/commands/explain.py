@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, columns, style
+from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted, columns, style
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
 
@@ -47,7 +47,7 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
         return Exit.FINDINGS
     result = chain_document(outcome.value)
     if format_ == "json":
-        answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(result)
     else:
         answer(chain_text(result, style=paint, columns=columns(sys.stdout)))
     return Exit.OK
@@ -66,9 +66,7 @@ def _code(code: str, format_: str, paint: object) -> int:
     if format_ == "json":
         from dataclasses import asdict
 
-        import orjson
-
-        answer_bytes(orjson.dumps(asdict(known), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(asdict(known))
     else:
         assert callable(paint)
         answer(page_text(page(known), style=paint))

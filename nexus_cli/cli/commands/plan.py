@@ -6,7 +6,7 @@ import os
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
 
@@ -49,9 +49,7 @@ def command(
         return Exit.FINDINGS
     ready = planned.value
     if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(ready.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(ready.document)
     elif format_ == "text":
         show_plan(ready.document)
     else:

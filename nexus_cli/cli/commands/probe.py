@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from nexus_cli.cli.changing import complain
-from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
 
@@ -44,9 +44,7 @@ def command(target: str, address: str, expect: float, tolerance: str, around: in
         return Exit.FINDINGS
     result = document(outcome.value, expected=expect)
     if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(result)
     elif outcome.value:
         answer(text(result, most=most))
     return Exit.OK if outcome.value else Exit.FINDINGS

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option, pairs
 
@@ -44,7 +44,7 @@ def command(name: str, values: dict[str, str], preview: bool, yes: bool, format_
         asyncio.run(project.publish(message))
     if format_ == "json":
         data = {**message.to_json(), "published": not preview}
-        answer_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(data)
     elif not preview:
         answer(f"published on {message.topic}")
     return Exit.OK

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.cli.options import color_option, format_option, pairs
 
@@ -107,8 +107,6 @@ def abort(run_id: str, format_: str) -> int:
 
 def _say(data: dict[str, Any], text: str, format_: str) -> None:
     if format_ == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(data)
     else:
         answer(text)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes
+from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
 
@@ -25,8 +25,6 @@ def command(address: str | None, format_: str) -> int:
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
     """
-    import orjson
-
     from nexus_cli.cli.changing import show_plan, styler
     from nexus_cli.cli.views.deployment import state_text
     from nexus_cli.project import change
@@ -46,5 +44,5 @@ def command(address: str | None, format_: str) -> int:
             answer(state_text(state, style=styler(sys.stdout)))
             return Exit.OK
         found = state
-    answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    answer_json(found)
     return Exit.OK

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, note
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
 
@@ -78,9 +78,7 @@ async def _serve(
             write_overlay(simulation, overlay)
         result = document(simulation, overlay=overlay.as_posix() if overlay is not None else "")
         if format_ == "json":
-            import orjson
-
-            answer_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            answer_json(result)
         else:
             answer(text(result))
         if simulation.links:

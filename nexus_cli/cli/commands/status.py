@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted
+from nexus_cli.cli.console import answer, answer_json, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 
 
@@ -25,9 +25,7 @@ def command(form: str) -> int:
 
     found = status()
     if form == "json":
-        import orjson
-
-        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str))
+        answer_json(found, default=str)
     else:
         from nexus_cli.cli.views.status import render_status
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted, style
+from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
 
@@ -39,15 +39,13 @@ def command(path: str | None, env: str | None, variables: dict[str, str], format
     elif format_ == "github":
         _github(result)
     else:
-        import orjson
-
         if format_ == "sarif":
             from nexus_cli.cli.views.sarif import sarif
 
             result_json = sarif(result)
         else:
             result_json = result
-        answer_bytes(orjson.dumps(result_json, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_json(result_json)
     return Exit.OK if result["valid"] else Exit.FINDINGS
 
 
