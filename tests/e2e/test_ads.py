@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.field import Field
-from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
+from tests.e2e.hall import Held, at_work
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import devices_of
 from tests.servers import free_port
@@ -72,36 +72,21 @@ def hall(tmp_path: Path) -> Iterator[tuple[Runtime, Field]]:
     runtime = Runtime(tmp_path / "site", site="acme/filling")
     site.write_text(SITE.replace("PORT", str(free_port())))
     field = Field(devices_of(site))
-    try:
-        field.start()
-        runtime.start()
+    with at_work(runtime, field):
         yield runtime, field
-    finally:
-        runtime.stop()
-        field.stop()
 
 
 def test_rows_equal_what_the_plc_held(hall: tuple[Runtime, Field]) -> None:
     runtime, field = hall
     (path,) = field.devices
-    tags = physical(field.devices[path])
-    server = field.servers[path]
-
-    def hold(values: dict[str, Any]) -> dict[str, Any]:
-        for name, value in values.items():
-            field.set(path, name, value)
-        return {f"{path}/{name}": expected(tags[name], value) for name, value in values.items()}
-
-    wanted = hold(FIRST)
-    field.set(path, "total", 2**60 + 1)
-    runtime.apply()
+    server, held = field.servers[path], Held(runtime, field, path)
 
     def prove() -> None:
-        rows = wait_rows(runtime, wanted)
-        assert wrong_rows(rows, wanted) == {}
-        assert int(rows[f"{path}/total"]["value_exact"]) == 2**60 + 1
-        assert {rows[name]["quality"] for name in wanted} == {192}
+        held.prove(exact={"total": 2**60 + 1})
 
+    held.hold(FIRST)
+    field.set(path, "total", 2**60 + 1)
+    runtime.apply()
     prove()
     times = runtime.query(
         "select s.path, x.source_time, x.time from nexus.sample x join nexus.series s on s.id = x.series_id "
@@ -110,15 +95,15 @@ def test_rows_equal_what_the_plc_held(hall: tuple[Runtime, Field]) -> None:
     )
     assert abs((times[0]["source_time"] - times[0]["time"]).total_seconds()) < 5, "the PLC's own time is stored"
     field.call(server.drop_connections)
-    wanted |= hold(SECOND)
+    held.hold(SECOND)
     prove()
     # Another program: every symbol has moved.
     field.call(server.online_change, path)
-    wanted |= hold(THIRD)
+    held.hold(THIRD)
     prove()
     # Every row ever written of a tag holds one of its values: no address of an old program was believed.
-    held = {"speed": {1480.5, 99.5, 7.25}, "legacy": {54_321.0, 3.0}, "current": {12.25, 0.5}}
-    for name, values in held.items():
+    ever = {"speed": {1480.5, 99.5, 7.25}, "legacy": {54_321.0, 3.0}, "current": {12.25, 0.5}}
+    for name, values in ever.items():
         rows = runtime.query(
             "select distinct x.value from nexus.sample x join nexus.series s on s.id = x.series_id "
             "where s.path = $1 and x.quality > 0",

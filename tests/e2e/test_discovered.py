@@ -12,6 +12,7 @@ import pytest
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.e2e.field import Field
+from tests.e2e.hall import at_work
 from tests.e2e.rows import wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
 from tests.servers import free_port
@@ -77,13 +78,8 @@ def works(tmp_path: Path) -> Iterator[tuple[Runtime, dict[str, int], Field]]:
     runtime, field = Runtime(tmp_path / "works", site="acme/works"), Field(devices)
     (tmp_path / "works" / "site.yaml").write_text(SITE)
     (tmp_path / "works" / "filler.db").write_text(SOURCE)
-    try:
-        field.start()
-        runtime.start()
+    with at_work(runtime, field):
         yield runtime, ports, field
-    finally:
-        runtime.stop()
-        field.stop()
 
 
 def test_what_was_discovered_is_applied_and_stored(works: tuple[Runtime, dict[str, int], Field]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from tests.e2e.field import Field
+from tests.e2e.hall import at_work
 from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import copy_site, devices_of
@@ -44,13 +45,8 @@ def raw_value(tag: TagConfig, number: int) -> Any:
 def panel(tmp_path: Path) -> Iterator[tuple[Runtime, Field]]:
     site = copy_site("meter-and-drive", tmp_path / "site", ports={15022: free_port()})
     runtime, field = Runtime(tmp_path / "site", site="acme/pump-station"), Field(devices_of(site))
-    try:
-        field.start()
-        runtime.start()
+    with at_work(runtime, field):
         yield runtime, field
-    finally:
-        runtime.stop()
-        field.stop()
 
 
 def test_meter_and_drive_rows_equal_the_registers(panel: tuple[Runtime, Field]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.field import Field
-from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
+from tests.e2e.hall import Held, at_work
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import devices_of
 from tests.servers import free_port
@@ -80,43 +80,28 @@ def hall(tmp_path: Path) -> Iterator[tuple[Runtime, Field]]:
     runtime = Runtime(tmp_path / "site", site="acme/mixing")
     site.write_text(SITE.replace("PORT", str(free_port())))
     field = Field(devices_of(site))
-    try:
-        field.start()
-        runtime.start()
+    with at_work(runtime, field):
         yield runtime, field
-    finally:
-        runtime.stop()
-        field.stop()
 
 
 def test_rows_equal_what_the_cpu_held(hall: tuple[Runtime, Field]) -> None:
     runtime, field = hall
     (path,) = field.devices
-    tags = physical(field.devices[path])
-    server = field.servers[path]
-
-    def hold(values: dict[str, Any]) -> dict[str, Any]:
-        for name, value in values.items():
-            field.set(path, name, value)
-        return {f"{path}/{name}": expected(tags[name], value) for name, value in values.items()}
-
-    wanted = hold(FIRST)
-    field.set(path, "total", 2**60 + 1)
-    runtime.apply()
+    server, held = field.servers[path], Held(runtime, field, path)
 
     def prove() -> None:
-        rows = wait_rows(runtime, wanted)
-        assert wrong_rows(rows, wanted) == {}
-        assert int(rows[f"{path}/total"]["value_exact"]) == 2**60 + 1
-        assert {rows[name]["quality"] for name in wanted} == {192}
+        held.prove(exact={"total": 2**60 + 1})
 
+    held.hold(FIRST)
+    field.set(path, "total", 2**60 + 1)
+    runtime.apply()
     prove()
     field.call(server.drop_connections)
-    wanted |= hold(SECOND)
+    held.hold(SECOND)
     prove()
     # The CPU is restarted: nothing listens for a while, then it holds something else.
     port = server.port
     field.wait(server.close())
-    wanted |= hold({"force": 1.25, "part": "new"})
+    held.hold({"force": 1.25, "part": "new"})
     field.wait(server.start(host="127.0.0.1", port=port))
     prove()
