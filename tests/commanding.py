@@ -143,7 +143,7 @@ class Asker:
         await self.client.run(
             stop,
             subscriptions=[
-                (TOPICS.response(self.principal, "+"), 1),
+                (TOPICS.response("+", self.principal, "+"), 1),
                 *([(TOPICS.audit("+"), 1)] if self.reports_too else []),
             ],
             on_message=self._hear,
@@ -237,3 +237,25 @@ class Bench:
         supervisors = self.gateway.links.supervisors.values()
         facts = self.gateway.commands.facts()
         return bool(facts["connected"] and supervisors and all(one.connected for one in supervisors))
+
+
+async def retained(broker: TestBroker, topic: str) -> list[bytes]:
+    """What the broker keeps on a topic now. A marker published behind the subscription ends the wait."""
+    client = BrokerClient(settings=broker.settings(), client_id=f"looks-{uuid.uuid4().hex[:8]}")
+    marker = f"looks/{uuid.uuid4().hex}"
+    found: list[bytes] = []
+    async with asyncio.timeout(20.0), client.session() as messages:
+        await client.subscribe([(topic, 1), (marker, 1)])
+        await client.publish(marker, b"end")
+        async for message in messages:
+            if message.topic == marker:
+                break
+            found.append(message.payload)
+    return found
+
+
+async def until_cleared(broker: TestBroker, topic: str, *, deadline_s: float = 20.0) -> None:
+    """Wait until the broker keeps nothing on a topic; fails the test at the deadline."""
+    async with asyncio.timeout(deadline_s):
+        while await retained(broker, topic):
+            await asyncio.sleep(0.05)

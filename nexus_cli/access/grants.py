@@ -168,7 +168,7 @@ def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[
                 topics.observed(name),
                 topics.health("gateway", name),
                 topics.canary(principal),
-                topics.response("+", "+"),
+                topics.response(name, "+", "+"),
             ],
             subscribe=[
                 topics.config(name),
@@ -183,6 +183,9 @@ def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[
             yield Grant(principal, "publish", topics.tag(f"{prefix}/#"), f"gateway {name} reads {prefix}")
             yield Grant(
                 principal, "subscribe", f"{topics.platform}/cmd/{prefix}/#", f"gateway {name} carries out {prefix}"
+            )
+            yield Grant(
+                principal, "publish", f"{topics.platform}/cmd/{prefix}/#", f"gateway {name} clears retained commands"
             )
 
 
@@ -233,7 +236,7 @@ def _writes(
     """A write is a command whose last level is the user's own name; to an external tag it is the tag topic itself."""
     for filter_ in filters_of(glob, tag_paths, exact=True):
         yield Grant(user, "publish", topics.command(filter_, user), why)
-        yield Grant(user, "subscribe", topics.response(user, "+"), why)
+        yield Grant(user, "subscribe", topics.response("+", user, "+"), why)
     outside = [path for path in tag_paths if path.rpartition("/")[0] in external]
     for filter_ in filters_of(glob, outside, exact=True, literal=True):
         yield Grant(user, "publish", topics.tag(filter_), why)

@@ -185,7 +185,7 @@ class _Asking:
         who = f"nexus-browse-{os.getpid()}-{os.urandom(3).hex()}"
         self._client = BrokerClient(settings=self._settings, client_id=who)
         self._messages = await self._open.enter_async_context(self._client.session())
-        await self._client.subscribe([(self._topics.response(self._settings.principal, name), 1)])
+        await self._client.subscribe([(self._topics.response(self._gateway, self._settings.principal, name), 1)])
         self._name = name
 
     async def aclose(self) -> None:

@@ -37,6 +37,7 @@ class Wish:
     Attributes:
         path: `area/line/device/tag`.
         tag: As it was applied.
+        gateway: Whose answer counts.
         value: What is asked for, in the published unit.
         will_be: What the device will hold, after rounding to what it can.
         old: The newest live value, None when there is none or it is BAD.
@@ -45,6 +46,7 @@ class Wish:
 
     path: str
     tag: TagConfig
+    gateway: str
     value: Value
     will_be: Value
     old: Value
@@ -114,14 +116,16 @@ async def prepare(path: str, text: str, *, settings: Settings | None = None) -> 
     settings = settings or load_settings()
     topics = site_topics(settings)
     path = (topics.path(path) or path).strip("/")
-    tag = await _tag(path, settings)
+    tag, gateway = await _tag(path, settings)
     try:
         value = parse_value(text, tag)
         raw = raw_of(tag, value)
     except InversionError as error:
         raise NexusError(f"{path}: {error}.", code=error.code, hint=error.hint, exit_code=1) from None
     old, quality = await _live(path, settings)
-    return Wish(path=path, tag=tag, value=value, will_be=published_of(tag, raw), old=old, quality=quality)
+    return Wish(
+        path=path, tag=tag, gateway=gateway, value=value, will_be=published_of(tag, raw), old=old, quality=quality
+    )
 
 
 def read_expectation(wish: Wish, text: str) -> Value:
@@ -165,18 +169,18 @@ async def write(
         expect=expect,
         reason=reason,
     )
-    return await send(wish.path, command, settings=settings, wait_s=timeout_s + ANSWER_LATE_S)
+    return await send(wish.path, command, gateway=wish.gateway, settings=settings, wait_s=timeout_s + ANSWER_LATE_S)
 
 
-async def send(path: str, command: Command, *, settings: Settings, wait_s: float) -> Response:
-    """Publish a command once and wait for its answer. Never sent a second time: who can't know says `unknown`."""
+async def send(path: str, command: Command, *, gateway: str, settings: Settings, wait_s: float) -> Response:
+    """Publish a command once and wait for the answer of the device's gateway. Never sent a second time: who can't know says `unknown`."""
     topics = site_topics(settings)
     client = BrokerClient(settings=settings, client_id=f"nexus-write-{os.getpid()}-{os.urandom(3).hex()}")
     sent = False
     detail = "no gateway answered in time; the command has expired and will not be carried out any more"
     try:
         async with asyncio.timeout(wait_s), client.session() as messages:
-            await client.subscribe([(topics.response(settings.principal, command.id), 1)])
+            await client.subscribe([(topics.response(gateway, settings.principal, command.id), 1)])
             sent = True
             await client.publish(topics.command(path, settings.principal), encode(command), qos=2)
             async for message in messages:
@@ -207,7 +211,7 @@ def site_topics(settings: Settings) -> Topics:
     return Topics(enterprise, site)
 
 
-async def _tag(path: str, settings: Settings) -> TagConfig:
+async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
     device_path, _, name = path.rpartition("/")
     async with ControlClient(settings) as control:
         if path.count("/") != 3:
@@ -233,7 +237,7 @@ async def _tag(path: str, settings: Settings) -> TagConfig:
         raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint, exit_code=1)
     if not tag.enabled or found.get("enabled") is False:
         raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804", exit_code=1)
-    return tag
+    return tag, str(found.get("gateway") or "")
 
 
 async def _path_hint(control: ControlClient, path: str) -> str:

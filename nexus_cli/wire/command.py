@@ -1,7 +1,7 @@
 """Commands: what asks for a write, what answers it, and the report that ends in the table `command`.
 
 A command travels on `_nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}`, its answer on
-`_nexus/{enterprise}/{site}/response/{principal}/{id}`, the report through the outbox on
+`_nexus/{enterprise}/{site}/response/{gateway}/{principal}/{id}`, the report through the outbox on
 `_nexus/{enterprise}/{site}/audit/{gateway}`.
 """
 

@@ -184,7 +184,7 @@ def _commands() -> dict[str, Schema]:
     command["additionalProperties"] = False
     response = _object(
         "Response",
-        "The answer to a command: _nexus/{enterprise}/{site}/response/{principal}/{id}",
+        "The answer to a command: _nexus/{enterprise}/{site}/response/{gateway}/{principal}/{id}",
         {"id": _TEXT, "state": state},
         {
             "path": _TEXT,
@@ -245,7 +245,7 @@ def _browsing() -> dict[str, Schema]:
         ),
         "browse-page": _object(
             "Page of what was browsed",
-            "One of several answers to a request to browse: _nexus/{enterprise}/{site}/response/{principal}/{id}",
+            "One of several answers to a request to browse: _nexus/{enterprise}/{site}/response/{gateway}/{principal}/{id}",
             {
                 "id": _TEXT,
                 "page": {"type": "integer", "minimum": 1, "description": "Rising by one."},

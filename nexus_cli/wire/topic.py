@@ -82,9 +82,9 @@ class Topics:
         """Where a principal asks for a write to `area/line/device/tag`."""
         return f"{self.platform}/cmd/{path}/{principal}"
 
-    def response(self, principal: str, command_id: str) -> str:
-        """Where the answer to a command is given."""
-        return f"{self.platform}/response/{principal}/{command_id}"
+    def response(self, gateway: str, principal: str, command_id: str) -> str:
+        """Where a gateway answers a command. The broker binds the gateway's level, so nobody answers for another."""
+        return f"{self.platform}/response/{gateway}/{principal}/{command_id}"
 
     def canary(self, principal: str) -> str:
         """Where a role proves at start that the broker lets it publish and hear."""
@@ -105,6 +105,14 @@ class Topics:
             return None
         path, slash, principal = topic[len(prefix) :].rpartition("/")
         return (path, principal) if slash and principal and path.count("/") == 3 else None
+
+    def split_response(self, topic: str, principal: str) -> tuple[str, str] | None:
+        """Gateway and command id of an answer to a principal, or None when it is not one."""
+        prefix = f"{self.platform}/response/"
+        if not topic.startswith(prefix):
+            return None
+        levels = topic[len(prefix) :].split("/")
+        return (levels[0], levels[2]) if len(levels) == 3 and levels[1] == principal and all(levels) else None
 
     def split_data(self, topic: str) -> tuple[str, str] | None:
         """Gateway and device path of a frame's topic, or None when it is not one."""

@@ -59,7 +59,7 @@ TOPICS = (
     "_nexus/acme/chicago/cmd/packaging/line-1/filler/sp/desk",
     "_nexus/acme/chicago/cmd/packaging/line-1/filler/sp/scale-pc",
     "_nexus/acme/chicago/cmd/packaging/line-2/press/a/desk",
-    "_nexus/acme/chicago/response/desk/1",
+    "_nexus/acme/chicago/response/gw-1/desk/1",
     "_nexus/acme/chicago/canary/nexus.gateway.one",
     "_nexus/acme/chicago/canary/nexus.historian",
 )

@@ -164,7 +164,7 @@ class Commanded(Runtime):
 
         async def ask(client: BrokerClient) -> dict[str, Any]:
             async with client.session() as messages:
-                await client.subscribe([(TOPICS.response("desk", command), 1)])
+                await client.subscribe([(TOPICS.response("+", "desk", command), 1)])
                 await client.publish(TOPICS.command(path, "desk"), json.dumps(body).encode(), qos=2)
                 async for message in messages:
                     found: dict[str, Any] = json.loads(message.payload)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.model.config import DeviceConfig
-from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until
+from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until, until_cleared
 from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
@@ -125,7 +125,7 @@ async def test_retained_and_foreign_commands_do_nothing(
     async with bench.running():
         await until(lambda: len(bench.asker.answers.get("kept", ())) >= 2)
         assert len(field.writes) == 1
-        await bench.asker.client.publish(TOPICS.command(PATH, "desk"), b"", qos=2, retain=True)
+        await until_cleared(broker, TOPICS.command(PATH, "desk"))
         await bench.asker.send(PATH, 45.0, id="kept-2", retain=True, expires_s=50.0)
     async with bench.running():
         await bench.asker.send("a/l/elsewhere/setpoint", 20.0, id="foreign")
@@ -147,6 +147,7 @@ async def test_a_retained_command_that_was_never_seen_is_refused(
         found = await bench.asker.answer("kept")
         assert (found["state"], found["code"]) == ("refused", "NX6809")
         await until(lambda: "kept" in bench.asker.reports)
+        await until_cleared(broker, TOPICS.command(PATH, "desk"))
     assert field.writes == []
 
 

@@ -169,7 +169,7 @@ _RUNTIME: tuple[Code, ...] = (
         slug="command-retained",
         summary="A command that was published retained.",
         why="The broker would deliver it again at every connect. It is never carried out.",
-        good="publish commands without the retain flag; clear the topic",
+        good="publish commands without the retain flag; the gateway deletes the retained copy",
     ),
     Code(
         id="NX6810",

@@ -262,6 +262,9 @@ class Control:
             configs = await db.attributes_of_kind(conn, self._settings.site, "alert")
             stored = await alert_rows.load(conn, self._settings.site)
             sequences = await db.attributes_of_kind(conn, self._settings.site, "sequence")
+            recorded = await db.recorded(conn, self._settings.site)
+        devices = recorded.gateways.items()
+        self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in devices}
         gone = self._alerting.load(configs, stored)
         self._sequencing.load(sequences)
         wanted = [(topic, 1) for topic in sorted({*self._alerting.topics(), *self._values.filters()})]

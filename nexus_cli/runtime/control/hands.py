@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -16,29 +18,33 @@ ANSWER_LATE_S = 3.0
 
 
 class BrokerHands:
-    """Sends commands and waits for their answers."""
+    """Sends commands and waits for their answers.
+
+    Attributes:
+        gateways: Gateway by device path, as recorded. Only the gateway of the device may answer a command.
+    """
 
     def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock) -> None:
         """Act as a principal."""
         self._client, self._topics, self._principal, self._clock = client, topics, principal, clock
-        self._waiting: dict[str, asyncio.Future[Response]] = {}
-        self._prefix = topics.response(principal, "")
+        self._waiting: dict[str, tuple[str, asyncio.Future[Response]]] = {}
+        self.gateways: Mapping[str, str] = {}
 
     @property
     def filter(self) -> str:
         """What has to be subscribed for the answers."""
-        return self._prefix + "+"
+        return self._topics.response("+", self._principal, "+")
 
     def hear(self, topic: str, payload: bytes) -> bool:
         """Take an answer; True when the message was one."""
-        if not topic.startswith(self._prefix):
+        found = self._topics.split_response(topic, self._principal)
+        if found is None:
             return False
-        waiting = self._waiting.get(topic[len(self._prefix) :])
-        if waiting is not None and not waiting.done():
-            try:
-                waiting.set_result(decode_response(payload))
-            except CommandError:
-                return True
+        sender, command_id = found
+        gateway, answer = self._waiting.get(command_id, ("", None))
+        if answer is not None and not answer.done() and sender == gateway:
+            with contextlib.suppress(CommandError):
+                answer.set_result(decode_response(payload))
         return True
 
     async def write(
@@ -55,7 +61,7 @@ class BrokerHands:
             reason=reason[:500],
         )
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._waiting[command_id] = answer
+        self._waiting[command_id] = self.gateways.get(path.rpartition("/")[0], ""), answer
         try:
             sent = self._client.post(self._topics.command(path, self._principal), encode(command), qos=2)
             try:

@@ -75,6 +75,7 @@ class Browsing:
         """
         self._client, self._topics, self._clock, self._owner = client, topics, clock, owner
         self._prefix = topics.browse(gateway, "")
+        self._gateway = gateway
         self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
         self._cancelled: set[str] = set()
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
@@ -229,7 +230,7 @@ class Browsing:
         body: dict[str, Any] = {"id": pages.name, "page": pages.number, "items": items or [], "done": done}
         if error:
             body |= {"error": error, "again": again}
-        topic = self._topics.response(pages.principal, pages.name)
+        topic = self._topics.response(self._gateway, pages.principal, pages.name)
         await self._client.publish(topic, orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
 
 

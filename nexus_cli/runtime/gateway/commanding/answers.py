@@ -42,7 +42,7 @@ class Answers:
         if len(self._waiting) >= MOST_ANSWERS:
             self._waiting.popleft()
             self.dropped += 1
-        topic = self._topics.response(report.principal, report.response.id)
+        topic = self._topics.response(report.gateway, report.principal, report.response.id)
         self._waiting.append((topic, encode(report.response)))
         self._wake.set()
 

@@ -7,6 +7,7 @@ during an outage is delivered, and a broker that refuses the subscription stops 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -180,6 +181,8 @@ class Commands:
         if split is None or not message.payload:
             self.ignored += bool(message.payload)
             return
+        if message.retain:
+            self._clear(message.topic)
         path, principal = split
         device_path, _, tag = path.rpartition("/")
         device = self._device(device_path)
@@ -205,6 +208,11 @@ class Commands:
             self._take(path, principal, command, fingerprint, verdict)
         else:
             self._refuse(path, principal, verdict, command=command)
+
+    def _clear(self, topic: str) -> None:
+        """Delete a retained command from the broker: it would come again at every connect."""
+        with contextlib.suppress(NexusError):  # the connection is gone; it comes again with the next one
+            self._client.post(topic, b"", qos=1, retain=True)
 
     def _known(self, path: str, principal: str, command: Command, fingerprint: str) -> bool:
         """True when the id was seen before; its answer is given again, or comes when it has ended."""
