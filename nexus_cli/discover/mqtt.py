@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 
 MOST_TOPICS = 200_000
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
@@ -32,9 +32,7 @@ async def listen(
     Raises:
         NexusError: NX6010, NX6011, NX6012 of the broker; NX6601 for a password that is written out.
     """
-    client = BrokerClient(
-        settings=_settings(target, settings), client_id=f"nexus-discover-{os.getpid()}-{os.urandom(3).hex()}"
-    )
+    client = BrokerClient(settings=_settings(target, settings), client_id=client_id("discover"))
     messages: dict[str, bytes] = {}
     until_s = time.monotonic() + listen_s
 

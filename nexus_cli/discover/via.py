@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -24,6 +23,7 @@ from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 SILENCE_S = 12.0
@@ -182,8 +182,7 @@ class _Asking:
 
     async def _connect(self) -> None:
         name = str(ULID())
-        who = f"nexus-browse-{os.getpid()}-{os.urandom(3).hex()}"
-        self._client = BrokerClient(settings=self._settings, client_id=who)
+        self._client = BrokerClient(settings=self._settings, client_id=client_id("browse"))
         self._messages = await self._open.enter_async_context(self._client.session())
         await self._client.subscribe([(self._topics.response(self._gateway, self._settings.principal, name), 1)])
         self._name = name

@@ -12,6 +12,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 
 TIMEOUT_S = 2.0
 
@@ -67,7 +68,7 @@ async def role_ready(port: int) -> tuple[bool, str]:
 
 async def broker_answers(settings: Settings) -> str:
     """ "" when the broker accepts us, else why not."""
-    client = BrokerClient(settings=settings, client_id=f"nexus-check-{id(settings):x}")
+    client = BrokerClient(settings=settings, client_id=client_id("check"))
     try:
         async with asyncio.timeout(TIMEOUT_S), client.session():
             return ""

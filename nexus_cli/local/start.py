@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from nexus_cli.local.stop import left_behind
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
 
 LOOK_S = 0.05
@@ -204,7 +204,7 @@ async def refuse_silent_broker(settings: Settings) -> None:
     Raises:
         NexusError: NX6010 it does not answer, NX6011 it refuses our credentials.
     """
-    client = BrokerClient(settings=settings, client_id=f"nexus-up-{os.getpid()}")
+    client = BrokerClient(settings=settings, client_id=client_id("up"))
     async with client.session():
         return
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import PLATFORM, Topics
 
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
@@ -187,7 +187,7 @@ async def tail(
     topics = _site_topics(settings)
     asked = [wanted(topics, text) for text in filters or ("**",)]
     globs = [each.glob for each in asked]
-    client = BrokerClient(settings=settings, client_id=f"nexus-tail-{os.getpid()}-{os.urandom(3).hex()}")
+    client = BrokerClient(settings=settings, client_id=client_id("tail"))
     async with client.session() as messages:
         await client.subscribe([(each.filter, 1) for each in asked])
         async for message in messages:
@@ -248,7 +248,7 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
         raise NexusError(
             f"'{path}' is not the path of one tag.", code="NX6520", hint="nexus tail follows many", exit_code=64
         )
-    client = BrokerClient(settings=settings, client_id=f"nexus-read-{os.getpid()}-{os.urandom(3).hex()}")
+    client = BrokerClient(settings=settings, client_id=client_id("read"))
     try:
         async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S) + 5), client.session() as messages:
             await client.subscribe([(topics.tag(path), 1)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, fields_of, render, typed
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 
 PUBLISH_S = 15.0
 
@@ -82,7 +82,7 @@ async def publish(message: Rendered, *, settings: Settings | None = None) -> Non
         NexusError: NX6010, NX6011: the broker is away or refuses.
     """
     settings = settings or load_settings()
-    client = BrokerClient(settings=settings, client_id=f"nexus-publish-{os.getpid()}-{os.urandom(3).hex()}")
+    client = BrokerClient(settings=settings, client_id=client_id("publish"))
     try:
         async with asyncio.timeout(PUBLISH_S), client.session():
             await client.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)

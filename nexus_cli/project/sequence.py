@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.sample import Value
 
 VALUES_S = 1.5
@@ -189,7 +189,7 @@ async def _values(paths: Sequence[str], settings: Settings) -> dict[str, Value]:
     left = set(paths)
     if not left:
         return found
-    client = BrokerClient(settings=settings, client_id=f"nexus-sequence-{os.getpid()}-{os.urandom(3).hex()}")
+    client = BrokerClient(settings=settings, client_id=client_id("sequence"))
     try:
         async with asyncio.timeout(VALUES_S + 5), client.session() as messages:
             await client.subscribe([(topics.tag(path), 1) for path in paths])

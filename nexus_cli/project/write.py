@@ -21,6 +21,7 @@ from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
@@ -175,7 +176,7 @@ async def write(
 async def send(path: str, command: Command, *, gateway: str, settings: Settings, wait_s: float) -> Response:
     """Publish a command once and wait for the answer of the device's gateway. Never sent a second time: who can't know says `unknown`."""
     topics = site_topics(settings)
-    client = BrokerClient(settings=settings, client_id=f"nexus-write-{os.getpid()}-{os.urandom(3).hex()}")
+    client = BrokerClient(settings=settings, client_id=client_id("write"))
     sent = False
     detail = "no gateway answered in time; the command has expired and will not be carried out any more"
     try:

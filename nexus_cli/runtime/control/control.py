@@ -32,6 +32,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "control"
@@ -102,7 +103,7 @@ class Control:
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._broker = BrokerClient(
             settings=settings,
-            client_id=f"nexus.control-{enterprise}-{name}",
+            client_id=client_id(NAME),
             will=(self._topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
         self._subscriptions: list[tuple[str, int]] = [

@@ -34,6 +34,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")
@@ -113,7 +114,7 @@ class Gateway:
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
-            client_id=f"nexus.{ROLE}.{enterprise}.{site}.{name}",
+            client_id=client_id(f"{ROLE}-{name}"),
             will=(topics.health(ROLE, name), lost_payload(role=ROLE, name=name)),
         )
         self.outbox = Outbox(
@@ -196,12 +197,10 @@ class Gateway:
 
     def _commands(self, journal: Journal, pipeline: Pipeline) -> Commands:
         """Commands have an MQTT session of their own, and it starts clean."""
-        enterprise, _, site = self._settings.site.partition("/")
-        client_id = f"nexus.{ROLE}.{enterprise}.{site}.{self._name}.commands"
         return Commands(
             gateway=self._name,
             topics=self._topics,
-            client=BrokerClient(settings=self._settings, client_id=client_id, clean=True),
+            client=BrokerClient(settings=self._settings, client_id=client_id(f"{ROLE}-{self._name}-commands")),
             links=self.links,
             outbox=self.outbox,
             journal=journal,

@@ -27,6 +27,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id, share_group
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
@@ -49,9 +50,7 @@ class Historian:
         self.counters, self.metrics = Counters(), Metrics()
         self.shared = False
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
-        self.client = BrokerClient(
-            settings=settings, client_id=f"nexus-historian-{enterprise}.{site}-{name}", will=will
-        )
+        self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
         self.intake = Intake(topics=self.topics, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
@@ -193,7 +192,7 @@ class Historian:
 
     async def _stay_connected(self, stop: asyncio.Event) -> None:
         self.shared = await broker_shares(self.settings, topics=self.topics, stop=stop)
-        share = "$share/historian/" if self.shared else ""
+        share = f"$share/{share_group(self.settings)}/" if self.shared else ""
         platform = self.topics.platform
         subscriptions = [(f"{share}{platform}/data/#", 1), (f"{share}{self.topics.gap('+')}", 1)]
         subscriptions.append((f"{share}{self.topics.audit('+')}", 1))

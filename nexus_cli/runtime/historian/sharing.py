@@ -12,6 +12,7 @@ from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.sharing")
@@ -41,7 +42,7 @@ async def broker_shares(settings: Settings, *, topics: Topics, stop: asyncio.Eve
 async def _echo(settings: Settings, topics: Topics) -> bool:
     token = str(ULID())
     topic = topics.canary(settings.principal)
-    client = BrokerClient(settings=settings, client_id=f"nexus-probe-{token}")
+    client = BrokerClient(settings=settings, client_id=client_id("sharing"))
     async with client.session() as messages:
         await client.subscribe([(f"$share/{token}/{topic}", 1)])
         await client.publish(topic, token.encode(), qos=1)
