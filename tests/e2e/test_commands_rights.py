@@ -54,7 +54,7 @@ class Rights:
         self.runtime: dict[str, Any] = orjson.loads((plant.folder / ".nexus" / "runtime.json").read_bytes())
         self.credentials = orjson.loads((plant.folder / ".nexus" / "credentials.json").read_bytes())
 
-    def client(self, name: str) -> aiomqtt.Client:
+    def client(self, name: str, *, identifier: str | None = None) -> aiomqtt.Client:
         """A plain MQTT client with the user's own password."""
         url = urlsplit(self.runtime["broker_url"])
         return aiomqtt.Client(
@@ -62,6 +62,7 @@ class Rights:
             port=url.port or 1883,
             username=name,
             password=self.credentials["broker"][name],
+            identifier=identifier,
             timeout=10,
         )
 
@@ -128,8 +129,8 @@ def test_a_declared_user_writes_what_its_role_says_and_nothing_else(rights: Righ
     async def session() -> tuple[list[dict[str, Any]], set[str]]:
         overheard: set[str] = set()
         async with rights.client("desk") as desk, rights.client("guest") as guest:
-            await desk.subscribe(f"{ANSWER}/desk/+", qos=1)
-            for filter_ in (f"{ANSWER}/desk/+", f"{ANSWER}/#", "_nexus/#", "#"):
+            await desk.subscribe(f"{ANSWER}/+/desk/+", qos=1)
+            for filter_ in (f"{ANSWER}/+/desk/+", f"{ANSWER}/#", "_nexus/#", "#"):
                 try:
                     await guest.subscribe(filter_, qos=1)
                 except aiomqtt.MqttError:
