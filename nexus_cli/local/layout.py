@@ -29,6 +29,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         database_kind: `embedded` or `external`.
         gateways: Names, sorted.
         folder: Working directory of the roles (relative `${file:…}` references).
+        references: Names of the variables in `${env:…}`, by gateway.
     """
 
     site: str = ""
@@ -41,6 +42,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     database_kind: str = ""
     gateways: list[str] = []
     folder: str = ""
+    references: dict[str, list[str]] = {}
 
     @property
     def principals(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal, 
 from nexus_cli.access.handover import grants_digest, mark_applied, read_grants
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.environment import environment_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, MOSQUITTO, Home, Runtime, port_of
 from nexus_cli.local.postgres import SUPERUSER, EmbeddedPostgres, Launch
 from nexus_cli.local.probe import broker_answers, database_answers, role_lives
@@ -56,9 +57,12 @@ class Service:
     signals: Signals = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 
 
-def role_environment(home: Home, runtime: Runtime, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a role: ours (sites use `${env:…}`), but never another runtime's addresses or ports."""
-    kept = {name: value for name, value in environ.items() if name not in ("NEXUS_HTTP_PORT", "NEXUS_CONTROL_URL")}
+def role_environment(
+    home: Home, runtime: Runtime, environ: Mapping[str, str], *, principal: str = ""
+) -> dict[str, str]:
+    """The environment of a role, or of the supervisor (""); never another runtime's addresses or ports."""
+    references = {gateway_principal(name): names for name, names in runtime.references.items()}
+    kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
         for name in ("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_PASSWORD_FILE"):
             kept.pop(name, None)
@@ -70,17 +74,18 @@ def role_environment(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
 
 def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | None = None) -> dict[str, Service]:
     """Every service of a runtime by name; what is external is not among them."""
-    environment = role_environment(home, runtime, os.environ if environ is None else environ)
+    given = os.environ if environ is None else environ
+    environment = role_environment(home, runtime, given)
     settings = load_settings(principal=CLI, environ=environment, home=home.path)
     found = [_mosquitto(home, runtime, settings)] if runtime.broker_kind == MOSQUITTO else []
     if runtime.broker_kind == AMQTT:
-        found.append(_amqtt(home, runtime, settings, environment))
+        found.append(_amqtt(home, runtime, settings, role_environment(home, runtime, given, principal=BROKER)))
     if runtime.database_kind == EMBEDDED:
         found.append(_postgres(home, runtime, settings))
     own = tuple(service.name for service in found)
-    found.append(_role(home, runtime, environment, name="control", tier=1, needs=own, principal=CONTROL))
+    found.append(_role(home, runtime, given, name="control", tier=1, needs=own, principal=CONTROL))
     needs = (*own, "control")
-    found.append(_role(home, runtime, environment, name="historian", tier=2, needs=needs, principal=HISTORIAN))
+    found.append(_role(home, runtime, given, name="historian", tier=2, needs=needs, principal=HISTORIAN))
     needs = tuple(name for name in needs if name != DATABASE)
     for gateway in runtime.gateways:
         principal = gateway_principal(gateway)
@@ -89,7 +94,7 @@ def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | No
             _role(
                 home,
                 runtime,
-                environment,
+                given,
                 name=name,
                 tier=3,
                 needs=needs,
@@ -103,7 +108,7 @@ def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | No
 def _role(
     home: Home,
     runtime: Runtime,
-    environment: Mapping[str, str],
+    environ: Mapping[str, str],
     *,
     name: str,
     tier: int,
@@ -112,7 +117,8 @@ def _role(
     option: tuple[str, ...] = (),
 ) -> Service:
     command = (sys.executable, "-m", "nexus_cli", "run", name.partition("-")[0], *option)
-    launch = Launch(command=command, folder=_folder(home, runtime), environment=dict(environment), identity=None)
+    environment = role_environment(home, runtime, environ, principal=principal)
+    launch = Launch(command=command, folder=_folder(home, runtime), environment=environment, identity=None)
     return Service(
         name=name,
         tier=tier,

@@ -17,6 +17,7 @@ from nexus_cli.access.handover import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.environment import references_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
 from nexus_cli.local.postgres import SUPERUSER
 from nexus_cli.local.processes import PidFile, identify, last_line, spawn
@@ -84,6 +85,7 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
     runtime.gateways = gateways_of(wish.snapshot)
     runtime.folder = str(Path.cwd())
+    runtime.references = references_of(wish.snapshot)
     _choose_broker(runtime, wish)
     _choose_database(runtime, wish)
     if running:

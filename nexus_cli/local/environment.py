@@ -1,0 +1,84 @@
+"""What a process that `nexus up` starts finds in its environment: what it needs, and nothing else.
+
+A variable is readable by whoever may read the process (`/proc/PID/environ`, crash dumps, a debugger). So the password
+of a device reaches the gateway that opens the device, and no other role.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from nexus_cli.access.grants import CONTROL, HISTORIAN
+from nexus_cli.model.snapshot import Snapshot
+
+SYSTEM = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "TMP", "TEMP"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV", "PYTHON*", "LD_LIBRARY_PATH", "DYLD_*", "XDG_*"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+)
+"""What programs expect of an operating system; no secret is kept in any of these."""
+ROLE = (
+    *("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_CA", "NEXUS_CONTROL_TOKEN"),
+    *("NEXUS_HTTP_HOST", "NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
+)
+"""Settings of every role (`settings.load_settings`)."""
+DATABASE = ("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*")
+"""Of the roles that open the database; `PG…` are PostgreSQL's own (`PGPASSFILE`, `PGSSLROOTCERT`)."""
+EXTRA = "NEXUS_PASS_ENVIRONMENT"
+"""Names, separated by commas, that every process gets besides."""
+_REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
+
+
+def environment_of(
+    principal: str, environ: Mapping[str, str], *, references: Mapping[str, Iterable[str]]
+) -> dict[str, str]:
+    """The environment of one role.
+
+    Args:
+        principal: The role; "" for the supervisor, which hands on what the others need.
+        environ: That of the process that starts it.
+        references: Names in `${env:…}` by the principal whose devices use them.
+    """
+    patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
+    if principal in ("", CONTROL, HISTORIAN):
+        patterns += _with_files(DATABASE)
+    wanted = references.values() if not principal else [references.get(principal, ())]
+    exact = {name for names in wanted for name in names}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in exact or any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+
+
+def references_of(snapshot: Snapshot) -> dict[str, list[str]]:
+    """Names of the variables that each gateway's devices refer to (`${env:NAME}`), sorted, by gateway."""
+    found: dict[str, set[str]] = {}
+    for _, device in snapshot.of_kind("device"):
+        names = set(_referred(device.get("connection")))
+        if names:
+            found.setdefault(str(device.get("gateway") or ""), set()).update(names)
+    return {gateway: sorted(names) for gateway, names in sorted(found.items())}
+
+
+def _referred(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield from (name.strip() for name in _REFERENCE.findall(value))
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _referred(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _referred(one)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _with_files(names: Iterable[str]) -> list[str]:
+    """Each setting may also name a file that holds it."""
+    return [each for name in names for each in (name, f"{name}_FILE")]
