@@ -55,6 +55,7 @@ class DriverKind:
         link_of: The link's id for a connection, e.g. `tcp:10.0.0.9:502`; devices with equal ids share it.
         address_of: Normal form of a tag's address within a connection. Raises AddressError.
         link_keys: Connection keys that belong to the link: devices that share it must agree on them.
+        resolved_keys: Connection keys whose `${env:…}` and `${file:…}` the driver resolves when it connects.
         writable_default: Never true by itself; says whether writes are possible at all.
     """
 
@@ -67,3 +68,4 @@ class DriverKind:
     link_of: Callable[[Any], str]
     address_of: Callable[[Any, Any], Address]
     link_keys: frozenset[str] = frozenset()
+    resolved_keys: frozenset[str] = frozenset()

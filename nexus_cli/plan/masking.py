@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nexus_cli.model.secrets import is_reference, is_secret_key
+
 MASK = "(sensitive)"
-_SECRET_KEY = re.compile(r"(?:^|_)(?:password|passphrase|secret|token|api_?key|private_key)\Z")
-_REFERENCE = re.compile(r"\$\{(?:env|file):[^}]+\}\Z")
-
-
-def is_secret_key(key: str) -> bool:
-    """True when a connection key of this name holds a secret."""
-    return _SECRET_KEY.search(key) is not None
-
-
-def is_reference(value: object) -> bool:
-    """True when the whole value is `${env:NAME}` or `${file:PATH}`."""
-    return isinstance(value, str) and _REFERENCE.match(value) is not None
 
 
 def plain_secrets(attributes: Mapping[str, Any] | None) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from nexus_cli.source.files import Gathered, Part, gather
 from nexus_cli.source.merge import join, overlay, unshared
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.tree import SourceTree, in_order
-from nexus_cli.source.variables import apply_variables, effective_variables, stray_parameters
+from nexus_cli.source.variables import apply_variables, effective_variables, stray_parameters, stray_references
 
 
 def load_site(
@@ -53,6 +53,7 @@ def load_files(
     overlay(gathered, root)
     apply_variables(gathered, root, effective_variables(gathered, root, variables or {}))
     stray_parameters(gathered, root)
+    stray_references(gathered, root)
     expander = Expander(gathered, root, inherited=inherited)
     expander.run()
     tree = SourceTree(root, gathered.files, expander.template_of, frozenset(expander.broken))

@@ -6,7 +6,7 @@ A reference that is the whole value keeps the type; inside a text it is joined a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -19,6 +19,7 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _LONE = re.compile("[\ud800-\udfff]")
 """What Python makes of bytes of the command line that are no UTF-8; no JSON or file can hold it."""
+_SECRET = re.compile(r"\$\{(?:env|file):")
 _KINDS = ("var", "param", "env", "file")
 _FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"
 
@@ -151,6 +152,41 @@ def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) ->
                 substitute(text, "var", {}, problem)  # only to tell malformed references
             continue
         container[key] = substitute(text, "var", values, problem)
+
+
+def stray_references(gathered: Gathered, root: Map) -> None:
+    """Note every `${env:…}` and `${file:…}` that can't come into a connection: nothing would replace it."""
+    suspects = [
+        (container, key)
+        for container, key in gathered.references
+        if isinstance(container, (Map, Seq)) and _SECRET.search(str(_current(container, key)))
+    ]
+    if not suspects:
+        return
+    allowed = _containers(root.get("vars"))
+    for name in ("connection", "with", "parameters"):
+        for part in _named(root, name):
+            allowed |= _containers(part)
+    for container, key in suspects:
+        if id(container) in allowed:
+            continue
+        text = _current(container, key)
+        mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
+        message = f"'{text}' is used as it is written: secrets are read in `connection` alone"
+        gathered.add("NX0054", message, place=gathered.place(mark, value=text), hint="use ${var:NAME} here")
+
+
+def _named(root: Any, name: str) -> Iterator[Any]:
+    """Every value of a key of this name, at any depth."""
+    stack = [root]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Map):
+            if name in item:
+                yield item[name]
+            stack.extend(item.values())
+        elif isinstance(item, Seq):
+            stack.extend(item)
 
 
 def _containers(node: Any) -> set[int]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.cli.views.excerpt import masked_line
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.diagnostic import format_path
 
@@ -17,11 +17,6 @@ MOST_SHOWN = 100
 """Findings in text; JSON and SARIF have all of them."""
 WIDEST = 110
 """Characters of an excerpt's line."""
-
-_SECRET = re.compile(
-    r"""((?:password|passphrase|secret|token)['"]?\s*:\s*['"]?)((?!\$\{(?:env|file|var|param):)[^\s'",{}\]]+)""",
-    re.IGNORECASE,
-)
 
 Document = dict[str, Any]
 Style = Callable[[str, str], str]
@@ -104,13 +99,8 @@ def _range(place: Place, texts: dict[str, _Text]) -> Document:
     return {"filename": place.file, "start": point(place.line, place.column), "end": point(end_line, end_column)}
 
 
-def _masked(line: str) -> str:
-    """The line with secrets that stand in plain text starred out: excerpts end up in logs of CI jobs."""
-    return _SECRET.sub(lambda match: match[1] + "*" * len(match[2]), line)
-
-
 def _snippet(place: Place, text: _Text) -> Document:
-    code = _masked(text.file.line(place.line))
+    code = masked_line(text.file, place.line)
     start = place.column - 1
     end = place.end_column - 1 if place.end_line == place.line else len(code)
     return {

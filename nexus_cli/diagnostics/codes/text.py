@@ -275,6 +275,14 @@ REFERENCES: tuple[Code, ...] = (
         bad="nexus validate --var hots=10.0.0.9",
         good="nexus validate --var host=10.0.0.9",
     ),
+    Code(
+        id="NX0054",
+        slug="reference-not-resolved",
+        summary="A secret reference where none is resolved.",
+        why="Secrets are read where a connection is opened, and nowhere else: here the text itself would be used.",
+        bad="unit_id: 1\ntags: {speed: {address: '${env:SPEED_REGISTER}', type: uint16}}",
+        good="vars: {speed-register: 'holding:100'}\n# …\ntags: {speed: {address: '${var:speed-register}', type: uint16}}",
+    ),
 )
 
 TEMPLATES: tuple[Code, ...] = (

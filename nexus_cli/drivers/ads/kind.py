@@ -182,4 +182,5 @@ KIND = DriverKind(
     link_keys=frozenset(
         {"host", "tcp_port", "router", "source_net_id", "max_subscribe", "timeout", "pause", "connect_timeout"}
     ),
+    resolved_keys=frozenset({"host"}),
 )

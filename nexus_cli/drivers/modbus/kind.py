@@ -293,4 +293,5 @@ KIND = DriverKind(
     link_of=link_of,
     address_of=address_of,
     link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause", *SERIAL_LINE}),
+    resolved_keys=frozenset({"host", "serial"}),
 )

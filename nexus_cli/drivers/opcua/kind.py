@@ -214,4 +214,5 @@ KIND = DriverKind(
     link_of=_link_of,
     address_of=_address_of,
     link_keys=frozenset(OpcuaConnection.model_fields),
+    resolved_keys=frozenset({"endpoint", "user", "password"}),
 )

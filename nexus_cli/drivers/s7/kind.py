@@ -197,4 +197,5 @@ KIND = DriverKind(
     link_of=link_of,
     address_of=address_of,
     link_keys=frozenset({"connection_type", "local_tsap", "pdu", "timeout", "connect_timeout", "pause"}),
+    resolved_keys=frozenset({"host"}),
 )

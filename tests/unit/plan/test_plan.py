@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.secrets import is_reference
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Action
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.hazards import blocked, covers, unknown_names
-from nexus_cli.plan.masking import is_reference, masked, sensitive
+from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.moved import tag_moves
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.requests import request_count
