@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -96,6 +96,9 @@ def load_settings(
             return _read_text(Path(env[f"{name}_FILE"]))
         return str(fallback or "")
 
+    database_url, database_password = _password_apart(
+        _url("NEXUS_DATABASE_URL", pick("NEXUS_DATABASE_URL", runtime.get("database_url")), ("postgresql", "postgres"))
+    )
     return Settings(
         home=folder,
         site=_site(pick("NEXUS_SITE", runtime.get("site"))),
@@ -106,10 +109,10 @@ def load_settings(
         broker_user=pick("NEXUS_BROKER_USER", principal),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
-        database_url=_url(
-            "NEXUS_DATABASE_URL", pick("NEXUS_DATABASE_URL", runtime.get("database_url")), ("postgresql", "postgres")
+        database_url=database_url,
+        database_password=pick(
+            "NEXUS_DATABASE_PASSWORD", database_password or credentials.get("database", {}).get("nexus")
         ),
-        database_password=pick("NEXUS_DATABASE_PASSWORD", credentials.get("database", {}).get("nexus")),
         http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
@@ -154,7 +157,19 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
         possible = False
     if not possible:
         raise _wrong(f"{name} is not an address.", hint=f"write {schemes[0]}://HOST:PORT{_TAILS.get(schemes[0], '')}")
+    if "@" in urlsplit(value).netloc and schemes[0] == "http":
+        hint = "the token belongs in NEXUS_CONTROL_TOKEN (or NEXUS_CONTROL_TOKEN_FILE)"
+        raise _wrong(f"{name} holds credentials; they would show in messages and logs.", hint=hint)
     return value
+
+
+def _password_apart(url: str) -> tuple[str, str]:
+    """A database URL without its password, and the password, percent-decoded: the URL is shown to people."""
+    parts = urlsplit(url)
+    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+    if not colon:
+        return url, ""
+    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl(), unquote(password)
 
 
 def _site(value: str) -> str:

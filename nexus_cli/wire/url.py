@@ -57,9 +57,11 @@ def parse_broker_url(text: str) -> BrokerUrl:
     try:
         parts = urlsplit(text if "://" in text else f"mqtt://{text}")
         port = parts.port
-    except ValueError as error:
+    except ValueError:
+        # The parser's own words may quote a piece of a password that holds a slash.
+        cause = "the port is no number from 0 to 65535, or the host is no name or address"
         raise NexusError(
-            "The broker's address can't be read.", code="NX6002", cause=str(error), hint=_HINT, exit_code=64
+            "The broker's address can't be read.", code="NX6002", cause=cause, hint=_HINT, exit_code=64
         ) from None
     scheme = _SAME_AS.get(parts.scheme, parts.scheme)
     if parts.username is not None or parts.password is not None:

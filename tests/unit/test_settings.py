@@ -78,3 +78,37 @@ def test_broken_credentials_are_not_to_be_thrown_away(tmp_path: Path) -> None:
 
 def test_levels_may_be_shouted(tmp_path: Path) -> None:
     assert load_settings(environ={"NEXUS_LOG_LEVEL": "DEBUG"}, home=tmp_path).log_level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NEXUS_CONTROL_URL", "http://user:SECRET@127.0.0.1:1"),
+        ("NEXUS_CONTROL_URL", "http://SECRET@127.0.0.1:1"),
+        ("NEXUS_CONTROL_URL", "http://user:SECRET@127.0.0.1:1x"),
+        ("NEXUS_CONTROL_URL", "ftp://user:SECRET@127.0.0.1:1"),
+        ("NEXUS_DATABASE_URL", "mysql://user:SECRET@db/x"),
+    ],
+)
+def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(NexusError) as failed:
+        load_settings(environ={name: value}, home=tmp_path)
+    error = failed.value
+    assert "SECRET" not in f"{error.message} {error.cause} {error.hint}"
+    assert (error.code, error.exit_code) == ("NX6001", 64)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "password"),
+    [
+        ("postgresql://u:p%40ss@db:5433/x?sslmode=require", "postgresql://u@db:5433/x?sslmode=require", "p@ss"),
+        ("postgresql://u@db/x", "postgresql://u@db/x", "of-the-file"),
+        ("postgres://u:@[::1]:5432/x", "postgres://u@[::1]:5432/x", "of-the-file"),
+    ],
+)
+def test_a_database_url_is_kept_without_its_password(tmp_path: Path, url: str, shown: str, password: str) -> None:
+    (tmp_path / "credentials.json").write_text('{"database": {"nexus": "of-the-file"}}')
+    settings = load_settings(environ={"NEXUS_DATABASE_URL": url}, home=tmp_path)
+    assert (settings.database_url, settings.database_password) == (shown, password)
+    over = load_settings(environ={"NEXUS_DATABASE_URL": url, "NEXUS_DATABASE_PASSWORD": "wins"}, home=tmp_path)
+    assert over.database_password == "wins"

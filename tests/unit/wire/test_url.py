@@ -31,3 +31,14 @@ def test_what_is_no_address_is_told_without_secrets(text: str) -> None:
     assert refused.value.code == "NX6002"
     assert refused.value.hint
     assert "hunter2" not in f"{refused.value.message} {refused.value.cause} {refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mqtt://user:SEC/RET@host", "mqtt://user:SECRET@host", "mqtt://SECRET@host", "mqtt://[SECRET:1", "x://a:SECRET@h"],
+)
+def test_a_password_in_an_address_is_not_repeated(text: str) -> None:
+    with pytest.raises(NexusError) as failed:
+        parse_broker_url(text)
+    shown = f"{failed.value.message} {failed.value.cause} {failed.value.hint}"
+    assert "SEC" not in shown and "RET" not in shown
