@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from nexus_cli.diagnostics.printable import json_text, lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +24,9 @@ STYLES = {
     "dim": "bright_black",
     "bold": None,
 }
+
+_COLOURS = re.compile(r"(\x1b\[(?:0|1|22|3[1236]|90)m)")
+"""What `style` makes of STYLES (ECMA-48 SGR): nothing that hides text or moves the cursor."""
 
 
 def colour_wanted(stream: Any) -> bool:
@@ -44,13 +50,18 @@ def style(text: str, name: str, *, enabled: bool) -> str:
 
 
 def answer(text: str, *, newline: bool = True) -> None:
-    """Write to stdout."""
-    click.echo(text, nl=newline, color=True)
+    """Write text for people to stdout; control characters of foreign text are shown as escapes."""
+    click.echo(_shown(text), nl=newline, color=True)
+
+
+def answer_data(text: str) -> None:
+    """Write text for programs (CSV) to stdout as it is; on a terminal as `answer` does."""
+    click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False, color=True)
 
 
 def answer_bytes(data: bytes) -> None:
-    """Write bytes to stdout (JSON)."""
-    sys.stdout.buffer.write(data)
+    """Write JSON to stdout; control characters that JSON leaves as they are become `\\uXXXX`."""
+    sys.stdout.buffer.write(json_text(data.decode()).encode())
     sys.stdout.buffer.flush()
 
 
@@ -70,7 +81,13 @@ def answer_json(data: Any, *, number_keys: bool = False, default: Callable[[Any]
 
 def note(text: str) -> None:
     """Write progress or a log line to stderr."""
-    click.echo(text, err=True, color=True)
+    click.echo(_shown(text), err=True, color=True)
+
+
+def _shown(text: str) -> str:
+    """The text with every control character visible but the colours that `style` makes."""
+    parts = _COLOURS.split(text)
+    return "".join(part if number % 2 else lines(part) for number, part in enumerate(parts))
 
 
 def rich_console(*, stderr: bool = False) -> Console:

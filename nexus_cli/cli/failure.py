@@ -13,6 +13,7 @@ from nexus_cli import __version__
 from nexus_cli.cli.console import colour_wanted, note, style
 from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
+from nexus_cli.diagnostics.printable import one_line
 
 MACHINE = {
     errno.EACCES: "change its rights, run as its owner, or name another folder (--home DIR)",
@@ -30,14 +31,14 @@ def report(error: Exception) -> int:
     """Say what happened on stderr and give the exit code."""
     colour = colour_wanted(sys.stderr)
     if isinstance(error, NexusError):
-        note(style(f"error[{error.code}]", "error", enabled=colour) + f": {error.message}")
+        note(style(f"error[{error.code}]", "error", enabled=colour) + f": {one_line(error.message)}")
         if isinstance(error, FindingsError):
             for found in error.findings:
-                note(f"  {found.code}: {found.message}" + (f" ({found.hint})" if found.hint else ""))
+                note(one_line(f"  {found.code}: {found.message}" + (f" ({found.hint})" if found.hint else "")))
         if error.cause:
-            note(f"  = cause: {error.cause}")
+            note(f"  = cause: {one_line(error.cause)}")
         if error.hint:
-            note(f"  = hint: {error.hint}")
+            note(f"  = hint: {one_line(error.hint)}")
         return error.exit_code
     if isinstance(error, OSError) and error.errno in MACHINE and error.filename is not None:
         note(style("error[NX6000]", "error", enabled=colour) + f": '{error.filename}' can't be used.")

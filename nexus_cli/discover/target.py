@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import AddressError, DriverKind
 from nexus_cli.model.problems import findings_of
+from nexus_cli.model.secrets import without_passwords
 
 SCHEMES = {
     "opcua": "opcua",
@@ -260,4 +261,5 @@ def _value(text: str) -> Any:
 
 def _refused(text: str, why: str, *, hint: str = "") -> Outcome[Target]:
     hint = hint or "opcua://host:4840, modbus://host?unit=1, s7://host, ads://host?net_id=…, mqtt://broker, or a file"
-    return Outcome(None, (finding("NX6600", f"'{text}' can't be discovered: {why}", hint=hint),))
+    message = f"'{without_passwords(text, mask='…')}' can't be discovered: {why}"
+    return Outcome(None, (finding("NX6600", message, hint=without_passwords(hint, mask="…")),))

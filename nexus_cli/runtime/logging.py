@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.diagnostics.printable import lines, one_line
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _QUIET = (
     "mqtt",
@@ -67,9 +69,9 @@ class _TextFormatter(logging.Formatter):
         fields: dict[str, Any] = getattr(record, "fields", {})
         facts = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
         head = f"{_stamp(record.created)} {record.levelname.lower():7} {self._role}".rstrip()
-        line = f"{head} {record.getMessage()}" + (f" {facts}" if facts else "")
+        line = f"{head} {one_line(record.getMessage())}" + (f" {facts}" if facts else "")
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "\n" + lines(self.formatException(record.exc_info))
         return line
 
 
@@ -93,7 +95,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _plain(value: Any) -> str:
-    text = str(value)
+    text = one_line(str(value))
     return f'"{text}"' if " " in text or not text else text
 
 

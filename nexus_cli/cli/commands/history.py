@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nexus_cli.cli.console import answer, colour_wanted
+from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 
 
@@ -45,9 +45,9 @@ def command(path: str, format_: str, plot: bool, **question: Any) -> int:
     if format_ == "json":
         import orjson
 
-        answer(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     elif format_ == "csv":
-        answer(view.to_csv(found), newline=False)
+        answer_data(view.to_csv(found))
     else:
         answer(view.table(found, colour=colour_wanted(sys.stdout)) if not plot else view.plot(found))
     return Exit.OK

@@ -8,6 +8,7 @@ from typing import Any
 
 from nexus_cli.cli.views.sequence import set_text
 from nexus_cli.cli.views.tail import value_text
+from nexus_cli.diagnostics.printable import plain
 
 Style = Callable[[str, str], str]
 GOOD, DOUBTFUL = ("done", "applied"), ("unknown", "partly", "interrupted", "aborted")
@@ -22,6 +23,7 @@ def trail_text(found: Mapping[str, Any], *, since: str, style: Style, zone: tzin
         style: Colours.
         zone: Of the times; None is this machine's.
     """
+    found = plain(found)
     if not found["entries"]:
         return f"nothing on record since {since}"
     lines = [entry_text(entry, style=style, zone=zone) for entry in found["entries"]]

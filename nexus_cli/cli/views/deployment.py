@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from nexus_cli.diagnostics.printable import plain
+
 Style = Callable[[str, str], str]
 STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}
 MOST_ROWS = 40
@@ -24,6 +26,7 @@ VERBS = {
 
 def progress_line(line: Mapping[str, Any]) -> str | None:
     """One line of the journal for people; None for what is not worth a line."""
+    line = plain(line)
     text = VERBS.get(str(line["step"]), str(line["step"])).format(subject=line["subject"])
     if line["state"] == "begun":
         return None if line["step"] in ("rights", "notify", "revoke", "finalise") else f"{text} …"
@@ -36,6 +39,7 @@ def progress_line(line: Mapping[str, Any]) -> str | None:
 
 def deployment_text(found: Mapping[str, Any], *, style: Style) -> str:
     """How a deployment ended: what is not simply well row by row, then the counts."""
+    found = plain(found)
     rows: Sequence[Mapping[str, Any]] = found["table"]
     notable = [row for row in rows if row["state"] != "applied" or row["verification"] in ("failed", "unverified")]
     shown = notable[:MOST_ROWS] if len(rows) > MOST_ROWS else rows

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.diagnostics.printable import plain
 from nexus_cli.discover.place import device_at
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
 def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) -> str:
     """The tree of what would be added, the counts, and the edit."""
     lines: list[str] = []
+    result = {**result, "sources": plain(result["sources"])}
     for source in result["sources"]:
         lines += _header(source, style)
         for device in source["devices"]:

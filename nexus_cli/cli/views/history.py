@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from nexus_cli.cli.console import style
+from nexus_cli.diagnostics.printable import plain
 
 _COLOUR = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 COLUMNS = ("time", "value", "quality", "label", "reason", "code", "source_time")
@@ -19,6 +20,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 def table(history: dict[str, Any], *, colour: bool = False) -> str:
     """Samples with gaps between them, newest last."""
+    history = plain(history)
     unit = f" [{history['unit']}]" if history["unit"] else ""
     was = f" (asked as {history['asked']})" if not history["asked"].endswith(history["path"]) else ""
     state = "" if history["active"] else ", no longer declared"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.cli.views.tail import value_text
+from nexus_cli.diagnostics.printable import one_line, plain
 
 if TYPE_CHECKING:
     from nexus_cli.project.sequence import Rehearsal
@@ -18,16 +19,16 @@ TITLES = {"requires": "before the first step", "steps": "steps", "on_abort": "wh
 
 def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
     """Every step with what can be told beforehand."""
-    lines = [style(rehearsal.name, "bold") + set_text(rehearsal.values)]
+    lines = [style(rehearsal.name, "bold") + set_text(plain(rehearsal.values))]
     branch = ""
     for one in rehearsal.lines:
         if one.branch != branch:
             branch = one.branch
             lines.append(f"  {style(TITLES[branch], 'dim')}")
-        now = f"  {style(one.now, 'dim')}" if one.now else ""
-        lines.append(f"  {one.number:>3}  {one.text}{now}")
+        now = f"  {style(one_line(one.now), 'dim')}" if one.now else ""
+        lines.append(f"  {one.number:>3}  {one_line(one.text)}{now}")
         if one.problem:
-            lines.append(f"       {style(one.problem, 'error')}")
+            lines.append(f"       {style(one_line(one.problem), 'error')}")
     return "\n".join(lines)
 
 
@@ -38,6 +39,7 @@ def set_text(values: Mapping[str, Any]) -> str:
 
 def line_text(line: Mapping[str, Any], *, style: Style) -> str:
     """One line of the journal."""
+    line = plain(line)
     state = str(line["state"])
     detail = line.get("detail") or {}
     facts = []
@@ -54,6 +56,7 @@ def line_text(line: Mapping[str, Any], *, style: Style) -> str:
 
 def end_text(found: Mapping[str, Any], *, style: Style) -> str:
     """How a run ended."""
+    found = plain(found)
     state = str(found["state"])
     detail = found.get("detail") or {}
     lines = [
@@ -89,6 +92,7 @@ def parameter_text(name: str, parameter: Mapping[str, Any]) -> str:
 def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
     """Declared sequences, then the newest runs."""
     lines = []
+    found = plain(found)
     for one in found["sequences"]:
         text = f"  {one['description']}" if one["description"] else ""
         lines.append(f"{style(one['name'], 'bold')}  {one['steps']} steps, writes {len(one['writes'])} tags{text}")

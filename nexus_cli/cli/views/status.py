@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.cli.console import style
+from nexus_cli.diagnostics.printable import plain
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Runtime
@@ -54,6 +55,7 @@ def broker_limits(kind: str) -> str:
 def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = None) -> str:
     """The whole status: parts, then links that are not connected, then counts."""
     now = time.time() if now_s is None else now_s
+    found = plain(found)
     if not found["site"] and found["state"] == "down":
         return f"nothing runs in {found['home']}\n\n  nexus up SITE starts it"
     state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)

@@ -9,6 +9,7 @@ import orjson
 
 from nexus_cli.cli.console import style
 from nexus_cli.cli.views.status import age_text
+from nexus_cli.diagnostics.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +36,14 @@ class TailView:
         """One message."""
         now = time.time() if now_s is None else now_s
         self._width = max(self._width, len(live.path))
-        facts = [f"{live.path:{self._width}}", f"{value_text(live.value)} {live.unit}".rstrip().rjust(14)]
+        path, unit = one_line(live.path), one_line(live.unit)
+        facts = [f"{path:{self._width}}", f"{value_text(live.value)} {unit}".rstrip().rjust(14)]
         if live.label:
-            facts.append(f"({live.label})")
+            facts.append(f"({one_line(live.label)})")
         if live.quality:
-            facts.append(style(live.quality, COLOURS.get(live.quality, "warning"), enabled=self.colour))
+            facts.append(style(one_line(live.quality), COLOURS.get(live.quality, "warning"), enabled=self.colour))
         if live.reason:
-            facts.append(live.reason)
+            facts.append(one_line(live.reason))
         dim = [f"{age_text(now - live.timestamp / 1000)} old"] if live.timestamp is not None else []
         dim += ["retained"] if live.retained else []
         if dim:
@@ -64,5 +66,5 @@ def value_text(value: Any) -> str:
         return f"{value:.6g}"
     if value is None:
         return "-"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = one_line(value if isinstance(value, str) else orjson.dumps(value).decode())
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

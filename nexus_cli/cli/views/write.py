@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nexus_cli.cli.views.tail import value_text
+from nexus_cli.diagnostics.printable import one_line
 
 if TYPE_CHECKING:
     from nexus_cli.model.config import TagConfig
@@ -49,15 +50,15 @@ def wish_text(wish: Wish, *, style: Style) -> str:
 def response_text(found: Response, *, style: Style) -> str:
     """How it ended: old → new → read back."""
     state = style(found.state.value, COLOURS[found.state.value])
-    unit = f" {found.unit}" if found.unit else ""
+    unit = f" {one_line(found.unit)}" if found.unit else ""
     chain = " → ".join(value_text(one) for one in (found.old, found.value) if one is not None)
     back = f", read back {value_text(found.read_back)}" if found.read_back is not None else ""
-    lines = [f"{state}  {found.path}" + (f"  {chain}{unit}{back}" if chain else "")]
+    lines = [f"{state}  {one_line(found.path)}" + (f"  {chain}{unit}{back}" if chain else "")]
     if found.detail:
         code = f"[{found.code}] " if found.code else ""
-        lines.append(f"  {code}{found.detail}")
+        lines.append(f"  {code}{one_line(found.detail)}")
     if found.code in HINTS:
-        lines.append(f"  = hint: {HINTS[found.code].replace('PATH', found.path)}")
+        lines.append(f"  = hint: {HINTS[found.code].replace('PATH', one_line(found.path))}")
     return "\n".join(lines)
 
 
