@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from functools import cache
 
 LEVELS = 4
@@ -20,27 +20,82 @@ def filters_of(glob: str, paths: Sequence[str], *, exact: bool = False, literal:
         exact: True writes a trailing `**` as `+` up to the fourth level instead of `#` (another level follows).
         literal: True gives the matching declared paths themselves.
     """
-    if literal:
+    if literal or has_partial_level(glob):
         return tuple(sorted({path for path in paths if matches_glob(glob, path)}))
     levels = glob.split("/")
-    if any("*" in level and level not in ("*", "**") for level in levels):
-        return tuple(sorted({path for path in paths if matches_glob(glob, path)}))
     if not exact and levels[-1] == "**" and "**" not in levels[:-1] and len(levels) <= LEVELS:
         return ("/".join(["+" if level == "*" else level for level in levels[:-1]] + ["#"]),)
     return tuple(sorted({"/".join("+" if level == "*" else level for level in form) for form in _spread(levels)}))
 
 
+def has_partial_level(glob: str) -> bool:
+    """True when a level is only partly a wildcard, such as `line-*`."""
+    return any("*" in level and level not in ("*", "**") for level in glob.split("/"))
+
+
+def overlap(one: str, other: str) -> str | None:
+    """The glob of what two globs both mean, each with `**` at its end alone; None when they have nothing in common.
+
+    Levels that are partly wildcards stay so in the answer (`has_partial_level`); two of them at one place meet in the
+    first, which is then too wide: nobody can say both in MQTT anyway.
+    """
+    left, right = one.split("/"), other.split("/")
+    found: list[str] = []
+    for position in range(max(len(left), len(right)) + 1):
+        if left[position : position + 1] == ["**"]:
+            return "/".join(found + right[position:])
+        if right[position : position + 1] == ["**"]:
+            return "/".join(found + left[position:])
+        if position == len(left) or position == len(right):
+            return "/".join(found) if len(left) == len(right) else None
+        level = _both(left[position], right[position])
+        if level is None:
+            return None
+        found.append(level)
+    return None
+
+
+def _both(one: str, other: str) -> str | None:
+    if one == "*":
+        return other
+    if other == "*" or ("*" in one and "*" in other):
+        return one
+    if "*" in one:
+        return other if _level(one)(other) else None
+    return one if _level(other)(one) else None
+
+
 def matches_glob(glob: str, path: str) -> bool:
     """True when a glob covers a path, level by level."""
+    have = path.split("/")
     return any(
-        all(fnmatchcase(have, want) for want, have in zip(form, path.split("/"), strict=True))
-        for form in _spread(glob.split("/"), count=path.count("/") + 1)
+        all(_level(want)(level) for level, want in zip(have, form, strict=True))
+        for form in _spread(glob.split("/"), count=len(have))
     )
 
 
 def names_matching(glob: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names that a name or a glob such as `line-*` means, sorted; names have no levels."""
-    return tuple(sorted(name for name in names if fnmatchcase(name, glob)))
+    fits = _level(glob)
+    return tuple(sorted(name for name in names if fits(name)))
+
+
+class _Fits:
+    """Whether a level is meant: `*` is any text, every other sign is itself (others' topics hold `[` and `?` too)."""
+
+    __slots__ = ("_pattern", "_text")
+
+    def __init__(self, want: str) -> None:
+        self._text = want
+        self._pattern = re.compile(".*".join(map(re.escape, want.split("*"))), re.DOTALL) if "*" in want else None
+
+    def __call__(self, have: str) -> bool:
+        return have == self._text if self._pattern is None else self._pattern.fullmatch(have) is not None
+
+
+@cache
+def _level(want: str) -> _Fits:
+    return _Fits(want)
 
 
 def _spread(levels: Iterable[str], *, count: int = LEVELS) -> tuple[tuple[str, ...], ...]:

@@ -6,14 +6,15 @@ devices' topics, as whole lines or areas where it owns them all (brokers limit t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from nexus_cli.access.globs import filters_of, names_matching
+from nexus_cli.access.globs import filters_of, has_partial_level, names_matching, overlap
 from nexus_cli.model.procedure_config import filter_of
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.wire.topic import Topics
+from nexus_cli.wire.topic import Topics, glob_to_filter
 
 Action = Literal["publish", "subscribe"]
 
@@ -23,6 +24,7 @@ MESSAGE_RIGHTS: tuple[Action, ...] = ("publish", "subscribe")
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
 CLI = "nexus.cli"
+_LEVEL = re.compile(r"[A-Za-z0-9._@-]+\Z")
 RESERVED = "nexus."
 """No declared user's name begins with it."""
 
@@ -213,6 +215,7 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
     roles = dict(snapshot.of_kind("role"))
     tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.get("tags", {})]
     external = {path for path, device in devices.items() if device.get("protocol") == "external"}
+    outside = [glob for path in external for glob in (devices[path].get("connection") or {}).get("globs", ())]
     topic_of = {name: str(message.get("topic") or "") for name, message in snapshot.of_kind("message")}
     for user, attributes in snapshot.of_kind("user"):
         if user.startswith(RESERVED):
@@ -220,14 +223,29 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
         wanted = [*attributes.get("roles", ()), *([attributes["role"]] if attributes.get("role") else [])]
         for role in dict.fromkeys(wanted):
             for glob in roles.get(role, {}).get("read", ()):
-                for filter_ in filters_of(glob, tag_paths):
+                more = _rules_within(glob, outside) if has_partial_level(glob) else ()
+                for filter_ in (*filters_of(glob, tag_paths), *more):
                     yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
             for glob in roles.get(role, {}).get("write", ()):
-                yield from _writes(topics, user, glob, f"role {role}, write {glob}", tag_paths, external)
+                why = f"role {role}, write {glob}"
+                yield from _writes(topics, user, glob, why, tag_paths, external)
+                for filter_ in _rules_within(glob, outside):
+                    yield Grant(user, "publish", topics.tag(filter_), why)
             for action in MESSAGE_RIGHTS:
                 for glob in roles.get(role, {}).get(action, ()):
                     for name in names_matching(glob, topic_of):
                         yield Grant(user, action, filter_of(topic_of[name]), f"role {role}, {action} {glob}")
+
+
+def is_rule(glob: str) -> bool:
+    """True when a broker's rule can say a glob of topics: whole wildcards, and levels that every renderer takes."""
+    return all(level in ("*", "**") or _LEVEL.match(level) for level in glob.split("/"))
+
+
+def _rules_within(glob: str, outside: Iterable[str]) -> tuple[str, ...]:
+    """The filters of what a role's glob and others' topics both mean; what no rule can say is left out (NX2610)."""
+    shared = {both for each in outside if (both := overlap(glob, each)) is not None and is_rule(both)}
+    return tuple(sorted(glob_to_filter(each) for each in shared))
 
 
 def _writes(

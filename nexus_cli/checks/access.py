@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nexus_cli.access.globs import names_matching
+from nexus_cli.access.globs import has_partial_level, matches_glob, names_matching, overlap
+from nexus_cli.access.grants import is_rule
 from nexus_cli.checks.names import is_glob, slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
@@ -13,7 +14,6 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.external import ExternalDevice
 from nexus_cli.model.site import Tag
-from nexus_cli.wire.topic import glob_to_filter, matches
 
 RESERVED_PREFIX = "nexus."
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\Z", re.ASCII)
@@ -45,21 +45,17 @@ def glob_form(view: View) -> Iterator[Diagnostic]:
     """NX2603."""
     for _, glob, where in _globs(view):
         if not is_glob(glob):
-            hint = "'*' is one whole level, '**' at the end the rest, such as packaging/*/filler/**"
+            hint = "'*' is one level, 'line-*' a part of one, '**' at the end the rest: packaging/line-*/filler/**"
             yield finding("NX2603", f"'{glob}' is not a path glob", where=where, hint=hint)
 
 
 def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2602."""
     paths = sorted(view.model.declared)
-    open_devices = [
-        device.path + "/x"
-        for device in view.model.devices.values()
-        if isinstance(device.device, ExternalDevice) and device.device.topics
-    ]
+    topics = _external_topics(view)
     areas = list(view.model.site.areas)
     for _, glob, where in _globs(view):
-        if is_glob(glob) and not _any(glob, paths) and not _any(glob, open_devices):
+        if is_glob(glob) and not _any(glob, paths) and not any(overlap(glob, each) for each in topics):
             head = glob.split("/", 1)[0]
             hint = did_you_mean(head, areas) if head not in areas and head not in ("*", "**") else ""
             yield finding("NX2602", f"'{glob}' matches no tag", where=where, hint=hint)
@@ -67,12 +63,29 @@ def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
 
 def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2607."""
-    writable = [tag.path for tag in view.read if isinstance(tag.tag, Tag) and tag.tag.writable]
+    writable = [tag.path for tag in view.tags if not isinstance(tag.tag, Tag) or tag.tag.writable]
     declared = sorted(view.model.declared)
+    topics = _external_topics(view)
     for right, glob, where in _globs(view):
-        if right == "write" and is_glob(glob) and not _any(glob, writable) and _any(glob, declared):
+        if right != "write" or not is_glob(glob) or _any(glob, writable) or any(overlap(glob, one) for one in topics):
+            continue
+        if _any(glob, declared):
             hint = "a tag takes commands when it says 'writable: true'"
             yield finding("NX2607", f"'{glob}' matches no writable tag", where=where, hint=hint)
+
+
+def right_not_expressible(view: View) -> Iterator[Diagnostic]:
+    """NX2610."""
+    topics = _external_topics(view)
+    for right, glob, where in _globs(view):
+        if not is_glob(glob) or (right == "read" and not has_partial_level(glob)):
+            continue
+        shared = (overlap(glob, each) for each in topics)
+        for odd in (each for each in shared if each is not None and not is_rule(each)):
+            message = f"'{glob}' means '{odd}' of others' topics, which no broker's rule can say"
+            hint = "whole levels of letters, digits, '.', '_', '-' and '@', or '*' and '**'"
+            yield finding("NX2610", message, where=where, hint=hint)
+            break
 
 
 def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
@@ -129,9 +142,18 @@ def role_unused(view: View) -> Iterator[Diagnostic]:
             )
 
 
+def _external_topics(view: View) -> list[str]:
+    """Globs of what others may publish, from the area on."""
+    return [
+        f"{bound.path}/{glob}"
+        for bound in view.model.devices.values()
+        if isinstance(bound.device, ExternalDevice)
+        for glob in bound.device.topics
+    ]
+
+
 def _any(glob: str, paths: list[str]) -> bool:
-    filter_ = glob_to_filter(glob)
-    return any(matches(filter_, path) for path in paths)
+    return any(matches_glob(glob, path) for path in paths)
 
 
 CHECKS = (
@@ -139,6 +161,7 @@ CHECKS = (
     glob_form,
     glob_matches_nothing,
     write_matches_nothing,
+    right_not_expressible,
     message_right_matches_nothing,
     user_without_role,
     reserved_user,

@@ -148,7 +148,7 @@ def topic_glob(view: View) -> Iterator[Diagnostic]:
                         "NX2118",
                         f"'{_short(glob)}' is not a glob of topics",
                         where=(*device.where, "topics", position),
-                        hint="levels with '/' between; '*' is one whole level, '**' at the end the rest",
+                        hint="levels with '/' between; '*' is one level, 'axis-*' a part of one, '**' at the end the rest",
                     )
 
 
@@ -162,7 +162,7 @@ def max_series_without_topics(view: View) -> Iterator[Diagnostic]:
 
 
 def is_glob(text: str, *, slugs: bool = True) -> bool:
-    """True for a path glob: `*` one level, `**` the rest and only at the end.
+    """True for a path glob: `*` one level, `line-*` a part of one, `**` the rest and only at the end.
 
     Args:
         text: The glob.
@@ -173,8 +173,10 @@ def is_glob(text: str, *, slugs: bool = True) -> bool:
         if level == "**":
             if position != len(levels) - 1:
                 return False
-        elif level != "*" and (not level or any(sign in level for sign in "*+#\0") or (slugs and not is_slug(level))):
-            return False
+        elif level != "*":
+            plain = level.replace("*", "x")
+            if not level or "**" in level or any(sign in level for sign in "+#\0") or (slugs and not is_slug(plain)):
+                return False
     return True
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.access.evaluate import covers, evaluate
-from nexus_cli.access.globs import LEVELS, filters_of, matches_glob
+from nexus_cli.access.globs import LEVELS, filters_of, has_partial_level, matches_glob, overlap
 from nexus_cli.access.grants import compile_grants, gateway_principal
 from nexus_cli.access.mosquitto import check_filter, render_acl
 from nexus_cli.model.snapshot import Snapshot
@@ -63,3 +63,28 @@ def test_no_gateway_reaches_anothers_device(owners: dict[str, str]) -> None:
     for grant in grants:
         check_filter(grant.filter)
     assert render_acl(grants).endswith("\n")
+
+
+_level = st.sampled_from(["a", "b", "ab", "*", "a*", "*b"])
+_rest = st.sampled_from([[], ["**"]])
+_ended = st.tuples(st.lists(_level, max_size=4), _rest).map(lambda parts: "/".join(parts[0] + parts[1])).filter(bool)
+_topic = st.lists(st.sampled_from(["a", "b", "ab", "c"]), min_size=1, max_size=6).map("/".join)
+
+
+@given(one=_ended, other=_ended, topic=_topic)
+def test_an_overlap_means_what_both_mean(one: str, other: str, topic: str) -> None:
+    shared = overlap(one, other)
+    both = matches_glob(one, topic) and matches_glob(other, topic)
+    if shared is None:
+        assert not both
+    elif has_partial_level(shared):
+        assert matches_glob(shared, topic) or not both, "never too narrow; what is too wide is no rule"
+    else:
+        assert matches_glob(shared, topic) is both
+
+
+@given(level=st.text(st.characters(exclude_characters="/*"), min_size=1, max_size=8))
+def test_a_level_without_a_wildcard_means_itself_alone(level: str) -> None:
+    assert matches_glob(f"a/{level}", f"a/{level}")
+    assert not matches_glob(f"a/{level}", f"a/{level}x")
+    assert not matches_glob("a/[ab]?", "a/ac")

@@ -187,6 +187,15 @@ CODES: tuple[Code, ...] = (
         severity=Severity.WARNING,
     ),
     Code(
+        id="NX2610",
+        slug="right-not-expressible",
+        summary="A right on others' topics that no broker's rule can say.",
+        why="Rules know whole levels and wildcards for whole levels; the right would be missing, or wider than it says.",
+        bad="topics: ['axis-*/speed']\n# …\nwrite: [packaging/line-1/press-3/**]",
+        good="topics: ['axes/*/speed']\n# …\nwrite: [packaging/line-1/press-3/**]",
+        severity=Severity.WARNING,
+    ),
+    Code(
         id="NX2701",
         slug="alert-tag",
         summary="An alert on a tag that does not exist.",
