@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import orjson
 import pytest
+from ruamel.yaml import YAML
 
 from nexus_cli.diagnostics.codes import catalogue
+from nexus_cli.discover.importers.mapping import load_mapping
 from nexus_cli.model.expression_text import FUNCTIONS
+from nexus_cli.model.site import Site
 from nexus_cli.project.text import load
 
 ROOT = Path(__file__).parent.parent
@@ -97,3 +102,84 @@ def test_the_readme_tells_which_drivers_are_missing() -> None:
     assert [name for name in KINDS if titles[name] not in (built if name in DRIVERS else missing)] == [], (
         "README: Limits"
     )
+
+
+BLOCKS = [
+    pytest.param(path, block, id=f"{path.stem}-{number}")
+    for path in [*PAGES, ROOT / "README.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL), 1)
+]
+HOME: dict[str, Any] = {
+    "nexus": 1,
+    "enterprise": "acme",
+    "site": "chicago",
+    "areas": {"packaging": {"lines": {"line-1": {"devices": {}}}}},
+}
+FILLER = """
+protocol: modbus
+connection: {host: 10.0.0.5}
+tags:
+  temperature: {address: "holding:0", type: float32, unit: degC, range: [0, 120]}
+  setpoint: {address: "holding:2", type: float32, unit: degC, range: [0, 90], writable: true}
+  state: {address: "holding:4", type: uint16, values: {0: stopped, 1: running}}
+  mode: {address: "holding:5", type: uint16, values: {0: auto, 1: hand}}
+  voltage-l1: {address: "input:0", type: float32, unit: V}
+  current-l1: {address: "input:2", type: float32, unit: A}
+  energy: {address: "input:4", type: float32, unit: kWh}
+"""
+METER = (
+    "{protocol: modbus, connection: {host: 10.0.0.5}, tags: {energy: {address: 'input:6', type: float32, unit: kWh}}}"
+)
+MESSAGE = "{topic: 'erp/orders/{line}', schema: {type: object, properties: {order: {type: string}}}}"
+
+
+def read(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def grafted(fragment: dict[str, Any]) -> dict[str, Any]:
+    """A site around a fragment: at its top, or as devices, tags, calculated tags or sequences of it."""
+    site = copy.deepcopy(HOME)
+    devices = site["areas"]["packaging"]["lines"]["line-1"]["devices"]
+    devices |= {"filler": read(FILLER), "meter-1": read(METER)}
+    first = next(iter(fragment.values()))
+    if "calculated" in fragment:
+        devices["filler"] |= fragment
+    elif set(fragment) <= set(Site.model_fields):
+        site |= fragment
+        site.setdefault("messages", {"start-order": read(MESSAGE)})
+    elif "protocol" in first:
+        devices |= fragment
+    elif "steps" in first:
+        site["sequences"] = fragment
+    else:
+        devices["filler"]["tags"] |= fragment
+    return site
+
+
+@pytest.mark.parametrize(("path", "block"), BLOCKS)
+def test_every_example_of_the_pages_is_valid(path: Path, block: str, tmp_path: Path) -> None:
+    found = read(block)
+    if "mapping" in found:
+        (tmp_path / "mapping.yaml").write_text(block, encoding="utf-8")
+        load_mapping(str(tmp_path / "mapping.yaml"))
+        return
+    site = found if "nexus" in found else grafted(found)
+    for pattern in site.get("include", ()):
+        folder = tmp_path / Path(pattern).parent
+        folder.mkdir()
+        (folder / "empty.yaml").write_text("vars: {}\n")
+    with (tmp_path / "site.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(site, file)
+    loaded = load(tmp_path)
+    assert [f"{item.code}: {item.message}" for item in loaded.findings if item.severity == "error"] == []
+
+
+def test_every_example_of_a_code_is_what_its_fence_says() -> None:
+    pages = sorted((ROOT / "docs" / "codes").glob("NX*.md"))
+    blocks = [
+        (one.stem, each) for one in pages for each in re.findall(r"```yaml\n(.*?)```", one.read_text(), re.DOTALL)
+    ]
+    assert len(blocks) > 200
+    odd = [(code, block) for code, block in blocks if not isinstance(read(block), (dict, list))]
+    assert odd == []

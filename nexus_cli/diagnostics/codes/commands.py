@@ -106,7 +106,7 @@ _SITE: tuple[Code, ...] = (
         slug="sequence-parameter-unused",
         summary="A parameter of a sequence that nothing uses.",
         why="Whoever sets it believes that it does something.",
-        bad="parameters: {amount: {type: number, default: 40}} with 'value: 40' in the step",
+        bad="parameters: {amount: {type: number, default: 40}}\nsteps: [{write: packaging/line-1/filler/setpoint, value: 40}]",
         good='value: "${param:amount}"',
         severity=Severity.WARNING,
     ),
@@ -208,7 +208,7 @@ _RUNTIME: tuple[Code, ...] = (
         slug="command-not-held",
         summary="The device took the write and holds another value.",
         why="A limit in the device, a program that writes the same register, or a value that shows elsewhere.",
-        good="read_back: PATH of the tag that shows it, or read_back: none for a pulse",
+        good="read_back: packaging/line-1/filler/valve-open     # or none, for a pulse",
     ),
     Code(
         id="NX6816",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nexus_cli.diagnostics.codes.code import Code
+
+_YAML = re.compile(r"(?:\s*#[^\n]*\n)*\s*(?:- )?(?:[\w.$/-]+|'[^']*'|\"[^\"]*\"):(?: |\n|\Z)|(?:\s*#[^\n]*\n)*\s*- \S")
+_TYPED = re.compile(r"(?:nexus|pip|--|NEXUS_|#|<)")
 
 BANDS = {
     "0": "text",
@@ -30,12 +34,22 @@ def page(code: Code) -> str:
     ]
     parts += ["", "## Why it matters", "", code.why]
     if code.bad:
-        parts += ["", "## Instead of", "", "```yaml", code.bad, "```"]
+        # Band 0 shows text that is no YAML on purpose.
+        parts += ["", "## Instead of", "", *_example(code.bad, yaml="text" if code.id[2] == "0" else "yaml")]
     if code.good:
-        parts += ["", "## Write", "", "```yaml", code.good, "```"]
+        parts += ["", "## Write", "", *_example(code.good)]
     if code.id[2] in "0123":
         parts += ["", "## To accept it", "", _acceptance(code)]
     return "\n".join(parts) + "\n"
+
+
+def _example(text: str, *, yaml: str = "yaml") -> list[str]:
+    """A fenced block for YAML and for what is typed; a sentence stays a sentence."""
+    if _YAML.match(text):
+        return [f"```{yaml}", text, "```"]
+    if _TYPED.match(text) or "\n" in text:
+        return ["```text", text, "```"]
+    return [text]
 
 
 def _acceptance(code: Code) -> str:

@@ -10,7 +10,7 @@ REFUSALS: tuple[Code, ...] = (
         summary="The protocol is accepted by the language, but no driver exists for it yet.",
         why="Applying would record a device that no gateway can read; its tags would stay BAD for ever.",
         bad="filler: {protocol: ads, connection: {...}, tags: {...}}",
-        good="filler: {protocol: ads, enabled: false, ...} until the driver exists",
+        good="filler: {protocol: ads, enabled: false}     # until the driver exists",
     ),
     Code(
         id="NX4002",
