@@ -8,7 +8,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,16 +19,10 @@ import asyncpg
 import pytest
 
 from nexus_cli.settings import Settings
+from tests.servers import free_port
 
 PASSWORD = "test-password"
 SITE = "acme/chicago"
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class EmbeddedPostgres:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from nexus_cli.local import ports
 from nexus_cli.settings import Settings
 
 _AMQTT = """
@@ -30,10 +31,8 @@ asyncio.run(main())
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on right now, and that no outgoing connection is given meanwhile."""
+    return ports.free_port()
 
 
 def wait_until(condition: object, *, deadline_s: float = 10.0, what: str = "the condition") -> None:

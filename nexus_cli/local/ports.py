@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterable
 
 LOOPBACK = "127.0.0.1"
+FIRST, LAST = 20_000, 32_000
+"""Below what systems hand to outgoing connections (from 32,768 on Linux, 49,152 elsewhere): a port of that range can
+be taken by a stranger's connection between the moment it is chosen and the moment a server listens on it."""
+TRIES = 200
 
 
 def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
@@ -20,7 +25,7 @@ def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
 
 
 def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOPBACK) -> int:
-    """A port that nobody listens on: the preferred one when it is free, else one of the system's choice.
+    """A port that nobody listens on: the preferred one when it is free, else one between `FIRST` and `LAST`.
 
     Args:
         preferred: 0 is no preference.
@@ -33,10 +38,14 @@ def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOP
     reserved = set(taken)
     if preferred and preferred not in reserved and port_is_free(preferred, host=host):
         return preferred
+    for _ in range(TRIES):
+        port = random.randint(FIRST, LAST)  # noqa: S311 - a port is no secret
+        if port not in reserved and port_is_free(port, host=host):
+            return port
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((host, 0))
-            port: int = probe.getsockname()[1]
+            port = int(probe.getsockname()[1])
         if port not in reserved:
             return port
 
