@@ -130,9 +130,17 @@ class Told(Pipeline):
     def __init__(self) -> None:
         self.heard: dict[str, list[tuple[Value, str, int]]] = {}
         self._clock = SystemClock()
+        self._polled: dict[str, Cycle] = {}
 
     def cycle(self, device: str) -> Cycle:
         return Cycle(self._clock.now_us())
+
+    def ongoing(self, device: Running) -> Cycle:
+        return self._polled.setdefault(device.path, self.cycle(device.path))
+
+    def finish(self, device: Running) -> None:
+        if device.path in self._polled:
+            self.emit(device, self._polled.pop(device.path))
 
     def emit(self, device: Running, cycle: Cycle) -> None:
         for name, value in cycle.samples.items():

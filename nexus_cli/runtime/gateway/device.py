@@ -97,14 +97,14 @@ class Running:
         return good, len(states) - good
 
 
-def running(config: DeviceConfig, digest: str, driver: Driver, *, uncertain_clock: bool = False) -> Running:
+def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
     """Compile a device: chains and reads.
 
     Raises:
         DriverError: The driver can't group its points.
         ValueError: A type or address in the configuration is not one (a newer control, an older gateway).
     """
-    device = Running(config, digest, Normaliser(config, uncertain_clock=uncertain_clock))
+    device = Running(config, digest, Normaliser(config))
     if not config.enabled:
         return device
     polled: dict[int, list[Point]] = {}

@@ -35,7 +35,6 @@ class Links:
         clock: Clock,
         pipeline: Pipeline,
         changed: Callable[[], None],
-        uncertain_clock: bool = False,
     ) -> None:
         """Start supervisors in a group.
 
@@ -47,13 +46,11 @@ class Links:
             clock: Time.
             pipeline: Where cycles go.
             changed: Called when a link changed its state.
-            uncertain_clock: Good samples are UNCERTAIN.
         """
         self.supervisors: dict[str, Supervisor] = {}
         self._group = group
         self._drivers, self._kinds, self._home = drivers, kinds, home
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
-        self._uncertain_clock = uncertain_clock
         self._stops: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -120,7 +117,6 @@ class Links:
             clock=self._clock,
             pipeline=self._pipeline,
             changed=self._changed,
-            uncertain_clock=self._uncertain_clock,
         )
         self.supervisors[link] = supervisor
         return supervisor

@@ -16,6 +16,8 @@ from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Quality, Reason, Value
 
 NEVER_US = 1 << 62
+GOOD: tuple[Quality, Reason | None] = (Quality.GOOD, None)
+DOUBTFUL: tuple[Quality, Reason | None] = (Quality.UNCERTAIN, Reason.CLOCK_UNSYNCHRONISED)
 _NOTHING = object()
 _LARGEST_INTEGER = 2**64 - 1
 _SMALLEST_INTEGER = -(2**63)
@@ -28,6 +30,8 @@ class TagState:
     Attributes:
         name: Tag name.
         path: `area/line/device/tag`.
+        simple: Nothing but the check for what can be stored lies between the raw and the published value.
+        plain: `simple`, and its samples may be GOOD now: the fast path.
         raw: The last raw value that was recorded as GOOD without a fault; what an unchanged poll is compared with.
         value, quality, reason, code: The last recorded sample.
         time_us: Its gateway time; 0 before the first.
@@ -50,6 +54,7 @@ class TagState:
         "quality",
         "raw",
         "reason",
+        "simple",
         "source_us",
         "time_us",
         "topic",
@@ -67,7 +72,8 @@ class TagState:
         self.deadband = config.deadband
         self.heartbeat_us = config.heartbeat_ms * 1000
         # Floats stay off the fast path only for the finite check, which the loop itself makes.
-        self.plain = self.convert is None and self.low is None and self.high is None and not self.deadband
+        self.simple = self.convert is None and self.low is None and self.high is None and not self.deadband
+        self.plain = self.simple
         self.raw: Any = _NOTHING
         self.value: Value = None
         self.quality = Quality.BAD
@@ -117,20 +123,27 @@ class Normaliser:
         recorded: Samples that went out.
     """
 
-    def __init__(self, device: DeviceConfig, *, uncertain_clock: bool = False) -> None:
-        """Compile a device.
-
-        Args:
-            device: What to compile.
-            uncertain_clock: True makes every good sample UNCERTAIN `clock_unsynchronised`.
-        """
+    def __init__(self, device: DeviceConfig) -> None:
+        """Compile a device."""
         self.states = {name: TagState(device.path, name, tag) for name, tag in device.tags.items()}
         self.seen = 0
         self.recorded = 0
-        self._good = (Quality.UNCERTAIN, Reason.CLOCK_UNSYNCHRONISED) if uncertain_clock else (Quality.GOOD, None)
-        if uncertain_clock:
-            for state in self.states.values():
-                state.plain = False
+        self._good: tuple[Quality, Reason | None] = GOOD
+
+    def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
+        """From here on samples that would be GOOD are UNCERTAIN `clock_unsynchronised`, or GOOD again.
+
+        What is read next is recorded even if it stands still. Samples that are not GOOD for a reason of their own
+        keep that reason. `anew`: the time was set back, and everything is recorded again.
+        """
+        good = DOUBTFUL if doubtful else GOOD
+        if good == self._good and not anew:
+            return
+        self._good = good
+        for state in self.states.values():
+            state.plain = state.simple and not doubtful
+            if anew or state.quality is not Quality.BAD:
+                state.forget()
 
     def of(self, names: Iterable[str]) -> tuple[TagState, ...]:
         """The states of some tags, same order; looked up once per request, not per cycle."""
@@ -183,14 +196,25 @@ class Normaliser:
             state.raw = _NOTHING
         self.recorded += len(cycle.changed) - before
 
-    def put(self, state: TagState, value: Value, cycle: Cycle) -> None:
-        """Record a calculated value (already in the published unit)."""
+    def again(self, states: Iterable[TagState], cycle: Cycle) -> None:
+        """Record what is known of tags once more, e.g. when a heartbeat is due or their time is no longer doubtful."""
+        before = len(cycle.changed)
+        for state in states:
+            quality, reason = state.quality, state.reason
+            if (quality, reason) in (GOOD, DOUBTFUL):
+                quality, reason = self._good
+            state.due_us = 0
+            self._record(state, state.value, quality, reason, state.code, state.source_us, cycle)
+        self.recorded += len(cycle.changed) - before
+
+    def put(self, state: TagState, value: Value, cycle: Cycle, *, fault: Fault | None = None) -> None:
+        """Record a calculated value (already in the published unit); a fault is an uncertain one."""
         before = len(cycle.changed)
         self.seen += 1
         if not _storable(value):
             self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
         else:
-            self._judge(state, value, None, None, cycle)
+            self._judge(state, value, fault, None, cycle)
         self.recorded += len(cycle.changed) - before
 
     def _take_slowly(
@@ -269,6 +293,8 @@ class Normaliser:
             cycle.quality.pop(name, None)
         if source_us is not None:
             cycle.source_time[name] = source_us
+        else:
+            cycle.source_time.pop(name, None)
 
 
 def _moved(state: TagState, value: Any) -> bool:

@@ -1,10 +1,16 @@
-"""From a device's cycle to a frame in the outbox and values in the live view; calculated tags are worked out between."""
+"""From a device's cycle to a frame in the outbox and values in the live view; calculated tags are worked out between.
+
+The rule of time: a device has at most one cycle that is still being added to. It ends, and goes on its way, before
+another cycle of the device begins. So the times of a device rise in the order in which its values became known,
+whoever made them known: polls, reports, commands, calculated tags, lost links, heartbeats.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
+from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.device import Running
@@ -15,6 +21,10 @@ from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")
+MOMENT_US = 100_000
+"""How long a poll's cycle is added to, in µs: what is answered later has a time of its own."""
+DEEPEST = 32
+"""Calculated tags that read calculated tags are followed so far; control's checks refuse cycles."""
 
 
 class _Calculated:
@@ -49,13 +59,49 @@ class Pipeline:
         self._live_topics: dict[str, str] = {}
         self._devices: dict[str, Running] = {}
         self._readers: dict[str, tuple[_Calculated, ...]] = {}
+        self._calculated: tuple[_Calculated, ...] = ()
+        self._open: dict[str, tuple[Running, Cycle]] = {}
+        self._doubtful = False
 
     def cycle(self, device: str) -> Cycle:
-        """Begin a cycle of a device, at a time that is above its last one."""
+        """Begin a cycle of a device, at a time that is above its last one; the caller emits it before it waits for anything.
+
+        A poll of the device that is still being answered ends its own cycle here: it was known before.
+        """
+        self._end_open(device)
         return Cycle(self._time.next_us(device))
+
+    def now_us(self) -> int:
+        """Gateway time, µs since 1970 UTC."""
+        return self._time.now_us()
+
+    def ongoing(self, device: Running) -> Cycle:
+        """The cycle that a poll's next answer goes into: begun here when there is none, when another one came
+        between, or when it is older than `MOMENT_US`. Never kept over an await; `finish` sends it."""
+        found = self._open.get(device.path)
+        if found is not None:
+            if found[0] is device and abs(self.now_us() - found[1].time_us) < MOMENT_US:
+                return found[1]
+            self._end_open(device.path)
+        cycle = Cycle(self._time.next_us(device.path))
+        self._open[device.path] = device, cycle
+        return cycle
+
+    def finish(self, device: Running) -> None:
+        """The poll is over: what it still holds goes on its way."""
+        found = self._open.get(device.path)
+        if found is not None and found[0] is device:
+            self._end_open(device.path)
+
+    def _end_open(self, path: str) -> None:
+        found = self._open.pop(path, None)
+        if found is not None:
+            self.emit(*found)
 
     def configure(self, devices: Iterable[Running]) -> None:
         """Take note of all devices of the gateway; topics of tags that are gone are no longer published."""
+        for path in list(self._open):  # what was read under the old configuration is sent under it
+            self._end_open(path)
         self._devices = {device.path: device for device in devices}
         self._data_topics = {path: self._topics.data(self._gateway, path) for path in self._devices}
         states = {state.path: state for device in self._devices.values() for state in device.normaliser.states.values()}
@@ -64,16 +110,50 @@ class Pipeline:
         self._live_topics = {path: self._topics.tag(path) for path in states}
         for path, state in states.items():
             state.topic = self._live_topics[path]
+        for device in self._devices.values():
+            device.normaliser.doubt(self._doubtful)
         self._link_calculated(states)
 
     def calculate_all(self, devices: Iterable[Running]) -> None:
         """Work out the calculated tags of devices whose configuration is new; inputs not yet known wait."""
         fresh = {device.path for device in devices}
-        for calculated in {id(one): one for many in self._readers.values() for one in many}.values():
-            if calculated.device.path in fresh and all(state.known for _, state in calculated.inputs):
-                cycle = self.cycle(calculated.device.path)
-                _evaluate(calculated, cycle)
-                self.emit(calculated.device, cycle)
+        self._work_out(one for one in self._calculated if one.device.path in fresh)
+
+    def repeat_calculated(self) -> None:
+        """Work out the calculated tags whose heartbeat is due; their inputs may have stood still since."""
+        now_us = self.now_us()
+        self._work_out(one for one in self._calculated if one.state.time_us and now_us >= one.state.due_us)
+
+    def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
+        """Samples from here on have a doubtful time, or no longer. What no poll records again is recorded at once.
+
+        Args:
+            doubtful: Good samples are UNCERTAIN `clock_unsynchronised`.
+            anew: The time was set back: every value is recorded again, so that the newest row of each tag is on the
+                new time.
+        """
+        self._doubtful = doubtful
+        for device in self._devices.values():
+            device.normaliser.doubt(doubtful, anew=anew)
+        for device in self._devices.values():
+            states = [one for one in device.normaliser.states.values() if one.known and _still(one, anew=anew)]
+            if states:
+                cycle = self.cycle(device.path)
+                device.normaliser.again(states, cycle)
+                self.emit(device, cycle)
+        self._work_out(self._calculated)
+
+    def _work_out(self, calculated: Iterable[_Calculated]) -> None:
+        """Evaluate calculated tags, one cycle for each device; those with inputs not yet known wait."""
+        by_device: dict[str, list[_Calculated]] = {}
+        for one in calculated:
+            if all(state.known for _, state in one.inputs):
+                by_device.setdefault(one.device.path, []).append(one)
+        for path, many in by_device.items():
+            cycle = self.cycle(path)
+            for one in many:
+                _evaluate(one, cycle)
+            self.emit(many[0].device, cycle)
 
     def emit(self, device: Running, cycle: Cycle) -> None:
         """Send a cycle on its way; an empty one is nothing."""
@@ -83,6 +163,15 @@ class Pipeline:
         self._send(device, cycle)
         for path, one in others.items():
             self._send(self._devices[path], one)
+
+    def _apart(self, path: str, changed: list[TagState]) -> Cycle:
+        """A cycle for what is calculated on another device. A poll of that device that is still being answered ends its
+        own one first: it is sent, and what it changed is for the caller to evaluate."""
+        found = self._open.pop(path, None)
+        if found is not None:
+            changed += found[1].changed
+            self._send(*found)
+        return Cycle(self._time.next_us(path))
 
     def _send(self, device: Running, cycle: Cycle) -> None:
         if not cycle.samples:
@@ -105,6 +194,8 @@ class Pipeline:
     def _link_calculated(self, states: dict[str, TagState]) -> None:
         configs = {path: state.config for path, state in states.items()}
         readers: dict[str, list[_Calculated]] = {}
+        every: list[_Calculated] = []
+        broken: list[tuple[Running, TagState]] = []
         for device in self._devices.values():
             for state in device.normaliser.states.values():
                 if not state.config.expr or not state.config.enabled or not device.config.enabled:
@@ -116,19 +207,23 @@ class Pipeline:
                     expression = expression_of(state.config, configs)
                 except ExpressionError as error:
                     _log.warning("calculated tag %s can't be worked out: %s", state.path, error)
-                    cycle = self.cycle(device.path)
-                    device.normaliser.bad([state], Reason.EXPRESSION_ERROR, cycle)
-                    self._send(device, cycle)
+                    broken.append((device, state))
                     continue
                 calculated = _Calculated(device, state, expression, inputs)
+                every.append(calculated)
                 for path in set(state.config.inputs.values()):
                     readers.setdefault(path, []).append(calculated)
         self._readers = {path: tuple(many) for path, many in readers.items()}
+        self._calculated = tuple(every)
+        for device, state in broken:
+            cycle = self.cycle(device.path)
+            device.normaliser.bad([state], Reason.EXPRESSION_ERROR, cycle)
+            self.emit(device, cycle)
 
     def _calculate(self, device: Running, cycle: Cycle, others: dict[str, Cycle]) -> None:
         """Evaluate what reads a changed tag, and what reads that, each at most once a round."""
         changed = list(cycle.changed)
-        for _ in range(8):  # chains deeper than this are cut; control's checks refuse cycles
+        for _ in range(DEEPEST):
             waiting = {id(one): one for state in changed for one in self._readers.get(state.path, ())}
             if not waiting:
                 return
@@ -139,7 +234,7 @@ class Pipeline:
                 target = cycle
                 if one.device.path != device.path:
                     if one.device.path not in others:
-                        others[one.device.path] = self.cycle(one.device.path)
+                        others[one.device.path] = self._apart(one.device.path, changed)
                     target = others[one.device.path]
                 before = (one.state.time_us, one.state.value, one.state.quality)
                 _evaluate(one, target)
@@ -147,9 +242,18 @@ class Pipeline:
                     changed.append(one.state)
 
 
+def _still(state: TagState, *, anew: bool) -> bool:
+    """What no poll and no expression records again by itself."""
+    if state.config.expr and state.config.enabled:
+        return False
+    return anew or (state.config.mode != "poll" and state.quality is not Quality.BAD)
+
+
 def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:
+    """The worst quality of the inputs is the result's."""
     normaliser = calculated.device.normaliser
-    if any(state.quality is Quality.BAD for _, state in calculated.inputs):
+    states = [state for _, state in calculated.inputs]
+    if any(one.quality is Quality.BAD for one in states):
         normaliser.bad([calculated.state], Reason.INPUT_BAD, cycle)
         return
     try:
@@ -157,4 +261,10 @@ def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:
     except ExpressionError:
         normaliser.bad([calculated.state], Reason.EXPRESSION_ERROR, cycle)
         return
-    normaliser.put(calculated.state, value, cycle)
+    doubts = {one.reason for one in states if one.quality is Quality.UNCERTAIN}
+    normaliser.put(calculated.state, value, cycle, fault=_doubt_of(doubts) if doubts else None)
+
+
+def _doubt_of(reasons: Set[Reason | None]) -> Fault:
+    clock = reasons == {Reason.CLOCK_UNSYNCHRONISED}
+    return Fault(Reason.CLOCK_UNSYNCHRONISED if clock else Reason.SOURCE_UNCERTAIN, uncertain=True)

@@ -18,7 +18,6 @@ from nexus_cli.runtime.gateway.device import (
     replace_job,
     split,
 )
-from nexus_cli.runtime.gateway.normaliser import Cycle
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
@@ -120,7 +119,6 @@ class Poller:
             device.counters.skipped += len(intervals)
             return False
         device.counters.cycles += len(intervals)
-        cycle: Cycle | None = None
         reached = False
         try:
             for job in [job for interval in intervals for job in device.jobs.get(interval, ())]:
@@ -128,15 +126,17 @@ class Poller:
                     continue
                 if self._work:
                     await self.work()
-                cycle = await self._job(device, job, cycle)
+                await self._job(device, job)
                 reached = True
         except DriverError as error:
             if error.scope is Scope.SESSION:
                 raise
-            cycle = cycle or self._pipeline.cycle(device.path)
             if device.reachable or not device.backoff.step:
                 event(_log, "device lost", level=logging.WARNING, device=device.path, detail=error.message)
+            # In a cycle of its own: what was read before was true when it was read.
+            cycle = self._pipeline.cycle(device.path)
             fail(device, error, self._clock.monotonic_s(), cycle)
+            self._pipeline.emit(device, cycle)
             reached = False
         else:
             if reached:
@@ -144,12 +144,11 @@ class Poller:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
-            # What was read before an error of the session is kept: it was true when it was read.
-            if cycle is not None:
-                self._pipeline.emit(device, cycle)
+            # Also after an error of the session: what was read before it is kept.
+            self._pipeline.finish(device)
         return reached
 
-    async def _job(self, device: Running, job: Job, cycle: Cycle | None) -> Cycle | None:
+    async def _job(self, device: Running, job: Job) -> None:
         """One read with whatever splitting it needs. Raises DriverError with scope SESSION or DEVICE."""
         waiting = deque([job])
         splits = 0
@@ -163,7 +162,6 @@ class Poller:
                 if error.scope in (Scope.SESSION, Scope.DEVICE):
                     raise
                 device.counters.errors += 1
-                cycle = cycle or self._pipeline.cycle(device.path)
                 parts: list[Job] = []
                 if error.scope is Scope.REQUEST and not error.retriable and splits < MOST_SPLITS:
                     parts = split(device, current, self._driver)
@@ -172,21 +170,18 @@ class Poller:
                     replace_job(device, current, parts)
                     waiting.extendleft(reversed(parts))
                 else:
-                    self._refused(device, current, error, cycle)
+                    self._refused(device, current, error)
                 continue
             current.refused = None
-            if cycle is None:
-                cycle = self._pipeline.cycle(device.path)
             device.normaliser.take(
                 current.states,
                 result.values,
-                cycle,
+                self._pipeline.ongoing(device),
                 faults=result.faults,
                 source_time_us=result.source_time_us,
             )
-        return cycle
 
-    def _refused(self, device: Running, job: Job, error: DriverError, cycle: Cycle) -> None:
+    def _refused(self, device: Running, job: Job, error: DriverError) -> None:
         if not error.retriable:
             if job.refused is None:
                 names = ", ".join(state.name for state in job.states[:5])
@@ -195,7 +190,7 @@ class Poller:
                 )
             job.refused = error
             job.retry_s = self._clock.monotonic_s() + ILLEGAL_RETRY_S
-        device.normaliser.bad(job.states, error.reason, cycle, code=error.code)
+        device.normaliser.bad(job.states, error.reason, self._pipeline.ongoing(device), code=error.code)
 
 
 def _worst(group: BaseExceptionGroup[DriverError]) -> DriverError:

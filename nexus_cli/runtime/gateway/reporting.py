@@ -1,21 +1,33 @@
-"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way."""
+"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way.
+
+A device reports changes only. So it is this side that repeats a value that stands still when its heartbeat is due.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Scope, Session, Subscription
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import Running, answered, fail
+from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
+SCAN_S = 0.5
+"""How often heartbeats are looked for, in seconds: one comes at most half of it early or late."""
+EARLY_US = int(SCAN_S * 500_000)
 
 
 class Reporting:
-    """Keeps one subscription per device that reports by itself."""
+    """Keeps one subscription per device that reports by itself.
+
+    Attributes:
+        next_s: When heartbeats are looked for next, monotonic seconds; infinity while no tag has one.
+    """
 
     def __init__(self, session: Session, *, clock: Clock, pipeline: Pipeline) -> None:
         """Subscribe through a session."""
@@ -23,6 +35,8 @@ class Reporting:
         self._clock, self._pipeline = clock, pipeline
         self._open: dict[str, tuple[Running, Subscription]] = {}
         self._devices: Mapping[str, Running] = {}
+        self._beating: dict[str, list[TagState]] = {}
+        self.next_s = math.inf
 
     async def renew(self, devices: Mapping[str, Running]) -> None:
         """Open what is missing and close what is gone; a device that did not change is not touched.
@@ -34,10 +48,29 @@ class Reporting:
         for path, (device, subscription) in list(self._open.items()):
             if devices.get(path) is not device:
                 del self._open[path]
+                self._beating.pop(path, None)
                 await subscription.close()
         for device in list(devices.values()):
             if device.reported and not device.subscribed and device.blocked_s <= self._clock.monotonic_s():
                 await self._subscribe(device)
+
+    def due(self, now_s: float) -> list[tuple[Running, list[TagState]]]:
+        """The tags whose heartbeat is due, by device. To repeat a value is to claim that it still holds: the caller
+        checks the session first."""
+        if now_s < self.next_s:
+            return []
+        self.next_s = now_s + SCAN_S if self._beating else math.inf
+        until_us = self._pipeline.now_us() + EARLY_US
+        late = ((path, [one for one in states if _due(one, until_us)]) for path, states in self._beating.items())
+        return [(self._open[path][0], states) for path, states in late if states]
+
+    def repeat(self, due: Iterable[tuple[Running, list[TagState]]]) -> None:
+        """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
+        until_us = self._pipeline.now_us() + EARLY_US
+        for device, states in due:
+            cycle = self._pipeline.cycle(device.path)
+            device.normaliser.again([one for one in states if _due(one, until_us)], cycle)
+            self._pipeline.emit(device, cycle)
 
     async def close(self) -> None:
         """End every subscription."""
@@ -45,6 +78,7 @@ class Reporting:
             device.subscribed = False
             await subscription.close()
         self._open.clear()
+        self._beating.clear()
 
     async def _subscribe(self, device: Running) -> None:
         tags = device.config.tags
@@ -66,6 +100,10 @@ class Reporting:
         device.subscribed = True
         answered(device)
         self._open[device.path] = (device, subscription)
+        beating = [one for one in device.normaliser.of(point.name for point in device.reported) if one.heartbeat_us]
+        if beating:
+            self._beating[device.path] = beating
+            self.next_s = min(self.next_s, self._clock.monotonic_s())
         if subscription.faults:
             cycle = self._pipeline.cycle(device.path)
             for name, fault in subscription.faults.items():
@@ -100,3 +138,7 @@ class Reporting:
             source_time_us=[one.source_time_us for one in batch],
         )
         self._pipeline.emit(device, cycle)
+
+
+def _due(state: TagState, until_us: int) -> bool:
+    return state.known and state.due_us <= until_us

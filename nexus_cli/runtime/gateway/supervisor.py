@@ -69,7 +69,6 @@ class Supervisor:
         clock: Clock,
         pipeline: Pipeline,
         changed: Callable[[], None],
-        uncertain_clock: bool = False,
     ) -> None:
         """Prepare a link without devices.
 
@@ -81,7 +80,6 @@ class Supervisor:
             clock: Time.
             pipeline: Where cycles go.
             changed: Called when the state of the link changed.
-            uncertain_clock: Good samples are UNCERTAIN `clock_unsynchronised`.
         """
         self.link = link
         self.state = LinkState(clock)
@@ -89,7 +87,6 @@ class Supervisor:
         self.reconnects = 0
         self.driver, self._link_keys, self._home = driver, link_keys, home
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
-        self._uncertain_clock = uncertain_clock
         self._schedule: Schedule[tuple[str, int]] = Schedule()
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
         self._wake = Alarm()
@@ -117,7 +114,7 @@ class Supervisor:
             if current is not None and current.digest == digest:
                 continue
             try:
-                device = running(config, digest, self.driver, uncertain_clock=self._uncertain_clock)
+                device = running(config, digest, self.driver)
             except (DriverError, ValueError, KeyError, TypeError) as error:
                 failed[config.path] = str(error)
                 continue
@@ -262,13 +259,16 @@ class Supervisor:
                 if answered:
                     self._backoff.reset()
                     turn.answered(now_s)
-                if turn.begin(now_s):
+                still = reporting.due(now_s)
+                if turn.begin(now_s) or still:
                     await session.check()
                     self._backoff.reset()
+                    reporting.repeat(still)
                     now_s = self._clock.monotonic_s()
                 self._polling = False
                 following_s = self._schedule.next_s()
-                until_s = turn.next_s if following_s is None else min(following_s, turn.next_s)
+                until_s = min(turn.next_s, reporting.next_s)
+                until_s = until_s if following_s is None else min(following_s, until_s)
                 await self._wake.wait(until_s - now_s)
         finally:
             self._polling = False

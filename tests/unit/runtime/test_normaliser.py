@@ -16,11 +16,9 @@ from nexus_cli.wire.sample import Quality, Reason
 class Bench:
     """One tag under test."""
 
-    def __init__(self, *, uncertain_clock: bool = False, **keys: Any) -> None:
+    def __init__(self, **keys: Any) -> None:
         tag = TagConfig(address="a", **{"type": "float64", **keys})
-        self.normaliser = Normaliser(
-            DeviceConfig(path="a/l/d", protocol="fake", tags={"x": tag}), uncertain_clock=uncertain_clock
-        )
+        self.normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="fake", tags={"x": tag}))
         self.now_us = 1_000_000
 
     def feed(self, raw: Any, *, fault: Fault | None = None, after_us: int = 100_000) -> Cycle:
@@ -110,8 +108,42 @@ def test_exact_integers_texts_and_structures_pass_untouched() -> None:
     assert Bench(type="json").feed({"a": math.nan}).quality["x"][1] == "not_a_number"
 
 
-def test_an_unsynchronised_clock_makes_good_values_uncertain() -> None:
-    assert Bench(uncertain_clock=True).feed(1.0).quality == {"x": ("UNCERTAIN", "clock_unsynchronised", 0)}
+def test_a_doubtful_time_marks_what_would_be_good_and_heals_though_the_value_stands_still() -> None:
+    for keys in ({}, {"range": (0.0, 10.0)}):
+        bench = Bench(**keys)
+        bench.feed(1.0)
+        bench.normaliser.doubt(True)
+        marked = bench.feed(1.0)
+        assert (marked.samples, marked.quality) == ({"x": 1.0}, {"x": ("UNCERTAIN", "clock_unsynchronised", 0)})
+        assert bench.value(1.0) == "silent"
+        assert bench.feed(2.0).quality == marked.quality
+        bench.normaliser.doubt(False)
+        healed = bench.feed(2.0)
+        assert (healed.samples, healed.quality) == ({"x": 2.0}, {})
+
+
+def test_a_doubtful_time_leaves_a_reason_of_its_own() -> None:
+    bench = Bench(range=(0.0, 10.0))
+    bench.normaliser.doubt(True)
+    assert bench.feed(11.0).quality == {"x": ("UNCERTAIN", "out_of_range", 0)}
+    assert bench.feed(None, fault=Fault(Reason.DEVICE_TIMEOUT)).quality == {"x": ("BAD", "device_timeout", 0)}
+    bench.normaliser.doubt(False)
+    assert bench.value(None, fault=Fault(Reason.DEVICE_TIMEOUT)) == "silent", (
+        "what is BAD does not change with the clock"
+    )
+    bench.normaliser.doubt(False, anew=True)
+    assert bench.value(None, fault=Fault(Reason.DEVICE_TIMEOUT)) is None, "a time set back records everything anew"
+
+
+def test_a_value_is_recorded_again_with_the_quality_it_has() -> None:
+    bench = Bench(range=(0.0, 10.0))
+    states = bench.normaliser.of(["x"])
+    for raw, quality in ((1.0, {}), (11.0, {"x": ("UNCERTAIN", "out_of_range", 0)})):
+        bench.feed(raw)
+        cycle = Cycle(bench.now_us + 1)
+        bench.normaliser.again(states, cycle)
+        assert (cycle.samples, cycle.quality) == ({"x": raw}, quality)
+    assert bench.normaliser.recorded == 4
 
 
 def test_bad_is_told_once_for_one_reason() -> None:
