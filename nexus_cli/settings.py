@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,22 @@ RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
 LIVE_RATE_PER_S = 2_000.0
 _TAILS = {"postgresql": "/NAME"}
+
+
+class ClockTrust(StrEnum):
+    """Who vouches for the machine's clock (`NEXUS_CLOCK_SYNCHRONISED`).
+
+    AUTO: The operating system where it calls its clock synchronised; where it does not, the clock itself by going on
+        without a step.
+    REQUIRED: The operating system alone: until it calls its clock synchronised, every time is doubtful.
+    YES: The site: the clock is right by other means, and every step of it is a correction.
+    NO: Nobody: every time is doubtful.
+    """
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    YES = "1"
+    NO = "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +62,7 @@ class Settings:
         log_level: `debug`, `info`, `warning`, `error`.
         live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. 1 to
             1,000,000; the record (frames) has no such bound.
-        clock_synchronised: None: ask the system; else forced (tests).
+        clock_synchronised: Who vouches for the machine's clock.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -65,7 +82,7 @@ class Settings:
     log_format: str = "text"
     log_level: str = "info"
     live_rate_per_s: float = LIVE_RATE_PER_S
-    clock_synchronised: bool | None = None
+    clock_synchronised: ClockTrust = ClockTrust.AUTO
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -118,8 +135,12 @@ def load_settings(
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
         log_level=_one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
         live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", LIVE_RATE_PER_S)),
-        clock_synchronised={"1": True, "0": False}.get(
-            _one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", ""), ("", "0", "1"))
+        clock_synchronised=ClockTrust(
+            _one_of(
+                "NEXUS_CLOCK_SYNCHRONISED",
+                pick("NEXUS_CLOCK_SYNCHRONISED", "") or ClockTrust.AUTO.value,
+                tuple(one.value for one in ClockTrust),
+            )
         ),
         credentials=credentials,
     )

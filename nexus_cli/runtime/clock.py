@@ -1,7 +1,8 @@
 """Time: injected everywhere, strictly rising per key across clock steps and restarts.
 
 A row is keyed by series and gateway time, so two samples of one tag must never carry the same microsecond and a
-later one never an earlier time, whatever the wall clock does (DESIGN §4, row identity).
+later one never an earlier time, whatever the wall clock does (DESIGN §4, row identity). The one exception is a time
+that was wrong by more than `MOST_AHEAD_US`: it is set back, once the wall clock is believed (decision 0027).
 """
 
 from __future__ import annotations
@@ -10,19 +11,51 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from nexus_cli.runtime import kernel_clock
+from nexus_cli.runtime.kernel_clock import KernelClock
+from nexus_cli.settings import ClockTrust
 
 STEP_US = 1_000_000
-"""A wall clock that jumps by more than this against the monotonic one has been stepped."""
+"""A wall clock that jumps by more than this against the elapsed time has been stepped; health counts it."""
+APART_US = 2_000_000
+"""Our time and a wall clock that agree better than this are one time: a leap second, a drift that is made good. Beyond
+it the time of a sample is doubtful."""
+SETTLE_US = 60_000_000
+"""How long a wall clock that was stepped must go on without another step before it is believed, when the operating
+system does not vouch for it. Someone who mistyped the time, or a glitch, has put it right by then."""
+MOST_AHEAD_US = 300_000_000
+"""Ahead of a believed wall clock by at most this, our time runs at half speed until they agree (ten minutes at most).
+Further ahead it is set back. It is the historian's limit: rows further ahead were not stored under their time."""
+FLOOR_AHEAD_US = 86_400_000_000
+"""A persisted time this far ahead of a possible wall clock is wrong itself: no time zone and no lost battery explains it."""
+AWAIT_US = 900_000_000
+"""How long a machine that has found its time server before is given to find it again after a start."""
 SLEW_US_PER_S = 50_000
-"""How fast the anchored time drifts to a wall clock that is off by less than a step, in µs per second."""
+"""How fast the anchored time drifts to a wall clock that is off by less than `APART_US`, in µs per second."""
+SANE_FROM_US = 1_767_225_600_000_000
+"""2026: no machine that runs this version has seen an earlier day; its clock has lost its battery, or its mind."""
+SANE_UNTIL_US = 4_102_444_800_000_000
+"""2100: the historian stores nothing later (a 32-bit clock chip that is all ones says 2106)."""
 
 
 class Clock(Protocol):
-    """What the runtime knows of time."""
+    """What the runtime knows of time.
+
+    Attributes:
+        turns: How often `now_us` was set back; times compare only within one turn.
+    """
+
+    turns: int
 
     def now_us(self) -> int:
-        """Time since 1970 UTC in µs, never falling within this process."""
+        """Time since 1970 UTC in µs, never falling within this process and turn."""
+        ...
+
+    def wall_us(self) -> int:
+        """What the machine's own clock says, µs since 1970 UTC; it may fall."""
         ...
 
     def monotonic_s(self) -> float:
@@ -34,50 +67,130 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The machine's clock, anchored on the monotonic one.
+def _elapsed_ns() -> int:
+    """Time that passed, that of a suspended machine included, so that its wake-up is no step."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
-    Time runs with the monotonic clock. A wall clock that is stepped forward is followed at once. One that is stepped
-    back is not: standing still until it catches up would squeeze an hour of samples into nothing, so time runs on,
-    ahead of the wall, and drifts back to it slowly (`SLEW_US_PER_S`).
+
+def is_possible(wall_us: int) -> bool:
+    """Whether a machine's clock can say so (µs since 1970 UTC)."""
+    return SANE_FROM_US <= wall_us < SANE_UNTIL_US
+
+
+class SystemClock:
+    """The machine's clock, anchored on the elapsed time.
+
+    Time runs with the elapsed time and is compared with the wall clock. One that is off by less than `APART_US` is
+    drifted to. One that was stepped further is not followed before it is believed: at once when the operating system
+    calls it synchronised, else when it has gone on for `SETTLE_US`. So a glitch never enters the record. Then our time
+    jumps forward; or, ahead, runs at half speed; or is set back (`MOST_AHEAD_US`), which begins a new turn. A wall clock
+    that says what can't be is never followed. While the two are apart, `doubt` says so.
 
     Attributes:
         steps: How many steps of the wall clock were seen.
         last_step_us: By how much the last one went, positive is forward.
-        ahead_us: How far our time runs ahead of the wall clock after a step back.
+        turns: How often our time was set back.
+        refused_floor_us: A persisted time that was not obeyed, µs since 1970 UTC; 0 when there was none.
     """
 
     def __init__(
         self,
         *,
+        trust: ClockTrust = ClockTrust.AUTO,
         floor_us: int = 0,
         wall_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        kernel: Callable[[], KernelClock] = kernel_clock.ask,
     ) -> None:
-        """Anchor at the wall clock of this moment, or at `floor_us` (the last persisted time) where that is later."""
-        self._wall_ns = wall_ns
-        self._monotonic_ns = monotonic_ns
-        self._wall_offset_us = wall_ns() // 1000 - monotonic_ns() // 1000
-        self._anchor_us = max(self._wall_offset_us, floor_us + 1 - monotonic_ns() // 1000)
-        self._last_check_us = monotonic_ns() // 1000
+        """Anchor at the wall clock of this moment, or at `floor_us` (the last persisted time) where that is later.
+
+        Args:
+            trust: Who vouches for the wall clock.
+            floor_us: As for `raise_to`.
+            wall_ns: The machine's clock.
+            monotonic_ns: A clock that nobody sets.
+            kernel: What the operating system knows of its clock.
+        """
+        own = monotonic_ns is time.monotonic_ns and hasattr(time, "CLOCK_BOOTTIME")
+        self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
+        self._elapsed_ns = _elapsed_ns if own else monotonic_ns
+        self._trust, self._kernel = trust, kernel
+        elapsed_us, wall_us = self._elapsed_ns() // 1000, self.wall_us()
+        self._wall_offset_us = wall_us - elapsed_us
+        self._anchor_us = self._wall_offset_us if is_possible(wall_us) else SANE_FROM_US - elapsed_us
+        self._last_check_us = elapsed_us
+        self._settles_us: int | None = None
+        self._awaits_us = 0
         self.steps = 0
         self.last_step_us = 0
+        self.turns = 0
+        self.refused_floor_us = 0
+        self.raise_to(floor_us)
 
     def raise_to(self, floor_us: int) -> None:
-        """Never again give a time at or below `floor_us` (µs since 1970 UTC), e.g. the last one found on disk."""
-        self._anchor_us = max(self._anchor_us, floor_us + 1 - self._monotonic_ns() // 1000)
+        """Go on above the last time that was persisted, µs since 1970 UTC.
+
+        It is obeyed, as doubtful, also where it lies ahead of the wall clock: a machine without a battery starts in the
+        past. It is refused where it lies further ahead than `FLOOR_AHEAD_US`, or where no row can be.
+        """
+        elapsed_us, wall_us = self._elapsed_ns() // 1000, self.wall_us()
+        far = is_possible(wall_us) and floor_us - wall_us > FLOOR_AHEAD_US
+        if far or floor_us >= SANE_UNTIL_US:
+            self.refused_floor_us = floor_us
+            return
+        self._anchor_us = max(self._anchor_us, floor_us + 1 - elapsed_us)
+        if self._anchor_us - self._wall_offset_us > APART_US:
+            self._settles_us = elapsed_us + SETTLE_US
+
+    def await_synchronisation(self) -> None:
+        """This machine has found a time server before: until it finds it again its clock is doubtful (`AWAIT_US` long)."""
+        self._awaits_us = self._elapsed_ns() // 1000 + AWAIT_US
+
+    @property
+    def kernel(self) -> KernelClock:
+        """What the operating system says of its clock now."""
+        return self._kernel()
 
     @property
     def ahead_us(self) -> int:
-        """How far our time is ahead of the wall clock, µs; 0 when they agree."""
-        return max(0, self._anchor_us - self._wall_offset_us)
+        """How far our time is ahead of the wall clock, µs; negative when it is behind."""
+        return self._anchor_us - self._wall_offset_us
+
+    @property
+    def wall_doubt(self) -> str:
+        """Why the wall clock can't be believed right now; "" when it can."""
+        self.now_us()
+        if self._trust is ClockTrust.NO:
+            return "NEXUS_CLOCK_SYNCHRONISED says that the clock of this machine is not synchronised"
+        if not is_possible(self.wall_us()):
+            return f"the clock of this machine says {_date(self.wall_us())}, which can't be"
+        if self._settles_us is not None:
+            return (
+                f"the clock of this machine and the time that passed are {abs(self.ahead_us) / 1e6:,.1f} s apart, and "
+                "nothing vouches for the clock yet"
+            )
+        if self._trust is ClockTrust.REQUIRED and not self._kernel().synchronised:
+            return "the operating system does not call its clock synchronised, and NEXUS_CLOCK_SYNCHRONISED requires it"
+        return self._awaited()
+
+    @property
+    def doubt(self) -> str:
+        """Why the times that `now_us` gives can't be relied on right now; "" when they can."""
+        found = self.wall_doubt
+        if not found and abs(self.ahead_us) > APART_US:
+            found = f"our time is {self.ahead_us / 1e6:,.1f} s ahead of the clock of this machine and runs slowly until they agree"
+        return found
 
     def now_us(self) -> int:
         """Time since 1970 UTC in µs."""
-        mono_us = self._monotonic_ns() // 1000
-        if mono_us - self._last_check_us >= 100_000:
-            self._compare(mono_us)
-        return self._anchor_us + mono_us
+        elapsed_us = self._elapsed_ns() // 1000
+        if elapsed_us - self._last_check_us >= 100_000:
+            self._compare(elapsed_us)
+        return self._anchor_us + elapsed_us
+
+    def wall_us(self) -> int:
+        """What the machine's own clock says, µs since 1970 UTC."""
+        return self._wall_ns() // 1000
 
     def monotonic_s(self) -> float:
         """Seconds on the monotonic clock."""
@@ -87,22 +200,77 @@ class SystemClock:
         """Wait."""
         await asyncio.sleep(delay_s)
 
-    def _compare(self, mono_us: int) -> None:
-        passed_us = mono_us - self._last_check_us
-        self._last_check_us = mono_us
-        offset_us = self._wall_ns() // 1000 - mono_us
+    def facts(self) -> dict[str, Any]:
+        """For health: who says what of the clock, and how far our time is from it."""
+        kernel, doubt = self._kernel(), self.doubt
+        set_by = {ClockTrust.YES: True, ClockTrust.NO: False}
+        return {
+            "synchronised": set_by.get(self._trust, kernel.synchronised),
+            "by": "setting" if self._trust in set_by else "system" if kernel.synchronised is not None else "",
+            "error_us": kernel.error_us,
+            "steps": self.steps,
+            "last_step_us": self.last_step_us,
+            "ahead_us": self.ahead_us,
+            "turns": self.turns,
+            "refused_floor_us": self.refused_floor_us,
+            "doubt": doubt,
+        }
+
+    def _compare(self, elapsed_us: int) -> None:
+        passed_us = elapsed_us - self._last_check_us
+        self._last_check_us = elapsed_us
+        wall_us = self.wall_us()
+        offset_us = wall_us - elapsed_us
         moved_us = offset_us - self._wall_offset_us
+        self._wall_offset_us = offset_us
         if abs(moved_us) > STEP_US:
             self.steps += 1
             self.last_step_us = moved_us
-        self._wall_offset_us = offset_us
-        behind_us = offset_us - self._anchor_us
-        if behind_us > STEP_US:
-            self._anchor_us = offset_us
-            return
-        # At most half the time that passed is given back, so our time keeps rising while it drifts to the wall's.
-        most_us = min(passed_us // 2, max(1, passed_us * SLEW_US_PER_S // 1_000_000))
-        self._anchor_us += max(-most_us, min(most_us, behind_us))
+        if abs(moved_us) > APART_US:
+            self._settles_us = elapsed_us + SETTLE_US
+        if abs(self.ahead_us) <= APART_US or (
+            self._settles_us is not None and (elapsed_us >= self._settles_us or self._vouched())
+        ):
+            self._settles_us = None
+        if self._settles_us is None and is_possible(wall_us):
+            self._approach(passed_us)
+
+    def _approach(self, passed_us: int) -> None:
+        """Let our time come nearer to a wall clock that is believed."""
+        ahead_us = self.ahead_us
+        if -ahead_us > APART_US:
+            self._anchor_us -= ahead_us
+        elif ahead_us > MOST_AHEAD_US:
+            self._anchor_us -= ahead_us
+            self.turns += 1
+        else:
+            # At most half the time that passed is given back, so our time keeps rising while it drifts to the wall's.
+            most_us = passed_us // 2
+            if ahead_us <= APART_US:
+                most_us = min(most_us, max(1, passed_us * SLEW_US_PER_S // 1_000_000))
+            self._anchor_us -= max(-most_us, min(most_us, ahead_us))
+
+    def _vouched(self) -> bool:
+        """Setting a clock by hand makes the kernel call it unsynchronised; what a time service sets it does not."""
+        if self._trust in (ClockTrust.YES, ClockTrust.NO):
+            return self._trust is ClockTrust.YES
+        return self._kernel().synchronised is True
+
+    def _awaited(self) -> str:
+        if not self._awaits_us or self._trust is not ClockTrust.AUTO:
+            return ""
+        over = self._elapsed_ns() // 1000 >= self._awaits_us
+        if over or self._kernel().synchronised is not False:
+            self._awaits_us = 0
+            return ""
+        return "the clock of this machine was synchronised before, and since its start it is not yet"
+
+
+def _date(wall_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(wall_us / 1e6, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{wall_us / 1e6:.0f} s since 1970"
 
 
 class FakeClock:
@@ -110,6 +278,7 @@ class FakeClock:
 
     def __init__(self, *, now_us: int = 1_700_000_000_000_000, monotonic_s: float = 1000.0) -> None:
         """Stand at the given moment."""
+        self.turns = 0
         self._now_us = now_us
         self._monotonic_s = monotonic_s
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
@@ -117,6 +286,10 @@ class FakeClock:
 
     def now_us(self) -> int:
         """Time since 1970 UTC in µs."""
+        return self._now_us
+
+    def wall_us(self) -> int:
+        """The same."""
         return self._now_us
 
     def monotonic_s(self) -> float:
@@ -136,6 +309,11 @@ class FakeClock:
         """Set the wall clock, forward or back; the monotonic one does not notice."""
         self._now_us += delta_us
 
+    def turn_back(self, delta_us: int) -> None:
+        """Set the time back, as `SystemClock` does with one that was far ahead."""
+        self._now_us -= delta_us
+        self.turns += 1
+
     def advance(self, delta_s: float) -> None:
         """Let time pass."""
         self._monotonic_s += delta_s
@@ -145,22 +323,31 @@ class FakeClock:
 
 
 class RisingTime:
-    """Times that strictly rise per key, across clock steps and, above a persisted floor, across restarts."""
+    """Times that strictly rise per key, across clock steps and, above a persisted floor, across restarts.
 
-    __slots__ = ("_clock", "_floor_us", "_last_us")
+    When the clock is set back (`Clock.turns`) they begin anew below.
+    """
+
+    __slots__ = ("_clock", "_floor_us", "_last_us", "_turns")
 
     def __init__(self, clock: Clock, *, floor_us: int = 0) -> None:
         """Give out times above `floor_us`, the last time that was persisted (µs since 1970 UTC)."""
         self._clock = clock
         self._floor_us = floor_us
         self._last_us: dict[str, int] = {}
+        self._turns = clock.turns
+
+    def now_us(self) -> int:
+        """The time now, whatever was given out."""
+        return self._clock.now_us()
 
     def next_us(self, key: str) -> int:
         """The time now, or the least time above the key's last one."""
-        return self.at_least_us(key, self._clock.now_us())
-
-    def at_least_us(self, key: str, time_us: int) -> int:
-        """`time_us`, or the least time above the key's last one."""
+        time_us = self._clock.now_us()
+        if self._turns != self._clock.turns:
+            self._turns = self._clock.turns
+            self._last_us.clear()
+            self._floor_us = 0
         last_us = self._last_us.get(key, self._floor_us)
         if time_us <= last_us:
             time_us = last_us + 1

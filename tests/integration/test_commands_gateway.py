@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.settings import ClockTrust
 from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until, until_cleared
 from tests.servers import TestBroker
 
@@ -152,7 +153,7 @@ async def test_a_retained_command_that_was_never_seen_is_refused(
 
 
 async def test_an_unsynchronised_clock_refuses(broker: TestBroker, field: CountingServer, tmp_path: Path) -> None:
-    bench = Bench(broker, tmp_path / "home", devices(field), clock_synchronised=False)
+    bench = Bench(broker, tmp_path / "home", devices(field), clock_synchronised=ClockTrust.NO)
     async with bench.running():
         found = await bench.asker.ask(PATH, 20.0)
         assert (found["state"], found["code"]) == ("refused", "NX6810")

@@ -112,3 +112,12 @@ def test_a_database_url_is_kept_without_its_password(tmp_path: Path, url: str, s
     assert (settings.database_url, settings.database_password) == (shown, password)
     over = load_settings(environ={"NEXUS_DATABASE_URL": url, "NEXUS_DATABASE_PASSWORD": "wins"}, home=tmp_path)
     assert over.database_password == "wins"
+
+
+@pytest.mark.parametrize(
+    ("text", "trust"),
+    [("", "auto"), ("auto", "auto"), ("required", "required"), ("1", "1"), ("0", "0")],
+)
+def test_who_vouches_for_the_clock(tmp_path: Path, text: str, trust: str) -> None:
+    assert load_settings(environ={"NEXUS_CLOCK_SYNCHRONISED": text}, home=tmp_path).clock_synchronised == trust
+    assert load_settings(environ={}, home=tmp_path).clock_synchronised == "auto"

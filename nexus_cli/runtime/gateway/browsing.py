@@ -144,7 +144,7 @@ class Browsing:
         steps = _Steps(supervisor, request, path)
         told_s = began_s = self._clock.monotonic_s()
         while not steps.ended:
-            if pages.name in self._cancelled or _too_late(request, self._clock.now_us()):
+            if pages.name in self._cancelled or _too_late(request, self._clock.wall_us()):
                 await self._send(pages, error="cancelled", done=True)
                 return
             if await self._room(steps, began_s):

@@ -27,6 +27,7 @@ from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
 from nexus_cli.runtime.gateway.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
@@ -92,6 +93,7 @@ class Gateway:
     links: Links
     publisher: Publisher
     commands: Commands
+    _timekeeping: Timekeeping
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Gateway:
         )
         self._settings, self._name, self._source, self._drivers = settings, name, source, drivers
         self._topics = Topics(enterprise, site)
-        self._clock = SystemClock()
+        self._clock = SystemClock(trust=settings.clock_synchronised)
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
@@ -140,9 +142,11 @@ class Gateway:
         """Run until stopped, then end against the flow: links, outbox, publisher, health, client."""
         self.outbox.open()
         self._clock.raise_to(self.outbox.last_time_us)
-        time = RisingTime(self._clock, floor_us=self.outbox.last_time_us)
+        time = RisingTime(self._clock)
         self.publisher = Publisher(self.outbox, self._client, clock=self._clock)
         pipeline = Pipeline(topics=self._topics, gateway=self._name, outbox=self.outbox, live=self.live, time=time)
+        seen = self._settings.home / "gateway" / "clock-synchronised"
+        self._timekeeping = Timekeeping(self._clock, pipeline, seen=seen, changed=self._changed)
         parts = ("outbox", "publisher", "live", "health", "client", "commands")
         ends = {part: asyncio.Event() for part in parts}
         journal = Journal(self._settings.home / "commands" / self._name)
@@ -156,7 +160,6 @@ class Gateway:
                 clock=self._clock,
                 pipeline=pipeline,
                 changed=self._changed,
-                uncertain_clock=self._settings.clock_synchronised is False,
             )
             self.commands = self._commands(journal, pipeline)
             register(
@@ -177,6 +180,7 @@ class Gateway:
                 group.create_task(self._canary.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
                 group.create_task(self._browsing.run(ends["client"]), name="browsing")
+                group.create_task(self._timekeeping.run(stop), name="timekeeping")
                 commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
                 configuring = group.create_task(self._configure(stop), name="configuration")
                 await stop.wait()
@@ -206,10 +210,7 @@ class Gateway:
             journal=journal,
             pipeline=pipeline,
             clock=self._clock,
-            clocks=Clocks(
-                lambda: self._clock.now_us() - self._clock.ahead_us,
-                synchronised=self._settings.clock_synchronised is not False,
-            ),
+            clocks=Clocks(self._clock.wall_us, doubt=lambda: self._clock.wall_doubt),
         )
 
     def ready(self) -> tuple[bool, str]:
@@ -242,11 +243,7 @@ class Gateway:
             "links": self.links.health(),
             "commands": self.commands.facts(),
             "canary": self._canary.state,
-            "clock": {
-                "steps": self._clock.steps,
-                "last_step_us": self._clock.last_step_us,
-                "ahead_us": self._clock.ahead_us,
-            },
+            "clock": self._timekeeping.facts(),
             "outbox": {
                 "epoch": self.outbox.epoch,
                 "bytes": self.outbox.size_bytes,

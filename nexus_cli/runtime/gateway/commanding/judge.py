@@ -11,9 +11,6 @@ from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.wire.command import LONGEST_AHEAD_US, Command
 from nexus_cli.wire.sample import Value
 
-EARLIEST_US = 1_577_836_800_000_000
-"""2020: a machine whose clock says less has lost its battery and not found its time server."""
-
 
 class Objection(NamedTuple):
     """Why not."""
@@ -27,19 +24,18 @@ class Clocks(NamedTuple):
 
     Attributes:
         wall_us: The machine's own clock, µs since 1970 UTC.
-        synchronised: False when it is known to be wrong.
+        doubt: Why it can't be believed right now; "" when it can.
     """
 
     wall_us: Callable[[], int]
-    synchronised: bool = True
+    doubt: Callable[[], str] = str
 
     def objection(self, expires_at: int) -> Objection | None:
         """What speaks against the time of a command; None when nothing does."""
+        doubt = self.doubt()
+        if doubt:
+            return Objection("NX6810", f"it can't be told whether the command has expired: {doubt}")
         now_us = self.wall_us()
-        if not self.synchronised or now_us < EARLIEST_US:
-            return Objection(
-                "NX6810", "the gateway's clock is not synchronised: it can't be told whether the command has expired"
-            )
         if expires_at <= now_us:
             return Objection("NX6808", f"it expired {_seconds(now_us - expires_at)} ago by the gateway's clock")
         if expires_at > now_us + LONGEST_AHEAD_US:

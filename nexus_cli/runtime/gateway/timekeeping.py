@@ -1,0 +1,85 @@
+"""Once a second: what the clock's state does to samples, and the heartbeats that no poll and no subscription has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.gateway")
+PERIOD_S = 1.0
+
+
+class Timekeeping:
+    """Watches the clock of a gateway: marks samples while their time is doubtful and lets them heal.
+
+    That this machine has found a time server is remembered in a file, so that after the next boot a clock that has not
+    is known to be doubtful. A machine without a time service never has the file, and is never marked for that alone.
+    """
+
+    def __init__(self, clock: SystemClock, pipeline: Pipeline, *, seen: Path, changed: Callable[[], None]) -> None:
+        """Watch a clock.
+
+        Args:
+            clock: Ours.
+            pipeline: Where samples are marked.
+            seen: The file that says that this machine was synchronised once.
+            changed: Called when the doubt begins or ends.
+        """
+        self._clock, self._pipeline, self._seen, self._changed = clock, pipeline, seen, changed
+        self._known = seen.exists()
+        self._doubtful = False
+        self._since_us = 0
+        self._turns = clock.turns
+        if self._known:
+            clock.await_synchronisation()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look once a second until stopped."""
+        if not self._clock.doubt and self._clock.kernel.synchronised is False:
+            event(_log, "the operating system does not call its clock synchronised; no sample is marked for that alone")
+        while not stop.is_set():
+            self.look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_S):
+                    await stop.wait()
+
+    def look(self) -> None:
+        """Compare with the clock now, and do what is due."""
+        doubt = self._clock.doubt
+        set_back = self._clock.turns != self._turns
+        if bool(doubt) != self._doubtful or set_back:
+            self._turn(doubt, set_back=set_back)
+        if not self._known and self._clock.kernel.synchronised:
+            self._remember()
+        self._pipeline.repeat_calculated()
+
+    def facts(self) -> dict[str, Any]:
+        """For health: the clock's facts, and since when its time is doubtful (µs since 1970 UTC; 0: it is not)."""
+        return {**self._clock.facts(), "doubtful_since": self._since_us}
+
+    def _turn(self, doubt: str, *, set_back: bool) -> None:
+        now_us = self._clock.now_us()
+        self._doubtful, self._turns = bool(doubt), self._clock.turns
+        self._since_us = (self._since_us or now_us) if doubt else 0
+        self._pipeline.doubt(self._doubtful, anew=set_back)
+        if set_back:
+            event(_log, "our time was far ahead and was set back to the clock of this machine", level=logging.WARNING)
+        if doubt:
+            event(_log, "the time of samples is doubtful: they are UNCERTAIN", level=logging.WARNING, detail=doubt)
+        else:
+            event(_log, "the time of samples is right again", level=logging.WARNING)
+        self._changed()
+
+    def _remember(self) -> None:
+        self._known = True
+        with contextlib.suppress(OSError):  # a full or read-only disk: it is asked again in the next life
+            self._seen.parent.mkdir(parents=True, exist_ok=True)
+            self._seen.touch()
