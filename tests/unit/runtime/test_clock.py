@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -73,7 +74,7 @@ class Machine:
 
 def rising(times: list[int]) -> bool:
     """Each above the one before."""
-    return all(one < other for one, other in zip(times, times[1:], strict=False))
+    return all(one < other for one, other in itertools.pairwise(times))
 
 
 @pytest.mark.parametrize("glitch_us", [HOUR_US, DAY_US, -HOUR_US, 80 * 365 * DAY_US, -60 * 365 * DAY_US])
@@ -89,7 +90,7 @@ def test_a_glitch_of_the_wall_clock_never_enters_the_record(glitch_us: int, sync
     said += machine.run(2, clock)
     assert clock.doubt == ""
     assert rising(said)
-    assert max(abs(b - a - SECOND_US) for a, b in zip(said, said[1:], strict=False)) == 0, "no second longer or shorter"
+    assert max(abs(b - a - SECOND_US) for a, b in itertools.pairwise(said)) == 0, "no second longer or shorter"
     assert said[-1] == machine.wall_us
     assert (clock.steps, clock.last_step_us) == (2, -glitch_us)
 

@@ -1,0 +1,450 @@
+"""In time order, the last row of a tag is the last value that it had, whatever polls, reports, commands, calculated
+tags, faults, heartbeats and the clock do between each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.clock import FakeClock, RisingTime
+from nexus_cli.runtime.gateway.commanding.execution import Execution, Order
+from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
+from nexus_cli.runtime.gateway.polling import Poller, Working
+from nexus_cli.runtime.gateway.reporting import Reporting
+from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.wire.command import Command
+from nexus_cli.wire.sample import Quality, Reason
+from nexus_cli.wire.topic import Topics
+from tests.field import FakeDriver, FakeSubscription
+
+ONE, TWO = "a/l/one", "a/l/two"
+POLLED = ("speed", "start", "level")
+TOPICS = Topics("e", "s")
+
+
+def tag(address: str = "", **keys: Any) -> TagConfig:
+    """A number."""
+    return TagConfig(type="float64", published_type="float64", address=address, **keys)
+
+
+def device(path: str, **calculated: TagConfig) -> DeviceConfig:
+    """Three tags that are read one by one, one that is reported, and what is calculated."""
+    tags = {name: tag(name, writable=True) for name in POLLED}
+    tags["event"] = tag("event", mode="subscribe", heartbeat_ms=2000)
+    return DeviceConfig(path=path, protocol="fake", link="x", gateway="gw-1", tags={**tags, **calculated})
+
+
+SUMS = {
+    f"{ONE}/both": (f"{ONE}/speed", f"{TWO}/speed"),
+    f"{TWO}/back": (f"{ONE}/both", f"{TWO}/event"),
+    f"{ONE}/own": (f"{ONE}/level", f"{ONE}/event"),
+    f"{ONE}/far": (f"{TWO}/level", f"{TWO}/start"),
+}
+"""Calculated tags: what they add. `back` reads `both`, which reads both devices."""
+
+
+def calculated(path: str) -> TagConfig:
+    """The sum of two tags."""
+    left, right = SUMS[path]
+    return tag(expr="x + y", inputs={"x": left, "y": right}, heartbeat_ms=3000)
+
+
+class Record:
+    """Outbox and live view: what would be stored and shown."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[str, int]] = []
+        self.rows: dict[str, list[tuple[int, Any]]] = {}
+        self.shown: dict[str, tuple[int, Any]] = {}
+
+    def add_frame(self, topic: str, *, time_us: int, samples: dict[str, Any], **_: Any) -> bool:
+        """Take a frame."""
+        path = topic.split("/data/gw-1/")[1]
+        self.frames.append((path, time_us))
+        for name, value in samples.items():
+            self.rows.setdefault(f"{path}/{name}", []).append((time_us, value))
+        return True
+
+    def put(self, states: Iterable[TagState]) -> None:
+        """Show values."""
+        for state in states:
+            self.shown[state.path] = state.time_us, state.value
+
+    def forget(self, topic: str) -> None:
+        """Nothing is removed here."""
+
+    def clear(self) -> None:
+        """As when nothing had been recorded."""
+        self.frames.clear()
+        self.rows.clear()
+        self.shown.clear()
+
+
+class OneByOne(FakeDriver):
+    """Reads each point by a request of its own."""
+
+    def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        """One request a point."""
+        return tuple(Request(device.path, (point,), None) for point in points)
+
+
+class CommandSession:
+    """The session as a command has it."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+
+    async def read(self, request: Request) -> ReadResult:
+        """Read."""
+        return await self.plant.read(request, polled=False)
+
+    async def write(self, path: str, point: Point, value: Any) -> None:
+        """The device takes a value."""
+        self.plant.field[f"{path}/{point.name}"] = value
+
+
+class Plant:
+    """Two devices on one link, whose answers come when the test says so.
+
+    Attributes:
+        field: What the devices hold, by path.
+        known: What became known of each tag, in order; the model.
+        waiting: Reads whose answer is still out.
+    """
+
+    def __init__(self) -> None:
+        self.clock, self.record = FakeClock(), Record()
+        self.field: dict[str, float] = {}
+        self.known: dict[str, list[Any]] = {}
+        self.waiting: list[asyncio.Future[DriverError | None]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+        driver = OneByOne(concurrency=2)
+        self.driver = driver
+        self.pipeline = Pipeline(
+            topics=TOPICS,
+            gateway="gw-1",
+            outbox=self.record,  # type: ignore[arg-type]
+            live=self.record,  # type: ignore[arg-type]
+            time=RisingTime(self.clock),
+        )
+        configs = [
+            device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})
+            for one in (ONE, TWO)
+        ]
+        self.devices: dict[str, Running] = {one.path: running(one, "1", driver) for one in configs}
+        self.pipeline.configure(self.devices.values())
+        self.work = Working()
+        self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
+        self.reporting = Reporting(self, clock=self.clock, pipeline=self.pipeline)  # type: ignore[arg-type]
+        self.execution = Execution(pipeline=self.pipeline, find=self.devices.get, expired=lambda order: False)
+        self.link = Supervisor(
+            "x",
+            driver=driver,
+            link_keys=frozenset(),
+            home=".",
+            clock=self.clock,
+            pipeline=self.pipeline,
+            changed=lambda: None,
+        )
+
+    # --- the session -------------------------------------------------------------------------------------------
+
+    async def read(self, request: Request, *, polled: bool = True) -> ReadResult:
+        """Answer with what the field holds when the answer comes. A command that can't read marks nothing."""
+        answer: asyncio.Future[DriverError | None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(answer)
+        error = await answer
+        paths = [f"{request.device}/{point.name}" for point in request.points]
+        if error is None:
+            values = [self.field.get(path, 0.0) for path in paths]
+            for path, value in zip(paths, values, strict=True):
+                self.learn(path, value)
+            return ReadResult(values)
+        if polled and error.scope is Scope.ITEM:
+            for path in paths:
+                self.learn(path, None)
+        elif polled and error.scope is Scope.DEVICE:
+            self.lose(request.device)
+        raise error
+
+    async def subscribe(self, path: str, points: Sequence[Point], **keys: Any) -> FakeSubscription:
+        """Reports come by `report`."""
+        return FakeSubscription(keys["sink"], path, points)
+
+    # --- the model ---------------------------------------------------------------------------------------------
+
+    def learn(self, path: str, value: Any) -> None:
+        """A value became known."""
+        self.known.setdefault(path, []).append(value)
+
+    def lose(self, path: str) -> None:
+        """Nothing of a device is known any more."""
+        for name in (*POLLED, "event"):
+            self.learn(f"{path}/{name}", None)
+
+    # --- what happens ------------------------------------------------------------------------------------------
+
+    @property
+    def polling(self) -> bool:
+        """A poll is on its way."""
+        return any(not task.done() for task in self.tasks)
+
+    async def settle(self) -> None:
+        """Let everything run that can."""
+        for _ in range(12):
+            await asyncio.sleep(0)
+
+    async def do(self, what: tuple[Any, ...]) -> None:
+        """One event."""
+        await getattr(self, f"_{what[0]}")(*what[1:])
+        await self.settle()
+
+    async def _set(self, path: str, value: float) -> None:
+        self.field[path] = value
+
+    async def _poll(self) -> None:
+        if not self.polling:
+            due = [((path, 1000), 0) for path in self.devices]
+            self._start(self.poller.poll(self.devices, due))
+
+    async def _answer(self, which: int, scope: Scope | None) -> None:
+        if self.waiting:
+            error = (
+                None if scope is None else DriverError("no", scope=scope, retriable=True, reason=Reason.DEVICE_ERROR)
+            )
+            self.waiting.pop(which % len(self.waiting)).set_result(error)
+
+    async def _report(self, path: str, values: list[float]) -> None:
+        points = points_of(self.devices[path].config, ["event"])
+        for value in values:
+            self.learn(f"{path}/event", value)
+        self.reporting._sink(path, [Notification(points[0], value) for value in values])
+
+    async def _command(self, path: str, value: float) -> None:
+        order = Order(
+            path=path,
+            principal="op",
+            command=Command(id="1", value=value, expires_at=0),
+            received_us=0,
+            deadline_s=1e18,
+            raw=value,
+            fingerprint="",
+        )
+        write = self.execution.write(order, self.driver)
+        self.work.append(lambda _: write(CommandSession(self)), None)
+        if not self.polling:
+            self._start(self.poller.work())
+
+    async def _pass(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    async def _step(self, delta_us: int) -> None:
+        self.clock.step(delta_us)
+
+    async def _turn(self) -> None:
+        """The time is set back an hour: what went before lies ahead, and everything is recorded anew."""
+        if not self.polling:
+            self.clock.turn_back(3_600_000_000)
+            self.record.clear()
+            self.pipeline.doubt(False, anew=True)
+            self.known = {path: values[-1:] for path, values in self.known.items()}
+
+    async def _doubt(self, doubtful: bool) -> None:
+        self.pipeline.doubt(doubtful)
+
+    async def _heartbeats(self) -> None:
+        self.reporting.repeat(self.reporting.due(self.clock.monotonic_s()))
+        self.pipeline.repeat_calculated()
+
+    async def _lost(self) -> None:
+        if not self.polling:
+            for path in self.devices:
+                self.lose(path)
+            self.link._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
+
+    def _start(self, action: Any) -> None:
+        self.tasks.append(asyncio.get_running_loop().create_task(action))
+
+    async def end(self) -> None:
+        """Every answer comes."""
+        while self.polling or self.waiting:
+            await self.do(("answer", 0, None))
+        for task in self.tasks:
+            await task
+
+
+def without_repeats(values: Iterable[Any]) -> list[Any]:
+    """What changed."""
+    found: list[Any] = []
+    for value in values:
+        if not found or found[-1] != value:
+            found.append(value)
+    return found
+
+
+def check(plant: Plant) -> None:
+    """The law."""
+    rows, known = plant.record.rows, plant.known
+    for path, found in rows.items():
+        times = [time_us for time_us, _ in found]
+        assert len(set(times)) == len(times), f"two rows of {path} with one time"
+        by_time = sorted(found)
+        assert by_time == found, f"{path} went on its way out of its order"
+        assert plant.record.shown[path] == by_time[-1], "the live view shows the newest row"
+        if path not in SUMS:
+            assert without_repeats(value for _, value in by_time) == without_repeats(known.get(path, []))
+    for path in known:
+        assert path in rows
+    last: dict[str, int] = {}
+    for path, time_us in plant.record.frames:
+        assert time_us > last.get(path, 0), f"the frames of {path} rise in the order in which they went"
+        last[path] = time_us
+    for path, inputs in SUMS.items():
+        values = [rows[one][-1][1] if one in rows else "unknown" for one in inputs]
+        if "unknown" not in values:
+            expected = None if None in values else sum(values)
+            assert rows[path][-1][1] == expected, f"{path} of {values}"
+
+
+paths = st.sampled_from([f"{one}/{name}" for one in (ONE, TWO) for name in POLLED])
+numbers = st.integers(0, 2).map(float)
+events = st.one_of(
+    st.tuples(st.just("set"), paths, numbers),
+    st.tuples(st.just("set"), paths, numbers),
+    st.just(("poll",)),
+    st.tuples(
+        st.just("answer"), st.integers(0, 5), st.sampled_from([None, None, None, None, Scope.ITEM, Scope.DEVICE])
+    ),
+    st.tuples(st.just("answer"), st.integers(0, 5), st.none()),
+    st.tuples(st.just("report"), st.sampled_from([ONE, TWO]), st.lists(numbers, min_size=1, max_size=3)),
+    st.tuples(st.just("command"), paths, numbers),
+    st.tuples(st.just("pass"), st.sampled_from([0.0, 0.000001, 0.03, 0.2, 5.0, 70.0])),
+    st.just(("heartbeats",)),
+    st.tuples(st.just("doubt"), st.booleans()),
+    st.tuples(st.just("step"), st.integers(-5_000_000, 5_000_000)),
+    st.sampled_from([("lost",), ("turn",), ("pass", 0.2)]),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(events, min_size=5, max_size=60))
+def test_by_time_the_last_row_of_a_tag_is_the_last_value_it_had(happenings: list[tuple[Any, ...]]) -> None:
+    async def run() -> None:
+        plant = Plant()
+        await plant.reporting.renew(plant.devices)
+        for one in happenings:
+            await plant.do(one)
+        await plant.end()
+        check(plant)
+
+    asyncio.run(run())
+
+
+async def test_a_pulse_between_two_requests_of_a_poll_ends_as_the_device_has_it() -> None:
+    """A command in the middle of a poll: the device takes the pulse and resets it before the poll comes to the tag."""
+    plant = Plant()
+    plant.field[f"{ONE}/start"] = 0.0
+    for one in (("poll",), *[("answer", 0, None)] * 6):
+        await plant.do(one)
+    await plant.do(("set", f"{ONE}/speed", 2.0))
+    await plant.do(("poll",))
+    await plant.do(("command", f"{ONE}/start", 1.0))
+    while not any(value == 1.0 for _, value in plant.record.rows[f"{ONE}/start"]):
+        await plant.do(("answer", 0, None))
+        await plant.do(("pass", 0.03))
+    plant.field[f"{ONE}/start"] = 0.0
+    await plant.end()
+    check(plant)
+    assert [value for _, value in sorted(plant.record.rows[f"{ONE}/start"])] == [0.0, 1.0, 0.0]
+
+
+async def test_what_a_long_poll_reads_late_is_dated_late() -> None:
+    plant = Plant()
+    read_us: dict[str, int] = {}
+    await plant.do(("poll",))
+    while plant.polling:
+        await plant.do(("pass", 0.04))
+        before = set(plant.known)
+        await plant.do(("answer", 0, None))
+        read_us.update(dict.fromkeys(plant.known.keys() - before, plant.clock.now_us()))
+    check(plant)
+    assert len(read_us) == 6
+    for path, moment_us in read_us.items():
+        assert 0 <= moment_us - plant.record.rows[path][0][0] < MOMENT_US
+    moments = {(path.rpartition("/")[0], plant.record.rows[path][0][0]) for path in read_us}
+    assert len(moments) == 4, "what is read within a moment is one frame"
+
+
+async def test_a_device_that_falls_silent_does_not_write_over_what_it_said_before() -> None:
+    plant = Plant()
+    for one in (("poll",), ("answer", 0, None), ("answer", 1, Scope.DEVICE)):
+        await plant.do(one)
+    await plant.end()
+    check(plant)
+    assert [value for _, value in plant.record.rows[f"{ONE}/speed"]] == [0.0, None]
+
+
+async def test_a_new_configuration_in_the_middle_of_a_poll_keeps_the_order() -> None:
+    """One device is replaced, the other removed; what was read of them before is recorded."""
+    plant = Plant()
+    for one in (("set", f"{TWO}/speed", 4.0), ("poll",), ("answer", 0, None), ("answer", 0, None)):
+        await plant.do(one)
+    plant.devices[ONE] = running(plant.devices[ONE].config, "2", plant.driver)
+    del plant.devices[TWO]
+    plant.pipeline.configure(plant.devices.values())
+    await plant.reporting.renew(plant.devices)
+    assert plant.record.rows[f"{TWO}/speed"] == [(plant.clock.now_us(), 4.0)]
+    await plant.do(("report", ONE, [1.0]))
+    await plant.do(("set", f"{ONE}/speed", 5.0))
+    await plant.end()
+    await plant.do(("poll",))
+    await plant.end()
+    found = plant.record.rows[f"{ONE}/speed"]
+    assert found == sorted(found) and found[-1][1] == 5.0
+    assert len(plant.record.rows[f"{TWO}/speed"]) == 1 and f"{TWO}/start" not in plant.record.rows
+
+
+def test_a_device_that_moves_to_another_link_has_one_time() -> None:
+    """Its last poll on the old link and its first on the new one run side by side."""
+    plant = Plant()
+    old = plant.devices[ONE]
+    new = running(old.config, "2", plant.driver)
+    plant.pipeline.configure([new, plant.devices[TWO]])
+    for device, value in ((old, 1.0), (new, 2.0), (old, 3.0), (new, 4.0)):
+        device.normaliser.take(device.normaliser.of(["speed"]), [value], plant.pipeline.ongoing(device))
+    plant.pipeline.finish(old)
+    plant.pipeline.finish(new)
+    assert [value for _, value in sorted(plant.record.rows[f"{ONE}/speed"])] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_calculated_tags_say_how_good_their_inputs_are() -> None:
+    plant = Plant()
+    one, two = plant.devices[ONE], plant.devices[TWO]
+    both = one.normaliser.states["both"]
+
+    def feed(where: Running, value: float, fault: Fault | None = None) -> None:
+        cycle = plant.pipeline.cycle(where.path)
+        where.normaliser.take(where.normaliser.of(["speed"]), [value], cycle, faults={0: fault} if fault else None)
+        plant.pipeline.emit(where, cycle)
+
+    feed(one, 1.0)
+    feed(two, 2.0)
+    assert (both.value, both.quality) == (3.0, Quality.GOOD)
+    feed(two, 2.5, Fault(Reason.OUT_OF_RANGE, uncertain=True))
+    assert (both.value, both.quality, both.reason) == (3.5, Quality.UNCERTAIN, Reason.SOURCE_UNCERTAIN)
+    feed(two, 2.5)
+    plant.pipeline.doubt(True)
+    feed(one, 1.0)
+    assert (both.quality, both.reason) == (Quality.UNCERTAIN, Reason.CLOCK_UNSYNCHRONISED)
+    plant.pipeline.doubt(False)
+    feed(one, 1.0)
+    feed(two, 2.5)
+    assert (both.value, both.quality, both.reason) == (3.5, Quality.GOOD, None)
