@@ -46,7 +46,7 @@ SUMS = {
     f"{ONE}/both": (f"{ONE}/speed", f"{TWO}/speed"),
     f"{TWO}/back": (f"{ONE}/both", f"{TWO}/event"),
     f"{ONE}/own": (f"{ONE}/level", f"{ONE}/event"),
-    f"{ONE}/far": (f"{TWO}/level", f"{TWO}/start"),
+    f"{ONE}/far": (f"{TWO}/speed", f"{TWO}/speed"),
 }
 """Calculated tags: what they add. `back` reads `both`, which reads both devices."""
 
