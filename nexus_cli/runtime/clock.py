@@ -323,17 +323,16 @@ class FakeClock:
 
 
 class RisingTime:
-    """Times that strictly rise per key, across clock steps and, above a persisted floor, across restarts.
+    """Times that strictly rise per key, across clock steps; across restarts when the clock has its floor.
 
     When the clock is set back (`Clock.turns`) they begin anew below.
     """
 
-    __slots__ = ("_clock", "_floor_us", "_last_us", "_turns")
+    __slots__ = ("_clock", "_last_us", "_turns")
 
-    def __init__(self, clock: Clock, *, floor_us: int = 0) -> None:
-        """Give out times above `floor_us`, the last time that was persisted (µs since 1970 UTC)."""
+    def __init__(self, clock: Clock) -> None:
+        """Give out the times of a clock."""
         self._clock = clock
-        self._floor_us = floor_us
         self._last_us: dict[str, int] = {}
         self._turns = clock.turns
 
@@ -347,13 +346,8 @@ class RisingTime:
         if self._turns != self._clock.turns:
             self._turns = self._clock.turns
             self._last_us.clear()
-            self._floor_us = 0
-        last_us = self._last_us.get(key, self._floor_us)
+        last_us = self._last_us.get(key, 0)
         if time_us <= last_us:
             time_us = last_us + 1
         self._last_us[key] = time_us
         return time_us
-
-    def forget(self, key: str) -> None:
-        """A device is gone; if its key comes back it starts above everything given out so far."""
-        self._floor_us = max(self._floor_us, self._last_us.pop(key, 0))
