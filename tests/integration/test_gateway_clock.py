@@ -54,7 +54,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return one
 
 
-def one_device(*, heartbeat_ms: int = 0) -> DeviceConfig:
+def one_device(*, heartbeat_ms: int = 0, sum_only: bool = False) -> DeviceConfig:
     """A tag that is polled, one that is subscribed, and their sum."""
     return DeviceConfig(
         path=PATH,
@@ -63,7 +63,9 @@ def one_device(*, heartbeat_ms: int = 0) -> DeviceConfig:
         gateway=GW,
         tags={
             "polled": TagConfig(type="float64", address="a", poll_ms=100),
-            "told": TagConfig(type="float64", address="b", mode="subscribe", heartbeat_ms=heartbeat_ms),
+            "told": TagConfig(
+                type="float64", address="b", mode="subscribe", heartbeat_ms=0 if sum_only else heartbeat_ms
+            ),
             "sum": TagConfig(
                 type="float64",
                 published_type="float64",
@@ -217,6 +219,15 @@ async def test_heartbeats_of_what_is_subscribed_and_calculated(plant: Plant) -> 
         await report(plant, 2.0)
         await until(lambda: [one[0] for one in told(plant, "told")[ended:]].count(2.0) >= 3, deadline_s=60)
     assert {value for value, _ in told(plant, "sum")} == {3.0, None}
+
+
+async def test_a_calculated_tag_has_a_heartbeat_of_its_own(plant: Plant) -> None:
+    plant.source.deploy(one_device(heartbeat_ms=1000, sum_only=True))
+    async with plant.running():
+        await report(plant, 2.0)
+        await until(lambda: len(told(plant, "sum")) >= 3, deadline_s=60)
+    assert (len(told(plant, "polled")), len(told(plant, "told"))) == (1, 1)
+    assert {one for one, _ in told(plant, "sum")} == {3.0}
 
 
 async def test_a_heartbeat_is_no_claim_that_nobody_has_proved(plant: Plant) -> None:
