@@ -82,11 +82,18 @@ async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "state": state,
-        "detail": "" if state == UP else why or "does not answer",
+        "detail": _doubt(said or {}) if state == UP else why or "does not answer",
         "port": port,
         **_process(seen),
         "status": said or {},
     }
+
+
+def _doubt(said: dict[str, Any]) -> str:
+    """A gateway with a doubtful clock is up and does its work; its samples are UNCERTAIN."""
+    clock = said.get("clock")
+    doubt = clock.get("doubt") if isinstance(clock, dict) else ""
+    return f"samples are UNCERTAIN: {doubt}" if doubt else ""
 
 
 def _process(seen: dict[str, Any]) -> dict[str, Any]:

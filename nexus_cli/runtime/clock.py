@@ -326,23 +326,23 @@ class RisingTime:
     """Times that strictly rise per key, across clock steps; across restarts when the clock has its floor.
 
     When the clock is set back (`Clock.turns`) they begin anew below.
+
+    Attributes:
+        now_us: The clock's own: the time now, whatever was given out.
     """
 
-    __slots__ = ("_clock", "_last_us", "_turns")
+    __slots__ = ("_clock", "_last_us", "_turns", "now_us")
 
     def __init__(self, clock: Clock) -> None:
         """Give out the times of a clock."""
         self._clock = clock
         self._last_us: dict[str, int] = {}
         self._turns = clock.turns
-
-    def now_us(self) -> int:
-        """The time now, whatever was given out."""
-        return self._clock.now_us()
+        self.now_us = clock.now_us
 
     def next_us(self, key: str) -> int:
         """The time now, or the least time above the key's last one."""
-        time_us = self._clock.now_us()
+        time_us = self.now_us()
         if self._turns != self._clock.turns:
             self._turns = self._clock.turns
             self._last_us.clear()

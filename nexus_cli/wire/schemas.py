@@ -77,6 +77,28 @@ def _record() -> dict[str, Schema]:
     }
 
 
+def _clock() -> Schema:
+    """A gateway's clock."""
+    return {
+        "type": "object",
+        "properties": {
+            "synchronised": {"type": ["boolean", "null"], "description": "null: nobody can be asked."},
+            "by": {"enum": ["system", "setting", ""], "description": "Who says so."},
+            "error_us": {**_COUNT, "description": "The largest error that the operating system reckons with."},
+            "steps": {**_COUNT, "description": "Steps of the machine's clock over 1 s."},
+            "last_step_us": {"type": "integer"},
+            "ahead_us": {"type": "integer", "description": "Gateway time ahead of the machine's clock."},
+            "turns": {**_COUNT, "description": "How often gateway time was set back."},
+            "refused_floor_us": {"type": "integer", "description": "A last time on disk that can't be; 0: none."},
+            "doubt": {
+                "type": "string",
+                "description": "Why samples are UNCERTAIN clock_unsynchronised; empty: they are not.",
+            },
+            "doubtful_since": _MICROSECONDS,
+        },
+    }
+
+
 def _live() -> dict[str, Schema]:
     health = _object(
         "Health",
@@ -98,6 +120,7 @@ def _live() -> dict[str, Schema]:
                 }
             ),
             "counters": {"type": "object"},
+            "clock": _clock(),
         },
     )
     severity: Schema = {"enum": ["info", "warning", "critical"]}

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
 
+from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.health import lost_payload
 from nexus_cli.wire.frame import Committed, Frame, Gap, encode
 from nexus_cli.wire.payload import encode_live
@@ -41,6 +43,7 @@ def validator(name: str) -> Any:
         ("live", encode_live(float("nan"), time_us=1)),
         ("live", encode_live(2**60, time_us=1, quality=Quality.UNCERTAIN, reason=Reason.OUT_OF_RANGE)),
         ("health", lost_payload(role="gateway", name="gw-1")),
+        ("health", orjson.dumps({"state": "running", "clock": {**SystemClock().facts(), "doubtful_since": 0}})),
         ("config", json.dumps({"deployment": 3, "digest": DIGEST}).encode()),
     ],
 )

@@ -174,8 +174,9 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6810",
         slug="command-clock",
-        summary="The gateway's clock is not synchronised.",
-        why="Whether a command has expired can't be told. Nothing was written.",
+        summary="The gateway's clock can't be relied on.",
+        why="It was just stepped, says what can't be, or nobody vouches for it: whether a command has expired can't be told. "
+        "Nothing was written.",
         good="NTP on the gateway's machine",
     ),
     Code(

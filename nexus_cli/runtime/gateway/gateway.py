@@ -146,7 +146,7 @@ class Gateway:
         self.publisher = Publisher(self.outbox, self._client, clock=self._clock)
         pipeline = Pipeline(topics=self._topics, gateway=self._name, outbox=self.outbox, live=self.live, time=time)
         seen = self._settings.home / "gateway" / "clock-synchronised"
-        self._timekeeping = Timekeeping(self._clock, pipeline, seen=seen, changed=self._changed)
+        self._timekeeping = Timekeeping(self._clock, pipeline, metrics=self.metrics, seen=seen, changed=self._changed)
         parts = ("outbox", "publisher", "live", "health", "client", "commands")
         ends = {part: asyncio.Event() for part in parts}
         journal = Journal(self._settings.home / "commands" / self._name)

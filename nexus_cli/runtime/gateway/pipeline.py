@@ -45,6 +45,7 @@ class Pipeline:
         frames: Frames handed to the outbox.
         samples: Samples in them.
         refused: Frames that the outbox did not take (counted there as loss).
+        now_us: Gateway time, µs since 1970 UTC.
     """
 
     def __init__(self, *, topics: Topics, gateway: str, outbox: Outbox, live: LiveView, time: RisingTime) -> None:
@@ -55,6 +56,7 @@ class Pipeline:
         self._topics, self._gateway = topics, gateway
         self._outbox, self._live = outbox, live
         self._time = time
+        self.now_us = time.now_us
         self._data_topics: dict[str, str] = {}
         self._live_topics: dict[str, str] = {}
         self._devices: dict[str, Running] = {}
@@ -71,27 +73,26 @@ class Pipeline:
         self._end_open(device)
         return Cycle(self._time.next_us(device))
 
-    def now_us(self) -> int:
-        """Gateway time, µs since 1970 UTC."""
-        return self._time.now_us()
-
     def ongoing(self, device: Running) -> Cycle:
         """The cycle that a poll's next answer goes into: begun here when there is none, when another one came
         between, or when it is older than `MOMENT_US`. Never kept over an await; `finish` sends it."""
-        found = self._open.get(device.path)
+        path = device.config.path
+        found = self._open.get(path)
         if found is not None:
-            if found[0] is device and abs(self.now_us() - found[1].time_us) < MOMENT_US:
+            if found[0] is device and -MOMENT_US < self.now_us() - found[1].time_us < MOMENT_US:
                 return found[1]
-            self._end_open(device.path)
-        cycle = Cycle(self._time.next_us(device.path))
-        self._open[device.path] = device, cycle
+            self._end_open(path)
+        cycle = Cycle(self._time.next_us(path))
+        self._open[path] = device, cycle
         return cycle
 
     def finish(self, device: Running) -> None:
         """The poll is over: what it still holds goes on its way."""
-        found = self._open.get(device.path)
+        path = device.config.path
+        found = self._open.get(path)
         if found is not None and found[0] is device:
-            self._end_open(device.path)
+            del self._open[path]
+            self.emit(device, found[1])
 
     def _end_open(self, path: str) -> None:
         found = self._open.pop(path, None)

@@ -12,6 +12,7 @@ from typing import Any
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.metrics import Metrics
 
 _log = logging.getLogger("nexus.gateway")
 PERIOD_S = 1.0
@@ -24,12 +25,15 @@ class Timekeeping:
     is known to be doubtful. A machine without a time service never has the file, and is never marked for that alone.
     """
 
-    def __init__(self, clock: SystemClock, pipeline: Pipeline, *, seen: Path, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, clock: SystemClock, pipeline: Pipeline, *, metrics: Metrics, seen: Path, changed: Callable[[], None]
+    ) -> None:
         """Watch a clock.
 
         Args:
             clock: Ours.
             pipeline: Where samples are marked.
+            metrics: Where its state is shown.
             seen: The file that says that this machine was synchronised once.
             changed: Called when the doubt begins or ends.
         """
@@ -40,6 +44,18 @@ class Timekeeping:
         self._turns = clock.turns
         if self._known:
             clock.await_synchronisation()
+        metrics.watch_gauges(
+            "nexus_gateway_clock_doubtful",
+            "1 while samples are UNCERTAIN clock_unsynchronised.",
+            (),
+            lambda: {(): float(self._doubtful)},
+        )
+        metrics.watch_gauges(
+            "nexus_gateway_clock_ahead_seconds",
+            "Gateway time ahead of the machine's clock.",
+            (),
+            lambda: {(): clock.ahead_us / 1e6},
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a second until stopped."""
