@@ -130,6 +130,7 @@ class Told(Pipeline):
     def __init__(self) -> None:
         self.heard: dict[str, list[tuple[Value, str, int]]] = {}
         self._clock = SystemClock()
+        self.now_us = self._clock.now_us
         self._polled: dict[str, Cycle] = {}
 
     def cycle(self, device: str) -> Cycle:

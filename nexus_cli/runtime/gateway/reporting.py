@@ -66,8 +66,8 @@ class Reporting:
 
     def repeat(self, due: Iterable[tuple[Running, list[TagState]]]) -> None:
         """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
-        until_us = self._pipeline.now_us() + EARLY_US
         for device, states in due:
+            until_us = self._pipeline.now_us() + EARLY_US
             cycle = self._pipeline.cycle(device.path)
             device.normaliser.again([one for one in states if _due(one, until_us)], cycle)
             self._pipeline.emit(device, cycle)
