@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.sample_class import load_classes
 from nexus_cli.database.tables import SCHEMA
 
 
@@ -95,11 +94,6 @@ async def series_paths(conn: Connection, *, site: str) -> list[str]:
     """The paths of all series of a site."""
     rows = await conn.fetch(f"SELECT path FROM {SCHEMA}.series WHERE site = $1 ORDER BY path", site)
     return [row["path"] for row in rows]
-
-
-async def tables_of(conn: Connection) -> list[str]:
-    """The sample tables: a series that changed its class has rows in more than one."""
-    return sorted(made.table for made in (await load_classes(conn)).values())
 
 
 async def load_samples(
