@@ -104,7 +104,11 @@ def _divide(row: Any, every: list[str]) -> None:
     _do(
         "UPDATE nexus.retention_class SET site = :site, keep_ms = :keep, compress_after_ms = :compress,"
         " rollups = :rollups WHERE name = :name AND site IS NULL",
-        site=owners[0], keep=keep_ms, compress=compress_after_ms, rollups=rollups, name=name,
+        site=owners[0],
+        keep=keep_ms,
+        compress=compress_after_ms,
+        rollups=rollups,
+        name=name,
     )
     if row["hypertable"] and keep_ms != row["keep_ms"]:
         _remove_retention(table)
@@ -114,7 +118,8 @@ def _declared(site: str, row: Any) -> tuple[int, int | None, list[str]]:
     """What a site says of its class."""
     found = _rows(
         "SELECT CAST(attributes AS text) AS attributes FROM nexus.resource WHERE site = :site AND address = :address",
-        site=site, address=f"retention.{row['name']}",
+        site=site,
+        address=f"retention.{row['name']}",
     )
     said = json.loads(found[0]["attributes"]) if found else {}
     if "keep_ms" not in said:
@@ -142,8 +147,13 @@ def _insert(site: str, row: Any, table: str) -> None:
     _do(
         "INSERT INTO nexus.retention_class (site, name, table_name, keep_ms, compress_after_ms, rollups, hypertable)"
         " VALUES (:site, :name, :table, :keep, :compress, :rollups, :hyper)",
-        site=site, name=row["name"], table=table, keep=keep_ms, compress=compress_after_ms,
-        rollups=rollups, hyper=row["hypertable"],
+        site=site,
+        name=row["name"],
+        table=table,
+        keep=keep_ms,
+        compress=compress_after_ms,
+        rollups=rollups,
+        hyper=row["hypertable"],
     )
 
 
@@ -179,9 +189,7 @@ def _move_hyper(site: str, table: str, other: str) -> None:
 
 
 def _take(source: str, target: str, site: str) -> None:
-    _do(
-        f'INSERT INTO nexus."{target}" ({COLUMNS}) SELECT {COLUMNS} FROM nexus."{source}" WHERE {OF_SITE}', site=site
-    )
+    _do(f'INSERT INTO nexus."{target}" ({COLUMNS}) SELECT {COLUMNS} FROM nexus."{source}" WHERE {OF_SITE}', site=site)
     _do(f'DELETE FROM nexus."{source}" WHERE {OF_SITE}', site=site)
 
 

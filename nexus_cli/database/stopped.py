@@ -30,7 +30,7 @@ async def be_known(conn: Connection, *, site: str) -> None:
     await conn.execute("SELECT pg_advisory_lock_shared(hashtextextended($1, $2))", site, WRITER_KEY)
 
 
-async def end_stopped(conn: Connection, *, site: str, older_than_s: float = STOPPED_S) -> list[Ended]:
+async def end_stopped(conn: Connection, *, site: str, older_than_s: float | None = None) -> list[Ended]:
     """End the sessions of this site's writers whose statement is older than any living writer lets one become.
 
     What they did is rolled back, and their process, when it runs again, finds its connection closed and sends the same
@@ -39,7 +39,7 @@ async def end_stopped(conn: Connection, *, site: str, older_than_s: float = STOP
     Args:
         conn: A connection that is not in a failed transaction.
         site: `enterprise/site`; writers of other sites are never touched.
-        older_than_s: Age of a statement.
+        older_than_s: Age of a statement; None is `STOPPED_S`.
     """
     rows = await conn.fetch(
         """WITH key AS (SELECT hashtextextended($1, $2) AS number), stopped AS (
@@ -53,6 +53,6 @@ async def end_stopped(conn: Connection, *, site: str, older_than_s: float = STOP
                AND a.pid <> pg_backend_pid() AND a.state = 'active'
                AND a.query_start < clock_timestamp() - make_interval(secs => $3))
            SELECT pid, application, age_s FROM stopped WHERE pg_terminate_backend(pid)""",
-        *(site, WRITER_KEY, older_than_s),
+        *(site, WRITER_KEY, STOPPED_S if older_than_s is None else older_than_s),
     )
     return [Ended(**dict(row)) for row in rows]

@@ -38,6 +38,7 @@ class Placement:
         """Decide for one writer of a site."""
         self._site, self._writer, self._clock, self._counters = site, writer, clock, counters
         self._aside = Aside()
+        self._met_lock = False
 
     @property
     def waiting(self) -> int:
@@ -57,7 +58,11 @@ class Placement:
                 and write the same batch again. What of it is stored already is not stored twice.
         """
         self._aside.without_waiting(batch)
-        await self._place(conn, batch)
+        parts = by_day(batch, today=self._today()) if len(self._aside) else []
+        if len(parts) > 1:  # what is late may meet the same lock again: what is new does not wait for that
+            await self._parts(conn, batch, parts)
+        else:
+            await self._place(conn, batch)
         batch.frames, batch.samples, batch.gaps, batch.reports, batch.packed = [], [], [], [], None
         batch.letters = Letters()
         for piece in self._aside.due(now_s=self._clock.monotonic_s()):
@@ -73,7 +78,7 @@ class Placement:
         meetings = 0
         while True:
             try:
-                await self._writer.store(conn, batch)
+                await self._writer.store(conn, batch, lock_s=self._patience_s(batch))
                 return
             except DATA_ERRORS as error:
                 if not batch.frames and not batch.samples:
@@ -110,11 +115,16 @@ class Placement:
             )
         return bool(ended)
 
+    def _patience_s(self, batch: Batch) -> float:
+        """Longest wait for a lock; 0 is the session's. What is late waits briefly once a lock was met."""
+        return ASIDE_LOCK_S if self._met_lock and is_late(batch, today=self._today()) else 0.0
+
     def _today(self) -> int:
         return self._clock.now_us() // DAY_US
 
     async def _locked(self, conn: Any, batch: Batch, error: asyncpg.PostgresError) -> None:
         """A lock excludes this batch. What is late waits aside; without what is new everything waits."""
+        self._met_lock = True
         parts = by_day(batch, today=self._today())
         if len(parts) > 1:
             await self._parts(conn, batch, parts)
@@ -179,6 +189,7 @@ class Placement:
             await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
         self._aside.remove(piece)
         if not len(self._aside):
+            self._met_lock = False
             event(_log, "what waited aside is settled")
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
