@@ -67,6 +67,7 @@ class Placement:
         batch.letters = Letters()
         for piece in self._aside.due(now_s=self._clock.monotonic_s()):
             await self._again(conn, piece)
+        self._met_lock = self._met_lock and len(self._aside) > 0
 
     async def finish(self, conn: Any) -> None:
         """Try everything that waits aside once more: the role ends. Gateways send again what is not stored now."""
@@ -189,7 +190,6 @@ class Placement:
             await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
         self._aside.remove(piece)
         if not len(self._aside):
-            self._met_lock = False
             event(_log, "what waited aside is settled")
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
