@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,21 +98,22 @@ async def test_retention_drops_makes_and_indexes_partitions(database: Settings) 
 async def test_a_long_report_holds_up_neither_writing_nor_reading_nor_the_next_round(
     database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "PATIENT_S", 1.0)
-    monkeypatch.setattr(retention, "INDEX_S", 1.0)
+    monkeypatch.setattr(retention, "PATIENT_S", 4.0)
+    monkeypatch.setattr(retention, "INDEX_S", 4.0)
+    impatient = replace(WRITING, lock_s=0.5)
     later = NOW + timedelta(days=3)
     async with connection(database) as conn:
         made = await fresh(conn)
         await store(conn, made, *(NOW - timedelta(days=back) for back in range(5)))
         old = {each.name for each in await partitions(conn, made) if each.end <= later - timedelta(days=5)}
         assert len(old) >= 2
-        writer = await open_connection(database, application="writer", limits=WRITING)
-        reader = await open_connection(database, application="reader", limits=WRITING)
+        writer = await open_connection(database, application="writer", limits=impatient)
+        reader = await open_connection(database, application="reader", limits=impatient)
         try:
             async with a_reader(database), asyncio.TaskGroup() as group:
                 upkeep = group.create_task(round_of(database, later))
                 number = 0
-                while not upkeep.done():  # with a lock of 3 s in the way these raise
+                while not upkeep.done():  # behind somebody who waits for the report these raise
                     number += 1
                     moment = NOW - timedelta(seconds=number)
                     await copy_straight(writer, made.table, [packed([moment], series=2)], PLAIN_COLUMNS)
