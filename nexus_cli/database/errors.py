@@ -169,10 +169,10 @@ def _plain(settings: Settings, error: asyncpg.PostgresError) -> NexusError | Non
         )
     if isinstance(error, _POOLED) or any(word in cause for word in _POOLER_WORDS):
         return NexusError(
-            f"A connection pooler in transaction mode answers at {place}, and nexus can't work through one.",
+            f"A connection pooler answers at {place}, and nexus can't work through it.",
             code=POOLED,
             cause=cause,
-            hint="name the server itself in NEXUS_DATABASE_URL, or a pool in session mode",
+            hint="name the server itself in NEXUS_DATABASE_URL: locks and prepared statements need a session of their own",
         )
     return _passing(settings, error)
 

@@ -209,7 +209,8 @@ async def _sleeps(conn: Any) -> None:
 
 
 async def test_a_client_that_goes_away_leaves_no_backend_behind(database: Settings) -> None:
-    link = DatabaseLink(database, application="gone", on_change=lambda: None, limits=WRITING)
+    long = Limits(statement_s=600.0)  # none of these limits would end it while the test runs
+    link = DatabaseLink(database, application="gone", on_change=lambda: None, limits=long)
     stop = asyncio.Event()
     await declare(database, device(a="float64"))
     async with connection(database) as conn, holding(database, "LOCK TABLE nexus.series IN ACCESS EXCLUSIVE MODE"):

@@ -196,10 +196,10 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6207",
         slug="database-behind-a-pooler",
-        summary="A connection pooler in transaction mode is between nexus and the database.",
-        why="Locks and prepared statements live in a session; such a pooler gives each transaction another one.",
-        bad="NEXUS_DATABASE_URL names pgbouncer with pool_mode=transaction",
-        good="name the server itself, or a pool with pool_mode=session",
+        summary="A connection pooler is between nexus and the database.",
+        why="Limits, locks and prepared statements live in a session; a pooler gives each transaction another one.",
+        bad="NEXUS_DATABASE_URL names pgbouncer",
+        good="name the server itself in NEXUS_DATABASE_URL",
     ),
     Code(
         id="NX6208",
