@@ -14,7 +14,7 @@ import pytest
 
 from nexus_cli.database import stopped
 from nexus_cli.database.class_table import DAY_MS, table_name
-from nexus_cli.database.connect import WRITING, Limits, connection, open_connection
+from nexus_cli.database.connect import NO_LIMITS, WRITING, Limits, connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS
 from nexus_cli.database.stopped import be_known, end_stopped
 from nexus_cli.runtime.historian import aside
@@ -230,7 +230,7 @@ async def test_a_client_that_goes_away_leaves_no_backend_behind(database: Settin
 
 
 async def test_work_without_an_answer_ends_with_the_stop(database: Settings) -> None:
-    link = DatabaseLink(database, application="hung", on_change=lambda: None)
+    link = DatabaseLink(database, application="hung", on_change=lambda: None, limits=NO_LIMITS)
     stop, begun = asyncio.Event(), asyncio.Event()
 
     async def never(conn: Any) -> None:

@@ -23,7 +23,7 @@ _log = logging.getLogger("nexus.historian.database")
 GRACE_S = 2.0
 """How long work that is under way may still take once it is to stop; then it is cancelled."""
 CANCEL_S = 0.5
-CLOSE_S = 1.0
+CLOSE_S = 0.5
 
 DATABASE_ERRORS = (
     NexusError,
@@ -42,6 +42,11 @@ _WHAT = {
     Trouble.DATA: "the database refuses our statements",
     Trouble.OTHER: "the database refuses our statements",
 }
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class StoppedError(Exception):
@@ -65,6 +70,7 @@ class DatabaseLink:
         on_new: Callable[[], None] | None = None,
         limits: Limits = READING,
         writer: bool = False,
+        grace_s: float = GRACE_S,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -75,10 +81,11 @@ class DatabaseLink:
             on_new: Called after each connect: what was known of the database is to be forgotten.
             limits: What the server allows the session; without a limit for statements one takes as long as it needs.
             writer: The session stores samples: other writers of the site may end it when its process was stopped.
+            grace_s: How long work that is under way may still take once it is to stop.
         """
         self._settings, self._application = settings, application
         self._on_change, self._on_new = on_change, on_new
-        self._limits, self._writer = limits, writer
+        self._limits, self._writer, self._grace_s = limits, writer, grace_s
         self._connection: Any = None
         self._backoff = Backoff(first_s=0.2, cap_s=5.0)
         self.problem = ""
@@ -99,6 +106,8 @@ class DatabaseLink:
                 done = await self._unless_stopped(work, stop)
             except DATABASE_ERRORS as error:
                 self._lost(error)
+                if _is_cancelled():  # a rollback that fails hides the cancellation that it belongs to
+                    raise asyncio.CancelledError from None
             else:
                 self._found()
                 return done
@@ -113,7 +122,7 @@ class DatabaseLink:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             if not running.done():
-                await asyncio.wait({running}, timeout=GRACE_S)
+                await asyncio.wait({running}, timeout=self._grace_s)
             if not running.done():
                 running.cancel()
                 await asyncio.wait({running}, timeout=CANCEL_S)
@@ -162,7 +171,7 @@ class DatabaseLink:
         self._connection = None
 
     async def close(self) -> None:
-        """Close politely, for at most a second."""
+        """Close politely, for at most half a second."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             await close(connection, timeout_s=CLOSE_S)

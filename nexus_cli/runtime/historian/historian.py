@@ -35,6 +35,8 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
 READY_BATCHES = 2
+GIVING_UP_S = 0.2
+"""What is being written when draining has taken too long gets so much more."""
 DRAIN_S = 5.0
 """How long a stopping historian still tries to store what it has; the rest is sent again by the gateways."""
 
@@ -78,6 +80,7 @@ class Historian:
             on_new=self.writer.forget,
             limits=WRITING,
             writer=True,
+            grace_s=GIVING_UP_S,
         )
         self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
         self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP)
