@@ -80,6 +80,8 @@ NO_LIMITS = Limits()
 READING = Limits(lock_s=5.0, statement_s=20.0, idle_in_transaction_s=10.0)
 WRITING = Limits(lock_s=3.0, statement_s=20.0, idle_in_transaction_s=10.0)
 UPKEEP = Limits(lock_s=2.0, idle_in_transaction_s=10.0, idle_s=60.0)
+ASKING = Limits(lock_s=20.0)
+MIGRATING = Limits(lock_s=30.0, idle_in_transaction_s=60.0, idle_s=60.0)
 POOLED = Limits(lock_s=10.0, statement_s=POOL_STATEMENT_S, idle_in_transaction_s=20.0)
 
 
@@ -156,7 +158,11 @@ async def connection(
         NexusError: NX6200 to NX6203, NX6206 to NX6208.
     """
     opened = await open_connection(
-        settings, application=application, timeout_s=timeout_s, command_timeout_s=command_timeout_s
+        settings,
+        application=application,
+        timeout_s=timeout_s,
+        command_timeout_s=command_timeout_s,
+        limits=ASKING,
     )
     try:
         with plain_errors(settings):
@@ -197,6 +203,8 @@ async def open_pool(settings: Settings, *, application: str = "nexus", size: int
 
 
 __all__ = [
+    "ASKING",
+    "MIGRATING",
     "NO_LIMITS",
     "POOLED",
     "READING",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nexus_cli.database.connect import connection, open_connection, plain_errors, schema_behind
+from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors, schema_behind
 from nexus_cli.database.tables import SCHEMA, metadata
 from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.diagnostics.errors import NexusError
@@ -207,7 +207,7 @@ async def _with_connection(settings: Settings, work: Callable[[SyncConnection], 
     from sqlalchemy.pool import NullPool
 
     async def creator() -> Any:
-        return await open_connection(settings, application="nexus-migrate")
+        return await open_connection(settings, application="nexus-migrate", limits=MIGRATING)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from nexus_cli.database import migrate
 from nexus_cli.database.class_table import DAY_MS
-from nexus_cli.database.connect import connection
+from nexus_cli.database.connect import Limits, connection, open_connection
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -99,3 +99,35 @@ async def test_unreachable_refused_and_unconfigured_are_plain_sentences(database
                 pass
         assert caught.value.code == code
         assert "not-it" not in caught.value.cause + caught.value.message
+
+
+async def test_a_read_only_server_is_told_and_asked_nothing_that_it_need_not_do(database: Settings) -> None:
+    async with connection(database) as conn:
+        name = await conn.fetchval("SELECT current_database()")
+        await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert await migrate.upgrade(database) == ()
+    assert await migrate.check(database) == ()
+    with pytest.raises(NexusError) as caught:
+        await migrate.downgrade(database, revision="base")
+    assert (caught.value.code, caught.value.retriable) == ("NX6206", True)
+    with pytest.raises(NexusError) as caught:
+        async with connection(database) as conn:
+            await ensure_class(conn, "process", site=SITE)
+    assert caught.value.code == "NX6206"
+
+
+async def test_a_migration_does_not_wait_behind_a_reader_for_ever(
+    database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes later would wait behind it, the writer among them."""
+    monkeypatch.setattr(migrate, "MIGRATING", Limits(lock_s=0.3, idle_in_transaction_s=60.0))
+    reader = await open_connection(database, application="report")
+    try:
+        async with reader.transaction():
+            await reader.fetchval("SELECT count(*) FROM nexus.sample")
+            with pytest.raises(NexusError) as caught:
+                await migrate.downgrade(database, revision="base")
+            assert caught.value.code == "NX6208"
+    finally:
+        await reader.close()
+    assert (await migrate.downgrade(database, revision="base"))[-1] == "0001"
