@@ -18,7 +18,11 @@ def _run(connection: Any) -> None:
     def note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
         applied.append(step.up_revision_id)
 
+    # Another upgrade may take its time; one that was stopped loses its session. For tables nobody waits for long,
+    # because whoever comes later would wait behind us.
+    connection.execute(text("SET lock_timeout = 0"))
     connection.execute(text(f"SELECT pg_advisory_lock({LOCK_KEY})"))
+    connection.execute(text("RESET lock_timeout"))
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     connection.commit()
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from tests import servers
 
-pytest_plugins = ["tests.postgres", "tests.containers"]
+pytest_plugins = ["tests.containers", "tests.postgres"]
 
 # How fast a shared machine makes examples says nothing about the law under test. With CI set, the examples are the same
 # in every run, so that a red build is red for what was changed; elsewhere each run looks somewhere new.

@@ -1,4 +1,4 @@
-"""Brokers and databases as containers, where a Docker engine answers: EMQX 5.8 and TimescaleDB."""
+"""Servers as containers, where a Docker engine answers: EMQX 5.8, and the image of TimescaleDB for `tests.postgres`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def docker_problem() -> str:
 def docker_engine() -> None:
     """Skips, loudly, where no Docker engine answers."""
     if docker_problem():
-        pytest.skip(f"{docker_problem()}: EMQX and TimescaleDB containers could not be started")
+        pytest.skip(f"{docker_problem()}: EMQX could not be started")
 
 
 @pytest.fixture(scope="session")
@@ -70,19 +70,4 @@ def emqx(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
             broker_url=f"mqtt://{container.get_container_host_ip()}:{port}",
             broker_user="nexus.cli",
             broker_password="a-password",
-        )
-
-
-@pytest.fixture(scope="session")
-def timescale(docker_engine: None) -> Iterator[Settings]:
-    """A TimescaleDB with an empty database, reached by these settings."""
-    from testcontainers.postgres import PostgresContainer
-
-    container = PostgresContainer(TIMESCALE_IMAGE, username="nexus", password="a-password", dbname="nexus")
-    with container:
-        host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
-        yield Settings(
-            site="acme/chicago",
-            database_url=f"postgresql://nexus@{host}:{port}/nexus",
-            database_password="a-password",
         )

@@ -1,4 +1,10 @@
-"""A real PostgreSQL for tests: TimescaleDB in a container where a Docker engine answers, else embedded binaries."""
+"""Real databases for tests: the embedded PostgreSQL, and a TimescaleDB beside it where there is one.
+
+A module that says `pytestmark = [pytest.mark.every_database]` runs each of its tests that asks for a database once on
+either. The TimescaleDB is the server that NEXUS_TEST_TIMESCALE_URL names (`postgresql://USER:PASSWORD@HOST:PORT/NAME`,
+a user that may create databases), else a container where a Docker engine answers, else its tests are skipped loudly.
+Each test has a database of its own, which goes with it.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +17,19 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from nexus_cli.settings import Settings
+from tests.containers import TIMESCALE_IMAGE, docker_problem
 from tests.servers import free_port
 
+TIMESCALE_URL = "NEXUS_TEST_TIMESCALE_URL"
 PASSWORD = "test-password"
 SITE = "acme/chicago"
 
@@ -98,23 +107,31 @@ class EmbeddedPostgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class ContainerPostgres:
-    """TimescaleDB in a container."""
+class TimescaleServer:
+    """A TimescaleDB that somebody else runs, or a container of our own."""
 
     def __init__(self) -> None:
+        self.container: Any = None
+        self.url = os.environ.get(TIMESCALE_URL, "")
+
+    def start(self) -> None:
+        """Find or start it; skips the test where there is none."""
+        if self.url:
+            return
+        if docker_problem():
+            pytest.skip(f"no TimescaleDB: {TIMESCALE_URL} names none, and {docker_problem()}")
         from testcontainers.postgres import PostgresContainer
 
         self.container = PostgresContainer(
-            "timescale/timescaledb:2.19.3-pg16", username="nexus", password=PASSWORD, dbname="postgres", driver=None
+            TIMESCALE_IMAGE, username="nexus", password=PASSWORD, dbname="postgres", driver=None
         )
-
-    def start(self) -> None:
         self.container.start()
         host, port = self.container.get_container_host_ip(), self.container.get_exposed_port(5432)
-        self.url = f"postgresql://nexus@{host}:{port}/postgres"
+        self.url = f"postgresql://nexus:{PASSWORD}@{host}:{port}/postgres"
 
     def close(self) -> None:
-        self.container.stop()
+        if self.container is not None:
+            self.container.stop()
 
 
 async def _answers(url: str) -> bool:
@@ -126,26 +143,44 @@ async def _answers(url: str) -> bool:
     return True
 
 
-def docker_answers() -> bool:
-    """True when a Docker engine is there."""
-    try:
-        import docker
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With the mark `every_database` a test runs on each kind of server."""
+    if "server_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_database"):
+        metafunc.parametrize("server_kind", ["postgres", "timescale"], indirect=True)
 
-        docker.from_env(timeout=2).ping()
-    except Exception:
-        return False
-    return True
+
+@pytest.fixture
+def server_kind(request: pytest.FixtureRequest) -> str:
+    """`postgres` or `timescale`: which server the test's database is on."""
+    return str(getattr(request, "param", "postgres"))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    """One server for the whole run."""
-    server: Any = ContainerPostgres() if docker_answers() else EmbeddedPostgres()
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One embedded server for the whole run."""
+    server = EmbeddedPostgres()
     server.start()
     try:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def timescale_server() -> Iterator[TimescaleServer]:
+    """One TimescaleDB for the whole run."""
+    server = TimescaleServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def server(server_kind: str, request: pytest.FixtureRequest) -> Any:
+    """The server of this test."""
+    return request.getfixturevalue("timescale_server" if server_kind == "timescale" else "postgres")
 
 
 @pytest.fixture
@@ -160,13 +195,15 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def settings_for(url: str, home: Path, **more: Any) -> Settings:
-    """Settings of a role that reach this database."""
-    return Settings(home=home, site=SITE, database_url=url, database_password=PASSWORD, **more)
+    """Settings of a role that reach this database; without a password in the URL it is the embedded server's."""
+    parts = urlsplit(url)
+    bare = parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
+    return Settings(home=home, site=SITE, database_url=bare, database_password=parts.password or PASSWORD, **more)
 
 
 async def execute(url: str, *statements: str) -> None:
     """Run statements, each by itself."""
-    opened = await asyncpg.connect(url, password=PASSWORD)
+    opened = await asyncpg.connect(url, password=urlsplit(url).password or PASSWORD)
     try:
         for statement in statements:
             await opened.execute(statement)
@@ -174,32 +211,64 @@ async def execute(url: str, *statements: str) -> None:
         await opened.close()
 
 
-@pytest.fixture
-def empty_database(postgres: Any, tmp_path: Path) -> Iterator[Settings]:
-    """A fresh database without schema."""
-    name = f"t{time.monotonic_ns()}"
-    asyncio.run(execute(postgres.url, f"CREATE DATABASE {name}"))
-    yield settings_for(postgres.url.rsplit("/", 1)[0] + "/" + name, tmp_path)
+def _named(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def _drop(url: str, name: str) -> None:
     with contextlib.suppress(OSError, asyncpg.PostgresError):
-        asyncio.run(execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(execute(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@contextlib.contextmanager
+def new_database(server: Any, home: Path, *, template: str = "") -> Iterator[Settings]:
+    """A database of its own on a server, for the length of a block."""
+    name = f"nexus_t{os.getpid()}_{time.monotonic_ns()}"
+    asyncio.run(execute(server.url, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+    try:
+        yield settings_for(_named(server.url, name), home)
+    finally:
+        _drop(server.url, name)
+
+
+@pytest.fixture
+def empty_database(server: Any, tmp_path: Path) -> Iterator[Settings]:
+    """A fresh database without schema."""
+    with new_database(server, tmp_path) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")
-def _template(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], str]]:
+    """Names the database of a server that was migrated once, to copy from. Nobody may connect to it: TimescaleDB's own
+    scheduler would, and PostgreSQL copies only what nobody uses."""
     from nexus_cli.database import migrate
 
-    name = "nexus_template"
-    asyncio.run(execute(postgres.url, f"CREATE DATABASE {name}"))
-    url = postgres.url.rsplit("/", 1)[0] + "/" + name
-    asyncio.run(migrate.upgrade(settings_for(url, tmp_path_factory.mktemp("home"))))
-    return name
+    made: dict[str, str] = {}
+
+    def template_of(server: Any) -> str:
+        if server.url not in made:
+            name = f"nexus_template_{os.getpid()}"
+            asyncio.run(execute(server.url, f"CREATE DATABASE {name}"))
+            made[server.url] = name
+            settings = settings_for(_named(server.url, name), tmp_path_factory.mktemp("home"))
+            asyncio.run(migrate.upgrade(settings))
+            asyncio.run(
+                execute(
+                    server.url,
+                    f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+                )
+            )
+        return made[server.url]
+
+    yield template_of
+    for url, name in made.items():
+        _drop(url, name)
 
 
 @pytest.fixture
-def database(postgres: Any, _template: str, tmp_path: Path) -> Iterator[Settings]:
+def database(server: Any, _templates: Callable[[Any], str], tmp_path: Path) -> Iterator[Settings]:
     """A fresh database with the whole schema, copied from one that was migrated once."""
-    name = f"t{time.monotonic_ns()}"
-    asyncio.run(execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {_template}"))
-    yield settings_for(postgres.url.rsplit("/", 1)[0] + "/" + name, tmp_path)
-    with contextlib.suppress(OSError, asyncpg.PostgresError):
-        asyncio.run(execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with new_database(server, tmp_path, template=_templates(server)) as settings:
+        yield settings

@@ -32,7 +32,9 @@ WHERE false
 
 TIMESCALE_WHERE_IT_IS = """
 DO $$ BEGIN
-  IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') THEN
+  -- The library's own setting exists exactly where it is preloaded. Without it CREATE EXTENSION ends the session.
+  IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
+     AND EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers') THEN
     CREATE EXTENSION IF NOT EXISTS timescaledb;
   END IF;
 EXCEPTION WHEN OTHERS THEN

@@ -15,7 +15,7 @@ BACKLOG_MS = parse_duration("1d")
 """How old samples may be when they arrive: a gateway's outbox is sized for a day without a historian."""
 SHORTEST_KEEP_MS = parse_duration("1h")
 LONGEST_NAME = 48
-"""`sample_` and a suffix for partitions must fit into PostgreSQL's 63 bytes."""
+"""A class gives its table a part of its name; of a longer one nothing would be left to tell it from others."""
 
 
 def unknown_retention(view: View) -> Iterator[Diagnostic]:

@@ -1,15 +1,25 @@
-"""Connections to PostgreSQL from the settings; every way to fail becomes one plain sentence."""
+"""Connections to PostgreSQL from the settings, each with limits that the server itself enforces."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from nexus_cli.database.errors import (
+    NOT_CONFIGURED,
+    REFUSED,
+    SCHEMA_BEHIND,
+    UNREACHABLE,
+    is_lost,
+    own_cancellations,
+    place_of,
+    plain_errors,
+    schema_behind,
+)
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -18,38 +28,66 @@ Connection: TypeAlias = Any
 Pool: TypeAlias = Any
 """An `asyncpg.Pool`."""
 
-UNREACHABLE = "NX6200"
-SCHEMA_BEHIND = "NX6201"
-REFUSED = "NX6202"
-NOT_CONFIGURED = "NX6203"
-
-_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.InternalClientError,
-)
+CLIENT_SLACK_S = 10.0
+"""A client waits this much longer than the server's own limit: the server's answer is the better one, and it leaves no
+backend behind that still waits for a client that went away."""
+CHECK_CLIENT_S = 2.0
+KEEPALIVE_S = 10.0
+POOL_STATEMENT_S = 50.0
 
 
-def is_lost(error: BaseException) -> bool:
-    """True when an error says that the server or the way to it is gone, full or shutting down: try again later."""
-    return isinstance(error, _LOST)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the server allows a session; 0 is no limit. Seconds.
+
+    Attributes:
+        lock_s: Longest wait for one lock. Shorter than `statement_s`, so that a lock is told from a slow statement.
+        statement_s: Longest run of one statement.
+        idle_in_transaction_s: A client that says nothing for so long inside a transaction loses the session, and with
+            it its locks: it was stopped, or its machine is gone.
+        idle_s: The same outside a transaction.
+    """
+
+    lock_s: float = 0.0
+    statement_s: float = 0.0
+    idle_in_transaction_s: float = 0.0
+    idle_s: float = 0.0
+
+    @property
+    def client_s(self) -> float:
+        """Longest wait of the client for one statement; 0 is none."""
+        return self.statement_s + CLIENT_SLACK_S if self.statement_s else 0.0
+
+    def settings(self) -> dict[str, str]:
+        """As parameters of a PostgreSQL session.
+
+        Source: PostgreSQL documentation, 19.11.1 "Statement Behavior" and 19.3.2 "TCP Settings".
+        """
+        limits = {
+            "lock_timeout": self.lock_s,
+            "statement_timeout": self.statement_s,
+            "idle_in_transaction_session_timeout": self.idle_in_transaction_s,
+            "idle_session_timeout": self.idle_s,
+        }
+        chosen = {name: f"{round(limit_s * 1000)}ms" for name, limit_s in limits.items() if limit_s}
+        if chosen:  # a machine that vanished holds nothing for longer than this
+            chosen |= {"tcp_keepalives_idle": f"{KEEPALIVE_S:.0f}", "tcp_keepalives_interval": "5"}
+            chosen |= {"tcp_keepalives_count": "3", "tcp_user_timeout": "25s"}
+        return chosen
 
 
-def place_of(url: str) -> str:
-    """`host:port/name` of a database URL, without user and password, for messages."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "localhost", parts.port or 5432
-    except ValueError:
-        return "the configured address"
-    return f"{host}:{port}{parts.path}"
+NO_LIMITS = Limits()
+READING = Limits(lock_s=5.0, statement_s=20.0, idle_in_transaction_s=10.0)
+WRITING = Limits(lock_s=3.0, statement_s=20.0, idle_in_transaction_s=10.0)
+UPKEEP = Limits(lock_s=2.0, idle_in_transaction_s=10.0, idle_s=60.0)
+ASKING = Limits(lock_s=20.0)
+MIGRATING = Limits(lock_s=30.0, idle_in_transaction_s=60.0, idle_s=60.0)
+POOLED = Limits(lock_s=10.0, statement_s=POOL_STATEMENT_S, idle_in_transaction_s=20.0)
 
 
-def _arguments(settings: Settings, *, application: str, timeout_s: float, command_timeout_s: float) -> dict[str, Any]:
+def _arguments(
+    settings: Settings, *, application: str, timeout_s: float, command_timeout_s: float, limits: Limits = NO_LIMITS
+) -> dict[str, Any]:
     if not settings.database_url:
         raise NexusError(
             "No database is configured.",
@@ -63,59 +101,24 @@ def _arguments(settings: Settings, *, application: str, timeout_s: float, comman
             hint="write NEXUS_DATABASE_URL as postgresql://USER@HOST:5432/NAME?sslmode=require",
             exit_code=64,
         )
+    # A user called nexus would have schema nexus in the search path, and Alembic would take it for the default.
+    session = {"application_name": application, "timezone": "UTC", "search_path": "public"}
     return {
         "dsn": settings.database_url,
         "password": settings.database_password or None,
         "timeout": timeout_s,
         "command_timeout": command_timeout_s or None,
-        # A user called nexus would have schema nexus in the search path, and Alembic would take it for the default.
-        "server_settings": {"application_name": application, "timezone": "UTC", "search_path": "public"},
+        "server_settings": session | limits.settings(),
     }
 
 
-@contextmanager
-def plain_errors(settings: Settings) -> Iterator[None]:
-    """Turn the driver's errors into NexusErrors: NX6200 unreachable, NX6201 schema behind, NX6202 refused."""
-    try:
-        yield
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise NexusError(
-            f"The database at {place_of(settings.database_url)} refused us.",
-            code=REFUSED,
-            cause=_one_line(error),
-            hint="check the user and the database name in NEXUS_DATABASE_URL, and NEXUS_DATABASE_PASSWORD",
-        ) from None
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError) as error:
-        raise schema_behind(settings, cause=_one_line(error)) from None
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise NexusError(
-            f"The database user lacks a right at {place_of(settings.database_url)}.",
-            code=REFUSED,
-            cause=_one_line(error),
-            hint="the user must own schema nexus; migrations also need CREATE on the database",
-        ) from None
-    except (*_LOST, asyncpg.ClientConfigurationError) as error:
-        raise NexusError(
-            f"The database at {place_of(settings.database_url)} can't be reached.",
-            code=UNREACHABLE,
-            cause=_one_line(error) or type(error).__name__,
-            hint="is it running? `nexus status` tells; `nexus up SITE` starts one on this machine",
-            retriable=True,
-        ) from None
-
-
-def schema_behind(settings: Settings, *, cause: str = "") -> NexusError:
-    """The error NX6201 for a database whose schema is not what this version needs."""
-    return NexusError(
-        f"The database at {place_of(settings.database_url)} does not have the schema this version needs.",
-        code=SCHEMA_BEHIND,
-        cause=cause,
-        hint="run `nexus db upgrade`",
-    )
-
-
 async def open_connection(
-    settings: Settings, *, application: str = "nexus", timeout_s: float = 5.0, command_timeout_s: float = 0.0
+    settings: Settings,
+    *,
+    application: str = "nexus",
+    timeout_s: float = 5.0,
+    command_timeout_s: float = 0.0,
+    limits: Limits = NO_LIMITS,
 ) -> Connection:
     """Open one connection; the caller closes it.
 
@@ -123,14 +126,26 @@ async def open_connection(
         settings: Where the database is.
         application: Shown in `pg_stat_activity`.
         timeout_s: Longest wait for the connection.
-        command_timeout_s: Longest wait for one statement; 0 is none.
+        command_timeout_s: Longest wait for one statement; 0 is what the limits say.
+        limits: What the server allows the session.
 
     Raises:
-        NexusError: NX6200, NX6202 or NX6203.
+        NexusError: NX6200, NX6202, NX6203 or NX6207.
     """
-    arguments = _arguments(settings, application=application, timeout_s=timeout_s, command_timeout_s=command_timeout_s)
+    arguments = _arguments(
+        settings,
+        application=application,
+        timeout_s=timeout_s,
+        command_timeout_s=command_timeout_s or limits.client_s,
+        limits=limits,
+    )
     with plain_errors(settings):
-        return await asyncpg.connect(**arguments)
+        opened = await asyncpg.connect(**arguments)
+        if limits is not NO_LIMITS:
+            # Not on every platform of a server, hence not among the parameters that a refusal of would end it.
+            with suppress(asyncpg.PostgresError):
+                await opened.execute(f"SET client_connection_check_interval = '{CHECK_CLIENT_S:.0f}s'")
+        return opened
 
 
 @asynccontextmanager
@@ -140,10 +155,14 @@ async def connection(
     """A connection for the length of a block, with the driver's errors told plainly.
 
     Raises:
-        NexusError: NX6200, NX6201, NX6202 or NX6203.
+        NexusError: NX6200 to NX6203, NX6206 to NX6208.
     """
     opened = await open_connection(
-        settings, application=application, timeout_s=timeout_s, command_timeout_s=command_timeout_s
+        settings,
+        application=application,
+        timeout_s=timeout_s,
+        command_timeout_s=command_timeout_s,
+        limits=ASKING,
     )
     try:
         with plain_errors(settings):
@@ -158,13 +177,15 @@ async def connection(
                     retriable=True,
                 ) from None
     finally:
-        await _close(opened)
+        await close(opened)
 
 
-async def _close(opened: Connection) -> None:
+async def close(opened: Connection, *, timeout_s: float = 2.0) -> None:
+    """Close politely, for at most so long; then drop it."""
     try:
-        await opened.close(timeout=2.0)
-    except _LOST:
+        with own_cancellations():
+            await opened.close(timeout=timeout_s)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         opened.terminate()
 
 
@@ -172,13 +193,34 @@ async def open_pool(settings: Settings, *, application: str = "nexus", size: int
     """Open a pool of up to `size` connections; the caller closes it. Statements may take at most a minute.
 
     Raises:
-        NexusError: NX6200, NX6202 or NX6203.
+        NexusError: NX6200, NX6202, NX6203 or NX6207.
     """
-    arguments = _arguments(settings, application=application, timeout_s=timeout_s, command_timeout_s=60.0)
+    arguments = _arguments(
+        settings, application=application, timeout_s=timeout_s, command_timeout_s=POOLED.client_s, limits=POOLED
+    )
     with plain_errors(settings):
         return await asyncpg.create_pool(min_size=1, max_size=size, **arguments)
 
 
-def _one_line(error: BaseException) -> str:
-    text = re.sub(r"\s+", " ", str(error)).strip()
-    return re.sub(r"(password=|:)[^\s:@/]+@", r"\1***@", text)[:300]
+__all__ = [
+    "ASKING",
+    "MIGRATING",
+    "NO_LIMITS",
+    "POOLED",
+    "READING",
+    "REFUSED",
+    "SCHEMA_BEHIND",
+    "UNREACHABLE",
+    "UPKEEP",
+    "WRITING",
+    "Connection",
+    "Limits",
+    "Pool",
+    "close",
+    "connection",
+    "is_lost",
+    "open_connection",
+    "open_pool",
+    "plain_errors",
+    "schema_behind",
+]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nexus_cli.database.connect import open_connection, plain_errors, schema_behind
+from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors, schema_behind
 from nexus_cli.database.tables import SCHEMA, metadata
+from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -72,7 +73,15 @@ async def upgrade(settings: Settings, *, revision: str = "head") -> tuple[str, .
     state = await current(settings)
     if not state.known:
         raise _from_the_future(state)
+    if state.up_to_date and revision == "head":
+        return ()  # a standby may be asked as well
     return await _command(settings, lambda config: _alembic().upgrade(config, revision))
+
+
+async def leaves_timescale_idle(settings: Settings) -> bool:
+    """True when the server has TimescaleDB and does not preload it: the schema was made without."""
+    async with connection(settings, application="nexus-migrate") as conn:
+        return await idle_timescale(conn)
 
 
 async def downgrade(settings: Settings, *, revision: str) -> tuple[str, ...]:
@@ -198,7 +207,7 @@ async def _with_connection(settings: Settings, work: Callable[[SyncConnection], 
     from sqlalchemy.pool import NullPool
 
     async def creator() -> Any:
-        return await open_connection(settings, application="nexus-migrate")
+        return await open_connection(settings, application="nexus-migrate", limits=MIGRATING)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
     try:

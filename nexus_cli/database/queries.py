@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.sample_class import load_classes
 from nexus_cli.database.tables import SCHEMA
 
 
@@ -97,9 +96,20 @@ async def series_paths(conn: Connection, *, site: str) -> list[str]:
     return [row["path"] for row in rows]
 
 
-async def tables_of(conn: Connection) -> list[str]:
-    """The sample tables: a series that changed its class has rows in more than one."""
-    return sorted(made.table for made in (await load_classes(conn)).values())
+async def samples_of(conn: Connection, *, series_id: int) -> str:
+    """Where the samples of a series are, for a FROM: the tables of its site alone. It may have changed its class."""
+    rows = await conn.fetch(
+        f"""SELECT c.table_name, c.hypertable FROM {SCHEMA}.retention_class c
+            JOIN {SCHEMA}.series s ON s.site = c.site WHERE s.id = $1 ORDER BY c.table_name""",
+        series_id,
+    )
+    tables = [name for row in rows for name in _tables(row["table_name"], hypertable=row["hypertable"])]
+    union = " UNION ALL ".join(f'SELECT * FROM {SCHEMA}."{table}"' for table in tables)
+    return f"({union}) AS sample" if union else f"{SCHEMA}.sample"
+
+
+def _tables(table: str, *, hypertable: bool) -> list[str]:
+    return [table] if hypertable else [table, f"{table}_rest"]
 
 
 async def load_samples(
@@ -118,7 +128,8 @@ async def load_samples(
     order = "DESC" if newest else "ASC"
     rows = await conn.fetch(
         f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
-            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" >= $2 AND "time" < $3
+            FROM {await samples_of(conn, series_id=series_id)}
+            WHERE series_id = $1 AND "time" >= $2 AND "time" < $3
             ORDER BY "time" {order} LIMIT $4""",
         *(series_id, since, until, limit),
     )
@@ -129,7 +140,8 @@ async def last_before(conn: Connection, *, series_id: int, moment: datetime) -> 
     """The newest sample before a moment: what was true when a span began. Looks back at most a day."""
     row = await conn.fetchrow(
         f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
-            FROM {SCHEMA}.sample WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '1 day'
+            FROM {await samples_of(conn, series_id=series_id)}
+            WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '1 day'
             ORDER BY "time" DESC LIMIT 1""",
         *(series_id, moment),
     )
@@ -203,9 +215,10 @@ async def stream_numbers(
     conn: Connection, *, series_id: int, since: datetime, until: datetime
 ) -> AsyncIterator[tuple[datetime, float | None, int]]:
     """Time, number and quality of every sample in `since <= time < until`, ascending; memory stays bounded."""
+    source = await samples_of(conn, series_id=series_id)
     async with conn.transaction(readonly=True):
         cursor = conn.cursor(
-            f"""SELECT "time", value, quality FROM {SCHEMA}.sample
+            f"""SELECT "time", value, quality FROM {source}
                 WHERE series_id = $1 AND "time" >= $2 AND "time" < $3 ORDER BY "time" """,
             *(series_id, since, until),
             prefetch=5000,

@@ -52,7 +52,7 @@ async def record(
         async with pool.acquire() as conn, conn.transaction():
             if not await lease.holds(conn, site, token=token):
                 raise LeaseLost
-            await _classes(conn, changed)
+            await _classes(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
             await sync_series(conn, site=site, devices=_devices(changed), moved=moved)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
@@ -68,12 +68,13 @@ async def record(
         ) from None
 
 
-async def _classes(conn: Any, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
+async def _classes(conn: Any, site: str, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
     for address, value in changed.items():
         if address.startswith(RETENTION) and value is not None:
             await ensure_class(
                 conn,
                 address.removeprefix(RETENTION),
+                site=site,
                 keep_ms=value["keep_ms"],
                 compress_after_ms=value.get("compress_after_ms"),
                 rollups=value.get("rollups") or (),

@@ -1,4 +1,10 @@
-"""Retention without TimescaleDB: drop old partitions, make the next ones, index those that are complete."""
+"""Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index.
+
+It waits for readers and lets nobody wait for it. PostgreSQL serves locks in turn: whoever asks for an exclusive one
+behind a long query makes everybody wait who comes later, the writer among them. A partition is therefore detached
+concurrently and dropped only when it belongs to nobody, an index is built concurrently, and every wait has an end.
+What could not be done now is done in the next round.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +12,31 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
+
+from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.sample_class import (
-    LOCK_KEY,
-    SampleClass,
+from nexus_cli.database.errors import Trouble, trouble_of
+from nexus_cli.database.partitions import (
+    Partition,
+    attach,
     ensure_partitions,
-    load_classes,
+    partitions,
     period_of,
     periods_around,
 )
+from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
 from nexus_cli.database.tables import SCHEMA
 
+LOCK_KEY = 0x6E6578_75730003
+"""Advisory lock, with the site, of whoever does the upkeep."""
+DELETE_ROWS = 50_000
+"""Rows deleted from a rest table at once."""
+PATIENT_S = 10.0
+"""How long to wait for readers of what is leaving; nobody else waits meanwhile."""
+INDEX_S = 600.0
+"""How long a finished index may wait for the transactions that are older than it; nobody else waits meanwhile."""
 _NAME = re.compile(r"_p(\d{8})\Z")
-_BOUND = re.compile(r"TO \('([^']+)'\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,85 +47,173 @@ class Upkeep:
         dropped: Partitions that were dropped.
         created: How many were made ahead.
         indexed: Complete partitions that got their index by series.
-        deleted_rows: Old rows deleted from default partitions.
+        deleted_rows: Old rows deleted from rest tables.
+        postponed: What a reader or another session excluded: the next round tries it again.
     """
 
     dropped: tuple[str, ...] = ()
     created: int = 0
     indexed: tuple[str, ...] = ()
     deleted_rows: int = 0
+    postponed: tuple[str, ...] = ()
 
 
-async def keep_up(conn: Connection, *, now: datetime) -> Upkeep | None:
-    """One round over all classes, under an advisory lock; None when another process is at it.
+async def keep_up(conn: Connection, *, site: str, now: datetime) -> Upkeep | None:
+    """One round over the classes of a site, under an advisory lock; None when another process is at it.
 
     Args:
         conn: An open connection, not in a transaction.
+        site: `enterprise/site`; classes of other sites are never touched.
         now: The time to measure ages from.
     """
-    if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY + 1):
+    if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, $2))", site, LOCK_KEY):
         return None
     try:
-        dropped: list[str] = []
-        indexed: list[str] = []
-        created = deleted = 0
-        for made in (await load_classes(conn)).values():
-            if made.hypertable:
-                continue
-            moments = [start for start, _ in periods_around(now, keep_ms=made.keep_ms)[1:]]
-            created += await ensure_partitions(conn, made, moments)
-            dropped += await _drop_old(conn, made, now=now)
-            deleted += await _delete_old(conn, made, now=now)
-            indexed += await _index_complete(conn, made, now=now)
-        return Upkeep(dropped=tuple(dropped), created=created, indexed=tuple(indexed), deleted_rows=deleted)
+        work = _Round(conn, now=now)
+        for made in (await load_classes(conn, site=site)).values():
+            if not made.hypertable:
+                await work.native(made)
+            elif not await bring_policies(conn, made):
+                work.postponed.append(f"policies of {made.table}")
+        if not await refresh_view(conn):
+            work.postponed.append("view sample")
+        return work.result()
     finally:
-        await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY + 1)
+        if not conn.is_closed():
+            await conn.execute("SELECT pg_advisory_unlock(hashtextextended($1, $2))", site, LOCK_KEY)
 
 
-async def _partitions(conn: Connection, table: str) -> list[tuple[str, datetime]]:
-    """Name and end of every partition with bounds, by name."""
-    rows = await conn.fetch(
-        """SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_inherits i
-           JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1::text::regclass ORDER BY c.relname""",
-        f'{SCHEMA}."{table}"',
-    )
-    found = []
-    for row in rows:
-        bound = _BOUND.search(row["bound"])
-        if bound is not None and _NAME.search(row["relname"]):
-            end = datetime.fromisoformat(bound[1])
-            found.append((row["relname"], end if end.tzinfo else end.replace(tzinfo=UTC)))
-    return found
+class _Round:
+    """One round, and what it has done so far."""
 
+    def __init__(self, conn: Connection, *, now: datetime) -> None:
+        self._conn, self._now = conn, now
+        self.dropped: list[str] = []
+        self.indexed: list[str] = []
+        self.postponed: list[str] = []
+        self.created = self.deleted = 0
 
-async def _drop_old(conn: Connection, made: SampleClass, *, now: datetime) -> list[str]:
-    oldest = now - timedelta(milliseconds=made.keep_ms)
-    names = [name for name, end in await _partitions(conn, made.table) if end <= oldest]
-    for name in names:
-        await conn.execute(f'DROP TABLE IF EXISTS {SCHEMA}."{name}"')
-    return names
+    def result(self) -> Upkeep:
+        return Upkeep(
+            dropped=tuple(self.dropped),
+            created=self.created,
+            indexed=tuple(self.indexed),
+            deleted_rows=self.deleted,
+            postponed=tuple(self.postponed),
+        )
 
+    async def native(self, made: SampleClass) -> None:
+        """A class without TimescaleDB."""
+        moments = [start for start, _ in periods_around(self._now, keep_ms=made.keep_ms)[1:]]
+        try:
+            self.created += len(await ensure_partitions(self._conn, made, moments))
+        except asyncpg.PostgresError as error:
+            self._postpone(error, f"partitions of {made.table}")
+        await self._drop_old(made)
+        await self._delete_old(made)
+        await self._index_complete(made)
 
-async def _delete_old(conn: Connection, made: SampleClass, *, now: datetime) -> int:
-    """Rows that came later than their partition lived lie in the default partition."""
-    done: str = await conn.execute(
-        f'DELETE FROM {SCHEMA}."{made.table}_default" WHERE "time" < $1', now - timedelta(milliseconds=made.keep_ms)
-    )
-    return int(done.split()[-1])
+    def _postpone(self, error: asyncpg.PostgresError, what: str) -> None:
+        if trouble_of(error) not in (Trouble.BUSY, Trouble.SLOW):
+            raise error
+        self.postponed.append(what)
 
+    async def _wait(self, limit_s: float) -> None:
+        await self._conn.execute(f"SET lock_timeout = '{round(limit_s * 1000)}ms'")
 
-async def _index_complete(conn: Connection, made: SampleClass, *, now: datetime) -> list[str]:
-    """Index by series what is written no more: the unique key begins with the time, which serves writing, not reading.
+    async def _drop_old(self, made: SampleClass) -> None:
+        oldest = self._now - timedelta(milliseconds=made.keep_ms)
+        there = await partitions(self._conn, made)
+        before = await self._conn.fetchval("SELECT current_setting('lock_timeout')")
+        await self._wait(PATIENT_S)
+        try:
+            for each in sorted(there, key=lambda some: not some.leaving):  # PostgreSQL lets one leave at a time
+                if each.end <= oldest or each.leaving:
+                    await self._detach(made, each)
+            await self._settle_detached(made, {each.name for each in there}, oldest=oldest)
+        except asyncpg.PostgresError as error:
+            self._postpone(error, f"old partitions of {made.table}")
+        finally:
+            if not self._conn.is_closed():
+                await self._conn.execute(f"SET lock_timeout = '{before}'")
 
-    While a partition is being written a second index would cost a third of the speed (FIELD §7).
-    """
-    current, _ = period_of(now, keep_ms=made.keep_ms)
-    indexed = []
-    for name, end in await _partitions(conn, made.table):
-        if end > current - timedelta(hours=1):
-            continue
+    async def _detach(self, made: SampleClass, each: Partition) -> None:
+        """Detach and drop; a detaching that was interrupted is finished.
+
+        Source: PostgreSQL documentation, ALTER TABLE, "DETACH PARTITION name [ CONCURRENTLY | FINALIZE ]".
+        """
+        way = "FINALIZE" if each.leaving else "CONCURRENTLY"
+        await self._conn.execute(f'ALTER TABLE {SCHEMA}."{made.table}" DETACH PARTITION {SCHEMA}."{each.name}" {way}')
+        await self._drop(each.name)
+
+    async def _drop(self, name: str) -> None:
+        await self._conn.execute(f'DROP TABLE IF EXISTS {SCHEMA}."{name}"')
+        self.dropped.append(name)
+
+    async def _settle_detached(self, made: SampleClass, known: set[str], *, oldest: datetime) -> None:
+        """A round that ended between detaching and dropping left a table behind: old ones go, the others come back."""
+        rows = await self._conn.fetch(
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = $1::text::regnamespace AND c.relkind = 'r'"
+            " AND NOT c.relispartition AND c.relname ~ ('^' || $2 || '_p[0-9]{8}$') ORDER BY 1",
+            *(SCHEMA, made.table),
+        )
+        for row in rows:
+            name = row["relname"]
+            found = _NAME.search(name)
+            if found is None or name in known:
+                continue
+            start, end = period_of(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC), keep_ms=made.keep_ms)
+            if end <= oldest:
+                await self._drop(name)
+            else:  # `keep` was raised in between
+                await attach(self._conn, made, Partition(name=name, start=start, end=end))
+
+    async def _delete_old(self, made: SampleClass) -> None:
+        """Rows that came later than their partition lived are in the rest table."""
+        oldest = self._now - timedelta(milliseconds=made.keep_ms)
+        while True:
+            done: str = await self._conn.execute(
+                f'DELETE FROM {SCHEMA}."{made.rest}" WHERE ctid = ANY(ARRAY('
+                f'SELECT ctid FROM {SCHEMA}."{made.rest}" WHERE "time" < $1 LIMIT {DELETE_ROWS}))',
+                oldest,
+            )
+            count = int(done.split()[-1])
+            self.deleted += count
+            if count < DELETE_ROWS:
+                return
+
+    async def _index_complete(self, made: SampleClass) -> None:
+        """Index by series what is written no more: the unique key begins with the time, which serves writing, not reading.
+
+        While a partition is being written a second index would cost a third of the speed (FIELD §7).
+        """
+        current, _ = period_of(self._now, keep_ms=made.keep_ms)
+        complete = [
+            each.name
+            for each in await partitions(self._conn, made)
+            if each.end <= current - timedelta(hours=1) and not each.leaving
+        ]
+        for name in complete:
+            try:
+                if await self._index(name):
+                    self.indexed.append(name)
+            except asyncpg.PostgresError as error:
+                self._postpone(error, f"index of {name}")
+
+    async def _index(self, name: str) -> bool:
         index = f"{name}_series"
-        if await conn.fetchval("SELECT to_regclass($1)", f'{SCHEMA}."{index}"') is None:
-            await conn.execute(f'CREATE INDEX "{index}" ON {SCHEMA}."{name}" (series_id, "time")')
-            indexed.append(name)
-    return indexed
+        valid: bool | None = await self._conn.fetchval(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", f'{SCHEMA}."{index}"'
+        )
+        if valid:
+            return False
+        before = await self._conn.fetchval("SELECT current_setting('lock_timeout')")
+        await self._wait(INDEX_S)
+        try:
+            if valid is not None:  # a round that was interrupted left it half
+                await self._conn.execute(f'DROP INDEX CONCURRENTLY IF EXISTS {SCHEMA}."{index}"')
+            await self._conn.execute(f'CREATE INDEX CONCURRENTLY "{index}" ON {SCHEMA}."{name}" (series_id, "time")')
+        finally:
+            if not self._conn.is_closed():
+                await self._conn.execute(f"SET lock_timeout = '{before}'")
+        return True

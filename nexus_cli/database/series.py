@@ -108,7 +108,8 @@ async def sync_series(
             if device is not None
             for facts in (facts_of(device, name, tag) for name, tag in device.tags.items())
         }
-        await _ensure_classes(conn, {tag.retention for each in devices.values() if each for tag in each.tags.values()})
+        named = {tag.retention for each in devices.values() if each for tag in each.tags.values()}
+        await _ensure_classes(conn, named, site=site)
         have = await _load(conn, site=site, devices=list(devices))
         created = sorted(wanted.keys() - have.keys())
         # Series that an external glob made are kept as long as their device is declared: nobody named them.
@@ -205,11 +206,11 @@ async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str,
     return {row["path"]: row for row in rows}
 
 
-async def _ensure_classes(conn: Connection, names: Iterable[str]) -> None:
+async def _ensure_classes(conn: Connection, names: Iterable[str], *, site: str) -> None:
     """A class that nobody declared (such as `default`) is made with the default length of keeping."""
-    known = await load_classes(conn)
+    known = await load_classes(conn, site=site)
     for name in sorted(set(names) - known.keys()):
-        await ensure_class(conn, name)
+        await ensure_class(conn, name, site=site)
 
 
 async def _move(conn: Connection, *, site: str, moved: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

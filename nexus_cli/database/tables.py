@@ -1,6 +1,6 @@
 """The shape of schema `nexus`, as SQLAlchemy tables; Alembic's migrations make it so (`alembic check` compares).
 
-One table `sample_{class}` per retention class is made from the pattern in `sample_class.py`, when apply meets the class.
+One table per site and retention class is made from the pattern in `sample_class.py`, when apply meets the class.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ series = Table(
     Column("former_paths", ARRAY(Text), nullable=False, server_default="{}"),
     Column("type", Text, nullable=False, comment="type of the published value"),
     Column("unit", Text, nullable=False, server_default=""),
-    Column("retention", Text, nullable=False, comment="class, names the table sample_{class}"),
+    Column("retention", Text, nullable=False, comment="class of the site, see retention_class"),
     Column("active", Boolean, nullable=False, server_default="true", comment="false: forgotten, samples kept"),
     Column("external", Boolean, nullable=False, server_default="false"),
     Column("segment", Integer, nullable=False, server_default="1", comment="rises when type or unit changes"),
@@ -140,13 +140,15 @@ series = Table(
 retention_class = Table(
     "retention_class",
     metadata,
-    Column("name", Text, primary_key=True, comment="slug; the table is sample_{name with - and . as _}"),
-    Column("table_name", Text, nullable=False, unique=True),
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False, comment="slug, as in the site file"),
+    Column("table_name", Text, nullable=False, unique=True, comment="where this site's samples of the class are"),
     Column("keep_ms", BigInteger, nullable=False),
     Column("compress_after_ms", BigInteger),
     Column("rollups", ARRAY(Text), nullable=False, server_default="{}"),
     Column("hypertable", Boolean, nullable=False, server_default="false"),
     _now("created"),
+    PrimaryKeyConstraint("site", "name"),
 )
 
 committed = Table(
@@ -266,7 +268,7 @@ SAMPLE_COLUMNS: tuple[str, ...] = (
     "status",
     "source_time",
 )
-"""Columns of every `sample_{class}` table, in COPY order. Types: timestamptz, int4, float8, numeric(20,0), text,
+"""Columns of every sample table, in COPY order. Types: timestamptz, int4, float8, numeric(20,0), text,
 jsonb, int2, int8, timestamptz; unique (time, series_id). `value` holds numbers, booleans as 0/1 and the code of an
 enumeration; `value_exact` holds 64-bit integers exactly; `status` is `wire.sample.pack_status`."""
 

@@ -249,8 +249,7 @@ def _row(tag: TagConfig, path: str) -> str:
         column = "value"
     else:
         column = "value_text"
-    table = "sample_" + tag.retention.replace("-", "_").replace(".", "_")
-    return f"nexus.{table}, series of '{path}', {column} ({kind})"
+    return f"nexus.sample, series of '{path}', {column} ({kind}), class {tag.retention}"
 
 
 def duration(milliseconds: int) -> str:

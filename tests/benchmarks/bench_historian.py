@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nexus_cli.database import migrate
+from nexus_cli.database.class_table import table_name
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
 from nexus_cli.database.samples import SampleTables
@@ -73,7 +74,9 @@ async def bare_copy(settings: Settings, *, rows: int, start_us: int) -> float:
         begun = time.perf_counter()
         for buffer in buffers:
             async with conn.transaction():
-                await copy_rows(conn, "sample_default", [buffer], columns=PLAIN_COLUMNS, schema=SCHEMA)
+                await copy_rows(
+                    conn, table_name("default", site=settings.site), [buffer], columns=PLAIN_COLUMNS, schema=SCHEMA
+                )
         return POINTS / (time.perf_counter() - begun)
     finally:
         await conn.close()
@@ -104,7 +107,7 @@ async def historian_path(settings: Settings, arrived: list[Message]) -> float:
     async def writing() -> None:
         while (batch := await ready.get()) is not None:
             work = batch
-            await write.use(lambda conn: writer.write(conn, work), stop=stop)  # noqa: B023
+            await write.use(lambda conn: writer.store(conn, work), stop=stop)  # noqa: B023
 
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -139,7 +142,7 @@ def steps(arrived: list[Message], series: SeriesMap) -> tuple[float, float]:
 
 async def _clear(settings: Settings) -> None:
     async with connection(settings) as conn:
-        await conn.execute("TRUNCATE nexus.sample_default, nexus.committed")
+        await conn.execute(f"TRUNCATE nexus.{table_name('default', site=settings.site)}, nexus.committed")
         await conn.execute("CHECKPOINT")
 
 
@@ -152,7 +155,7 @@ async def _measure(settings: Settings) -> list[Figure]:
         begun = time.perf_counter()
         await sync_series(conn, site=settings.site, devices=devices)
         minted = len(devices) * TAGS / (time.perf_counter() - begun)
-        await SampleTables().prepare(
+        await SampleTables(site=settings.site).prepare(
             conn, "default", [start_us // 86_400_000_000], now=await conn.fetchval("SELECT now()")
         )
         await series.load(conn)

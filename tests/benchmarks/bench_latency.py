@@ -187,9 +187,10 @@ def notifications(name: str, polled: int) -> list[Figure]:
 async def _row_delays(url: str, since_us: float, until_us: float) -> list[float]:
     conn = await asyncpg.connect(url, password=PASSWORD)
     try:
+        table = await conn.fetchval("SELECT table_name FROM nexus.retention_class WHERE name = 'process'")
         rows = await conn.fetch(
             "select extract(epoch from pg_xact_commit_timestamp(xmin) - time) * 1000 as delay_ms, count(*) as rows "
-            "from nexus.sample_process where time between to_timestamp($1) and to_timestamp($2) group by time, xmin::text, 1",
+            f"from nexus.{table} where time between to_timestamp($1) and to_timestamp($2) group by time, xmin::text, 1",
             since_us / 1e6,
             until_us / 1e6,
         )

@@ -24,7 +24,7 @@ from tests.integration.historian_rig import (
 )
 from tests.servers import TestBroker
 
-pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
+pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 
 ALL = """SELECT s.path, x.* FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id ORDER BY time, path"""
 

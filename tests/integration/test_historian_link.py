@@ -11,7 +11,7 @@ import pytest
 from nexus_cli.runtime.historian.database_link import DatabaseLink
 from nexus_cli.settings import Settings
 
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.integration.historian_rig import TOPICS, historian, outbox_settings, 
 from tests.postgres import SITE
 from tests.servers import TestBroker
 
-pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
+pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 SCALE, PRESS = "packaging/line-1/scale-7", "packaging/line-1/press-3"
 NOW_MS = time.time_ns() // 1_000_000
 EARLIER = datetime.fromtimestamp(NOW_MS / 1000 - 3600, timezone(timedelta(hours=1))).isoformat()

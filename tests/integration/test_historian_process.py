@@ -15,10 +15,10 @@ import pytest
 
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query, until
-from tests.postgres import PASSWORD, SITE
+from tests.postgres import SITE
 from tests.servers import TestBroker, free_port, new_broker
 
-pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
+pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 
 
 def command(database: Settings, broker: TestBroker, tmp_path: Path, *, port: int = 0) -> subprocess.Popen[str]:
@@ -29,7 +29,7 @@ def command(database: Settings, broker: TestBroker, tmp_path: Path, *, port: int
         "NEXUS_SITE": SITE,
         "NEXUS_BROKER_URL": broker.url,
         "NEXUS_DATABASE_URL": database.database_url,
-        "NEXUS_DATABASE_PASSWORD": PASSWORD,
+        "NEXUS_DATABASE_PASSWORD": database.database_password,
         "NEXUS_HTTP_PORT": str(port),
         "NEXUS_LOG_FORMAT": "json",
     }
@@ -53,7 +53,7 @@ async def test_the_role_serves_drains_and_ends_on_sigterm(
             status = (await http.get("/status")).json()
             assert status["counters"]["rows"] == 200
             assert status["outboxes"] == [{"gateway": "gw-1", "epoch": "E1", "ranges": 1}]
-            assert PASSWORD not in orjson.dumps(status).decode()
+            assert database.database_password not in orjson.dumps(status).decode()
             metrics = (await http.get("/metrics")).text
             assert "nexus_historian_rows_total 200.0" in metrics
             assert "nexus_historian_dropped_frames_total 0.0" in metrics

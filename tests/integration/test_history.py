@@ -1,4 +1,4 @@
-"""`nexus history` and `nexus db` as commands on a real database, and retention of native partitions."""
+"""`nexus history` and `nexus db` as commands on a real database."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from nexus_cli.cli.main import cli
+from nexus_cli.database.class_table import table_name
 from nexus_cli.database.connect import connection
-from nexus_cli.database.retention import keep_up
-from nexus_cli.database.sample_class import DAY_MS, ensure_class
-from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.settings import Settings
 from nexus_cli.wire.sample import pack_status
-from tests.postgres import PASSWORD, SITE
+from tests.postgres import SITE
 
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 PATH = "packaging/line-1/filler"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -33,7 +31,7 @@ def run(database: Settings, *arguments: str) -> Any:
     """A command in this process, with the database in its environment."""
     environment = {
         "NEXUS_DATABASE_URL": database.database_url,
-        "NEXUS_DATABASE_PASSWORD": PASSWORD,
+        "NEXUS_DATABASE_PASSWORD": database.database_password,
         "NEXUS_SITE": SITE,
         "NEXUS_HOME": str(database.home),
         "PATH": os.environ["PATH"],
@@ -54,7 +52,7 @@ async def fill(database: Settings) -> None:
             row["path"].rpartition("/")[2]: row["id"] for row in await conn.fetch("SELECT id, path FROM nexus.series")
         }
         insert = (
-            "INSERT INTO nexus.sample_default (time, series_id, value, value_exact, quality, status) "
+            f"INSERT INTO nexus.{table_name('default', site=SITE)} (time, series_id, value, value_exact, quality, status) "
             "VALUES ($1, $2, $3, $4, $5, $6)"
         )
         for minute in range(10):
@@ -134,33 +132,3 @@ def test_db_commands(empty_database: Settings) -> None:
     assert run(empty_database, "db", "check").return_value == 0
     assert "up to date" in run(empty_database, "db", "current").output
     assert "0001" in run(empty_database, "db", "downgrade", "base", "--yes").output.partition("took back ")[2]
-
-
-async def test_retention_drops_makes_and_indexes_partitions(database: Settings) -> None:
-    async with connection(database) as conn:
-        made = await ensure_class(conn, "short", keep_ms=5 * DAY_MS)
-        tables = SampleTables()
-        days = [int((NOW - timedelta(days=back)).timestamp() // 86400) for back in range(6)]
-        await tables.prepare(conn, "short", days, now=NOW)
-        insert = "INSERT INTO nexus.sample_short (time, series_id, value, quality) VALUES ($1, 1, 1, 192)"
-        for back in (0, 1, 4, 5, 30, -300):
-            await conn.execute(insert, NOW - timedelta(days=back))
-        late = await conn.fetchval("SELECT count(*) FROM nexus.sample_short_default")
-        assert late == 2  # a month late, and a clock a year ahead
-        done = await keep_up(conn, now=NOW + timedelta(days=2))
-        assert done is not None
-        assert done.deleted_rows == 1
-        assert len(done.dropped) >= 2
-        assert done.created >= 1
-        assert len(done.indexed) >= 2
-        left = {row["time"] for row in await conn.fetch("SELECT time FROM nexus.sample_short")}
-        assert left == {NOW, NOW - timedelta(days=1), NOW + timedelta(days=300)}
-        again = await keep_up(conn, now=NOW + timedelta(days=2))
-        assert again is not None
-        assert (again.dropped, again.created, again.indexed) == ((), 0, ())
-        # the year goes by: the row that a wrong clock left in the default partition moves to its own
-        later = await keep_up(conn, now=NOW + timedelta(days=300))
-        assert later is not None
-        assert await conn.fetchval("SELECT count(*) FROM nexus.sample_short_default") == 0
-        assert await conn.fetchval("SELECT count(*) FROM nexus.sample_short") == 1
-        assert made.table == "sample_short"

@@ -8,13 +8,14 @@ import asyncpg
 import pytest
 
 from nexus_cli.database import migrate
-from nexus_cli.database.connect import connection
-from nexus_cli.database.sample_class import DAY_MS, ensure_class, load_classes
+from nexus_cli.database.class_table import DAY_MS
+from nexus_cli.database.connect import Limits, connection, open_connection
+from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from tests.postgres import free_port
+from tests.postgres import SITE, free_port
 
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
 
 async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings) -> None:
@@ -23,9 +24,10 @@ async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings)
     assert first == ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
     assert await migrate.check(empty_database) == ()
     async with connection(empty_database) as conn:
-        await ensure_class(conn, "process-fast", keep_ms=10 * DAY_MS)
+        made = await ensure_class(conn, "process-fast", site=SITE, keep_ms=10 * DAY_MS)
+        assert made.table == "sample_acme_chicago_process_fast"
         await conn.execute(
-            "INSERT INTO nexus.sample_process_fast (time, series_id, value, quality) VALUES (now(), 1, 2.5, 192)"
+            f"INSERT INTO nexus.{made.table} (time, series_id, value, quality) VALUES (now(), 1, 2.5, 192)"
         )
         assert await conn.fetchval("SELECT value FROM nexus.sample") == 2.5
     assert await migrate.check(empty_database) == ()
@@ -78,9 +80,10 @@ async def test_audit_refuses_change(database: Settings, statement: str) -> None:
 async def test_classes_share_the_view_and_names_that_fold_together_get_tables_of_their_own(database: Settings) -> None:
     async with connection(database) as conn:
         for name in ("a-b", "a.b", "default", "a-b"):
-            await ensure_class(conn, name)
-        classes = await load_classes(conn)
-        assert {made.table for made in classes.values()} == {"sample_a_b", "sample_a_b_2", "sample_default"}
+            await ensure_class(conn, name, site=SITE)
+        classes = await load_classes(conn, site=SITE)
+        base = "sample_acme_chicago"
+        assert {made.table for made in classes.values()} == {f"{base}_a_b", f"{base}_a_b_2", f"{base}_default"}
         for made in classes.values():
             await conn.execute(f"INSERT INTO nexus.{made.table} (time, series_id, quality) VALUES (now(), 1, 0)")
         assert await conn.fetchval("SELECT count(*) FROM nexus.sample") == 3
@@ -96,3 +99,35 @@ async def test_unreachable_refused_and_unconfigured_are_plain_sentences(database
                 pass
         assert caught.value.code == code
         assert "not-it" not in caught.value.cause + caught.value.message
+
+
+async def test_a_read_only_server_is_told_and_asked_nothing_that_it_need_not_do(database: Settings) -> None:
+    async with connection(database) as conn:
+        name = await conn.fetchval("SELECT current_database()")
+        await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert await migrate.upgrade(database) == ()
+    assert await migrate.check(database) == ()
+    with pytest.raises(NexusError) as caught:
+        await migrate.downgrade(database, revision="base")
+    assert (caught.value.code, caught.value.retriable) == ("NX6206", True)
+    with pytest.raises(NexusError) as caught:
+        async with connection(database) as conn:
+            await ensure_class(conn, "process", site=SITE)
+    assert caught.value.code == "NX6206"
+
+
+async def test_a_migration_does_not_wait_behind_a_reader_for_ever(
+    database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes later would wait behind it, the writer among them."""
+    monkeypatch.setattr(migrate, "MIGRATING", Limits(lock_s=0.3, idle_in_transaction_s=60.0))
+    reader = await open_connection(database, application="report")
+    try:
+        async with reader.transaction():
+            await reader.fetchval("SELECT count(*) FROM nexus.sample")
+            with pytest.raises(NexusError) as caught:
+                await migrate.downgrade(database, revision="base")
+            assert caught.value.code == "NX6208"
+    finally:
+        await reader.close()
+    assert (await migrate.downgrade(database, revision="base"))[-1] == "0001"

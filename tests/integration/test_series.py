@@ -14,7 +14,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.settings import Settings
 from tests.postgres import SITE
 
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 PATH = "packaging/line-1/filler"
 
 

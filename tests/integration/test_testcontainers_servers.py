@@ -1,4 +1,4 @@
-"""The servers of a production plant, where Docker answers: EMQX 5.8 as broker, TimescaleDB as database."""
+"""The broker of a production plant, where Docker answers: EMQX 5.8. TimescaleDB has the mark `every_database`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from nexus_cli.database.connect import connection
-from nexus_cli.database.migrate import check, require_current, upgrade
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
@@ -34,11 +32,3 @@ async def test_emqx_refuses_a_wrong_password(emqx: Settings) -> None:
         async with client.session():
             pass
     assert caught.value.code == "NX6011"
-
-
-async def test_timescale_takes_the_migrations(timescale: Settings) -> None:
-    await upgrade(timescale)
-    await require_current(timescale)
-    assert await check(timescale) == ()
-    async with connection(timescale) as opened:
-        assert await opened.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == 1

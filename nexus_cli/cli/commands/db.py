@@ -34,8 +34,16 @@ def upgrade(revision: str) -> int:
     from nexus_cli.database import migrate
     from nexus_cli.settings import load_settings
 
-    applied = asyncio.run(migrate.upgrade(load_settings(), revision=revision))
+    async def both() -> tuple[tuple[str, ...], bool]:
+        applied = await migrate.upgrade(load_settings(), revision=revision)
+        return applied, bool(applied) and await migrate.leaves_timescale_idle(load_settings())
+
+    applied, idle = asyncio.run(both())
     answer(f"applied {', '.join(applied)}" if applied else "up to date, nothing to apply")
+    if idle:
+        note(
+            "TimescaleDB is installed but not preloaded (shared_preload_libraries): native partitions are used instead"
+        )
     return Exit.OK
 
 

@@ -9,18 +9,21 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from nexus_cli.database.connect import is_lost, open_connection
+from nexus_cli.database.connect import READING, Limits, close, open_connection
+from nexus_cli.database.errors import Trouble, one_line, own_cancellations, trouble_of
+from nexus_cli.database.stopped import be_known
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.backoff import Backoff
-from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 
 T = TypeVar("T")
 _log = logging.getLogger("nexus.historian.database")
-STATEMENT_S = 30.0
-"""A statement that takes longer is taken for a lost server: connect again."""
-
+GRACE_S = 2.0
+"""How long work that is under way may still take once it is to stop; then it is cancelled."""
+CANCEL_S = 0.5
+CLOSE_S = 0.5
 
 DATABASE_ERRORS = (
     NexusError,
@@ -32,10 +35,22 @@ DATABASE_ERRORS = (
     asyncpg.InternalClientError,
 )
 """What ends the use of a connection, and is tried again on a new one."""
+_WHAT = {
+    Trouble.AWAY: "the database is away",
+    Trouble.BUSY: "another session holds a lock that writing needs",
+    Trouble.SLOW: "the database is too slow",
+    Trouble.DATA: "the database refuses our statements",
+    Trouble.OTHER: "the database refuses our statements",
+}
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class StoppedError(Exception):
-    """The role was asked to stop while the database was away."""
+    """The role was asked to stop while the database was away, or did not answer."""
 
 
 class DatabaseLink:
@@ -53,7 +68,9 @@ class DatabaseLink:
         application: str,
         on_change: Callable[[], None],
         on_new: Callable[[], None] | None = None,
-        patient: bool = False,
+        limits: Limits = READING,
+        writer: bool = False,
+        grace_s: float = GRACE_S,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -62,11 +79,13 @@ class DatabaseLink:
             application: Shown in `pg_stat_activity`.
             on_change: Called when the connection is lost or found.
             on_new: Called after each connect: what was known of the database is to be forgotten.
-            patient: Let a statement take as long as it needs.
+            limits: What the server allows the session; without a limit for statements one takes as long as it needs.
+            writer: The session stores samples: other writers of the site may end it when its process was stopped.
+            grace_s: How long work that is under way may still take once it is to stop.
         """
         self._settings, self._application = settings, application
         self._on_change, self._on_new = on_change, on_new
-        self._statement_s = 0.0 if patient else STATEMENT_S
+        self._limits, self._writer, self._grace_s = limits, writer, grace_s
         self._connection: Any = None
         self._backoff = Backoff(first_s=0.2, cap_s=5.0)
         self.problem = ""
@@ -77,41 +96,65 @@ class DatabaseLink:
 
         Args:
             work: Gets the connection; must be safe to run again when its outcome is unknown.
-            stop: Ends the waiting when the database is away.
+            stop: Ends the waiting when the database is away, and soon also work that gets no answer.
 
         Raises:
             StoppedError: Stopped before it worked.
         """
         while True:
             try:
-                connection = await self._open()
-                done = await work(connection)
+                done = await self._unless_stopped(work, stop)
             except DATABASE_ERRORS as error:
                 self._lost(error)
+                if _is_cancelled():  # a rollback that fails hides the cancellation that it belongs to
+                    raise asyncio.CancelledError from None
             else:
                 self._found()
                 return done
             if await wait_for(stop, timeout_s=self._backoff.next_s()):
                 raise StoppedError
 
+    async def _unless_stopped(self, work: Callable[[Any], Awaitable[T]], stop: asyncio.Event) -> T:
+        """The work, once. A server that says nothing must not keep a role from ending."""
+        async with tasks(self._application) as group:
+            running = group.create_task(self._run(work), name=f"{self._application} statement")
+            stopping = group.create_task(stop.wait(), name=f"{self._application} stop")
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not running.done():
+                await asyncio.wait({running}, timeout=self._grace_s)
+            if not running.done():
+                running.cancel()
+                await asyncio.wait({running}, timeout=CANCEL_S)
+                self.terminate()  # a rollback that gets no answer either ends with its connection
+        if running.cancelled():
+            raise StoppedError
+        return running.result()
+
+    async def _run(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        with own_cancellations():
+            return await work(await self._open())
+
     async def _open(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await open_connection(
-                self._settings, application=self._application, command_timeout_s=self._statement_s
-            )
+            self._connection = await open_connection(self._settings, application=self._application, limits=self._limits)
+            if self._writer:
+                await be_known(self._connection, site=self._settings.site)
             if self._on_new is not None:
                 self._on_new()
         return self._connection
 
     def _lost(self, error: Exception) -> None:
         self.losses += 1
-        text = error.cause or error.message if isinstance(error, NexusError) else str(error) or type(error).__name__
+        if isinstance(error, NexusError):
+            trouble, text = Trouble.AWAY, error.cause or error.message
+        else:
+            trouble, text = trouble_of(error), one_line(error) or type(error).__name__
         if not self.problem:
-            lost = isinstance(error, NexusError) or is_lost(error)
-            what = "the database is away" if lost else "the database refuses our statements"
-            event(_log, what, level=logging.WARNING, use=self._application, cause=text[:200])
+            event(_log, _WHAT[trouble], level=logging.WARNING, use=self._application, cause=text[:200])
         self.problem = text
-        self.terminate()
+        if trouble not in (Trouble.BUSY, Trouble.SLOW):  # those leave the session as it was
+            self.terminate()
         self._on_change()
 
     def _found(self) -> None:
@@ -122,17 +165,13 @@ class DatabaseLink:
             self._on_change()
 
     def terminate(self) -> None:
-        """Drop the connection at once."""
+        """Drop the connection at once. What it waits for on the server ends by the session's own limits."""
         if self._connection is not None and not self._connection.is_closed():
             self._connection.terminate()
         self._connection = None
 
     async def close(self) -> None:
-        """Close politely, for at most two seconds."""
+        """Close politely, for at most half a second."""
         connection, self._connection = self._connection, None
-        if connection is None or connection.is_closed():
-            return
-        try:
-            await connection.close(timeout=2.0)
-        except DATABASE_ERRORS:
-            connection.terminate()
+        if connection is not None and not connection.is_closed():
+            await close(connection, timeout_s=CLOSE_S)

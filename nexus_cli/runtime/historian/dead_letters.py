@@ -72,6 +72,10 @@ class Letters:
             else:
                 mine.count += letter.count
 
+    def clear(self) -> None:
+        """Forget them: they are stored, or somebody else has them now."""
+        self._found.clear()
+
     def items(self) -> Iterator[tuple[tuple[str, str], Letter]]:
         """`((topic, reason), letter)` of each."""
         yield from self._found.items()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
 from nexus_cli.database.committed import all_ranges
+from nexus_cli.database.connect import UPKEEP, WRITING
 from nexus_cli.database.migrate import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
@@ -19,6 +21,7 @@ from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.intake import Intake
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.placement import Placement
 from nexus_cli.runtime.historian.sharing import broker_shares
 from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
 from nexus_cli.runtime.historian.writer import Writer
@@ -32,6 +35,8 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
 READY_BATCHES = 2
+GIVING_UP_S = 0.2
+"""What is being written when draining has taken too long gets so much more."""
 DRAIN_S = 5.0
 """How long a stopping historian still tries to store what it has; the rest is sent again by the gateways."""
 
@@ -58,6 +63,7 @@ class Historian:
         self.writer = Writer(
             site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
         )
+        self.placement = Placement(site=settings.site, writer=self.writer, clock=self.clock, counters=self.counters)
         self.health = HealthReporter(
             client=self.client,
             topic=self.topics.health("historian", name),
@@ -68,10 +74,16 @@ class Historian:
         )
         changed = self.health.changed
         self.write_link = DatabaseLink(
-            settings, application=f"nexus-{name}-write", on_change=changed, on_new=self.writer.forget
+            settings,
+            application=f"nexus-{name}-write",
+            on_change=changed,
+            on_new=self.writer.forget,
+            limits=WRITING,
+            writer=True,
+            grace_s=GIVING_UP_S,
         )
         self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
-        self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, patient=True)
+        self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP)
         self.batcher = Batcher(
             intake=self.intake,
             topics=self.topics,
@@ -96,6 +108,9 @@ class Historian:
             "Times the database was lost, or refused a statement",
             (),
             lambda: {(): float(self.write_link.losses)},
+        )
+        gauge(
+            "nexus_historian_waiting_aside", "Samples that wait aside", (), lambda: {(): float(self.placement.waiting)}
         )
         gauge("nexus_historian_series", "Series known", (), lambda: {(): float(len(self.series))})
         gauge("nexus_historian_broker_up", "1 while connected", (), lambda: {(): float(self.client.connected)})
@@ -129,6 +144,7 @@ class Historian:
             "database": self.write_link.problem or "connected",
             "shared_subscription": self.shared,
             "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
+            "waiting_aside": self.placement.waiting,
             "clock_steps": getattr(self.clock, "steps", 0),
             "counters": self.counters.as_json(),
         }
@@ -163,8 +179,9 @@ class Historian:
                 stop.set()
                 await reporting
                 client_stop.set()
-            for link in (self.write_link, self.read_link, self.upkeep_link):
-                await link.close()
+            async with tasks("closing") as closing:
+                for link in (self.write_link, self.read_link, self.upkeep_link):
+                    closing.create_task(link.close())
             event(_log, "historian ended", rows=self.counters.rows, frames=self.counters.frames)
 
     async def _prepare(self, stop: asyncio.Event) -> None:
@@ -234,15 +251,28 @@ class Historian:
                     self.batcher.filters_changed.set()
 
     async def _write(self, giving_up: asyncio.Event) -> None:
-        while (batch := await self._batches.get()) is not None:
+        while (batch := await self._next_batch()) is not None:
             work = batch
             try:
-                await self.write_link.use(lambda conn: self.writer.write(conn, work), stop=giving_up)  # noqa: B023
+                await self.write_link.use(lambda conn: self.placement.write(conn, work), stop=giving_up)  # noqa: B023
             except StoppedError:
                 event(_log, "stopped with frames unstored", level=logging.WARNING, frames=len(batch.frames))
                 while await self._batches.get() is not None:
                     pass
                 return
+        if self.placement.waiting:
+            with contextlib.suppress(StoppedError):
+                await self.write_link.use(self.placement.finish, stop=giving_up)
+        if self.placement.waiting:
+            event(_log, "stopped with samples aside", level=logging.WARNING, samples=self.placement.waiting)
+
+    async def _next_batch(self) -> Batch | None:
+        """The next batch, or an empty one when something that waits aside is due before it comes."""
+        try:
+            async with asyncio.timeout(self.placement.pause_s()):
+                return await self._batches.get()
+        except TimeoutError:
+            return Batch()
 
     async def _give_up(
         self, stop: asyncio.Event, giving_up: asyncio.Event, batching: asyncio.Task[None], writing: asyncio.Task[None]

@@ -9,6 +9,7 @@ from typing import Any
 
 from nexus_cli.database.committed import prune_epochs
 from nexus_cli.database.retention import Upkeep, keep_up
+from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.lifecycle import wait_for
@@ -16,14 +17,21 @@ from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.historian.upkeep")
 PERIOD_S = 3600.0
+AGAIN_S = 60.0
+"""What somebody else's lock excluded is tried again so soon."""
 
 
 class HourlyUpkeep:
-    """Runs the upkeep at start and every hour; with several historians one of them does it."""
+    """Runs the upkeep of its site at start and every hour; with several historians one of them does it."""
 
-    def __init__(self, *, link: DatabaseLink, site: str, clock: Clock, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, *, link: DatabaseLink, site: str, clock: Clock, period_s: float = PERIOD_S, again_s: float = AGAIN_S
+    ) -> None:
         """Use a link of its own: an index may take minutes."""
-        self._link, self._site, self._clock, self._period_s = link, site, clock, period_s
+        self._link, self._site, self._clock = link, site, clock
+        self._period_s, self._again_s = period_s, again_s
+        self._postponed: tuple[str, ...] = ()
+        self._begun = False
         self.last: Upkeep | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -33,14 +41,29 @@ class HourlyUpkeep:
                 await self._link.use(self._round, stop=stop)
             except StoppedError:
                 return
-            await wait_for(stop, timeout_s=self._period_s)
+            # A session that is open for nothing would be one more, and a stopped process could hold its locks.
+            await self._link.close()
+            await wait_for(stop, timeout_s=self._again_s if self._postponed else self._period_s)
 
     async def _round(self, conn: Any) -> None:
+        if not self._begun:
+            self._begun = True
+            if await idle_timescale(conn):
+                event(
+                    _log,
+                    "TimescaleDB is installed on the server but not preloaded: native partitions are used",
+                    level=logging.WARNING,
+                    hint="shared_preload_libraries = 'timescaledb', before the first `nexus db upgrade`",
+                )
         # The wall clock of the database decides about ages; ours may have been stepped.
         now: datetime = await conn.fetchval("SELECT now()")
-        self.last = await keep_up(conn, now=now.astimezone(UTC))
+        self.last = await keep_up(conn, site=self._site, now=now.astimezone(UTC))
         pruned = await prune_epochs(conn, site=self._site)
         done = self.last
+        postponed = () if done is None else done.postponed
+        if postponed and postponed != self._postponed:
+            event(_log, "upkeep is waiting for other sessions", postponed=list(postponed))
+        self._postponed = postponed
         if done is not None and (done.dropped or done.created or done.indexed or done.deleted_rows or pruned):
             event(
                 _log,

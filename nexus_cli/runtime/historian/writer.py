@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from nexus_cli.database.committed import OutboxKey, RangeSet, load_ranges, replace_ranges
+from nexus_cli.database.errors import DATA_ERRORS, one_line
 from nexus_cli.database.loss import add_gap
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
 from nexus_cli.runtime.clock import Clock
@@ -18,15 +18,10 @@ from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters, readable
 
-_log = logging.getLogger("nexus.historian.writer")
-
-BAD_DATA = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.UntranslatableCharacterError,
-)
-"""The database refuses something in the rows: the batch is halved until the one that it refuses is alone."""
+REFUSED = "refused_by_database"
+MOST_SLOW_ROWS = 3
+ROW_S = 5.0
+"""Longest time for a row of a frame that is stored row by row."""
 
 Receipt = Callable[[OutboxKey, RangeSet], None]
 
@@ -36,13 +31,13 @@ class RaceLostError(Exception):
 
 
 class Writer:
-    """Stores batches over one connection. It has no loop and no retry of its own; errors of the way come out."""
+    """Stores batches over one connection, each whole or not at all. What to do about an error `placement` decides."""
 
     def __init__(self, *, site: str, clock: Clock, counters: Counters, on_committed: Receipt) -> None:
         """Write for one site; `on_committed` hears the merged ranges of an outbox after each commit."""
         self._site, self._clock, self._counters = site, clock, counters
         self._on_committed = on_committed
-        self._tables = SampleTables()
+        self._tables = SampleTables(site=site)
         self._stored: dict[OutboxKey, RangeSet] = {}
         self._letters = DeadLetterBox(site=site)
 
@@ -51,27 +46,26 @@ class Writer:
         self._tables.forget()
         self._stored.clear()
 
-    async def write(self, conn: Any, batch: Batch) -> None:
-        """Store a batch, whatever is in it; a bad row costs itself.
+    async def store(self, conn: Any, batch: Batch, *, lock_s: float = 0.0) -> None:
+        """Store a batch whole or not at all, unless another historian has stored it.
+
+        Args:
+            conn: The connection.
+            batch: What is stored already leaves it.
+            lock_s: Longest wait for a lock; 0 is what the session allows.
 
         Raises:
-            OSError, asyncpg.PostgresError: The way to the database, or the database itself, failed: connect again
-                and write the same batch again.
+            OSError, asyncpg.PostgresError: Nothing of it was stored.
         """
         await self._learn(conn, batch.outboxes())
         while True:
             self._skip_stored(batch)
             try:
-                try:
-                    await self._store(conn, batch)
-                except BAD_DATA as error:
-                    if not batch.frames and not batch.samples:
-                        raise
-                    _log.warning("the database refuses a batch of %d frames: %s", len(batch.frames), error)
-                    await self._divide(conn, batch, error)
+                await self._store(conn, batch, lock_s=lock_s)
                 return
             except RaceLostError:
                 self._counters.retries += 1
+                self._tables.forget()
                 await self._learn(conn, batch.outboxes(), again=True)
 
     async def _learn(self, conn: Any, keys: Sequence[OutboxKey], *, again: bool = False) -> None:
@@ -106,25 +100,30 @@ class Writer:
                 self._on_committed(key, self._stored[key])
             batch.reports = reports
 
-    async def _store(self, conn: Any, batch: Batch) -> None:
+    async def _store(self, conn: Any, batch: Batch, *, lock_s: float) -> None:
         if batch.empty:
             return
         packed = batch.packed
         if packed is None:
             packed = batch.packed = Packer().pack(batch.frames, batch.samples)
         now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        straight = not batch.samples
         for retention, days in packed.days.items():
-            await self._tables.prepare(conn, retention, days, now=now)
-        if batch.samples:
-            await self._commit(conn, batch, packed, staged=True)
-            return
+            straight &= await self._tables.prepare(conn, retention, days, now=now)
+        if straight:
+            try:
+                await self._commit(conn, batch, packed, staged=False, lock_s=lock_s)
+                return
+            except asyncpg.UniqueViolationError:
+                pass  # FIELD §7: straight is three times as fast; the one batch with a double goes the careful way.
+            except asyncpg.CheckViolationError:
+                self._tables.forget()  # a partition was dropped meanwhile
         try:
-            await self._commit(conn, batch, packed, staged=False)
-        except asyncpg.UniqueViolationError:
-            # FIELD §7: straight is three times as fast; the one batch with a double goes the careful way.
-            await self._commit(conn, batch, packed, staged=True)
+            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)
+        except asyncpg.CheckViolationError:
+            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)  # the same, between two statements
 
-    async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool) -> None:
+    async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool, lock_s: float) -> None:
         expected = {key: self._stored[key] for key in batch.outboxes()}
         new = self._with(batch, expected)
         letters = Letters()
@@ -132,17 +131,19 @@ class Writer:
         letters.merge(packed.letters)
         rows, duplicates = packed.rows, 0
         async with conn.transaction():
+            if lock_s:
+                await conn.execute(f"SET LOCAL lock_timeout = '{round(lock_s * 1000)}ms'")
             if new and not await replace_ranges(conn, site=self._site, expected=expected, new=new):
                 raise RaceLostError
             for block in packed.blocks:
-                table = (await self._tables.table(conn, block.retention)).table
+                made = await self._tables.table(conn, block.retention)
                 if staged:
-                    inserted, conflicts = await copy_staged(conn, table, block.pieces, block.columns)
+                    inserted, conflicts = await copy_staged(conn, made, block.pieces, block.columns)
                     rows -= block.rows - inserted
                     duplicates += block.rows - inserted - len(conflicts)
-                    _tell(letters, conflicts, table)
+                    _tell(letters, conflicts, made.table)
                 else:
-                    await copy_straight(conn, table, block.pieces, block.columns)
+                    await copy_straight(conn, made.table, block.pieces, block.columns)
             await self._record_gaps(conn, batch)
             await record_reports(conn, self._site, [pending.report for pending in batch.reports], letters)
             if len(letters):
@@ -191,57 +192,51 @@ class Writer:
         counters.reports += len(batch.reports)
         counters.dead_letters += letters
 
-    async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
-        """Halve a batch that the database refuses; a single frame or sample becomes a dead letter."""
-        halves = _halves(batch)
-        for half in halves:
-            await self.write(conn, half)
-        if halves:
-            return
+    async def give_up(self, conn: Any, batch: Batch, *, why: str) -> None:
+        """A batch that can't be stored as it is: each frame row by row, each sample as a dead letter, the rest as ever."""
         letters = batch.letters
+        await self._learn(conn, batch.outboxes())
         for pending in batch.frames:
-            await self._row_by_row(conn, pending)
+            while pending.frame.seq not in self._stored[pending.key]:
+                try:
+                    await self._row_by_row(conn, pending)
+                except RaceLostError:
+                    await self._learn(conn, [pending.key], again=True)
         for sample in batch.samples:
-            letters.add(sample.topic, "refused_by_database", detail=str(error), payload=sample.payload)
-        rest = Batch(gaps=batch.gaps, reports=batch.reports, letters=letters)
+            letters.add(sample.topic, REFUSED, detail=why, payload=sample.payload)
         batch.frames, batch.samples, batch.packed = [], [], None
-        await self.write(conn, rest)
+        await self.store(conn, batch)
 
     async def _row_by_row(self, conn: Any, pending: PendingFrame) -> None:
         """Store what the database takes of one frame; the rest becomes dead letters, and the frame is done with."""
         packed = Packer(one_by_one=True).pack([pending])
         letters = packed.letters
-        key, rows = pending.key, 0
+        key, rows, slow = pending.key, 0, 0
         new = {key: self._stored[key].copy()}
         new[key].add(pending.frame.seq)
         async with conn.transaction():
+            await conn.execute(f"SET LOCAL statement_timeout = '{round(ROW_S * 1000)}ms'")
             if not await replace_ranges(conn, site=self._site, expected={key: self._stored[key]}, new=new):
                 raise RaceLostError
             for block in packed.blocks:
-                table = (await self._tables.table(conn, block.retention)).table
+                made = await self._tables.table(conn, block.retention)
                 for row in block.pieces:
+                    if slow >= MOST_SLOW_ROWS:
+                        letters.add(pending.topic, REFUSED, detail="rows of this frame take too long", payload=row)
+                        continue
                     try:
                         async with conn.transaction():
-                            inserted, conflicts = await copy_staged(conn, table, [row], block.columns)
-                    except BAD_DATA as error:
-                        letters.add(pending.topic, "refused_by_database", detail=str(error), payload=row)
+                            inserted, conflicts = await copy_staged(conn, made, [row], block.columns)
+                    except (*DATA_ERRORS, asyncpg.QueryCanceledError) as error:
+                        slow += isinstance(error, asyncpg.QueryCanceledError)
+                        letters.add(pending.topic, REFUSED, detail=one_line(error), payload=row)
                         continue
                     rows += inserted
-                    _tell(letters, conflicts, table)
+                    _tell(letters, conflicts, made.table)
             await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(Batch(frames=[pending]), rows=rows, letters=letters.count)
         self._stored.update(new)
         self._on_committed(key, new[key])
-
-
-def _halves(batch: Batch) -> list[Batch]:
-    """Two batches with half of the frames and samples each, or none when there is but one."""
-    if len(batch.frames) + len(batch.samples) <= 1:
-        return []
-    middle, centre = (len(batch.frames) + 1) // 2, len(batch.samples) // 2
-    first = Batch(frames=batch.frames[:middle], samples=batch.samples[:centre], letters=batch.letters)
-    first.gaps, first.reports = batch.gaps, batch.reports
-    return [first, Batch(frames=batch.frames[middle:], samples=batch.samples[centre:])]
 
 
 def _tell(letters: Letters, conflicts: Sequence[Conflict], table: str) -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from nexus_cli.database.class_table import DAY_MS, table_name
 from nexus_cli.database.copy import PG_EPOCH_US, FullRow, pack_full, pack_numeric, pack_plain
-from nexus_cli.database.sample_class import DAY_MS, period_of, table_name
+from nexus_cli.database.partitions import period_of
 
 
 def fields(row: bytes) -> tuple[list[bytes | None], bytes]:
@@ -73,6 +74,7 @@ def test_periods_are_days_weeks_or_months(
 
 
 def test_table_names_are_safe() -> None:
-    assert table_name("process-fast.2") == "sample_process_fast_2"
-    assert table_name('x"; drop') == "sample_x___drop"
-    assert len(table_name("x" * 200)) == 40
+    assert table_name("process-fast.2", site="acme/chicago-1") == "sample_acme_chicago_1_process_fast_2"
+    assert table_name('x"; drop', site='a"b/c') == "sample_a_b_c_x___drop"
+    assert len(table_name("x" * 200, site="y" * 200)) == 40
+    assert table_name("x" * 200, site="y" * 200).startswith("sample_yyyyyyyyyyyyyyyy_xxx")

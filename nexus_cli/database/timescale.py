@@ -1,0 +1,111 @@
+"""What TimescaleDB does for a class: its hypertable, and retention and compression as policies of the server."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import asyncpg
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.tables import SCHEMA
+
+_LOADED = "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers')"
+"""The library's own setting exists exactly where the server preloaded it; any user may look (unlike at
+`shared_preload_libraries`, which is for superusers)."""
+
+
+async def has_timescale(conn: Connection) -> bool:
+    """True when the extension is installed in this database and the server has its library loaded."""
+    found: bool = await conn.fetchval(
+        f"SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AND ({_LOADED})"
+    )
+    return found
+
+
+async def idle_timescale(conn: Connection) -> bool:
+    """True when the server has TimescaleDB's files and does not preload its library: native partitions do the work."""
+    found: bool = await conn.fetchval(
+        f"SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AND NOT ({_LOADED})"
+    )
+    return found
+
+
+async def _licensed(conn: Connection) -> bool:
+    """True when the build has compression and policies; the `apache` licence answers 0A000 to them."""
+    try:
+        return bool(await conn.fetchval("SELECT current_setting('timescaledb.license', true)") == "timescale")
+    except asyncpg.PostgresError:
+        return False
+
+
+async def make_hypertable(conn: Connection, table: str, *, chunk: timedelta) -> None:
+    """Make an empty table a hypertable by time; its unique key is the only index."""
+    await conn.execute(
+        "SELECT create_hypertable($1::text::regclass, 'time', chunk_time_interval => $2::interval,"
+        " create_default_indexes => false)",
+        f'{SCHEMA}."{table}"',
+        chunk,
+    )
+
+
+async def keep_policies(conn: Connection, table: str, *, keep_ms: int, compress_after_ms: int | None) -> bool:
+    """Make the policies say what is declared: a changed age replaces one, a removed `compress_after` removes it.
+
+    Chunks that are compressed already stay so. A policy that is right is left alone, with its schedule.
+
+    Returns:
+        True when anything was changed.
+    """
+    if not await _licensed(conn):
+        return False
+    kept = await _policy(
+        conn,
+        table,
+        proc="policy_retention",
+        age="drop_after",
+        wanted=timedelta(milliseconds=keep_ms),
+        remove="remove_retention_policy",
+        add="add_retention_policy",
+    )
+    if compress_after_ms is not None:
+        await _enable_compression(conn, table)
+    compressed = await _policy(
+        conn,
+        table,
+        proc="policy_compression",
+        age="compress_after",
+        wanted=None if compress_after_ms is None else timedelta(milliseconds=compress_after_ms),
+        remove="remove_compression_policy",
+        add="add_compression_policy",
+    )
+    return kept or compressed
+
+
+async def _policy(
+    conn: Connection, table: str, *, proc: str, age: str, wanted: timedelta | None, remove: str, add: str
+) -> bool:
+    held = await conn.fetch(
+        "SELECT (config->>$4)::interval AS age FROM timescaledb_information.jobs"
+        " WHERE hypertable_schema = $1 AND hypertable_name = $2 AND proc_name = $3",
+        *(SCHEMA, table, proc, age),
+    )
+    if [row["age"] for row in held] == ([] if wanted is None else [wanted]):
+        return False
+    name = f'{SCHEMA}."{table}"'
+    await conn.execute(f"SELECT {remove}($1::text::regclass, if_exists => true)", name)
+    if wanted is not None:
+        await conn.execute(f"SELECT {add}($1::text::regclass, {age} => $2::interval)", name, wanted)
+    return True
+
+
+async def _enable_compression(conn: Connection, table: str) -> None:
+    enabled: bool | None = await conn.fetchval(
+        "SELECT compression_enabled FROM timescaledb_information.hypertables"
+        " WHERE hypertable_schema = $1 AND hypertable_name = $2",
+        *(SCHEMA, table),
+    )
+    if not enabled:  # it can't be set again once chunks are compressed
+        await conn.execute(
+            f'ALTER TABLE {SCHEMA}."{table}" SET (timescaledb.compress,'
+            " timescaledb.compress_segmentby = 'series_id', timescaledb.compress_orderby = '\"time\"')"
+        )

@@ -1,0 +1,130 @@
+"""Parts of batches that can't be stored now, while the rest can: they wait aside, bounded, and are tried again.
+
+A late sample may meet a chunk that is being compressed, or a row that only it makes slow. Neither may hold up what
+comes behind it, and neither is a reason to give a sample up: only who was too slow again and again, while the same
+database stored other rows at once, is set aside for good, as a dead letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nexus_cli.runtime.backoff import Backoff
+from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingSample
+
+MOST_WAITING_POINTS = 50_000
+"""Overflow policy: beyond this nothing more is put aside; the batch itself waits, and all behind it."""
+FIRST_S, CAP_S = 2.0, 60.0
+MOST_SLOW = 3
+"""So often may a single frame or sample exceed the limit of a statement."""
+_DAY_US = 86_400_000_000
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part that waits.
+
+    Attributes:
+        batch: What is to be stored.
+        why: What the database said.
+        rows_before: Rows that the historian had stored when it began to wait: without others that are stored meanwhile
+            nothing says that the fault is the piece's.
+        slow: How often it took longer than a statement may, alone.
+        due_s: When to try again, monotonic seconds.
+    """
+
+    batch: Batch
+    why: str
+    rows_before: int
+    slow: int = 0
+    due_s: float = 0.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=FIRST_S, cap_s=CAP_S))
+
+
+class Aside:
+    """The pieces that wait, oldest first."""
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._pieces: list[Piece] = []
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def points(self) -> int:
+        """How many samples wait."""
+        return sum(_points(piece.batch) for piece in self._pieces)
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next piece is due, monotonic seconds; None when nothing waits."""
+        return min((piece.due_s for piece in self._pieces), default=None)
+
+    def has_room(self, batch: Batch) -> bool:
+        """True when this may wait as well."""
+        return self.points + _points(batch) <= MOST_WAITING_POINTS
+
+    def put(self, piece: Piece, *, now_s: float) -> None:
+        """Let a part wait; ask `has_room` first."""
+        self._pieces.append(piece)
+        self.again(piece, now_s=now_s)
+
+    def again(self, piece: Piece, *, now_s: float) -> None:
+        """Let a piece that was due wait for its next turn."""
+        piece.due_s = now_s + piece.backoff.next_s()
+
+    def due(self, *, now_s: float) -> list[Piece]:
+        """The pieces whose turn it is."""
+        return [piece for piece in self._pieces if piece.due_s <= now_s]
+
+    def remove(self, piece: Piece) -> None:
+        """A piece is stored, or given up."""
+        self._pieces.remove(piece)
+
+    def without_waiting(self, batch: Batch) -> None:
+        """Take out of a batch the frames that wait here: their gateway sent them again meanwhile."""
+        waiting = {(pending.key, pending.frame.seq) for piece in self._pieces for pending in piece.batch.frames}
+        if not waiting:
+            return
+        kept = [pending for pending in batch.frames if (pending.key, pending.frame.seq) not in waiting]
+        if len(kept) != len(batch.frames):
+            batch.frames, batch.packed = kept, None
+
+
+def _points(batch: Batch) -> int:
+    return sum(max(1, len(pending.plan.tags)) for pending in batch.frames) + len(batch.samples)
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """Two parts with half of the frames and samples each, or none when there is but one."""
+    if len(batch.frames) + len(batch.samples) <= 1:
+        return []
+    middle, centre = (len(batch.frames) + 1) // 2, len(batch.samples) // 2
+    return [
+        Batch(frames=batch.frames[:middle], samples=batch.samples[:centre]),
+        Batch(frames=batch.frames[middle:], samples=batch.samples[centre:]),
+    ]
+
+
+def by_day(batch: Batch, *, today: int) -> list[Batch]:
+    """Parts by age: what is from today or yesterday (or ahead) first, then each older day by itself, the newest first.
+
+    Args:
+        batch: What to divide.
+        today: Days since 1970.
+    """
+    frames: dict[int, list[PendingFrame]] = {}
+    samples: dict[int, list[PendingSample]] = {}
+    for pending in batch.frames:
+        frames.setdefault(min(pending.frame.time // _DAY_US, today - 1), []).append(pending)
+    for sample in batch.samples:
+        samples.setdefault(min(sample.row.time_us // _DAY_US, today - 1), []).append(sample)
+    days = sorted(frames.keys() | samples.keys(), reverse=True)
+    return [Batch(frames=frames.get(day, []), samples=samples.get(day, [])) for day in days]
+
+
+def is_late(batch: Batch, *, today: int) -> bool:
+    """True when nothing in it is from today or yesterday: others need not wait for it."""
+    times = [pending.frame.time for pending in batch.frames] + [sample.row.time_us for sample in batch.samples]
+    return bool(times) and max(times) // _DAY_US < today - 1

@@ -1,0 +1,207 @@
+"""What becomes of a batch: stored, divided, waiting aside, or in the end a dead letter. One bad row costs itself.
+
+Four troubles, four answers. The database is away, or slow for everything: the error goes out, the same batch comes
+again, and nothing is given up. Somebody holds a lock: what is late waits aside, what is new makes everything wait. Only
+this batch is too slow: it is divided. The database refuses a value: it is divided down to the row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from nexus_cli.database.errors import DATA_ERRORS, Trouble, one_line, trouble_of
+from nexus_cli.database.stopped import end_stopped
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.historian.aside import MOST_SLOW, Aside, Piece, by_day, halves, is_late
+from nexus_cli.runtime.historian.batch import DAY_US, Batch
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.writer import Writer
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.historian.writer")
+MOST_MEETINGS = 3
+"""So often a batch that met another transaction is tried at once."""
+ASIDE_LOCK_S = 0.5
+"""Longest wait for a lock by what waits aside: others wait for it meanwhile."""
+PROBE_S = 5.0
+
+
+class Placement:
+    """Gives batches to the writer. It has no loop of its own; errors of the way come out."""
+
+    def __init__(self, *, site: str, writer: Writer, clock: Clock, counters: Counters) -> None:
+        """Decide for one writer of a site."""
+        self._site, self._writer, self._clock, self._counters = site, writer, clock, counters
+        self._aside = Aside()
+        self._met_lock = False
+
+    @property
+    def waiting(self) -> int:
+        """Samples that wait aside, because only they can't be stored now."""
+        return self._aside.points
+
+    def pause_s(self) -> float | None:
+        """How long until something that waits aside is due; None when nothing waits."""
+        due_s = self._aside.next_s
+        return None if due_s is None else max(0.0, due_s - self._clock.monotonic_s())
+
+    async def write(self, conn: Any, batch: Batch) -> None:
+        """Store a batch, whatever is in it, and try again what waits aside; a bad row costs itself.
+
+        Raises:
+            OSError, asyncpg.PostgresError: The way to the database, or the database itself, failed: connect again
+                and write the same batch again. What of it is stored already is not stored twice.
+        """
+        self._aside.without_waiting(batch)
+        parts = by_day(batch, today=self._today()) if len(self._aside) else []
+        if len(parts) > 1:  # what is late may meet the same lock again: what is new does not wait for that
+            await self._parts(conn, batch, parts)
+        else:
+            await self._place(conn, batch)
+        batch.frames, batch.samples, batch.gaps, batch.reports, batch.packed = [], [], [], [], None
+        batch.letters = Letters()
+        for piece in self._aside.due(now_s=self._clock.monotonic_s()):
+            await self._again(conn, piece)
+        self._met_lock = self._met_lock and len(self._aside) > 0
+
+    async def finish(self, conn: Any) -> None:
+        """Try everything that waits aside once more: the role ends. Gateways send again what is not stored now."""
+        for piece in self._aside.due(now_s=float("inf")):
+            await self._again(conn, piece)
+
+    async def _place(self, conn: Any, batch: Batch) -> None:
+        """Store a batch; what only it can't have now waits aside, what the database refuses becomes dead letters."""
+        meetings = 0
+        while True:
+            try:
+                await self._writer.store(conn, batch, lock_s=self._patience_s(batch))
+                return
+            except DATA_ERRORS as error:
+                if not batch.frames and not batch.samples:
+                    raise
+                _log.warning("the database refuses a batch of %d frames: %s", len(batch.frames), error)
+                await self._divide(conn, batch, error)
+                return
+            except asyncpg.PostgresError as error:
+                trouble = trouble_of(error)
+                if trouble is Trouble.SLOW:
+                    await self._slow(conn, batch, error)
+                    return
+                if trouble is not Trouble.BUSY:
+                    raise
+                meetings += 1
+                self._counters.retries += 1
+                if meetings < MOST_MEETINGS and await self._way_is_free(conn, error):
+                    continue
+                await self._locked(conn, batch, error)
+                return
+
+    async def _way_is_free(self, conn: Any, error: asyncpg.PostgresError) -> bool:
+        """True when the same at once may work: a deadlock has one victim, and a writer that was stopped is ended."""
+        if not isinstance(error, asyncpg.LockNotAvailableError):
+            return True
+        ended = await end_stopped(conn, site=self._site)
+        for each in ended:
+            event(
+                _log,
+                "ended the session of a writer that was stopped",
+                level=logging.WARNING,
+                session=each.application,
+                age_s=round(each.age_s),
+            )
+        return bool(ended)
+
+    def _patience_s(self, batch: Batch) -> float:
+        """Longest wait for a lock; 0 is the session's. What is late waits briefly once a lock was met."""
+        return ASIDE_LOCK_S if self._met_lock and is_late(batch, today=self._today()) else 0.0
+
+    def _today(self) -> int:
+        return self._clock.now_us() // DAY_US
+
+    async def _locked(self, conn: Any, batch: Batch, error: asyncpg.PostgresError) -> None:
+        """A lock excludes this batch. What is late waits aside; without what is new everything waits."""
+        self._met_lock = True
+        parts = by_day(batch, today=self._today())
+        if len(parts) > 1:
+            await self._parts(conn, batch, parts)
+            return
+        if not is_late(batch, today=self._today()) or not self._aside.has_room(batch):
+            raise error
+        self._wait_aside(batch, error)
+
+    async def _slow(self, conn: Any, batch: Batch, error: asyncpg.PostgresError) -> None:
+        """A statement took too long: less at once, unless the database is slow for everything."""
+        await self._probe(conn)
+        parts = by_day(batch, today=self._today())
+        if len(parts) < 2:
+            parts = halves(batch)
+        if parts:
+            _log.warning("a batch of %d frames takes too long and is divided: %s", len(batch.frames), error)
+            await self._parts(conn, batch, parts)
+            return
+        if (not batch.frames and not batch.samples) or not self._aside.has_room(batch):
+            raise error
+        self._wait_aside(batch, error, slow=1)
+
+    def _wait_aside(self, batch: Batch, error: asyncpg.PostgresError, *, slow: int = 0) -> None:
+        if not len(self._aside):
+            event(_log, "samples wait aside, the others are stored", level=logging.WARNING, cause=one_line(error))
+        waiting = Batch(frames=batch.frames, gaps=batch.gaps, reports=batch.reports, samples=batch.samples)
+        waiting.letters.merge(batch.letters)
+        self._aside.put(
+            Piece(batch=waiting, why=one_line(error), slow=slow, rows_before=self._counters.rows),
+            now_s=self._clock.monotonic_s(),
+        )
+
+    async def _parts(self, conn: Any, batch: Batch, parts: Sequence[Batch]) -> None:
+        """Place the parts of a batch. What is stored leaves the batch, so that it may be given again after a loss."""
+        first = parts[0]
+        first.gaps, first.reports, first.letters = batch.gaps, batch.reports, batch.letters
+        for number, part in enumerate(parts):
+            await self._place(conn, part)
+            rest = parts[number + 1 :]
+            batch.gaps, batch.reports, batch.packed = [], [], None
+            batch.letters.clear()
+            batch.frames = [pending for each in rest for pending in each.frames]
+            batch.samples = [sample for each in rest for sample in each.samples]
+
+    async def _again(self, conn: Any, piece: Piece) -> None:
+        """Try once more what waits aside, without making others wait for long."""
+        try:
+            await self._writer.store(conn, piece.batch, lock_s=ASIDE_LOCK_S)
+        except DATA_ERRORS as error:
+            await self._divide(conn, piece.batch, error)
+        except asyncpg.PostgresError as error:
+            trouble = trouble_of(error)
+            if trouble not in (Trouble.BUSY, Trouble.SLOW):
+                raise
+            piece.why = one_line(error)
+            if trouble is Trouble.SLOW:
+                await self._probe(conn)  # slow for everybody: nothing is given up for that
+                piece.slow += 1
+            if piece.slow < MOST_SLOW or self._counters.rows == piece.rows_before:
+                self._aside.again(piece, now_s=self._clock.monotonic_s())
+                return
+            await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
+        self._aside.remove(piece)
+        if not len(self._aside):
+            event(_log, "what waited aside is settled")
+
+    async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
+        """Halve a batch that the database refuses; of a single frame or sample it takes what it takes."""
+        parts = halves(batch)
+        if parts:
+            await self._parts(conn, batch, parts)
+        else:
+            await self._writer.give_up(conn, batch, why=one_line(error))
+
+    async def _probe(self, conn: Any) -> None:
+        """Write and commit something small. A database that can't do even that is slow for everything: it raises."""
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL statement_timeout = '{round(PROBE_S * 1000)}ms'")
+            await conn.execute("SELECT pg_logical_emit_message(true, 'nexus', 'probe')")

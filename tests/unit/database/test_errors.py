@@ -1,0 +1,126 @@
+"""The database's door: every way of the driver to fail leaves as one of ours, and says what helps."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from nexus_cli.database.connect import POOLED, READING, UPKEEP, WRITING, Limits
+from nexus_cli.database.errors import Trouble, is_lost, own_cancellations, plain_errors, trouble_of
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+
+SETTINGS = Settings(home=Path("/nowhere"), database_url="postgresql://me:secret@db:5432/plant")
+FOREIGN: list[tuple[BaseException, str, bool]] = [
+    (OSError("Connection refused"), "NX6200", True),
+    (TimeoutError(), "NX6200", True),
+    (ConnectionResetError("reset by peer"), "NX6200", True),
+    (asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"), "NX6200", True),
+    (asyncpg.InterfaceError("cannot perform operation: another operation is in progress"), "NX6200", True),
+    (asyncpg.InterfaceError("connection is closed"), "NX6200", True),
+    (asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"), "NX6200", True),
+    (asyncpg.CannotConnectNowError("the database system is starting up"), "NX6200", True),
+    (asyncpg.AdminShutdownError("terminating connection due to administrator command"), "NX6200", True),
+    (asyncpg.TooManyConnectionsError("sorry, too many clients already"), "NX6200", True),
+    (asyncpg.DiskFullError("could not extend file"), "NX6200", True),
+    (asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"), "NX6200", True),
+    (asyncpg.ClientConfigurationError("no such sslmode"), "NX6200", True),
+    (asyncpg.InvalidPasswordError("password authentication failed"), "NX6202", False),
+    (asyncpg.InvalidCatalogNameError('database "plant" does not exist'), "NX6202", False),
+    (asyncpg.InsufficientPrivilegeError("permission denied for schema nexus"), "NX6202", False),
+    (asyncpg.UndefinedTableError('relation "nexus.series" does not exist'), "NX6201", False),
+    (asyncpg.UndefinedColumnError('column "site" does not exist'), "NX6201", False),
+    (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"), "NX6206", True),
+    (asyncpg.DuplicatePreparedStatementError('prepared statement "__asyncpg_1" already exists'), "NX6207", False),
+    (asyncpg.InvalidSQLStatementNameError('prepared statement "__asyncpg_1" does not exist'), "NX6207", False),
+    (asyncpg.ProtocolViolationError("unsupported startup parameter: search_path"), "NX6207", False),
+    (asyncpg.LockNotAvailableError("canceling statement due to lock timeout"), "NX6208", True),
+    (asyncpg.DeadlockDetectedError("deadlock detected"), "NX6208", True),
+    (asyncpg.SerializationError("could not serialize access"), "NX6208", True),
+    (asyncpg.QueryCanceledError("canceling statement due to statement timeout"), "NX6208", True),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "retriable"), FOREIGN, ids=lambda each: getattr(type(each), "__name__", ""))
+def test_what_the_driver_raises_becomes_a_sentence(error: BaseException, code: str, retriable: bool) -> None:
+    with pytest.raises(NexusError) as caught, plain_errors(SETTINGS):
+        raise error
+    found = caught.value
+    assert (found.code, found.retriable) == (code, retriable)
+    assert found.hint
+    assert "secret" not in found.message + found.cause
+    assert found.message.endswith(".")
+
+
+def test_a_library_that_is_not_preloaded_gets_its_own_hint() -> None:
+    told = asyncpg.ConnectionDoesNotExistError('extension "timescaledb" must be preloaded')
+    with pytest.raises(NexusError) as caught, plain_errors(SETTINGS):
+        raise told
+    assert "shared_preload_libraries" in caught.value.hint
+
+
+def test_a_statement_that_is_wrong_stays_a_bug_of_ours() -> None:
+    with pytest.raises(asyncpg.PostgresSyntaxError), plain_errors(SETTINGS):
+        raise asyncpg.PostgresSyntaxError("syntax error")
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_an_error() -> None:
+    waiter = asyncio.get_running_loop().create_future()
+    waiter.cancel()  # what the driver does to its own waiters
+    with pytest.raises(NexusError) as caught, plain_errors(SETTINGS):
+        await waiter
+    assert caught.value.code == "NX6200"
+
+
+async def test_a_cancellation_that_somebody_asked_for_stays_one() -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        with plain_errors(SETTINGS), own_cancellations():
+            begun.set()
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work())
+        await begun.wait()
+        task.cancel()
+    assert task.cancelled()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await work()
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (asyncpg.QueryCanceledError("statement timeout"), Trouble.SLOW),
+        (asyncpg.exceptions.ConfigurationLimitExceededError("tuple decompression limit exceeded"), Trouble.SLOW),
+        (asyncpg.InternalServerError("invalid memory alloc request size"), Trouble.SLOW),
+        (asyncpg.LockNotAvailableError("lock timeout"), Trouble.BUSY),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), Trouble.BUSY),
+        (asyncpg.DiskFullError("no space left"), Trouble.AWAY),
+        (asyncpg.ReadOnlySQLTransactionError("read-only"), Trouble.AWAY),
+        (asyncpg.AdminShutdownError("shutdown"), Trouble.AWAY),
+        (TimeoutError(), Trouble.AWAY),
+        (asyncpg.NumericValueOutOfRangeError("out of range"), Trouble.DATA),
+        (asyncpg.UntranslatableCharacterError("NUL"), Trouble.DATA),
+        (asyncpg.UniqueViolationError("there already"), Trouble.DATA),
+        (asyncpg.UndefinedColumnError("no such column"), Trouble.OTHER),
+    ],
+    ids=lambda each: getattr(type(each), "__name__", ""),
+)
+def test_an_error_says_what_helps(error: BaseException, trouble: Trouble) -> None:
+    assert trouble_of(error) is trouble
+    assert is_lost(error) is (trouble in (Trouble.AWAY, Trouble.BUSY, Trouble.SLOW))
+
+
+@pytest.mark.parametrize("limits", [READING, WRITING, UPKEEP, POOLED])
+def test_a_lock_is_told_from_a_slow_statement_and_the_server_ends_first(limits: Limits) -> None:
+    assert 0 < limits.lock_s < (limits.statement_s or float("inf"))
+    assert limits.statement_s == 0 or limits.client_s > limits.statement_s
+    assert limits.idle_in_transaction_s > 0
+    assert limits.settings()["lock_timeout"] == f"{round(limits.lock_s * 1000)}ms"
+    assert Limits().settings() == {}
