@@ -149,6 +149,14 @@ def encode(message: Command | Response | Report) -> bytes:
     return _encoder.encode(message)
 
 
+def shortened(report: Report) -> Report:
+    """The same report without the values, which are what can make it too large to pass; its detail says so."""
+    left_out = "values are left out: the message was too large"
+    detail = f"{report.response.detail}; {left_out}" if report.response.detail else left_out
+    response = msgspec.structs.replace(report.response, value=None, old=None, read_back=None, detail=detail[:2_000])
+    return msgspec.structs.replace(report, response=response, asked=None, expect=None)
+
+
 def is_id(text: str) -> bool:
     """True when the text may be a command's id."""
     return _ID.match(text) is not None

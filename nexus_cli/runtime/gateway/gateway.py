@@ -143,7 +143,7 @@ class Gateway:
         self.outbox.open()
         self._clock.raise_to(self.outbox.last_time_us)
         time = RisingTime(self._clock)
-        self.publisher = Publisher(self.outbox, self._client, clock=self._clock)
+        self.publisher = Publisher(self.outbox, self._client, clock=self._clock, gate=self.live.gate)
         pipeline = Pipeline(topics=self._topics, gateway=self._name, outbox=self.outbox, live=self.live, time=time)
         seen = self._settings.home / "gateway" / "clock-synchronised"
         self._timekeeping = Timekeeping(self._clock, pipeline, metrics=self.metrics, seen=seen, changed=self._changed)
@@ -244,13 +244,7 @@ class Gateway:
             "commands": self.commands.facts(),
             "canary": self._canary.state,
             "clock": self._timekeeping.facts(),
-            "outbox": {
-                "epoch": self.outbox.epoch,
-                "bytes": self.outbox.size_bytes,
-                "uncommitted": self.outbox.uncommitted,
-                "failing": self.outbox.failing,
-                "lost": dict(self.outbox.lost),
-            },
+            "outbox": self.publisher.facts(),
             "counters": {
                 "accepted": self.outbox.accepted,
                 "published": self.publisher.published,

@@ -2,20 +2,33 @@
 
 The broker's acknowledgement only paces; it is no promise to keep (measured: thousands acknowledged and dropped).
 What stays without receipt is sent again, after a reconnect at once and otherwise with a growing pause.
+
+A record that does not pass does not stop the others. One that ends the connection (`gate`), or that stays without
+receipt while what was sent behind it gets one, is made smaller when it is larger than everything that passed. Else its
+topic waits (the broker's rights may refuse it), is tried again now and then, and goes on as soon as that succeeds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.gate import Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.passed_over import PassedOver
+from nexus_cli.runtime.gateway.segment import Record
+from nexus_cli.runtime.gateway.splitting import SMALLEST_BYTES
+from nexus_cli.runtime.gateway.waiting_topics import WaitingTopics
+from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import FrameError, decode_committed
 
+_log = logging.getLogger("nexus.outbox")
 WINDOW_FRAMES = 2_000
 """Most frames published and not announced as committed (policy: wait)."""
 WINDOW_BYTES = 32 << 20
@@ -23,8 +36,6 @@ UNACKNOWLEDGED = 200
 """Most messages handed to the broker that it has not acknowledged (policy: wait)."""
 BATCH = 200
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
-PASSED_OVER_S = 1.0
-"""A frame whose followers have been announced for this long was lost on the way: it alone is sent again."""
 
 
 class Publisher:
@@ -34,6 +45,7 @@ class Publisher:
         published: Frames handed to the broker, repeats included.
         repeated: Of these, how many were sent again.
         receipts: Receipts that named something new.
+        waiting_topics: Topics whose records do not pass at the moment.
     """
 
     def __init__(
@@ -42,16 +54,18 @@ class Publisher:
         client: BrokerClient,
         *,
         clock: Clock,
+        gate: Gate | None = None,
         window_frames: int = WINDOW_FRAMES,
         window_bytes: int = WINDOW_BYTES,
         stall_first_s: float = STALL_FIRST_S,
     ) -> None:
-        """Join the two; `run` works."""
+        """Join the two; `run` works. The gate is shared with whoever else publishes much through the client."""
         self.published = 0
         self.repeated = 0
         self.receipts = 0
+        self.waiting_topics = WaitingTopics(clock=clock)
         self._outbox = outbox
-        self._client = client
+        self._gate = gate or Gate(client, clock=clock)
         self._clock = clock
         self._window_frames = window_frames
         self._window_bytes = window_bytes
@@ -61,15 +75,29 @@ class Publisher:
         self._highest = self._cursor
         self._sent: dict[int, int] = {}
         self._sent_bytes = 0
+        self._largest_bytes = 0
         self._stalled_at_s = 0.0
-        self._passed_over_s = 0.0
         self._again_up_to = 0
+        self._passed_over = PassedOver(clock=clock)
         outbox.on_durable(self._wake.set)
 
     @property
     def in_flight(self) -> int:
         """Frames published and not yet announced as committed."""
         return len(self._sent)
+
+    def facts(self) -> dict[str, Any]:
+        """The record's part of the gateway's health."""
+        outbox = self._outbox
+        return {
+            "epoch": outbox.epoch,
+            "bytes": outbox.size_bytes,
+            "uncommitted": outbox.uncommitted,
+            "failing": outbox.failing,
+            "lost": dict(outbox.lost),
+            "waiting_topics": list(self.waiting_topics)[:100],
+            "limit_bytes": self._gate.limit_bytes,
+        }
 
     def receipt(self, payload: bytes) -> bool:
         """Take the historian's announcement; False when the bytes are not one."""
@@ -78,25 +106,25 @@ class Publisher:
         except FrameError:
             return False
         self._outbox.commit(receipt.epoch, receipt.ranges)
-        highest = max((last for _, last in receipt.ranges), default=0)
         done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
         for seq in done:
-            self._sent_bytes -= self._sent.pop(seq)
+            size_bytes = self._sent.pop(seq)
+            self._sent_bytes -= size_bytes
+            self._largest_bytes = max(self._largest_bytes, size_bytes)
         if done:
             self.receipts += 1
             self._backoff.reset()
             self._arm()
             self._wake.set()
-        if self._sent and min(self._sent) < highest:
-            if not self._passed_over_s:
-                self._passed_over_s = self._clock.monotonic_s() + PASSED_OVER_S
-                self._again_up_to = highest
-        else:
-            self._passed_over_s = 0.0
+        highest = max((last for _, last in receipt.ranges), default=0)
+        self._passed_over.receipt(min(highest, self._outbox.durable_seq), self._sent)
+        if self.waiting_topics.passed(self._outbox.is_committed):
+            self._rewind()
         return True
 
     def reconnected(self) -> None:
         """The broker is there (again): whatever has no receipt is sent again."""
+        self._gate.reconnected()
         self._rewind()
         self._wake.set()
 
@@ -104,14 +132,15 @@ class Publisher:
         """Publish until stopped."""
         while not stop.is_set():
             self._wake.clear()
-            if self._client.connected and await self._step():
+            if self._gate.connected and not self._gate.careful:
+                await self._try_waiting()
+            if self._gate.connected and await self._step():
                 continue
             if self._stalled():
                 self._rewind()
                 continue
-            if self._passed_over_s and self._clock.monotonic_s() >= self._passed_over_s:
-                self._passed_over_s = 0.0
-                self._cursor = self._outbox.lowest_uncommitted() - 1
+            if self._passed_over.due() and self._gate.connected:
+                await self._send_passed_over()
                 continue
             # A condition may have changed while we looked: the pause is short enough to bridge that.
             with contextlib.suppress(TimeoutError):
@@ -121,7 +150,7 @@ class Publisher:
     async def drain(self, *, deadline_s: float) -> bool:
         """Wait until everything durable is announced as committed, at most so long; what is left stays on disk."""
         until_s = self._clock.monotonic_s() + deadline_s
-        while self._client.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
+        while self._gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
             await self._clock.sleep(0.01)
         return not self._undelivered()
 
@@ -134,6 +163,8 @@ class Publisher:
 
     async def _step(self) -> bool:
         """Publish one batch; False when there is nothing to do now."""
+        if self._gate.careful:
+            return await self._send_suspect()
         room = self._window_frames - len(self._sent)
         if self._cursor < self._highest:  # on the way through what was sent before: it is in the window already
             room = BATCH
@@ -143,25 +174,31 @@ class Publisher:
         records = await self._outbox.read(
             after=self._cursor, limit=min(room, BATCH), limit_bytes=max(1, self._window_bytes - self._sent_bytes)
         )
-        if not records:
-            return False
+        if not records or await self._made_smaller(records):
+            return bool(records)
         if not self._sent:
             self._arm()
         last: asyncio.Future[None] | None = None
         try:
             for record in records:
-                known = record.seq in self._sent and record.seq > self._again_up_to
-                if not known and not self._outbox.is_committed(record.seq):
-                    last = self._client.post(record.topic, record.payload)
-                    self._note(record.seq, len(record.payload))
+                if self._to_send(record):
+                    last = self._gate.post(record.seq, record.topic, record.payload)
+                    self._note(record)
                 self._cursor = record.seq
-            if last is not None and self._client.inflight > UNACKNOWLEDGED:
+            if last is not None and self._gate.inflight > UNACKNOWLEDGED:
                 await last
         except NexusError:
             return False
         return True
 
-    def _note(self, seq: int, size_bytes: int) -> None:
+    def _to_send(self, record: Record) -> bool:
+        seq = record.seq
+        if self._outbox.is_committed(seq) or self.waiting_topics.holds(record.topic):
+            return False
+        return seq not in self._sent or seq <= self._again_up_to
+
+    def _note(self, record: Record) -> None:
+        seq, size_bytes = record.seq, packet_bytes(record.topic, record.payload)
         self.published += 1
         if seq <= self._highest:
             self.repeated += 1
@@ -170,16 +207,95 @@ class Publisher:
         self._sent_bytes += size_bytes - self._sent.get(seq, 0)
         self._sent[seq] = size_bytes
 
+    async def _made_smaller(self, records: list[Record]) -> bool:
+        """True when some of them are known to be too large, and are replaced once the disk has their parts."""
+        if not self._gate.limit_bytes:
+            return False
+        too_large = [
+            record
+            for record in records
+            if not self._gate.fits(packet_bytes(record.topic, record.payload))
+            and not self._outbox.is_committed(record.seq)
+        ]
+        if not too_large:
+            return False
+        for record in too_large:
+            if self._outbox.replace(record):
+                self._forget(record.seq)
+        await self._clock.sleep(0.01)  # the disk, which must have the parts, may refuse them now: then once more
+        needed = self._outbox.next_seq - 1
+        while self._outbox.durable_seq < needed and self._outbox.taking:
+            await self._clock.sleep(0.01)
+        return True
+
+    async def _send_suspect(self) -> bool:
+        """Publish the next record that may have ended the connection, alone; False when it is not its turn."""
+        seq = self._gate.suspect(int)
+        if not isinstance(seq, int):
+            return False
+        record = await self._record(seq)
+        if record is None:
+            self._gate.cleared(seq)
+        elif self._gate.refused(seq):
+            self._gate.cleared(seq)
+            self._does_not_pass(record, passed_bytes=self._gate.acknowledged_bytes)
+        elif await self._gate.post_alone(seq, record.topic, record.payload):
+            self._note(record)
+        return True
+
+    async def _send_passed_over(self) -> None:
+        """Send what others have overtaken once more; what was sent often enough does not pass."""
+        self._cursor = self._outbox.lowest_uncommitted() - 1
+        again, given_up = self._passed_over.take(self._sent, highest_sent=self._highest)
+        self._again_up_to = max(again, default=0)
+        for seq in given_up:
+            record = await self._record(seq)
+            if record is not None:
+                self._does_not_pass(record, passed_bytes=self._largest_bytes)
+
+    async def _try_waiting(self) -> None:
+        """Send one record of each topic that has waited long enough."""
+        for seq in self.waiting_topics.due():
+            record = await self._record(seq)
+            with contextlib.suppress(NexusError):
+                if record is not None:
+                    self._gate.post(seq, record.topic, record.payload)
+                    self._note(record)
+
+    async def _record(self, seq: int) -> Record | None:
+        """A record that has to be delivered yet; None when it has not."""
+        if self._outbox.is_committed(seq):
+            return None
+        found = await self._outbox.read(after=seq - 1, limit=1, limit_bytes=1)
+        return found[0] if found and found[0].seq == seq else None
+
+    def _does_not_pass(self, record: Record, *, passed_bytes: int) -> None:
+        """Find another way for a record: smaller, when its size can be the reason, else later with its topic."""
+        size_bytes = packet_bytes(record.topic, record.payload)
+        self._forget(record.seq)
+        if size_bytes > max(passed_bytes, SMALLEST_BYTES):
+            self._gate.learn(size_bytes)
+            half = max(SMALLEST_BYTES, (size_bytes - len(record.topic)) // 2)
+            self._outbox.frame_bytes = min(self._outbox.frame_bytes, half)
+            self._outbox.message_bytes = min(self._outbox.message_bytes, size_bytes - len(record.topic) - 1)
+        else:
+            event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
+            self.waiting_topics.add(record.topic, record.seq)
+        self._rewind()
+
+    def _forget(self, seq: int) -> None:
+        self._sent_bytes -= self._sent.pop(seq, 0)
+
     def _arm(self) -> None:
         self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
         self._backoff.step -= 1
 
     def _stalled(self) -> bool:
-        return bool(self._sent) and self._client.connected and self._clock.monotonic_s() >= self._stalled_at_s
+        return bool(self._sent) and self._gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
 
     def _rewind(self) -> None:
         """Forget what was sent and begin again at the lowest frame without receipt."""
-        self._passed_over_s = 0.0
+        self._passed_over.pause()
         self._cursor = self._outbox.lowest_uncommitted() - 1
         self._sent.clear()
         self._sent_bytes = 0

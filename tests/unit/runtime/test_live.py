@@ -21,10 +21,13 @@ class Broker:
         self.inflight = 0
         self.sent: list[tuple[str, Any]] = []
 
-    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> None:
-        """Keep it."""
+    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
+        """Keep it, and acknowledge it."""
         assert (qos, retain) == (1, True)
         self.sent.append((topic, json.loads(data)["value"]))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
 
 def tag(name: str, value: Any, **keys: Any) -> TagState:

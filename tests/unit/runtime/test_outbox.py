@@ -60,7 +60,7 @@ async def test_a_full_disk_refuses_counts_and_tells_the_gap(tmp_path: Path, monk
             await asyncio.sleep(0.01)
         assert box.add_frame("t", time_us=4, samples={"v": 4})
         stop.set()
-    assert box.lost == {"overflow": 0, "disk_refused": 2}
+    assert box.lost == {"overflow": 0, "disk_refused": 2, "outbox_damaged": 0, "frame_too_large": 0}
     gaps = await gaps_of_folder(tmp_path)
     assert [(gap.start, gap.end, gap.frames, gap.reason) for gap in gaps] == [(2, 3, 2, "disk_refused")]
 
@@ -123,7 +123,7 @@ async def test_memory_is_bounded_when_the_publisher_lags(tmp_path: Path) -> None
         box.add_frame("t", time_us=at, samples={"v": at})
         if at % 50 == 49:
             await box._flush()
-    assert box._cached_bytes <= 2_000
+    assert box._recent.size_bytes <= 2_000
     records = await box.read(after=0, limit=10, limit_bytes=1 << 20)
     assert [one.seq for one in records] == list(range(1, 11)), "older ones come back from disk"
     box._disk.close(True)
