@@ -104,9 +104,9 @@ class Outbox:
         return self._waiting.epoch
 
     @property
-    def next_seq(self) -> int:
-        """The number of what is accepted next."""
-        return self._waiting.next_seq
+    def newest_seq(self) -> int:
+        """The last number given; above `durable_seq` while something waits for the disk."""
+        return self._waiting.next_seq - 1
 
     @property
     def taking(self) -> bool:
@@ -283,7 +283,7 @@ class Outbox:
         instead = smaller.instead
         if not instead.topic:
             instead = instead._replace(topic=self._gap_topic)
-        self._replaced.add(instead, self._waiting.next_seq - 1 if smaller.more else 0)
+        self._replaced.add(instead, self.newest_seq if smaller.more else 0)
         self._replaced.settle(self.durable_seq)
         return True
 

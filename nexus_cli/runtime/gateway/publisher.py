@@ -223,7 +223,7 @@ class Publisher:
             if self._outbox.replace(record):
                 self._forget(record.seq)
         await self._clock.sleep(0.01)  # the disk, which must have the parts, may refuse them now: then once more
-        needed = self._outbox.next_seq - 1
+        needed = self._outbox.newest_seq
         while self._outbox.durable_seq < needed and self._outbox.taking:
             await self._clock.sleep(0.01)
         return True
