@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.splitting import SMALLEST_BYTES
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 
@@ -48,12 +49,14 @@ class Gate:
 
     Attributes:
         acknowledged_bytes: The largest message that the broker acknowledged.
+        delivered_bytes: The largest message that is known to have arrived; the publisher notes it.
         limit_bytes: Messages of this size or more do not pass; 0 when no limit is known.
     """
 
     def __init__(self, client: BrokerClient, *, clock: Clock) -> None:
         """Guard a client."""
         self.acknowledged_bytes = 0
+        self.delivered_bytes = 0
         self.limit_bytes = 0
         self._client, self._clock = client, clock
         self._open: deque[_Posted] = deque()
@@ -62,6 +65,7 @@ class Gate:
         self._suspects: deque[Key] = deque()
         self._strikes: dict[Key, int] = {}
         self._limit_until_s = 0.0
+        self._silent = False
 
     @property
     def connected(self) -> bool:
@@ -98,11 +102,22 @@ class Gate:
             self.limit_bytes = 0
         return not self.limit_bytes or size_bytes < self.limit_bytes
 
-    def learn(self, size_bytes: int) -> None:
-        """A message of this size does not pass."""
+    def arrives(self, size_bytes: int) -> bool:
+        """False when a message of this size may not arrive, for what has no receipt that would show it.
+
+        A broker that drops in silence acknowledges all the same: only what arrived proves anything then.
+        """
+        if self.fits(size_bytes) and self.limit_bytes:
+            proven = self.delivered_bytes if self._silent else max(self.delivered_bytes, self.acknowledged_bytes)
+            return size_bytes <= max(proven, SMALLEST_BYTES)
+        return self.fits(size_bytes)
+
+    def learn(self, size_bytes: int, *, silent: bool) -> None:
+        """A message of this size does not pass; the broker drops it in silence or ends the connection."""
         event(_log, "the broker does not pass on messages of this size", level=logging.WARNING, bytes=size_bytes)
         self.limit_bytes = min(self.limit_bytes, size_bytes) if self.limit_bytes else size_bytes
         self._limit_until_s = self._clock.monotonic_s() + KEPT_S
+        self._silent = silent
 
     def reconnected(self) -> None:
         """A new connection: look at what was under way when the one before ended."""

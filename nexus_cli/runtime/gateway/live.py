@@ -177,7 +177,7 @@ class LiveView:
     def _payload(self, state: TagState) -> bytes:
         """The newest sample, or that its value is too large to pass."""
         data = payload(state)
-        if len(data) > MESSAGE_BYTES or not self.gate.fits(packet_bytes(state.topic, data)):
+        if len(data) > MESSAGE_BYTES or not self.gate.arrives(packet_bytes(state.topic, data)):
             self.too_large += 1
             return encode_live(None, time_us=state.time_us, quality=Quality.BAD, reason=Reason.TOO_LARGE)
         return data
@@ -205,7 +205,7 @@ class LiveView:
         self.gate.cleared(topic)
         size_bytes = packet_bytes(topic, data)
         if size_bytes > max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
-            self.gate.learn(size_bytes)
+            self.gate.learn(size_bytes, silent=False)
             self.put([state])
         else:
             self._refused[topic] = self._clock.monotonic_s() + REFUSED_PAUSE_S

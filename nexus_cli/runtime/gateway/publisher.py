@@ -75,7 +75,6 @@ class Publisher:
         self._highest = self._cursor
         self._sent: dict[int, int] = {}
         self._sent_bytes = 0
-        self._largest_bytes = 0
         self._stalled_at_s = 0.0
         self._again_up_to = 0
         self._passed_over = PassedOver(clock=clock)
@@ -110,7 +109,7 @@ class Publisher:
         for seq in done:
             size_bytes = self._sent.pop(seq)
             self._sent_bytes -= size_bytes
-            self._largest_bytes = max(self._largest_bytes, size_bytes)
+            self._gate.delivered_bytes = max(self._gate.delivered_bytes, size_bytes)
         if done:
             self.receipts += 1
             self._backoff.reset()
@@ -238,7 +237,7 @@ class Publisher:
             self._gate.cleared(seq)
         elif self._gate.refused(seq):
             self._gate.cleared(seq)
-            self._does_not_pass(record, passed_bytes=self._gate.acknowledged_bytes)
+            self._does_not_pass(record, silent=False)
         elif await self._gate.post_alone(seq, record.topic, record.payload):
             self._note(record)
         return True
@@ -251,7 +250,7 @@ class Publisher:
         for seq in given_up:
             record = await self._record(seq)
             if record is not None:
-                self._does_not_pass(record, passed_bytes=self._largest_bytes)
+                self._does_not_pass(record, silent=True)
 
     async def _try_waiting(self) -> None:
         """Send one record of each topic that has waited long enough."""
@@ -269,12 +268,13 @@ class Publisher:
         found = await self._outbox.read(after=seq - 1, limit=1, limit_bytes=1)
         return found[0] if found and found[0].seq == seq else None
 
-    def _does_not_pass(self, record: Record, *, passed_bytes: int) -> None:
+    def _does_not_pass(self, record: Record, *, silent: bool) -> None:
         """Find another way for a record: smaller, when its size can be the reason, else later with its topic."""
+        passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
         self._forget(record.seq)
         if size_bytes > max(passed_bytes, SMALLEST_BYTES):
-            self._gate.learn(size_bytes)
+            self._gate.learn(size_bytes, silent=silent)
             half = max(SMALLEST_BYTES, (size_bytes - len(record.topic)) // 2)
             self._outbox.frame_bytes = min(self._outbox.frame_bytes, half)
             self._outbox.message_bytes = min(self._outbox.message_bytes, size_bytes - len(record.topic) - 1)

@@ -57,6 +57,11 @@ class Opened(NamedTuple):
     broken: list[Loss]
     torn_bytes: int
 
+    @property
+    def holes(self) -> list[tuple[int, int]]:
+        """The numbers that are missing, as ranges."""
+        return [(one.first, one.last) for one in self.broken if one.frames]
+
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
