@@ -29,6 +29,8 @@ EARLY_S = 30.0
 SUSPICIOUS_LOSSES = 2
 STRIKES = 3
 QUIET_S = 1.0
+PLAUSIBLE_LIMIT = 16 * 1024
+"""Brokers with a lower limit are rare: a smaller message is as likely refused for its topic."""
 KEPT_S = 3600.0
 """A limit that was found is forgotten after this time: the broker's may have been raised."""
 

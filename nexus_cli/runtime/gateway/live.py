@@ -10,7 +10,7 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.gate import Gate, packet_bytes
+from nexus_cli.runtime.gateway.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.settings import LIVE_RATE_PER_S
@@ -74,6 +74,7 @@ class LiveView:
         self.too_large = 0
         self.gate = gate or Gate(client, clock=clock)
         self._refused: dict[str, float] = {}
+        self._most_bytes: dict[str, int] = {}
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
@@ -107,6 +108,7 @@ class LiveView:
         """The tag is gone from here: nothing more is published for it."""
         self._known.pop(topic, None)
         self._refused.pop(topic, None)
+        self._most_bytes.pop(topic, None)
         self._reported.dirty.pop(topic, None)
         self._polled.dirty.pop(topic, None)
 
@@ -177,7 +179,8 @@ class LiveView:
     def _payload(self, state: TagState) -> bytes:
         """The newest sample, or that its value is too large to pass."""
         data = payload(state)
-        if len(data) > MESSAGE_BYTES or not self.gate.arrives(packet_bytes(state.topic, data)):
+        most_bytes = self._most_bytes.get(state.topic, MESSAGE_BYTES) if self._most_bytes else MESSAGE_BYTES
+        if len(data) > most_bytes or not self.gate.arrives(packet_bytes(state.topic, data)):
             self.too_large += 1
             return encode_live(None, time_us=state.time_us, quality=Quality.BAD, reason=Reason.TOO_LARGE)
         return data
@@ -204,11 +207,14 @@ class LiveView:
             return
         self.gate.cleared(topic)
         size_bytes = packet_bytes(topic, data)
-        if size_bytes > max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
-            self.gate.learn(size_bytes, silent=False)
-            self.put([state])
-        else:
+        if size_bytes <= max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
             self._refused[topic] = self._clock.monotonic_s() + REFUSED_PAUSE_S
+            return
+        # The size can be the reason. When the mark that is published instead passes, it is.
+        if size_bytes >= PLAUSIBLE_LIMIT:
+            self.gate.learn(size_bytes, silent=False)
+        self._most_bytes[topic] = len(data) - 1
+        self.put([state])
 
 
 def payload(state: TagState) -> bytes:

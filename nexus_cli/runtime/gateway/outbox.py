@@ -258,11 +258,15 @@ class Outbox:
             self._declaring.damaged(loss, now_us=self._clock.now_us())
         return self._replaced.instead(found)
 
-    def replace(self, record: Record) -> bool:
+    def replace(self, record: Record, *, frame_bytes: int = 0) -> bool:
         """Find something smaller for a durable record that the broker does not pass on.
 
         Its samples go on in parts, the first one under its number; it is sent once the others are durable. A value
         that is too large alone becomes BAD. `read` gives the record as before until then.
+
+        Args:
+            record: As `read` gave it.
+            frame_bytes: Size of the parts; 0 for `frame_bytes` of the outbox.
 
         Returns:
             False when nothing smaller can be made of it, or the disk takes nothing now.
@@ -271,7 +275,7 @@ class Outbox:
             return False
         smaller = make_smaller(
             record,
-            frame_bytes=self.frame_bytes,
+            frame_bytes=frame_bytes or self.frame_bytes,
             message_bytes=self.message_bytes,
             device=self._waiting.device(record.topic),
         )

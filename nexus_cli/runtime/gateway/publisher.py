@@ -18,7 +18,7 @@ from typing import Any
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.gate import Gate, packet_bytes
+from nexus_cli.runtime.gateway.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.passed_over import PassedOver
 from nexus_cli.runtime.gateway.segment import Record
@@ -73,7 +73,8 @@ class Publisher:
         self._wake = asyncio.Event()
         self._cursor = outbox.lowest_uncommitted() - 1
         self._highest = self._cursor
-        self._sent: dict[int, int] = {}
+        self._sent: dict[int, tuple[int, str]] = {}
+        self._good_topics: set[str] = set()
         self._sent_bytes = 0
         self._stalled_at_s = 0.0
         self._again_up_to = 0
@@ -107,8 +108,9 @@ class Publisher:
         self._outbox.commit(receipt.epoch, receipt.ranges)
         done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
         for seq in done:
-            size_bytes = self._sent.pop(seq)
+            size_bytes, topic = self._sent.pop(seq)
             self._sent_bytes -= size_bytes
+            self._good_topics.add(topic)
             self._gate.delivered_bytes = max(self._gate.delivered_bytes, size_bytes)
         if done:
             self.receipts += 1
@@ -203,8 +205,9 @@ class Publisher:
             self.repeated += 1
         else:
             self._highest = seq
-        self._sent_bytes += size_bytes - self._sent.get(seq, 0)
-        self._sent[seq] = size_bytes
+        self._forget(seq)
+        self._sent_bytes += size_bytes
+        self._sent[seq] = (size_bytes, record.topic)
 
     async def _made_smaller(self, records: list[Record]) -> bool:
         """True when some of them are known to be too large, and are replaced once the disk has their parts."""
@@ -269,22 +272,27 @@ class Publisher:
         return found[0] if found and found[0].seq == seq else None
 
     def _does_not_pass(self, record: Record, *, silent: bool) -> None:
-        """Find another way for a record: smaller, when its size can be the reason, else later with its topic."""
+        """Find another way for a record: smaller, when its size can be the reason, else later with its topic.
+
+        The size is taken for the reason, and for a limit, when records of its topic pass or it is large; else the topic
+        may as well be what the broker refuses. A frame in parts tells which, and loses nothing.
+        """
         passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
+        half = max(SMALLEST_BYTES, (size_bytes - len(record.topic)) // 2)
+        by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
         self._forget(record.seq)
-        if size_bytes > max(passed_bytes, SMALLEST_BYTES):
+        if by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT):
             self._gate.learn(size_bytes, silent=silent)
-            half = max(SMALLEST_BYTES, (size_bytes - len(record.topic)) // 2)
             self._outbox.frame_bytes = min(self._outbox.frame_bytes, half)
             self._outbox.message_bytes = min(self._outbox.message_bytes, size_bytes - len(record.topic) - 1)
-        else:
+        elif not (by_size and self._outbox.replace(record, frame_bytes=half)):
             event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
             self.waiting_topics.add(record.topic, record.seq)
         self._rewind()
 
     def _forget(self, seq: int) -> None:
-        self._sent_bytes -= self._sent.pop(seq, 0)
+        self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
 
     def _arm(self) -> None:
         self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()

@@ -116,8 +116,8 @@ def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device
         device: Whose frame it is; "" when it is none.
 
     Returns:
-        A frame's first part and the others; a report without its values; else a gap. None for a gap, which is as
-        small as can be.
+        A frame's first part and the others; a report without its values; else a gap. None when there is nothing
+        smaller: a gap, or a frame with one value below the limit.
     """
     try:
         frame = decode_frame(record.payload)
@@ -127,6 +127,8 @@ def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device
         return _as_gap(record, frame.epoch, device=device)
     parts = split(frame.samples, frame.quality, frame.source_time, frame_bytes=frame_bytes, message_bytes=message_bytes)
     too_large = [tag for part in parts for tag in part.too_large]
+    if len(parts) == 1 and not too_large:
+        return None
     payload = frame_payload(parts[0], epoch=frame.epoch, seq=frame.seq, time_us=frame.time)
     return Smaller(record._replace(payload=payload), parts[1:], too_large)
 
