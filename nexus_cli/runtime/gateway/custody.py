@@ -55,6 +55,13 @@ class Custody:
                 self._committed.add(max(low, first), min(high, end))
         return self._drop()
 
+    def release(self, *, durable_seq: int) -> None:
+        """The disk is full: when everything was announced, the newest segment goes as well."""
+        first = self._disk.segments[0].first_seq if self._disk.segments else durable_seq + 1
+        if self._committed.next_missing(first) > durable_seq:
+            while self._disk.segments:
+                self._disk.drop_oldest()
+
     def _drop(self) -> int:
         dropped = 0
         while len(self._disk.segments) > 1:

@@ -211,6 +211,8 @@ class DiskLog:
         """Delete the oldest segment's file."""
         with self._guard:
             oldest = self.segments.pop(0)
+        if not self.segments:
+            self._close_fd()
         with contextlib.suppress(OSError):
             oldest.path.unlink()
 

@@ -10,7 +10,7 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
+from nexus_cli.runtime.gateway.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.settings import LIVE_RATE_PER_S
@@ -74,7 +74,7 @@ class LiveView:
         self.too_large = 0
         self.gate = gate or Gate(client, clock=clock)
         self._refused: dict[str, float] = {}
-        self._most_bytes: dict[str, int] = {}
+        self._most_bytes: dict[str, tuple[int, float]] = {}
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
@@ -179,11 +179,18 @@ class LiveView:
     def _payload(self, state: TagState) -> bytes:
         """The newest sample, or that its value is too large to pass."""
         data = payload(state)
-        most_bytes = self._most_bytes.get(state.topic, MESSAGE_BYTES) if self._most_bytes else MESSAGE_BYTES
-        if len(data) > most_bytes or not self.gate.arrives(packet_bytes(state.topic, data)):
+        if len(data) > self._most(state.topic) or not self.gate.arrives(packet_bytes(state.topic, data)):
             self.too_large += 1
             return encode_live(None, time_us=state.time_us, quality=Quality.BAD, reason=Reason.TOO_LARGE)
         return data
+
+    def _most(self, topic: str) -> int:
+        """The largest payload for a topic, in bytes."""
+        most_bytes, until_s = self._most_bytes.get(topic, (MESSAGE_BYTES, 0.0))
+        if until_s and self._clock.monotonic_s() >= until_s:
+            del self._most_bytes[topic]
+            return MESSAGE_BYTES
+        return most_bytes
 
     def _is_refused(self, topic: str) -> bool:
         until_s = self._refused.get(topic)
@@ -213,7 +220,7 @@ class LiveView:
         # The size can be the reason. When the mark that is published instead passes, it is.
         if size_bytes >= PLAUSIBLE_LIMIT:
             self.gate.learn(size_bytes, silent=False)
-        self._most_bytes[topic] = len(data) - 1
+        self._most_bytes[topic] = (len(data) - 1, self._clock.monotonic_s() + KEPT_S)
         self.put([state])
 
 

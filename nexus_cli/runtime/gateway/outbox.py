@@ -325,6 +325,7 @@ class Outbox:
         group: list[Pending] = []
         try:
             if self.failing:
+                self._custody.release(durable_seq=self.durable_seq)
                 await self._thread.call(self._disk.try_room, self.limits.room_bytes)
             self._waiting.declare()
             group = self._waiting.take()

@@ -1,0 +1,142 @@
+"""The law of the publisher: whatever the broker does not pass on, everything else arrives, and what does not is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexus_cli.runtime.gateway.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.publisher import Publisher
+from tests.brokers import FastClock, MemoryBroker
+
+DEADLINE_S = 60.0
+
+
+@contextlib.asynccontextmanager
+async def publishing(folder: Path, broker: MemoryBroker, **keys: int) -> AsyncIterator[tuple[Outbox, Publisher]]:
+    """An outbox whose frames go to a broker in memory."""
+    clock = FastClock()
+    box = Outbox(folder, clock=clock, gap_topic="gap", limits=Limits(segment_bytes=20_000, delay_s=0.002))
+    box.open()
+    publisher = Publisher(box, broker, clock=clock, stall_first_s=5.0, **keys)  # type: ignore[arg-type]
+    broker.publisher, broker.on_connected = publisher, publisher.reconnected
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one.run(stop)) for one in (box, publisher, broker)]
+        try:
+            yield box, publisher
+        finally:
+            stop.set()
+            broker.lose()
+            del tasks
+
+
+async def delivered(box: Outbox) -> None:
+    """Wait until everything durable has its receipt."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not box.durable_seq or box.lowest_uncommitted() <= box.newest_seq:
+            await asyncio.sleep(0.005)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    sizes=st.lists(st.lists(st.integers(1, 900), min_size=1, max_size=8), min_size=3, max_size=25),
+    giants=st.sets(st.integers(0, 24), max_size=2),
+    limit=st.integers(2_000, 5_000),
+    closes=st.booleans(),
+    lossy=st.sampled_from([0.0, 0.2]),
+    seed=st.integers(0, 1000),
+)
+def test_every_sample_arrives_unless_it_is_too_large_alone(
+    sizes: list[list[int]], giants: set[int], limit: int, closes: bool, lossy: float, seed: int
+) -> None:
+    async def law(folder: Path) -> None:
+        broker = MemoryBroker(seed=seed)
+        broker.limit_bytes, broker.closes, broker.lossy = limit, closes, lossy
+        expected: dict[tuple[int, str], str] = {}
+        async with publishing(folder, broker) as (box, publisher):
+            for at, tags in enumerate(sizes):
+                samples: dict[str, object] = {f"t{n}": f"{at}." + "x" * size for n, size in enumerate(tags)}
+                if at in giants:
+                    samples["giant"] = "x" * 20_000
+                assert box.add_frame("d", time_us=1_000 + at, samples=samples)  # type: ignore[arg-type]
+                expected |= {(1_000 + at, tag): str(value) for tag, value in samples.items()}
+                await asyncio.sleep(0.001)
+            # A frame that is small follows, as long as the device lives: it shows that others pass.
+            beat = 10_000
+            async with asyncio.timeout(DEADLINE_S):
+                while box.lowest_uncommitted() <= box.newest_seq:
+                    beat += 1
+                    box.add_frame("e", time_us=beat, samples={"beat": beat})
+                    await asyncio.sleep(0.01)
+            assert not publisher.waiting_topics
+        arrived = {
+            (frame.time, tag): value
+            for frame in broker.frames.values()
+            for tag, value in frame.samples.items()
+            if frame.time < 10_000
+        }
+        assert arrived.keys() == expected.keys()
+        for key, value in expected.items():
+            if key[1] == "giant":
+                assert arrived[key] is None
+            else:
+                assert arrived[key] == value
+        assert not broker.gaps
+        number = sum("giant" in frame.samples for frame in broker.frames.values())
+        assert box.lost["frame_too_large"] == number
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(closes=st.booleans(), size=st.integers(1, 3_000))
+def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int) -> None:
+    async def law(folder: Path) -> None:
+        broker = MemoryBroker()
+        broker.closes, broker.denied = closes, {"d"}
+        async with publishing(folder, broker, window_frames=50) as (box, publisher):
+            count = 0
+            async with asyncio.timeout(DEADLINE_S):
+                while not publisher.waiting_topics or count < 200:
+                    count += 1
+                    box.add_frame("d", time_us=count, samples={"v": "x" * size})
+                    box.add_frame("e", time_us=count, samples={"w": count})
+                    await asyncio.sleep(0.003)
+                while sum("w" in frame.samples for frame in broker.frames.values()) < count:
+                    await asyncio.sleep(0.005)
+            assert not any("v" in frame.samples for frame in broker.frames.values())
+            broker.denied = ()
+            await delivered(box)
+        assert sum("v" in frame.samples for frame in broker.frames.values()) == count
+        assert not broker.gaps
+        assert box.lost["frame_too_large"] == 0
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_path: Path) -> None:
+    """Connections end early, whatever is on them: no frame is taken for too large, everything arrives."""
+    broker = MemoryBroker()
+    async with publishing(tmp_path, broker) as (box, publisher):
+        for at in range(300):
+            box.add_frame("d", time_us=1 + at, samples={"v": "x" * (10 * at)})
+            if at % 20 == 10:
+                broker.lose()
+                await asyncio.sleep(0.003)
+                broker.connected = True
+                publisher.reconnected()
+            await asyncio.sleep(0.002)
+        await delivered(box)
+        assert publisher.facts()["limit_bytes"] == 0
+        assert not publisher.waiting_topics
+    assert len(broker.frames) == 300
+    assert all(frame.quality == {} for frame in broker.frames.values())
