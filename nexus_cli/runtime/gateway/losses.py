@@ -35,6 +35,7 @@ class Losses:
         """Start with nothing lost."""
         self._most = most
         self._spans: dict[tuple[str, str], list[Span]] = {}
+        self._whole: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._spans)
@@ -50,8 +51,9 @@ class Losses:
             span = span._replace(start_us=span.end_us, end_us=span.start_us)
         if (span.device, span.reason) not in self._spans and len(self._spans) >= self._most:
             self._gather(span.reason)
-            if ("", span.reason) in self._spans:
-                span = span._replace(device="")
+        if span.reason in self._whole:
+            span = span._replace(device="")
+            joined = True
         known = self._spans.setdefault((span.device, span.reason), [])
         if known and (joined or _touch(known[-1], span)):
             known[-1] = _union(known[-1], span)
@@ -61,6 +63,7 @@ class Losses:
     def take(self) -> list[Span]:
         """Everything, by start; nothing is left."""
         spans, self._spans = self._spans, {}
+        self._whole.clear()
         return sorted((span for many in spans.values() for span in many), key=lambda span: span.start_us)
 
     def _gather(self, reason: str) -> None:
@@ -73,6 +76,7 @@ class Losses:
         for span in spans[1:]:
             whole = _union(whole, span)
         self._spans["", reason] = [whole]
+        self._whole.add(reason)
 
 
 def dropped(records: Iterable[tuple[str, int, bool]], *, most: int) -> list[Span]:
