@@ -130,8 +130,8 @@ class Gate:
         self._open.clear()
         if self._suspects:
             return
-        self._losses = self._losses * early + bool(unacknowledged)
-        if self._losses >= SUSPICIOUS_LOSSES and unacknowledged:
+        self._losses = self._losses * early + 1 if unacknowledged else 0
+        if self._losses >= SUSPICIOUS_LOSSES:
             event(_log, "the broker connection ends again and again: messages go alone", level=logging.WARNING)
             self._losses = 0
             self._suspects.extend(dict.fromkeys(unacknowledged))
