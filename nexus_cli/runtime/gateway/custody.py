@@ -22,6 +22,11 @@ class Custody:
         """Take note of epochs: `(first seq, epoch)`, ascending."""
         self._epochs += epochs
 
+    def supersede(self, epoch: str, *, first: int, successor: str) -> None:
+        """From `first` on the numbers belong to another epoch; receipts of this one are not believed any more."""
+        first = max(first, *(begin for begin, name in self._epochs if name == epoch))
+        self._epochs = [*(one for one in self._epochs if one[1] != epoch), (first, successor)]
+
     def __contains__(self, seq: int) -> bool:
         return seq in self._committed
 

@@ -29,16 +29,19 @@ class Losses:
     """What has to be declared, merged where nothing that is there lies in between.
 
     Bounded by devices: above `most` devices with the same reason they become one span of the whole gateway.
+
+    Attributes:
+        spans: By device and reason; empty when nothing is to be declared.
     """
 
     def __init__(self, *, most: int = 1_000) -> None:
         """Start with nothing lost."""
         self._most = most
-        self._spans: dict[tuple[str, str], list[Span]] = {}
+        self.spans: dict[tuple[str, str], list[Span]] = {}
         self._whole: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._spans)
+        return bool(self.spans)
 
     def add(self, span: Span, *, joined: bool = False) -> None:
         """Note a loss.
@@ -49,12 +52,12 @@ class Losses:
         """
         if span.end_us < span.start_us:
             span = span._replace(start_us=span.end_us, end_us=span.start_us)
-        if (span.device, span.reason) not in self._spans and len(self._spans) >= self._most:
+        if (span.device, span.reason) not in self.spans and len(self.spans) >= self._most:
             self._gather(span.reason)
         if span.reason in self._whole:
             span = span._replace(device="")
             joined = True
-        known = self._spans.setdefault((span.device, span.reason), [])
+        known = self.spans.setdefault((span.device, span.reason), [])
         if known and (joined or _touch(known[-1], span)):
             known[-1] = _union(known[-1], span)
         else:
@@ -62,20 +65,20 @@ class Losses:
 
     def take(self) -> list[Span]:
         """Everything, by start; nothing is left."""
-        spans, self._spans = self._spans, {}
+        spans, self.spans = self.spans, {}
         self._whole.clear()
         return sorted((span for many in spans.values() for span in many), key=lambda span: span.start_us)
 
     def _gather(self, reason: str) -> None:
         """Make one span of the whole gateway of those with this reason: their number is not bounded otherwise."""
-        keys = [key for key in self._spans if key[1] == reason]
+        keys = [key for key in self.spans if key[1] == reason]
         if len(keys) < self._most // 2:
             return
-        spans = [span for key in keys for span in self._spans.pop(key)]
+        spans = [span for key in keys for span in self.spans.pop(key)]
         whole = spans[0]._replace(device="")
         for span in spans[1:]:
             whole = _union(whole, span)
-        self._spans["", reason] = [whole]
+        self.spans["", reason] = [whole]
         self._whole.add(reason)
 
 

@@ -162,12 +162,13 @@ class Outbox:
         Returns:
             False when it was refused and counted (disk away or too slow).
         """
-        if self._full():
-            self.lost[GapReason.DISK_REFUSED] += 1
-            self._waiting.lose(topic, time_us)
-            return False
         waiting = self._waiting
-        waiting.declare()
+        if self.failing or self._closed or waiting.size_bytes > self.limits.buffer_bytes:
+            self.lost[GapReason.DISK_REFUSED] += 1
+            waiting.lose(topic, time_us)
+            return False
+        if waiting.losses.spans:
+            waiting.declare()
         frame = Frame(
             epoch=waiting.epoch,
             seq=waiting.next_seq,
@@ -231,11 +232,25 @@ class Outbox:
     def commit(self, epoch: str, ranges: Iterable[tuple[int, int]]) -> int:
         """Take a receipt of the historian and delete whole segments; gives how many files went.
 
-        Ranges of an epoch we do not know, or outside of it, are ignored.
+        Ranges of an epoch we do not know, or outside of it, are ignored. A receipt of our epoch for numbers that were
+        not given yet tells that this process went back in time (a virtual machine was set back to a snapshot while it
+        ran): everything that is not delivered gets another epoch.
         """
+        ranges = list(ranges)
+        if epoch == self.epoch and any(high > self.newest_seq for _, high in ranges):
+            self._went_back()
+            return 0
         dropped_files = self._custody.receive(epoch, ranges, durable_seq=self.durable_seq)
         self._replaced.forget(self.is_committed)
         return dropped_files
+
+    def _went_back(self) -> None:
+        before = self.epoch
+        event(_log, "receipts of our epoch name numbers that we have not given", level=logging.ERROR, epoch=before)
+        first = self.lowest_uncommitted()
+        self._waiting.rename(str(ULID()))
+        self._custody.supersede(before, first=first, successor=self.epoch)
+        self._replaced.rename(self.newest_seq, before, self.epoch)
 
     async def read(self, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
         """Durable records above a seq, in order; from memory when they are recent, else from disk.

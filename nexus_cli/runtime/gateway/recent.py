@@ -53,6 +53,11 @@ class Replaced:
         """Start with nothing replaced."""
         self._instead: dict[int, Record] = {}
         self._waiting: dict[int, tuple[int, Record]] = {}
+        self._renamed: list[tuple[int, bytes, bytes]] = []
+
+    def rename(self, upto: int, old: str, new: str) -> None:
+        """Records up to a number are sent with another epoch than they were written with."""
+        self._renamed.append((upto, f'"epoch":"{old}"'.encode(), f'"epoch":"{new}"'.encode()))
 
     def add(self, record: Record, needs: int) -> None:
         """Send this one instead of the record of its number, once the log is durable up to `needs`."""
@@ -69,9 +74,13 @@ class Replaced:
 
     def instead(self, records: list[Record]) -> list[Record]:
         """The records, as they are to be sent."""
-        if not self._instead:
-            return records
-        return [self._instead.get(one.seq, one) for one in records]
+        if self._instead:
+            records = [self._instead.get(one.seq, one) for one in records]
+        for upto, old, new in self._renamed:
+            records = [
+                one._replace(payload=one.payload.replace(old, new, 1)) if one.seq <= upto else one for one in records
+            ]
+        return records
 
     def forget(self, committed: Callable[[int], bool]) -> None:
         """These were announced."""

@@ -42,6 +42,14 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self._records or self.losses)
 
+    def rename(self, epoch: str) -> None:
+        """Go on in another epoch, with what waits as well."""
+        old, new = f'"epoch":"{self.epoch}"'.encode(), f'"epoch":"{epoch}"'.encode()
+        self.epoch = epoch
+        for at, (seq, time_us, topic, payload, _) in enumerate(self._records):
+            renamed = payload.replace(old, new, 1)
+            self._records[at] = (seq, time_us, topic, renamed, encode_record(seq, time_us, topic, renamed))
+
     def device(self, topic: str) -> str:
         """The device of a frame's topic; "" when it is none."""
         return topic[len(self._data_prefix) :] if topic.startswith(self._data_prefix) else ""
