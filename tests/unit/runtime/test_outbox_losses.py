@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.gateway import disklog
 from nexus_cli.runtime.gateway.losses import Losses, Span, dropped
 from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.segment import Record, encode_record
+from nexus_cli.runtime.gateway.segment import HEADER_BYTES, Record, decode_records, encode_record
 from nexus_cli.wire.command import Report, Response, State, decode_report
 from nexus_cli.wire.command import encode as encode_report
 from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
@@ -118,6 +119,30 @@ async def test_refused_bytes_that_reached_the_disk_never_come_back(
     assert (await everything(again))[: len(records)] == records
     assert b"refused" not in b"".join(one.payload for one in records if one.topic != GAPS)
     again._disk.close(True)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, None])
+async def test_a_tail_that_is_gone_after_a_clean_end_is_missed(tmp_path: Path, kept: int | None) -> None:
+    """The file is cut at the border of a record, or gone: nothing in the bytes that are left tells it."""
+    box = make(tmp_path, segment_bytes=1_000)
+    for at in range(1, 12):
+        box.add_frame(topic("a/l/one"), time_us=10 * at, samples={"v": at})
+        assert await box._flush()
+    newest = box._disk.segments[-1]
+    box._disk.close(True)
+    if kept is None:
+        newest.path.unlink()
+        lost_from = newest.first_seq
+    else:
+        found = [end for end, _ in decode_records(newest.path.read_bytes(), HEADER_BYTES)]
+        os.truncate(newest.path, [HEADER_BYTES, *found][min(kept, len(found) - 1)])
+        lost_from = newest.first_seq + min(kept, len(found) - 1)
+    after = make(tmp_path)
+    assert await after._flush()
+    gap = gaps_in(await everything(after))[0]
+    assert gap.start == 10 * (lost_from - 1) + 1
+    assert (gap.end, gap.frames, gap.seq) == (110, 12 - lost_from, 12)
+    after._disk.close(True)
 
 
 async def test_a_full_disk_gives_back_what_was_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

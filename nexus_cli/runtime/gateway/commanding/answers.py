@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.commanding.journal import Entry, Journal, Key
+from nexus_cli.runtime.gateway.commanding.journal import Journal, Key
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.splitting import SMALLEST_BYTES
 from nexus_cli.wire.client import BrokerClient
@@ -100,7 +100,7 @@ class Reports:
     def __init__(self, outbox: Outbox, journal: Journal, topic: str) -> None:
         """Report on a topic."""
         self._outbox, self._journal, self._topic = outbox, journal, topic
-        self._handed: dict[int, Key] = {}
+        self._handed: dict[int, tuple[Key, Report]] = {}
         self._missing: deque[tuple[Key, Report]] = deque(maxlen=MOST_REPORTS)
         outbox.on_durable(self._durable)
         outbox.on_refused(self._refused)
@@ -114,7 +114,7 @@ class Reports:
 
         seq = self._outbox.add_report(self._topic, time_us=max(1, report.response.time), make=make)
         if seq:
-            self._handed[seq] = key
+            self._handed[seq] = (key, report)
         else:
             self._missing.append((key, report))
 
@@ -126,7 +126,7 @@ class Reports:
     def _durable(self) -> None:
         """A group commit is done: its reports are in custody."""
         for seq in [seq for seq in self._handed if seq <= self._outbox.durable_seq]:
-            self._journal.told(self._handed.pop(seq))
+            self._journal.told(self._handed.pop(seq)[0])
         for _ in range(len(self._missing)):
             key, report = self._missing.popleft()
             self.put(key, report)
@@ -136,7 +136,4 @@ class Reports:
     def _refused(self, first_seq: int) -> None:
         """The disk refused these numbers, which others get now: their reports are handed over again later."""
         for seq in [seq for seq in self._handed if seq >= first_seq]:
-            key = self._handed.pop(seq)
-            entry: Entry | None = self._journal.find(key)
-            if entry is not None:
-                self._missing.append((key, entry.report))
+            self._missing.append(self._handed.pop(seq))
