@@ -17,7 +17,7 @@ from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap
 class FastClock:
     """Real time, so many times as fast: a pause of a second takes milliseconds."""
 
-    def __init__(self, *, times: float = 40.0) -> None:
+    def __init__(self, *, times: float = 20.0) -> None:
         self.times = times
 
     def now_us(self) -> int:

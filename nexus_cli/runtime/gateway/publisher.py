@@ -22,7 +22,7 @@ from nexus_cli.runtime.gateway.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.passed_over import PassedOver
 from nexus_cli.runtime.gateway.segment import Record
-from nexus_cli.runtime.gateway.splitting import SMALLEST_BYTES
+from nexus_cli.runtime.gateway.splitting import FRAME_BYTES, MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.runtime.gateway.waiting_topics import WaitingTopics
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
@@ -35,6 +35,8 @@ WINDOW_BYTES = 32 << 20
 UNACKNOWLEDGED = 200
 """Most messages handed to the broker that it has not acknowledged (policy: wait)."""
 BATCH = 200
+DOUBTS = 3
+"""So many messages that are larger than all that arrived are dropped in silence before their size is taken for a limit."""
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
 
 
@@ -75,6 +77,8 @@ class Publisher:
         self._highest = self._cursor
         self._sent: dict[int, tuple[int, str]] = {}
         self._good_topics: set[str] = set()
+        self._doubts = 0
+        self._lowered = False
         self._sent_bytes = 0
         self._stalled_at_s = 0.0
         self._again_up_to = 0
@@ -111,7 +115,9 @@ class Publisher:
             size_bytes, topic = self._sent.pop(seq)
             self._sent_bytes -= size_bytes
             self._good_topics.add(topic)
-            self._gate.delivered_bytes = max(self._gate.delivered_bytes, size_bytes)
+            if size_bytes > self._gate.delivered_bytes:
+                self._gate.delivered_bytes = size_bytes
+                self._doubts = 0
         if done:
             self.receipts += 1
             self._backoff.reset()
@@ -133,6 +139,9 @@ class Publisher:
         """Publish until stopped."""
         while not stop.is_set():
             self._wake.clear()
+            if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit is forgotten: perhaps it is another one
+                self._lowered = False
+                self._outbox.frame_bytes, self._outbox.message_bytes = FRAME_BYTES, MESSAGE_BYTES
             if self._gate.connected and not self._gate.careful:
                 await self._try_waiting()
             if self._gate.connected and await self._step():
@@ -274,22 +283,29 @@ class Publisher:
     def _does_not_pass(self, record: Record, *, silent: bool) -> None:
         """Find another way for a record: smaller, when its size can be the reason, else later with its topic.
 
-        The size is taken for the reason, and for a limit, when records of its topic pass or it is large; else the topic
-        may as well be what the broker refuses. A frame in parts tells which, and loses nothing.
+        The size is taken for a limit when records of its topic pass or it is large: else the topic may as well be what
+        the broker refuses. What is dropped in silence must happen `DOUBTS` times: an overloaded broker drops anything.
+        A frame in doubt is sent in parts, which loses nothing and tells which it was.
         """
         passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
-        half = max(SMALLEST_BYTES, (size_bytes - len(record.topic)) // 2)
         by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
+        sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
+        self._doubts += sure and silent
         self._forget(record.seq)
-        if by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT):
-            self._gate.learn(size_bytes, silent=silent)
-            self._outbox.frame_bytes = min(self._outbox.frame_bytes, half)
-            self._outbox.message_bytes = min(self._outbox.message_bytes, size_bytes - len(record.topic) - 1)
-        elif not (by_size and self._outbox.replace(record, frame_bytes=half)):
+        if sure and (not silent or self._doubts >= DOUBTS):
+            self._learn(record, silent=silent)
+        elif not (by_size and self._outbox.replace(record, frame_bytes=_half(record))) and not sure:
             event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
             self.waiting_topics.add(record.topic, record.seq)
         self._rewind()
+
+    def _learn(self, record: Record, *, silent: bool) -> None:
+        """Its size does not pass: nothing as large is made from now on."""
+        self._doubts, self._lowered = 0, True
+        self._gate.learn(packet_bytes(record.topic, record.payload), silent=silent)
+        self._outbox.frame_bytes = min(self._outbox.frame_bytes, _half(record))
+        self._outbox.message_bytes = min(self._outbox.message_bytes, len(record.payload) - 1)
 
     def _forget(self, seq: int) -> None:
         self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
@@ -308,3 +324,7 @@ class Publisher:
         self._sent.clear()
         self._sent_bytes = 0
         self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
+
+
+def _half(record: Record) -> int:
+    return max(SMALLEST_BYTES, len(record.payload) // 2)

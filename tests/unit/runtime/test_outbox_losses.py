@@ -327,6 +327,30 @@ def test_losses_of_one_device_join_only_where_nothing_lies_between() -> None:
     assert not losses
 
 
+def test_a_gap_of_a_dropped_segment_ends_where_a_frame_had_arrived() -> None:
+    frames = [("d", 1, True), ("e", 2, True), ("d", 3, False), ("e", 4, True), ("d", 5, True), ("d", 6, True)]
+    assert dropped(frames, most=64) == [
+        Span("d", "overflow", 1, 1, 1),
+        Span("e", "overflow", 2, 4, 2),
+        Span("d", "overflow", 5, 6, 2),
+    ]
+
+
+async def test_a_disk_that_has_room_for_a_gap_alone_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take the gap at each retry, then refuse the frames behind it: a gap for each retry."""
+    box = make(tmp_path, room_bytes=50_000)
+    with monkeypatch.context() as patch:
+        full_disk(patch, above=2_000)
+        for at in range(1, 6):
+            box.add_frame(topic("a/l/one"), time_us=at, samples={"v": "x" * 3_000})
+            assert not await box._flush()
+            assert box.failing
+    assert await box._flush()
+    assert [(gap.start, gap.end, gap.frames) for gap in gaps_in(await everything(box))] == [(1, 5, 5)]
+    assert not (tmp_path / "room").exists()
+    box._disk.close(True)
+
+
 def test_losses_are_bounded_by_one_span_of_the_gateway() -> None:
     losses = Losses(most=10)
     for at in range(100):
