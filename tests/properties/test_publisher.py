@@ -163,3 +163,22 @@ async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Pa
         box.add_frame("d", time_us=1_000_000, samples={f"t{n}": "x" * 300 for n in range(80)})
         await delivered(box)
     assert len(max(broker.frames.values(), key=lambda frame: frame.time).samples) == 80
+
+
+async def test_single_values_in_doubt_on_a_topic_of_their_own_wait_and_the_others_go_on(tmp_path: Path) -> None:
+    """Nothing small is ever on that topic, so nobody can tell size from rights: nothing is given up."""
+    broker = MemoryBroker()
+    broker.limit_bytes = 5_000
+    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        for at in range(1, 6):
+            box.add_frame("d", time_us=at, samples={"text": "x" * 7_000})
+            box.add_frame("e", time_us=at, samples={"v": at})
+        while not publisher.waiting_topics or len(broker.frames) < 5:
+            await asyncio.sleep(0.01)
+        box.add_frame("e", time_us=6, samples={"v": 6})
+        while len(broker.frames) < 6:
+            await asyncio.sleep(0.01)
+        broker.limit_bytes = 0
+        await delivered(box)
+    assert sum("text" in frame.samples for frame in broker.frames.values()) == 5
+    assert box.lost["frame_too_large"] == 0

@@ -77,6 +77,7 @@ class Publisher:
         self._highest = self._cursor
         self._sent: dict[int, tuple[int, str]] = {}
         self._good_topics: set[str] = set()
+        self._doubtful: dict[str, int] = {}
         self._doubts = 0
         self._lowered = False
         self._sent_bytes = 0
@@ -114,7 +115,8 @@ class Publisher:
         for seq in done:
             size_bytes, topic = self._sent.pop(seq)
             self._sent_bytes -= size_bytes
-            self._good_topics.add(topic)
+            if topic not in self._good_topics:
+                self._topic_passes(topic)
             if size_bytes > self._gate.delivered_bytes:
                 self._gate.delivered_bytes = size_bytes
                 self._doubts = 0
@@ -220,19 +222,14 @@ class Publisher:
 
     async def _made_smaller(self, records: list[Record]) -> bool:
         """True when some of them are known to be too large, and are replaced once the disk has their parts."""
-        if not self._gate.limit_bytes:
+        if not self._gate.limit_bytes and not self._doubtful:
             return False
-        too_large = [
-            record
-            for record in records
-            if not self._gate.fits(packet_bytes(record.topic, record.payload))
-            and not self._outbox.is_committed(record.seq)
-        ]
-        if not too_large:
-            return False
+        too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_committed(one.seq)]
+        replaced = 0
         for record in too_large:
-            if self._outbox.replace(record):
-                self._forget(record.seq)
+            replaced += self._replace(record)
+        if not replaced and not any(not self._gate.fits(packet_bytes(one.topic, one.payload)) for one in too_large):
+            return False
         await self._clock.sleep(0.01)  # the disk, which must have the parts, may refuse them now: then once more
         needed = self._outbox.newest_seq
         while self._outbox.durable_seq < needed and self._outbox.taking:
@@ -245,7 +242,7 @@ class Publisher:
         if not isinstance(seq, int):
             return False
         record = await self._record(seq)
-        if record is None:
+        if record is None or (self._is_too_large(record) and self._replace(record)):
             self._gate.cleared(seq)
         elif self._gate.refused(seq):
             self._gate.cleared(seq)
@@ -294,18 +291,41 @@ class Publisher:
         self._doubts += sure and silent
         self._forget(record.seq)
         if sure and (not silent or self._doubts >= DOUBTS):
-            self._learn(record, silent=silent)
-        elif not (by_size and self._outbox.replace(record, frame_bytes=_half(record))) and not sure:
+            self._learn(size_bytes, topic=record.topic, silent=silent)
+        elif by_size and self._replace(record):
+            if not sure and not silent:
+                self._doubtful[record.topic] = size_bytes
+        elif not sure:
             event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
             self.waiting_topics.add(record.topic, record.seq)
         self._rewind()
 
-    def _learn(self, record: Record, *, silent: bool) -> None:
-        """Its size does not pass: nothing as large is made from now on."""
+    def _replace(self, record: Record) -> bool:
+        """Send something smaller instead, once the disk has its parts; False when there is nothing, or no room."""
+        self._forget(record.seq)
+        return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
+
+    def _topic_passes(self, topic: str) -> None:
+        """The first receipt of a topic: what did not pass on it before was too large."""
+        self._good_topics.add(topic)
+        size_bytes = self._doubtful.pop(topic, 0)
+        if size_bytes:
+            self._learn(size_bytes, topic=topic, silent=False)
+
+    def _learn(self, size_bytes: int, *, topic: str, silent: bool) -> None:
+        """This size does not pass: nothing as large is made from now on."""
+        payload_bytes = size_bytes - len(topic)
         self._doubts, self._lowered = 0, True
-        self._gate.learn(packet_bytes(record.topic, record.payload), silent=silent)
-        self._outbox.frame_bytes = min(self._outbox.frame_bytes, _half(record))
-        self._outbox.message_bytes = min(self._outbox.message_bytes, len(record.payload) - 1)
+        self._gate.learn(size_bytes, silent=silent)
+        self._outbox.frame_bytes = min(self._outbox.frame_bytes, max(SMALLEST_BYTES, payload_bytes // 2))
+        self._outbox.message_bytes = min(self._outbox.message_bytes, payload_bytes - 1)
+
+    def _is_too_large(self, record: Record) -> bool:
+        """True when its size is known not to pass, or in doubt on its topic."""
+        size_bytes = packet_bytes(record.topic, record.payload)
+        if self._doubtful and size_bytes >= self._doubtful.get(record.topic, size_bytes + 1):
+            return True
+        return not self._gate.fits(size_bytes)
 
     def _forget(self, seq: int) -> None:
         self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
