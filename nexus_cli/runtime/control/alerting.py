@@ -55,6 +55,7 @@ class Alerting:
         self._alerts: dict[str, Alert] = {}
         self._by_topic: dict[str, list[str]] = {}
         self._heard: dict[str, Heard] = {}
+        self._unstored: dict[str, Change] = {}
         self._to_publish: dict[str, None] = {}
         """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
         self._wake = asyncio.Event()
@@ -91,7 +92,7 @@ class Alerting:
                 if known is not None:
                     alerts[name] = known
                 continue
-            alerts[name] = alert = known or self._restored(config, stored.get(name))
+            alerts[name] = alert = known or self._restored(name, config, stored.get(name))
             if known is None or known.config != config:
                 alert.config = config
                 self._to_publish[name] = None
@@ -107,13 +108,8 @@ class Alerting:
         return gone
 
     def recover(self, changes: list[Change]) -> None:
-        """What an earlier life knew and could not store: newer than the stored state, it counts."""
-        for change in changes:
-            facts = change.facts
-            alert = self._alerts.get(facts["name"])
-            if alert is not None and facts["since"] > alert.since_us:
-                alert.state, alert.since_us = State(facts["state"]), int(facts["since"])
-                alert.value, alert.acknowledged_by = facts["value"], str(facts["acknowledged_by"])
+        """What an earlier life knew and could not store; call before `load`: where it is newer, it counts."""
+        self._unstored = {change.facts["name"]: change for change in changes}
 
     def topics(self) -> list[str]:
         """Live topics that some alert watches, sorted."""
@@ -214,8 +210,12 @@ class Alerting:
             elif alert.pending is not pending:
                 self._store(name, changed=False)
 
-    def _restored(self, config: Any, stored: Mapping[str, Any] | None) -> Alert:
+    def _restored(self, name: str, config: Any, stored: Mapping[str, Any] | None) -> Alert:
         alert = Alert(config, since_us=self._clock.now_us())
+        unstored = self._unstored.get(name)
+        if unstored is not None and (stored is None or unstored.facts["since"] >= stored["since"]):
+            # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
+            stored = {**unstored.facts, "pending": unstored.pending, "now": 0, "stored": 0}
         if stored is None:
             return alert
         alert.state, alert.since_us = State(stored["state"]), int(stored["since"])

@@ -48,12 +48,13 @@ class Deployer:
         """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
         self._wanted.set()
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(self._work(), name="deployments")
+            work = group.create_task(self._work(stop), name="deployments")
             await stop.wait()
             work.cancel()
 
-    async def _work(self) -> None:
-        while True:
+    async def _work(self, stop: asyncio.Event) -> None:
+        # The stop is looked at, too: a cancel that meets a failure inside a group of tasks is lost (Python 3.11).
+        while not stop.is_set():
             await self._wanted.wait()
             self._wanted.clear()
             try:

@@ -298,9 +298,8 @@ class Term:
                 await wait_for(stop, timeout_s=RETRY_S)
 
     async def _first_load(self) -> None:
-        unstored = self.record.recover()
+        self.alerting.recover(self.record.recover())
         await self._load()
-        self.alerting.recover(unstored)
         self.alerting.publish_all()
         await self._hold_rights()
         self._loaded = True
