@@ -53,7 +53,7 @@ class Timing:
     """
 
     lease_ttl_s: float = 10.0
-    leader_ttl_s: float = 10.0
+    leader_ttl_s: float = 6.0
     observe_s: float = 20.0
     verify_s: float = 12.0
     retry_s: float = 1.0

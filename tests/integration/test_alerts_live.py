@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -65,9 +64,8 @@ async def publish(gateway: FakeGateway, value: float, *, retain: bool = True) ->
 
 
 async def changes(world: World, name: str) -> list[str]:
-    url = f"{world.settings.control_url}/v1/sites/acme/chicago/alerts/{name}/changes"
-    async with httpx.AsyncClient(headers={"authorization": "Bearer cli-token"}) as http:
-        return [each["state"] for each in (await http.get(url)).json()["changes"]]
+    async with world.client() as control:
+        return [each["state"] for each in await control.alert_changes(name)]
 
 
 @asynccontextmanager

@@ -45,6 +45,7 @@ class Alerting:
 
     Attributes:
         changed: Changes of state so far.
+        told: Alerts that the broker took so far.
     """
 
     def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
@@ -60,7 +61,12 @@ class Alerting:
         """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
         self._wake = asyncio.Event()
         self._boot = boot_id()
-        self.changed = 0
+        self.changed = self.told = 0
+
+    @property
+    def waiting(self) -> int:
+        """Alerts whose newest state the broker does not have yet."""
+        return len(self._to_publish)
 
     def load(
         self,
@@ -196,6 +202,7 @@ class Alerting:
                 if facts != (self._facts(name) if name in self._alerts else facts):
                     continue  # it changed while the broker acknowledged
             self._to_publish.pop(name, None)
+            self.told += 1
         return True
 
     def _look(self, topic: str) -> None:

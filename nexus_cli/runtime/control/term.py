@@ -7,7 +7,6 @@ publishes through a client with a gate; see `leadership.py`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,7 +17,6 @@ from nexus_cli.apply.engine import Engine, Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import gateway_digest, notice
-from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
@@ -30,6 +28,7 @@ from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.hands import BrokerHands
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.live_values import LiveValues
+from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.presence import Presence
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.sequencing import Runs, Sequencing
@@ -45,8 +44,6 @@ from nexus_cli.wire.topic import Topics
 
 NAME = "control"
 RETRY_S = 1.0
-SILENT_TAG_S = 3.0
-"""A watched tag that has no retained value after so long is asked of the database."""
 
 _log = logging.getLogger("nexus.control")
 
@@ -87,13 +84,6 @@ class Term:
         )
         self._values = LiveValues(topics)
         self._hands = BrokerHands(self.broker, topics, principal=settings.principal, clock=clock)
-        self._subscriptions: list[tuple[str, int]] = [
-            (topics.observed("+"), 1),
-            (topics.health("gateway", "+"), 1),
-            (topics.health(NAME, NAME), 1),
-            (self._hands.filter, 1),
-        ]
-        self._fixed_subscriptions = len(self._subscriptions)
         self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
@@ -105,6 +95,16 @@ class Term:
             values=self._values,
             confirmed=leadership.confirmed,
             clock=clock,
+        )
+        self._loading = Loading(
+            settings=settings,
+            pool=self.pool,
+            broker=self.broker,
+            alerting=self.alerting,
+            sequencing=self.sequencing,
+            values=self._values,
+            hands=self._hands,
+            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._hands.filter],
         )
         self.presence = Presence(
             settings=settings,
@@ -161,7 +161,7 @@ class Term:
             outer.create_task(
                 self.broker.run(
                     broker_over,
-                    subscriptions=self._subscriptions,
+                    subscriptions=self._loading.subscriptions,
                     on_message=self.hear,
                     on_connected=self._on_connected,
                 ),
@@ -182,7 +182,7 @@ class Term:
     def _parts(self, over: asyncio.Event) -> Mapping[str, Any]:
         return {
             "settling": self._settle_what_is_due(over),
-            "silent tags": self._ask_for_silent_tags(over),
+            "silent tags": self._loading.run(over),
             "deployer": self.deployer.run(over),
             "alerting": self.alerting.run(over),
             "alert record": self.record.run(over),
@@ -286,7 +286,7 @@ class Term:
                     if not self._loaded:
                         await self._first_load()
                     elif self._load_again:
-                        await self._load()
+                        await self._loading.load()
                     self._load_again = False
                     if connected:
                         await self._announce()
@@ -299,7 +299,7 @@ class Term:
 
     async def _first_load(self) -> None:
         self.alerting.recover(self.record.recover())
-        await self._load()
+        await self._loading.load()
         self.alerting.publish_all()
         await self._hold_rights()
         self._loaded = True
@@ -335,58 +335,15 @@ class Term:
         """A deployment recorded a new state; the gateways are about to change these devices."""
         try:
             with plain_errors(self._settings):
-                await self._load(changing=changing)
+                await self._loading.load(changing=changing)
         except NexusError as error:  # the deployment goes on; the load is tried again
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
             self._load_again = True
             self._due.set()
 
     async def _ended(self) -> None:
-        await self._load()
+        await self._loading.load()
         self.retained.look()
-
-    async def _load(self, *, changing: Collection[str] = ()) -> None:
-        """Take alerts and sequences as recorded, subscribe what they read, and look at every alert at once."""
-        async with self.pool.acquire() as conn:
-            configs = await db.attributes_of_kind(conn, self._settings.site, "alert")
-            stored = await alert_states.load(conn, self._settings.site)
-            sequences = await db.attributes_of_kind(conn, self._settings.site, "sequence")
-            recorded = await db.recorded(conn, self._settings.site)
-        gateways = recorded.gateways.items()
-        self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
-        gone = self.alerting.load(configs, stored, held=changing)
-        self.sequencing.load(sequences)
-        wanted = [(topic, 1) for topic in sorted({*self.alerting.topics(), *self._values.filters()})]
-        # A topic that was subscribed before is subscribed again while nothing was heard of it: only that brings its
-        # retained message (MQTT 3.1.1 §3.8.4).
-        silent = {self._topics.tag(path) for path in self.alerting.unheard()}
-        before = set(self._subscriptions)
-        fresh = [each for each in wanted if each not in before or each[0] in silent]
-        self._subscriptions[self._fixed_subscriptions :] = wanted
-        if gone:
-            async with self.pool.acquire() as conn:
-                await alert_states.delete(conn, self._settings.site, gone)
-            await self.alerting.clear(gone)
-        if fresh and self.broker.connected:
-            with contextlib.suppress(NexusError):  # away: it subscribes all of them when it is back
-                await self.broker.subscribe(fresh)
-
-    async def _ask_for_silent_tags(self, stop: asyncio.Event) -> None:
-        """Tags without a retained value, as others publish them: their newest stored sample is what is known."""
-        asked: set[str] = set()
-        while not await wait_for(stop, timeout_s=SILENT_TAG_S):
-            silent = set(self.alerting.unheard())
-            asked &= silent
-            fresh = sorted(silent - asked)[:100]
-            if not fresh or not self._loaded or not self.broker.connected:
-                continue
-            asked.update(fresh)
-            await wait_for(stop, timeout_s=SILENT_TAG_S)  # their subscription may be only just on its way
-            with contextlib.suppress(NexusError), plain_errors(self._settings):
-                async with self.pool.acquire() as conn:
-                    found = await alert_states.last_values(conn, self._settings.site, fresh)
-                for path, facts in found.items():
-                    self.alerting.hear_stored(path, facts)
 
 
 class _Said(msgspec.Struct, frozen=True):
