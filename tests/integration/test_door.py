@@ -99,6 +99,18 @@ async def test_the_head_decides_before_a_byte_of_the_body_is_there(
             await client.send(b"x" * 2**16)
 
 
+async def test_who_closes_after_its_request_hears_why_it_was_refused(world: World) -> None:
+    """A reset over what it still sends would take the answer along."""
+    async with world.control(), Socket(port_of(world)) as client:
+        lines = ("Content-Type: application/json", f"Content-Length: {30 * MIB}", "Connection: close")
+        await client.send(head(PREFIX + "/deployments", *lines))
+        with contextlib.suppress(OSError):
+            for _ in range(30):
+                await client.send(b"[" * MIB)
+        assert await client.answer() == (401, "NX6401")
+        assert await client.closed()
+
+
 async def test_bodies_that_never_end_take_no_memory_and_are_closed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,8 +153,8 @@ async def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(world: Wo
         assert await client.answer() == (413, "NX6405")
 
 
-async def test_half_open_connections_are_closed_and_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_guard, "HEAD_S", 1.0)
+async def test_half_open_connections_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_guard, "HEAD_S", 3600.0)
     monkeypatch.setattr(http_guard, "MOST_CONNECTIONS", 20)
     async with world.control(), contextlib.AsyncExitStack() as stack:
         port = port_of(world)
@@ -153,6 +165,16 @@ async def test_half_open_connections_are_closed_and_bounded(world: World, monkey
             if number % 10 == 0:  # a proper request finds room at any moment
                 async with httpx.AsyncClient(base_url=world.settings.control_url) as http:
                     assert (await http.get("/health/live")).status_code == 200
+        await until(lambda: sum(each.reader.at_eof() for each in silent) >= 40, deadline_s=60, what="the oldest closed")
+        assert not all(each.reader.at_eof() for each in silent)
+
+
+async def test_half_open_connections_are_closed_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_guard, "HEAD_S", 1.0)
+    async with world.control(), contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(Socket(port_of(world))) for _ in range(30)]
+        for each in silent[::2]:
+            await each.send(b"GET /health/live HTTP/1.1\r\n")
         for each in silent:
             assert await each.closed()
 

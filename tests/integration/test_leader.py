@@ -127,7 +127,9 @@ class _listening:
                 self._stop,
                 subscriptions=[("acme/#", 1), ("_nexus/#", 1)],
                 on_message=lambda message: (
-                    None if message.retain or "/health/" in message.topic else self._heard.append(message.topic)
+                    None
+                    if message.retain or "/health/" in message.topic or "/canary/" in message.topic
+                    else self._heard.append(message.topic)
                 ),
             )
         )
