@@ -73,15 +73,21 @@ async def assign(conn: Any, site: str, *, token: str, deployment_id: int) -> Non
 
 
 async def beat(conn: Any, site: str, *, token: str, ttl_s: float) -> bool:
-    """Prolong the lock. False when it is no longer ours (broken, or taken over by another term)."""
+    """Prolong the lock. False when it is no longer ours (broken, or taken over by another term).
+
+    A step of the deployment may have locked the row for as long as it takes: the heartbeat does not wait for it.
+    """
     row = await conn.fetchrow(
-        "UPDATE nexus.lease SET heartbeat = now(), expires = now() + $3::float8 * interval '1 second' "
-        "WHERE site = $1 AND token = $2 RETURNING site",
-        site,
-        token,
-        float(ttl_s),
+        "UPDATE nexus.lease SET heartbeat = now(), expires = now() + $3::float8 * interval '1 second' WHERE site = "
+        "(SELECT site FROM nexus.lease WHERE site = $1 AND token = $2 FOR NO KEY UPDATE SKIP LOCKED) RETURNING site",
+        *(site, token, float(ttl_s)),
     )
-    return row is not None
+    if row is not None:
+        return True
+    held: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM nexus.lease WHERE site = $1 AND token = $2)", site, token
+    )
+    return held
 
 
 async def holds(conn: Any, site: str, *, token: str) -> bool:

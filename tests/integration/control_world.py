@@ -225,7 +225,7 @@ class World:
                 return found
         return {}
 
-    async def until_leads(self, leads: bool = True, *, deadline_s: float = 40.0) -> None:
+    async def until_leads(self, leads: bool = True, *, deadline_s: float = 120.0) -> None:
         """Wait until the control at this address leads, or says that it does not."""
         limit = time.monotonic() + deadline_s
         while (found := await self.status()).get("leads") is not leads or (leads and not found["ready"]):

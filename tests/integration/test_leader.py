@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from nexus_cli.database import leader as leaders
+from nexus_cli.database import lease as leases
+from nexus_cli.database import migrate
 from nexus_cli.database.connect import open_pool
 from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.diagnostics.errors import NexusError
@@ -40,7 +42,7 @@ from tests.integration.control_world import (
 
 __all__ = ["world"]
 SITE = "acme/chicago"
-QUICK = dataclasses.replace(FAST, leader_ttl_s=2.0)
+QUICK = dataclasses.replace(FAST, leader_ttl_s=3.0)
 BEFORE = snapshot(device("a/l/one"), device("a/l/two"))
 LESS = {"tags": {"energy": device("x")["tags"]["energy"]}}
 DURING = snapshot(device("a/l/one", **LESS), device("a/l/three"), user__anna={"role": "r"}, role__r={"read": ["**"]})
@@ -79,13 +81,13 @@ async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
 )
 async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(world: World, stop_at: str) -> None:
     second = world.twin()
-    with ending(world.control_process(leader_ttl_s=2.0, stop_at="")) as first:
+    with ending(world.control_process(leader_ttl_s=3.0, stop_at="")) as first:
         await world.until_leads()
         async with FakeGateway(world.settings).up(), world.client() as control:
             assert (await applied(control, BEFORE))["outcome"] == "applied"
         first.terminate()
         first.wait()
-    with ending(world.control_process(leader_ttl_s=2.0, stop_at=stop_at)) as first:
+    with ending(world.control_process(leader_ttl_s=3.0, stop_at=stop_at)) as first:
         await world.until_leads()
         async with second.control(QUICK, standby=True) as control, FakeGateway(second.settings).up():
             async with world.client() as old:
@@ -219,8 +221,6 @@ async def test_a_term_that_is_over_writes_nothing_and_its_open_transaction_ends_
 
 async def test_who_can_not_ask_the_database_leads_on_until_another_is_heard(world: World, own_postgres) -> None:
     """Nobody can take over a database that is away; whom it answered nevertheless says so on the broker."""
-    from nexus_cli.database import migrate
-
     settings = dataclasses.replace(
         world.settings, database_url=own_postgres.url, database_password=world.settings.database_password
     )
@@ -244,6 +244,23 @@ async def test_who_can_not_ask_the_database_leads_on_until_another_is_heard(worl
         with pytest.raises(LeadLost):
             lead.assert_acting()
     assert lead.lost.is_set()
+
+
+async def test_a_heartbeat_waits_for_no_step_of_its_own_deployment(world: World) -> None:
+    pool = await open_pool(world.settings, size=4)
+    try:
+        async with pool.acquire() as one, pool.acquire() as other:
+            await leaders.take(one, SITE, holder="one", facts={}, seen=None)
+            assert await leases.acquire(one, SITE, owner="me", reason="", token="t", ttl_s=1.0)
+            async with one.transaction():
+                assert await leases.holds(one, SITE, token="t")
+                async with asyncio.timeout(30):
+                    assert await leases.beat(other, SITE, token="t", ttl_s=1.0)
+                    assert not await leases.beat(other, SITE, token="another", ttl_s=1.0)
+            await leases.release(one, SITE, token="t")
+            assert not await leases.beat(other, SITE, token="t", ttl_s=1.0)
+    finally:
+        pool.terminate()
 
 
 async def test_the_last_word_about_control_is_the_leaders(world: World) -> None:
