@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
 CONFLICT = 409
+SERVER_ERROR = 500
 EXIT_BLOCKED = 3
 EXIT_CONFLICT = 5
 EXIT_OUTSIDE = 6
@@ -124,6 +125,12 @@ class ControlClient:
         found: list[dict[str, Any]] = answer["alerts"]
         return found
 
+    async def alert_changes(self, name: str, *, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest changes of state of an alert, oldest first: at (µs), state, value, severity, tag, acknowledged_by."""
+        answer = await self._call("GET", f"/alerts/{name}/changes", params={"limit": str(limit)})
+        found: list[dict[str, Any]] = answer["changes"]
+        return found
+
     async def acknowledge(self, name: str) -> dict[str, Any]:
         """Acknowledge an active alert."""
         return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
@@ -212,6 +219,15 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
         return data
     if isinstance(data, dict) and {"code", "message"} <= data.keys():
         raise _refused(answer.status_code, data)
+    if answer.status_code >= SERVER_ERROR:
+        raise NexusError(
+            f"Control at {url} can't answer just now.",
+            code="NX6400",
+            cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
+            hint="it may be starting or stopping; `nexus status` shows it. A proxy in between answers like this, too",
+            retriable=True,
+            exit_code=EXIT_OUTSIDE,
+        )
     raise NexusError(
         f"What answers at {url} is not control.",
         code="NX6404",

@@ -24,6 +24,7 @@ class Deployer:
     Attributes:
         running: Number of the deployment that is being carried out; 0 is none.
         problem: Why nothing can be carried out just now.
+        quiet: Held while a deployment is carried out.
     """
 
     def __init__(
@@ -41,17 +42,19 @@ class Deployer:
         self._wanted, self._on_recorded, self._retry_s = wanted, on_recorded, retry_s
         self.running = 0
         self.problem = ""
+        self.quiet = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
         self._wanted.set()
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(self._work(), name="deployments")
+            work = group.create_task(self._work(stop), name="deployments")
             await stop.wait()
             work.cancel()
 
-    async def _work(self) -> None:
-        while True:
+    async def _work(self, stop: asyncio.Event) -> None:
+        # The stop is looked at, too: a cancel that meets a failure inside a group of tasks is lost (Python 3.11).
+        while not stop.is_set():
             await self._wanted.wait()
             self._wanted.clear()
             try:
@@ -76,7 +79,8 @@ class Deployer:
             for deployment in waiting:
                 self.running = deployment.number
                 event(_log, "deployment begins", number=deployment.number, who=deployment.who)
-                outcome = await self._carry_out(deployment)
+                async with self.quiet:
+                    outcome = await self._carry_out(deployment)
                 event(_log, "deployment ended", number=deployment.number, outcome=outcome)
                 with contextlib.suppress(NexusError):  # the broker is away: subscriptions come with the reconnect
                     await self._on_recorded()
