@@ -1,0 +1,124 @@
+"""Time that passes only while a test works or waits, so that a busy machine takes nothing from it.
+
+A test that polls ten times a second and counts what was missed measures the machine as well: while other processes
+hold the processor, its deadlines pass although nothing of its own is late. Here the loop's time is the processor time
+of the loop's thread plus what it waited for, each wait up to the next timer at most. What the code under test does too
+slowly is late as ever; what the machine takes away does not count.
+
+A call that blocks the thread without using the processor does not count either: this loop is no proof that nothing
+blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import pytest
+
+from nexus_cli.runtime.clock import SystemClock
+
+
+class OwnTime:
+    """Seconds of one thread: its processor time and its waits.
+
+    Args:
+        cpu_s: Processor time of the thread so far, seconds.
+        monotonic_s: The machine's time, seconds; a wait is measured with it.
+    """
+
+    def __init__(
+        self, *, cpu_s: Callable[[], float] = time.thread_time, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin at the machine's time of now, so that the two can be compared."""
+        self._cpu_s, self._monotonic_s = cpu_s, monotonic_s
+        self._passed_s, self._counted_s = monotonic_s(), cpu_s()
+
+    def now_s(self) -> float:
+        """The time now."""
+        return self._passed_s + self._cpu_s() - self._counted_s
+
+    def wait(self, select: Callable[[float | None], list[Any]], timeout_s: float | None) -> list[Any]:
+        """Wait as `select` does; longer than `timeout_s` it never took. What is ready at once took no time."""
+        ready = select(0)
+        if ready or (timeout_s is not None and timeout_s <= 0):
+            return ready
+        self._passed_s, began_s = self.now_s(), self._monotonic_s()
+        try:
+            return select(timeout_s)
+        finally:
+            waited_s = self._monotonic_s() - began_s
+            self._passed_s += waited_s if timeout_s is None else min(waited_s, timeout_s)
+            self._counted_s = self._cpu_s()
+
+
+class _Selector(selectors.BaseSelector):
+    """A selector whose waits are counted."""
+
+    def __init__(self, own: OwnTime) -> None:
+        self._inner, self._own = selectors.DefaultSelector(), own
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return self._own.wait(self._inner.select, timeout)
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.modify(fileobj, events, data)
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.get_key(fileobj)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._inner.get_map()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class OwnTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop on its own time."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.own = OwnTime()
+        super().__init__(_Selector(self.own))
+
+    def time(self) -> float:
+        """Seconds."""
+        return self.own.now_s()
+
+
+def own_clock() -> SystemClock:
+    """A clock for a role in the running `OwnTimeLoop`; its wall clock runs with it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, OwnTimeLoop)
+    offset_ns = time.time_ns() - int(loop.time() * 1e9)
+
+    def monotonic_ns() -> int:
+        return int(loop.time() * 1e9)
+
+    return SystemClock(wall_ns=lambda: monotonic_ns() + offset_ns, monotonic_ns=monotonic_ns)
+
+
+def in_own_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an asynchronous test in a loop of its own time, its gateways on that time too.
+
+    Fixtures must be synchronous: pytest's own loop is not used.
+    """
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **keys: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=OwnTimeLoop) as runner:
+            patch.setattr("nexus_cli.runtime.gateway.gateway.SystemClock", own_clock)
+            runner.run(test(*arguments, **keys))
+
+    return run
