@@ -22,6 +22,9 @@ from typing import Any
 import pytest
 
 from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.wire.client import BrokerClient
+
+BROKER_PATIENCE_S = 3600
 
 
 class OwnTime:
@@ -121,6 +124,8 @@ def in_own_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...,
     def run(*arguments: Any, **keys: Any) -> None:
         with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=OwnTimeLoop) as runner:
             patch.setattr("nexus_cli.runtime.gateway.gateway.SystemClock", own_clock)
+            # The broker stays on the machine's time: a client that was not let run must not be taken for dead.
+            patch.setitem(BrokerClient.__init__.__kwdefaults__, "keepalive_s", BROKER_PATIENCE_S)
             gc.collect()
             gc.disable()
             try:
