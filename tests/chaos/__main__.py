@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.chaos.report import to_text
 from tests.chaos.run import Plan, run
-from tests.chaos.schedule import KINDS, schedule
+from tests.chaos.schedule import KINDS
 from tests.chaos.site import SITES
 
 
@@ -33,21 +33,21 @@ def main(argv: list[str]) -> int:
     """Run it."""
     given = arguments(argv)
     kinds = tuple(kind for kind in given.faults.split(",") if kind)
+    folder = (given.out or Path(tempfile.mkdtemp(prefix="nexus-chaos-"))).resolve()
+    plan = Plan(
+        seed=given.seed, minutes=given.minutes, site=given.site, kinds=kinds, folder=folder, every_s=given.every
+    )
     if given.list:
-        for fault in schedule(seed=given.seed, seconds=given.minutes * 60, kinds=kinds, every_s=given.every):
+        for fault in plan.schedule():
             print(
                 f"{fault.at_s:7.1f}  {fault.kind:8} {fault.target:20} {fault.lasts_s:5.1f} s  {dict(fault.detail) or ''}"
             )
         return 0
-    folder = (given.out or Path(tempfile.mkdtemp(prefix="nexus-chaos-"))).resolve()
     began_s = time.monotonic()
 
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began_s:7.1f}  {text}", file=sys.stderr, flush=True)
 
-    plan = Plan(
-        seed=given.seed, minutes=given.minutes, site=given.site, kinds=kinds, folder=folder, every_s=given.every
-    )
     report = asyncio.run(run(plan, tell=tell))
     text = to_text(report)
     (folder / "report.json").write_text(json.dumps(report, indent=1))

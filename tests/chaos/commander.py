@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,37 +44,45 @@ class Sent:
 
 @dataclass(kw_only=True)
 class Commander:
-    """Sends as the panel and hears its answers."""
+    """Sends as the panel and hears its answers.
+
+    Attributes:
+        sent: Every command by id.
+        lost: How often its own session ended.
+    """
 
     port: int
     password: str
     devices: list[Device]
     sent: dict[str, Sent] = field(default_factory=dict)
+    lost: int = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until stopped; connects again whenever the broker went away."""
         numbers = itertools.count(1_000_000)
         while not stop.is_set():
-            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                async with aiomqtt.Client(
-                    "127.0.0.1", self.port, username=PANEL, password=self.password, timeout=10
-                ) as client:
-                    await client.subscribe(TOPICS.response(PANEL, "+"), qos=1)
-                    async with asyncio.TaskGroup() as group:
-                        hearing = group.create_task(self._hear(client))
-                        await self._send(client, stop, numbers)
-                        await asyncio.sleep(3)  # the last answers
-                        hearing.cancel()
+            try:
+                await self._session(stop, numbers)
+            except* (aiomqtt.MqttError, TimeoutError):
+                self.lost += 1
             await asyncio.sleep(1)
 
-    async def _hear(self, client: aiomqtt.Client) -> None:
-        with contextlib.suppress(aiomqtt.MqttError):
-            async for message in client.messages:
-                body: Any = orjson.loads(message.payload)  # type: ignore[arg-type]
-                if body.get("id") in self.sent:
-                    self.sent[body["id"]].answers.append(str(body.get("state")))
+    async def _session(self, stop: asyncio.Event, numbers: Iterator[int]) -> None:
+        async with aiomqtt.Client("127.0.0.1", self.port, username=PANEL, password=self.password, timeout=10) as client:
+            await client.subscribe(TOPICS.response(PANEL, "+"), qos=1)
+            async with asyncio.TaskGroup() as group:
+                hearing = group.create_task(self._hear(client))
+                await self._send(client, stop, numbers)
+                await asyncio.sleep(3)  # the last answers
+                hearing.cancel()
 
-    async def _send(self, client: aiomqtt.Client, stop: asyncio.Event, numbers: Any) -> None:
+    async def _hear(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            body: Any = orjson.loads(message.payload)  # type: ignore[arg-type]
+            if body.get("id") in self.sent:
+                self.sent[body["id"]].answers.append(str(body.get("state")))
+
+    async def _send(self, client: aiomqtt.Client, stop: asyncio.Event, numbers: Iterator[int]) -> None:
         while not stop.is_set():
             number = next(numbers)
             device = self.devices[number % len(self.devices)]

@@ -130,7 +130,7 @@ class Chaos:
     async def disk(self, fault: Fault) -> str:
         """Fill a disk, and make room again. A database that gave up is started again, as a service manager does."""
         database = fault.target == "database"
-        folder = self.runtime.folder / "database" if database else self.runtime.outbox(fault.target)
+        folder = self.runtime.database_disk if database else self.runtime.outbox(fault.target)
         if folder not in self.runtime.disks.mounted:
             raise NotPossible("this user may not mount a small disk")
         filler = folder / "filler"

@@ -48,6 +48,7 @@ class Proxy:
         self._state = State()
         self._changed = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
+        self._handling, self._ended = 0, asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Proxy]:
@@ -59,6 +60,9 @@ class Proxy:
             server.close()
             self.set(State(RESET))
             await server.wait_closed()
+            # A handler that is cancelled by the end of the loop would be an error in the log.
+            while self._handling:
+                await self._ended.wait()
 
     def set(self, state: State) -> None:
         """Behave differently from now on."""
@@ -71,6 +75,7 @@ class Proxy:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self._handling += 1
         onward: asyncio.StreamWriter | None = None
         try:
             if self._state.mode == RESET:
@@ -88,6 +93,9 @@ class Proxy:
                 if end is not None:
                     self._open.discard(end)
                     _reset(end)
+            self._handling -= 1
+            self._ended.set()
+            self._ended = asyncio.Event()
 
     async def _passable(self, *, also: tuple[str, ...]) -> None:
         """Wait while nothing is carried; `also` are further modes that carry."""

@@ -89,10 +89,13 @@ class GuardedBroker:
 
 
 class Disks:
-    """Small disks for what a run fills up; none where this user may not mount."""
+    """Small disks for what a run fills up; none where this user may not mount. `close` takes them away."""
 
     def __init__(self) -> None:
         self.mounted: list[Path] = []
+        # For PostgreSQL, which runs as another user: not below a folder that only we may look into.
+        self.own = Path(tempfile.mkdtemp(prefix="nexus-chaos-"))
+        self.own.chmod(0o755)
 
     def mount(self, folder: Path, *, size_bytes: int) -> bool:
         """Give a folder a disk of its own; False when that is not possible here."""
@@ -105,9 +108,10 @@ class Disks:
         return False
 
     def close(self) -> None:
-        """Take them away."""
+        """Unmount, and remove what was mounted in a folder of its own."""
         for folder in reversed(self.mounted):
             subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+        shutil.rmtree(self.own, ignore_errors=True)
 
 
 class ChaosRuntime(Runtime):
@@ -115,14 +119,15 @@ class ChaosRuntime(Runtime):
 
     Attributes:
         disks: Those that could be made.
+        database_disk: Where PostgreSQL has its data.
         field_folder: Where the counting devices write their logs.
     """
 
     def __init__(self, folder: Path, *, site: str, snapshot: Snapshot, disks: Disks) -> None:
         self.disks = disks
-        database = folder / "database"
-        disks.mount(database, size_bytes=DATABASE_BYTES)
-        tempfile.tempdir = str(database)
+        self.database_disk = disks.own / "database"
+        disks.mount(self.database_disk, size_bytes=DATABASE_BYTES)
+        tempfile.tempdir = str(self.database_disk)
         try:
             super().__init__(folder, site=site, gateways=("gw-a", "gw-b"))
         finally:
@@ -219,12 +224,10 @@ class ChaosRuntime(Runtime):
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Everything started by the block is stopped, its disks are taken away."""
+        """Everything started by the block is stopped."""
         try:
             yield
         finally:
             for part in [*self.processes, "broker", "database"]:
                 self.send(part, signal.SIGCONT)
             self.stop()
-            self.disks.close()
-            shutil.rmtree(self.folder / "database", ignore_errors=True)

@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ from tests.chaos.network import Proxy, proxies
 from tests.chaos.observer import FieldLogs, Usage, newest, process_ends, read_live, read_record
 from tests.chaos.parts import PANEL, ChaosRuntime, Disks
 from tests.chaos.report import Findings, to_json
-from tests.chaos.schedule import LINKS, schedule
+from tests.chaos.schedule import LINKS, Fault, schedule
 from tests.chaos.site import ENTERPRISE, NAME, SITES, Ports, Site
 from tests.servers import free_port
 
 READY_S = 180.0
-FRESH_US = 20_000_000
+SLOWEST_POLL_MS = 2000
+"""The longest interval that a deployment sets."""
 STILL_S = 6.0
 Tell = Callable[[str], None]
 
@@ -55,6 +56,10 @@ class Plan:
     folder: Path
     every_s: float = 9.0
 
+    def schedule(self) -> tuple[Fault, ...]:
+        """What the seed draws."""
+        return schedule(seed=self.seed, seconds=self.minutes * 60, kinds=self.kinds, every_s=self.every_s)
+
     def to_json(self) -> dict[str, Any]:
         """For the report."""
         return {
@@ -66,8 +71,19 @@ class Plan:
         }
 
 
-async def run(plan: Plan, *, tell: Tell) -> dict[str, Any]:
-    """Carry a run out; gives the report. Everything that was started is stopped, whatever happens."""
+AndThen = Callable[[str, Callable[[Findings], Awaitable[None]]], Awaitable[None]]
+"""Called with the database's address and a judge, once the record was judged and before anything is stopped."""
+
+
+async def run(
+    plan: Plan, *, tell: Tell, faults: Sequence[Fault] | None = None, and_then: AndThen | None = None
+) -> dict[str, Any]:
+    """Carry a run out; gives the report. Everything that was started is stopped, whatever happens.
+
+    Args:
+        faults: Instead of what the seed draws.
+        and_then: For tests that change the record and have it judged again.
+    """
     folder = plan.folder / "plant"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -80,13 +96,27 @@ async def run(plan: Plan, *, tell: Tell) -> dict[str, Any]:
     (folder / "site.yaml").write_text(site.yaml())
     loaded = load(folder / "site.yaml")
     assert loaded.value is not None, loaded.findings
-    runtime = ChaosRuntime(folder, site=f"{ENTERPRISE}/{NAME}", snapshot=loaded.value.snapshot, disks=Disks())
+    with contextlib.closing(Disks()) as disks:
+        runtime = ChaosRuntime(folder, site=f"{ENTERPRISE}/{NAME}", snapshot=loaded.value.snapshot, disks=disks)
+        return await _started(plan, runtime, site, ports, tell, faults, and_then)
+
+
+async def _started(
+    plan: Plan,
+    runtime: ChaosRuntime,
+    site: Site,
+    ports: Ports,
+    tell: Tell,
+    faults: Sequence[Fault] | None,
+    and_then: AndThen | None,
+) -> dict[str, Any]:
     with runtime.running():
         opcua = free_port()
         async with proxies(_targets(runtime, ports, opcua)) as by_link:
             _lead(runtime, site, by_link, ports)
             await asyncio.to_thread(_start, runtime, site, ports, opcua)
-            return await _driven(plan, runtime, site, by_link, tell)
+            faults = plan.schedule() if faults is None else tuple(faults)
+            return await _Run(plan, runtime, site, by_link, tell).report(faults, and_then)
 
 
 def _targets(runtime: ChaosRuntime, ports: Ports, opcua: int) -> dict[str, int]:
@@ -124,63 +154,78 @@ def _start(runtime: ChaosRuntime, site: Site, ports: Ports, opcua: int) -> None:
     runtime.start()
 
 
-async def _driven(
-    plan: Plan, runtime: ChaosRuntime, site: Site, by_link: dict[str, Proxy], tell: Tell
-) -> dict[str, Any]:
-    findings = Findings()
-    deploying = Deploying(runtime=runtime, site=site)
-    slowest = {device.path: device.poll_ms for device in site.devices}
-    password = read_credentials(runtime.home)["broker"][PANEL]
-    commander = Commander(port=runtime.guarded.port, password=password, devices=site.of_kind("modbus"))
-    target = Target(broker=runtime.guarded.port, control=runtime.ports["control"], user=PANEL, password=password)
-    chaos = Chaos(runtime=runtime, proxies=by_link, deploying=deploying, target=target)
-    usage, ending = Usage(runtime), asyncio.Event()
-    tell(f"{site.tag_count} tags on {len(site.devices)} devices; first deployment: {await deploying.apply()}")
-    faults = schedule(seed=plan.seed, seconds=plan.minutes * 60, kinds=plan.kinds, every_s=plan.every_s)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(usage.run(ending))
-        obeying = group.create_task(_obey(runtime))
-        commanding = asyncio.Event()
-        if "command" in plan.kinds:
-            group.create_task(commander.run(commanding))
-        await settled(runtime, findings, tell, what="the start")
-        await chaos.run(faults, seconds=plan.minutes * 60, tell=tell)
-        for device in site.devices:
-            slowest[device.path] = max(slowest[device.path], device.poll_ms, 2000 if device.kind == "modbus" else 0)
-        commanding.set()
-        tell("settling")
-        await settled(runtime, findings, tell, what="the end")
-        await _still(runtime, deploying, findings, tell)
-        ending.set()
-        obeying.cancel()
-    tell("reading the record")
-    record = await read_record(runtime.database.url)
-    logs = FieldLogs.read(runtime.field_folder)
-    judge = Judge(
-        url=runtime.database.url,
-        record=record,
-        logs=logs,
-        deploying=deploying,
-        done=chaos.done,
-        slowest_ms=slowest,
-        findings=findings,
-    )
-    await judge.tags()
-    judge.gaps()
-    judge.commands(commander.sent)
-    for text in verdict.leaks(usage.lives()):
-        findings.breach("leaks", text)
-    for text in [*deploying.unfinished, *record.open_deployments]:
-        findings.breach("deployments", text)
-    for text in deploying.odd:
-        findings.breach("errors", text)
-    findings.figures |= {
-        "tags": site.tag_count,
-        "dead letters": dict(record.dead_letters),
-        "deployments": {"changes": site.changes, "attempts of apply": len(deploying.attempts)},
-    }
-    await asyncio.to_thread(_end, runtime, findings)
-    return to_json(arguments=plan.to_json(), findings=findings, faults=[one.to_json() for one in chaos.done])
+class _Run:
+    """One run on a runtime that was started."""
+
+    def __init__(self, plan: Plan, runtime: ChaosRuntime, site: Site, by_link: Mapping[str, Proxy], tell: Tell) -> None:
+        self._plan, self._runtime, self._tell = plan, runtime, tell
+        self._deploying = Deploying(runtime=runtime, site=site)
+        self._slowest_ms = {device.path: device.poll_ms for device in site.devices}
+        password = read_credentials(runtime.home)["broker"][PANEL]
+        broker, control = runtime.guarded.port, runtime.ports["control"]
+        self._commander = Commander(port=broker, password=password, devices=site.of_kind("modbus"))
+        target = Target(broker=broker, control=control, user=PANEL, password=password)
+        self._chaos = Chaos(runtime=runtime, proxies=by_link, deploying=self._deploying, target=target)
+        self._usage = Usage(runtime)
+
+    async def report(self, faults: Sequence[Fault], and_then: AndThen | None) -> dict[str, Any]:
+        """Carry out the faults and judge what came of it."""
+        findings = Findings()
+        await self._drive(faults, findings)
+        self._tell("reading the record")
+        await self._judge(findings)
+        if and_then is not None:
+            await and_then(self._runtime.database.url, self._judge)
+        for text in verdict.leaks(self._usage.lives()):
+            findings.breach("leaks", text)
+        for text in self._deploying.odd:
+            findings.breach("errors", text)
+        await asyncio.to_thread(_end, self._runtime, findings)
+        done = [one.to_json() for one in self._chaos.done]
+        return to_json(arguments=self._plan.to_json(), findings=findings, faults=done)
+
+    async def _drive(self, faults: Sequence[Fault], findings: Findings) -> None:
+        deploying, runtime, tell = self._deploying, self._runtime, self._tell
+        tags, devices = deploying.site.tag_count, len(deploying.site.devices)
+        tell(f"{tags} tags on {devices} devices; first deployment: {await deploying.apply()}")
+        ending, commanding = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._usage.run(ending))
+            obeying = group.create_task(_obey(runtime))
+            if "command" in self._plan.kinds:
+                group.create_task(self._commander.run(commanding))
+            await settled(runtime, findings, tell, what="the start")
+            await self._chaos.run(faults, seconds=self._plan.minutes * 60, tell=tell)
+            commanding.set()
+            await settled(runtime, findings, tell, what="the end")
+            await _still(runtime, deploying, findings, tell)
+            ending.set()
+            obeying.cancel()
+
+    async def _judge(self, findings: Findings) -> None:
+        """Hold the record as it is now against the laws."""
+        deploying, runtime = self._deploying, self._runtime
+        record = await read_record(runtime.database.url)
+        polled = any(one.fault.detail.get("change") == "poll" for one in self._chaos.done)
+        judge = Judge(
+            url=runtime.database.url,
+            record=record,
+            logs=FieldLogs.read(runtime.field_folder),
+            deploying=deploying,
+            done=self._chaos.done,
+            slowest_ms={path: max(ms, SLOWEST_POLL_MS) if polled else ms for path, ms in self._slowest_ms.items()},
+            findings=findings,
+        )
+        await judge.tags()
+        judge.gaps()
+        judge.commands(self._commander.sent)
+        for text in [*deploying.unfinished, *record.open_deployments]:
+            findings.breach("deployments", text)
+        findings.figures |= {
+            "tags": deploying.site.tag_count,
+            "dead letters": dict(record.dead_letters),
+            "deployments": {"changes": deploying.site.changes, "attempts of apply": len(deploying.attempts)},
+        }
 
 
 async def _obey(runtime: ChaosRuntime) -> None:
@@ -193,16 +238,17 @@ async def _obey(runtime: ChaosRuntime) -> None:
 async def settled(runtime: ChaosRuntime, findings: Findings, tell: Tell, *, what: str) -> None:
     """Wait until every role is ready and every counting tag has a fresh row; what is not by then is stuck."""
     until_s = time.monotonic() + READY_S
-    problems: list[str] = ["nothing was asked yet"]
+    problems, first = ["nothing was asked yet"], dict[str, int | None]()
     while problems and time.monotonic() < until_s:
-        problems = await _problems(runtime)
+        problems = await _problems(runtime, first)
         await asyncio.sleep(1.0)
     for text in problems:
         findings.breach("stuck", f"after {what}: {text}")
     tell(f"settled after {what}" if not problems else f"NOT settled after {what}: {problems[:3]}")
 
 
-async def _problems(runtime: ChaosRuntime) -> list[str]:
+async def _problems(runtime: ChaosRuntime, first: dict[str, int | None]) -> list[str]:
+    """What does not work; `first` keeps the values that were there when it was asked for the first time."""
     found = []
     async with httpx.AsyncClient(timeout=5) as client:
         for role in runtime.roles:
@@ -216,12 +262,14 @@ async def _problems(runtime: ChaosRuntime) -> list[str]:
         rows = await newest(runtime.database.url)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return [*found, f"the database does not answer: {error!r}"]
-    now_us = time.time_ns() // 1000
-    old = [path for path, (at, _) in rows.items() if not path.endswith("/command") and now_us - at > FRESH_US]
-    bad = [path for path, (_, number) in rows.items() if number is None]
-    found += [f"{len(old)} tags without a fresh row, {old[0]} first"] if old else []
+    counting = {path: number for path, (_, number) in rows.items() if not path.endswith("/command")}
+    for path, number in counting.items():
+        first.setdefault(path, number)
+    old = [path for path, number in counting.items() if number == first[path]]
+    bad = [path for path, number in counting.items() if number is None]
+    found += [f"{len(old)} tags without a new row, {old[0]} first"] if old else []
     found += [f"{len(bad)} tags are BAD, {bad[0]} first"] if bad else []
-    return found or ([] if rows else ["no rows"])
+    return found or ([] if counting else ["no rows"])
 
 
 async def _still(runtime: ChaosRuntime, deploying: Deploying, findings: Findings, tell: Tell) -> None:
