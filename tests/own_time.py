@@ -12,11 +12,11 @@ blocks.
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import gc
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -113,24 +113,25 @@ def own_clock() -> SystemClock:
     return SystemClock(wall_ns=lambda: monotonic_ns() + offset_ns, monotonic_ns=monotonic_ns)
 
 
-def in_own_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an asynchronous test in a loop of its own time, its gateways on that time too.
+def now_s() -> float:
+    """Seconds on the time of the running loop, which is what a test of an `own_time` module measures with."""
+    return asyncio.get_running_loop().time()
 
-    Fixtures must be synchronous: pytest's own loop is not used. Garbage is collected before and after: what pytest and
-    the simulated devices keep in this process takes the collector up to 0.3 s at once, which no gateway has.
+
+@contextlib.contextmanager
+def own_time() -> Iterator[None]:
+    """Bring what runs beside the loop in line with it: the clocks of gateways, the broker's patience, the collector.
+
+    Garbage is collected before and after: what pytest and the simulated devices keep in this process takes the
+    collector up to 0.3 s at once, which no gateway has.
     """
-
-    @functools.wraps(test)
-    def run(*arguments: Any, **keys: Any) -> None:
-        with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=OwnTimeLoop) as runner:
-            patch.setattr("nexus_cli.runtime.gateway.gateway.SystemClock", own_clock)
-            # The broker stays on the machine's time: a client that was not let run must not be taken for dead.
-            patch.setitem(BrokerClient.__init__.__kwdefaults__, "keepalive_s", BROKER_PATIENCE_S)
-            gc.collect()
-            gc.disable()
-            try:
-                runner.run(test(*arguments, **keys))
-            finally:
-                gc.enable()
-
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nexus_cli.runtime.gateway.gateway.SystemClock", own_clock)
+        # The broker stays on the machine's time: a client that was not let run must not be taken for dead.
+        patch.setitem(BrokerClient.__init__.__kwdefaults__, "keepalive_s", BROKER_PATIENCE_S)
+        gc.collect()
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()

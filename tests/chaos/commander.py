@@ -69,7 +69,7 @@ class Commander:
 
     async def _session(self, stop: asyncio.Event, numbers: Iterator[int]) -> None:
         async with aiomqtt.Client("127.0.0.1", self.port, username=PANEL, password=self.password, timeout=10) as client:
-            await client.subscribe(TOPICS.response(PANEL, "+"), qos=1)
+            await client.subscribe(TOPICS.response("+", PANEL, "+"), qos=1)
             async with asyncio.TaskGroup() as group:
                 hearing = group.create_task(self._hear(client))
                 await self._send(client, stop, numbers)

@@ -27,7 +27,6 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeSource
-from tests.own_time import in_own_time
 from tests.servers import TestBroker, free_port
 from tests.sunspec import EXPECTED, inverter
 
@@ -306,7 +305,7 @@ def plc(port: int, path: str, count: int) -> DeviceConfig:
 
 
 @pytest.mark.needs_broker
-@in_own_time
+@pytest.mark.own_time
 async def test_a_gateway_browses_through_its_own_link_below_its_polls(
     broker: TestBroker, settings: Settings, tmp_path: Path
 ) -> None:

@@ -26,10 +26,9 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeSource
-from tests.own_time import in_own_time
 from tests.servers import TestBroker, free_port
 
-pytestmark = pytest.mark.needs_broker
+pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 URI = "http://acme/plc"
 NODES = 2_000
 
@@ -114,7 +113,6 @@ def nodes_of(proposal: Any) -> list[str]:
     return sorted(str(tag.keys["node"]) for device in proposal.devices for tag in device.tags)
 
 
-@in_own_time
 async def test_a_walk_through_a_gateway_goes_on_after_ctrl_c_and_a_dead_gateway(
     broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +164,6 @@ async def test_a_walk_through_a_gateway_goes_on_after_ctrl_c_and_a_dead_gateway(
         await server.close()
 
 
-@in_own_time
 async def test_a_walk_goes_on_by_itself_when_its_link_was_away(
     broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +202,6 @@ async def test_a_walk_goes_on_by_itself_when_its_link_was_away(
     assert "the same value was found before" not in dict(found.skipped).values()
 
 
-@in_own_time
 async def test_a_walk_goes_on_by_itself_when_its_gateway_was_away(
     broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +237,6 @@ async def test_a_walk_goes_on_by_itself_when_its_gateway_was_away(
     assert "the same value was found before" not in dict(found.skipped).values()
 
 
-@in_own_time
 async def test_the_second_runtime_of_a_plc_is_browsed_by_its_ams_port(broker: TestBroker, tmp_path: Path) -> None:
     tcp = free_port()
 
@@ -277,7 +272,6 @@ async def test_the_second_runtime_of_a_plc_is_browsed_by_its_ams_port(broker: Te
         await server.close()
 
 
-@in_own_time
 async def test_the_unit_that_was_asked_for_is_browsed_not_the_first_of_its_link(
     broker: TestBroker, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
 from tests.servers import TestBroker, new_broker
 
-pytestmark = pytest.mark.needs_broker
+pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 GW = "gw-1"
 
 
