@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_data
 POLL_S = 0.5
 TAGS = ("first", "second", "third")
 LINE = "hall/line-1"
+OWN_TIME = Path(__file__).parent / "own_time_process"
 
 
 class HotPlant(Plant):
@@ -82,8 +85,10 @@ def unit(number: int, name: str = "", more: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HotPlant]:
-    """Six devices behind one link."""
+    """Six devices behind one link; the gateway is on its own time, so that it is late for what it did alone."""
     running = HotPlant(tmp_path_factory.mktemp("hot"), devices=6, poll="500ms")
+    path = f"{OWN_TIME}{os.pathsep}{running.environment('gateway')['PYTHONPATH']}"
+    running.extra_environment["gateway"] = {"NEXUS_TEST_OWN_TIME": "1", "PYTHONPATH": path}
     try:
         running.start()
         running.wait_rows_beyond({f"{LINE}/unit-{n}/{t}": 5 for n in range(1, 7) for t in TAGS})

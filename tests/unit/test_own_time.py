@@ -8,7 +8,8 @@ import socket
 import time
 from typing import Any
 
-from tests.own_time import OwnTime, OwnTimeLoop, own_clock
+from tests.own_clock import OwnTime
+from tests.own_time import OwnTimeLoop, own_clock
 
 
 class Machine:
