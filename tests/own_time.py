@@ -16,7 +16,7 @@ import contextlib
 import gc
 import selectors
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
