@@ -24,6 +24,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--site", choices=sorted(SITES), default="demo")
     parser.add_argument("--faults", default=",".join(KINDS), help=f"kinds, of {','.join(KINDS)}")
     parser.add_argument("--every", type=float, default=9.0, help="mean seconds between two faults (default 9)")
+    parser.add_argument("--timescale", default="", metavar="URL", help="a server that is there, instead of our own")
     parser.add_argument("--out", type=Path, help="folder for report.txt, report.json and the logs")
     parser.add_argument("--list", action="store_true", help="print the schedule and end")
     return parser.parse_args(argv)
@@ -35,7 +36,13 @@ def main(argv: list[str]) -> int:
     kinds = tuple(kind for kind in given.faults.split(",") if kind)
     folder = (given.out or Path(tempfile.mkdtemp(prefix="nexus-chaos-"))).resolve()
     plan = Plan(
-        seed=given.seed, minutes=given.minutes, site=given.site, kinds=kinds, folder=folder, every_s=given.every
+        seed=given.seed,
+        minutes=given.minutes,
+        site=given.site,
+        kinds=kinds,
+        folder=folder,
+        every_s=given.every,
+        server=given.timescale,
     )
     if given.list:
         for fault in plan.schedule():

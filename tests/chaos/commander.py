@@ -78,7 +78,7 @@ class Commander:
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            body: Any = orjson.loads(message.payload)  # type: ignore[arg-type]
+            body: Any = orjson.loads(message.payload)
             if body.get("id") in self.sent:
                 self.sent[body["id"]].answers.append(str(body.get("state")))
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from tests.chaos.deploying import Deploying
 from tests.chaos.hostile import Target, attack
 from tests.chaos.network import PASS, SLOW, Proxy, State
@@ -83,7 +81,7 @@ class Chaos:
         self.done.append(done)
         tell(f"{fault.kind} {fault.target} {fault.lasts_s:g} s {dict(fault.detail) or ''}")
         try:
-            done.note = await _ACTS[fault.kind](self, fault) or ""
+            done.note = await ACTS[fault.kind](self, fault) or ""
         except NotPossible as error:
             done.skipped, done.note = True, str(error)
         finally:
@@ -229,13 +227,7 @@ def damage(folder: Path, mode: str, rng: random.Random) -> str:
     return f"3 bits of {file.name} flipped"
 
 
-def log_line(path: Path, **fields: Any) -> None:
-    """Add a line of JSON, with the true time in front."""
-    with path.open("ab") as file:
-        file.write(orjson.dumps({"time_us": time.time_ns() // 1000, **fields}) + b"\n")
-
-
-_ACTS = {
+ACTS = {
     "kill": Chaos.kill,
     "stop": Chaos.stop,
     "cut": Chaos.network,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from tests.chaos import verdict
 from tests.chaos.commander import Sent
+from tests.chaos.conduct import Command, contradictions
 from tests.chaos.deploying import Deploying
 from tests.chaos.faults import Done
-from tests.chaos.observer import FieldLogs, Record, Series, read_rows
+from tests.chaos.observer import Database, FieldLogs, Record, Series, read_rows
 from tests.chaos.report import Findings
 from tests.chaos.site import RISE_PER_S, Device
-from tests.chaos.verdict import FOREVER_US, Account, Command, Gap, Handed, Row
+from tests.chaos.verdict import FOREVER_US, Account, Gap, Handed, Row
 
 RECOVERY_US = 60_000_000
 """How long the effects of a fault may last."""
@@ -29,7 +30,7 @@ class Judge:
         slowest_ms: Longest interval that a device was ever polled with, by path.
     """
 
-    url: str
+    database: Database
     record: Record
     logs: FieldLogs
     deploying: Deploying
@@ -48,7 +49,7 @@ class Judge:
         found = rows_total = 0
         for device in self.deploying.site.devices:
             known = by_device.get(device.path, [])
-            rows = await read_rows(self.url, [series.id for series in known])
+            rows = await read_rows(self.database, [series.id for series in known])
             rows_total += sum(len(each) for each in rows.values())
             gaps = [gap for gap in self.record.gaps if gap.covers(f"gw-{device.gateway}", device.path)]
             times = sorted({row.time_us for each in rows.values() for row in each})
@@ -86,7 +87,7 @@ class Judge:
             )
             for one in sent.values()
         ]
-        for text in verdict.contradictions(known):
+        for text in contradictions(known):
             self.findings.breach("commands", text)
         states = Counter("/".join(one.answers) or "no answer" for one in known)
         self.findings.figures["commands"] = dict(states)

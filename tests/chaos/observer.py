@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiomqtt
 import asyncpg
@@ -17,15 +17,26 @@ import orjson
 import psutil
 
 from nexus_cli.settings import load_settings
+from tests.chaos.conduct import Life
 from tests.chaos.devices import READS, WRITES
 from tests.chaos.opcua import TICKS
 from tests.chaos.parts import ChaosRuntime
 from tests.chaos.site import ENTERPRISE, NAME
-from tests.chaos.verdict import Gap, Handed, Life, Row
-from tests.postgres import PASSWORD
+from tests.chaos.verdict import Gap, Handed, Row
 
 SAMPLE_EVERY_S = 5.0
-LIVE_S = 8.0
+LIVE_S = 4.0
+
+
+class Database(Protocol):
+    """Where the record is."""
+
+    password: str
+
+    @property
+    def url(self) -> str:
+        """With the user, without the password."""
+        ...
 
 
 class Usage:
@@ -106,9 +117,9 @@ class Record:
 _US = "(extract(epoch from {}) * 1000000)::bigint"
 
 
-async def read_record(url: str) -> Record:
+async def read_record(database: Database) -> Record:
     """Everything but the samples."""
-    async with _connected(url) as connection:
+    async with _connected(database) as connection:
         series = await connection.fetch("select id, path, active from nexus.series order by path")
         gaps = await connection.fetch(
             f"select gateway, device, {_US.format('start')} as start, {_US.format(chr(34) + 'end' + chr(34))} as until,"
@@ -135,10 +146,10 @@ async def read_record(url: str) -> Record:
     )
 
 
-async def read_rows(url: str, series: list[int]) -> dict[int, list[Row]]:
+async def read_rows(database: Database, series: list[int]) -> dict[int, list[Row]]:
     """Rows of some series, by time."""
     found: dict[int, list[Row]] = defaultdict(list)
-    async with _connected(url) as connection:
+    async with _connected(database) as connection:
         records = await connection.fetch(
             f"select series_id, {_US.format('time')} as at, value from nexus.sample where series_id = any($1)"
             " order by series_id, time",
@@ -150,9 +161,9 @@ async def read_rows(url: str, series: list[int]) -> dict[int, list[Row]]:
     return found
 
 
-async def newest(url: str) -> dict[str, tuple[int, int | None]]:
+async def newest(database: Database) -> dict[str, tuple[int, int | None]]:
     """Time and value of the newest row by path, of active series."""
-    async with _connected(url) as connection:
+    async with _connected(database) as connection:
         records = await connection.fetch(
             f"select s.path, {_US.format('x.time')} as at, x.value from nexus.series s join lateral (select time, value"
             " from nexus.sample where series_id = s.id order by time desc limit 1) x on true where s.active"
@@ -161,8 +172,8 @@ async def newest(url: str) -> dict[str, tuple[int, int | None]]:
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str) -> Any:
-    connection = await asyncpg.connect(url, password=PASSWORD, timeout=30, command_timeout=600)
+async def _connected(database: Database) -> Any:
+    connection = await asyncpg.connect(database.url, password=database.password, timeout=30, command_timeout=600)
     try:
         yield connection
     finally:

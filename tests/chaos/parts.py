@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -9,10 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 
 from nexus_cli.access.grants import compile_grants, principals
@@ -22,7 +26,6 @@ from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.model.snapshot import Snapshot
 from tests.chaos.network import Proxy
 from tests.e2e.runtime import Runtime
-from tests.postgres import PASSWORD
 from tests.servers import answers, free_port, wait_until
 
 SHIM = Path(__file__).parents[1] / "e2e" / "stepped_clock"
@@ -40,7 +43,6 @@ class GuardedBroker:
         self.process: subprocess.Popen[bytes] | None = None
         self._home, self._files = home, LocalMosquitto(home)
         self._digest = ""
-        self._ending = threading.Event()
 
     @property
     def url(self) -> str:
@@ -114,6 +116,45 @@ class Disks:
         shutil.rmtree(self.own, ignore_errors=True)
 
 
+class GivenDatabase:
+    """A database of its own on a server that somebody else runs, e.g. TimescaleDB; it can't be killed or filled.
+
+    Attributes:
+        url: With the user, without the password.
+        process: None, there is none of ours.
+    """
+
+    process = None
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 5432
+        self.password = parts.password or ""
+        self._admin = f"postgresql://{parts.username}@{self.host}:{self.port}{parts.path}"
+        self._name = f"chaos_{time.time_ns()}"
+        self.url = f"postgresql://{parts.username}@{self.host}:{self.port}/{self._name}"
+
+    def start(self) -> None:
+        """Make the database."""
+        self._do(f"CREATE DATABASE {self._name}")
+
+    def close(self) -> None:
+        """Drop it."""
+        self._do(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
+
+    def _do(self, statement: str) -> None:
+        async def do() -> None:
+            connection = await asyncpg.connect(self._admin, password=self.password)
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        # Also called where a loop runs already.
+        with ThreadPoolExecutor(1) as other:
+            other.submit(asyncio.run, do()).result()
+
+
 class ChaosRuntime(Runtime):
     """Every part of the runtime, and how to reach it.
 
@@ -123,13 +164,20 @@ class ChaosRuntime(Runtime):
         field_folder: Where the counting devices write their logs.
     """
 
-    def __init__(self, folder: Path, *, site: str, snapshot: Snapshot, disks: Disks) -> None:
+    def __init__(self, folder: Path, *, site: str, snapshot: Snapshot, disks: Disks, server: str = "") -> None:
+        """Make folders and disks; nothing is started.
+
+        Args:
+            server: URL of a PostgreSQL server with its password; "" for one of our own.
+        """
         self.disks = disks
         self.database_disk = disks.own / "database"
-        disks.mount(self.database_disk, size_bytes=DATABASE_BYTES)
-        tempfile.tempdir = str(self.database_disk)
+        if not server:
+            disks.mount(self.database_disk, size_bytes=DATABASE_BYTES)
+            tempfile.tempdir = str(self.database_disk)
         try:
-            super().__init__(folder, site=site, gateways=("gw-a", "gw-b"))
+            database = GivenDatabase(server) if server else None
+            super().__init__(folder, site=site, gateways=("gw-a", "gw-b"), database=database)
         finally:
             tempfile.tempdir = None
         for gateway in self.gateways:
@@ -155,15 +203,14 @@ class ChaosRuntime(Runtime):
             found = {
                 "NEXUS_TEST_CLOCK": str(clock),
                 "PYTHONPATH": f"{SHIM}{os.pathsep}{Path(__file__).parents[2]}",
-                "NEXUS_DATABASE_PASSWORD": PASSWORD,
             }
             if f"{role}>broker" in proxies:
                 found["NEXUS_BROKER_URL"] = f"mqtt://{host}:{proxies[f'{role}>broker'].port}"
             if f"{role}>control" in proxies:
                 found["NEXUS_CONTROL_URL"] = f"http://{host}:{proxies[f'{role}>control'].port}"
             if f"{role}>database" in proxies:
-                port = proxies[f"{role}>database"].port
-                found["NEXUS_DATABASE_URL"] = f"postgresql://nexus@{host}:{port}/postgres"
+                ours = f":{proxies[f'{role}>database'].port}/"
+                found["NEXUS_DATABASE_URL"] = self.database.url.replace(f":{self.database.port}/", ours)
             self.extra_environment[role] = found
 
     def set_clock(self, role: str, offset_s: float) -> None:

@@ -5,38 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import httpx
-
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.project.text import load
-from tests.chaos import verdict
 from tests.chaos.commander import Commander
+from tests.chaos.conduct import leaks
 from tests.chaos.deploying import Deploying
-from tests.chaos.devices import HOLD
 from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
 from tests.chaos.judging import Judge
 from tests.chaos.network import Proxy, proxies
-from tests.chaos.observer import FieldLogs, Usage, newest, process_ends, read_live, read_record
+from tests.chaos.observer import FieldLogs, Usage, read_record
 from tests.chaos.parts import PANEL, ChaosRuntime, Disks
 from tests.chaos.report import Findings, to_json
 from tests.chaos.schedule import LINKS, Fault, schedule
+from tests.chaos.settling import Tell, end_roles, settled, stand_still
 from tests.chaos.site import ENTERPRISE, NAME, SITES, Ports, Site
 from tests.servers import free_port
 
-READY_S = 180.0
 SLOWEST_POLL_MS = 2000
 """The longest interval that a deployment sets."""
-STILL_S = 6.0
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +39,7 @@ class Plan:
         minutes: How long faults last; start, settling and verdict come on top.
         kinds: Which faults.
         every_s: Mean time between two faults.
+        server: URL of a PostgreSQL server with its password; "" for one that the run starts, kills and fills.
     """
 
     seed: int
@@ -55,10 +48,14 @@ class Plan:
     kinds: tuple[str, ...]
     folder: Path
     every_s: float = 9.0
+    server: str = ""
 
     def schedule(self) -> tuple[Fault, ...]:
         """What the seed draws."""
-        return schedule(seed=self.seed, seconds=self.minutes * 60, kinds=self.kinds, every_s=self.every_s)
+        without = ("database",) if self.server else ()
+        return schedule(
+            seed=self.seed, seconds=self.minutes * 60, kinds=self.kinds, every_s=self.every_s, without=without
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
@@ -68,6 +65,7 @@ class Plan:
             "site": self.site,
             "faults": list(self.kinds),
             "every_s": self.every_s,
+            "database": "given" if self.server else "embedded",
         }
 
 
@@ -97,7 +95,9 @@ async def run(
     loaded = load(folder / "site.yaml")
     assert loaded.value is not None, loaded.findings
     with contextlib.closing(Disks()) as disks:
-        runtime = ChaosRuntime(folder, site=f"{ENTERPRISE}/{NAME}", snapshot=loaded.value.snapshot, disks=disks)
+        runtime = ChaosRuntime(
+            folder, site=f"{ENTERPRISE}/{NAME}", snapshot=loaded.value.snapshot, disks=disks, server=plan.server
+        )
         return await _started(plan, runtime, site, ports, tell, faults, and_then)
 
 
@@ -176,11 +176,11 @@ class _Run:
         await self._judge(findings)
         if and_then is not None:
             await and_then(self._runtime.database.url, self._judge)
-        for text in verdict.leaks(self._usage.lives()):
+        for text in leaks(self._usage.lives()):
             findings.breach("leaks", text)
         for text in self._deploying.odd:
             findings.breach("errors", text)
-        await asyncio.to_thread(_end, self._runtime, findings)
+        await asyncio.to_thread(end_roles, self._runtime, findings)
         done = [one.to_json() for one in self._chaos.done]
         return to_json(arguments=self._plan.to_json(), findings=findings, faults=done)
 
@@ -195,20 +195,20 @@ class _Run:
             if "command" in self._plan.kinds:
                 group.create_task(self._commander.run(commanding))
             await settled(runtime, findings, tell, what="the start")
-            await self._chaos.run(faults, seconds=self._plan.minutes * 60, tell=tell)
+            await self._chaos.run(tuple(faults), seconds=self._plan.minutes * 60, tell=tell)
             commanding.set()
             await settled(runtime, findings, tell, what="the end")
-            await _still(runtime, deploying, findings, tell)
+            await stand_still(runtime, deploying, findings, tell)
             ending.set()
             obeying.cancel()
 
     async def _judge(self, findings: Findings) -> None:
         """Hold the record as it is now against the laws."""
         deploying, runtime = self._deploying, self._runtime
-        record = await read_record(runtime.database.url)
+        record = await read_record(runtime.database)
         polled = any(one.fault.detail.get("change") == "poll" for one in self._chaos.done)
         judge = Judge(
-            url=runtime.database.url,
+            database=runtime.database,
             record=record,
             logs=FieldLogs.read(runtime.field_folder),
             deploying=deploying,
@@ -233,80 +233,3 @@ async def _obey(runtime: ChaosRuntime) -> None:
     while True:
         await asyncio.to_thread(runtime.guarded.obey)
         await asyncio.sleep(0.1)
-
-
-async def settled(runtime: ChaosRuntime, findings: Findings, tell: Tell, *, what: str) -> None:
-    """Wait until every role is ready and every counting tag has a fresh row; what is not by then is stuck."""
-    until_s = time.monotonic() + READY_S
-    problems, first = ["nothing was asked yet"], dict[str, int | None]()
-    while problems and time.monotonic() < until_s:
-        problems = await _problems(runtime, first)
-        await asyncio.sleep(1.0)
-    for text in problems:
-        findings.breach("stuck", f"after {what}: {text}")
-    tell(f"settled after {what}" if not problems else f"NOT settled after {what}: {problems[:3]}")
-
-
-async def _problems(runtime: ChaosRuntime, first: dict[str, int | None]) -> list[str]:
-    """What does not work; `first` keeps the values that were there when it was asked for the first time."""
-    found = []
-    async with httpx.AsyncClient(timeout=5) as client:
-        for role in runtime.roles:
-            try:
-                answer = await client.get(f"http://127.0.0.1:{runtime.ports[role]}/health/ready")
-                if answer.status_code != 200:
-                    found.append(f"{role} is not ready: {answer.text[:200]}")
-            except httpx.HTTPError as error:
-                found.append(f"{role} does not answer: {error!r}")
-    try:
-        rows = await newest(runtime.database.url)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        return [*found, f"the database does not answer: {error!r}"]
-    counting = {path: number for path, (_, number) in rows.items() if not path.endswith("/command")}
-    for path, number in counting.items():
-        first.setdefault(path, number)
-    old = [path for path, number in counting.items() if number == first[path]]
-    bad = [path for path, number in counting.items() if number is None]
-    found += [f"{len(old)} tags without a new row, {old[0]} first"] if old else []
-    found += [f"{len(bad)} tags are BAD, {bad[0]} first"] if bad else []
-    return found or ([] if counting else ["no rows"])
-
-
-async def _still(runtime: ChaosRuntime, deploying: Deploying, findings: Findings, tell: Tell) -> None:
-    """Let the devices stand still, and hold the live view against the last rows."""
-    empty, why = await deploying.plan_is_empty()
-    if not empty:
-        findings.breach("deployments", f"the last plan is not empty: {why}")
-    (runtime.field_folder / HOLD).touch()
-    tell("the devices stand still")
-    rising = {device.path for device in deploying.site.of_kind("s7", "ads")}
-    last: dict[str, int | None] = {}
-    for _ in range(20):
-        await asyncio.sleep(STILL_S)
-        rows = await newest(runtime.database.url)
-        now = {path: number for path, (_, number) in rows.items() if path.rpartition("/")[0] not in rising}
-        if now == last:
-            break
-        last = now
-    live = await read_live(runtime)
-    live = {path: number for path, number in live.items() if path.rpartition("/")[0] not in rising}
-    for text in verdict.strays(live, last):
-        findings.breach("stray", text)
-
-
-def _end(runtime: ChaosRuntime, findings: Findings) -> None:
-    """End the roles as a service manager does, gateways first, and note who did not end cleanly."""
-    codes: dict[str, int | None] = {}
-    for role in reversed(runtime.roles):
-        process = runtime.processes[role]
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(Exception):
-            process.wait(30)
-        codes[role] = process.poll()
-    for text in process_ends(codes):
-        findings.breach("ends", text)
-    for role in runtime.roles:
-        lines = [line for line in runtime.log(role).splitlines() if "Traceback" in line or "NX9000" in line]
-        if lines:
-            findings.breach("errors", f"{role}: {len(lines)} tracebacks in its log", number=len(lines))

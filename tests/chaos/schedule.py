@@ -62,7 +62,13 @@ class Fault:
 
 
 def schedule(
-    *, seed: int, seconds: float, kinds: Sequence[str] = KINDS, every_s: float = 9.0, settle_s: float = 20.0
+    *,
+    seed: int,
+    seconds: float,
+    kinds: Sequence[str] = KINDS,
+    every_s: float = 9.0,
+    settle_s: float = 20.0,
+    without: Sequence[str] = (),
 ) -> tuple[Fault, ...]:
     """The faults of a run, by time. Equal arguments give equal faults.
 
@@ -74,6 +80,8 @@ def schedule(
         kinds: Which kinds, of `KINDS`.
         every_s: Mean time between two beginnings.
         settle_s: Calm that a gateway's outbox needs after damage before the next fault of its disk.
+
+        without: Targets that can't be hit; what was drawn for them is left out, the rest stays as it is.
 
     Raises:
         ValueError: A kind that does not exist.
@@ -95,7 +103,8 @@ def schedule(
         now_s += rng.uniform(0.4, 1.6) * every_s
         if fault.ends_s > seconds or any(fault.at_s < busy.get(name, 0.0) for name in touched(fault)):
             continue
-        faults.append(fault)
+        if fault.target not in without:
+            faults.append(fault)
         rest_s = settle_s if fault.kind in ("broken", "disk") else 3.0
         busy |= dict.fromkeys(touched(fault), fault.ends_s + rest_s)
     return tuple(faults)
@@ -103,10 +112,7 @@ def schedule(
 
 def touched(fault: Fault) -> Iterator[str]:
     """What a fault must have for itself."""
-    if fault.kind in ("hostile", "deploy", "cut", "slow"):
-        yield f"{fault.kind} {fault.target}" if fault.kind == "hostile" else fault.target
-        return
-    yield from (fault.target,)
+    yield f"hostile {fault.target}" if fault.kind == "hostile" else fault.target
 
 
 def _kill(rng: random.Random, at_s: float) -> Fault:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.chaos.faults import _ACTS
+from tests.chaos.faults import ACTS
 from tests.chaos.hostile import ATTACKS
 from tests.chaos.network import MODES
 from tests.chaos.schedule import KINDS, LINKS, SHARES, Fault, schedule
@@ -23,7 +23,7 @@ def test_equal_seeds_give_equal_faults_and_others_do_not() -> None:
 def test_an_hour_has_every_kind_and_every_link() -> None:
     faults = [fault for seed in (1, 2, 3) for fault in schedule(seed=seed, seconds=HOUR_S)]
     kinds = Counter(fault.kind for fault in faults)
-    assert set(kinds) == set(SHARES) == set(KINDS) - {"command"} == set(_ACTS)
+    assert set(kinds) == set(SHARES) == set(KINDS) - {"command"} == set(ACTS)
     assert len(faults) > 3 * 250
     assert {fault.target for fault in faults if fault.kind in ("cut", "slow")} == set(LINKS)
     assert {fault.target for fault in faults if fault.kind == "hostile"} == set(ATTACKS)
@@ -55,3 +55,10 @@ def test_only_what_was_asked_for() -> None:
     assert schedule(seed=1, seconds=HOUR_S, kinds=("command",)) == ()
     with pytest.raises(ValueError, match="no such fault: flood"):
         schedule(seed=1, seconds=60, kinds=("flood",))
+
+
+def test_what_can_t_be_hit_leaves_the_rest_as_it_is() -> None:
+    whole = schedule(seed=4, seconds=HOUR_S)
+    some = schedule(seed=4, seconds=HOUR_S, without=("database",))
+    assert some == tuple(fault for fault in whole if fault.target != "database")
+    assert len(some) < len(whole)
