@@ -194,7 +194,7 @@ async def read_live(runtime: ChaosRuntime) -> dict[str, int | None]:
                 async for message in client.messages:
                     if not message.payload:
                         continue
-                    value = orjson.loads(message.payload)["value"]  # type: ignore[arg-type]
+                    value = orjson.loads(message.payload)["value"]
                     found[str(message.topic).removeprefix(prefix)] = None if value is None else int(value)
     return found
 

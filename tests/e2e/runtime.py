@@ -176,7 +176,7 @@ class Runtime:
 
     # --- looking ------------------------------------------------------------------------------------------
 
-    def wait_ready(self, role: str, *, deadline_s: float = 30.0) -> None:
+    def wait_ready(self, role: str, *, deadline_s: float = 120.0) -> None:
         """Wait for a role's /health/ready."""
         import httpx
 
