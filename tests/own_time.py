@@ -69,8 +69,8 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
         return self.own.now_s()
 
 
-def own_clock() -> SystemClock:
-    """A clock for a role in the running `OwnTimeLoop`; its wall clock runs with it."""
+def own_clock(**options: Any) -> SystemClock:
+    """A clock for a role in the running `OwnTimeLoop`; its wall clock runs with it. Further options are a role's own."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, OwnTimeLoop)
     offset_ns = time.time_ns() - int(loop.time() * 1e9)
@@ -78,7 +78,7 @@ def own_clock() -> SystemClock:
     def monotonic_ns() -> int:
         return int(loop.time() * 1e9)
 
-    return SystemClock(wall_ns=lambda: monotonic_ns() + offset_ns, monotonic_ns=monotonic_ns)
+    return SystemClock(wall_ns=lambda: monotonic_ns() + offset_ns, monotonic_ns=monotonic_ns, **options)
 
 
 def now_s() -> float:
