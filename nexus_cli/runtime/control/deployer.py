@@ -11,6 +11,7 @@ from nexus_cli.apply.engine import Engine
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, is_lost, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.lifecycle import first_failure
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -47,7 +48,7 @@ class Deployer:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
         self._wanted.set()
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             work = group.create_task(self._work(stop), name="deployments")
             await stop.wait()
             work.cancel()

@@ -16,6 +16,7 @@ from nexus_cli.database import alerts as gaps
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -137,7 +138,7 @@ class Presence:
             if self._is_there(gateway):
                 return  # it is back and publishes its own values again
             try:
-                async with asyncio.TaskGroup() as group:
+                async with Group() as group:
                     for topic in topics[start : start + BATCH]:
                         group.create_task(self._publish(topic, payload), name=f"mark-{topic}")  # type: ignore[arg-type]
             except* NexusError as failed:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.backoff import Backoff
@@ -297,7 +298,7 @@ class Gateway:
             event(_log, "started from the local copy", deployment=self.configuration.deployment, failed=len(failed))
         backoff = Backoff(first_s=0.5, cap_s=30.0)
         first = True
-        async with asyncio.TaskGroup() as verifying:
+        async with Group() as verifying:
             while not stop.is_set():
                 self._notice.clear()
                 try:
@@ -377,7 +378,7 @@ class Gateway:
     async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:
         """Wait for a notice, the stop or the time."""
         until_s = self._clock.monotonic_s() + delay_s
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
 
             async def relay() -> None:
                 await stop.wait()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Calling, Driver, DriverError, Session
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
@@ -178,7 +179,7 @@ class Supervisor:
             self._work.drop("the link was closed")
 
     async def _run(self, stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
 
             async def relay() -> None:
                 await stop.wait()
