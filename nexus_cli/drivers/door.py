@@ -6,6 +6,7 @@ An exception of the driver's own (a bug) passes: the supervisor contains it, wit
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
 _log = logging.getLogger("nexus.link")
+CLOSE_S = 5.0
 
 
 class GuardedSubscription:
@@ -129,10 +131,11 @@ class GuardedSession:
                     await walk.aclose()
 
     async def close(self) -> None:
-        """See `Session.close`: it never raises, whatever the driver does."""
+        """See `Session.close`: it never raises and ends within `CLOSE_S`, whatever the driver does."""
         try:
-            with Door(_broken):
-                await self.inner.close()
+            async with asyncio.timeout(CLOSE_S):
+                with Door(_broken):
+                    await self.inner.close()
         except Exception as error:  # noqa: BLE001 - the session is over, and so is what it could tell
             _log.warning("a session could not be closed: %s", name_of(error))
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from nexus_cli.diagnostics.groups import first_failure, tasks
+from nexus_cli.diagnostics.groups import Cut, Group, first_failure, tasks
 
 
 @contextlib.contextmanager
@@ -56,4 +56,20 @@ async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
     return event.is_set()
 
 
-__all__ = ["first_failure", "on_signals", "stop_on_signals", "tasks", "wait_for"]
+async def first_of(one: asyncio.Event, other: asyncio.Event, *, timeout_s: float) -> None:
+    """Wait until either event is set, at most so long."""
+    async with Cut() as cut, Group() as group:
+
+        async def watch(event: asyncio.Event) -> None:
+            await event.wait()
+            cut.end()
+
+        for event in (one, other):
+            group.create_task(watch(event), name="first of two")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await cut.ended.wait()
+        cut.end()
+
+
+__all__ = ["first_failure", "first_of", "on_signals", "stop_on_signals", "tasks", "wait_for"]

@@ -102,6 +102,16 @@ class Commands:
         """Commands that wait or are being carried out."""
         return self._lanes.waiting
 
+    @property
+    def connected(self) -> bool:
+        """True while commands are heard."""
+        return self._client.connected
+
+    @property
+    def problem(self) -> str:
+        """Why they are not."""
+        return self._client.problem.message if self._client.problem else ""
+
     def facts(self) -> dict[str, Any]:
         """For health and status."""
         return {
