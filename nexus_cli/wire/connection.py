@@ -62,12 +62,11 @@ class Connection:
         keepalive_s: int,
         timeout_s: float,
         on_message: OnMessage,
-        unanswered_s: float = UNANSWERED_S,
     ) -> None:
         """Prepare; `open` connects."""
         self.undecodable = 0
         self.left = False
-        self._url, self._keepalive_s, self._timeout_s, self._unanswered_s = url, keepalive_s, timeout_s, unanswered_s
+        self._url, self._keepalive_s, self._timeout_s = url, keepalive_s, timeout_s
         self._sink = on_message
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
@@ -318,7 +317,7 @@ class Connection:
             self._end(f"nothing can be sent ({type(error).__name__}: {error})")
         self._see()
         silent_s = self._loop.time() - self._moved_s
-        if self._publishes and not self.lost and silent_s >= self._unanswered_s:
+        if self._publishes and not self.lost and silent_s >= UNANSWERED_S:
             self._end(f"the broker acknowledged nothing for {silent_s:.0f} s, {self.inflight} messages wait")
 
     def _on_register_write(self, client: Any, userdata: Any, sock: Any) -> None:

@@ -15,7 +15,7 @@ from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
 
-SPARE_S = 30.0
+SPARE_S = 60.0
 """Beyond the longest wait that a deployment has by itself."""
 NOTICE_S = 75.0
 """A gateway asks by itself every minute, should it have missed a notice."""
