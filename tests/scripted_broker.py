@@ -87,6 +87,7 @@ class ScriptedBroker:
         self.refuse = 0
         self.port = 0
         self._clients: set[_Client] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def settings(self) -> Settings:
         """Settings that reach it."""
@@ -108,6 +109,8 @@ class ScriptedBroker:
             server.close()
             for client in list(self._clients):
                 self._end(client, Fate.CLOSE)
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=10)
 
     def end_all(self, fate: Fate = Fate.RESET) -> None:
         """End every connection, as a broker does that is killed."""
@@ -116,6 +119,10 @@ class ScriptedBroker:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         client = _Client(self.connections, writer)
         self._clients.add(client)
         try:

@@ -46,7 +46,7 @@ async def test_a_time_out_that_meets_the_answer_is_a_time_out() -> None:
         except asyncio.CancelledError:
             raise WithResult("the answer", False) from None
 
-    with pytest.raises(DriverError, match="did not answer within 0.05 s"):
+    with pytest.raises(DriverError, match=r"did not answer within 0\.05 s"):
         await link.call("read", service)
 
 
@@ -77,5 +77,5 @@ async def test_a_connect_whose_time_out_raises_the_library_s_own_cancellation(mo
             raise WithResult("the answer", False) from None
 
     monkeypatch.setattr(Channel, "open", opened)
-    with pytest.raises(DriverError, match="did not open a session within 0.2 s"):
+    with pytest.raises(DriverError, match=r"did not open a session within 0\.2 s"):
         await driver_module.OpcuaDriver({}).connect([DEVICE], home="/nowhere")
