@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.foreign import Door, is_foreign, name_of
 from nexus_cli.drivers.base import (
     Browsed,
     Calling,
@@ -69,10 +69,14 @@ class GuardedSession:
             self.inner.want_check = want_check
 
     async def read(self, request: Request) -> ReadResult:
-        """See `Session.read`."""
+        """See `Session.read`. Polls come through here: the same as a `Door`, without its object and calls."""
+        task = asyncio.current_task()
         try:
-            with Door(_broken):
-                return await self.inner.read(request)
+            return await self.inner.read(request)
+        except BaseException as error:
+            if is_foreign(error, task=task):
+                raise _broken(error) from error
+            raise
         finally:
             self.calls += 1
 

@@ -23,6 +23,12 @@ DECISIONS = 200_000
 """Decisions that are remembered; all are forgotten when there are more, or the rules change."""
 
 
+QUEUED_BYTES = 16 << 20
+QUEUED_MESSAGES = 20_000
+"""What one client may have waiting: bytes that its socket does not take, messages it has not acknowledged (policy: the
+newest is dropped). amqtt itself has no bound: a client that reads nothing would take the memory of all."""
+
+
 class Rules:
     """Users and grants in force; replaced whole."""
 
@@ -60,11 +66,16 @@ class Rules:
 
 
 class NexusBroker(Broker):
-    """amqtt's broker with default deny."""
+    """amqtt's broker with default deny, and a bound on what waits for one client.
+
+    Attributes:
+        dropped: Messages that a client did not get because too many waited for it.
+    """
 
     def __init__(self, *, host: str, port: int, rules: Rules) -> None:
         super().__init__({"listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}}, "plugins": {}})
         self._rules = rules
+        self.dropped = 0
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         if self._rules.authentic(session.username, session.password):
@@ -84,7 +95,20 @@ class NexusBroker(Broker):
         allowed = self._rules.allowed(session.username or "", action.value, topic)
         if not allowed and action is not Action.RECEIVE:
             self.logger.warning("refused: %s may not %s %s", session.username, action.value, topic)
+        if allowed and action is Action.RECEIVE and self._too_slow(session):
+            if not self.dropped:
+                self.logger.warning("%s reads too slowly: it does not get everything", session.client_id)
+            self.dropped += 1
+            return False
         return allowed
+
+    def _too_slow(self, session: Session) -> bool:
+        if session.inflight_out_count >= QUEUED_MESSAGES:
+            return True
+        handler = self._get_handler(session)
+        stream: Any = getattr(getattr(handler, "writer", None), "_writer", None)
+        transport = getattr(stream, "transport", None)
+        return transport is not None and transport.get_write_buffer_size() >= QUEUED_BYTES
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
