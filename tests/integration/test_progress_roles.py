@@ -95,13 +95,13 @@ async def test_a_historian_that_stores_nothing_says_so(
     go_on = asyncio.Event()
     go_on.set()
     async with historian(database, broker) as role, SmallOutbox(outbox_settings(broker)).running() as outbox:
-        write = role.writer.write
+        write = role.placement.write
 
         async def slow(*arguments: Any) -> Any:
             await go_on.wait()
             return await write(*arguments)
 
-        monkeypatch.setattr(role.writer, "write", slow)
+        monkeypatch.setattr(role.placement, "write", slow)
         outbox.frame(1, {"temperature": 1.0})
         await outbox.drained(within_s=60)
         assert role.ready() == (True, "")
