@@ -74,7 +74,7 @@ async def test_a_walk_that_breaks_off_is_a_lost_session() -> None:
     found = []
     with pytest.raises(DriverError, match="broke off"):
         async for one in GuardedSession(Raising(asyncio.CancelledError())).browse(start="here"):
-            found.append(one.path)
+            found += [one.path]
     assert found == [("here",)]
 
 
