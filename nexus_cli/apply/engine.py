@@ -24,6 +24,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -257,7 +258,7 @@ class Engine:
                 await self._journal(run, step.NOTIFY, "done", subject=gateway)
 
     async def _observe(self, run: Run) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             for stage in run.stages_named(step.OBSERVE):
                 group.create_task(self._observe_one(run, stage.subject), name=f"observe-{stage.subject}")
         table.answered(run.rows, run.answers)
@@ -278,7 +279,7 @@ class Engine:
         await self._journal(run, step.CLEAR, "begun", detail={"count": len(stage.paths)})
         try:
             for start in range(0, len(stage.paths), CLEAR_BATCH):
-                async with asyncio.TaskGroup() as group:
+                async with Group() as group:
                     for path in stage.paths[start : start + CLEAR_BATCH]:
                         group.create_task(self._clear_one(path), name=f"clear-{path}")
         except* NexusError as failed:

@@ -10,6 +10,7 @@ import httpx
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.settings import Settings
 
 CONFLICT = 409
@@ -181,24 +182,34 @@ class ControlClient:
             )
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=self._timeout_s)
+        content = None if body is None else orjson.dumps(body)
         try:
-            answer = await self._http.request(
-                method,
-                f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
-                content=None if body is None else orjson.dumps(body),
-                params=params,
-                headers={
-                    "authorization": f"Bearer {self._settings.control_token}",
-                    "content-type": "application/json",
-                },
-                timeout=self._timeout_s if timeout_s is None else timeout_s,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with Door(lambda error: _unreachable(url, error)):
+                answer = await self._http.request(
+                    method,
+                    f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
+                    content=content,
+                    params=params,
+                    headers={
+                        "authorization": f"Bearer {self._settings.control_token}",
+                        "content-type": "application/json",
+                    },
+                    timeout=self._timeout_s if timeout_s is None else timeout_s,
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise _unreachable(url, error) from None
+        except ValueError as error:  # UnicodeError: a token or a host that HTTP has no letters for
+            raise NexusError(
+                "Control can't be asked with these settings.",
+                code="NX6400",
+                cause=type(error).__name__,
+                hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
+                exit_code=EXIT_OUTSIDE,
+            ) from None
         return _read(answer, url)
 
 
-def _unreachable(url: str, error: Exception) -> NexusError:
+def _unreachable(url: str, error: BaseException) -> NexusError:
     slow = isinstance(error, httpx.TimeoutException)
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",

@@ -25,6 +25,7 @@ from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.progress import show
 from nexus_cli.settings import Settings
 
 POOL_SIZE = 8
@@ -202,6 +203,7 @@ class Control:
         def of(read: Any) -> Any:
             return lambda: 0 if self.term is None else read(self.term)
 
+        show(watch, lambda: {} if self.term is None else self.term.progress.stalled)
         gauge("leads", "1 while this control leads its site", lambda: self.term is not None)
         gauge("term", "Term in which this control leads", lambda: self._leadership.term)
         gauge("deployment_running", "Number of the running deployment", of(lambda term: term.deployer.running))

@@ -18,6 +18,7 @@ from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.retired import Retired, retired
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import tasks, wait_for
@@ -146,7 +147,7 @@ class Retained:
     async def _clear(self, topics: Sequence[str]) -> int:
         for start in range(0, len(topics), BATCH):
             try:
-                async with asyncio.TaskGroup() as group:
+                async with Group() as group:
                     for topic in topics[start : start + BATCH]:
                         group.create_task(self._clear_one(topic), name=f"clear {topic}")
             except* NexusError as failed:

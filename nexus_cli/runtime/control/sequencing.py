@@ -16,6 +16,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.parameters import ParameterError, arguments, bound
@@ -143,7 +144,7 @@ class Sequencing:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
         await self._end_interrupted(stop)
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             self._group = group
             await stop.wait()
             self._group = None

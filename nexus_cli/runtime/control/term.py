@@ -22,6 +22,7 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control import moving
 from nexus_cli.runtime.control.alert_record import AlertRecord
 from nexus_cli.runtime.control.alerting import Alerting
 from nexus_cli.runtime.control.deployer import Deployer
@@ -37,6 +38,7 @@ from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.identity import client_id
@@ -121,7 +123,7 @@ class Term:
             observations=self.seen,
             rights=self._rights,
             timing=timing,
-            on_step=service.stepped,
+            on_step=self._stepped,
             on_recorded=self._settle,
             may_act=leadership.assert_acting,
         )
@@ -147,6 +149,18 @@ class Term:
         )
         self._health = HealthReporter(
             client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
+        )
+        self._service = service
+        self._notices = moving.Notices(topics, self.seen)
+        self.progress = Progress(clock=clock, changed=self._health.changed)
+        moving.watch(
+            self.progress,
+            client=self.broker,
+            deployer=self.deployer,
+            presence=self.presence,
+            alerting=self.alerting,
+            notices=self._notices,
+            timing=timing,
         )
         self._due = asyncio.Event()
         self._connected = False
@@ -190,6 +204,7 @@ class Term:
             "sequences": self.sequencing.run(over),
             "retained": self.retained.run(over),
             "health": self._health.run(over),
+            "progress": self.progress.run(over),
         }
 
     async def _end(self) -> None:
@@ -200,6 +215,7 @@ class Term:
     def status(self) -> dict[str, Any]:
         """Deployments, gateways and alerts."""
         return {
+            "stalled": list(self.progress.stalled.values()),
             "broker": {"connected": self.broker.connected, "reconnects": self.broker.reconnects},
             "deployment_running": self.deployer.running,
             "gateways_lost": sorted(self.presence.lost),
@@ -216,7 +232,7 @@ class Term:
             return self.deployer.problem
         if not self.broker.connected:
             return self.broker.problem.message if self.broker.problem else "connecting to the broker"
-        return "" if self._loaded else "reading what is recorded"
+        return self.progress.ready()[1] if self._loaded else "reading what is recorded"
 
     def hear(self, message: Message) -> None:
         """Take a message of the broker."""
@@ -257,6 +273,11 @@ class Term:
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self._leadership.confirmed()
         await self.broker.publish(topic, payload, qos=1, retain=True)
+        self._notices.published(topic, payload)
+
+    def _stepped(self) -> None:
+        self.deployer.steps += 1
+        self._service.stepped()
 
     async def _on_connected(self) -> None:
         """Wait for nothing here: what has to be said after a connect needs the database, which may be away."""

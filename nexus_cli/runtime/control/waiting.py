@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.lifecycle import wait_for
 
 
 async def first_of(*events: asyncio.Event, timeout_s: float = float("inf")) -> None:
     """Wait until one of the events is set, at most so long."""
-    async with asyncio.TaskGroup() as group:
+    async with Group() as group:
         one_is_set = asyncio.Event()
 
         async def relay(one: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import orjson
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, DriverError, Scope, Session
 from nexus_cli.drivers.walk import walk
 from nexus_cli.runtime.clock import Clock
@@ -103,7 +104,7 @@ class Browsing:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer requests until stopped."""
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             answering = group.create_task(self._answer_all(), name="browse")
             refusing = group.create_task(self._refuse_all(), name="browse refusals")
             await stop.wait()

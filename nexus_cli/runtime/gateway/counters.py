@@ -102,6 +102,12 @@ def _register_links(metrics: Metrics, links: Links) -> None:
         ("link",),
         lambda: {(link,): one.reconnects for link, one in links.supervisors.items()},
     )
+    metrics.watch_counters(
+        "nexus_link_restarts",
+        "Times that a link's task ended by anything but a stop.",
+        ("link",),
+        lambda: {(link,): count for link, count in links.restarts.items()},
+    )
     metrics.watch_gauges(
         "nexus_links",
         "Links by state.",

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import RisingTime, SystemClock
+from nexus_cli.runtime.gateway import moving
 from nexus_cli.runtime.gateway.browsing import Browsing
 from nexus_cli.runtime.gateway.canary import Canary
 from nexus_cli.runtime.gateway.commanding.commands import Commands
@@ -29,9 +31,10 @@ from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.publisher import Publisher
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
-from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
+from nexus_cli.runtime.lifecycle import first_of, stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
@@ -133,6 +136,7 @@ class Gateway:
             clock=self._clock,
             details=self.facts,
         )
+        self.progress = Progress(clock=self._clock, metrics=self.metrics, changed=self._changed)
         self._notice = asyncio.Event()
         self._config_problem: NexusError | None = None
         self._observed = b""
@@ -171,6 +175,15 @@ class Gateway:
                 pipeline=pipeline,
                 commands=self.commands,
             )
+            moving.watch(
+                self.progress,
+                client=self._client,
+                outbox=self.outbox,
+                publisher=self.publisher,
+                live=self.live,
+                links=self.links,
+                commands=self.commands,
+            )
             async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
                 self.http_port = port
                 disk = group.create_task(self.outbox.run(ends["outbox"]), name="outbox")
@@ -179,6 +192,7 @@ class Gateway:
                 reporting = group.create_task(self._health.run(ends["health"]), name="health")
                 group.create_task(self._canary.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
+                group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self._browsing.run(ends["client"]), name="browsing")
                 group.create_task(self._timekeeping.run(stop), name="timekeeping")
                 commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
@@ -223,7 +237,7 @@ class Gateway:
             return False, self._config_problem.message
         if self._canary.silent:
             return False, "the broker drops what this gateway publishes (NX6012)"
-        return True, ""
+        return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
         """Everything worth seeing."""
@@ -241,6 +255,7 @@ class Gateway:
             "devices": len(devices),
             "unreachable": sorted(one.path for one in devices if one.config.enabled and not one.reachable)[:100],
             "links": self.links.health(),
+            "stalled": list(self.progress.stalled.values()),
             "commands": self.commands.facts(),
             "canary": self._canary.state,
             "clock": self._timekeeping.facts(),
@@ -297,7 +312,7 @@ class Gateway:
             event(_log, "started from the local copy", deployment=self.configuration.deployment, failed=len(failed))
         backoff = Backoff(first_s=0.5, cap_s=30.0)
         first = True
-        async with asyncio.TaskGroup() as verifying:
+        async with Group() as verifying:
             while not stop.is_set():
                 self._notice.clear()
                 try:
@@ -307,12 +322,12 @@ class Gateway:
                         event(_log, error.message, level=logging.WARNING, cause=error.cause)
                     self._config_problem = error
                     self._changed()
-                    await self._pause(backoff.next_s(), stop)
+                    await first_of(self._notice, stop, timeout_s=backoff.next_s())
                     continue
                 first = False
                 self._config_problem = None
                 backoff.reset()
-                await self._pause(ASK_AGAIN_S, stop)
+                await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
 
     def _run_devices(self) -> dict[str, str]:
         failed = self.links.apply(self.configuration.devices)
@@ -373,18 +388,3 @@ class Gateway:
             self.configuration.save()
         except OSError as error:
             event(_log, "the local copy of the configuration can't be written", level=logging.WARNING, cause=str(error))
-
-    async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:
-        """Wait for a notice, the stop or the time."""
-        until_s = self._clock.monotonic_s() + delay_s
-        async with asyncio.TaskGroup() as group:
-
-            async def relay() -> None:
-                await stop.wait()
-                self._notice.set()
-
-            relaying = group.create_task(relay(), name="stop configuration")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until_s - self._clock.monotonic_s())):
-                    await self._notice.wait()
-            relaying.cancel()

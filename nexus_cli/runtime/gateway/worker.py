@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from nexus_cli.diagnostics.groups import Group
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ async def first_of(one: asyncio.Event, other: asyncio.Event) -> None:
     """Wait until either event is set."""
     if one.is_set() or other.is_set():
         return
-    async with asyncio.TaskGroup() as group:
+    async with Group() as group:
 
         async def watch(event: asyncio.Event) -> None:
             await event.wait()
