@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.clock import FakeClock
@@ -145,6 +145,7 @@ def damage(folder: Path, kind: str, which: float, where: float, number: int) -> 
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(values=[0, 0, 0], what=[("flip", 0.0, 1.0, 1), ("flip", 0.0, 0.25, 1)], clean=True)
 @given(
     values=st.lists(st.integers(0, 9), min_size=1, max_size=40),
     what=st.lists(damages(), min_size=1, max_size=3),

@@ -137,6 +137,7 @@ class Outbox:
         found = self._disk.open()
         waiting = self._waiting
         waiting.epoch, waiting.next_seq = str(ULID()), found.last_seq + 1
+        waiting.latest_us = found.last_time_us
         self.durable_seq = found.last_seq
         self._custody.begin((*found.epochs, (waiting.next_seq, waiting.epoch)))
         now_us = max(self._clock.now_us(), found.last_time_us + 1)

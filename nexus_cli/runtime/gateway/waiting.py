@@ -25,6 +25,7 @@ class Waiting:
         next_seq: The next one.
         size_bytes: Of the records that wait; the caller bounds it.
         losses: What has to be declared.
+        latest_us: The latest time of a record, µs since 1970 UTC.
     """
 
     def __init__(self, *, gap_topic: str, on_data: Callable[[], None]) -> None:
@@ -33,6 +34,7 @@ class Waiting:
         self.next_seq = 1
         self.size_bytes = 0
         self.losses = Losses()
+        self.latest_us = 0
         self._gap_topic = gap_topic
         platform, _, gateway = gap_topic.rpartition("/gap/")
         self._data_prefix = f"{platform}/data/{gateway}/"
@@ -60,6 +62,8 @@ class Waiting:
         self._records.append((self.next_seq, time_us, topic, payload, record))
         self.size_bytes += len(record)
         self.next_seq += 1
+        if time_us > self.latest_us:
+            self.latest_us = time_us
         self._on_data()
 
     def add_part(self, topic: str, time_us: int, part: Part) -> None:
@@ -79,7 +83,8 @@ class Waiting:
             reason=reason,
         )
         event(_log, "samples are missing", level=logging.WARNING, reason=reason, frames=frames, device=device)
-        self.add(end_us, self._gap_topic, encode(gap))
+        # The record is as old as its place in the log: times that fall would hide when what is lost beside it was.
+        self.add(max(end_us, self.latest_us + 1), self._gap_topic, encode(gap))
 
     def declare(self) -> None:
         """Append the gaps of what was lost until now."""

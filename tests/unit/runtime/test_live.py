@@ -151,8 +151,15 @@ async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
     async with asyncio.TaskGroup() as group, asyncio.timeout(90):
         group.create_task(broker.run(stop))
         group.create_task(live.run(stop))
-        while free.topic not in broker.live:
+        while free.topic not in broker.live or live.gate.careful:
             await asyncio.sleep(0.001)
+        losses = broker.losses
+        for value in range(2, 12):
+            free.value = float(value)
+            live.again()
+            while json.loads(broker.live[free.topic])["value"] != free.value:
+                await asyncio.sleep(0.001)
+        assert broker.losses == losses
         stop.set()
     assert live.gate.limit_bytes == 0
     assert live.too_large == 0
