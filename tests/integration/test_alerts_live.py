@@ -220,9 +220,10 @@ async def test_a_tag_without_a_retained_value_is_known_from_its_newest_stored_sa
     async with world.control() as control:
         assert (await applied(control, snapshot(others)))["outcome"] == "applied"
         series = (await rows(world, "SELECT id FROM nexus.series"))[0]["id"]
+        table = (await rows(world, "SELECT table_name FROM nexus.retention_class WHERE name = 'default'"))[0]
         await rows(
             world,
-            'INSERT INTO nexus.sample_default ("time", series_id, value, quality) '
+            f'INSERT INTO nexus."{table["table_name"]}" ("time", series_id, value, quality) '
             "VALUES (now() - interval '2 minutes', $1, 20, 192), (now() - interval '1 minute', $1, 150, 192)",
             series,
         )

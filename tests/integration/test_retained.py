@@ -216,6 +216,45 @@ async def _looked(world: World, control: Any) -> None:
     await applied(control, snapshot(**keep), allow=("data-loss=**",))
 
 
+async def test_what_is_declared_again_while_control_looks_is_left_alone(
+    plant: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the clearing lies a deployment that brings the tag back, and its gateway's new value."""
+    world = plant
+    looked, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    read, reconcile = module.Retained._read, module.Retained.reconcile
+
+    async def slowly(self: module.Retained, topics: Iterable[str], **keys: Any) -> module.Found:
+        found = await read(self, topics, **keys)
+        if TOPICS.tag("a/l/one/energy") in found.retained:
+            looked.set()
+            await go_on.wait()
+        return found
+
+    async def whole(self: module.Retained) -> int:
+        count = await reconcile(self)
+        if looked.is_set():
+            done.set()
+        return count
+
+    monkeypatch.setattr(module.Retained, "_read", slowly)
+    monkeypatch.setattr(module.Retained, "reconcile", whole)
+    less = device("a/l/one", tags={"voltage": tag(address="holding:2")})
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(device("a/l/one")))
+        await applied(control, snapshot(less), allow=("data-loss=**",))
+        await gateway.client.publish(TOPICS.tag("a/l/one/energy"), live(1.0), retain=True)
+        await _looked(world, control)
+        async with asyncio.timeout(60):
+            await looked.wait()
+        await applied(control, snapshot(device("a/l/one")))
+        await gateway.client.publish(TOPICS.tag("a/l/one/energy"), live(2.0), retain=True)
+        go_on.set()
+        async with asyncio.timeout(60):
+            await done.wait()
+        assert _tags("one", "energy") <= values_and_alerts(await kept(world))
+
+
 async def test_topics_of_a_gateway_that_is_gone_are_cleared_once_it_is_silent(
     plant: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import psutil
 from ulid import ULID
 
@@ -220,8 +219,6 @@ class Leadership:
                             self._settings, application="nexus-control-lead", timeout_s=limit_s
                         )
                     return await question(self._conn)
-        except asyncpg.LockNotAvailableError:
-            raise NexusError("The control before is still writing.", code="NX6408", retriable=True) from None
         except NexusError:
             self._drop()
             raise
