@@ -25,6 +25,7 @@ from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.progress import show
 from nexus_cli.settings import Settings
 
 POOL_SIZE = 8
@@ -194,23 +195,42 @@ class Control:
         watch = self.metrics
 
         def gauge(name: str, text: str, value: Any) -> None:
-            watch.watch_gauges(f"nexus_control_{name}", text, (), lambda: {(): float(value())})
+            watch.watch_gauges(name, text, (), lambda: {(): float(value())})
 
         def counter(name: str, text: str, value: Any) -> None:
-            watch.watch_counters(f"nexus_control_{name}", text, (), lambda: {(): float(value())})
+            watch.watch_counters(name, text, (), lambda: {(): float(value())})
 
         def of(read: Any) -> Any:
             return lambda: 0 if self.term is None else read(self.term)
 
-        gauge("leads", "1 while this control leads its site", lambda: self.term is not None)
-        gauge("term", "Term in which this control leads", lambda: self._leadership.term)
-        gauge("deployment_running", "Number of the running deployment", of(lambda term: term.deployer.running))
-        gauge("gateways_lost", "Gateways that are lost", of(lambda term: len(term.presence.lost)))
-        gauge("alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record)))
-        counter("alert_changes", "Changes of state of alerts", of(lambda term: term.alerting.changed))
-        counter("alert_changes_dropped", "Changes of alerts never stored", of(lambda term: term.record.dropped))
-        counter("retained_cleared", "Retained messages of removed things cleared", of(lambda t: t.retained.cleared))
-        counter("unreadable_messages", "Messages of gateways that can't be read", of(lambda t: t.seen.unreadable))
+        show(watch, lambda: {} if self.term is None else self.term.progress.stalled)
+        gauge("nexus_control_leads", "1 while this control leads its site", lambda: self.term is not None)
+        gauge("nexus_control_term", "Term in which this control leads", lambda: self._leadership.term)
+        gauge(
+            "nexus_control_deployment_running",
+            "Number of the running deployment",
+            of(lambda term: term.deployer.running),
+        )
+        gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.presence.lost)))
+        gauge(
+            "nexus_control_alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record))
+        )
+        counter("nexus_control_alert_changes", "Changes of state of alerts", of(lambda term: term.alerting.changed))
+        counter(
+            "nexus_control_alert_changes_dropped",
+            "Changes of alerts never stored",
+            of(lambda term: term.record.dropped),
+        )
+        counter(
+            "nexus_control_retained_cleared",
+            "Retained messages of removed things cleared",
+            of(lambda t: t.retained.cleared),
+        )
+        counter(
+            "nexus_control_unreadable_messages",
+            "Messages of gateways that can't be read",
+            of(lambda t: t.seen.unreadable),
+        )
 
 
 def _listen_on(settings: Settings) -> tuple[str, int]:
