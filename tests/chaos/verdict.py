@@ -38,6 +38,7 @@ class Row:
 
     time_us: int
     number: int | None
+    quality: int = 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,8 @@ class Account:
         explained: Without a row, by the reason of the gap, or `BAD`.
         moments: True time of each explained one, with the explanation.
         lost: Without a row and without an explanation.
-        doubled: Numbers in more than one row.
+        doubled: Numbers in more than one row, where nothing but the row is new. A value that is stated again because
+            its quality changed is none.
         disordered: Numbers of rows that are below one of an earlier row.
         unknown: Numbers of rows that no device handed out.
         silent: True times (from, to) without a row, a gap or BAD between them.
@@ -116,7 +118,7 @@ def account(
     """
     result = Account()
     valued = [row for row in rows if row.number is not None]
-    _order(valued, result)
+    _order(rows, result)
     if not valued or not handed:
         return result
     times = {one.number: one.time_us for one in handed}
@@ -136,12 +138,16 @@ def account(
     return result
 
 
-def _order(valued: Sequence[Row], result: Account) -> None:
+def _order(rows: Sequence[Row], result: Account) -> None:
     seen: set[int] = set()
     highest = -1
-    for row in valued:
-        number = _known(row)
-        if number in seen:
+    last: Row | None = None
+    for row in rows:
+        number, before, last = row.number, last, row
+        if number is None:
+            continue
+        restated = before is not None and before.quality != row.quality and number == highest
+        if number in seen and not restated:
             result.doubled.append(number)
         elif number < highest:
             result.disordered.append(number)
@@ -244,7 +250,11 @@ def reversed_gaps(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def unprovoked(
-    moments: Iterable[tuple[int, str]], windows: Sequence[tuple[int, int]], *, recovery_us: int
+    moments: Iterable[tuple[int, str]],
+    windows: Sequence[tuple[int, int]],
+    *,
+    recovery_us: int,
+    since_us: int = 0,
 ) -> list[tuple[int, str]]:
     """Explained losses that no fault was near to: something was stuck, or failed by itself.
 
@@ -252,9 +262,10 @@ def unprovoked(
         moments: True time and explanation.
         windows: Begin and end of each fault, true time.
         recovery_us: How long after a fault its effects may last.
+        since_us: True time at which everything worked; what was before is the start.
     """
     return [
         (moment, why)
         for moment, why in moments
-        if not any(begin - 2_000_000 <= moment <= end + recovery_us for begin, end in windows)
+        if moment >= since_us and not any(begin - 2_000_000 <= moment <= end + recovery_us for begin, end in windows)
     ]

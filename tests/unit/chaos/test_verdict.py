@@ -40,7 +40,7 @@ def rows_of(values: Sequence[Handed], *, without: Sequence[int] = (), ahead: int
 
 def bad(second: float) -> Row:
     """A BAD row."""
-    return Row(time_us=int(second * SECOND), number=None)
+    return Row(time_us=int(second * SECOND), number=None, quality=0)
 
 
 def gap(start: float, end: float | None, *, device: str = "", gateway: str = "gw") -> Gap:
@@ -87,6 +87,17 @@ def test_one_doubled_value() -> None:
     found = of(values, rows)
     assert broken(found) == {"doubled"}
     assert found.doubled == [20]
+
+
+def test_a_value_that_is_stated_again_with_another_quality_is_not_doubled() -> None:
+    values = handed(50)
+    doubtful = Row(time_us=20 * SECOND + 400_000, number=20, quality=64)
+    again = Row(time_us=20 * SECOND + 800_000, number=20)
+    assert not of(values, [*rows_of(values), doubtful, again]).faults
+    assert not of(values, [*rows_of(values), bad(20.3), again]).faults, "it was BAD in between"
+    assert of(values, [*rows_of(values), again]).doubled == [20]
+    late = Row(time_us=25 * SECOND + 400_000, number=20, quality=64)
+    assert of(values, [*rows_of(values), late]).doubled == [20], "another value came in between"
 
 
 def test_two_rows_that_changed_places() -> None:
@@ -216,4 +227,5 @@ def test_a_gap_that_ends_before_it_starts() -> None:
 def test_a_loss_far_from_every_fault_is_unprovoked() -> None:
     windows = [(10 * SECOND, 20 * SECOND)]
     moments = [(9 * SECOND, "BAD"), (29 * SECOND, "BAD"), (31 * SECOND, "BAD"), (5 * SECOND, "gateway_lost")]
+    assert unprovoked(moments, windows, recovery_us=10 * SECOND, since_us=6 * SECOND) == [(31 * SECOND, "BAD")]
     assert unprovoked(moments, windows, recovery_us=10 * SECOND) == [(31 * SECOND, "BAD"), (5 * SECOND, "gateway_lost")]
