@@ -108,6 +108,7 @@ class Judge:
             longest_us=longest_us,
             until_us=FOREVER_US if series.active else self.deploying.removed_us.get(series.path, 0),
             counted=device.kind in ("modbus", "opcua"),
+            noticed_us=verdict.REPORT_NOTICED_US if device.kind == "opcua" else verdict.POLL_NOTICED_US,
         )
         for law, items in (
             ("lost", account.lost),

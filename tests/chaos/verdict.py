@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
-ANSWER_US = 4_000_000
-"""How long before a tag is found BAD the answer may have been handed out that never arrived."""
+POLL_NOTICED_US = 4_000_000
+"""How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
+REPORT_NOTICED_US = 10_000_000
+"""The same for reports of a server: a link that nothing polls is proved alive every 5 s, and the answer is awaited."""
 FOREVER_US = 1 << 62
 
 
@@ -105,6 +107,7 @@ def account(
     longest_us: int,
     until_us: int = FOREVER_US,
     counted: bool = True,
+    noticed_us: int = POLL_NOTICED_US,
 ) -> Account:
     """Account for every value of one tag by row, gap and BAD together.
 
@@ -114,6 +117,7 @@ def account(
         gaps: In whose scope the tag is.
         longest_us: Longest time between two values that needs no explanation.
         until_us: True time up to which values are asked for, where the tag was removed or the run ended.
+        noticed_us: How long it may take until a lost device is BAD.
         counted: False for values that rise with time: any of them may go unread, so only order and silence count.
     """
     result = Account()
@@ -132,9 +136,9 @@ def account(
     result.found = len(placed)
     bad_us = [row.time_us for row in rows if row.number is None]
     known = [Handed(time_us=times[number], number=number) for number in sorted(placed)]
-    _silences(known, placed, bad_us, gaps, longest_us, result)
+    _silences(known, placed, bad_us, gaps, longest_us, noticed_us, result)
     if counted and known:
-        _missing(handed, known, placed, bad_us, gaps, until_us, result)
+        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, result)
     return result
 
 
@@ -162,6 +166,7 @@ def _missing(
     bad_us: Sequence[int],
     gaps: Sequence[Gap],
     until_us: int,
+    noticed_us: int,
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
@@ -174,7 +179,8 @@ def _missing(
         moments = [low_us + one.time_us - before.time_us]
         if after is not None:
             moments.append(high_us - (after.time_us - one.time_us))
-        why = _explanation([min(max(moment, low_us), high_us) for moment in moments], low_us, high_us, bad_us, gaps)
+        within = [min(max(moment, low_us), high_us) for moment in moments]
+        why = _explanation(within, low_us, high_us, bad_us, gaps, noticed_us)
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
@@ -189,7 +195,7 @@ def _explanation(moments: Sequence[int], low_us: int, high_us: int, bad_us: Sequ
         if between and any(gap.start_us - EDGE_US <= moment <= gap.until_us + EDGE_US for moment in moments):
             return gap.reason
     at = bisect_right(bad_us, low_us)
-    if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - ANSWER_US for moment in moments):
+    if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - noticed_us for moment in moments):
         return "BAD"
     return ""
 
@@ -200,6 +206,7 @@ def _silences(
     bad_us: Sequence[int],
     gaps: Sequence[Gap],
     longest_us: int,
+    noticed_us: int,
     result: Account,
 ) -> None:
     for one, two in itertools.pairwise(known):
@@ -207,7 +214,7 @@ def _silences(
             continue
         low_us, high_us = placed[one.number], placed[two.number]
         at = bisect_right(bad_us, low_us)
-        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + ANSWER_US:
+        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + noticed_us:
             continue
         covered = sum(
             max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us)) for gap in _joined(gaps, low_us, high_us)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from tests.chaos.verdict import (
-    ANSWER_US,
     EDGE_US,
+    POLL_NOTICED_US,
+    REPORT_NOTICED_US,
     Account,
     Gap,
     Handed,
@@ -138,10 +139,17 @@ def test_missing_values_of_a_bad_tag_are_explained_from_its_bad_row_on() -> None
     values = handed(50)
     rows = [*rows_of(values, without=range(10, 31)), bad(16.0)]
     found = of(values, rows)
-    assert found.explained == {"BAD": 30 - 16 + 1 + ANSWER_US // SECOND}
+    assert found.explained == {"BAD": 30 - 16 + 1 + POLL_NOTICED_US // SECOND}
     assert [one.number for one in found.lost] == [10, 11]
     assert not of(values, [*rows_of(values, without=range(15, 31)), bad(16.0)]).faults
     assert of(values, [*rows_of(values, without=range(10, 31)), bad(33.0)]).lost, "BAD afterwards explains nothing"
+
+
+def test_a_server_that_reports_is_noticed_later_than_one_that_is_polled() -> None:
+    values = handed(50)
+    rows = [*rows_of(values, without=range(10, 31)), bad(18.0)]
+    assert [one.number for one in of(values, rows).lost] == [10, 11, 12, 13]
+    assert not of(values, rows, noticed_us=REPORT_NOTICED_US).faults
 
 
 def test_the_gateway_s_clock_may_be_anywhere() -> None:
