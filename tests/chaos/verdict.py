@@ -188,7 +188,14 @@ def _missing(
             result.lost.append(one)
 
 
-def _explanation(moments: Sequence[int], low_us: int, high_us: int, bad_us: Sequence[int], gaps: Sequence[Gap]) -> str:
+def _explanation(
+    moments: Sequence[int],
+    low_us: int,
+    high_us: int,
+    bad_us: Sequence[int],
+    gaps: Sequence[Gap],
+    noticed_us: int,
+) -> str:
     """Why a value between two rows has none; "" when nothing says why."""
     for gap in gaps:
         between = gap.start_us < high_us and gap.until_us > low_us
