@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.wire.frame import GapReason
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-GATEWAY_LOST = "gateway_lost"
-GATEWAY_STOPPED = "gateway_stopped"
+GATEWAY_LOST = GapReason.GATEWAY_LOST.value
+GATEWAY_STOPPED = GapReason.GATEWAY_STOPPED.value
 """Reason of the gap while a gateway that said goodbye stays away."""
 
 

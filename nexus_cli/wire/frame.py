@@ -5,6 +5,7 @@ JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/fram
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,30 @@ if TYPE_CHECKING:
     from nexus_cli.wire.sample import Value
 else:
     Value = Any  # the alias is recursive, which msgspec can't check; the type of each tag is checked downstream
+
+
+class GapReason(StrEnum):
+    """Why samples are missing: a closed list. Row, message, metric label and documentation use these names.
+
+    Attributes:
+        OVERFLOW: The disk log reached its limit; its oldest segment was dropped.
+        DISK_REFUSED: The disk log could not be written (full, failed or too slow).
+        OUTBOX_DAMAGED: Part of the disk log can't be read any more.
+        FRAME_TOO_LARGE: The broker does not pass on a message of this size.
+        GATEWAY_KILLED: The gateway's process ended without a stop.
+        GATEWAY_STOPPED: The gateway was stopped, and stays away.
+        GATEWAY_LOST: The gateway does not answer; why is not known.
+        GATEWAY_STALLED: The gateway's process made a pause (suspended machine, overload).
+    """
+
+    OVERFLOW = "overflow"
+    DISK_REFUSED = "disk_refused"
+    OUTBOX_DAMAGED = "outbox_damaged"
+    FRAME_TOO_LARGE = "frame_too_large"
+    GATEWAY_KILLED = "gateway_killed"
+    GATEWAY_STOPPED = "gateway_stopped"
+    GATEWAY_LOST = "gateway_lost"
+    GATEWAY_STALLED = "gateway_stalled"
 
 
 class FrameError(ValueError):
@@ -49,7 +74,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         start: First missing moment, µs since 1970 UTC.
         end: Last missing moment, µs since 1970 UTC.
         frames: How many frames are missing; 0 when that can't be known.
-        reason: `overflow`, `outbox_broken`, `gateway_killed`, `gateway_lost`.
+        reason: One of `GapReason`; text, so that the message of another version can be read.
     """
 
     epoch: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nexus_cli.wire.command import ID_PATTERN, State
+from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.sample import REASONS, Quality
 
 Schema = dict[str, Any]
@@ -64,7 +65,7 @@ def _record() -> dict[str, Schema]:
             "Gap",
             "Samples that are known to be missing: _nexus/{enterprise}/{site}/gap/{gateway}",
             {"epoch": _EPOCH, "seq": _SEQ, "device": _TEXT, "start": _MICROSECONDS, "end": _MICROSECONDS},
-            {"frames": _COUNT, "reason": _TEXT},
+            {"frames": _COUNT, "reason": {"enum": [reason.value for reason in GapReason]}},
         ),
         "committed": _object(
             "Committed",

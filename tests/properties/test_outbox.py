@@ -139,7 +139,7 @@ def test_damage_in_the_middle_is_told_and_the_rest_is_delivered(values: list[int
         lost = len(durable) - len(kept)
         assert lost <= (1 if int(where * (len(data) - 1)) >= HEADER_BYTES else in_victim)
         reasons = [decode_gap(one.payload).reason for one in records if one.topic == GAPS]
-        assert reasons == ["outbox_broken"]
+        assert reasons == ["outbox_damaged"]
         after._disk.close(True)
 
     with tempfile.TemporaryDirectory() as folder:

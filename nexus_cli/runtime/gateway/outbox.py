@@ -22,11 +22,13 @@ from nexus_cli.runtime.gateway.disklog import DiskLog, Opened, WorkerThread
 from nexus_cli.runtime.gateway.intervals import Intervals
 from nexus_cli.runtime.gateway.segment import Record, Segment, encode_record
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.frame import Frame, Gap, decode_gap, encode
+from nexus_cli.wire.frame import Frame, Gap, GapReason, decode_gap, encode
 from nexus_cli.wire.sample import Value
 
 _log = logging.getLogger("nexus.outbox")
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
+LOSSES = (GapReason.OVERFLOW, GapReason.DISK_REFUSED)
+"""What the outbox itself counts as lost."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Outbox:
 
     Attributes:
         accepted: Frames and gaps made durable since the start.
-        lost: Frames lost by name of the loss: `overflow` (disk budget), `refused` (disk failed or too slow).
+        lost: Frames lost, by the reason of their gaps.
         failing: Why the disk can't be written right now; "" when it can.
         durable_seq: The last seq that is safe on disk.
     """
@@ -76,7 +78,7 @@ class Outbox:
         """Name the folder; `open` reads it."""
         self.limits = limits or Limits()
         self.accepted = 0
-        self.lost: dict[str, int] = {"overflow": 0, "refused": 0}
+        self.lost: dict[str, int] = {reason.value: 0 for reason in LOSSES}
         self.failing = ""
         self.durable_seq = 0
         self._clock = clock
@@ -137,10 +139,12 @@ class Outbox:
         now_us = max(self._clock.now_us(), found.last_time_us + 1)
         missing = sum(last - first + 1 for first, last in found.holes) if found.broken else 0
         for start_us, end_us in found.broken:
-            self._append_gap(start_us or found.last_time_us, end_us if end_us > 0 else now_us, missing, "outbox_broken")
+            self._append_gap(
+                start_us or found.last_time_us, end_us if end_us > 0 else now_us, missing, GapReason.OUTBOX_DAMAGED
+            )
             missing = 0
         if found.killed and found.last_time_us:
-            self._append_gap(found.last_time_us, now_us, 0, "gateway_killed")
+            self._append_gap(found.last_time_us, now_us, 0, GapReason.GATEWAY_KILLED)
         return found
 
     def add_frame(
@@ -154,7 +158,7 @@ class Outbox:
     ) -> bool:
         """Take a frame for the next group commit; False when it was refused and counted (disk away or too slow)."""
         if self.failing or self._buffered_bytes > self.limits.buffer_bytes:
-            self.lost["refused"] += 1
+            self.lost[GapReason.DISK_REFUSED] += 1
             self._loss.add(time_us)
             self._have_data.set()
             return False
@@ -310,7 +314,7 @@ class Outbox:
             if topic == self._gap_topic:
                 self._untold.append(decode_gap(payload))
             else:
-                self.lost["refused"] += 1
+                self.lost[GapReason.DISK_REFUSED] += 1
                 self._loss.add(time_us)
         self._buffer = []
         self._buffered_bytes = 0
@@ -321,7 +325,7 @@ class Outbox:
             self._append_gap(gap.start, gap.end, gap.frames, gap.reason, device=gap.device)
         if self._loss.end_us:
             loss, self._loss = self._loss, _Loss()
-            self._append_gap(loss.start_us, loss.end_us, loss.frames, "overflow")
+            self._append_gap(loss.start_us, loss.end_us, loss.frames, GapReason.DISK_REFUSED)
 
     def _append_gap(self, start_us: int, end_us: int, frames: int, reason: str, *, device: str = "") -> None:
         seq = self._next_seq
@@ -343,8 +347,8 @@ class Outbox:
             self._disk.drop_oldest()
             self._committed.add(oldest.first_seq, oldest.last_seq)
             if missing > 0:
-                self.lost["overflow"] += missing
-                self._append_gap(oldest.first_time_us, oldest.last_time_us, missing, "overflow")
+                self.lost[GapReason.OVERFLOW] += missing
+                self._append_gap(oldest.first_time_us, oldest.last_time_us, missing, GapReason.OVERFLOW)
 
     def _uncommitted_of(self, segment: Segment) -> int:
         if not segment.records:

@@ -60,9 +60,9 @@ async def test_a_full_disk_refuses_counts_and_tells_the_gap(tmp_path: Path, monk
             await asyncio.sleep(0.01)
         assert box.add_frame("t", time_us=4, samples={"v": 4})
         stop.set()
-    assert box.lost == {"overflow": 0, "refused": 2}
+    assert box.lost == {"overflow": 0, "disk_refused": 2}
     gaps = await gaps_of_folder(tmp_path)
-    assert [(gap.start, gap.end, gap.frames, gap.reason) for gap in gaps] == [(2, 3, 2, "overflow")]
+    assert [(gap.start, gap.end, gap.frames, gap.reason) for gap in gaps] == [(2, 3, 2, "disk_refused")]
 
 
 async def gaps_of_folder(folder: Path) -> list[Gap]:
