@@ -1,8 +1,7 @@
 """The outbox: a disk log that has custody of every accepted frame until the historian announces it stored.
 
 A frame is accepted once it is durable here (group commit). Only durable frames are published, only announced ones
-are deleted. Whatever is lost all the same (overflow, a broken disk, a kill between two group commits) is counted
-and stands in a `gap` record that travels like a frame.
+are deleted. Whatever is lost all the same (overflow, a broken disk) is counted in a `gap` that travels like a frame.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,8 +118,19 @@ class Outbox:
         """The latest time in the log, µs since 1970 UTC; 0 when it is new."""
         return self._disk.last_time_us
 
+    @property
+    def accepted_seq(self) -> int:
+        """The last seq that was given out; what is above `durable_seq` may still be lost."""
+        return self._next_seq - 1
+
+    def on_disk(self, *, after: int) -> Iterator[Record]:
+        """Durable records above a seq, in order. Blocks on disk: for use before `run`."""
+        while found := self._disk.read(after, 1000, 8 << 20, self.durable_seq):
+            yield from found
+            after = found[-1].seq
+
     def open(self) -> Opened:
-        """Lock and read the folder, continue its numbering, and record what a kill or damage cost. Blocks on disk.
+        """Lock and read the folder, continue its numbering, and record what damage cost. Blocks on disk.
 
         Raises:
             NexusError: NX6014, the folder can't be used, or another process has it.
@@ -143,8 +153,6 @@ class Outbox:
                 start_us or found.last_time_us, end_us if end_us > 0 else now_us, missing, GapReason.OUTBOX_DAMAGED
             )
             missing = 0
-        if found.killed and found.last_time_us:
-            self._append_gap(found.last_time_us, now_us, 0, GapReason.GATEWAY_KILLED)
         return found
 
     def add_frame(

@@ -119,6 +119,7 @@ class Poller:
             device.counters.skipped += len(intervals)
             return False
         device.counters.cycles += len(intervals)
+        self._pipeline.asked(device.path)
         reached = False
         try:
             for job in [job for interval in intervals for job in device.jobs.get(interval, ())]:

@@ -19,6 +19,9 @@ from tests.field import FakeDriver, FakeSession, device
 class Nowhere:
     """A pipeline that ends here."""
 
+    def asked(self, path: str) -> None:
+        return None
+
     def cycle(self, path: str) -> Cycle:
         return Cycle(1)
 
