@@ -1,4 +1,4 @@
-"""The table `alert`: where each alert stands; and the gaps that control opens for a lost gateway."""
+"""The table `alert`: where each alert stands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.deployments import microseconds
-from nexus_cli.wire.frame import GapReason
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-GATEWAY_LOST = GapReason.GATEWAY_LOST.value
-GATEWAY_STOPPED = GapReason.GATEWAY_STOPPED.value
-"""Reason of the gap while a gateway that said goodbye stays away."""
 
 
 async def load(conn: Any, site: str) -> dict[str, dict[str, Any]]:
@@ -53,31 +49,3 @@ async def write(conn: Any, site: str, facts: Mapping[str, Any]) -> None:
 async def delete(conn: Any, site: str, names: Sequence[str]) -> None:
     """Forget alerts that are no longer declared."""
     await conn.execute("DELETE FROM nexus.alert WHERE site = $1 AND name = ANY($2::text[])", site, list(names))
-
-
-async def open_gap(conn: Any, site: str, gateway: str, *, start_us: int, reason: str = GATEWAY_LOST) -> bool:
-    """Open a gap for a lost or stopped gateway, unless one is open; True when it was opened."""
-    row = await conn.fetchrow(
-        'INSERT INTO nexus.gap (site, gateway, start, "end", reason) SELECT $1, $2, $3, NULL, $4 '
-        "WHERE NOT EXISTS (SELECT 1 FROM nexus.gap WHERE site = $1 AND gateway = $2 AND reason = ANY($5::text[]) "
-        'AND "end" IS NULL) RETURNING id',
-        site,
-        gateway,
-        EPOCH + timedelta(microseconds=start_us),
-        reason,
-        [GATEWAY_LOST, GATEWAY_STOPPED],
-    )
-    return row is not None
-
-
-async def close_gap(conn: Any, site: str, gateway: str, *, end_us: int) -> bool:
-    """Close the open gap of a gateway that is back; True when there was one."""
-    row = await conn.fetchrow(
-        'UPDATE nexus.gap SET "end" = greatest(start, $3) WHERE site = $1 AND gateway = $2 AND reason = ANY($4::text[]) '
-        'AND "end" IS NULL RETURNING id',
-        site,
-        gateway,
-        EPOCH + timedelta(microseconds=end_us),
-        [GATEWAY_LOST, GATEWAY_STOPPED],
-    )
-    return row is not None

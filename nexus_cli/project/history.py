@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,8 +32,8 @@ class History:
         since, until: The span, ISO 8601.
         every_ms: Width of a bucket, or None for single samples.
         samples: `time`, `value`, `quality`, and where they apply `label`, `reason`, `code`, `source_time`; with
-            buckets `time`, `value`, `count`, `good`.
-        gaps: `start`, `end`, `device`, `frames`, `reason`.
+            buckets `time`, `value`, `count`, `good`, and `gap` (reasons) where samples of it are known to be missing.
+        gaps: `start`, `end` (None while it lasts), `device`, `gateway`, `frames` (0 when not known), `reason`, by start.
         truncated: True when there were more samples than the limit.
     """
 
@@ -124,9 +125,13 @@ async def history(
             samples = [_bucket_json(bucket, aggregate) for bucket in buckets if bucket.count or bucket.covered_us]
             truncated = len(samples) > limit
             samples = samples[-limit:]
-        device = "/".join(series.path.split("/")[:3])
+        # A gap keeps the path that its device had then.
+        devices = sorted({path.rpartition("/")[0] for path in (series.path, *series.former_paths)})
         gateway: str = await conn.fetchval("SELECT lineage->>'gateway' FROM nexus.series WHERE id = $1", series.id)
-        found = await load_gaps(conn, site=site, devices=[device], gateways=[gateway or ""], since=start, until=end)
+        found = await load_gaps(conn, site=site, devices=devices, gateways=[gateway or ""], since=start, until=end)
+    gaps = [_gap_json(gap) for gap in found]
+    if every_ms is not None:
+        _name_gaps(samples, gaps, width=timedelta(milliseconds=every_ms))
     return History(
         path=series.path,
         asked=path,
@@ -138,7 +143,7 @@ async def history(
         every_ms=every_ms,
         aggregate=aggregate if every_ms is not None else None,
         samples=samples,
-        gaps=[_gap_json(gap) for gap in found],
+        gaps=gaps,
         truncated=truncated,
     )
 
@@ -247,6 +252,16 @@ def _bucket_json(bucket: Rollup, aggregate: Aggregate) -> dict[str, Any]:
     }
     moment = EPOCH + timedelta(microseconds=bucket.start_us)
     return {"time": moment.isoformat(), "value": values[aggregate], "count": bucket.count, "good": bucket.good}
+
+
+def _name_gaps(buckets: list[dict[str, Any]], gaps: list[dict[str, Any]], *, width: timedelta) -> None:
+    """Say in each bucket which gaps lie in it: what is shown of it was made of fewer samples."""
+    starts = [datetime.fromisoformat(bucket["time"]) for bucket in buckets]
+    for gap in gaps:
+        first = bisect_right(starts, datetime.fromisoformat(gap["start"]) - width)
+        last = len(starts) if gap["end"] is None else bisect_right(starts, datetime.fromisoformat(gap["end"]))
+        for bucket in buckets[first:last]:
+            bucket["gap"] = " ".join(sorted({*bucket.get("gap", "").split(), gap["reason"]}))
 
 
 def _gap_json(gap: StoredGap) -> dict[str, Any]:

@@ -164,8 +164,7 @@ class HealthReporter:
             self._changed.clear()
             await self.say()
             await self._pause(stop)
-        if not self._waiting():
-            await self._publish("stopping")
+        await self._publish("stopping")
 
     async def say(self) -> None:
         """Publish now how the role is."""
@@ -186,7 +185,7 @@ class HealthReporter:
     async def _publish(self, state: str) -> None:
         with contextlib.suppress(NexusError, TimeoutError):
             async with asyncio.timeout(2.0):
-                await self._client.publish(self._topic, self.payload(state), qos=1, retain=state != "waiting")
+                await self._client.publish(self._topic, self.payload(state), qos=1, retain=not self._waiting())
 
 
 def lost_payload(*, role: str, name: str, instance: str = "") -> bytes:

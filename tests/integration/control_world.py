@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from ulid import ULID
 
 from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
@@ -115,6 +116,8 @@ class FakeGateway:
         failing: Device paths that it can't configure.
         unreachable: Device paths whose verification finds nobody.
         silent: True: hears everything and answers nothing.
+        instance: Of its process.
+        accounted_since: From when on it says what it did not read, µs since 1970 UTC; the default is a long past.
     """
 
     settings: Settings
@@ -122,6 +125,8 @@ class FakeGateway:
     failing: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     silent: bool = False
+    instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
+    accounted_since: int = 1
     running: dict[str, str] = dataclasses.field(default_factory=dict)
     notices: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -131,16 +136,14 @@ class FakeGateway:
         queue: asyncio.Queue[Message] = asyncio.Queue(1000)
         health = TOPICS.health("gateway", self.name)
         self.client = BrokerClient(
-            settings=self.settings, client_id=f"fake-{self.name}", will=(health, orjson.dumps({"state": "lost"}))
+            settings=self.settings, client_id=f"fake-{self.name}", will=(health, self.said("lost"))
         )
         token = API[f"nexus.gateway.{self.name}"]
         self.control = ControlClient(dataclasses.replace(self.settings, control_token=token))
 
         async def greet() -> None:
             links = {"tcp:10.0.0.9:502": {"state": "connected", "since": 0}}
-            await self.client.publish(
-                health, orjson.dumps({"state": "running", "time": time.time_ns() // 1000, "links": links}), retain=True
-            )
+            await self.client.publish(health, self.said("running", links=links), retain=True)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -159,6 +162,11 @@ class FakeGateway:
                 work.cancel()
                 stop.set()
         await self.control.close()
+
+    def said(self, state: str, **more: Any) -> bytes:
+        """Its health."""
+        facts = {"state": state, "instance": self.instance, "accounted_since": self.accounted_since, **more}
+        return orjson.dumps({**facts, "time": time.time_ns() // 1000} if state == "running" else facts)
 
     async def _work(self, queue: asyncio.Queue[Message]) -> None:
         while True:

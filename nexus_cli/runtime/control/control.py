@@ -210,6 +210,10 @@ class Control:
             "deployment_running": self._deployer.running,
             "gateways_lost": sorted(self._presence.lost),
             "gateways_stopped": sorted(self._presence.stopped),
+            "gateways_waiting": {
+                name: f"instance {one.instance} at {one.host} (pid {one.pid})"
+                for name, one in self._seen.waiting.items()
+            },
             "links": self._seen.links(),
             "sequences_running": sorted(run.name for run in self._sequencing.running.values()),
             "alerts_active": sum(each["state"] != "cleared" for each in self._alerting.listing()),

@@ -29,7 +29,7 @@ BEAT_S = 0.25
 STALL_US = 1_000_000
 """A beat that is later than this, in µs, is a pause of the process."""
 PACE_SHARE = 4
-"""A device's usual wait follows the last one by one part in so many."""
+"""While each wait is too long, the usual one follows the last one by one part in so many."""
 LONGEST_PACE = 3
 """A wait is a hole when it is longer than so many usual ones. A link that is always too slow for its interval makes rows
 that are far apart, which everybody sees, and counts missed cycles; a gap between each two of them would say no more."""
@@ -67,6 +67,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         instances: The last processes that used this disk log, this one at the end.
         term: Its term, see `Duty`.
         asked_us: When devices were asked whose answer is not durable, by path.
+        read_us: When devices were read last, by path; only in the last mark of a process that was stopped.
         holes: Of devices that have not been read since, by path.
         away: Devices that do not answer: their last rows are BAD.
         unread: Devices that have never been read.
@@ -78,6 +79,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instances: list[str] = []
     term: int = 0
     asked_us: dict[str, int] = {}
+    read_us: dict[str, int] = {}
     holes: dict[str, Hole] = {}
     away: list[str] = []
     unread: list[str] = []
@@ -109,6 +111,7 @@ class _Watched:
         last_us: Gateway time of its last read; 0 before the first.
         busy_us: When it was last asked or answered; what a wait is counted from.
         asked_us: When the answer that is outstanding was asked for; 0 when none is.
+        waited_us: How long it had waited for that.
         pace_us: Its usual wait between an answer and the next question.
         away: It does not answer, and its rows say so.
         hole: The time without reads that has begun.
@@ -119,14 +122,15 @@ class _Watched:
     last_us: int = 0
     busy_us: int = 0
     asked_us: int = 0
+    waited_us: int = 0
     pace_us: int = 0
     away: bool = False
     hole: Hole | None = None
 
     @property
-    def late_us(self) -> int:
-        """How late its next read may come without leaving a hole: two cycles, but at least a second."""
-        return max(STALL_US, 2 * self.interval_us)
+    def longest_us(self) -> int:
+        """The longest wait that is no hole: two cycles, but at least a second, above the interval."""
+        return self.interval_us + max(STALL_US, 2 * self.interval_us)
 
 
 class Absence:
@@ -182,13 +186,15 @@ class Absence:
             return
         now_us = self._clock.now_us()
         self._look(now_us)
-        if one.busy_us:
-            wait_us = now_us - one.busy_us
-            usual = wait_us <= max(one.interval_us + one.late_us, LONGEST_PACE * one.pace_us)
-            if not usual and one.last_us and not one.away and one.hole is None:
+        wait_us = now_us - one.busy_us if one.busy_us else 0
+        if wait_us <= one.longest_us:
+            one.pace_us = one.interval_us
+        else:
+            if wait_us > LONGEST_PACE * one.pace_us and one.last_us and not one.away and one.hole is None:
                 one.hole = Hole(one.last_us + 1, GapReason.GATEWAY_STALLED)
             one.pace_us += (wait_us - one.pace_us) // PACE_SHARE
         one.asked_us = one.busy_us = now_us
+        one.waited_us = wait_us
 
     def read(self, path: str, time_us: int, *, answered: bool) -> None:
         """A device was read, reported, or was found not to answer; call it before its row is recorded.
@@ -204,7 +210,7 @@ class Absence:
             return
         if one.hole is not None:
             hole, one.hole = one.hole, None
-            if hole.certain or time_us - hole.since_us > one.late_us:
+            if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
         one.last_us = max(one.last_us, time_us)
         one.busy_us = self._clock.now_us()
@@ -226,16 +232,18 @@ class Absence:
         self._look(now_us)
         self._beat_us = max(self._beat_us, now_us)
 
-    def mark(self, *, seq: int, instances: list[str], term: int) -> Mark:
-        """How far the record is complete now, once everything up to `seq` is durable."""
+    def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
+        """How far the record is complete now, once everything up to `seq` is durable; `last` is for the end."""
         watched = self._watched.items()
+        now_us = self._clock.now_us()
         return Mark(
-            time_us=self._clock.now_us(),
+            time_us=now_us,
             seq=seq,
             since_us=self.since_us,
             instances=instances,
             term=term,
             asked_us={path: one.asked_us for path, one in watched if one.asked_us and one.hole is None},
+            read_us={path: one.last_us if one.polled else now_us for path, one in watched if one.last_us and last},
             holes={path: one.hole for path, one in watched if one.hole is not None},
             away=[path for path, one in watched if one.away],
             unread=[path for path, one in watched if not one.last_us and one.hole is None and not one.away],
@@ -251,9 +259,11 @@ class Absence:
             if one.away or one.hole is not None or not one.last_us:
                 continue
             if one.polled:
-                if now_us - max(one.last_us, one.busy_us) > one.interval_us + one.late_us:
+                # While an answer is outstanding only the pause is ours, with the wait before the question.
+                own_us = one.waited_us + now_us - begun_us if one.asked_us else now_us - one.busy_us
+                if own_us > one.longest_us:
                     one.hole = Hole(one.last_us + 1, GapReason.GATEWAY_STALLED)
-            elif now_us - begun_us > one.interval_us + one.late_us:
+            elif now_us - begun_us > one.longest_us:
                 # What its device kept for us comes later than it was true: its rows are dated when they come.
                 self._declare(path, max(begun_us, one.last_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)
 
@@ -282,11 +292,14 @@ def _remember(one: _Watched, path: str, past: Past) -> None:
         if path in mark.holes:
             one.hole = mark.holes[path]
             return
+    if path in mark.read_us and not row_us and path not in mark.asked_us:
+        # A stop ends every read that has begun, and writes it: nothing is missing yet. (A process that was killed soon
+        # after it may have read something.)
+        one.hole = Hole(mark.read_us[path] + 1, past.reason, past.reason is not GapReason.GATEWAY_STOPPED)
+        return
     # An answer that was outstanding is missing since it was asked for, unless its row came after the mark.
     since_us = max(mark.time_us, row_us) if row_us else mark.asked_us.get(path, mark.time_us)
-    # A stop ends every read that has begun and writes it; a kill loses what was not durable.
-    certain = past.reason is not GapReason.GATEWAY_STOPPED or path in mark.asked_us
-    one.hole = Hole(since_us + 1, past.reason, certain)
+    one.hole = Hole(since_us + 1, past.reason)
 
 
 __all__ = ["BEAT_S", "Absence", "Hole", "Mark", "Past"]

@@ -151,15 +151,16 @@ class Marking:
 
     async def close(self) -> None:
         """The last mark, once no device is read any more and everything is durable; after `run` has ended."""
-        self._taken = self._take()
+        self._taken = self._take(last=True)
         await self._write()
         self._thread.close()
 
-    def _take(self) -> Mark | None:
+    def _take(self, *, last: bool = False) -> Mark | None:
         # Before it knows its devices, or while another instance reads them, it knows less than the mark on disk.
         if not self._absence.ready or not self._duty.active:
             return None
-        return self._absence.mark(seq=self._outbox.accepted_seq, instances=self._instances, term=self._duty.term)
+        seq, term = self._outbox.accepted_seq, self._duty.term
+        return self._absence.mark(seq=seq, instances=self._instances, term=term, last=last)
 
     async def _write(self) -> None:
         mark = self._taken
