@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from nexus_cli.database.deployments import microseconds
+from nexus_cli.database.deployments import RECORD_STEP, microseconds
 from nexus_cli.database.loss import moment
 from nexus_cli.wire.frame import GapReason
 
@@ -23,12 +23,21 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 class OpenGap(NamedTuple):
-    """One row without an end; `device` is empty only in rows of older versions, which mean the whole gateway."""
+    """One row without an end.
+
+    Attributes:
+        id: Of the row.
+        gateway: Who read the device.
+        device: Empty only in rows of older versions, which mean the whole gateway.
+        start_us: First moment that is missing, µs since 1970 UTC.
+        opened_us: When control opened it, by the database's clock.
+    """
 
     id: int
     gateway: str
     device: str
     start_us: int
+    opened_us: int
 
 
 async def last_stored_us(conn: Any, site: str, gateway: str, *, except_epoch: str = "") -> int:
@@ -76,12 +85,15 @@ async def is_declared(conn: Any, site: str, gateway: str, *, time_us: int) -> bo
 async def load_open(conn: Any, site: str) -> list[OpenGap]:
     """Every open gap of the site."""
     rows = await conn.fetch(
-        'SELECT id, gateway, device, start FROM nexus.gap WHERE site = $1 AND "end" IS NULL AND reason = ANY($2::text[]) '
+        'SELECT id, gateway, device, start, recorded FROM nexus.gap WHERE site = $1 AND "end" IS NULL AND reason = ANY($2::text[]) '
         "ORDER BY id",
         site,
         list(KEPT_OPEN),
     )
-    return [OpenGap(row["id"], row["gateway"], row["device"], microseconds(row["start"])) for row in rows]
+    return [
+        OpenGap(row["id"], row["gateway"], row["device"], microseconds(row["start"]), microseconds(row["recorded"]))
+        for row in rows
+    ]
 
 
 async def drop(conn: Any, gaps: Sequence[OpenGap]) -> None:
@@ -169,9 +181,13 @@ async def _rows_around(
     return first, last
 
 
-async def deployed_after_us(conn: Any, site: str, *, time_us: int) -> int:
-    """When the first deployment after a moment began, µs since 1970 UTC; 0 when there was none."""
-    started = await conn.fetchval(
-        "SELECT min(started) FROM nexus.deployment WHERE site = $1 AND started > $2", site, moment(time_us)
+async def recorded_after_us(conn: Any, site: str, *, time_us: int) -> int:
+    """When the first deployment after a moment was recorded, µs since 1970 UTC; 0 when none was."""
+    recorded = await conn.fetchval(
+        "SELECT min(j.at) FROM nexus.journal j JOIN nexus.deployment d ON d.id = j.deployment_id "
+        "WHERE d.site = $1 AND j.step = $2 AND j.state = 'done' AND j.at > $3",
+        site,
+        RECORD_STEP,
+        moment(time_us),
     )
-    return 0 if started is None else microseconds(started)
+    return 0 if recorded is None else microseconds(recorded)

@@ -117,6 +117,7 @@ class FakeGateway:
         unreachable: Device paths whose verification finds nobody.
         silent: True: hears everything and answers nothing.
         instance: Of its process.
+        epoch: Of its disk log.
         accounted_since: From when on it says what it did not read, µs since 1970 UTC; the default is a long past.
     """
 
@@ -127,6 +128,7 @@ class FakeGateway:
     silent: bool = False
     instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
     accounted_since: int = 1
+    epoch: str = "E1"
     running: dict[str, str] = dataclasses.field(default_factory=dict)
     notices: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -166,7 +168,9 @@ class FakeGateway:
     def said(self, state: str, **more: Any) -> bytes:
         """Its health."""
         facts = {"state": state, "instance": self.instance, "accounted_since": self.accounted_since, **more}
-        return orjson.dumps({**facts, "time": time.time_ns() // 1000} if state == "running" else facts)
+        if state == "running":
+            facts |= {"time": time.time_ns() // 1000, "outbox": {"epoch": self.epoch}}
+        return orjson.dumps(facts)
 
     async def _work(self, queue: asyncio.Queue[Message]) -> None:
         while True:

@@ -200,7 +200,7 @@ class Presence:
                 back_us = max(gap.start_us + 1, health.accounted_since)
                 (again if gap.device else ended).setdefault(back_us, []).append(gap)
                 continue
-            back_us = await gaps.deployed_after_us(conn, site, time_us=gap.start_us) or self._clock.now_us()
+            back_us = await gaps.recorded_after_us(conn, site, time_us=gap.opened_us) or self._clock.now_us()
             (again if owner else ended).setdefault(back_us, []).append(gap)
         if declared:
             await gaps.drop(conn, declared)

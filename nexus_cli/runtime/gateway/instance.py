@@ -217,7 +217,6 @@ class Duty:
                 self._rival, self._until_s = other, self._clock.monotonic_s() + CLAIM_S
             return True
         if (-other.term, other.instance) < (-self.term, self._me.instance):
-            self.foreign = True
             self._yield(other)
             return False
         self.other = other

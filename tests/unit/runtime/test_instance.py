@@ -188,6 +188,20 @@ def test_it_takes_over_when_the_other_one_is_lost() -> None:
     assert second.duty.foreign, "it does not know what the other one read"
 
 
+def test_of_two_that_wait_one_takes_over_and_never_both() -> None:
+    hub = Hub()
+    first = hub.start("01A")
+    hub.run(1.0)
+    hub.start("01C")
+    hub.start("01B")
+    hub.run(5.0)
+    first.kill()
+    for _ in range(200):
+        hub.run(TICK_S)
+        assert len(hub.active) <= 1
+    assert hub.active == ["01B"]
+
+
 def test_it_does_not_take_over_when_the_other_one_was_cut_off_for_a_second() -> None:
     hub = Hub()
     first = hub.start("01A")
