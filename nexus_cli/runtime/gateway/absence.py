@@ -212,10 +212,16 @@ class Absence:
             hole, one.hole = one.hole, None
             if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
-        one.last_us = max(one.last_us, time_us)
+        one.last_us = time_us
         one.busy_us = self._clock.now_us()
         one.asked_us = 0
         one.away = not answered
+
+    def unchanged(self, path: str, time_us: int, *, answered: bool) -> None:
+        """As `read`, when nothing is recorded of it: that says something only of a device that was asked."""
+        one = self._watched.get(path)
+        if one is not None and one.asked_us:
+            self.read(path, time_us, answered=answered)
 
     def row(self, path: str, time_us: int) -> None:
         """A row of a device that was not read for it (a calculated tag): no gap may lie over it."""
@@ -230,7 +236,7 @@ class Absence:
         """Call every `BEAT_S`: a beat that comes late is a pause of the whole process."""
         now_us = self._clock.now_us()
         self._look(now_us)
-        self._beat_us = max(self._beat_us, now_us)
+        self._beat_us = now_us  # also when the time was set back
 
     def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
         """How far the record is complete now, once everything up to `seq` is durable; `last` is for the end."""

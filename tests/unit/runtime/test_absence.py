@@ -318,3 +318,32 @@ def test_a_new_configuration_keeps_what_is_known_of_a_device() -> None:
     next_life.absence.configured([made(device(PATH, poll_ms=500))])
     first_us = next_life.poll()
     assert next_life.gaps == [(PATH, mark_us + 1, first_us - 1, KILLED)]
+
+
+def test_after_the_time_was_set_back_pauses_are_found_again() -> None:
+    life = Life()
+    life.poll()
+    life.clock.step(-3_600_000_000)
+    life.run(1.0)
+    last_us = life.poll()
+    life.run(0.5)
+    life.clock.advance(8.0)
+    first_us = life.poll()
+    assert life.gaps == [(PATH, last_us + 1, first_us - 1, STALLED)]
+
+
+def test_an_answer_without_a_change_is_a_read() -> None:
+    life = Life()
+    life.poll()
+    life.run(1.0)
+    for _ in range(30):
+        life.absence.asked(PATH)
+        life.absence.unchanged(PATH, life.clock.now_us(), answered=True)
+        life.run(1.0)
+    last_us = life.clock.now_us()
+    life.absence.asked(PATH)
+    life.absence.unchanged(PATH, last_us, answered=True)
+    life.absence.unchanged(PATH, last_us + 1, answered=True)  # a calculated tag that stood still says nothing
+    life.clock.advance(9.0)
+    first_us = life.poll()
+    assert life.gaps == [(PATH, last_us + 1, first_us - 1, STALLED)]
