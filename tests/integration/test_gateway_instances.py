@@ -131,7 +131,7 @@ async def test_one_that_was_cut_off_and_replaced_waits_and_delivers_what_it_read
             async with second.running():
                 await until(lambda: second.works and len(second.driver.reads) > 5, deadline_s=60.0)
                 assert first.works, "cut off, it reads on into its disk log"
-                last = first.gateway.outbox.accepted_seq
+                last = first.gateway.outbox.newest_seq
                 relay.heal()
                 await until(lambda: not first.works and not first.gateway.links._tasks, deadline_s=60.0)
                 reads = len(first.driver.reads)

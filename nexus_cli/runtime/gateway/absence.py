@@ -112,6 +112,7 @@ class _Watched:
         busy_us: When it was last asked or answered; what a wait is counted from.
         asked_us: When the answer that is outstanding was asked for; 0 when none is.
         waited_us: How long it had waited for that.
+        longest_us: The longest wait that is no hole: two cycles, but at least a second, above the interval.
         pace_us: Its usual wait between an answer and the next question.
         away: It does not answer, and its rows say so.
         hole: The time without reads that has begun.
@@ -123,14 +124,10 @@ class _Watched:
     busy_us: int = 0
     asked_us: int = 0
     waited_us: int = 0
+    longest_us: int = 0
     pace_us: int = 0
     away: bool = False
     hole: Hole | None = None
-
-    @property
-    def longest_us(self) -> int:
-        """The longest wait that is no hole: two cycles, but at least a second, above the interval."""
-        return self.interval_us + max(STALL_US, 2 * self.interval_us)
 
 
 class Absence:
@@ -185,7 +182,8 @@ class Absence:
         if one is None:
             return
         now_us = self._clock.now_us()
-        self._look(now_us)
+        if now_us - self._beat_us > STALL_US:
+            self._look(now_us)
         wait_us = now_us - one.busy_us if one.busy_us else 0
         if wait_us <= one.longest_us:
             one.pace_us = one.interval_us
@@ -204,7 +202,8 @@ class Absence:
             time_us: Gateway time of the row.
             answered: False when its rows are BAD for that.
         """
-        self._look(time_us)
+        if time_us - self._beat_us > STALL_US:
+            self._look(time_us)
         one = self._watched.get(path)
         if one is None:
             return
@@ -283,7 +282,8 @@ class Absence:
 def _watched(device: Running) -> _Watched:
     intervals = list(device.jobs) or [device.config.tags[point.name].poll_ms for point in device.reported]
     interval_us = 1000 * min(intervals, default=1000)
-    return _Watched(interval_us, polled=bool(device.jobs), pace_us=interval_us)
+    longest_us = interval_us + max(STALL_US, 2 * interval_us)
+    return _Watched(interval_us, polled=bool(device.jobs), longest_us=longest_us, pace_us=interval_us)
 
 
 def _remember(one: _Watched, path: str, past: Past) -> None:

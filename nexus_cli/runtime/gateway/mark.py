@@ -159,7 +159,7 @@ class Marking:
         # Before it knows its devices, or while another instance reads them, it knows less than the mark on disk.
         if not self._absence.ready or not self._duty.active:
             return None
-        seq, term = self._outbox.accepted_seq, self._duty.term
+        seq, term = self._outbox.newest_seq, self._duty.term
         return self._absence.mark(seq=seq, instances=self._instances, term=term, last=last)
 
     async def _write(self) -> None:

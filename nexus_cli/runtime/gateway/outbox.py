@@ -1,7 +1,7 @@
 """The outbox: a disk log that has custody of every accepted frame until the historian announces it stored.
 
 A frame is accepted once it is durable here (group commit). Only durable frames are published, only announced ones
-are deleted. Whatever is lost all the same (overflow, a broken disk) is counted in a `gap` that travels like a frame.
+are deleted. What is lost all the same (overflow, a broken disk) is counted in a `gap` that travels like a frame.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Outbox:
         return self._disk.last_time_us
 
     @property
-    def accepted_seq(self) -> int:
-        """The last seq that was given out; what is above `durable_seq` may still be lost."""
+    def newest_seq(self) -> int:
+        """The last number given; above `durable_seq` while something waits for the disk."""
         return self._next_seq - 1
 
     def on_disk(self, *, after: int) -> Iterator[Record]:
@@ -139,8 +139,7 @@ class Outbox:
         self._epochs = list(found.epochs)
         for first, last in found.holes:
             self._committed.add(first, last)
-        self._next_seq = found.last_seq + 1
-        self.durable_seq = found.last_seq
+        self._next_seq, self.durable_seq = found.last_seq + 1, found.last_seq
         if found.broken or not found.epochs:
             self._epoch = str(ULID())
             self._epochs.append((self._next_seq, self._epoch))
