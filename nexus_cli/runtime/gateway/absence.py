@@ -31,8 +31,10 @@ STALL_US = 1_000_000
 PACE_SHARE = 4
 """While each wait is too long, the usual one follows the last one by one part in so many."""
 LONGEST_PACE = 3
-"""A wait is a hole when it is longer than so many usual ones. A link that is always too slow for its interval makes rows
-that are far apart, which everybody sees, and counts missed cycles; a gap between each two of them would say no more."""
+"""After `ALWAYS_LATE` waits in a row that were too long, one is a hole when it is longer than so many usual ones. A link
+that is always too slow for its interval makes rows that are far apart, which everybody sees, and counts missed cycles; a
+gap between each two of them would say no more."""
+ALWAYS_LATE = 3
 
 
 class AddGap(Protocol):
@@ -114,6 +116,7 @@ class _Watched:
         waited_us: How long it had waited for that.
         longest_us: The longest wait that is no hole: two cycles, but at least a second, above the interval.
         pace_us: Its usual wait between an answer and the next question.
+        late: How many waits in a row were too long.
         away: It does not answer, and its rows say so.
         hole: The time without reads that has begun.
     """
@@ -126,6 +129,7 @@ class _Watched:
     waited_us: int = 0
     longest_us: int = 0
     pace_us: int = 0
+    late: int = 0
     away: bool = False
     hole: Hole | None = None
 
@@ -186,11 +190,13 @@ class Absence:
             self._look(now_us)
         wait_us = now_us - one.busy_us if one.busy_us else 0
         if wait_us <= one.longest_us:
-            one.pace_us = one.interval_us
+            one.pace_us, one.late = one.interval_us, 0
         else:
-            if wait_us > LONGEST_PACE * one.pace_us and one.last_us and not one.away and one.hole is None:
+            unusual = one.late < ALWAYS_LATE or wait_us > LONGEST_PACE * one.pace_us
+            if unusual and one.last_us and not one.away and one.hole is None:
                 one.hole = Hole(one.last_us + 1, GapReason.GATEWAY_STALLED)
             one.pace_us += (wait_us - one.pace_us) // PACE_SHARE
+            one.late += 1
         one.asked_us = one.busy_us = now_us
         one.waited_us = wait_us
 
@@ -211,16 +217,17 @@ class Absence:
             hole, one.hole = one.hole, None
             if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
-        one.last_us = time_us
-        one.busy_us = self._clock.now_us()
-        one.asked_us = 0
+        one.last_us = one.busy_us = time_us
+        if one.asked_us:  # what was answered is known, what is asked for with it comes yet
+            one.asked_us = time_us
         one.away = not answered
 
-    def unchanged(self, path: str, time_us: int, *, answered: bool) -> None:
-        """As `read`, when nothing is recorded of it: that says something only of a device that was asked."""
+    def finished(self, path: str, *, answered: bool) -> None:
+        """The read that a device was asked for is over, and its rows, should it have made any, are on their way."""
         one = self._watched.get(path)
         if one is not None and one.asked_us:
-            self.read(path, time_us, answered=answered)
+            self.read(path, self._clock.now_us(), answered=answered)
+            one.asked_us = 0
 
     def row(self, path: str, time_us: int) -> None:
         """A row of a device that was not read for it (a calculated tag): no gap may lie over it."""
@@ -308,4 +315,4 @@ def _remember(one: _Watched, path: str, past: Past) -> None:
     one.hole = Hole(since_us + 1, past.reason)
 
 
-__all__ = ["BEAT_S", "Absence", "Hole", "Mark", "Past"]
+__all__ = ["ALWAYS_LATE", "BEAT_S", "Absence", "Hole", "Mark", "Past"]

@@ -91,14 +91,15 @@ class Pipeline:
         self._open[path] = device, cycle
         return cycle
 
-    def finish(self, device: Running) -> None:
-        """The poll is over: what it still holds goes on its way."""
+    def finish(self, device: Running, *, over: bool = True) -> None:
+        """What a poll still holds goes on its way; `over` says that the device answered, or was found not to."""
         path = device.config.path
         found = self._open.get(path)
         if found is not None and found[0] is device:
             del self._open[path]
             self.emit(device, found[1])
-        self.absence.finished(path, answered=device.reachable)
+        if over:
+            self.absence.finished(path, answered=device.reachable)
 
     def _end_open(self, path: str) -> None:
         found = self._open.pop(path, None)

@@ -31,7 +31,7 @@ class Nowhere:
     def emit(self, one: Running, cycle: Cycle) -> None:
         return None
 
-    def finish(self, one: Running) -> None:
+    def finish(self, one: Running, *, over: bool = True) -> None:
         return None
 
 
