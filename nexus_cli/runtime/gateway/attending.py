@@ -60,7 +60,7 @@ class Attending:
             if message.topic != self._topic:
                 on_message(message)
             elif self._duty.message(message.payload, retained=message.retain):
-                self._health.changed()
+                self._answer()
 
         async def greet() -> None:
             self._duty.connected()
@@ -109,6 +109,12 @@ class Attending:
                 self._changed()
                 self._health.changed()
             await self._clock.sleep(TICK_S)
+
+    def _answer(self) -> None:
+        """At once: one that has just started waits only a moment for it."""
+        state = "running" if self._duty.active else "waiting"
+        with contextlib.suppress(NexusError):
+            self._client.post(self._topic, self._health.payload(state), qos=1, retain=self._duty.active)
 
     def _lost(self) -> None:
         self._duty.lost()

@@ -27,6 +27,8 @@ START_S = 2.0
 """How long a process that can't reach the broker waits before it begins to read, in seconds."""
 ECHO_S = 3.0
 """How long its own message may take to come back, in seconds; it comes behind everything retained."""
+SETTLE_S = 0.2
+"""How long after its own message one that works may answer it, in seconds, before this process begins."""
 CLAIM_S = 3.0
 """How long another one has for its answer, in seconds."""
 SILENCE_S = 25.0
@@ -153,9 +155,9 @@ class Duty:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         if other.instance == self._me.instance:
-            # What the broker kept comes before our own message: there is nobody else.
+            # What the broker kept comes before our own message, and who works answers it at once: there is nobody else.
             if self.state is State.CHECKING and self._rival is None and not retained:
-                self._begin()
+                self._until_s = min(self._until_s, self._clock.monotonic_s() + SETTLE_S)
             return False
         if self.state is State.ACTIVE:
             return self._at_work(other, retained=retained)

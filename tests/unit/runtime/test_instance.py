@@ -14,6 +14,7 @@ from nexus_cli.runtime.gateway.instance import (
     CLAIM_S,
     ECHO_S,
     PAUSE_S,
+    SETTLE_S,
     SILENCE_S,
     START_S,
     Duty,
@@ -123,7 +124,7 @@ class Hub:
 def test_alone_it_works_as_soon_as_its_own_message_comes_back() -> None:
     hub = Hub()
     hub.start("01A")
-    hub.run(2 * TICK_S)
+    hub.run(SETTLE_S + 2 * TICK_S)
     assert hub.active == ["01A"]
 
 
@@ -150,7 +151,7 @@ def test_its_own_predecessor_is_nobody() -> None:
     hub.run(1.0)
     first.kill()
     hub.start("01B", own=("01A",))
-    hub.run(2 * TICK_S)
+    hub.run(SETTLE_S + 2 * TICK_S)
     assert hub.active == ["01B"]
     assert not hub.processes[1].duty.foreign
 
