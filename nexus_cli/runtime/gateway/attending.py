@@ -15,6 +15,8 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message, OnMessage
 
 _log = logging.getLogger("nexus.gateway")
+GREET_S = 10.0
+"""How long the first messages of a session may take, in seconds; then the connection is made again."""
 TICK_S = 0.1
 """How often the duty is looked at, in seconds."""
 
@@ -64,11 +66,20 @@ class Attending:
 
         async def greet() -> None:
             self._duty.connected()
-            # On its own: rules of the broker from before this subscription must not cost the others.
-            with contextlib.suppress(NexusError):
-                await self._client.subscribe([(self._topic, 1)])
-            await self._health.say()
-            await on_connected()
+            try:
+                async with asyncio.timeout(GREET_S):
+                    # On its own: rules of the broker from before this subscription must not cost the others.
+                    with contextlib.suppress(NexusError):
+                        await self._client.subscribe([(self._topic, 1)])
+                    await self._health.say()
+                    await on_connected()
+            except TimeoutError:
+                raise NexusError(
+                    "The broker does not acknowledge what a new session begins with.",
+                    code="NX6010",
+                    hint="the connection is made again; `nexus logs broker` may say why",
+                    retriable=True,
+                ) from None
 
         while not stop.is_set():
             self._leave.clear()

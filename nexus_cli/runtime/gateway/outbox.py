@@ -132,8 +132,7 @@ class Outbox:
     def open(self) -> Opened:
         """Lock and read the folder, continue its numbering, and record what damage cost. Blocks on disk.
 
-        Raises:
-            NexusError: NX6014, the folder can't be used, or another process has it.
+        Raises NexusError: NX6014, the folder can't be used, or another process has it.
         """
         found = self._disk.open()
         self._epochs = list(found.epochs)
