@@ -45,9 +45,10 @@ async def store(world: World, path: str, *moments: datetime, gateway: str = "gw-
     conn = await asyncpg.connect(world.settings.database_url, password=world.settings.database_password)
     try:
         number = await conn.fetchval("SELECT id FROM nexus.series WHERE path = $1", f"{path}/energy")
+        table = await conn.fetchval("SELECT table_name FROM nexus.retention_class WHERE name = 'default'")
         for moment in moments:
             await conn.execute(
-                "INSERT INTO nexus.sample_default (time, series_id, value, quality) VALUES ($1, $2, 1.0, 192)",
+                f"INSERT INTO nexus.{table} (time, series_id, value, quality) VALUES ($1, $2, 1.0, 192)",
                 *(moment, number),
             )
         await conn.execute(
