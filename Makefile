@@ -2,6 +2,7 @@
 # make test            every check and every test
 # make check           format, lint, types, layers, generated files, migrations against the tables
 # make bench           the figures of docs/benchmarks.md, with their ratio to the limit measured in the same run
+# make chaos           a plant under faults from a seed (make chaos ARGS="--seed 7 --minutes 60 --site thousand")
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -17,7 +18,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
 SERIAL   := tests/contract tests/integration tests/e2e
 
-.PHONY: demo test check bench clean install
+.PHONY: demo test check bench chaos clean install
 
 demo: $(STAMP)
 	$(BIN)/nexus demo $(ARGS)
@@ -36,6 +37,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 install: $(STAMP)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests import servers
+from tests.own_time import OwnTimeLoop, own_time
 
 pytest_plugins = ["tests.containers", "tests.postgres"]
 
@@ -24,6 +26,22 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("nexus")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests marked `own_time` run on a loop that a busy machine takes nothing from."""
+    return {"loop": OwnTimeLoop if item.get_closest_marker("own_time") else asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _own_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("own_time") is None:
+        yield
+        return
+    with own_time():
+        yield
 
 
 @pytest.fixture

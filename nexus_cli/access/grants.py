@@ -117,6 +117,10 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.alert("+"),
             topics.gap("+"),
             topics.health("control", "+"),
+            # What a broker kept of gateways that are gone is cleared.
+            topics.observed("+"),
+            topics.committed("+"),
+            topics.health("gateway", "+"),
             topics.canary(CONTROL),
             # The steps of sequences.
             topics.command("+/+/+/+", CONTROL),

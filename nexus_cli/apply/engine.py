@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,21 @@ from nexus_cli.apply.run import Run, gateway_digest, notice
 from nexus_cli.apply.stages import Stage
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
+from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
+
+Settle = Callable[[Collection[str]], Awaitable[None]]
+
+
+async def _nothing(_: Collection[str]) -> None:
+    """Nobody waits for it."""
+
 
 CLEAR_BATCH = 200
 """Retained messages cleared at once; well under a broker's window of messages in flight."""
@@ -37,13 +46,15 @@ class Timing:
     """How long control waits, in seconds.
 
     Attributes:
-        lease_ttl_s: The lock runs out this long after the last heartbeat.
+        lease_ttl_s: The lock is prolonged by this much with each heartbeat.
+        leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
         observe_s: Longest wait for the gateways' answers.
         verify_s: Longest wait for their verification after that.
         retry_s: Pause before a deployment is tried again after the database was away.
     """
 
     lease_ttl_s: float = 10.0
+    leader_ttl_s: float = 6.0
     observe_s: float = 20.0
     verify_s: float = 12.0
     retry_s: float = 1.0
@@ -62,24 +73,33 @@ class Engine:
         rights: Rights,
         timing: Timing,
         on_step: Callable[[], None] = lambda: None,
+        on_recorded: Settle = _nothing,
+        may_act: Callable[[], None] = lambda: None,
     ) -> None:
         """Join the parts.
 
         Args:
-            pool: An asyncpg pool.
+            pool: Fenced by the term of the control that leads (`database.leader.FencedPool`): every step is a
+                transaction that finds this term in force, so that what an earlier control does late changes nothing.
             site: `enterprise/site`.
             publish: See `Publish`.
             observations: What is heard from the gateways.
             rights: Where grants are handed over.
             timing: Waits.
             on_step: Called after every line of the journal.
+            on_recorded: Called when the new state is recorded, with the devices that gateways are only about to
+                change, and again with none of them when the gateways have answered.
+            may_act: Raises NexusError when this control does not lead (any more): asked before what no database
+                and no broker sees, which is the file with the grants.
         """
         enterprise, _, name = site.partition("/")
         self._topics = Topics(enterprise, name)
         self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
-        self._seen, self._timing, self._on_step = observations, timing, on_step
+        self._seen, self._timing, self._on_step, self._on_recorded = observations, timing, on_step, on_recorded
+        self._may_act = may_act
         self._tokens: dict[int, str] = {}
         self._token = ""
+        self._held = ""
 
     def adopt(self, deployment_id: int, *, token: str) -> None:
         """The lease that was taken when the deployment was accepted."""
@@ -91,23 +111,30 @@ class Engine:
         Raises:
             OSError, asyncpg.PostgresError: The database is away; call again, the journal knows how far it came.
         """
+        token = None if await self._is_finalised(deployment) else await self._lease(deployment)
+        # Only now: while the lock was waited for, its holder went on writing the journal.
         async with self._pool.acquire() as conn:
-            run = Run.of(deployment, await db.journal(conn, deployment.id, limit=100_000))
-        if run.is_done(step.FINALISE):
+            journal = await db.journal(conn, deployment.id, limit=100_000)
+        run = await asyncio.to_thread(Run.of, deployment, journal)
+        if token is None:
             table.recorded(run.rows)
             await self._want(run)
             run.answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
             table.answered(run.rows, run.answers)
         else:
-            token = self._token = await self._lease(run)
+            self._token = self._held = token
             try:
                 async with kept(self._pool, self._site, token=token, ttl_s=self._timing.lease_ttl_s) as over:
                     await self._under_lease(run, token, over)
             except LeaseLost:
+                self._held = ""
                 return await self._lock_lost(run)
+            except LeadLost:
+                raise
             except NexusError as error:
                 return await self._refused(run, token, error)
             finally:
+                self._held = ""
                 self._tokens.pop(deployment.id, None)
         await self._verify(run)
         outcome = table.outcome_of(run.rows)
@@ -135,22 +162,28 @@ class Engine:
         self._on_step()
         return outcome
 
-    async def _lease(self, run: Run) -> str:
-        """The lease of this deployment; after a crash the old one has to run out first."""
-        token = self._tokens.get(run.deployment.id)
+    async def _is_finalised(self, deployment: db.Deployment) -> bool:
+        """Whether only its verification is left, for which no lock is needed."""
+        async with self._pool.acquire() as conn:
+            return await db.has_step(conn, deployment.id, step=step.FINALISE, state="done")
+
+    async def _lease(self, deployment: db.Deployment) -> str:
+        """The lock of this deployment; one that an earlier term of control left is taken over at once."""
+        token = self._tokens.get(deployment.id)
         while token is None:
             fresh = secrets.token_hex(16)
             async with self._pool.acquire() as conn:
                 taken = await leases.acquire(
                     conn,
                     self._site,
-                    owner=run.deployment.who,
-                    reason=f"finishing deployment {run.deployment.number}",
+                    owner=deployment.who,
+                    reason=f"finishing deployment {deployment.number}",
                     token=fresh,
                     ttl_s=self._timing.lease_ttl_s,
+                    deployment_id=deployment.id,
                 )
             if taken:
-                token = self._tokens[run.deployment.id] = fresh
+                token = self._tokens[deployment.id] = fresh
             else:
                 await asyncio.sleep(self._timing.retry_s)
         return token
@@ -159,9 +192,11 @@ class Engine:
         if not run.is_done(step.RECORD):
             await self._record(run, token)
         table.recorded(run.rows)
+        await self._on_recorded(_devices_of(run))
         await self._hold_rights(run, step.RIGHTS)
         await self._notify(run)
         await self._observe(run)
+        await self._on_recorded(())
         for stage in run.stages_named(step.CLEAR):
             await self._clear(run, stage)
         await self._hold_rights(run, step.REVOKE)
@@ -193,6 +228,7 @@ class Engine:
         if name == step.RIGHTS:
             plan = run.deployment.plan
             states.append(before_of(states[0], changed=plan["changed"], before=plan["before"]))
+        self._may_act()
         try:
             await self._rights.hold(*states)
         except NexusError as error:
@@ -222,7 +258,7 @@ class Engine:
                 await self._journal(run, step.NOTIFY, "done", subject=gateway)
 
     async def _observe(self, run: Run) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             for stage in run.stages_named(step.OBSERVE):
                 group.create_task(self._observe_one(run, stage.subject), name=f"observe-{stage.subject}")
         table.answered(run.rows, run.answers)
@@ -243,7 +279,7 @@ class Engine:
         await self._journal(run, step.CLEAR, "begun", detail={"count": len(stage.paths)})
         try:
             for start in range(0, len(stage.paths), CLEAR_BATCH):
-                async with asyncio.TaskGroup() as group:
+                async with Group() as group:
                     for path in stage.paths[start : start + CLEAR_BATCH]:
                         group.create_task(self._clear_one(path), name=f"clear-{path}")
         except* NexusError as failed:
@@ -259,6 +295,7 @@ class Engine:
         """Audit and give the lock back; `final` also closes the deployment, when there is nothing to verify."""
         outcome, summary = table.outcome_of(run.rows), table.summary_of(run.rows)
         async with self._pool.acquire() as conn, conn.transaction():
+            await self._assert_held(conn)
             await db.write_audit(
                 conn,
                 self._site,
@@ -329,5 +366,16 @@ class Engine:
         self, run: Run, name: str, state: str, *, subject: str = "", detail: Mapping[str, Any] | None = None
     ) -> None:
         async with self._pool.acquire() as conn:
+            await self._assert_held(conn)
             await db.write_journal(conn, run.deployment.id, name, state, subject=subject, detail=detail)
         self._on_step()
+
+    async def _assert_held(self, conn: Any) -> None:
+        """Under the lock, every line is written with the proof that it is still ours. Raises LeaseLost."""
+        if self._held and not await leases.holds(conn, self._site, token=self._held):
+            raise LeaseLost
+
+
+def _devices_of(run: Run) -> set[str]:
+    """Device paths that some gateway has to change, old and new."""
+    return {path for stage in run.stages_named(step.OBSERVE) for path in stage.paths}

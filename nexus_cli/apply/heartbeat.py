@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from nexus_cli.database import lease
 from nexus_cli.database.connect import Pool
 from nexus_cli.database.recording import LeaseLost
+from nexus_cli.diagnostics.groups import Group
 
 
 @contextlib.asynccontextmanager
@@ -21,7 +22,7 @@ async def kept(pool: Pool, site: str, *, token: str, ttl_s: float) -> AsyncItera
     """
     over = asyncio.Event()
     try:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             group.create_task(_beat(pool, site, token=token, ttl_s=ttl_s, over=over), name="lease-heartbeat")
             try:
                 yield over

@@ -41,7 +41,7 @@ class Limits:
     """What the server allows a session; 0 is no limit. Seconds.
 
     Attributes:
-        lock_s: Longest wait for one lock. Shorter than `statement_s`, so that a lock is told from a slow statement.
+        lock_s: Longest wait for one lock. Shorter than `statement_s`, so that a lock and a slow statement are different errors.
         statement_s: Longest run of one statement.
         idle_in_transaction_s: A client that says nothing for so long inside a transaction loses the session, and with
             it its locks: it was stopped, or its machine is gone.
@@ -152,7 +152,7 @@ async def open_connection(
 async def connection(
     settings: Settings, *, application: str = "nexus", timeout_s: float = 5.0, command_timeout_s: float = 60.0
 ) -> AsyncIterator[Connection]:
-    """A connection for the length of a block, with the driver's errors told plainly.
+    """A connection for the length of a block, with the driver's errors as plain sentences.
 
     Raises:
         NexusError: NX6200 to NX6203, NX6206 to NX6208.

@@ -197,9 +197,10 @@ async def begin_deployment(
 
 
 async def end_deployment(conn: Any, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
-    """Close a deployment with its outcome: `applied`, `partly`, `failed` or `nothing`."""
+    """Close a running deployment with its outcome: `applied`, `partly`, `failed` or `nothing`. The first word counts."""
     await conn.execute(
-        "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() WHERE id = $1",
+        "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() "
+        "WHERE id = $1 AND outcome = 'running'",
         deployment_id,
         outcome,
         orjson.dumps(summary).decode(),
@@ -265,6 +266,15 @@ async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int =
         limit,
     )
     return [{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])} for row in rows]
+
+
+async def has_step(conn: Any, deployment_id: int, *, step: str, state: str) -> bool:
+    """Whether a line of the journal says so."""
+    found = await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM nexus.journal WHERE deployment_id = $1 AND step = $2 AND state = $3)",
+        *(deployment_id, step, state),
+    )
+    return bool(found)
 
 
 async def write_audit(

@@ -1,4 +1,8 @@
-"""The lease: one row per site says who may record state now. It ends by release, by break, or by running out."""
+"""The lock of a deployment: one row per site says who may record state now.
+
+It belongs to a deployment and to the term of the control that carries it out (`leader.py`). It ends by release, by
+break, or with the term; no clock ends it, so that a deployment that waits for another's verification keeps it.
+"""
 
 from __future__ import annotations
 
@@ -34,53 +38,76 @@ class Lease:
         }
 
 
-async def acquire(conn: Any, site: str, *, owner: str, reason: str, token: str, ttl_s: float) -> bool:
-    """Take the lease when it is free or ran out; the database's clock decides. False when somebody holds it."""
+_EXPIRED = (
+    "NOT EXISTS (SELECT 1 FROM nexus.leader AS l WHERE l.site = lease.site AND l.term = lease.term AND NOT l.resigned)"
+)
+"""True for a lock whose term is over: the next leader takes it."""
+_COLUMNS = f"site, owner, reason, token, acquired, heartbeat, expires, {_EXPIRED} AS expired"
+
+
+async def acquire(
+    conn: Any, site: str, *, owner: str, reason: str, token: str, ttl_s: float, deployment_id: int | None = None
+) -> bool:
+    """Take the lock when it is free, of an earlier term, or the deployment's own. False when another holds it.
+
+    Call inside a fenced transaction: the lock is of the term that is in the leader's row.
+    """
     row = await conn.fetchrow(
-        "INSERT INTO nexus.lease (site, owner, reason, token, acquired, heartbeat, expires) "
-        "VALUES ($1, $2, $3, $4, now(), now(), now() + $5::float8 * interval '1 second') "
+        "INSERT INTO nexus.lease AS lease (site, owner, reason, token, acquired, heartbeat, expires, term, deployment_id) "
+        "SELECT $1, $2, $3, $4, now(), now(), now() + $5::float8 * interval '1 second', "
+        "coalesce((SELECT term FROM nexus.leader WHERE site = $1), 0), $6 "
         "ON CONFLICT (site) DO UPDATE SET owner = excluded.owner, reason = excluded.reason, token = excluded.token, "
-        "acquired = excluded.acquired, heartbeat = excluded.heartbeat, expires = excluded.expires "
-        "WHERE nexus.lease.expires < now() RETURNING token",
-        site,
-        owner,
-        reason,
-        token,
-        float(ttl_s),
+        "acquired = excluded.acquired, heartbeat = excluded.heartbeat, expires = excluded.expires, "
+        "term = excluded.term, deployment_id = excluded.deployment_id "
+        "WHERE lease.term <> excluded.term OR lease.deployment_id = excluded.deployment_id RETURNING token",
+        *(site, owner, reason, token, float(ttl_s), deployment_id),
     )
     return row is not None
+
+
+async def assign(conn: Any, site: str, *, token: str, deployment_id: int) -> None:
+    """Say which deployment the lock is for; call in the transaction that took it."""
+    await conn.execute(
+        "UPDATE nexus.lease SET deployment_id = $3 WHERE site = $1 AND token = $2", site, token, deployment_id
+    )
 
 
 async def beat(conn: Any, site: str, *, token: str, ttl_s: float) -> bool:
-    """Prolong the lease. False when it is no longer ours (broken, or taken over after it ran out)."""
+    """Prolong the lock. False when it is no longer ours (broken, or taken over by another term).
+
+    A step of the deployment may have locked the row for as long as it takes: the heartbeat does not wait for it.
+    """
     row = await conn.fetchrow(
-        "UPDATE nexus.lease SET heartbeat = now(), expires = now() + $3::float8 * interval '1 second' "
-        "WHERE site = $1 AND token = $2 RETURNING site",
-        site,
-        token,
-        float(ttl_s),
+        "UPDATE nexus.lease SET heartbeat = now(), expires = now() + $3::float8 * interval '1 second' WHERE site = "
+        "(SELECT site FROM nexus.lease WHERE site = $1 AND token = $2 FOR NO KEY UPDATE SKIP LOCKED) RETURNING site",
+        *(site, token, float(ttl_s)),
     )
-    return row is not None
+    if row is not None:
+        return True
+    held: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM nexus.lease WHERE site = $1 AND token = $2)", site, token
+    )
+    return held
 
 
 async def holds(conn: Any, site: str, *, token: str) -> bool:
-    """Whether the lease is still ours; locks its row until the end of the transaction."""
+    """Whether the lock is still ours; locks its row until the end of the transaction."""
     row = await conn.fetchrow("SELECT site FROM nexus.lease WHERE site = $1 AND token = $2 FOR UPDATE", site, token)
     return row is not None
 
 
 async def release(conn: Any, site: str, *, token: str) -> None:
-    """Give the lease back; nothing happens when it is not ours any more."""
+    """Give the lock back; nothing happens when it is not ours any more."""
     await conn.execute("DELETE FROM nexus.lease WHERE site = $1 AND token = $2", site, token)
 
 
 async def current(conn: Any, site: str) -> Lease | None:
-    """Who holds the lease, also when it ran out; None when it is free."""
-    row = await conn.fetchrow("SELECT *, expires < now() AS expired FROM nexus.lease WHERE site = $1", site)
+    """Who holds the lock, also when its term is over; None when it is free."""
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM nexus.lease AS lease WHERE site = $1", site)
     return None if row is None else Lease(**dict(row))
 
 
 async def break_(conn: Any, site: str) -> Lease | None:
-    """Take the lease away from whoever holds it; gives what was broken."""
-    row = await conn.fetchrow("DELETE FROM nexus.lease WHERE site = $1 RETURNING *, expires < now() AS expired", site)
+    """Take the lock away from whoever holds it; gives what was broken."""
+    row = await conn.fetchrow(f"DELETE FROM nexus.lease AS lease WHERE site = $1 RETURNING {_COLUMNS}", site)
     return None if row is None else Lease(**dict(row))

@@ -95,6 +95,21 @@ lease = Table(
     _now("acquired"),
     Column("heartbeat", DateTime(timezone=True), nullable=False),
     Column("expires", DateTime(timezone=True), nullable=False),
+    Column("term", BigInteger, nullable=False, server_default="0", comment="of the leader that took it"),
+    Column("deployment_id", BigInteger, comment="the deployment that holds it"),
+)
+
+leader = Table(
+    "leader",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("term", BigInteger, nullable=False, comment="fencing token, rises with every new leader"),
+    Column("renewals", BigInteger, nullable=False, server_default="0", comment="rises while it lives"),
+    Column("holder", Text, nullable=False, comment="instance of the control that leads, a ULID"),
+    Column("facts", JSONB, nullable=False, server_default="{}", comment="where it runs"),
+    Column("resigned", Boolean, nullable=False, server_default="false"),
+    _now("acquired"),
+    _now("renewed"),
 )
 
 audit = Table(
@@ -258,7 +273,24 @@ alert = Table(
     Column("value", JSONB),
     Column("severity", Text, nullable=False),
     Column("acknowledged_by", Text, nullable=False, server_default=""),
+    Column("pending", JSONB, comment="since when its condition holds before `for`"),
+    _now("stored"),
     PrimaryKeyConstraint("site", "name"),
+)
+
+alert_change = Table(
+    "alert_change",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, comment="when the state began"),
+    Column("state", Text, nullable=False, comment="active | acknowledged | cleared"),
+    Column("value", JSONB),
+    Column("severity", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("acknowledged_by", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("site", "name", "at", "state"),
+    comment="every change of state of an alert, the newest of each alert are kept",
 )
 
 SAMPLE_COLUMNS: tuple[str, ...] = (
@@ -280,6 +312,7 @@ __all__ = [
     "SAMPLE_COLUMNS",
     "SCHEMA",
     "alert",
+    "alert_change",
     "audit",
     "command",
     "committed",
@@ -287,6 +320,7 @@ __all__ = [
     "deployment",
     "gap",
     "journal",
+    "leader",
     "lease",
     "metadata",
     "resource",

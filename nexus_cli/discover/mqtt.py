@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.online import Progress, Tell, Wanted, left_out
 from nexus_cli.discover.target import Target
@@ -44,7 +45,7 @@ async def listen(
 
     async with client.session() as incoming:
         await client.subscribe([(one, 0) for one in filters])
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             reading = group.create_task(read(incoming), name="listen")
             while time.monotonic() < until_s and not stop.is_set() and not reading.done():
                 try:

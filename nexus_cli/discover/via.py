@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -131,25 +130,26 @@ def _beat(done: int, queued: list[Any]) -> Browsed:
     return Browsed((), "", "", detail={"beat": True, "done": done, "queued": queued})
 
 
+def _now_s() -> float:
+    """Seconds on the clock that the loop's deadlines go by."""
+    return asyncio.get_running_loop().time()
+
+
 class _Patience:
     """How long a link or a gateway that is away is waited for."""
 
     def __init__(self) -> None:
         self._met = False
-        self._since_s = time.monotonic()
+        self._since_s = _now_s()
 
     def renew(self) -> None:
         """It told something."""
-        self._met, self._since_s = True, time.monotonic()
+        self._met, self._since_s = True, _now_s()
 
     async def bear(self, cut: NexusError) -> AsyncGenerator[Browsed, None]:
         """Rest before asking again, with signs of life meanwhile. Raises the error when the time for it is over."""
         longest_s = PATIENCE_S if self._met else FIRST_PATIENCE_S
-        if (
-            not cut.retriable
-            or not (self._met or cut.code == "NX6610")
-            or time.monotonic() - self._since_s >= longest_s
-        ):
+        if not cut.retriable or not (self._met or cut.code == "NX6610") or _now_s() - self._since_s >= longest_s:
             raise cut
         for _ in range(2):
             yield Browsed((), "", "", detail={"beat": True, "done": 0, "queued": [], "waiting": cut.message})

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.door import guarded
 from nexus_cli.model.driver_kind import DriverKind
 
 KINDS: dict[str, str] = {
@@ -42,13 +43,12 @@ def kinds() -> dict[str, DriverKind]:
 
 @cache
 def driver(name: str) -> Driver:
-    """The driver of a protocol; imports its library.
+    """The driver of a protocol, behind the door; imports its library.
 
     Raises:
         KeyError: There is none (yet).
     """
-    loaded: Driver = _load(DRIVERS[name])
-    return loaded
+    return guarded(_load(DRIVERS[name]))
 
 
 def simulator(name: str) -> Any:

@@ -8,7 +8,7 @@ during iteration"); and amqtt sends retained messages unfiltered, on reconnect e
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from amqtt.broker import Broker
@@ -21,6 +21,15 @@ from nexus_cli.wire.topic import matches
 
 DECISIONS = 200_000
 """Decisions that are remembered; all are forgotten when there are more, or the rules change."""
+
+
+QUEUED_BYTES = 16 << 20
+QUEUED_MESSAGES = 20_000
+"""What one client may have waiting: bytes that its socket does not take, messages it has not acknowledged (policy: the
+newest is dropped). amqtt itself has no bound: a client that reads nothing would take the memory of all."""
+
+
+SWEEP_AT = 1_000
 
 
 class Rules:
@@ -59,12 +68,44 @@ class Rules:
         return known
 
 
+class Waiting:
+    """What waits for one client.
+
+    Attributes:
+        messages: Not taken by its socket yet, or not acknowledged.
+        size_bytes: Their payloads.
+    """
+
+    def __init__(self) -> None:
+        self.messages = self.size_bytes = 0
+
+    def counting(self, publish: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The same function, counted while it runs."""
+
+        async def counted(topic: str, data: bytes, *arguments: Any, **keys: Any) -> Any:
+            self.messages += 1
+            self.size_bytes += len(data)
+            try:
+                return await publish(topic, data, *arguments, **keys)
+            finally:
+                self.messages -= 1
+                self.size_bytes -= len(data)
+
+        return counted
+
+
 class NexusBroker(Broker):
-    """amqtt's broker with default deny."""
+    """amqtt's broker with default deny, and a bound on what waits for one client.
+
+    Attributes:
+        dropped: Messages that a client did not get because too many waited for it.
+    """
 
     def __init__(self, *, host: str, port: int, rules: Rules) -> None:
         super().__init__({"listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}}, "plugins": {}})
         self._rules = rules
+        self.dropped = 0
+        self._sweep_at = SWEEP_AT
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         if self._rules.authentic(session.username, session.password):
@@ -84,7 +125,33 @@ class NexusBroker(Broker):
         allowed = self._rules.allowed(session.username or "", action.value, topic)
         if not allowed and action is not Action.RECEIVE:
             self.logger.warning("refused: %s may not %s %s", session.username, action.value, topic)
+        if allowed and action is Action.RECEIVE and self._too_slow(session):
+            if not self.dropped:
+                self.logger.warning("%s reads too slowly: it does not get everything", session.client_id)
+            self.dropped += 1
+            return False
         return allowed
+
+    def _too_slow(self, session: Session) -> bool:
+        waiting = getattr(self._get_handler(session), "nexus_waiting", None)
+        return waiting is not None and (waiting.messages >= QUEUED_MESSAGES or waiting.size_bytes >= QUEUED_BYTES)
+
+    async def _run_broadcast(self, running_tasks: Any) -> None:
+        """amqtt's, which forgets finished tasks only up to the first that hangs: behind a deaf client they pile up."""
+        await super()._run_broadcast(running_tasks)
+        if len(running_tasks) >= self._sweep_at:
+            open_ones = [task for task in running_tasks if not task.done() or task.cancelled() or task.exception()]
+            running_tasks.clear()
+            running_tasks.extend(open_ones)
+            self._sweep_at = max(SWEEP_AT, 2 * len(open_ones))
+
+    def _get_handler(self, session: Session) -> Any:
+        """amqtt's, with what waits for its client counted: each message is a task until the socket has taken it."""
+        handler: Any = super()._get_handler(session)
+        if handler is not None and not hasattr(handler, "nexus_waiting"):
+            handler.nexus_waiting = Waiting()
+            handler.mqtt_publish = handler.nexus_waiting.counting(handler.mqtt_publish)
+        return handler
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session

@@ -20,6 +20,9 @@ NAME = "mosquitto"
 LIMITS = "keeps what it retains; a kill loses at most the last 5 s of it"
 PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin:/opt/homebrew/opt/mosquitto/sbin"
 
+QUEUED_MESSAGES = 50_000
+QUEUED_BYTES = 64 << 20
+
 CONFIGURATION = """\
 # Written by `nexus up`; edits are lost.
 listener {port} {host}
@@ -30,8 +33,10 @@ persistence true
 persistence_location ./
 # The default (30 minutes) loses everything at a kill.
 autosave_interval 5
-# A full queue drops what was acknowledged; custody sends it again, but later.
-max_queued_messages 100000
+# What one client that reads slowly may cost, on disk too. A full queue drops what was acknowledged: of frames, custody
+# sends it again. It must hold what is retained, which a new subscriber gets at once, and the windows of two gateways.
+max_queued_messages {queued_messages}
+max_queued_bytes {queued_bytes}
 max_inflight_messages 1000
 set_tcp_nodelay true
 log_dest stdout
@@ -57,7 +62,10 @@ class LocalMosquitto:
     def prepare(self, *, port: int, grants: tuple[Grant, ...], passwords: Mapping[str, str]) -> None:
         """Write configuration, rules and passwords; the broker may be running."""
         private_folder(self.folder, self.identity)
-        self._write("mosquitto.conf", CONFIGURATION.format(port=port, host=LOOPBACK))
+        self._write(
+            "mosquitto.conf",
+            CONFIGURATION.format(port=port, host=LOOPBACK, queued_messages=QUEUED_MESSAGES, queued_bytes=QUEUED_BYTES),
+        )
         self.write_access(grants, passwords)
 
     def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:

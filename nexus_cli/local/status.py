@@ -7,6 +7,7 @@ from typing import Any
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.handover import grants_digest, in_force, read_grants
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.layout import AMQTT, EXTERNAL, Home, Runtime
 from nexus_cli.local.probe import broker_answers, database_answers, role_ready, role_status
@@ -24,7 +25,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
     seen = await asyncio.to_thread(read_state, home)
     principals = {"control": CONTROL, "historian": HISTORIAN}
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
-    async with asyncio.TaskGroup() as group:
+    async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
         database = group.create_task(_database(runtime, settings, seen), name="ask database")
         roles = [

@@ -17,6 +17,7 @@ import orjson
 from nexus_cli.access.grants import principals
 from nexus_cli.access.handover import grants_digest, in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
@@ -46,7 +47,7 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Keep everything alive until stopped; then gateways end first and the database last."""
         self._access.changed()
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             while not stop.is_set():
                 self._follow_runtime(group)
                 await self._follow_access()

@@ -22,6 +22,8 @@ from nexus_cli.wire.topic import PLATFORM, Topics
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
 MOST_DEVICES = 20
 """Devices whose tags are looked at after a deployment."""
+OBSERVER_QOS = 0
+"""A broker queues QoS 1 for a slow subscriber, on disk too, beside the frames; who only watches asks for none of that."""
 RETAINED_WAIT_S = 1.0
 """MQTT has no end of the retained messages; a local broker sends them within milliseconds of the subscription."""
 
@@ -165,20 +167,38 @@ def _site_topics(settings: Settings) -> Topics:
     return Topics(enterprise, site)
 
 
+@dataclass(slots=True)
+class Backlog:
+    """How a follower keeps up. The broker queues nothing for it: what it has not read waits here, within bounds.
+
+    Attributes:
+        waiting: Messages that have come and were not read yet.
+        dropped: Messages that were dropped because too many waited: those that a newer one of their topic had overtaken,
+            then the oldest.
+    """
+
+    waiting: int = 0
+    dropped: int = 0
+
+
 async def tail(
     filters: Sequence[str],
     *,
     conditions: Sequence[Where] = (),
     settings: Settings | None = None,
     passed_over: Callable[[], None] = lambda: None,
+    backlog: Backlog | None = None,
 ) -> AsyncGenerator[Live, None]:
     """Follow topics until the caller has enough.
+
+    Messages are taken from the broker while the caller is busy, and at QoS 0: watching costs the record nothing.
 
     Args:
         filters: Path globs or MQTT filters; none follows every tag of the site.
         conditions: All must hold.
         settings: Instead of those of this folder.
         passed_over: Called for each message on the filters that a condition leaves out.
+        backlog: Kept up to date before each message.
 
     Raises:
         NexusError: NX6010, NX6011, NX6012: the broker is away or refuses.
@@ -188,9 +208,11 @@ async def tail(
     asked = [wanted(topics, text) for text in filters or ("**",)]
     globs = [each.glob for each in asked]
     client = BrokerClient(settings=settings, client_id=client_id("tail"))
-    async with client.session() as messages:
-        await client.subscribe([(each.filter, 1) for each in asked])
+    async with client.session(newest=True) as messages:
+        await client.subscribe([(each.filter, OBSERVER_QOS) for each in asked])
         async for message in messages:
+            if backlog is not None:
+                backlog.waiting, backlog.dropped = client.waiting, client.dropped
             live = parse_live(topics, message)
             if "" not in globs and not any(matches_glob(glob, live.path) for glob in globs):
                 continue
@@ -251,7 +273,7 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
     client = BrokerClient(settings=settings, client_id=client_id("read"))
     try:
         async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S) + 5), client.session() as messages:
-            await client.subscribe([(topics.tag(path), 1)])
+            await client.subscribe([(topics.tag(path), OBSERVER_QOS)])
             async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S)):
                 async for message in messages:
                     return parse_live(topics, message)

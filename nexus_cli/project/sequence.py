@@ -19,7 +19,7 @@ from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.inversion import InversionError, raw_of
 from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
-from nexus_cli.project.live import parse_live
+from nexus_cli.project.live import OBSERVER_QOS, parse_live
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
@@ -192,7 +192,7 @@ async def _values(paths: Sequence[str], settings: Settings) -> dict[str, Value]:
     client = BrokerClient(settings=settings, client_id=client_id("sequence"))
     try:
         async with asyncio.timeout(VALUES_S + 5), client.session() as messages:
-            await client.subscribe([(topics.tag(path), 1) for path in paths])
+            await client.subscribe([(topics.tag(path), OBSERVER_QOS) for path in paths])
             async with asyncio.timeout(VALUES_S):
                 async for message in messages:
                     live = parse_live(topics, message)

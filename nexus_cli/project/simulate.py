@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.ads.kind import TCP_PORT
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.registry import SIMULATORS, simulator
@@ -98,7 +99,7 @@ async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIte
             served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - those that stand are closed when the next fails
         yield Simulation(links=tuple(served), skipped={reason: tuple(paths) for reason, paths in skipped.items()})
     finally:
-        async with asyncio.TaskGroup() as closing:  # one after the other, a plant would take a minute
+        async with Group() as closing:  # one after the other, a plant would take a minute
             for one in served:
                 closing.create_task(one.server.close(), name=f"close {one.link}")
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.http_guard import BACKLOG, LARGEST_HEAD, GuardedProtocol
 from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.client import BrokerClient
@@ -94,6 +95,9 @@ async def serve_http(state: RoleState, *, host: str, port: int, app: ASGIApp | N
         lifespan="off" if app is None else "auto",
         timeout_graceful_shutdown=2,
         server_header=False,
+        http=GuardedProtocol,
+        backlog=BACKLOG,
+        h11_max_incomplete_event_size=LARGEST_HEAD,
     )
     server = _Server(config)
     async with tasks("http") as group:

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Cut, Group, first_failure, tasks
 
 
 @contextlib.contextmanager
@@ -46,39 +46,6 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
         yield stop
 
 
-@contextlib.asynccontextmanager
-async def tasks(name: str) -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup whose failure leaves as itself: one error comes out bare, several as a group.
-
-    Args:
-        name: What runs here; it stands in the group's note when several tasks failed.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failed:
-        only = first_failure(failed)
-        if only is not None:
-            raise only from only.__cause__
-        failed.add_note(f"in the tasks of {name}")
-        raise
-
-
-def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The one error inside nested groups; with several, the first `NexusError`, or None when there is none."""
-    flat: list[BaseException] = []
-    queue: list[BaseException] = [group]
-    while queue:
-        error = queue.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            queue.extend(error.exceptions)
-        else:
-            flat.append(error)
-    if len(flat) == 1:
-        return flat[0]
-    return next((error for error in flat if isinstance(error, NexusError)), None)
-
-
 async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
     """Wait until an event is set, at most so long; True when it is set."""
     if event.is_set():
@@ -87,3 +54,22 @@ async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
         async with asyncio.timeout(timeout_s):
             await event.wait()
     return event.is_set()
+
+
+async def first_of(one: asyncio.Event, other: asyncio.Event, *, timeout_s: float) -> None:
+    """Wait until either event is set, at most so long."""
+    async with Cut() as cut, Group() as group:
+
+        async def watch(event: asyncio.Event) -> None:
+            await event.wait()
+            cut.end()
+
+        for event in (one, other):
+            group.create_task(watch(event), name="first of two")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await cut.ended.wait()
+        cut.end()
+
+
+__all__ = ["first_failure", "first_of", "on_signals", "stop_on_signals", "tasks", "wait_for"]

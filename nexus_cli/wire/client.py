@@ -1,4 +1,4 @@
-"""The only door to the broker: aiomqtt behind our own reconnect, window and errors. MQTT 3.1.1 (amqtt has no 5)."""
+"""The only door to the broker: reconnect, window and errors around one connection. MQTT 3.1.1 (amqtt has no 5)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
-import aiomqtt
-
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Cut, tasks
 from nexus_cli.settings import Settings
-from nexus_cli.wire.connection import Connection, Message, OnMessage, tls_context
+from nexus_cli.wire.connection import Connection
+from nexus_cli.wire.inbox import Inbox
+from nexus_cli.wire.lost import LostError, RefusedError
+from nexus_cli.wire.message import Message, OnMessage
+from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
 KEEPALIVE_S = 15
@@ -20,8 +23,6 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
-SESSION_QUEUE = 20_000
-"""Messages that a one-shot session buffers; the newest is dropped and counted when it is full."""
 
 _log = logging.getLogger("nexus.broker")
 Subscriptions = Sequence[tuple[str, int]]
@@ -33,8 +34,7 @@ class BrokerClient:
     Attributes:
         url: Where the broker is.
         problem: Why there is no connection; None while there is one.
-        reconnects: Connections made after the first.
-        dropped: Messages dropped by the queue of `session`.
+        connects: Connections made.
         refused: Filters that the broker refused to subscribe.
     """
 
@@ -63,8 +63,7 @@ class BrokerClient:
         """
         self.url: BrokerUrl = parse_broker_url(settings.broker_url)
         self.problem: NexusError | None = None
-        self.reconnects = 0
-        self.dropped = 0
+        self.connects = 0
         self.refused: tuple[str, ...] = ()
         self._settings = settings
         self._client_id = client_id
@@ -73,11 +72,29 @@ class BrokerClient:
         self._keepalive_s = keepalive_s
         self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._connection: Connection | None = None
+        self._inbox = Inbox()
+        self._cut = Cut()
+        self._step = 0
+
+    @property
+    def reconnects(self) -> int:
+        """Connections made after the first."""
+        return max(0, self.connects - 1)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the queue of `session` dropped, or a newer one overtook."""
+        return self._inbox.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the reader of `session` has not taken yet."""
+        return len(self._inbox)
 
     @property
     def connected(self) -> bool:
-        """True while the broker has accepted us, every subscription included."""
-        return self._connection is not None
+        """True while the broker has accepted us, every subscription included, and the connection is open."""
+        return self._connection is not None and not self._connection.lost
 
     @property
     def inflight(self) -> int:
@@ -96,38 +113,71 @@ class BrokerClient:
         """Stay connected until `stop`, reconnecting with back-off and jitter; logs changes of state only.
 
         Args:
-            stop: Ends it, after a clean disconnect.
+            stop: Ends it at any point, after a clean disconnect.
             subscriptions: `(filter, qos)`, renewed after every connect.
             on_message: Called on the loop for every message; must not block, its queue is the caller's.
-            on_connected: Awaited after every connect, once publishing works; an outside failure in it reconnects.
+            on_connected: Awaited after every connect, once publishing works. It is cut short when the connection ends; an
+                outside failure in it reconnects.
             on_lost: Called once per lost connection.
         """
-        step = 0
-        first = True
-        while not stop.is_set():
-            try:
-                async with self._open(subscriptions, on_message) as connection:
-                    self.problem, step = None, 0
-                    self.reconnects += 0 if first else 1
-                    first = False
-                    _log.info("connected to the broker at %s", self.url)
-                    if on_connected is not None:
-                        await on_connected()
-                    await connection.until_lost(stop)
-                if not stop.is_set():
-                    raise self._unreachable(connection.why_lost())
-            except NexusError as error:
-                if self.problem is None or self.problem.code != error.code:
-                    _log.warning("%s %s", error.message, error.cause)
-                was_connected = self.problem is None and not first
-                self.problem = error
-                if was_connected and on_lost is not None:
-                    on_lost()
-                ceiling_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**step)
-                step = min(step + 1, 10)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ceiling_s * (0.5 + self._random.random() / 2)):
-                        await stop.wait()
+        async with tasks("broker client") as group:
+
+            async def relay() -> None:
+                await stop.wait()
+                self._cut.end()
+
+            relaying = group.create_task(relay(), name="stop of the broker client")
+            while not stop.is_set():
+                self._cut = Cut()
+                before = self.connects
+                try:
+                    await self._live_once(subscriptions, on_message, on_connected)
+                    continue  # only the stop ends it without an error
+                except NexusError as error:
+                    self._note(error)
+                    if self.connects > before and on_lost is not None:
+                        on_lost()
+                await self._pause(stop)
+            relaying.cancel()
+
+    async def _live_once(
+        self,
+        subscriptions: Subscriptions,
+        on_message: OnMessage,
+        on_connected: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        """One connection from the attempt to its end. Nothing in it outlives it, whatever is waited for.
+
+        Raises:
+            NexusError: It could not be made, what came after the connect failed, or it was lost; not when we left it.
+        """
+        opened: Connection | None = None
+        async with self._cut as cut, self._open(subscriptions, on_message) as connection:
+            opened = connection
+            self.connects += 1
+            self.problem, self._step = None, 0
+            _log.info("connected to the broker at %s", self.url)
+            connection.when_lost(cut.end)
+            if on_connected is not None:
+                await on_connected()
+            await cut.ended.wait()
+        if opened is None or opened.left:
+            return
+        if opened.bug is not None:
+            raise opened.bug
+        raise self._unreachable(opened.why_lost)
+
+    def _note(self, error: NexusError) -> None:
+        if self.problem is None or self.problem.code != error.code:
+            _log.warning("%s %s", error.message, error.cause)
+        self.problem = error
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        ceiling_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._step)
+        self._step = min(self._step + 1, 10)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ceiling_s * (0.5 + self._random.random() / 2)):
+                await stop.wait()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish and wait for the broker's acknowledgement (QoS 0: until it is handed to the socket).
@@ -142,44 +192,37 @@ class BrokerClient:
 
         The caller bounds how many it has open (`inflight`); the window is its own, the broker's is 65,535.
         """
-        if self._connection is None:
+        if self._connection is None or self._connection.lost:
             raise self._unreachable(self.problem.cause if self.problem else "not connected")
         return self._connection.post(topic, payload, qos=qos, retain=retain)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncIterator[Message]]:
+    async def session(self, *, newest: bool = False) -> AsyncIterator[AsyncIterator[Message]]:
         """Connect once, for a command; gives the messages of what `subscribe` asked for.
+
+        They are taken from the broker whether they are read or not, and wait in an `Inbox`: a slow reader is our own
+        affair.
+
+        Args:
+            newest: When too many wait, older ones make room for newer ones (the live view); else the newest is dropped.
 
         Raises:
             NexusError: NX6010 the broker does not answer, or was lost while messages were awaited; NX6011 it
                 refused our credentials.
         """
-        queue: asyncio.Queue[Message | None] = asyncio.Queue(SESSION_QUEUE)
-
-        def keep(message: Message) -> None:
-            try:
-                queue.put_nowait(message)
-            except asyncio.QueueFull:
-                self.dropped += 1
-
+        inbox = self._inbox = Inbox(newest=newest)
         # Closed here, in the caller's task: a reader left to the collector is closed by the loop while it still runs.
-        async with self._open((), keep) as connection, contextlib.aclosing(self._read(queue, connection)) as messages:
+        async with (
+            self._open((), inbox.put) as connection,
+            contextlib.aclosing(self._read(inbox, connection)) as messages,
+        ):
+            connection.when_lost(inbox.close)
             yield messages
 
-    async def _read(
-        self, queue: asyncio.Queue[Message | None], connection: Connection
-    ) -> AsyncGenerator[Message, None]:
-        def wake() -> None:
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(None)
-
-        connection.when_lost(wake)
-        while True:
-            message = await queue.get()
-            if message is not None:
-                yield message
-            if connection.lost and queue.empty():
-                raise self._unreachable(connection.why_lost())
+    async def _read(self, inbox: Inbox, connection: Connection) -> AsyncGenerator[Message, None]:
+        while (message := await inbox.get()) is not None:
+            yield message
+        raise self._unreachable(connection.why_lost)
 
     async def subscribe(self, subscriptions: Subscriptions) -> None:
         """Add subscriptions to the open connection.
@@ -196,7 +239,7 @@ class BrokerClient:
             return
         try:
             refused = await connection.subscribe_all(subscriptions)
-        except aiomqtt.MqttError as error:
+        except LostError as error:
             raise self._unreachable(str(error)) from None
         self.refused = refused
         if refused:
@@ -222,33 +265,26 @@ class BrokerClient:
             timeout_s=CONNECT_TIMEOUT_S,
             on_message=on_message,
         )
-        await self._connect(connection)
         try:
+            await self._connect(connection)
             await self._subscribe(connection, subscriptions)
             self._connection = connection
             yield connection
         finally:
             self._connection = None
             await connection.close()
-            connection.fail_pending(self._unreachable("the connection was lost before the acknowledgement"))
 
     async def _connect(self, connection: Connection) -> None:
         try:
             await connection.open()
-        except aiomqtt.MqttCodeError as error:
-            connection.abandon()
+        except RefusedError as error:
             raise self._refused(error) from None
-        except (aiomqtt.MqttError, OSError, ValueError) as error:
-            connection.abandon()
+        except LostError as error:
             raise self._unreachable(str(error)) from None
-        except asyncio.CancelledError:
-            connection.abandon()
-            raise
 
-    def _refused(self, error: aiomqtt.MqttCodeError) -> NexusError:
-        code = error.rc if isinstance(error.rc, int) else getattr(error.rc, "value", 0)
+    def _refused(self, error: RefusedError) -> NexusError:
         # 3.1.1 return codes 4 and 5 (§3.2.2.3); paho shows them as MQTT 5 reason codes 134 and 135.
-        if code in (4, 5, 134, 135):
+        if error.code in (4, 5, 134, 135):
             return NexusError(
                 f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
                 code="NX6011",

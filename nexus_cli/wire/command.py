@@ -149,6 +149,22 @@ def encode(message: Command | Response | Report) -> bytes:
     return _encoder.encode(message)
 
 
+LARGEST_REPORT_BYTES = 64 * 1024
+"""Answers and reports above this leave out their values, which are what makes them large."""
+
+
+def shortened(report: Report) -> Report:
+    """The same report without the values; the detail of its answer says so."""
+    return msgspec.structs.replace(report, response=without_values(report.response), asked=None, expect=None)
+
+
+def without_values(response: Response) -> Response:
+    """The same answer without the values; its detail says so."""
+    left_out = "values are left out: the message was too large"
+    detail = f"{response.detail[:2_000]}; {left_out}" if response.detail else left_out
+    return msgspec.structs.replace(response, value=None, old=None, read_back=None, detail=detail)
+
+
 def is_id(text: str) -> bool:
     """True when the text may be a command's id."""
     return _ID.match(text) is not None

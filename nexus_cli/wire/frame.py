@@ -49,9 +49,10 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     """The samples of one device and one moment.
 
     Attributes:
-        epoch: Names one life of an outbox (a ULID); numbering starts anew with it.
-        seq: Rising by one within the epoch, from 1, over all devices of the gateway.
-        time: Gateway time of every sample, µs since 1970 UTC; strictly rising per device.
+        epoch: Names one opening of an outbox (a ULID): no two of them, nor copies of one folder, share a number.
+        seq: Rising by one within the epoch, over all devices of the gateway.
+        time: Gateway time of every sample, µs since 1970 UTC; rising per device. The parts of one that was too large
+            for one message have the same time and disjoint tags.
         samples: Value by tag; None when BAD.
         quality: Only for tags that are not GOOD: `[quality name, reason, protocol code]`.
         source_time: Only where the device gave its own time: µs since 1970 UTC, by tag.

@@ -10,9 +10,11 @@ import httpx
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.settings import Settings
 
 CONFLICT = 409
+SERVER_ERROR = 500
 EXIT_BLOCKED = 3
 EXIT_CONFLICT = 5
 EXIT_OUTSIDE = 6
@@ -124,6 +126,12 @@ class ControlClient:
         found: list[dict[str, Any]] = answer["alerts"]
         return found
 
+    async def alert_changes(self, name: str, *, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest changes of state of an alert, oldest first: at (µs), state, value, severity, tag, acknowledged_by."""
+        answer = await self._call("GET", f"/alerts/{name}/changes", params={"limit": str(limit)})
+        found: list[dict[str, Any]] = answer["changes"]
+        return found
+
     async def acknowledge(self, name: str) -> dict[str, Any]:
         """Acknowledge an active alert."""
         return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
@@ -174,24 +182,34 @@ class ControlClient:
             )
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=self._timeout_s)
+        content = None if body is None else orjson.dumps(body)
         try:
-            answer = await self._http.request(
-                method,
-                f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
-                content=None if body is None else orjson.dumps(body),
-                params=params,
-                headers={
-                    "authorization": f"Bearer {self._settings.control_token}",
-                    "content-type": "application/json",
-                },
-                timeout=self._timeout_s if timeout_s is None else timeout_s,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with Door(lambda error: _unreachable(url, error)):
+                answer = await self._http.request(
+                    method,
+                    f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
+                    content=content,
+                    params=params,
+                    headers={
+                        "authorization": f"Bearer {self._settings.control_token}",
+                        "content-type": "application/json",
+                    },
+                    timeout=self._timeout_s if timeout_s is None else timeout_s,
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise _unreachable(url, error) from None
+        except ValueError as error:  # UnicodeError: a token or a host that HTTP has no letters for
+            raise NexusError(
+                "Control can't be asked with these settings.",
+                code="NX6400",
+                cause=type(error).__name__,
+                hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
+                exit_code=EXIT_OUTSIDE,
+            ) from None
         return _read(answer, url)
 
 
-def _unreachable(url: str, error: Exception) -> NexusError:
+def _unreachable(url: str, error: BaseException) -> NexusError:
     slow = isinstance(error, httpx.TimeoutException)
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
@@ -212,6 +230,15 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
         return data
     if isinstance(data, dict) and {"code", "message"} <= data.keys():
         raise _refused(answer.status_code, data)
+    if answer.status_code >= SERVER_ERROR:
+        raise NexusError(
+            f"Control at {url} can't answer just now.",
+            code="NX6400",
+            cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
+            hint="it may be starting or stopping; `nexus status` shows it. A proxy in between answers like this, too",
+            retriable=True,
+            exit_code=EXIT_OUTSIDE,
+        )
     raise NexusError(
         f"What answers at {url} is not control.",
         code="NX6404",

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     SOURCE_UNCERTAIN = "source_uncertain"
     SYMBOL_CHANGED = "symbol_changed"
     DECODE_ERROR = "decode_error"
+    TOO_LARGE = "too_large"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

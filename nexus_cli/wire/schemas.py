@@ -139,6 +139,11 @@ def _live() -> dict[str, Schema]:
             ),
             "counters": {"type": "object"},
             "clock": _clock(),
+            "stalled": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "What has work and does none of it, as sentences; empty while everything moves.",
+            },
         },
     )
     severity: Schema = {"enum": ["info", "warning", "critical"]}

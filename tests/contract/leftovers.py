@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import psutil
+
+from tests.own_time import now_s
 
 MOST_BYTES_A_ROUND = 256
 """More must not stay of a round: caches that fill and objects that wait for their collection are far below it over
@@ -36,22 +37,22 @@ def holding() -> Holding:
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = time.monotonic() + deadline_s
+    end = now_s() + deadline_s
     while not condition():
-        assert time.monotonic() < end, what
+        assert now_s() < end, what
         await asyncio.sleep(0.01)
 
 
 async def nothing_left(before: Holding, *, deadline_s: float = 5.0) -> None:
     """Wait until no more is open than before: a socket is closed one turn of the loop after its owner."""
-    end = time.monotonic() + deadline_s
+    end = now_s() + deadline_s
     while True:
         gc.collect()
         now = holding()
         left = [name for name in Holding._fields if getattr(now, name) > getattr(before, name)]
         if not left:
             return
-        assert time.monotonic() < end, f"left behind ({', '.join(left)}): {now}, it was {before}"
+        assert now_s() < end, f"left behind ({', '.join(left)}): {now}, it was {before}"
         await asyncio.sleep(0.01)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from nexus_cli.drivers.base import Notification, Scope, points_of
 from nexus_cli.model.config import DeviceConfig
@@ -13,6 +14,8 @@ from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, read_all, same, served
 from tests.contract.leftovers import until
+
+pytestmark = pytest.mark.own_time
 
 
 async def test_every_type_is_read_as_the_server_holds_it(case: DriverCase, home: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 
 import msgspec
@@ -16,6 +15,9 @@ from tests.contract.driver_cases import CONNECT_TIMEOUT_MS, TIMEOUT_MS, DriverCa
 from tests.contract.driving import SLACK_S, driver_of, fails, opened, patient, read_all, same, served
 from tests.contract.leftovers import holding, nothing_left
 from tests.garble import garbler
+from tests.own_time import now_s
+
+pytestmark = pytest.mark.own_time
 
 SLOW_MS = 750
 """Time-out against the slow server: a fifth of it is what a shared machine may be late."""
@@ -39,11 +41,11 @@ async def test_a_stalled_server_costs_one_timeout_and_no_late_answer_is_taken(ca
         try:
             await session.read(request)
             server.stall(60)
-            began = time.monotonic()
+            began = now_s()
             error = await fails(session.read(request))
             assert error.scope in (Scope.DEVICE, Scope.SESSION)
             assert error.retriable
-            assert time.monotonic() - began < TIMEOUT_MS / 1000 + SLACK_S
+            assert now_s() - began < TIMEOUT_MS / 1000 + SLACK_S
             server.set(device.path, tag, value)
             server.stall(None)
             if error.scope is Scope.SESSION:
@@ -80,14 +82,14 @@ async def test_a_lost_connection_is_noticed_at_once(case: DriverCase, home: str)
         session = await driver.connect([device], home=home)
         await session.read(request)
         server.stall(60)
-        began = time.monotonic()
+        began = now_s()
         task = asyncio.create_task(session.read(request))
         await asyncio.sleep(0.02)
         server.drop_connections()
         error = await fails(task)
         assert error.scope is Scope.SESSION
         assert error.retriable
-        assert time.monotonic() - began < TIMEOUT_MS / 1000, "it waited for its time-out"
+        assert now_s() - began < TIMEOUT_MS / 1000, "it waited for its time-out"
         assert (await fails(session.read(request))).scope is Scope.SESSION
         assert (await fails(session.check())).scope is Scope.SESSION
         await session.close()
@@ -106,11 +108,11 @@ async def test_a_restarted_server_is_reached_again(case: DriverCase, home: str) 
         await session.read(request)
     assert (await fails(session.read(request))).scope is Scope.SESSION
     await session.close()
-    began = time.monotonic()
+    began = now_s()
     refused = await fails(driver.connect([device], home=home))
     assert refused.scope is Scope.SESSION
     assert refused.retriable
-    assert time.monotonic() - began < CONNECT_TIMEOUT_MS / 1000 + SLACK_S
+    assert now_s() - began < CONNECT_TIMEOUT_MS / 1000 + SLACK_S
     async with served(case, port=port), opened(case, [device], home) as session:
         await session.read(request)
 
@@ -121,7 +123,7 @@ async def test_a_server_that_never_answers_costs_bounded_time(case: DriverCase, 
     errors: list[DriverError] = []
     async with case.mute() as port:
         device = case.device(0, port)
-        began = time.monotonic()
+        began = now_s()
         session: Session | None = None
         try:
             try:
@@ -134,7 +136,7 @@ async def test_a_server_that_never_answers_costs_bounded_time(case: DriverCase, 
                     errors.append(await fails(session.read(request)))
             assert errors[-1].scope is Scope.SESSION, "a half-open connection must end as a lost link"
             allowed_s = (CONNECT_TIMEOUT_MS + TIMEOUT_MS * len(errors)) / 1000 + SLACK_S
-            assert time.monotonic() - began < allowed_s
+            assert now_s() - began < allowed_s
         finally:
             if session is not None:
                 await session.close()

@@ -16,6 +16,8 @@ from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, patient, read_all, served
 from tests.contract.leftovers import Rounds, holding, nothing_left, until
 
+pytestmark = pytest.mark.own_time
+
 RESTART_EVERY = 50
 TAGS = 5
 """A link is lost no more with many tags than with a few, but sooner."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.postgres import PASSWORD, EmbeddedPostgres
+from tests.postgres import EmbeddedPostgres
 from tests.servers import TestBroker, free_port, new_broker
 
 
@@ -34,7 +34,13 @@ class Runtime:
     """
 
     def __init__(
-        self, folder: Path, *, site: str, gateways: Sequence[str] = ("gateway",), broker: str | None = None
+        self,
+        folder: Path,
+        *,
+        site: str,
+        gateways: Sequence[str] = ("gateway",),
+        broker: str | None = None,
+        database: Any = None,
     ) -> None:
         self.folder = folder
         self.site = site
@@ -44,7 +50,7 @@ class Runtime:
         self.roles = ("control", "historian", *self.gateways)
         options = {} if broker is None else {"kind": broker}
         self.broker: TestBroker = new_broker(folder / "broker", **options)
-        self.database = EmbeddedPostgres()
+        self.database = database or EmbeddedPostgres()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports = {role: free_port() for role in self.roles}
         self.extra_environment: dict[str, dict[str, str]] = {}
@@ -129,7 +135,7 @@ class Runtime:
             "NEXUS_CONTROL_URL": f"http://127.0.0.1:{self.ports['control']}",
             "NEXUS_BROKER_URL": self.broker.url,
             "NEXUS_DATABASE_URL": self.database.url,
-            "NEXUS_DATABASE_PASSWORD": PASSWORD,
+            "NEXUS_DATABASE_PASSWORD": self.database.password,
             "NEXUS_LOG_LEVEL": "info",
             **({"NEXUS_HTTP_PORT": str(self.ports[part])} if part in self.ports else {}),
             **self.extra_environment.get(part, {}),
@@ -165,12 +171,12 @@ class Runtime:
         names = ["nexus.control", "nexus.historian", "nexus.cli", *(f"nexus.gateway.{name}" for name in self.gateways)]
         tokens: Mapping[str, str] = {name: secrets.token_urlsafe(16) for name in names}
         path = self.home / "credentials.json"
-        path.write_text(json.dumps({"api": tokens, "broker": {}, "database": {"nexus": PASSWORD}}))
+        path.write_text(json.dumps({"api": tokens, "broker": {}, "database": {"nexus": self.database.password}}))
         path.chmod(0o600)
 
     # --- looking ------------------------------------------------------------------------------------------
 
-    def wait_ready(self, role: str, *, deadline_s: float = 30.0) -> None:
+    def wait_ready(self, role: str, *, deadline_s: float = 120.0) -> None:
         """Wait for a role's /health/ready."""
         import httpx
 
@@ -196,7 +202,7 @@ class Runtime:
         """Rows of a query."""
 
         async def ask() -> list[Any]:
-            connection = await asyncpg.connect(self.database.url, password=PASSWORD)
+            connection = await asyncpg.connect(self.database.url, password=self.database.password)
             try:
                 found: list[Any] = await connection.fetch(sql, *arguments)
                 return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
+from tests.own_time import now_s
 
 PATH = "a/l/plc"
 
@@ -108,9 +108,9 @@ async def plant(tags_: dict[str, TagConfig] | None = None, **keys: Any) -> Async
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = time.monotonic() + deadline_s
+    end = now_s() + deadline_s
     while not condition():
-        assert time.monotonic() < end, what
+        assert now_s() < end, what
         await asyncio.sleep(0.005)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import orjson
 import pytest
 from ulid import ULID
@@ -223,15 +224,40 @@ class World:
     def client(self, principal: str = "nexus.cli", **keys: Any) -> ControlClient:
         return ControlClient(dataclasses.replace(self.settings, control_token=API[principal]), **keys)
 
+    def twin(self) -> World:
+        """The same plant with the address of a second control."""
+        url = f"http://127.0.0.1:{free_port()}"
+        return World(dataclasses.replace(self.settings, control_url=url), self.broker)
+
+    async def status(self) -> dict[str, Any]:
+        """What the control at this address says of itself; empty while it does not answer."""
+        with contextlib.suppress(httpx.HTTPError):
+            async with httpx.AsyncClient(base_url=self.settings.control_url) as http:
+                found: dict[str, Any] = (await http.get("/status", timeout=5.0)).json()
+                return found
+        return {}
+
+    async def until_leads(self, leads: bool = True, *, deadline_s: float = 120.0) -> None:
+        """Wait until the control at this address leads, or says that it does not."""
+        limit = time.monotonic() + deadline_s
+        while (found := await self.status()).get("leads") is not leads or (leads and not found["ready"]):
+            if time.monotonic() > limit:
+                pytest.fail(f"leads did not become {leads} within {deadline_s} s: {found}")
+            await asyncio.sleep(0.1)
+
     @contextlib.asynccontextmanager
-    async def control(self, timing: Timing = FAST) -> AsyncIterator[ControlClient]:
-        """Control in this process."""
+    async def control(self, timing: Timing = FAST, *, standby: bool = False) -> AsyncIterator[ControlClient]:
+        """Control in this process; with `standby` another one leads."""
         pool = await open_pool(self.settings)
         stop = asyncio.Event()
         control = Control(self.settings, pool=pool, timing=timing, clock=SystemClock())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(control.run(stop))
-            await until(lambda: running.done() or control.ready()[0], what="control being ready")
+            await until(
+                lambda: running.done() or (control._leadership.seen is not None if standby else control.ready()[0]),
+                what="control being ready",
+                deadline_s=30.0,
+            )
             async with self.client() as client:
                 try:
                     yield client
@@ -239,15 +265,30 @@ class World:
                     stop.set()
         pool.terminate()
 
-    def control_process(self, *, lease_ttl_s: float = 2.0, observe_s: float = 15.0) -> subprocess.Popen[bytes]:
-        """Control in a process of its own, to be killed."""
-        text = _PROCESS.format(lease_ttl_s=lease_ttl_s, observe_s=observe_s)
+    def control_process(
+        self, *, lease_ttl_s: float = 2.0, leader_ttl_s: float = 10.0, observe_s: float = 15.0, stop_at: str = ""
+    ) -> subprocess.Popen[bytes]:
+        """Control in a process of its own, to be killed, or to stop itself.
+
+        Args:
+            lease_ttl_s: See `Timing`.
+            leader_ttl_s: See `Timing`.
+            observe_s: See `Timing`.
+            stop_at: `WHEN STEP STATE`: the process stops (SIGSTOP) `before` or `inside` the transaction of this line
+                of a journal; `STEP` may be `end` for the end of a deployment.
+        """
+        text = _PROCESS.format(
+            lease_ttl_s=lease_ttl_s, leader_ttl_s=leader_ttl_s, observe_s=observe_s, stop_at=stop_at.split()
+        )
         facts = {
             each: str(getattr(self.settings, each))
             for each in ("site", "control_url", "broker_url", "database_url", "database_password", "home")
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", text],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         assert process.stdin is not None
         process.stdin.write(orjson.dumps({**facts, "api": API}))
@@ -268,15 +309,35 @@ class World:
 
 
 _PROCESS = """
-import asyncio, sys, orjson
+import asyncio, os, signal, sys, orjson
 from pathlib import Path
 from nexus_cli.apply.engine import Timing
+from nexus_cli.database import deployments
 from nexus_cli.runtime.control.control import run_control
 from nexus_cli.settings import Settings
 facts = orjson.loads(sys.stdin.buffer.read())
 api, home = facts.pop("api"), Path(facts.pop("home"))
 settings = Settings(**facts, home=home, principal="nexus.control", credentials={{"api": api}})
-timing = Timing(lease_ttl_s={lease_ttl_s}, observe_s={observe_s}, verify_s=3.0, retry_s=0.1)
+timing = Timing(
+    lease_ttl_s={lease_ttl_s}, leader_ttl_s={leader_ttl_s}, observe_s={observe_s}, verify_s=3.0, retry_s=0.1
+)
+write_journal, end_deployment = deployments.write_journal, deployments.end_deployment
+
+def stop(*place):
+    if list(place) == {stop_at}:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+async def line(conn, deployment_id, step, state, **keys):
+    stop("before", step, state)
+    await write_journal(conn, deployment_id, step, state, **keys)
+    stop("inside", step, state)
+
+async def end(conn, deployment_id, **keys):
+    stop("before", "end")
+    await end_deployment(conn, deployment_id, **keys)
+    stop("inside", "end")
+
+deployments.write_journal, deployments.end_deployment = line, end
 asyncio.run(run_control(settings, timing=timing))
 """
 

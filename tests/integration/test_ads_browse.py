@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.simulator import serve
@@ -11,6 +12,8 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import ads_device, constant
 from tests.integration.ads_plant import PATH, device, fails, plant
+
+pytestmark = pytest.mark.own_time
 
 
 async def test_everything_is_found_with_its_type_and_can_be_read() -> None:

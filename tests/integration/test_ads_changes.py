@@ -16,6 +16,8 @@ from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags, until
 
+pytestmark = pytest.mark.own_time
+
 
 async def test_after_an_online_change_the_next_read_is_of_the_new_addresses() -> None:
     async with plant() as one:

@@ -12,6 +12,8 @@ from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.base import Scope, points_of
 from tests.integration.ads_plant import PATH, Heard, device, fails, plant
 
+pytestmark = pytest.mark.own_time
+
 
 @pytest.mark.parametrize(
     "garbage",

@@ -7,12 +7,15 @@ import struct
 import time
 
 import msgspec
+import pytest
 
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.base import Fault
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, plant, tags, until
+
+pytestmark = pytest.mark.own_time
 
 
 async def test_a_change_is_reported_with_the_time_of_the_plc() -> None:

@@ -17,6 +17,8 @@ from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, plant, tags, until
 
+pytestmark = pytest.mark.own_time
+
 Answer = Any
 
 

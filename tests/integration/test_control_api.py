@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.runtime.control.api import MAX_SMALL_BODY
+from nexus_cli.runtime.control.door import NAMES_BODY
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import FakeGateway, World, applied, body_of, device, plan_against, snapshot, world
 
@@ -113,7 +113,7 @@ async def test_broken_bodies_get_a_code_and_never_a_traceback(world: World, path
 async def test_a_body_over_the_limit_is_refused_unread(world: World) -> None:
     async def endless():
         for _ in range(64):
-            yield b"x" * (MAX_SMALL_BODY // 16)
+            yield b"x" * (NAMES_BODY // 16)
 
     async with world.control(), httpx.AsyncClient(base_url=world.settings.control_url) as http:
         headers = {"authorization": "Bearer cli-token"}

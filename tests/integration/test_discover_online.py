@@ -305,6 +305,7 @@ def plc(port: int, path: str, count: int) -> DeviceConfig:
 
 
 @pytest.mark.needs_broker
+@pytest.mark.own_time
 async def test_a_gateway_browses_through_its_own_link_below_its_polls(
     broker: TestBroker, settings: Settings, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from nexus_cli.settings import Settings
 from tests.field import FakeSource
 from tests.servers import TestBroker, free_port
 
-pytestmark = pytest.mark.needs_broker
+pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 URI = "http://acme/plc"
 NODES = 2_000
 

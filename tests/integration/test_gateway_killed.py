@@ -61,6 +61,8 @@ async def test_killed_gateway(broker: TestBroker, tmp_path: Path, with_broker: b
         for process in processes:
             process.kill()
             process.wait()
+    epochs = {epoch for epoch, _ in (*historian.frames, *historian.gaps)}
+    assert len(epochs) == 3, "each life has an epoch of its own; the numbers go on"
     seqs = sorted(seq for _, seq in (*historian.frames, *historian.gaps))
     assert seqs == list(range(1, len(seqs) + 1)), "every accepted frame and gap arrived"
     assert not historian.gaps_with_rows(), "what a gap names is really missing"

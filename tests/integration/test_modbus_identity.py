@@ -18,6 +18,8 @@ from nexus_cli.project.discover import Ask, discover
 from nexus_cli.settings import Settings
 from tests.servers import free_port
 
+pytestmark = pytest.mark.own_time
+
 FILLER = {"vendor": "Acme GmbH", "product code": "FX-9", "revision": "2.4", "product": "Filler of line 1"}
 BARE = {"vendor": "NEXUS simulator", "product code": "meter", "revision": "1.0"}
 LONG = {0: b"v" * 200, 1: b"p" * 100, 2: b"r", 4: b"n" * 244}

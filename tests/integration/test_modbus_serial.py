@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +20,9 @@ from nexus_cli.drivers.modbus.simulator import ModbusClient, crc16
 from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
+from tests.own_time import now_s
+
+pytestmark = pytest.mark.own_time
 
 TIMEOUT_MS = 150
 
@@ -84,10 +86,10 @@ async def test_a_dead_unit_costs_its_neighbours_one_timeout_and_nothing_else() -
         for _ in range(SILENT_REQUESTS + 1):
             error = await fails(session, first(devices[1]))
             assert (error.scope, error.reason) == (Scope.DEVICE, Reason.DEVICE_TIMEOUT)
-            began = time.monotonic()
+            began = now_s()
             assert (await session.read(first(devices[0]))).values == [101]
             assert (await session.read(first(devices[2]))).values == [103]
-            assert time.monotonic() - began < TIMEOUT_MS / 1000
+            assert now_s() - began < TIMEOUT_MS / 1000
         server.silence("a/l/u2", silent=False)
         assert (await session.read(first(devices[1]))).values == [102]
 
@@ -142,14 +144,14 @@ async def test_an_answer_after_its_timeout_is_not_taken_for_the_next_one(monkeyp
 async def test_a_pulled_line_is_noticed_and_comes_back() -> None:
     async with opened() as (server, (one,), session):
         server.stall(60)
-        began = time.monotonic()
+        began = now_s()
         task = asyncio.create_task(session.read(first(one)))
         await asyncio.sleep(TIMEOUT_MS / 1000 + 0.05)  # the first request on a new line waits so long
         server.drop_connections()
         with pytest.raises(DriverError) as caught:
             await task
         assert caught.value.scope is Scope.SESSION and caught.value.retriable
-        assert time.monotonic() - began < 2 * TIMEOUT_MS / 1000
+        assert now_s() - began < 2 * TIMEOUT_MS / 1000
         assert (await fails(session, first(one))).scope is Scope.SESSION
         server.stall(None)
         again = await DRIVER.connect([one], home=".")
@@ -161,9 +163,9 @@ async def test_a_broadcast_is_not_waited_for_and_reaches_every_unit() -> None:
     async with opened((0,)) as (server, (everyone,), session):
         point = next(point for point in points_of(everyone) if point.name == "w")
         await session.write(everyone.path, point, 7)
-        end = time.monotonic() + 2
+        end = now_s() + 2
         while server.values(everyone.path)["w"] != 7:
-            assert time.monotonic() < end, "the write did not arrive"
+            assert now_s() < end, "the write did not arrive"
             await asyncio.sleep(0.01)
 
 

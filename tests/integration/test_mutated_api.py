@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import random
@@ -14,8 +15,6 @@ import orjson
 from nexus_cli.apply.engine import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.control.api import make_api
-from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
 from tests.integration.control_world import API, body_of, device, plan_against, snapshot
@@ -55,18 +54,14 @@ async def api(database: Settings) -> AsyncIterator[httpx.AsyncClient]:
     )
     pool = await open_pool(settings)
     control = Control(settings, pool=pool, timing=FAST_TIMING, clock=SystemClock())
-    app = make_api(
-        service=control._service,
-        alerting=control._alerting,
-        sequencing=control._sequencing,
-        tokens=Tokens.of(settings),
-        health=[],
-    )
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+    assert await control._leadership.campaign(asyncio.Event())
+    control.term = control.new_term()
+    transport = httpx.ASGITransport(app=control.app(), raise_app_exceptions=True)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://control", headers=HEADERS) as http:
             yield http
     finally:
+        await control._leadership.resign()
         pool.terminate()
 
 

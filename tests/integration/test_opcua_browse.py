@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 
@@ -13,6 +14,8 @@ from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.opcua.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
+
+pytestmark = pytest.mark.own_time
 
 URI = "http://acme.example/tight"
 FOLDERS, PER = 12, 9

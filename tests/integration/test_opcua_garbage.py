@@ -14,6 +14,8 @@ from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
+pytestmark = pytest.mark.own_time
+
 TYPES = ("float64", "string", "int16[3]", "json", "datetime")
 
 

@@ -16,6 +16,8 @@ from nexus_cli.drivers.opcua.simulator import Identity, new_identity, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 
+pytestmark = pytest.mark.own_time
+
 URI = "http://acme.example/security"
 
 

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from asyncua import Server, ua
 
 from nexus_cli.drivers.base import Notification, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
+
+pytestmark = pytest.mark.own_time
 
 URI = "http://acme.example/structures"
 DATA_TYPE, ENCODING, INNER, ENUM = 3001, 5001, 3002, 3003

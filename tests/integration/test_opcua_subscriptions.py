@@ -14,6 +14,9 @@ from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
+from tests.own_time import now_s
+
+pytestmark = pytest.mark.own_time
 
 URI = "http://acme.example/subscriptions"
 
@@ -55,16 +58,16 @@ class Heard:
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = time.monotonic() + deadline_s
+    end = now_s() + deadline_s
     while not condition():
-        assert time.monotonic() < end, what
+        assert now_s() < end, what
         await asyncio.sleep(0.01)
 
 
 async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:
     """Check until the loss is noticed, as a supervisor does."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
+    end = now_s() + deadline_s
+    while now_s() < end:
         try:
             await session.check()
         except DriverError as error:
@@ -201,12 +204,12 @@ async def test_a_stall_is_noticed_by_check_within_one_timeout(tmp_path: Any) -> 
         await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
         await until(lambda: len(heard.newest) == 20, "not every tag reported")
         server.stall(30)
-        began = time.monotonic()
+        began = now_s()
         with pytest.raises(DriverError) as caught:
             await session.check()
         assert caught.value.scope is Scope.SESSION
         assert caught.value.reason is Reason.DEVICE_TIMEOUT
-        assert time.monotonic() - began < 1.2
+        assert now_s() - began < 1.2
     finally:
         await session.close()
         await server.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,9 @@ from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
+from tests.own_time import now_s
+
+pytestmark = pytest.mark.own_time
 
 TIMEOUT_MS = 150
 
@@ -257,10 +259,10 @@ async def test_rack_slot_and_connection_type_make_the_tsap() -> None:
 async def test_what_is_no_answer_ends_the_session(change: Callable[[bytes], bytes]) -> None:
     async with linked() as (server, one, _), between(server.port, change) as port:
         session = await DRIVER.connect([device(port)], home=".")
-        began = time.monotonic()
+        began = now_s()
         error = await fails(session, planned(one))
         assert (error.scope, error.retriable) == (Scope.SESSION, True)
-        assert time.monotonic() - began < TIMEOUT_MS / 1000, "it waited for its time-out"
+        assert now_s() - began < TIMEOUT_MS / 1000, "it waited for its time-out"
         assert (await fails(session, planned(one))).scope is Scope.SESSION
         await session.close()
 
@@ -287,10 +289,10 @@ async def test_answers_in_pieces_and_in_several_tpdus_are_put_together() -> None
 async def test_a_silent_half_open_connection_costs_one_timeout() -> None:
     async with linked() as (server, one, _), between(server.port, lambda data: None) as port:
         session = await DRIVER.connect([device(port)], home=".")
-        began = time.monotonic()
+        began = now_s()
         error = await fails(session, planned(one))
         assert (error.scope, error.reason) == (Scope.SESSION, Reason.DEVICE_TIMEOUT)
-        assert time.monotonic() - began < TIMEOUT_MS / 1000 + 0.5
+        assert now_s() - began < TIMEOUT_MS / 1000 + 0.5
         assert (await fails(session, planned(one))).scope is Scope.SESSION
         await session.close()
 
@@ -298,10 +300,10 @@ async def test_a_silent_half_open_connection_costs_one_timeout() -> None:
 async def test_a_pause_is_kept_between_requests() -> None:
     async with linked(device(0, pause=40)) as (_, one, session):
         request = planned(one)
-        began = time.monotonic()
+        began = now_s()
         for _ in range(3):
             await session.read(request)
-        assert time.monotonic() - began >= 0.08
+        assert now_s() - began >= 0.08
 
 
 async def test_browsing_tells_identity_blocks_and_lengths() -> None:

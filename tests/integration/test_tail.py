@@ -6,14 +6,23 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.live import parse_where, tail
+from nexus_cli.project import live as live_module
+from nexus_cli.project.live import Backlog, parse_where, tail
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from tests.integration.test_gateway import until
+from tests.scripted_broker import ScriptedBroker
 from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
@@ -72,3 +81,89 @@ async def test_a_broker_that_goes_is_told_plainly(broker: TestBroker, settings: 
             await anext(messages)
     assert failed.value.code == "NX6010"
     assert "Unspecified" not in failed.value.cause
+
+
+async def test_watching_asks_for_no_queue_and_takes_what_comes_although_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the broker would queue for a slow reader, on disk too, waits at the reader instead, within bounds."""
+    watchers: list[BrokerClient] = []
+
+    class Watched(BrokerClient):
+        def __init__(self, **keys: Any) -> None:
+            super().__init__(**keys)
+            watchers.append(self)
+
+    monkeypatch.setattr(live_module, "BrokerClient", Watched)
+    async with ScriptedBroker().running() as scripted:
+        settings = scripted.settings()
+        backlog = Backlog()
+        following = tail(["packaging/**"], settings=settings, backlog=backlog)
+        async with asyncio.timeout(60), contextlib.aclosing(following) as messages:
+            device = BrokerClient(settings=settings, client_id="device")
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(anext(messages))  # type: ignore[arg-type]
+                await until(lambda: any(one.filters for one in scripted._clients))
+                (watcher,) = [one for one in scripted._clients if one.filters]
+                async with device.session():
+                    assert list(watcher.filters.values()) == [0]
+                    for number in range(30_000):
+                        device.post(f"acme/chicago/{PATH}-{number % 50}", b'{"value":%d}' % number)
+                        if not number % 500:
+                            await asyncio.sleep(0)
+                    await until(lambda: len(scripted.received) == 30_000, deadline_s=50)
+                    await until(lambda: watchers[0].waiting + watchers[0].dropped >= 29_999, deadline_s=50)
+            assert first.done()
+            newest: dict[str, Any] = {}
+            while watchers[0].waiting:
+                live = await anext(messages)
+                newest[live.path] = live.value
+        assert newest == {f"{PATH}-{number % 50}": number for number in range(29_950, 30_000)}
+        assert 0 < backlog.dropped < 30_000
+
+
+@pytest.mark.slow
+async def test_a_tail_whose_output_nobody_reads_ends_with_the_newest_values(
+    broker: TestBroker, settings: Settings, tmp_path: Path
+) -> None:
+    """The whole command on a pipe: JSON stays clean on stdout, and stderr says how far behind it is."""
+    environment = {
+        **os.environ,
+        "NEXUS_SITE": "acme/chicago",
+        "NEXUS_BROKER_URL": broker.url,
+        "NEXUS_HOME": str(tmp_path),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "nexus_cli", "tail", "--json", stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path, limit=1 << 16,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    client = BrokerClient(settings=settings, client_id="device")
+    try:
+        async with asyncio.timeout(120), client.session():
+            greeting = asyncio.ensure_future(process.stdout.readline())
+            while not greeting.done():
+                await client.publish(f"acme/chicago/{PATH}", b'{"value":-1,"quality":"GOOD"}')
+                await asyncio.sleep(0.05)
+            process.stdout._transport.pause_reading()  # type: ignore[attr-defined]
+            last = None
+            for number in range(60_000):
+                payload = b'{"value":%d,"timestamp":%d}' % (number, time.time_ns() // 1_000_000)
+                last = client.post(f"acme/chicago/{PATH}-{number % 20}", payload)
+                if client.inflight > 500:
+                    await last
+            assert last is not None
+            await last
+            process.stdout._transport.resume_reading()  # type: ignore[attr-defined]
+            newest: dict[str, int] = {}
+            while any(newest.get(f"{PATH}-{number % 20}") != number for number in range(59_980, 60_000)):
+                line = json.loads(await process.stdout.readline())
+                newest[line["path"]] = line["value"]
+            process.send_signal(signal.SIGINT)
+            told = (await process.stderr.read()).decode()
+        assert "behind by" in told or "left out" in told
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nexus_cli.database import alerts, commands, deployments, lease, sequences
+from nexus_cli.database import commands, deployments, gaps, lease, sequences
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, RangeSet, load_ranges, prune_epochs, replace_ranges
 from nexus_cli.database.connect import Connection, Pool, connection, open_pool
@@ -172,9 +172,11 @@ class Site:
         await add_dead_letter(
             self.conn, site=self.site, topic="t", reason="r", detail="d", payload="p", count=self.pick.randrange(9) + 1
         )
-        await add_gap(self.conn, site=self.site, gateway="gw-1", start_us=1, end_us=None, reason="overflow")
-        await alerts.open_gap(self.conn, self.site, "gw-1", start_us=5)
-        await alerts.close_gap(self.conn, self.site, "gw-1", end_us=9)
+        await add_gap(self.conn, site=self.site, gateway="gw-1", start_us=1, end_us=3, reason="overflow")
+        await gaps.open_gaps(self.conn, self.site, "gw-1", [PATH], start_us=5, reason=GapReason.GATEWAY_LOST)
+        opened = await gaps.load_open(self.conn, self.site)
+        await gaps.close_at(self.conn, opened, end_us=9)
+        await gaps.drop(self.conn, opened)
 
     async def acts(self) -> None:
         """Alerts, commands, sequences, the lease broken."""

@@ -59,15 +59,16 @@ async def test_mutated_messages_to_control(tmp_path: Path) -> None:
     chance = random.Random(1)
     settings = Settings(home=tmp_path, site="acme/chicago", broker_url="mqtt://127.0.0.1:1")
     control = Control(settings, pool=None, timing=Timing(), clock=SystemClock())
-    control._alerting.load(ALERTS, {})
+    control.term = term = control.new_term()
+    term.alerting.load(ALERTS, {})
     for _ in range(mutations(10_000)):
         topic, body = chance.choice(HEARD)
-        control._hear(Message(topic, mutated(body, chance), 1, chance.random() < 0.5))
-        control._seen.answer("gw", digest="sha256:1", deployment=3)
-        control._seen.reachable("gw", "tcp:h:502")
+        term.hear(Message(topic, mutated(body, chance), 1, chance.random() < 0.5))
+        term.seen.answer("gw", digest="sha256:1", deployment=3)
+        term.seen.reachable("gw", "tcp:h:502")
         orjson.dumps(control.status())
-    assert control._seen.unreadable > 0
-    assert control._alerting.changed > 0
+    assert term.seen.unreadable > 0
+    assert term.alerting.changed > 0
 
 
 DEVICE = DeviceConfig(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 
 import click
 
@@ -33,43 +34,55 @@ def command(
     """Follow tag topics with value, unit, quality and age; all of the site unless filters say otherwise.
 
     A filter is a path glob below the site (`packaging/**`, `*/line-1/filler/temp*`), or a whole MQTT filter.
+    When more comes than can be shown, older values make room for newer ones; stderr says how far behind it is.
 
     \b
     Example:
       nexus tail 'packaging/**' --where quality!=GOOD
       nexus tail --json --count 100 > sample.jsonl
     """
-    from nexus_cli.cli.views.tail import TailView, nothing_text
-    from nexus_cli.project.live import parse_where, tail
+    from nexus_cli.cli.showing import Showing
+    from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
+    from nexus_cli.diagnostics.groups import tasks
+    from nexus_cli.project.live import Backlog, Live, parse_where, tail
 
     wheres = [parse_where(text) for text in conditions]
     limit_s = _seconds(duration)
-    view = TailView(colour=colour_wanted(sys.stdout))
-
+    view, behind, backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
     seen = passed = 0
 
     def pass_over() -> None:
         nonlocal passed
         passed += 1
 
+    def show(lives: list[Live]) -> None:
+        answer("\n".join(_json(one.to_json()) if as_json else view.line(one) for one in lives))
+        told = behind.text(lives[-1], waiting=backlog.waiting, dropped=backlog.dropped, now_s=time.time())
+        if told:
+            note(told)
+
     async def follow() -> None:
         nonlocal seen
-        loop = asyncio.get_running_loop()
-        quiet = loop.call_later(QUIET_S, lambda: None if seen else note(nothing_text(filters, passed)))
+        showing = Showing(show)
+        quiet = asyncio.get_running_loop().call_later(
+            QUIET_S, lambda: None if seen else note(nothing_text(filters, passed))
+        )
+        following = tail(filters, conditions=wheres, passed_over=pass_over, backlog=backlog)
         try:
-            async with (
-                asyncio.timeout(limit_s),
-                contextlib.aclosing(tail(filters, conditions=wheres, passed_over=pass_over)) as messages,
-            ):
+            async with asyncio.timeout(limit_s), tasks("tail") as group, contextlib.aclosing(following) as messages:
+                group.create_task(showing.run(), name="show")
                 async for live in messages:
                     if no_retained and live.retained:
                         continue
-                    answer(_json(live.to_json()) if as_json else view.line(live))
+                    await showing.put(live)
                     seen += 1
                     if count and seen >= count:
-                        return
+                        break
+                showing.end()
         finally:
             quiet.cancel()
+            if told := behind.last(dropped=backlog.dropped):
+                note(told)
 
     try:
         asyncio.run(follow())

@@ -135,6 +135,29 @@ CONTROL: tuple[Code, ...] = (
         why="An acknowledgement says that a person has seen what is wrong now.",
         good="nexus show",
     ),
+    Code(
+        id="NX6408",
+        slug="control-standby",
+        summary="This control does not lead its site: it answers questions and changes nothing.",
+        why="One control of a site acts. Two that raise alarms, deploy or run sequences would undo each other's work.",
+        bad="nexus apply, with NEXUS_CONTROL_URL of the second control",
+        good="ask the control that the message names; a standby takes over by itself within seconds",
+    ),
+    Code(
+        id="NX6409",
+        slug="control-stopping",
+        summary="Control is about to end.",
+        why="What it has begun goes on when it is up again; nothing new is begun.",
+        bad="nexus apply, during nexus down",
+        good="nexus up SITE, then try again",
+    ),
+    Code(
+        id="NX6410",
+        slug="control-busy",
+        summary="Control reads so many large requests that it takes no other just now.",
+        why="The memory for requests is bounded, whoever sends them.",
+        good="try again in some seconds",
+    ),
 )
 
 DATABASE: tuple[Code, ...] = (

@@ -6,7 +6,6 @@ below it. Source: OPC 10000-8 §5.3 (AnalogItemType: EURange, EngineeringUnits),
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
 
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
@@ -127,7 +127,7 @@ class Walk:
         if len(pieces) == 1:
             return await self._piece(pieces[0], queued)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with Group() as group:
                 tasks = [group.create_task(self._piece(piece, queued), name="browse") for piece in pieces]
         except* DriverError as failed:
             raise _first(failed) from None

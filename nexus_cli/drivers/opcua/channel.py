@@ -22,6 +22,7 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 from cryptography.exceptions import InvalidSignature
 
+from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import status
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DecodeError, read_array, read_builtin, read_node_id
@@ -91,8 +92,9 @@ class Channel:
         self._check_alive()
         try:
             async with asyncio.timeout(self.timeout_s):
-                await self._renew()
-                return await service()
+                with self._door(what):
+                    await self._renew()
+                    return await service()
         except TimeoutError:
             raise self._lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
@@ -136,8 +138,9 @@ class Channel:
         self._check_alive()
         try:
             async with asyncio.timeout(self.timeout_s):
-                await self._renew()
-                answer = await self.send(type_id, body, timeout_ms=int(self.timeout_s * 1000))
+                with self._door(what):
+                    await self._renew()
+                    answer = await self.send(type_id, body, timeout_ms=int(self.timeout_s * 1000))
         except TimeoutError:
             raise self._lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
@@ -185,8 +188,9 @@ class Channel:
         if self.lost is None and protocol.transport is not None:
             with contextlib.suppress(TimeoutError, ua.UaError, *LOST):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self.client.uaclient.session.close_session(True)
-                    await self.client.close_secure_channel()
+                    with Door(lambda error: ConnectionError(name_of(error))):
+                        await self.client.uaclient.session.close_session(True)
+                        await self.client.close_secure_channel()
         self.lost = self.lost or DriverError("the session is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
         transport = protocol.transport
         self.client.disconnect_socket()
@@ -206,6 +210,10 @@ class Channel:
     def _schedule_renewal(self) -> None:
         # Source: OPC 10000-4 §5.6.2.1: clients renew after 75 % of the lifetime.
         self._renew_at_s = time.monotonic() + self.client.secure_channel_timeout / 1000 * 0.75
+
+    def _door(self, what: str) -> Door:
+        """The library waits by `wait_for2`, whose cancellation carries a result when a time-out meets the answer."""
+        return Door(lambda error: self._lose(self._broken(what, error)))
 
     def _check_alive(self) -> None:
         if self.lost is not None:

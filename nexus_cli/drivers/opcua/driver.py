@@ -13,6 +13,7 @@ from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
 from cryptography.hazmat.primitives import serialization
 
+from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.opcua import groups, security, status
 from nexus_cli.drivers.opcua.channel import LOST, Channel
@@ -59,18 +60,19 @@ class OpcuaDriver:
         channel: Channel | None = None
         try:
             async with asyncio.timeout(limit_s):
-                client = _client(endpoint, connection, environ)
-                channel = Channel(
-                    client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
-                )
-                first_seen = await _secure(client, endpoint, connection, home)
-                await channel.open()
-                if first_seen is not None:
-                    security.keep(*first_seen)
-                session = OpcuaSession(
-                    channel, limits=configured(connection), session_timeout_ms=int(client.session_timeout)
-                )
-                await session.start()
+                with Door(lambda error: _no_session(endpoint, f"the library broke off: {name_of(error)}")):
+                    client = _client(endpoint, connection, environ)
+                    channel = Channel(
+                        client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
+                    )
+                    first_seen = await _secure(client, endpoint, connection, home)
+                    await channel.open()
+                    if first_seen is not None:
+                        security.keep(*first_seen)
+                    session = OpcuaSession(
+                        channel, limits=configured(connection), session_timeout_ms=int(client.session_timeout)
+                    )
+                    await session.start()
                 opened, channel = session, None
                 return opened
         except TimeoutError:

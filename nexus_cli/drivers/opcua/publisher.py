@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +50,11 @@ DECODE_FAULT = Fault(Reason.DECODE_ERROR)
 _ITEM = struct.Struct("<I")
 
 
+def _now_s() -> float:
+    """Seconds on the clock that the loop's deadlines go by."""
+    return asyncio.get_running_loop().time()
+
+
 class Item(NamedTuple):
     """What a client handle stands for."""
 
@@ -65,7 +69,7 @@ class Stream:
     Attributes:
         id: The server's id.
         silence_s: Longest time without a word of it.
-        heard_s: When it was last heard of, monotonic.
+        heard_s: When it was last heard of, on the loop's time.
         items: Monitored items by our handle: the server's id.
     """
 
@@ -74,7 +78,7 @@ class Stream:
     def __init__(self, number: int, silence_s: float) -> None:
         self.id = number
         self.silence_s = silence_s
-        self.heard_s = time.monotonic()
+        self.heard_s = _now_s()
         self.items: dict[int, int] = {}
 
 
@@ -138,7 +142,7 @@ class Publisher:
 
     def check(self) -> None:
         """Raise DriverError when a subscription is silent for longer than its keep-alives allow."""
-        now_s = time.monotonic()
+        now_s = _now_s()
         for interval_ms, stream in self.streams.items():
             if now_s - stream.heard_s > stream.silence_s:
                 raise self.channel._lose(
@@ -209,7 +213,7 @@ class Publisher:
         at += 4
         for stream in self.streams.values():
             if stream.id == number:
-                stream.heard_s = time.monotonic()
+                stream.heard_s = _now_s()
         if count > 0:
             self._acknowledge.append((number, sequence))
         reports: dict[OpcuaSubscription, list[Notification]] = {}

@@ -1,10 +1,14 @@
 """The state machine of one alert: pure, fed with values and time.
 
 cleared -> (condition holds for `for`) -> active -> acknowledged by a person -> cleared when the condition is over.
+
+Two times come in: the wall clock's dates what is shown and stored, the monotonic one measures `for`. A step of the
+wall clock neither raises an alert early nor keeps one back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -48,16 +52,29 @@ def alert_from_json(value: dict[str, Any]) -> AlertConfig:
     return msgspec.convert(value, AlertConfig)
 
 
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """A condition that holds without being active yet.
+
+    Attributes:
+        since_us: When it began, µs since 1970 UTC: for people.
+        began_s: The same on this process's monotonic clock: for measuring.
+    """
+
+    since_us: int
+    began_s: float
+
+
 @dataclass(slots=True)
 class Alert:
-    """One alert. Times are µs since 1970 UTC of the values, and only ever compared with each other.
+    """One alert. Each call gets `time_us` (µs since 1970 UTC, for showing) and `at_s` (monotonic, for measuring).
 
     Attributes:
         config: What it watches.
         state: Where it stands.
         since_us: When that state began.
         value: The value that made it active, or the newest while it is.
-        pending_us: Since when the condition holds without being active yet; None when it does not.
+        pending: Since when the condition holds without being active yet; None when it does not.
     """
 
     config: AlertConfig
@@ -65,29 +82,28 @@ class Alert:
     since_us: int = 0
     value: Value = None
     acknowledged_by: str = ""
-    pending_us: int | None = field(default=None)
+    pending: Pending | None = field(default=None)
 
-    def feed(self, value: Value, quality: Quality, *, time_us: int) -> bool:
+    def feed(self, value: Value, quality: Quality, *, time_us: int, at_s: float) -> bool:
         """Take a value; True when the state changed."""
         raised = self._raised(value, quality)
         if raised is None:
             return False
         if not raised:
-            self.pending_us = None
+            self.pending = None
             return self._become(State.CLEARED, time_us) if self.state is not State.CLEARED else False
-        if self.state is not State.CLEARED:
-            self.value = value
-            return False
         self.value = value
-        if self.pending_us is None:
-            self.pending_us = time_us
-        return self.tick(time_us=time_us)
-
-    def tick(self, *, time_us: int) -> bool:
-        """Time passes without a value; True when a pending alert became active."""
-        if self.pending_us is None or time_us - self.pending_us < self.config.for_ms * 1000:
+        if self.state is not State.CLEARED:
             return False
-        self.pending_us = None
+        if self.pending is None:
+            self.pending = Pending(since_us=time_us, began_s=at_s)
+        return self.tick(time_us=time_us, at_s=at_s)
+
+    def tick(self, *, time_us: int, at_s: float) -> bool:
+        """Time passes without a value; True when a pending alert became active."""
+        if self.pending is None or at_s - self.pending.began_s < self.config.for_ms / 1000:
+            return False
+        self.pending = None
         return self._become(State.ACTIVE, time_us)
 
     def acknowledge(self, *, who: str, time_us: int) -> bool:
@@ -98,7 +114,8 @@ class Alert:
         return self._become(State.ACKNOWLEDGED, time_us)
 
     def _become(self, state: State, time_us: int) -> bool:
-        self.state, self.since_us = state, time_us
+        # Later than the state before, whatever the clock did: changes are kept and told in this order.
+        self.state, self.since_us = state, max(time_us, self.since_us + 1)
         if state is not State.ACKNOWLEDGED:
             self.acknowledged_by = ""
         return True
@@ -142,3 +159,32 @@ def _equal(value: Value, wanted: bool | int | float | str) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return isinstance(value, (bool, int)) and isinstance(wanted, (bool, int)) and bool(value) == bool(wanted)
     return value == wanted
+
+
+def restored(
+    stored: Mapping[str, Any], *, boot: str, at_s: float, now_us: int, database_us: int, stored_us: int
+) -> Pending:
+    """A pending condition of an earlier life of control, on the clock of this one.
+
+    In the same boot of a machine the monotonic clock tells how long it holds. Elsewhere the shorter of what two clocks
+    say counts, ours and the database's: a step of one of them can't raise an alert early.
+
+    Args:
+        stored: `since` (µs since 1970 UTC), `boot` and `began_s` (monotonic), as `stored_pending` made it.
+        boot: Of this machine; "" is not known.
+        at_s: Monotonic time now.
+        now_us: Our wall clock.
+        database_us: The database's clock now.
+        stored_us: The same when it was stored.
+    """
+    since_us = int(stored["since"])
+    if boot and stored.get("boot") == boot:
+        held_s = at_s - float(stored["began_s"])
+    else:
+        held_s = min(now_us - since_us, database_us - stored_us) / 1e6
+    return Pending(since_us=since_us, began_s=at_s - max(0.0, held_s))
+
+
+def stored_pending(pending: Pending | None, *, boot: str) -> dict[str, Any] | None:
+    """As it is stored for the next life of control; see `restored`."""
+    return None if pending is None else {"since": pending.since_us, "boot": boot, "began_s": pending.began_s}

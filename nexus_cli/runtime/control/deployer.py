@@ -11,6 +11,7 @@ from nexus_cli.apply.engine import Engine
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, is_lost, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.lifecycle import first_failure
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -24,6 +25,9 @@ class Deployer:
     Attributes:
         running: Number of the deployment that is being carried out; 0 is none.
         problem: Why nothing can be carried out just now.
+        quiet: Held while a deployment is carried out.
+        busy: True from the moment that something was accepted until it is carried out, the waits in between included.
+        steps: Lines of journals written so far.
     """
 
     def __init__(
@@ -39,21 +43,25 @@ class Deployer:
         """Join the parts; `wanted` is set when a deployment was accepted, `on_recorded` called after each one."""
         self._settings, self._pool, self._engine = settings, pool, engine
         self._wanted, self._on_recorded, self._retry_s = wanted, on_recorded, retry_s
-        self.running = 0
+        self.running = self.steps = 0
         self.problem = ""
+        self.quiet = asyncio.Lock()
+        self.busy = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
         self._wanted.set()
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(self._work(), name="deployments")
+        async with Group() as group:
+            work = group.create_task(self._work(stop), name="deployments")
             await stop.wait()
             work.cancel()
 
-    async def _work(self) -> None:
-        while True:
+    async def _work(self, stop: asyncio.Event) -> None:
+        # The stop is looked at, too: a cancel that meets a failure inside a group of tasks is lost (Python 3.11).
+        while not stop.is_set():
             await self._wanted.wait()
             self._wanted.clear()
+            self.busy = True
             try:
                 with plain_errors(self._settings):
                     await self._carry_out_all()
@@ -65,7 +73,7 @@ class Deployer:
                 self._wanted.set()
                 await asyncio.sleep(self._retry_s)
             finally:
-                self.running = 0
+                self.running, self.busy = 0, self._wanted.is_set()
 
     async def _carry_out_all(self) -> None:
         while True:
@@ -76,7 +84,8 @@ class Deployer:
             for deployment in waiting:
                 self.running = deployment.number
                 event(_log, "deployment begins", number=deployment.number, who=deployment.who)
-                outcome = await self._carry_out(deployment)
+                async with self.quiet:
+                    outcome = await self._carry_out(deployment)
                 event(_log, "deployment ended", number=deployment.number, outcome=outcome)
                 with contextlib.suppress(NexusError):  # the broker is away: subscriptions come with the reconnect
                     await self._on_recorded()

@@ -20,6 +20,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database import gaps
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -50,6 +51,7 @@ class Presence:
     Attributes:
         lost: Gateways that vanished and whose tags were marked.
         stopped: The same for gateways that ended on purpose.
+        settled: How often it was settled whether a gateway is there.
     """
 
     def __init__(
@@ -75,6 +77,13 @@ class Presence:
         self._there: set[str] = set()
         self.lost: set[str] = set()
         self.stopped: set[str] = set()
+        self.settled = 0
+        self._settling = 0
+
+    @property
+    def waiting(self) -> int:
+        """Gateways of which it is to be settled whether they are there."""
+        return len(self._due) + self._settling
 
     def hear(self, gateway: str, health: GatewayHealth) -> None:
         """Take note of a health message; the work is done by `run`."""
@@ -96,11 +105,15 @@ class Presence:
         while not stop.is_set():
             due = [name for name, when in self._due.items() if when <= self._clock.monotonic_s()]
             for gateway in due:
+                self._settling = 1
                 try:
                     with plain_errors(self._settings):
                         await self._settle(gateway)
+                    self.settled += 1
                 except NexusError:
                     self._due[gateway] = self._clock.monotonic_s() + RETRY_S
+                finally:
+                    self._settling = 0
             await self._review()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1 if self._due else 1.0):
@@ -218,7 +231,7 @@ class Presence:
             if self._is_there(gateway):
                 return  # it is back and publishes its own values again
             try:
-                async with asyncio.TaskGroup() as group:
+                async with Group() as group:
                     for topic in topics[start : start + BATCH]:
                         group.create_task(self._publish(topic, payload), name=f"mark-{topic}")  # type: ignore[arg-type]
             except* NexusError as failed:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.runtime.control.sequencing import Sequencing
+from nexus_cli.runtime.control.sequencing import Runs, Sequencing
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 
@@ -26,18 +26,23 @@ class StartBody(BaseModel):
 
 
 def add_sequence_routes(
-    app: FastAPI, *, base: str, sequencing: Sequencing, may: Callable[[Callable[[Caller], bool]], Any]
+    app: FastAPI,
+    *,
+    base: str,
+    runs: Runs,
+    acting: Callable[[], Sequencing],
+    may: Callable[[Callable[[Caller], bool]], Any],
 ) -> None:
-    """Add them; who may deploy may run sequences."""
+    """Add them; who may deploy may run sequences, at the control that leads (`acting`)."""
     reader, actor = may(lambda caller: caller.may_read), may(lambda caller: caller.may_deploy)
 
     @app.get(base + "/sequences", dependencies=[reader])
     async def sequences() -> Response:
-        return _answer(await sequencing.listing())
+        return _answer(await runs.listing())
 
     @app.post(base + "/sequences/{name}/runs", status_code=202)
     async def start(name: Name, body: StartBody, caller: Caller = actor) -> Response:
-        found = await sequencing.start(name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set)
+        found = await acting().start(name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set)
         return _answer(found, status=202)
 
     @app.get(base + "/runs/{run}", dependencies=[reader])
@@ -46,11 +51,11 @@ def add_sequence_routes(
         after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
         wait: Annotated[float, Query(ge=0, le=25, allow_inf_nan=False)] = 0,
     ) -> Response:
-        return _answer(await sequencing.status(run, after=after, wait_s=wait))
+        return _answer(await runs.status(run, after=after, wait_s=wait))
 
     @app.post(base + "/runs/{run}/abort", dependencies=[actor])
     async def abort(run: Name) -> Response:
-        return _answer(await sequencing.abort(run))
+        return _answer(await acting().abort(run))
 
 
 def _answer(data: object, *, status: int = 200) -> Response:

@@ -1,10 +1,13 @@
-"""Sequences of the recorded state: which there are, which run, how they went."""
+"""Sequences of the recorded state: which there are, which run, how they went.
+
+`Runs` reads and is there in every control; `Sequencing` carries out, in the one that leads.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +16,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.parameters import ParameterError, arguments, bound
@@ -20,6 +24,7 @@ from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequence_run import Hands, Run
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.command import is_id
@@ -27,9 +32,68 @@ from nexus_cli.wire.command import is_id
 MOST_RUNNING = 16
 """Sequences that run at once (policy: refuse the newest)."""
 LONGEST_WAIT_S = 25.0
+RETRY_S = 1.0
 INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
 
 _log = logging.getLogger("nexus.sequence")
+
+
+class Runs:
+    """What the database knows of sequences and their runs."""
+
+    def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
+        """Read from a pool."""
+        self._settings, self._pool, self._clock, self._site = settings, pool, clock, settings.site
+        self._stepped = asyncio.Event()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Answer everybody who waits: control is ending."""
+        self._stopping = True
+        self.stepped()
+
+    def stepped(self) -> None:
+        """A run came a step further: wake whoever waits for one."""
+        self._stepped.set()
+        self._stepped = asyncio.Event()
+
+    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
+        deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
+        while True:
+            stepped = self._stepped
+            with plain_errors(self._settings):
+                async with self._pool.acquire() as conn:
+                    found = await rows.find_run(conn, self._site, run_id)
+                    lines = await rows.journal(conn, self._site, run_id, after=after)
+            if found is None:
+                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
+            left_s = deadline_s - self._clock.monotonic_s()
+            if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
+                return {**found, "journal": lines}
+            try:
+                async with asyncio.timeout(min(left_s, 1.0)):
+                    await stepped.wait()
+            except TimeoutError:
+                continue
+
+    async def listing(self) -> dict[str, Any]:
+        """Every declared sequence, and the newest runs."""
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                newest = await rows.runs(conn, self._site)
+                known = readable(await db.attributes_of_kind(conn, self._site, "sequence"))
+        declared = [
+            {
+                "name": name,
+                "steps": len(one.steps),
+                "writes": sorted(one.written()),
+                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
+                "description": one.description,
+            }
+            for name, one in sorted(known.items())
+        ]
+        return {"sequences": declared, "runs": newest}
 
 
 class Sequencing:
@@ -40,35 +104,47 @@ class Sequencing:
         ended: Runs by the state they ended in.
     """
 
-    def __init__(self, *, settings: Settings, pool: Pool, hands: Hands, values: LiveValues, clock: Clock) -> None:
-        """Join the parts; `load` brings the sequences, `run` carries them out."""
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        runs: Runs,
+        hands: Hands,
+        values: LiveValues,
+        confirmed: Callable[[], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """Join the parts; `load` brings the sequences, `run` carries them out.
+
+        Args:
+            settings: The site.
+            pool: Fenced by the term of the control that leads.
+            runs: Whom to wake at each step.
+            hands: What acts.
+            values: What conditions read.
+            confirmed: Waits until this control may act; raises NexusError when it leads no more.
+            clock: Time.
+        """
         self.running: dict[str, Run] = {}
         self.ended: dict[str, int] = {}
         self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
-        self._site = settings.site
+        self._site, self._runs, self._confirmed = settings.site, runs, confirmed
         self._known: dict[str, SequenceConfig] = {}
-        self._stepped = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
         """Take the recorded sequences; what runs goes on as it began."""
-        known: dict[str, SequenceConfig] = {}
-        for name, attributes in configs.items():
-            try:
-                known[name] = msgspec.convert(dict(attributes), SequenceConfig)
-            except msgspec.ValidationError as error:
-                event(_log, "sequence can't be read", level=logging.WARNING, sequence=name, error=str(error))
+        known = readable(configs)
         self._known = known
         running = [run.config for run in self.running.values()]
         self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
-        async with self._pool.acquire() as conn:
-            for run in await rows.end_interrupted(conn, self._site, detail=INTERRUPTED):
-                event(_log, "sequence interrupted", level=logging.WARNING, run=run)
-        async with asyncio.TaskGroup() as group:
+        await self._end_interrupted(stop)
+        async with Group() as group:
             self._group = group
             await stop.wait()
             self._group = None
@@ -93,6 +169,20 @@ class Sequencing:
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
         with plain_errors(self._settings):
+            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {})
+            if known is not None:
+                return known
+            async with self._pool.acquire() as conn:
+                return await rows.find_run(conn, self._site, run_id) or {}
+
+    async def _begin(
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
+        if self._group is None:
+            raise NexusError("Control is not ready to run sequences.", code="NX6400", retriable=True)
+        run: Run | None = None
+        try:
             async with self._pool.acquire() as conn:
                 known = await rows.find_run(conn, self._site, run_id)
                 if known is not None:
@@ -102,67 +192,30 @@ class Sequencing:
                     hint = did_you_mean(name, self._known) if self._known else "declare it under `sequences:` and apply"
                     raise NexusError(f"There is no sequence '{name[:100]}'.", code="NX6830", hint=hint, exit_code=1)
                 declared = msgspec.convert(found[f"sequence.{name}"], SequenceConfig)
-                config, values = with_arguments(name, declared, given or {})
-                run = await self._make(conn, name, config, run_id=run_id, who=who)
-                self._refuse_busy(run)
+                config, values = with_arguments(name, declared, given)
+                made = await self._make(conn, name, config, run_id=run_id, who=who)
+                self._refuse_busy(made)
                 definition = {**msgspec.to_builtins(config), "arguments": values}
-                self.running[run.id] = run
-                try:
-                    begun = await rows.begin_run(
-                        conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
-                    )
-                    if begun:
-                        self._spawn(run)
-                finally:
-                    if run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
-                        self.running.pop(run.id, None)
-                return await rows.find_run(conn, self._site, run_id) or {}
+                run = self.running[made.id] = made
+                begun = await rows.begin_run(
+                    conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
+                )
+            # Only when it is on record: a run that ends before its row is there would never end in the record.
+            if begun:
+                self._spawn(run)
+            return None
+        finally:
+            if run is not None and run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
+                self.running.pop(run.id, None)
 
     async def abort(self, run_id: str) -> dict[str, Any]:
         """End a run before its next step; its abort branch follows. Raises NexusError NX6830, NX6407."""
         run = self.running.get(run_id)
         if run is None:
-            found = await self.status(run_id)
+            found = await self._runs.status(run_id)
             raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407", exit_code=1)
         run.aborted.set()
-        return await self.status(run_id)
-
-    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
-        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
-        deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
-        while True:
-            stepped = self._stepped
-            with plain_errors(self._settings):
-                async with self._pool.acquire() as conn:
-                    found = await rows.find_run(conn, self._site, run_id)
-                    lines = await rows.journal(conn, self._site, run_id, after=after)
-            if found is None:
-                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
-            left_s = deadline_s - self._clock.monotonic_s()
-            if lines or found["state"] != "running" or left_s <= 0:
-                return {**found, "journal": lines}
-            try:
-                async with asyncio.timeout(min(left_s, 1.0)):
-                    await stepped.wait()
-            except TimeoutError:
-                continue
-
-    async def listing(self) -> dict[str, Any]:
-        """Every declared sequence, and the newest runs."""
-        with plain_errors(self._settings):
-            async with self._pool.acquire() as conn:
-                newest = await rows.runs(conn, self._site)
-        declared = [
-            {
-                "name": name,
-                "steps": len(one.steps),
-                "writes": sorted(one.written()),
-                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
-                "description": one.description,
-            }
-            for name, one in sorted(self._known.items())
-        ]
-        return {"sequences": declared, "runs": newest}
+        return await self._runs.status(run_id)
 
     def _spawn(self, run: Run) -> None:
         if self._group is None:
@@ -177,7 +230,21 @@ class Sequencing:
             self.ended[state] = self.ended.get(state, 0) + 1
         finally:
             self.running.pop(run.id, None)
-            self._step_told()
+            self._runs.stepped()
+
+    async def _end_interrupted(self, stop: asyncio.Event) -> None:
+        """Runs that an earlier control left, told as what they are; tried until the database takes it."""
+        while not stop.is_set():
+            try:
+                with plain_errors(self._settings):
+                    async with self._pool.acquire() as conn:
+                        ended = await rows.end_interrupted(conn, self._site, detail=INTERRUPTED)
+            except NexusError:
+                await wait_for(stop, timeout_s=RETRY_S)
+                continue
+            for run in ended:
+                event(_log, "sequence interrupted", level=logging.WARNING, run=run)
+            return
 
     def _refuse_busy(self, run: Run) -> None:
         if len(self.running) >= MOST_RUNNING:
@@ -217,9 +284,16 @@ class Sequencing:
             clock=self._clock,
         )
 
-    def _step_told(self) -> None:
-        self._stepped.set()
-        self._stepped = asyncio.Event()
+
+def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConfig]:
+    """The sequences of these attributes; what can't be read is told and left out."""
+    known: dict[str, SequenceConfig] = {}
+    for name, attributes in configs.items():
+        try:
+            known[name] = msgspec.convert(dict(attributes), SequenceConfig)
+        except msgspec.ValidationError as error:
+            event(_log, "sequence can't be read", level=logging.WARNING, sequence=name, error=str(error))
+    return known
 
 
 def with_arguments(
@@ -240,8 +314,9 @@ class _Journal:
         self._owner, self._run = owner, run
 
     async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
-        """A line. Raises NexusError when the database is away."""
+        """A line. Raises NexusError when the database is away, or this control leads no more."""
         owner = self._owner
+        await owner._confirmed()
         with plain_errors(owner._settings):
             async with owner._pool.acquire() as conn:
                 await rows.write_step(
@@ -254,7 +329,7 @@ class _Journal:
                     state=state,
                     detail=detail,
                 )
-        owner._step_told()
+        owner._runs.stepped()
 
     async def end(self, state: str, detail: Mapping[str, Any]) -> None:
         """The last word."""
@@ -262,4 +337,4 @@ class _Journal:
         with plain_errors(owner._settings):
             async with owner._pool.acquire() as conn, conn.transaction():
                 await rows.end_run(conn, owner._site, self._run, state=state, detail=detail)
-        owner._step_told()
+        owner._runs.stepped()

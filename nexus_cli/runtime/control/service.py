@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import Request, check_request, refuse_stale
 from nexus_cli.apply.run import gateway_digest, plan_of
+from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
@@ -22,19 +23,34 @@ LONGEST_WAIT_S = 25.0
 EXIT_CONFLICT = 5
 
 
-class Service:
-    """The verbs of the API for one site.
+class Office(Protocol):
+    """What a control has while it leads, and a standby has not.
 
     Attributes:
+        pool: Fenced by the term.
+        engine: What carries out deployments.
         wanted: Set when a deployment waits to be carried out.
     """
 
-    def __init__(self, *, pool: Pool, settings: Settings, engine: Engine, lease_ttl_s: float) -> None:
-        """Join the parts; the site is the settings'."""
+    pool: Pool
+    engine: Engine
+    wanted: asyncio.Event
+
+
+class Service:
+    """The verbs of the API for one site."""
+
+    def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
+        """Join the parts; the site is the settings'. `pool` is for reading: what is written needs an `Office`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
-        self._engine, self._lease_ttl_s = engine, lease_ttl_s
-        self.wanted = asyncio.Event()
+        self._lease_ttl_s = lease_ttl_s
+        self._stopping = False
         self._stepped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Answer everybody who waits: control is ending."""
+        self._stopping = True
+        self.stepped()
 
     def stepped(self) -> None:
         """A line was added to a journal: wake whoever waits for one."""
@@ -58,20 +74,27 @@ class Service:
         async with self._connection() as conn:
             return {"resources": await db.attributes(conn, self.site, addresses)}
 
-    async def deploy(self, request: Request, *, who: str, summary: dict[str, Any]) -> int:
-        """Accept a deployment: take the lock, see that it fits, write it down. Gives its number.
+    async def deploy(self, office: Office, request: Request, *, who: str, summary: dict[str, Any]) -> int:
+        """Accept a deployment: see that it fits, take the lock, write it down. Gives its number.
+
+        The checks of a large site take seconds: they run in a thread, before anything is locked.
 
         Raises:
             NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises.
         """
-        token = secrets.token_hex(16)
         async with self._connection() as conn:
-            await self._take_lease(conn, who=who, reason=request.reason, token=token)
-            try:
-                recorded = await db.recorded(conn, self.site)
-                refuse_stale(request, recorded)
-                before = await db.attributes(conn, self.site, list(request.changed))
-                digests = check_request(request, recorded, before)
+            await self._refuse_locked(conn)
+            recorded = await db.recorded(conn, self.site)
+            refuse_stale(request, recorded)
+            before = await db.attributes(conn, self.site, list(request.changed))
+        digests = await asyncio.to_thread(check_request, request, recorded, before)
+        plan = plan_of(request, before=before, digests=digests, summary=summary)
+        token = secrets.token_hex(16)
+        with plain_errors(self._settings):
+            async with office.pool.acquire() as conn:
+                # The lock and the deployment that holds it are written together: neither is ever there alone.
+                await self._take_lease(conn, who=who, reason=request.reason, token=token)
+                refuse_stale(request, await db.recorded(conn, self.site))
                 deployment_id, number = await db.begin_deployment(
                     conn,
                     self.site,
@@ -79,28 +102,21 @@ class Service:
                     reason=request.reason,
                     base=request.base_digest,
                     desired=request.desired_digest,
-                    plan=plan_of(request, before=before, digests=digests, summary=summary),
+                    plan=plan,
                 )
-            except BaseException:
-                await leases.release(conn, self.site, token=token)
-                raise
-        self._engine.adopt(deployment_id, token=token)
-        self.wanted.set()
+                await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
+        office.engine.adopt(deployment_id, token=token)
+        office.wanted.set()
         return number
 
-    async def _take_lease(self, conn: Any, *, who: str, reason: str, token: str) -> None:
-        if await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
-            return
+    async def _refuse_locked(self, conn: Connection) -> None:
         held = await leases.current(conn, self.site)
-        raise NexusError(
-            "Another deployment is running."
-            if held is None
-            else f"{held.owner} holds the lock since {held.acquired:%Y-%m-%d %H:%M:%S} UTC"
-            + (f" ({held.reason})." if held.reason else "."),
-            code="NX5001",
-            hint="wait until it ends; `nexus show` tells how far it is",
-            exit_code=EXIT_CONFLICT,
-        )
+        if held is not None and not held.expired:
+            raise _locked(held)
+
+    async def _take_lease(self, conn: Connection, *, who: str, reason: str, token: str) -> None:
+        if not await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
+            raise _locked(await leases.current(conn, self.site))
 
     async def deployment(self, number: int, *, after: int, wait_s: float) -> dict[str, Any]:
         """One deployment: where it stands, and what the journal says beyond line `after`."""
@@ -113,7 +129,7 @@ class Service:
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006", exit_code=1)
             left = deadline - asyncio.get_running_loop().time()
-            if lines or found.outcome != "running" or left <= 0:
+            if lines or found.outcome != "running" or left <= 0 or self._stopping:
                 return {**_public(found), "journal": lines, "table": found.summary.get("table", [])}
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written it
@@ -148,14 +164,52 @@ class Service:
         async with self._connection() as conn:
             return await trail(conn, self.site, **question)
 
-    async def break_lock(self, *, who: str) -> dict[str, Any]:
+    async def alerts(self) -> list[dict[str, Any]]:
+        """Where the alerts stand by the database: what a standby can say."""
+        async with self._connection() as conn:
+            configs = await db.attributes_of_kind(conn, self.site, "alert")
+            stored = await alert_states.load(conn, self.site)
+        cleared = {"state": "cleared", "since": 0, "value": None, "acknowledged_by": ""}
+        shown = ("state", "since", "value", "acknowledged_by")
+        declared = ("severity", "tag", "description")
+        return [
+            {
+                "name": name,
+                **{key: stored.get(name, cleared)[key] for key in shown},
+                **{key: configs[name].get(key, "") for key in declared},
+            }
+            for name in sorted(configs)
+        ]
+
+    async def alert_changes(self, name: str, *, limit: int) -> dict[str, Any]:
+        """The newest changes of state of an alert, oldest first."""
+        async with self._connection() as conn:
+            return {"changes": await alert_states.changes(conn, self.site, name, limit=limit)}
+
+    async def break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
         """Take the lock away; the deployment that held it stops before its next step."""
-        async with self._connection() as conn, conn.transaction():
+        with plain_errors(self._settings):
+            return await self._break_lock(office, who=who)
+
+    async def _break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
+        async with office.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
             if held is not None:
                 detail = {"owner": held.owner, "reason": held.reason}
                 await db.write_audit(conn, self.site, who=who, what="break-lock", detail=detail)
         return {"broken": held is not None}
+
+
+def _locked(held: leases.Lease | None) -> NexusError:
+    return NexusError(
+        "Another deployment is running."
+        if held is None
+        else f"{held.owner} holds the lock since {held.acquired:%Y-%m-%d %H:%M:%S} UTC"
+        + (f" ({held.reason})." if held.reason else "."),
+        code="NX5001",
+        hint="wait until it ends; `nexus show` tells how far it is",
+        exit_code=EXIT_CONFLICT,
+    )
 
 
 def _public(found: db.Deployment) -> dict[str, Any]:

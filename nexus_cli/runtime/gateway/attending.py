@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.instance import Duty
 from nexus_cli.runtime.health import HealthReporter
@@ -83,7 +84,7 @@ class Attending:
 
         while not stop.is_set():
             self._leave.clear()
-            async with asyncio.TaskGroup() as group:
+            async with Group() as group:
 
                 async def relay() -> None:
                     await stop.wait()

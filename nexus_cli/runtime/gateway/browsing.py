@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import orjson
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, DriverError, Scope, Session
 from nexus_cli.drivers.walk import walk
 from nexus_cli.runtime.clock import Clock
@@ -104,7 +104,7 @@ class Browsing:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer requests until stopped."""
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             answering = group.create_task(self._answer_all(), name="browse")
             refusing = group.create_task(self._refuse_all(), name="browse refusals")
             await stop.wait()
@@ -141,7 +141,7 @@ class Browsing:
             await self._send(pages, error=why, done=True, again=True)
             return
         _log.info("browsing %s for %s", supervisor.link, pages.principal)
-        steps = _Steps(supervisor, request, path)
+        steps = _Steps(supervisor, request, path, clock=self._clock)
         told_s = began_s = self._clock.monotonic_s()
         while not steps.ended:
             if pages.name in self._cancelled or _too_late(request, self._clock.wall_us()):
@@ -244,8 +244,8 @@ class _Pages:
 class _Steps:
     """One walk over a session, step by step."""
 
-    def __init__(self, supervisor: Supervisor, request: Mapping[str, Any], path: str) -> None:
-        self.supervisor = supervisor
+    def __init__(self, supervisor: Supervisor, request: Mapping[str, Any], path: str, *, clock: Clock) -> None:
+        self.supervisor, self._clock = supervisor, clock
         self.found: list[list[Any]] = []
         self.ended = False
         self.forced = False
@@ -272,7 +272,7 @@ class _Steps:
             )
         if session is not self._session:
             raise DriverError("the link was lost and came back", scope=Scope.ITEM)
-        began_s = time.perf_counter()
+        began_s = self._clock.monotonic_s()
         for _ in range(PAGE):
             try:
                 browsed = await anext(self._walk)
@@ -283,7 +283,7 @@ class _Steps:
                 self._beat(browsed)
                 break
             self.found.append([*browsed[:6], dict(browsed.detail)])
-        took_s = time.perf_counter() - began_s
+        took_s = self._clock.monotonic_s() - began_s
         self.needs_s = max(took_s * 1.5, self.needs_s * 0.8, 0.002)  # quick to grow, slow to trust
 
     def _beat(self, browsed: Browsed) -> None:

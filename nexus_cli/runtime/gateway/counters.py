@@ -63,6 +63,14 @@ def register(
     gauges: dict[str, tuple[str, Callable[[], float]]] = {
         "nexus_gateway_outbox_bytes": ("Size of the disk log.", lambda: outbox.size_bytes),
         "nexus_gateway_outbox_uncommitted": ("Durable frames without receipt.", lambda: outbox.uncommitted),
+        "nexus_gateway_waiting_topics": (
+            "Topics whose records the broker does not pass on.",
+            lambda: len(publisher.waiting_topics),
+        ),
+        "nexus_gateway_limit_bytes": (
+            "Size of messages that the broker does not pass on; 0 when no limit is known.",
+            lambda: live.gate.limit_bytes,
+        ),
         "nexus_gateway_in_flight": ("Frames published and without receipt.", lambda: publisher.in_flight),
         "nexus_gateway_commands_waiting": ("Commands that wait or are at a device.", lambda: commands.waiting),
         "nexus_gateway_live_waiting": ("Tags whose newest value is not published yet.", lambda: live.waiting),
@@ -101,6 +109,12 @@ def _register_links(metrics: Metrics, links: Links) -> None:
         "Sessions opened after the first.",
         ("link",),
         lambda: {(link,): one.reconnects for link, one in links.supervisors.items()},
+    )
+    metrics.watch_counters(
+        "nexus_link_restarts",
+        "Times that a link's task ended by anything but a stop.",
+        ("link",),
+        lambda: {(link,): count for link, count in links.restarts.items()},
     )
     metrics.watch_gauges(
         "nexus_links",

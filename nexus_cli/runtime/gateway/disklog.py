@@ -1,78 +1,42 @@
-"""The outbox's folder: segments on disk, their lock, and the marks of a clean or violent end. Blocking; no asyncio here
-but the one worker thread that the outbox calls it through."""
+"""The outbox's folder: segments on disk, their lock, and the marks of a clean or violent end. Blocking; no asyncio."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.segment import Record, Segment, encode_header, read_records, salvage, scan
+from nexus_cli.runtime.gateway.recovery import Loss, Opened, recover
+from nexus_cli.runtime.gateway.segment import (
+    DamagedError,
+    Record,
+    Scan,
+    Segment,
+    encode_header,
+    read_records,
+    salvage,
+    scan,
+    segment_name,
+)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 _RUNNING = "running"
+_ENDED = "ended"
 _LOCK = "lock"
+_ROOM = "room"
+MOST_FAILED_READS = 5
+"""A segment that can't be read so many times in a row is given up, with a gap."""
 
 
-class Opened(NamedTuple):
-    """What was found in the folder.
+class ReadBack(NamedTuple):
+    """Records in order, and what was found to be lost instead of them."""
 
-    Attributes:
-        last_seq: Highest sound seq, 0 when new.
-        last_time_us: Latest time, µs since 1970 UTC, 0 when new.
-        epochs: `(first seq, epoch)` in the order of their lives.
-        holes: Ranges of seq that are missing inside.
-        killed: The process before us did not end cleanly.
-        broken: `(start, end)` of damage: times of the sound records around it, µs since 1970 UTC, 0 for an end
-            that is not known. Sound records stand behind broken bytes, a file between others can't be read, or a
-            tail is torn although the end was clean.
-        torn_bytes: Bytes of an unfinished group commit that were cut off.
-    """
-
-    last_seq: int
-    last_time_us: int
-    epochs: list[tuple[int, str]]
-    holes: list[tuple[int, int]]
-    killed: bool
-    broken: list[tuple[int, int]]
-    torn_bytes: int
-
-
-class _Damage:
-    """Spans of time that damage may have cost; an end of -1 waits for the next sound record."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[int, int]] = []
-
-    def add(self, start_us: int, end_us: int) -> None:
-        self.spans.append((start_us, end_us))
-
-    def close(self, time_us: int) -> None:
-        self.spans = [(start, time_us if end == -1 else end) for start, end in self.spans]
-
-
-class WorkerThread:
-    """One thread for blocking calls, so that the order of the log is the order of the calls."""
-
-    def __init__(self, name: str) -> None:
-        """Name the thread; it starts with the first call."""
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it there and give its result, or raise what it raised."""
-        return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
-
-    def close(self) -> None:
-        """End the thread after the calls it has."""
-        self._pool.shutdown(wait=False)
+    records: list[Record]
+    lost: list[Loss]
 
 
 class DiskLog:
@@ -90,6 +54,8 @@ class DiskLog:
         self._lock_fd = -1
         self._fd = -1
         self._last_time_us = 0
+        self._last_seq = 0
+        self._failed_reads = 0
 
     @property
     def size_bytes(self) -> int:
@@ -107,7 +73,7 @@ class DiskLog:
         return self._last_time_us
 
     def open(self) -> Opened:
-        """Lock the folder, scan every segment, cut a torn tail.
+        """Lock the folder, read every segment, cut a torn tail, mend what is damaged.
 
         Raises:
             NexusError: NX6014, the folder can't be used, or another process has it.
@@ -117,65 +83,39 @@ class DiskLog:
             self._lock_fd = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             killed = (self.folder / _RUNNING).exists()
-            found = self._scan(killed)
+            # Before anything is mended: a kill from here on is a violent end, which is declared.
             (self.folder / _RUNNING).touch()
             _sync_folder(self.folder)
+            found = self._recover(killed)
         except BlockingIOError:
             raise _unusable(self.folder, "another gateway of this name is running on this machine") from None
         except OSError as error:
             raise _unusable(self.folder, str(error)) from None
         return found
 
-    def _scan(self, killed: bool) -> Opened:
-        holes: list[tuple[int, int]] = []
-        epochs: list[tuple[int, str]] = []
-        damage = _Damage()
-        torn_bytes = 0
-        paths = sorted(self.folder.glob("*.log"))
-        for position, path in enumerate(paths):
-            result = scan(path)
-            newest = position == len(paths) - 1
-            segment = result.segment
-            if segment is None:
-                # A header that never became durable: nothing in it was accepted, unless more stands behind it.
-                if result.damaged or not newest or not killed:
-                    damage.add(self._last_time_us, 0 if newest else -1)
-                torn_bytes += path.stat().st_size
-                path.rename(path.with_suffix(".broken")) if result.damaged else path.unlink()
-                continue
-            if result.torn_at is not None:
-                torn_bytes += path.stat().st_size - result.torn_at
-                if result.damaged or not newest or not killed:
-                    start_us, end_us = salvage(path)
-                    damage.add(start_us, end_us if newest else end_us or -1)
-                    result = scan(path)
-                    segment = result.segment or segment
-                else:
-                    os.truncate(path, segment.size_bytes)
-            damage.close(segment.first_time_us)
-            if self.segments and segment.first_seq > self.segments[-1].last_seq + 1:
-                holes.append((self.segments[-1].last_seq + 1, segment.first_seq - 1))
-            holes += result.holes
-            if not epochs or epochs[-1][1] != segment.epoch:
-                epochs.append((segment.first_seq, segment.epoch))
-            self.segments.append(segment)
-            self._last_time_us = max(self._last_time_us, segment.last_time_us)
-        last_seq = self.segments[-1].last_seq if self.segments else 0
-        return Opened(last_seq, self._last_time_us, epochs, holes, killed, damage.spans, torn_bytes)
+    def _recover(self, killed: bool) -> Opened:
+        ended = self.folder / _ENDED
+        self.segments, found = recover(self.folder, killed=killed, ended=None if killed else _read_ended(ended))
+        ended.unlink(missing_ok=True)
+        self._last_time_us = found.last_time_us
+        self._last_seq = found.last_seq
+        return found
 
     def append(self, group: Sequence[tuple[int, int, str, bytes, bytes]], epoch: str, segment_bytes: int) -> None:
         """Write a group and wait until it is durable.
 
         Args:
             group: `(seq, time µs, topic, payload, encoded record)`, ascending.
-            epoch: Of new segments.
+            epoch: Of the group; another one than before begins a new segment.
             segment_bytes: Size at which a new segment is begun.
 
         Raises:
-            OSError: Nothing of the group counts as written; the next call begins a new segment.
+            OSError: Nothing of the group counts as written. The next call begins a new segment, whose first number
+                says where this one ends: so the numbers may be used again, whatever of the group reached the disk.
         """
-        if not self.segments or self._fd < 0 or self.segments[-1].size_bytes >= segment_bytes:
-            self._begin(group[0][0], epoch)
+        newest = self.segments[-1] if self.segments else None
+        if newest is None or self._fd < 0 or newest.epoch != epoch or newest.size_bytes >= segment_bytes:
+            self._begin(group[0][0], min(one[1] for one in group), epoch)
         segment = self.segments[-1]
         good = segment.size_bytes
         try:
@@ -190,13 +130,14 @@ class DiskLog:
             for one in group:
                 segment.note((one[0], one[1]), len(one[4]))
             self._last_time_us = max(self._last_time_us, segment.last_time_us)
+            self._last_seq = group[-1][0]
 
-    def _begin(self, first_seq: int, epoch: str) -> None:
+    def _begin(self, first_seq: int, start_us: int, epoch: str) -> None:
         self._close_fd()
         if self.segments and not self.segments[-1].records:
             with self._guard:
                 self.segments.pop().path.unlink(missing_ok=True)
-        path = self.folder / f"{first_seq:020d}.log"
+        path = self.folder / segment_name(first_seq, start_us)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             _write_all(fd, encode_header(first_seq, self._last_time_us, epoch))
@@ -213,31 +154,99 @@ class DiskLog:
         with self._guard:
             self.segments.append(segment)
 
-    def read(self, after: int, limit: int, limit_bytes: int, durable_seq: int) -> list[Record]:
-        """Records above a seq, in order, from the first segment that has any; [] when there are none."""
+    def try_room(self, size_bytes: int) -> None:
+        """Write so much beside the log and delete it again: a disk that has room for a few bytes is full all the same.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        path = self.folder / _ROOM
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                _write_all(fd, bytes(size_bytes))
+                _sync_data(fd)
+            finally:
+                os.close(fd)
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def read(self, after: int, limit: int, limit_bytes: int, durable_seq: int) -> ReadBack:
+        """Records above a seq, in order, from the first segment that has any; none when there are none.
+
+        A segment that turns out to be damaged is mended: what is lost of it is told once, and the rest is given.
+        """
         with self._guard:
             holders = [one for one in self.segments if one.records and one.last_seq > after]
         for segment in holders:
             try:
                 found = read_records(segment, after=after, limit=limit, limit_bytes=limit_bytes)
-            except FileNotFoundError:  # dropped since
+                self._failed_reads = 0
+            except FileNotFoundError:
+                if any(one is segment for one in self.segments):  # not dropped since: somebody deleted the file
+                    return ReadBack([], self._give_up(segment))
                 continue
+            except DamagedError:
+                return ReadBack([], self._mend(segment))
+            except OSError:
+                self._failed_reads += 1
+                lost = self._give_up(segment) if self._failed_reads >= MOST_FAILED_READS else []
+                return ReadBack([], lost)
             if found:
-                return [one for one in found if one.seq <= durable_seq]
-        return []
+                return ReadBack([one for one in found if one.seq <= durable_seq], [])
+        return ReadBack([], [])
+
+    def read_segment(self, segment: Segment) -> list[Record]:
+        """All records of a segment that can still be read."""
+        found: list[Record] = []
+        after = segment.first_seq - 1
+        with contextlib.suppress(OSError, DamagedError):
+            while some := read_records(segment, after=after, limit=1 << 30, limit_bytes=1 << 40):
+                found += some
+                after = some[-1].seq
+        return found
 
     def drop_oldest(self) -> None:
         """Delete the oldest segment's file."""
         with self._guard:
             oldest = self.segments.pop(0)
+        if not self.segments:
+            self._close_fd()
         with contextlib.suppress(OSError):
             oldest.path.unlink()
 
+    def _mend(self, segment: Segment) -> list[Loss]:
+        """Keep the sound records of a segment that is damaged; gives what is lost of it."""
+        found = scan(segment.path, below=segment.last_seq + 1)
+        if not found.runs:
+            return self._give_up(segment)
+        lost = _missing(segment, found)
+        if segment is self.segments[-1]:
+            self._close_fd()  # the file is replaced: the next group begins a new one
+        salvage(segment.path, found, epoch=segment.epoch, last_time_us=segment.first_time_us)
+        mended = scan(segment.path).segment
+        with self._guard:
+            self.segments = [mended if one is segment else one for one in self.segments]
+        return lost
+
+    def _give_up(self, segment: Segment) -> list[Loss]:
+        """Go on without a segment; gives what is lost."""
+        if segment is self.segments[-1]:
+            self._close_fd()
+        with contextlib.suppress(OSError):
+            segment.path.rename(segment.path.with_suffix(".broken"))
+        with self._guard:
+            self.segments = [one for one in self.segments if one is not segment]
+        self._failed_reads = 0
+        return [Loss(segment.first_seq, segment.last_seq, segment.first_time_us, segment.last_time_us)]
+
     def close(self, clean: bool) -> None:
-        """Close the files; a clean end is marked, so that the next start knows that nothing was cut."""
+        """Close the files; a clean end is noted with its last number, so that the next start misses what is lost."""
         self._close_fd()
         if clean:
             with contextlib.suppress(OSError):
+                (self.folder / _ENDED).write_text(f"{self._last_seq} {self._last_time_us}\n")
                 (self.folder / _RUNNING).unlink()
                 _sync_folder(self.folder)
         if self._lock_fd >= 0:
@@ -249,6 +258,27 @@ class DiskLog:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
             self._fd = -1
+
+
+def _read_ended(path: Path) -> tuple[int, int] | None:
+    try:
+        seq, time_us = path.read_text().split()
+        return int(seq), int(time_us)
+    except (OSError, ValueError):
+        return None
+
+
+def _missing(segment: Segment, found: Scan) -> list[Loss]:
+    """What the segment had and its file has no longer."""
+    lost: list[Loss] = []
+    expected, start_us = segment.first_seq, segment.first_time_us
+    for run in found.runs:
+        if run.first[0] > expected:
+            lost.append(Loss(expected, run.first[0] - 1, min(start_us, run.first[1] - 1), run.first[1] - 1))
+        expected, start_us = run.last[0] + 1, run.last[1] + 1
+    if expected <= segment.last_seq:
+        lost.append(Loss(expected, segment.last_seq, min(start_us, segment.last_time_us), segment.last_time_us))
+    return lost
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -29,13 +29,8 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "commands": gateway.commands.facts(),
         "canary": gateway.canary.state,
         "clock": gateway.timekeeping.facts(),
-        "outbox": {
-            "epoch": outbox.epoch,
-            "bytes": outbox.size_bytes,
-            "uncommitted": outbox.uncommitted,
-            "failing": outbox.failing,
-            "lost": dict(outbox.lost),
-        },
+        "stalled": list(gateway.progress.stalled.values()),
+        "outbox": gateway.publisher.facts(),
         "gaps": {reason.value: count for reason, count in gateway.absence.declared.items()},
         "counters": {
             "accepted": outbox.accepted,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.absence import Absence
@@ -18,6 +19,7 @@ from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.instance import Duty
 from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
+from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 
@@ -66,14 +68,14 @@ class Following:
         """Follow until stopped."""
         backoff = Backoff(first_s=0.5, cap_s=30.0)
         at_work = first = False
-        async with asyncio.TaskGroup() as verifying:
+        async with Group() as verifying:
             while not stop.is_set():
                 self._notice.clear()
                 if self._duty.active != at_work:
                     at_work = first = self._duty.active
                     self._begin() if at_work else self._release()
                 if not at_work:
-                    await self._pause(ASK_AGAIN_S, stop)
+                    await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
                     continue
                 try:
                     await self._refresh(verifying, stop, announce_all=first)
@@ -82,12 +84,12 @@ class Following:
                         event(_log, error.message, level=logging.WARNING, cause=error.cause)
                     self.problem = error
                     self._changed()
-                    await self._pause(backoff.next_s(), stop)
+                    await first_of(self._notice, stop, timeout_s=backoff.next_s())
                     continue
                 first = False
                 self.problem = None
                 backoff.reset()
-                await self._pause(ASK_AGAIN_S, stop)
+                await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
 
     async def greet(self) -> None:
         """Answer once more, after a connect. Raises NexusError."""
@@ -175,18 +177,3 @@ class Following:
             self._configuration.save()
         except OSError as error:
             event(_log, "the local copy of the configuration can't be written", level=logging.WARNING, cause=str(error))
-
-    async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:
-        """Wait for a notice, the stop or the time."""
-        until_s = self._clock.monotonic_s() + delay_s
-        async with asyncio.TaskGroup() as group:
-
-            async def relay() -> None:
-                await stop.wait()
-                self._notice.set()
-
-            relaying = group.create_task(relay(), name="stop configuration")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until_s - self._clock.monotonic_s())):
-                    await self._notice.wait()
-            relaying.cancel()

@@ -11,6 +11,7 @@ from typing import Any
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.clock import RisingTime, SystemClock
+from nexus_cli.runtime.gateway import moving
 from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.attending import Attending
 from nexus_cli.runtime.gateway.browsing import Browsing
@@ -33,6 +34,7 @@ from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
@@ -140,13 +142,14 @@ class Gateway:
             details=self.facts,
             waiting=lambda: not self.duty.active,
         )
+        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=self._changed)
         self.http_port = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until stopped, then end against the flow: links, outbox, publisher, health, client."""
         marking = self._open()
         time = RisingTime(self.clock)
-        self.publisher = Publisher(self.outbox, self._client, clock=self.clock)
+        self.publisher = Publisher(self.outbox, self._client, clock=self.clock, gate=self.live.gate)
         pipeline = Pipeline(
             topics=self._topics,
             gateway=self._name,
@@ -191,6 +194,15 @@ class Gateway:
                 commands=self.commands,
                 absence=self.absence,
             )
+            moving.watch(
+                self.progress,
+                client=self._client,
+                outbox=self.outbox,
+                publisher=self.publisher,
+                live=self.live,
+                links=self.links,
+                commands=self.commands,
+            )
             async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
                 self.http_port = port
                 disk = group.create_task(self.outbox.run(ends["outbox"]), name="outbox")
@@ -201,6 +213,7 @@ class Gateway:
                 group.create_task(self.canary.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
                 group.create_task(self._attending.run(ends["client"]), name="duty")
+                group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self._browsing.run(ends["client"]), name="browsing")
                 group.create_task(self.timekeeping.run(stop), name="timekeeping")
                 commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
@@ -295,7 +308,7 @@ class Gateway:
             return False, self.following.problem.message
         if self.canary.silent:
             return False, "the broker drops what this gateway publishes (NX6012)"
-        return True, ""
+        return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
         """Everything worth seeing."""

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.groups import Cut
 from nexus_cli.drivers.base import Driver
 from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Activity
 
+_log = logging.getLogger("nexus.link")
+RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0
+STUCK_LIMITS = 2.0
+"""A link that has done nothing for this many of its limits is begun anew."""
 CLOSE_S = 5.0
 """How long a link may take to end, in seconds; then it is cancelled."""
 
@@ -23,6 +34,7 @@ class Links:
 
     Attributes:
         supervisors: Those that run.
+        restarts: How often a link's task ended by anything but a stop, by link; only those that did.
     """
 
     def __init__(
@@ -53,6 +65,8 @@ class Links:
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
         self._stops: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cuts: dict[str, Cut] = {}
+        self.restarts: dict[str, int] = {}
 
     def devices(self) -> list[Running]:
         """Every device that runs, in the order of links."""
@@ -107,6 +121,17 @@ class Links:
             for link, one in self.supervisors.items()
         }
 
+    def activities(self) -> dict[str, Activity]:
+        """Whether the links move, by link; for the role's progress."""
+        return {f"link {link}": one.activity() for link, one in self.supervisors.items()}
+
+    def end_stuck(self, still_s: Callable[[str], float]) -> None:
+        """Begin anew with every link that has done nothing for much longer than its limit (seconds by activity)."""
+        for link, supervisor in self.supervisors.items():
+            cut = self._cuts.get(link)
+            if cut is not None and still_s(f"link {link}") >= supervisor.activity().limit_s * STUCK_LIMITS:
+                cut.end()
+
     def _supervisor(self, link: str, protocol: str) -> Supervisor:
         kind = self._kinds.get(protocol)
         supervisor = Supervisor(
@@ -123,10 +148,37 @@ class Links:
 
     def _start(self, link: str) -> None:
         self._stops[link] = asyncio.Event()
-        task = self._group.create_task(self.supervisors[link].run(self._stops[link]), name=f"link {link}")
+        task = self._group.create_task(self._keep(link, self.supervisors[link], self._stops[link]), name=f"link {link}")
         self._tasks[link] = task
         task.add_done_callback(lambda done: self._forget(link, done))
+
+    async def _keep(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
+        """Run a supervisor until its stop. Any other end is a fault: it is seen, counted, and started again."""
+        backoff = Backoff(first_s=RESTART_FIRST_S, cap_s=RESTART_LONGEST_S)
+        while True:
+            why = "its task ended by itself"
+            cut = self._cuts[link] = Cut()
+            try:
+                with Door(lambda error: RuntimeError(f"a foreign {name_of(error)}")):
+                    async with cut:
+                        await supervisor.run(stop)
+                if stop.is_set():
+                    return
+                if cut.ended.is_set():
+                    why = "a call to its driver did not end"
+                event(_log, "link started again", level=logging.ERROR, link=link, detail=why)
+            except Exception as error:  # noqa: BLE001 - the boundary of a link, once more around its supervisor
+                why = f"its task failed: {name_of(error)}"
+                if stop.is_set():
+                    return
+                _log.exception("link %s is started again", link)
+            self.restarts[link] = self.restarts.get(link, 0) + 1
+            supervisor.broke(why)
+            if await wait_for(stop, timeout_s=backoff.next_s()):
+                return
 
     def _forget(self, link: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(link) is task:
             del self._tasks[link]
+            self._cuts.pop(link, None)
+            self.restarts.pop(link, None)

@@ -10,16 +10,20 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.settings import LIVE_RATE_PER_S
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.payload import encode_live
-from nexus_cli.wire.sample import Value
+from nexus_cli.wire.sample import Quality, Reason, Value
 
 MOST_IN_FLIGHT = 300
 """Messages without acknowledgement, frames included, above which the live view waits."""
 SLICE_S = 0.02
 IDLE_S = 0.5
+REFUSED_PAUSE_S = 300.0
+"""A topic whose messages end the connection, whatever their size, is left alone for this long."""
 
 
 class Lane:
@@ -52,13 +56,25 @@ class LiveView:
     Attributes:
         published: Messages handed to the broker.
         conflated: Values that a newer one replaced before they were published.
+        too_large: Values published as BAD `too_large`, because their message would not pass.
+        gate: The way to the broker; the publisher of the record shares it.
     """
 
-    def __init__(self, client: BrokerClient, *, clock: Clock, rate_per_s: float = LIVE_RATE_PER_S) -> None:
+    def __init__(
+        self,
+        client: BrokerClient,
+        *,
+        clock: Clock,
+        gate: Gate | None = None,
+        rate_per_s: float = LIVE_RATE_PER_S,
+    ) -> None:
         """Publish through a client, at most at a rate; above it values are conflated (policy: newest wins)."""
         self.published = 0
         self.conflated = 0
-        self._client = client
+        self.too_large = 0
+        self.gate = gate or Gate(client, clock=clock)
+        self._refused: dict[str, float] = {}
+        self._most_bytes: dict[str, tuple[int, float]] = {}
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
@@ -91,6 +107,8 @@ class LiveView:
     def forget(self, topic: str) -> None:
         """The tag is gone from here: nothing more is published for it."""
         self._known.pop(topic, None)
+        self._refused.pop(topic, None)
+        self._most_bytes.pop(topic, None)
         self._reported.dirty.pop(topic, None)
         self._polled.dirty.pop(topic, None)
 
@@ -116,11 +134,13 @@ class LiveView:
             self._refill(now_s - before_s)
             before_s = now_s
             self._wake.clear()
-            if self._client.connected:
+            if self.gate.careful:
+                await self._publish_suspect()
+            elif self.gate.connected:
                 self._publish_some(self._reported)
                 self._publish_some(self._polled)
             # With a backlog the next slice; a reported value that finds its lane empty wakes us before.
-            pause_s = SLICE_S if self.waiting and self._client.connected else IDLE_S
+            pause_s = SLICE_S if self.waiting and self.gate.connected else IDLE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
@@ -129,7 +149,7 @@ class LiveView:
         """Publish what waits, at most so long (at a stop, while the client is still connected)."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while self.waiting and self._client.connected:
+                while self.waiting and self.gate.connected:
                     self._refill(SLICE_S)
                     self._publish_some(self._reported)
                     self._publish_some(self._polled)
@@ -143,15 +163,65 @@ class LiveView:
         self._reported.refill(spare, most=most)
 
     def _publish_some(self, lane: Lane) -> None:
-        while lane.dirty and lane.allowance >= 1 and self._client.inflight < MOST_IN_FLIGHT:
+        if self.gate.careful:
+            return
+        while lane.dirty and lane.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
             topic = next(iter(lane.dirty))
-            try:
-                self._client.post(topic, payload(lane.dirty[topic]), qos=1, retain=True)
-            except NexusError:
-                return
+            if not self._refused or not self._is_refused(topic):
+                try:
+                    self.gate.post(topic, topic, self._payload(lane.dirty[topic]), retain=True)
+                except NexusError:
+                    return
+                lane.allowance -= 1
+                self.published += 1
             del lane.dirty[topic]
-            lane.allowance -= 1
-            self.published += 1
+
+    def _payload(self, state: TagState) -> bytes:
+        """The newest sample, or that its value is too large to pass."""
+        data = payload(state)
+        if len(data) > self._most(state.topic) or not self.gate.arrives(packet_bytes(state.topic, data)):
+            self.too_large += 1
+            return encode_live(None, time_us=state.time_us, quality=Quality.BAD, reason=Reason.TOO_LARGE)
+        return data
+
+    def _most(self, topic: str) -> int:
+        """The largest payload for a topic, in bytes."""
+        most_bytes, until_s = self._most_bytes.get(topic, (MESSAGE_BYTES, 0.0))
+        if until_s and self._clock.monotonic_s() >= until_s:
+            del self._most_bytes[topic]
+            return MESSAGE_BYTES
+        return most_bytes
+
+    def _is_refused(self, topic: str) -> bool:
+        until_s = self._refused.get(topic)
+        if until_s is not None and self._clock.monotonic_s() >= until_s:
+            del self._refused[topic]
+            until_s = None
+        return until_s is not None
+
+    async def _publish_suspect(self) -> None:
+        """Publish a value that may have ended the connection, alone; find out what to do when it does so again."""
+        topic = self.gate.suspect(str)
+        if not isinstance(topic, str):
+            return
+        state = self._known.get(topic)
+        if state is None:
+            self.gate.cleared(topic)
+            return
+        data = self._payload(state)
+        if not self.gate.refused(topic):
+            await self.gate.post_alone(topic, topic, data, retain=True)
+            return
+        self.gate.cleared(topic)
+        size_bytes = packet_bytes(topic, data)
+        if size_bytes <= max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
+            self._refused[topic] = self._clock.monotonic_s() + REFUSED_PAUSE_S
+            return
+        # The size can be the reason. When the mark that is published instead passes, it is.
+        if size_bytes >= PLAUSIBLE_LIMIT:
+            self.gate.learn(size_bytes, silent=False)
+        self._most_bytes[topic] = (len(data) - 1, self._clock.monotonic_s() + KEPT_S)
+        self.put([state])
 
 
 def payload(state: TagState) -> bytes:

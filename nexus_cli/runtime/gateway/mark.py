@@ -15,11 +15,13 @@ from pathlib import Path
 
 import msgspec
 
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.disklog import Opened, WorkerThread
 from nexus_cli.runtime.gateway.instance import Duty
 from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.recovery import Opened
+from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import FrameError, GapReason, decode_gap
 from nexus_cli.wire.topic import Topics
@@ -130,7 +132,7 @@ class Marking:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and write until stopped."""
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             # Apart from each other: a slow disk must not look like a pause of the process.
             group.create_task(self._beat(stop), name="beat")
             group.create_task(self._keep(stop), name="mark")

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Driver, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import (
@@ -106,7 +107,7 @@ class Poller:
                 outcomes.append(await self._device(device, intervals))
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with Group() as group:
                 for device, intervals in wanted:
                     group.create_task(one(device, intervals), name=f"poll {device.path}")
         except* DriverError as failed:

@@ -1,11 +1,13 @@
 """The outbox's files: records in append-only segments, each record with its length and checksum.
 
-A segment is `{first seq}.log`: a header, then records. Integers are little-endian.
+A segment is `{first seq}-{time of its first group}.log`: a header, then records. Integers are little-endian. The name
+repeats what is needed to tell what is missing when nothing of a file can be read.
 
     header   magic "NXO1" · first seq u64 · last time before it i64 (µs) · epoch 26 ASCII · CRC-32 u32 of all before
     record   CRC-32 u32 of what follows · length u32 of the body · seq u64 · time i64 (µs) · topic length u16 · topic · payload
 
-Everything a restart needs (epoch, next seq, last time) stands in the newest segment even when it holds no record.
+Numbers rise by one over all segments, so a jump is a loss. Everything a restart needs (next seq, last time) is in the
+newest segment even when it holds no record.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 MAGIC = b"NXO1"
 _HEADER = struct.Struct("<4sQq26sI")
@@ -25,9 +30,18 @@ _BODY = struct.Struct("<QqH")
 HEADER_BYTES = _HEADER.size
 RECORD_OVERHEAD = _FRAME.size + _BODY.size
 LARGEST_BODY = 64 * 1024 * 1024
-"""No record is larger (bytes); a length above it is damage."""
+"""No record is larger (bytes): none is written, and a length above it is damage."""
+LARGEST_TOPIC = 65_535
+"""Bytes of a topic (MQTT 3.1.1 §1.5.3)."""
 INDEX_EVERY = 128
 """Records between two entries of a segment's index."""
+READ_BYTES = 256 * 1024
+"""How much of a segment is read at once."""
+ANY_SEQ = 1 << 63
+
+
+class DamagedError(Exception):
+    """A segment holds bytes that were written as records and are none any more."""
 
 
 class Record(NamedTuple):
@@ -40,8 +54,14 @@ class Record(NamedTuple):
 
 
 def encode_record(seq: int, time_us: int, topic: str, payload: bytes) -> bytes:
-    """A record as it stands in the file."""
+    """A record as it stands in the file.
+
+    Raises:
+        ValueError: It is larger than what can be read back.
+    """
     name = topic.encode()
+    if len(name) > LARGEST_TOPIC or _BODY.size + len(name) + len(payload) > LARGEST_BODY:
+        raise ValueError(f"a record of {len(payload)} bytes on a topic of {len(name)} bytes is too large for the log")
     body = b"".join((_BODY.pack(seq, time_us, len(name)), name, payload))
     tail = struct.pack("<I", len(body)) + body
     return struct.pack("<I", zlib.crc32(tail)) + tail
@@ -80,15 +100,35 @@ def decode_records(data: bytes | memoryview, offset: int = 0) -> Iterator[tuple[
         yield end, Record(seq, time_us, topic, bytes(data[start + name : end]))
 
 
-def find_record(data: bytes, offset: int) -> int | None:
-    """The next offset from `offset` on where a sound record stands, or None: how damage is told from a torn tail."""
-    for candidate in range(offset, len(data) - RECORD_OVERHEAD + 1):
-        _, length = _FRAME.unpack_from(data, candidate)
-        if _BODY.size <= length <= min(LARGEST_BODY, len(data) - candidate - _FRAME.size) and any(
-            True for _ in decode_records(data[: candidate + _FRAME.size + length], candidate)
-        ):
+def find_record(data: bytes | memoryview, offset: int, *, above: int = -1, below: int = ANY_SEQ) -> int | None:
+    """The next offset from `offset` on where a sound record with a seq between the bounds is, or None.
+
+    The number is looked at first: in random bytes it excludes nearly every place before a checksum is computed.
+    """
+    view = memoryview(data)
+    size = len(view)
+    for candidate in range(offset, size - RECORD_OVERHEAD + 1):
+        crc, length = _FRAME.unpack_from(view, candidate)
+        if not _BODY.size <= length <= min(LARGEST_BODY, size - candidate - _FRAME.size):
+            continue
+        seq, _, name = _BODY.unpack_from(view, candidate + _FRAME.size)
+        end = candidate + _FRAME.size + length
+        if above < seq < below and _BODY.size + name <= length and zlib.crc32(view[candidate + 4 : end]) == crc:
             return candidate
     return None
+
+
+def segment_name(first_seq: int, start_us: int) -> str:
+    """The name of a segment's file: its first seq and the earliest time of its first group (µs since 1970 UTC)."""
+    return f"{first_seq:020d}-{max(0, start_us):017d}.log"
+
+
+def parse_name(path: Path) -> tuple[int, int] | None:
+    """First seq and start time (0 when the name has none) of a segment's file; None when it is not one."""
+    number, _, start = path.stem.partition("-")
+    if not number.isdecimal() or not (start.isdecimal() or not start):
+        return None
+    return int(number), int(start or 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +141,7 @@ class Segment:
         size_bytes: Sound bytes, header included.
         records: How many it holds.
         index: `(seq, offset)` of every `INDEX_EVERY`-th record.
+        resume: The seq that was read last, and the offset behind it: where the next read goes on.
     """
 
     path: Path
@@ -112,6 +153,7 @@ class Segment:
     size_bytes: int = HEADER_BYTES
     records: int = 0
     index: list[tuple[int, int]] = field(default_factory=list)
+    resume: tuple[int, int] = (-1, 0)
 
     def note(self, record: Record | tuple[int, int], size_bytes: int) -> None:
         """Take note of a record appended at the end: it, or its seq and time."""
@@ -125,89 +167,162 @@ class Segment:
         self.records += 1
         self.size_bytes += size_bytes
 
-    def offset_of(self, seq: int) -> int:
-        """Where to start reading for a seq: at or before its record."""
-        best = HEADER_BYTES
-        for indexed, offset in self.index:
-            if indexed > seq:
-                break
-            best = offset
-        return best
+    def offset_of(self, after: int) -> int:
+        """Where to start reading for what follows a seq: at or before the next record."""
+        if self.resume[0] == after:
+            return self.resume[1]
+        entry = bisect_right(self.index, after + 1, key=_seq) - 1
+        return self.index[entry][1] if entry >= 0 else HEADER_BYTES
+
+
+def _seq(entry: tuple[int, int]) -> int:
+    return entry[0]
+
+
+class Run(NamedTuple):
+    """Sound records side by side.
+
+    Attributes:
+        start, end: Where they are in the file; `end` is behind the last.
+        first: Seq and time of the first record.
+        last: Seq and time of the last record.
+    """
+
+    start: int
+    end: int
+    first: tuple[int, int]
+    last: tuple[int, int]
 
 
 class Scan(NamedTuple):
     """What was found in a segment's file.
 
     Attributes:
-        segment: The sound records; None when not even the header is.
-        torn_at: Offset of a torn tail, or None.
-        damaged: True when something sound follows something broken.
-        holes: Ranges of seq that are missing between records.
+        first_seq, start_us: Of the header, or of the file's name when there is no sound header.
+        last_time_us: Latest time before the segment, 0 when that is not known.
+        epoch: Of the header, else of the first record; "" when neither is sound.
+        header: True when the header is sound.
+        runs: The sound records in order; a new run begins where a number is missing or bytes are broken.
+        size_bytes: Of the file.
+        segment: What the outbox needs to know of the file; right when it is `whole`.
     """
 
-    segment: Segment | None
-    torn_at: int | None
-    damaged: bool
-    holes: list[tuple[int, int]]
+    first_seq: int
+    start_us: int
+    last_time_us: int
+    epoch: str
+    header: bool
+    runs: list[Run]
+    size_bytes: int
+    segment: Segment
+
+    @property
+    def whole(self) -> bool:
+        """True when nothing but a header and sound records is in the file."""
+        at = HEADER_BYTES
+        for run in self.runs:
+            if run.start != at:
+                return False
+            at = run.end
+        return self.header and at == self.size_bytes
+
+    @property
+    def tail_only(self) -> bool:
+        """True when all that is not sound comes behind the last sound record."""
+        at = HEADER_BYTES
+        for run in self.runs:
+            if run.start != at:
+                return False
+            at = run.end
+        return self.header
 
 
-def scan(path: Path) -> Scan:
-    """Read a segment whole. Raises OSError when the file can't be read."""
-    data = path.read_bytes()
-    header = decode_header(data)
-    if header is None:
-        return Scan(None, 0, find_record(data, 0) is not None, [])
-    first_seq, last_time_us, epoch = header
+def scan(path: Path, *, below: int = ANY_SEQ) -> Scan:
+    """Read a segment whole. Raises OSError when the file can't be read.
+
+    Args:
+        path: The file.
+        below: The first seq of the next file: numbers from it on were refused here and used again.
+    """
+    data = memoryview(path.read_bytes())
+    named = parse_name(path) or (0, 0)
+    header = decode_header(bytes(data[:HEADER_BYTES]))
+    first_seq, last_time_us, epoch = header or (named[0], 0, "")
     segment = Segment(path=path, epoch=epoch, first_seq=first_seq, last_seq=first_seq - 1, last_time_us=last_time_us)
-    holes: list[tuple[int, int]] = []
-    expected = first_seq
-    offset = HEADER_BYTES
-    for end, record in decode_records(data, HEADER_BYTES):
-        if record.seq > expected:
-            holes.append((expected, record.seq - 1))
-        expected = record.seq + 1
-        segment.note(record, end - offset)
-        offset = end
-    if offset == len(data):
-        return Scan(segment, None, False, holes)
-    return Scan(segment, offset, find_record(data, offset + 1) is not None, holes)
+    runs = list(_runs(data, HEADER_BYTES if header is not None else 0, below=below, segment=segment))
+    if header is None and runs:
+        epoch = _epoch_of(data, runs[0].start)
+    return Scan(first_seq, named[1], last_time_us, epoch, header is not None, runs, len(data), segment)
 
 
-def salvage(path: Path) -> tuple[int, int]:
-    """Rewrite a damaged segment with its sound records alone, whole or not at all.
+def _runs(data: memoryview, offset: int, *, below: int, segment: Segment) -> Iterator[Run]:
+    """Sound records with rising numbers, joined while they follow each other without a hole; the segment notes them."""
+    start, first, last = offset, (0, 0), (-1, 0)
+    at: int | None = offset
+    known = False
+    while at is not None:
+        for end, record in decode_records(data, at):
+            if not last[0] < record.seq < below:
+                break
+            if known and (record.seq != last[0] + 1 or at != offset):
+                yield Run(start, offset, first, last)
+                known = False
+            if not known:
+                start, first, known = at, (record.seq, record.time_us), True
+            last = (record.seq, record.time_us)
+            segment.note(record, end - at)
+            at = offset = end
+        at = find_record(data, at + 1, above=last[0], below=below) if at < len(data) else None
+    if known:
+        yield Run(start, offset, first, last)
 
-    Returns:
-        The times (µs since 1970 UTC) of the last sound record before the first damage and of the first one after it;
-        0 where there is none. Raises OSError.
+
+class _Epoch(msgspec.Struct):
+    epoch: str
+
+
+_epoch_decoder = msgspec.json.Decoder(_Epoch)
+
+
+def _epoch_of(data: memoryview, offset: int) -> str:
+    """The epoch that a record's message names; "" when it names none."""
+    for _, record in decode_records(data, offset):
+        try:
+            return _epoch_decoder.decode(record.payload).epoch
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ""
+    return ""
+
+
+def salvage(path: Path, found: Scan, *, epoch: str, last_time_us: int) -> None:
+    """Rewrite a damaged segment with its sound records alone, whole or not at all; the damaged one stays as `.broken`.
+
+    Args:
+        path: The file.
+        found: What `scan` found in it.
+        epoch: For the header when the file's own is not sound.
+        last_time_us: Latest time before the segment, for the same.
+
+    Raises:
+        OSError: The disk refused.
     """
     data = path.read_bytes()
-    kept = [data[:HEADER_BYTES]]
-    header = decode_header(data)
-    before_us, after_us = (header[1] if header is not None else 0), 0
-    offset: int | None = HEADER_BYTES
-    damaged = False
-    while offset is not None and offset < len(data):
-        for end, record in decode_records(data, offset):
-            kept.append(data[offset:end])
-            offset = end
-            if not damaged:
-                before_us = record.time_us
-            elif not after_us:
-                after_us = record.time_us
-        damaged = True
-        offset = find_record(data, offset + 1) if offset < len(data) else None
+    if found.header:
+        head = data[:HEADER_BYTES]
+    else:
+        first = found.runs[0].first[0] if found.runs else found.first_seq
+        head = encode_header(first, last_time_us, epoch)
     beside = path.with_suffix(".salvaged")
     with beside.open("wb") as file:
-        file.write(b"".join(kept))
+        file.write(b"".join((head, *(data[run.start : run.end] for run in found.runs))))
         file.flush()
         os.fsync(file.fileno())
     path.with_suffix(".broken").write_bytes(data)
     beside.replace(path)
-    return before_us, after_us
 
 
 def read_records(segment: Segment, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
-    """Records above a seq, in order, from a segment's file.
+    """Records above a seq, in order, from a segment's file; reads little more of it than it gives.
 
     Args:
         segment: Whose file.
@@ -217,18 +332,37 @@ def read_records(segment: Segment, *, after: int, limit: int, limit_bytes: int) 
 
     Raises:
         OSError: The file can't be read (it may have been dropped meanwhile).
+        DamagedError: What should be the next record is none.
     """
     found: list[Record] = []
     size = 0
-    start = segment.offset_of(after + 1)
+    start = segment.offset_of(after)
     with segment.path.open("rb") as file:
         file.seek(start)
-        data = file.read(max(0, segment.size_bytes - start))
-    for _, record in decode_records(data):
-        if record.seq <= after:
-            continue
-        found.append(record)
-        size += len(record.payload)
-        if len(found) >= limit or size >= limit_bytes:
-            break
+        data, at = b"", 0
+        while len(found) < limit and size < limit_bytes and start + at < segment.size_bytes:
+            more = file.read(min(READ_BYTES, segment.size_bytes - start - len(data)))
+            data = data[at:] + more
+            start, at = start + at, 0
+            for end, record in decode_records(data):
+                at = end
+                if record.seq > after:
+                    found.append(record)
+                    size += len(record.payload)
+                    if len(found) >= limit or size >= limit_bytes:
+                        break
+            if not at and (not more or not _incomplete(data, segment.size_bytes - start)):
+                break
+    if found:
+        segment.resume = (found[-1].seq, start + at)
+    elif after < segment.last_seq:
+        raise DamagedError(segment.path.name)
     return found
+
+
+def _incomplete(data: bytes, left: int) -> bool:
+    """True when the record at the front may end in what was not read yet; `left` are the bytes up to the end."""
+    if len(data) < RECORD_OVERHEAD:
+        return True
+    length = _FRAME.unpack_from(data)[1]
+    return bool(length <= LARGEST_BODY and len(data) < _FRAME.size + length <= left)

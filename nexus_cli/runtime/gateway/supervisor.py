@@ -10,7 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from nexus_cli.drivers.base import Calling, Driver, DriverError, Session
+from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.drivers.base import Driver, DriverError
+from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
@@ -21,10 +24,14 @@ from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
 from nexus_cli.runtime.gateway.schedule import CHECK_S, CheckTurn, Schedule
 from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Activity
 from nexus_cli.wire.sample import Reason
 
 _log = logging.getLogger("nexus.link")
 LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
+STUCK_S = 30.0
+"""A call to a driver that lasts longer than this, and than twice the link's longest time-out, hangs."""
+OVERDUE_S = 5.0
 WORK_QUEUE = 64
 """Commands that wait for a link (policy: refuse the newest)."""
 
@@ -53,7 +60,7 @@ class Supervisor:
 
     Attributes:
         link: The link's id.
-        driver: Of its protocol.
+        driver: Of its protocol, behind the door.
         state: For health.
         devices: What runs, by path.
         reconnects: Sessions opened after the first.
@@ -85,7 +92,7 @@ class Supervisor:
         self.state = LinkState(clock)
         self.devices: dict[str, Running] = {}
         self.reconnects = 0
-        self.driver, self._link_keys, self._home = driver, link_keys, home
+        self.driver, self._link_keys, self._home = guarded(driver), link_keys, home
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
         self._schedule: Schedule[tuple[str, int]] = Schedule()
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
@@ -97,6 +104,9 @@ class Supervisor:
         self._ever_connected = False
         self._lost_told = False
         self._polling = False
+        self._session: GuardedSession | None = None
+        self._busy = False
+        self._turns = 0
 
     def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
         """Run these devices (config and digest) from now on; gives `failed` details by path.
@@ -157,6 +167,26 @@ class Supervisor:
         following_s = self._schedule.next_s()
         return CHECK_S if following_s is None else max(0.0, following_s - self._clock.monotonic_s())
 
+    def activity(self) -> Activity:
+        """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
+        overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
+        calls = 0 if self._session is None else self._session.calls
+        slowest_s = max((slowest_of(device.config) for device in self.devices.values()), default=0.0)
+        return Activity(
+            waits=self._busy or (self.connected and overdue_s > OVERDUE_S),
+            moved=(self._turns, calls),
+            limit_s=STUCK_S + 2 * slowest_s,
+            problem=f"link {self.link} says {self.state.state} and does nothing",
+        )
+
+    def broke(self, detail: str) -> None:
+        """Its task ended by something that is no stop; it is started again, and its tags are BAD until then."""
+        self._busy, self._session = False, None
+        if self.state.to("backoff", detail):
+            self._changed()
+        self._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
+        self._lost_told = True
+
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
         """Have something done on the session before the next poll; False when the queue is full or the link is down.
 
@@ -178,7 +208,7 @@ class Supervisor:
             self._work.drop("the link was closed")
 
     async def _run(self, stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
 
             async def relay() -> None:
                 await stop.wait()
@@ -204,19 +234,24 @@ class Supervisor:
             self.state.to("connecting")
             self._changed()
         enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        self._busy = True
+        self._turns += 1
         try:
-            session = await self.driver.connect(enabled, home=self._home)
-            try:
-                self._connected()
-                await self._serve(session, stop)
-            finally:
-                await session.close()
+            with Door(_broke_off):
+                session = self._session = await self.driver.connect(enabled, home=self._home)
+                try:
+                    self._connected()
+                    await self._serve(session, stop)
+                finally:
+                    await session.close()
         except DriverError as error:
             await self._lost(error.message, error.reason, error.code, stop)
         except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
             # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
             _log.exception("the driver of link %s failed", self.link)
             await self._lost(f"{type(error).__name__}: {error}", Reason.LINK_LOST, 0, stop)
+        finally:
+            self._busy, self._session = False, None
 
     def _connected(self) -> None:
         if self._ever_connected:
@@ -230,7 +265,7 @@ class Supervisor:
         self._reconfigured = False
         self._changed()
 
-    async def _serve(self, session: Session, stop: asyncio.Event) -> None:
+    async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
         poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
         reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
@@ -240,11 +275,12 @@ class Supervisor:
             turn.want()
             self._wake.set()
 
-        if isinstance(session, Calling):
-            session.want_check = want_check
+        session.call_me(want_check)
         try:
             while not stop.is_set() and not self._reconnect:
                 self._wake.clear()
+                self._busy = True
+                self._turns += 1
                 if self._reconfigured:
                     self._reconfigured = False
                     if not any(device.config.enabled for device in self.devices.values()):
@@ -265,7 +301,7 @@ class Supervisor:
                     self._backoff.reset()
                     reporting.repeat(still)
                     now_s = self._clock.monotonic_s()
-                self._polling = False
+                self._polling = self._busy = False
                 following_s = self._schedule.next_s()
                 until_s = min(turn.next_s, reporting.next_s)
                 until_s = until_s if following_s is None else min(following_s, until_s)
@@ -275,6 +311,7 @@ class Supervisor:
             await reporting.close()
 
     async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:
+        self._busy = False
         wait_s = self._backoff.next_s()
         if self.state.to("backoff", detail):
             event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
@@ -309,6 +346,16 @@ class Supervisor:
     def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
         facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
         return sorted(facts)
+
+
+def slowest_of(config: DeviceConfig) -> float:
+    """The longest time-out of a device's connection, in seconds."""
+    found = [config.connection.get(key) for key in ("timeout", "connect_timeout")]
+    return max((float(one) / 1000 for one in found if isinstance(one, (int, float))), default=0.0)
+
+
+def _broke_off(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"a foreign {name_of(error)} came out of it")
 
 
 __all__ = ["LinkState", "Supervisor", "Work"]

@@ -18,7 +18,11 @@ FLUSH_S = 2.0
 
 
 class Announcer:
-    """Publishes the newest ranges of each outbox; older ones that were not published yet are superseded."""
+    """Publishes the newest ranges of each outbox; older ones that were not published yet are superseded.
+
+    Attributes:
+        said: Receipts that the broker acknowledged.
+    """
 
     def __init__(self, *, client: BrokerClient, topics: Topics) -> None:
         """Publish through the role's one client."""
@@ -26,6 +30,12 @@ class Announcer:
         self._latest: dict[OutboxKey, RangeSet] = {}
         self._due: dict[OutboxKey, None] = {}
         self._wake = asyncio.Event()
+        self.said = 0
+
+    @property
+    def waiting(self) -> int:
+        """Receipts that are due."""
+        return len(self._due)
 
     def note(self, key: OutboxKey, ranges: RangeSet) -> None:
         """These frames are committed: announce it soon."""
@@ -78,4 +88,5 @@ class Announcer:
             except NexusError:
                 self._due.setdefault(key)
                 return False
+            self.said += 1
         return not self._due

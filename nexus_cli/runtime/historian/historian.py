@@ -13,6 +13,7 @@ from nexus_cli.database.migrate import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
+from nexus_cli.runtime.historian import moving
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
@@ -28,6 +29,7 @@ from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id, share_group
@@ -95,7 +97,15 @@ class Historian:
         )
         self.upkeep = HourlyUpkeep(link=self.upkeep_link, site=settings.site, clock=self.clock)
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
-        self._last_commit_s = self.clock.monotonic_s()
+        self._writing = self._written = 0
+        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=changed)
+        moving.watch(
+            self.progress,
+            client=self.client,
+            intake=self.intake,
+            announcer=self.announcer,
+            storing=lambda: (self._batches.qsize() + self._writing, self._written),
+        )
         self._watch()
 
     def _watch(self) -> None:
@@ -122,7 +132,7 @@ class Historian:
             return False, "the broker is away"
         if self.write_link.problem:
             return False, f"the database is away: {self.write_link.problem}"
-        return True, ""
+        return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
         """Everything worth seeing."""
@@ -143,6 +153,7 @@ class Historian:
             "broker": "connected" if self.client.connected else "away",
             "database": self.write_link.problem or "connected",
             "shared_subscription": self.shared,
+            "stalled": list(self.progress.stalled.values()),
             "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
             "waiting_aside": self.placement.waiting,
             "clock_steps": getattr(self.clock, "steps", 0),
@@ -169,6 +180,7 @@ class Historian:
                 announcing = group.create_task(self.announcer.run(receipts_stop), name="receipts")
                 reporting = group.create_task(self.health.run(stop), name="health")
                 group.create_task(self.upkeep.run(stop), name="upkeep")
+                group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self._follow_filters(stop), name="filters")
                 writing = group.create_task(self._write(giving_up), name="writer")
                 batching = group.create_task(self.batcher.run(self._batches, stop), name="batcher")
@@ -252,7 +264,7 @@ class Historian:
 
     async def _write(self, giving_up: asyncio.Event) -> None:
         while (batch := await self._next_batch()) is not None:
-            work = batch
+            work, self._writing = batch, 1
             try:
                 await self.write_link.use(lambda conn: self.placement.write(conn, work), stop=giving_up)  # noqa: B023
             except StoppedError:
@@ -260,6 +272,8 @@ class Historian:
                 while await self._batches.get() is not None:
                     pass
                 return
+            finally:
+                self._writing, self._written = 0, self._written + 1
         if self.placement.waiting:
             with contextlib.suppress(StoppedError):
                 await self.write_link.use(self.placement.finish, stop=giving_up)

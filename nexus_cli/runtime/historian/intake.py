@@ -18,6 +18,7 @@ class Intake:
 
     Attributes:
         config_changed: Set when control announced a deployment.
+        taken: Messages taken from the queue.
         closed: True once the role stops: what comes now is neither taken nor promised.
     """
 
@@ -39,6 +40,7 @@ class Intake:
         self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/", f"{topics.platform}/audit/")
         self._config = f"{topics.platform}/config/"
         self.config_changed = asyncio.Event()
+        self.taken = 0
         self.closed = False
 
     def __len__(self) -> int:
@@ -73,6 +75,7 @@ class Intake:
             self._arrived.clear()
             return None
         message = self._queue.popleft()
+        self.taken += 1
         self._bytes -= len(message.payload)
         return message
 

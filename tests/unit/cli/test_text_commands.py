@@ -20,7 +20,6 @@ ALWAYS_HEAVY = (
     "sqlalchemy",
     "asyncpg",
     "alembic",
-    "aiomqtt",
     "paho",
     "httpx",
     "fastapi",
@@ -43,7 +42,7 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 def test_help_imports_click_and_nothing_else() -> None:
     modules = imported("--help", cwd=ROOT)
-    outside = {"yaml", "pydantic", "msgspec", "orjson", "rich", "sqlalchemy", "httpx", "aiomqtt", "numpy", "asyncio"}
+    outside = {"yaml", "pydantic", "msgspec", "orjson", "rich", "sqlalchemy", "httpx", "paho", "numpy", "asyncio"}
     assert not outside & modules
     assert {name for name in modules if name.startswith("nexus_cli.")} <= {
         "nexus_cli.cli", "nexus_cli.cli.arguments", "nexus_cli.cli.main", "nexus_cli.cli.exit_codes",

@@ -5,15 +5,31 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nexus_cli.runtime.control.alerts import Alert, AlertConfig, State, alert_from_json
+from nexus_cli.runtime.control.alerts import Alert, AlertConfig, State, alert_from_json, restored, stored_pending
 from nexus_cli.wire.sample import Quality
 
 SECOND = 1_000_000
 GOOD, BAD, UNCERTAIN = Quality.GOOD, Quality.BAD, Quality.UNCERTAIN
 
 
-def alert(**keys) -> Alert:
-    return Alert(AlertConfig(tag="a/l/d/t", **keys))
+class Fed:
+    """An alert whose two clocks agree."""
+
+    def __init__(self, inner: Alert) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def feed(self, value, quality, *, time_us: int) -> bool:
+        return self.inner.feed(value, quality, time_us=time_us, at_s=time_us / SECOND)
+
+    def tick(self, *, time_us: int) -> bool:
+        return self.inner.tick(time_us=time_us, at_s=time_us / SECOND)
+
+
+def alert(**keys) -> Fed:
+    return Fed(Alert(AlertConfig(tag="a/l/d/t", **keys)))
 
 
 def test_above_with_hysteresis() -> None:
@@ -129,3 +145,45 @@ def test_config_from_the_snapshots_attributes() -> None:
     assert (found.above, found.for_ms, found.severity) == (100.0, 30_000, "critical")
     with pytest.raises(msgspec.ValidationError):
         alert_from_json({"above": 1})
+
+
+@pytest.mark.parametrize("step_us", [3600 * SECOND, -3600 * SECOND])
+def test_a_step_of_the_wall_clock_moves_no_for(step_us: int) -> None:
+    found = Alert(AlertConfig(tag="a/l/d/t", above=100.0, for_ms=600_000))
+    start_us = 1_790_000_000 * SECOND
+    found.feed(120.0, GOOD, time_us=start_us, at_s=50.0)
+    assert not found.tick(time_us=start_us + step_us + 3 * SECOND, at_s=53.0)
+    assert not found.tick(time_us=start_us + step_us + 599 * SECOND, at_s=649.0)
+    assert found.tick(time_us=start_us + step_us + 600 * SECOND, at_s=650.0) and found.state is State.ACTIVE
+
+
+def test_changes_have_rising_times_whatever_the_clock_does() -> None:
+    found = Alert(AlertConfig(tag="a/l/d/t", above=1.0))
+    found.feed(2.0, GOOD, time_us=100 * SECOND, at_s=1.0)
+    found.feed(0.0, GOOD, time_us=50 * SECOND, at_s=2.0)
+    assert found.state is State.CLEARED and found.since_us == 100 * SECOND + 1
+
+
+@pytest.mark.parametrize(
+    ("boot", "now_us", "database_us", "held_s"),
+    [
+        ("same", 999 * SECOND, 999 * SECOND, 40.0),  # the monotonic clock knows, whatever the others say
+        ("other", 160 * SECOND, 160 * SECOND, 60.0),
+        ("other", 3760 * SECOND, 160 * SECOND, 60.0),  # our clock was stepped by an hour
+        ("other", 160 * SECOND, 3760 * SECOND, 60.0),  # the database's was
+        ("other", 10 * SECOND, 160 * SECOND, 0.0),  # ours went back: nothing is credited, and nothing breaks
+        ("", 160 * SECOND, 160 * SECOND, 60.0),
+    ],
+)
+def test_for_goes_on_after_a_restart_and_never_too_early(
+    boot: str, now_us: int, database_us: int, held_s: float
+) -> None:
+    found = Alert(AlertConfig(tag="a/l/d/t", above=1.0, for_ms=90_000))
+    found.feed(2.0, GOOD, time_us=100 * SECOND, at_s=960.0)
+    stored = stored_pending(found.pending, boot="" if boot == "" else "same")
+    assert stored is not None
+    times = {"now_us": now_us, "database_us": database_us, "stored_us": 100 * SECOND}
+    found.pending = restored(stored, boot=boot, at_s=1000.0, **times)
+    assert found.pending.since_us == 100 * SECOND
+    assert not found.tick(time_us=0, at_s=1000.0 + 89.9 - held_s)
+    assert found.tick(time_us=0, at_s=1000.0 + 90.1 - held_s)

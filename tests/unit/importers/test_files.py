@@ -49,14 +49,14 @@ def test_document_types_are_refused(document: str, tmp_path: Path) -> None:
 
 
 def test_deep_and_long_files_end_soon(tmp_path: Path) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     refused(tmp_path, "a.tmc", "<TcModuleClass>" + "<a>" * 100_000)
     refused(tmp_path, "a.json", '{"slaves": ' + "[" * 100_000)
     refused(tmp_path, "a.toml", "[[inputs.modbus]]\na = " + "[" * 100_000)
     refused(tmp_path, "a.db", "DATA_BLOCK DB1\nSTRUCT " + "s : Struct " * 100_000)
     refused(tmp_path, "b.db", "DATA_BLOCK DB1\nSTRUCT " + "(*" * 1_000_000)
     refused(tmp_path, "a.txt", "\n" * 60_000)
-    assert time.monotonic() - began < 20
+    assert time.thread_time() - began < 20
 
 
 def test_formats_are_known_by_content_whatever_the_name(tmp_path: Path) -> None:

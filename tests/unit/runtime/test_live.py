@@ -11,6 +11,7 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.live import LiveView, payload
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.wire.sample import Quality, Reason
+from tests.brokers import FastClock, MemoryBroker
 
 
 class Broker:
@@ -21,10 +22,13 @@ class Broker:
         self.inflight = 0
         self.sent: list[tuple[str, Any]] = []
 
-    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> None:
-        """Keep it."""
+    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
+        """Keep it, and acknowledge it."""
         assert (qos, retain) == (1, True)
         self.sent.append((topic, json.loads(data)["value"]))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
 
 def tag(name: str, value: Any, **keys: Any) -> TagState:
@@ -107,3 +111,75 @@ def test_payloads_carry_unit_label_and_reason() -> None:
     state.value, state.quality, state.reason = None, Quality.BAD, Reason.LINK_LOST
     assert json.loads(payload(state))["reason"] == "link_lost"
     assert "label" not in json.loads(payload(state))
+
+
+async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_published() -> None:
+    broker = MemoryBroker()
+    broker.limit_bytes = 5_000
+    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
+    large, small = tag("large", "x" * 8_000, type="string"), tag("small", 1.0)
+    live.put([large, small])
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(90):
+        group.create_task(broker.run(stop))
+        group.create_task(live.run(stop))
+        while json.loads(broker.live.get(large.topic, b"{}")).get("reason") != "too_large":
+            await asyncio.sleep(0.001)
+        losses = broker.losses
+        small.value = 2.0
+        live.put([small])
+        while json.loads(broker.live.get(small.topic, b"{}")).get("value") != 2.0:
+            await asyncio.sleep(0.001)
+        large.value = "short"
+        live.put([large])
+        while json.loads(broker.live[large.topic]).get("value") != "short":
+            await asyncio.sleep(0.001)
+        stop.set()
+    assert broker.losses == losses, "found once, it ends no connection any more"
+    assert live.too_large >= 1
+
+
+async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
+    broker = MemoryBroker()
+    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
+    denied, free = tag("denied", 1.0), tag("free", 1.0)
+    broker.denied = {denied.topic}
+    live.put([denied, free])
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(90):
+        group.create_task(broker.run(stop))
+        group.create_task(live.run(stop))
+        while free.topic not in broker.live or live.gate.careful:
+            await asyncio.sleep(0.001)
+        losses = broker.losses
+        for value in range(2, 12):
+            free.value = float(value)
+            live.again()
+            while json.loads(broker.live[free.topic])["value"] != free.value:
+                await asyncio.sleep(0.001)
+        assert broker.losses == losses
+        stop.set()
+    assert live.gate.limit_bytes == 0
+    assert live.too_large == 0
+
+
+async def test_a_payload_above_every_brokers_limit_is_never_sent() -> None:
+    broker = MemoryBroker()
+    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    huge = tag("huge", "x" * 2_000_000, type="string")
+    live.put([huge])
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(90):
+        group.create_task(broker.run(stop))
+        group.create_task(live.run(stop))
+        while huge.topic not in broker.live:
+            await asyncio.sleep(0.001)
+        stop.set()
+    assert json.loads(broker.live[huge.topic]) == {
+        "value": None,
+        "timestamp": 1_700_000_000_123,
+        "quality": "BAD",
+        "reason": "too_large",
+    }

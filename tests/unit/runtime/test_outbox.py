@@ -60,7 +60,7 @@ async def test_a_full_disk_refuses_counts_and_tells_the_gap(tmp_path: Path, monk
             await asyncio.sleep(0.01)
         assert box.add_frame("t", time_us=4, samples={"v": 4})
         stop.set()
-    assert box.lost == {"overflow": 0, "disk_refused": 2}
+    assert box.lost == {"overflow": 0, "disk_refused": 2, "outbox_damaged": 0, "frame_too_large": 0}
     gaps = await gaps_of_folder(tmp_path)
     assert [(gap.start, gap.end, gap.frames, gap.reason) for gap in gaps] == [(2, 3, 2, "disk_refused")]
 
@@ -101,8 +101,8 @@ async def test_receipts_delete_whole_segments_and_foreign_ones_nothing(tmp_path:
     assert box.commit(box.epoch, [(5, 60)]) == 0, "the first four are still to be delivered"
     assert box.lowest_uncommitted() == 1
     assert box.uncommitted == 4
-    assert box.commit(box.epoch, [(1, 4_000_000)]) == files - 1
-    assert box.lowest_uncommitted() == 61, "a receipt ahead of what exists commits nothing that is to come"
+    assert box.commit(box.epoch, [(1, 60)]) == files - 1
+    assert box.lowest_uncommitted() == 61
     box.add_frame("t", time_us=99, samples={"v": 99})
     await box._flush()
     assert box.uncommitted == 1
@@ -123,7 +123,30 @@ async def test_memory_is_bounded_when_the_publisher_lags(tmp_path: Path) -> None
         box.add_frame("t", time_us=at, samples={"v": at})
         if at % 50 == 49:
             await box._flush()
-    assert box._cached_bytes <= 2_000
+    assert box._recent.size_bytes <= 2_000
     records = await box.read(after=0, limit=10, limit_bytes=1 << 20)
     assert [one.seq for one in records] == list(range(1, 11)), "older ones come back from disk"
+    box._disk.close(True)
+
+
+async def test_a_process_that_goes_back_in_time_gives_what_is_not_delivered_another_epoch(tmp_path: Path) -> None:
+    """A virtual machine is set back to a snapshot with its memory: its numbers are used again, in the same epoch."""
+    box = make(tmp_path)
+    before = box.epoch
+    for at in range(1, 6):
+        box.add_frame("t", time_us=at, samples={"v": at})
+    await box._flush()
+    box.commit(before, [(1, 2)])
+    box.add_frame("t", time_us=6, samples={"v": 6})
+    assert box.commit(before, [(1, 900)]) == 0, "these are the numbers of the other line of time"
+    assert box.epoch != before
+    box.add_frame("t", time_us=7, samples={"v": 7})
+    await box._flush()
+    records = [one for one in await everything(box) if not box.is_committed(one.seq)]
+    frames = [decode_frame(one.payload) for one in records]
+    assert [(frame.epoch, frame.seq, frame.time) for frame in frames] == [(box.epoch, at, at) for at in range(3, 8)]
+    assert box.commit(before, [(1, 900)]) == 0
+    assert box.lowest_uncommitted() == 3, "receipts of the old epoch are not believed any more"
+    box.commit(box.epoch, [(3, 7)])
+    assert box.lowest_uncommitted() == 8
     box._disk.close(True)

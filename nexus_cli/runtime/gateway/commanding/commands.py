@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.commanding.answers import Answers, Reports
 from nexus_cli.runtime.gateway.commanding.execution import Ended, Execution, Order
@@ -101,6 +102,16 @@ class Commands:
         """Commands that wait or are being carried out."""
         return self._lanes.waiting
 
+    @property
+    def connected(self) -> bool:
+        """True while commands are heard."""
+        return self._client.connected
+
+    @property
+    def problem(self) -> str:
+        """Why they are not."""
+        return self._client.problem.message if self._client.problem else ""
+
     def facts(self) -> dict[str, Any]:
         """For health and status."""
         return {
@@ -122,7 +133,7 @@ class Commands:
         """Work until stopped: then nothing new is taken, and what is at a device is waited for."""
         self._settle_last_life()
         answers_stop, client_stop = asyncio.Event(), asyncio.Event()
-        async with asyncio.TaskGroup() as outer:
+        async with Group() as outer:
             outer.create_task(
                 self._client.run(
                     client_stop,
@@ -133,7 +144,7 @@ class Commands:
                 name="command session",
             )
             answering = outer.create_task(self._answers.run(answers_stop), name="answers")
-            async with asyncio.TaskGroup() as lanes:
+            async with Group() as lanes:
                 self._lanes.group = lanes
                 following = lanes.create_task(self._follow(), name="command subscriptions")
                 await stop.wait()

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.disklog import WorkerThread
+from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.wire.command import Report, State
 
 FILE = "commands.jsonl"

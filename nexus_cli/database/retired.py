@@ -1,0 +1,72 @@
+"""Topics that NEXUS once published and that nobody declares any more: what a broker must not give back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from nexus_cli.database.connect import Connection
+
+_PATHS = """
+  SELECT path FROM nexus.series WHERE site = $1 AND NOT active AND NOT external
+  UNION SELECT unnest(former_paths) FROM nexus.series WHERE site = $1 AND NOT external
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """What is known and not declared any more.
+
+    Attributes:
+        paths: Tag paths of forgotten series and former paths of renamed ones, none that is declared again by name.
+        globs: Path globs under which others publish; what they cover is declared as well.
+        alerts: Names of the declared alerts.
+        gateways: Names of the declared gateways, and of those that devices belong to.
+    """
+
+    paths: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
+    alerts: frozenset[str] = field(default_factory=frozenset)
+    gateways: frozenset[str] = field(default_factory=frozenset)
+
+
+async def retired(conn: Connection, site: str, *, among: Sequence[str] | None = None) -> Retired:
+    """What is retired now; `among` looks only at these paths.
+
+    A series that others publish is left out: its retained message is theirs.
+    """
+    rows = await conn.fetch(
+        f"SELECT path FROM ({_PATHS}) AS known(path) WHERE ($2::text[] IS NULL OR path = ANY($2::text[])) "
+        "AND NOT EXISTS (SELECT 1 FROM nexus.series AS s WHERE s.site = $1 AND s.path = known.path AND s.active) "
+        "AND position('~' IN path) = 0 ORDER BY path",
+        *(site, None if among is None else list(among)),
+    )
+    names = await conn.fetch(
+        "SELECT address, gateway FROM nexus.resource WHERE site = $1 "
+        "AND (starts_with(address, 'alert.') OR starts_with(address, 'gateway.') OR gateway <> '')",
+        site,
+    )
+    addresses = [row["address"] for row in names]
+    return Retired(
+        paths=tuple(row["path"] for row in rows),
+        globs=tuple(await _globs(conn, site)),
+        alerts=frozenset(_named(addresses, "alert.")),
+        gateways=frozenset({*_named(addresses, "gateway."), *(row["gateway"] for row in names if row["gateway"])}),
+    )
+
+
+async def _globs(conn: Connection, site: str) -> list[str]:
+    rows = await conn.fetch(
+        "SELECT attributes::text AS body FROM nexus.resource WHERE site = $1 AND starts_with(address, 'device.') "
+        "AND attributes->>'protocol' = 'external'",
+        site,
+    )
+    bodies: list[dict[str, Any]] = [orjson.loads(row["body"]) for row in rows]
+    return [str(glob) for body in bodies for glob in body.get("connection", {}).get("globs", ())]
+
+
+def _named(addresses: Sequence[str], prefix: str) -> list[str]:
+    return [address.removeprefix(prefix) for address in addresses if address.startswith(prefix)]

@@ -1,0 +1,175 @@
+"""What alerts went through, on its way into the database: in order, bounded, and on disk while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+
+from nexus_cli.database import alert_states as rows
+from nexus_cli.database.connect import Pool, is_lost, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+
+MAX_CHANGES = 10_000
+"""Changes that wait for the database; when it is full the oldest is dropped, counted and told."""
+RETRY_S = 1.0
+BATCH = 100
+"""Changes stored in one transaction."""
+
+_log = logging.getLogger("nexus.alerts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An alert at one moment.
+
+    Attributes:
+        facts: As published.
+        pending: As `alerts.stored_pending` gives it.
+        changed: True when its state changed; False when only `pending` did.
+    """
+
+    facts: dict[str, Any]
+    pending: dict[str, Any] | None = None
+    changed: bool = True
+
+
+class AlertRecord:
+    """The queue of changes and what empties it.
+
+    Attributes:
+        dropped: Changes that found no room.
+        refused: Changes that the database would not take.
+    """
+
+    def __init__(self, *, settings: Settings, pool: Pool, spool: Path) -> None:
+        """Store into a pool.
+
+        Args:
+            settings: The site.
+            pool: Fenced by the term of the control that leads.
+            spool: A file that holds what waits while the database is away, for the next life of control.
+        """
+        self._settings, self._pool, self._spool = settings, pool, spool
+        self._waiting: deque[Change] = deque()
+        self._wake = asyncio.Event()
+        self._spooled = False
+        self.dropped = 0
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, change: Change) -> None:
+        """Take a change; never waits."""
+        if not change.changed and self._waiting and not self._waiting[-1].changed:
+            last = self._waiting[-1]
+            if last.facts["name"] == change.facts["name"]:
+                self._waiting.pop()  # only the newest of what is merely pending counts
+        if len(self._waiting) >= MAX_CHANGES:
+            self._waiting.popleft()
+            self.dropped += 1
+            if self.dropped == 1:
+                event(_log, "changes of alerts are dropped: too many wait for the database", level=logging.WARNING)
+        self._waiting.append(change)
+        if self._spooled:
+            self._write([change], "ab")
+        self._wake.set()
+
+    def recover(self) -> list[Change]:
+        """What an earlier life of this control could not store; it is stored first."""
+        try:
+            lines = self._spool.read_bytes().splitlines()
+        except OSError:
+            return []
+        found: list[Change] = []
+        for line in lines[-MAX_CHANGES:]:
+            try:
+                found.append(Change(**orjson.loads(line)))
+            except (ValueError, TypeError):  # the end of the file, cut by a kill
+                continue
+        self._waiting.extendleft(reversed(found))
+        self._spooled = bool(found)
+        self._wake.set()
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Store what comes, in order, until stopped."""
+        while not stop.is_set():
+            while self._waiting and not stop.is_set():
+                if not await self._store():
+                    await wait_for(stop, timeout_s=RETRY_S)
+            self._wake.clear()
+            if not self._waiting and not stop.is_set():
+                await first_of(stop, self._wake)
+
+    async def drain(self) -> None:
+        """At the end: store what still waits, if the database answers; otherwise it is in the spool."""
+        while self._waiting and await self._store():
+            pass
+
+    async def _store(self) -> bool:
+        """Store the oldest ones; False when the database is away."""
+        batch = list(islice(self._waiting, BATCH))
+        try:
+            with plain_errors(self._settings):
+                await self._write_rows(batch)
+        except NexusError:
+            if not self._spooled:
+                self._spooled = self._write(self._waiting, "wb")
+            return False
+        for change in batch:  # what was dropped meanwhile was the oldest
+            if self._waiting and self._waiting[0] is change:
+                self._waiting.popleft()
+        if self._spooled and not self._waiting:
+            self._spool.unlink(missing_ok=True)
+            self._spooled = False
+        return True
+
+    async def _write_rows(self, batch: list[Change]) -> None:
+        try:
+            async with self._pool.acquire() as conn:
+                for change in batch:
+                    await self._row(conn, change)
+        except asyncpg.PostgresError as error:
+            if is_lost(error):
+                raise
+            await self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: list[Change]) -> None:
+        """The database refuses something of it: store the rest, and say what was refused."""
+        for change in batch:
+            try:
+                async with self._pool.acquire() as conn:
+                    await self._row(conn, change)
+            except asyncpg.PostgresError as error:
+                if is_lost(error):
+                    raise
+                self.refused += 1
+                cause = f"{type(error).__name__}: {error}"
+                event(_log, "alert not stored", level=logging.WARNING, alert=change.facts["name"], cause=cause[:200])
+
+    async def _row(self, conn: Any, change: Change) -> None:
+        await rows.write(conn, self._settings.site, change.facts, pending=change.pending, changed=change.changed)
+
+    def _write(self, changes: Iterable[Change], mode: str) -> bool:
+        try:
+            self._spool.parent.mkdir(parents=True, exist_ok=True)
+            with self._spool.open(mode) as file:
+                file.writelines(orjson.dumps(asdict(change)) + b"\n" for change in changes)
+        except OSError as error:
+            event(_log, "changes of alerts can't be kept on disk", level=logging.WARNING, cause=str(error))
+            return False
+        return True

@@ -1,0 +1,297 @@
+"""Whether this control leads: it campaigns, renews, and knows at each moment whether it may still act.
+
+One control of a site acts (alerts, marks, sequences, deployments, clearing); others answer reads and wait. Two doors
+hold that: the database refuses every write of an earlier term (`database/leader.py`), and `LeaderClient` publishes
+nothing unless the lead was confirmed lately. The second one needs a clock: one that nobody sets and that goes on
+while the process, or the machine, is suspended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ulid import ULID
+
+from nexus_cli.database import leader as rows
+from nexus_cli.database.connect import Connection, open_connection, plain_errors
+from nexus_cli.database.leader import Leader, LeadLost
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+
+RENEWALS_PER_TTL = 3
+MARGIN = 1.2
+"""A standby waits this much longer than the leader's own limit."""
+
+_log = logging.getLogger("nexus.control")
+
+
+def suspended_clock_s() -> float:
+    """Seconds on a monotonic clock that runs while the machine sleeps, where there is one (Linux, clock_gettime(2))."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if number is None else time.clock_gettime(number)
+
+
+class Leadership:
+    """The lead of one site, as one process sees it.
+
+    Attributes:
+        instance: This process, a ULID.
+        term: The term in which it leads; 0 while it does not.
+        seen: Who led when it was looked at last.
+        problem: Why the database could not be asked; empty while it can.
+        lost: Set when the term is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        ttl_s: float,
+        now_s: Callable[[], float] = suspended_clock_s,
+        alive: Callable[[dict[str, Any]], bool | None] | None = None,
+    ) -> None:
+        """Campaign for a site.
+
+        Args:
+            settings: Site and database.
+            clock: For waiting.
+            ttl_s: A leader that was not confirmed for so long acts no more; a standby takes over a little later.
+            now_s: See `suspended_clock_s`.
+            alive: Whether the process of a leader's `facts` lives; None is not known. Default: by host and process id.
+        """
+        self.instance = str(ULID())
+        self.term = 0
+        self.seen: Leader | None = None
+        self.problem = ""
+        self.lost = asyncio.Event()
+        self._settings, self._clock, self._ttl_s, self._now_s = settings, clock, ttl_s, now_s
+        self._alive = alive or process_lives
+        self._confirmed_s = float("-inf")
+        self._kick = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._conn: Connection | None = None
+
+    @property
+    def pause_s(self) -> float:
+        """Between two looks at the database."""
+        return self._ttl_s / RENEWALS_PER_TTL
+
+    @property
+    def acting(self) -> bool:
+        """True while this control may act: it leads, and that was confirmed within the last `ttl_s`."""
+        if not self.term or self.lost.is_set():
+            return False
+        if self._now_s() - self._confirmed_s < self._ttl_s:
+            return True
+        self._kick.set()  # asks at once: after a pause of the process the answer may be another one
+        return False
+
+    def assert_acting(self) -> None:
+        """Raises LeadLost unless this control may act now."""
+        if not self.acting:
+            raise LeadLost(self.why_not())
+
+    async def confirmed(self) -> None:
+        """Wait until this control may act: a moment, after a pause of the process.
+
+        Raises:
+            LeadLost: The term is over.
+        """
+        while not self.acting:
+            if not self.term or self.lost.is_set():
+                raise LeadLost(self.why_not())
+            await first_of(self.lost, self._answered, timeout_s=self.pause_s)
+
+    def why_not(self) -> str:
+        """Why this control does not act, for people."""
+        if self.problem and not self.term:
+            return self.problem
+        if self.term and not self.lost.is_set():
+            return "This control was paused and asks first whether it still leads."
+        if self.seen is not None and self.seen.holder != self.instance and not self.seen.resigned:
+            return f"This control is a standby: the one on {self.seen.place} leads."
+        return "This control does not lead yet."
+
+    def hear(self, term: int) -> None:
+        """A control announced itself on the broker with its term: a later one ends ours, whatever the database says."""
+        if self.term and term > self.term:
+            self._lose("another control announced a later term")
+
+    async def campaign(self, stop: asyncio.Event) -> bool:
+        """Wait until this control leads; False when stopped before."""
+        self.term, self.lost = 0, asyncio.Event()
+        still_since_s = self._now_s()
+        while not stop.is_set():
+            begun_s = self._now_s()
+            try:
+                found = await self._ask(lambda conn: rows.observe(conn, self._settings.site))
+                if _moved(self.seen, found):
+                    still_since_s = self._now_s()
+                self.seen, self.problem = found, ""
+                if self._free(found, still_s=self._now_s() - still_since_s) and await self._take(found, begun_s):
+                    return True
+            except NexusError as error:
+                if not self.problem:
+                    event(_log, error.message, level=logging.WARNING, cause=error.cause)
+                self.problem = error.message
+                still_since_s = self._now_s()  # who can't look has seen nothing stand still
+            await wait_for(stop, timeout_s=self.pause_s)
+        return False
+
+    async def hold(self, over: asyncio.Event) -> None:
+        """Renew until the term is over or `over` is set.
+
+        A database that does not answer keeps the lead: nobody can take it over there. What a partition hides is
+        announced on the broker by the new leader (`hear`).
+        """
+        while not over.is_set() and not self.lost.is_set():
+            self._kick.clear()
+            begun_s = self._now_s()
+            try:
+                ours = await self._ask(
+                    lambda conn: rows.renew(conn, self._settings.site, term=self.term, lock_ttl_s=self._ttl_s)
+                )
+            except NexusError:
+                ours = True
+            if not ours:
+                self._lose("another control took it over")
+                return
+            self._confirmed_s = begun_s
+            self._answered.set()
+            self._answered = asyncio.Event()
+            await first_of(over, self.lost, self._kick, timeout_s=self.pause_s)
+
+    async def resign(self) -> None:
+        """Give the lead back, and close the connection."""
+        try:
+            if self.term and not self.lost.is_set():
+                await self._ask(lambda conn: rows.resign(conn, self._settings.site, term=self.term))
+        except NexusError:
+            pass
+        finally:
+            self.term = 0
+            self._drop()
+
+    def _free(self, found: Leader | None, *, still_s: float) -> bool:
+        if found is None or found.resigned or self._alive(found.facts) is False:
+            return True
+        return still_s > self._ttl_s * MARGIN
+
+    async def _take(self, found: Leader | None, begun_s: float) -> bool:
+        facts = {**process_facts(), "url": self._settings.control_url}
+        term = await self._ask(
+            lambda conn: rows.take(conn, self._settings.site, holder=self.instance, facts=facts, seen=found),
+            timeout_s=rows.TAKE_LOCK_MS / 1000 + self._ttl_s,
+        )
+        if term is None:
+            return False
+        self.term, self._confirmed_s = term, begun_s
+        event(_log, "control leads", term=term, before="" if found is None else found.place)
+        return True
+
+    def _lose(self, why: str) -> None:
+        if not self.lost.is_set():
+            event(_log, "control leads no more", level=logging.WARNING, term=self.term, why=why)
+            self.lost.set()
+
+    async def _ask(self, question: Callable[[Connection], Any], *, timeout_s: float | None = None) -> Any:
+        """Ask on a connection of our own: one of the pool might be waited for behind slow readers."""
+        limit_s = self._ttl_s / 2 if timeout_s is None else timeout_s
+        try:
+            with plain_errors(self._settings):
+                async with asyncio.timeout(limit_s):
+                    if self._conn is None or self._conn.is_closed():
+                        self._conn = await open_connection(
+                            self._settings, application="nexus-control-lead", timeout_s=limit_s
+                        )
+                    return await question(self._conn)
+        except NexusError:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._conn is not None:
+            self._conn.terminate()
+        self._conn = None
+
+
+class LeaderClient(BrokerClient):
+    """The broker's client of a leader: whatever is published goes through one gate."""
+
+    def __init__(self, *, leadership: Leadership, **keys: Any) -> None:
+        """As `BrokerClient`, for one who leads."""
+        super().__init__(**keys)
+        self._leadership = leadership
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """As `BrokerClient.publish`. Raises LeadLost when this control may not act."""
+        self._leadership.assert_acting()
+        await super().publish(topic, payload, qos=qos, retain=retain)
+
+    def post(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[None]:
+        """As `BrokerClient.post`. Raises LeadLost when this control may not act."""
+        self._leadership.assert_acting()
+        return super().post(topic, payload, qos=qos, retain=retain)
+
+
+def process_facts() -> dict[str, Any]:
+    """Where this process runs, so that another one on the same machine can tell that it has ended."""
+    return {**_place(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def process_lives(facts: dict[str, Any]) -> bool | None:
+    """Whether a process of this machine lives; None when it ran elsewhere, or when that can't be told."""
+    place = _place()
+    if not place["boot"] or any(facts.get(key) != value for key, value in place.items()):
+        return None
+    try:
+        return bool(abs(psutil.Process(int(facts["pid"])).create_time() - float(facts["started"])) < 1.0) and (
+            psutil.Process(int(facts["pid"])).status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return None
+
+
+def _place() -> dict[str, str]:
+    """Host, boot and process namespace: a process id means something only where all three are the same."""
+    return {"host": socket.gethostname(), "boot": boot_id(), "space": _namespace()}
+
+
+def boot_id() -> str:
+    """The running boot of this machine (random(4)); "" where it is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _moved(before: Leader | None, now: Leader | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return (before.term, before.renewals) != (now.term, now.renewals)
+
+
+__all__ = ["LeadLost", "LeaderClient", "Leadership", "boot_id", "process_facts", "process_lives", "suspended_clock_s"]

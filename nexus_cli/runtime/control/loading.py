@@ -1,0 +1,110 @@
+"""What a term takes from the recorded state: alerts, sequences, and the topics that both of them read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+
+from nexus_cli.database import alert_states
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.runtime.control.hands import BrokerHands
+from nexus_cli.runtime.control.live_values import LiveValues
+from nexus_cli.runtime.control.sequencing import Sequencing
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.topic import Topics
+
+SILENT_TAG_S = 3.0
+"""A watched tag that has no retained value after so long is asked of the database."""
+MOST_ASKED = 100
+"""Tags asked of the database at once."""
+
+
+class Loading:
+    """Loads what is recorded, and keeps the subscriptions in line with it.
+
+    Attributes:
+        subscriptions: `(filter, qos)` of everything that is heard; renewed by the client after each connect.
+        loaded: True once it was loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        broker: BrokerClient,
+        alerting: Alerting,
+        sequencing: Sequencing,
+        values: LiveValues,
+        hands: BrokerHands,
+        fixed: Sequence[str],
+    ) -> None:
+        """Join the parts; `fixed` are filters that are heard whatever is recorded."""
+        self._settings, self._pool, self._broker = settings, pool, broker
+        self._alerting, self._sequencing, self._values, self._hands = alerting, sequencing, values, hands
+        enterprise, _, name = settings.site.partition("/")
+        self._topics = Topics(enterprise, name)
+        self.subscriptions: list[tuple[str, int]] = [(filter_, 1) for filter_ in fixed]
+        self._fixed = len(self.subscriptions)
+        self.loaded = False
+
+    async def load(self, *, changing: Collection[str] = ()) -> None:
+        """Take alerts and sequences as recorded, subscribe what they read, and look at every alert at once.
+
+        Args:
+            changing: Devices that gateways are about to change; see `Alerting.load`.
+        """
+        site = self._settings.site
+        async with self._pool.acquire() as conn:
+            configs = await db.attributes_of_kind(conn, site, "alert")
+            stored = await alert_states.load(conn, site)
+            sequences = await db.attributes_of_kind(conn, site, "sequence")
+            recorded = await db.recorded(conn, site)
+        gateways = recorded.gateways.items()
+        self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
+        gone = self._alerting.load(configs, stored, held=changing)
+        self._sequencing.load(sequences)
+        self.loaded = True
+        fresh = self._want()
+        if gone:
+            async with self._pool.acquire() as conn:
+                await alert_states.delete(conn, site, gone)
+            await self._alerting.clear(gone)
+        if fresh and self._broker.connected:
+            with contextlib.suppress(NexusError):  # away: it subscribes all of them when it is back
+                await self._broker.subscribe(fresh)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tags without a retained value, as others publish them: their newest stored sample is what is known."""
+        asked: set[str] = set()
+        while not await wait_for(stop, timeout_s=SILENT_TAG_S):
+            silent = set(self._alerting.unheard())
+            asked &= silent
+            fresh = sorted(silent - asked)[:MOST_ASKED]
+            if not fresh or not self.loaded or not self._broker.connected:
+                continue
+            await wait_for(stop, timeout_s=SILENT_TAG_S)  # their subscription may be only just on its way
+            with contextlib.suppress(NexusError), plain_errors(self._settings):
+                async with self._pool.acquire() as conn:
+                    found = await alert_states.last_values(conn, self._settings.site, fresh)
+                asked.update(fresh)
+                for path, facts in found.items():
+                    self._alerting.hear_stored(path, facts)
+
+    def _want(self) -> list[tuple[str, int]]:
+        """Bring the subscriptions in line; gives those that have to be made now.
+
+        A topic that was subscribed before is subscribed again while nothing was heard of it: only that brings its
+        retained message (MQTT 3.1.1 §3.8.4).
+        """
+        wanted = [(topic, 1) for topic in sorted({*self._alerting.topics(), *self._values.filters()})]
+        silent = {self._topics.tag(path) for path in self._alerting.unheard()}
+        before = set(self.subscriptions)
+        self.subscriptions[self._fixed :] = wanted
+        return [each for each in wanted if each not in before or each[0] in silent]

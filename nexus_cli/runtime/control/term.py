@@ -1,0 +1,381 @@
+"""One term of a control that leads: everything that acts lives here, and ends when the term does.
+
+It is built anew for each term, so that nothing of an earlier one is left in memory. Writes go through a fenced pool,
+publishes through a client with a gate; see `leadership.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from nexus_cli.apply.engine import Engine, Timing
+from nexus_cli.apply.observation import Observations
+from nexus_cli.apply.rights import Rights
+from nexus_cli.apply.run import gateway_digest, notice
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.leader import FencedPool
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control import moving
+from nexus_cli.runtime.control.alert_record import AlertRecord
+from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.runtime.control.deployer import Deployer
+from nexus_cli.runtime.control.hands import BrokerHands
+from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
+from nexus_cli.runtime.control.live_values import LiveValues
+from nexus_cli.runtime.control.loading import Loading
+from nexus_cli.runtime.control.presence import Presence
+from nexus_cli.runtime.control.retained import Retained
+from nexus_cli.runtime.control.sequencing import Runs, Sequencing
+from nexus_cli.runtime.control.service import Service
+from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.health import HealthReporter, lost_payload
+from nexus_cli.runtime.lifecycle import tasks, wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Progress
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.topic import Topics
+
+NAME = "control"
+RETRY_S = 1.0
+
+_log = logging.getLogger("nexus.control")
+
+
+class Term:
+    """All parts that act, joined.
+
+    Attributes:
+        pool: Fenced by the term.
+        engine: What carries out deployments.
+        wanted: Set when a deployment waits to be carried out.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        timing: Timing,
+        clock: Clock,
+        leadership: Leadership,
+        service: Service,
+        runs: Runs,
+        status: Any,
+    ) -> None:
+        """Join them; nothing runs yet. `status` gives what control's health tells."""
+        self._settings, self._clock, self._leadership = settings, clock, leadership
+        enterprise, _, name = settings.site.partition("/")
+        self._topics = topics = Topics(enterprise, name)
+        self.pool = FencedPool(pool, site=settings.site, term=leadership.term)
+        self.wanted = asyncio.Event()
+        self.seen = Observations()
+        self.broker = LeaderClient(
+            leadership=leadership,
+            settings=settings,
+            client_id=client_id(NAME),
+            will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
+        )
+        self._values = LiveValues(topics)
+        self._hands = BrokerHands(self.broker, topics, principal=settings.principal, clock=clock)
+        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
+        self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
+        self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
+        self.sequencing = Sequencing(
+            settings=settings,
+            pool=self.pool,
+            runs=runs,
+            hands=self._hands,
+            values=self._values,
+            confirmed=leadership.confirmed,
+            clock=clock,
+        )
+        self._loading = Loading(
+            settings=settings,
+            pool=self.pool,
+            broker=self.broker,
+            alerting=self.alerting,
+            sequencing=self.sequencing,
+            values=self._values,
+            hands=self._hands,
+            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._hands.filter],
+        )
+        self.presence = Presence(
+            settings=settings,
+            pool=self.pool,
+            publish=self._publish,
+            ask_again=self._ask_again,
+            observations=self.seen,
+            clock=clock,
+        )
+        self.engine = Engine(
+            pool=self.pool,
+            site=settings.site,
+            publish=self._publish,
+            observations=self.seen,
+            rights=self._rights,
+            timing=timing,
+            on_step=self._stepped,
+            on_recorded=self._settle,
+            may_act=leadership.assert_acting,
+        )
+        self.deployer = Deployer(
+            settings=settings,
+            pool=self.pool,
+            engine=self.engine,
+            wanted=self.wanted,
+            on_recorded=self._ended,
+            retry_s=timing.retry_s,
+        )
+        self._heard_s: dict[str, float] = {}
+        self._away: set[str] = set()
+        """Gateways that were away at the last connect, until they say something themselves."""
+        self.retained = Retained(
+            settings=settings,
+            pool=self.pool,
+            publish=self._publish,
+            quiet=self.deployer.quiet,
+            gateway_heard=self._heard_s.get,
+            client_id=lambda: client_id(NAME),
+            clock=clock,
+        )
+        self._health = HealthReporter(
+            client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
+        )
+        self._service = service
+        self._notices = moving.Notices(topics, self.seen)
+        self.progress = Progress(clock=clock, changed=self._health.changed)
+        moving.watch(
+            self.progress,
+            client=self.broker,
+            deployer=self.deployer,
+            presence=self.presence,
+            alerting=self.alerting,
+            notices=self._notices,
+            timing=timing,
+        )
+        self._due = asyncio.Event()
+        self._connected = False
+        self._loaded = False
+        self._load_again = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Act until stopped, or until the term is over. Downstream opens first and closes last."""
+        over, broker_over = asyncio.Event(), asyncio.Event()
+        async with tasks("term") as outer:
+            outer.create_task(self._leadership.hold(broker_over), name="lead")
+            outer.create_task(
+                self.broker.run(
+                    broker_over,
+                    subscriptions=self._loading.subscriptions,
+                    on_message=self.hear,
+                    on_connected=self._on_connected,
+                ),
+                name="broker",
+            )
+            try:
+                async with tasks(NAME) as group:
+                    running = [group.create_task(part, name=name) for name, part in self._parts(over).items()]
+                    await first_of(stop, self._leadership.lost)
+                    over.set()
+                    if self._leadership.lost.is_set():
+                        for part in running:  # a stop is polite; an ended term waits for nobody
+                            part.cancel()
+                await self._end()
+            finally:
+                broker_over.set()
+
+    def _parts(self, over: asyncio.Event) -> Mapping[str, Any]:
+        return {
+            "settling": self._settle_what_is_due(over),
+            "silent tags": self._loading.run(over),
+            "deployer": self.deployer.run(over),
+            "alerting": self.alerting.run(over),
+            "alert record": self.record.run(over),
+            "presence": self.presence.run(over),
+            "sequences": self.sequencing.run(over),
+            "retained": self.retained.run(over),
+            "health": self._health.run(over),
+            "progress": self.progress.run(over),
+        }
+
+    async def _end(self) -> None:
+        """What still waits is stored; nothing of an ended term is."""
+        if not self._leadership.lost.is_set():
+            await self.record.drain()
+
+    def status(self) -> dict[str, Any]:
+        """Deployments, gateways and alerts."""
+        return {
+            "stalled": list(self.progress.stalled.values()),
+            "broker": {"connected": self.broker.connected, "reconnects": self.broker.reconnects},
+            "deployment_running": self.deployer.running,
+            "gateways_lost": sorted(self.presence.lost),
+            "gateways_stopped": sorted(self.presence.stopped),
+            "gateways_waiting": {
+                name: f"instance {one.instance} at {one.host} (pid {one.pid})"
+                for name, one in self.seen.waiting.items()
+            },
+            "links": self.seen.links(),
+            "sequences_running": sorted(run.name for run in self.sequencing.running.values()),
+            "alerts_active": sum(each["state"] != "cleared" for each in self.alerting.listing()),
+            "alert_changes_waiting": len(self.record),
+        }
+
+    def problem(self) -> str:
+        """Why it does not do its work; empty when it does."""
+        if self.deployer.problem:
+            return self.deployer.problem
+        if not self.broker.connected:
+            return self.broker.problem.message if self.broker.problem else "connecting to the broker"
+        return self.progress.ready()[1] if self._loaded else "reading what is recorded"
+
+    def hear(self, message: Message) -> None:
+        """Take a message of the broker."""
+        observed, health = self._topics.observed(""), self._topics.health("gateway", "")
+        if message.topic.startswith(observed):
+            self.seen.hear(message.topic[len(observed) :], message.payload)
+        elif message.topic.startswith(health):
+            self._hear_gateway(message.topic[len(health) :], message)
+        elif message.topic == self._topics.health(NAME, NAME):
+            self._hear_control(message.payload)
+        elif not self._hands.hear(message.topic, message.payload):
+            self.alerting.hear(message.topic, message.payload)
+            self._values.hear(message.topic, message.payload)
+
+    def _hear_gateway(self, gateway: str, message: Message) -> None:
+        if not message.payload:
+            return
+        away = gateway in self._away or gateway in self.presence.lost or gateway in self.presence.stopped
+        if message.retain and away and b'"running"' in message.payload:
+            return  # a broker that came back with an older state says so; a gateway that is there says it again itself
+        found = self.seen.hear_health(gateway, message.payload)
+        if not message.retain:
+            self._away.discard(gateway)
+            self._heard_s[gateway] = self._clock.monotonic_s()
+        if found is not None:
+            self.presence.hear(gateway, found)
+
+    def _hear_control(self, payload: bytes) -> None:
+        """What is said of control: our own words, a control of a later term, or what the broker says of an old one."""
+        try:
+            said = msgspec.json.decode(payload, type=_Said) if payload else _Said()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            said = _Said()
+        self._leadership.hear(said.term)
+        if said.state != "running" or said.term != self._leadership.term:
+            self._health.changed()  # the last will of a control before us must not be the last word
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        await self._leadership.confirmed()
+        await self.broker.publish(topic, payload, qos=1, retain=True)
+        self._notices.published(topic, payload)
+
+    def _stepped(self) -> None:
+        self.deployer.steps += 1
+        self._service.stepped()
+
+    async def _on_connected(self) -> None:
+        """Wait for nothing here: what has to be said after a connect needs the database, which may be away."""
+        self._connected = True
+        self._health.changed()
+        self.alerting.publish_all()
+        self._away.update(self.presence.lost, self.presence.stopped)
+        for gateway in tuple(self._away):
+            self.presence.lost.discard(gateway)  # the broker may have lost the marks on its tags
+            self.presence.stopped.discard(gateway)
+            found = self.seen.health(gateway)
+            if found is not None:
+                self.presence.hear(gateway, found)
+        self._due.set()
+
+    async def _settle_what_is_due(self, stop: asyncio.Event) -> None:
+        """Load what is recorded, and say after each connect what a broker may have lost; tried until it is done."""
+        self._due.set()
+        while not stop.is_set():
+            await first_of(stop, self._due)
+            if stop.is_set():
+                return
+            self._due.clear()
+            connected, self._connected = self._connected, False
+            try:
+                with plain_errors(self._settings):
+                    if not self._loaded:
+                        await self._first_load()
+                    elif self._load_again:
+                        await self._loading.load()
+                    self._load_again = False
+                    if connected:
+                        await self._announce()
+                        self.retained.connected()
+            except NexusError as error:
+                event(_log, error.message, level=logging.DEBUG, cause=error.cause)
+                self._connected = self._connected or connected
+                self._due.set()
+                await wait_for(stop, timeout_s=RETRY_S)
+
+    async def _first_load(self) -> None:
+        self.alerting.recover(self.record.recover())
+        await self._loading.load()
+        self.alerting.publish_all()
+        await self._hold_rights()
+        self._loaded = True
+
+    async def _announce(self) -> None:
+        """A broker that lost its state gets the notices again."""
+        async with self.pool.acquire() as conn:
+            state = await db.recorded(conn, self._settings.site)
+        for gateway in sorted(set(state.gateways.values())):
+            digest = gateway_digest(state.gateway_devices(gateway))
+            await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
+
+    async def _ask_again(self, gateway: str) -> None:
+        """Have a gateway publish every tag once more."""
+        async with self.pool.acquire() as conn:
+            state = await db.recorded(conn, self._settings.site)
+        digest = gateway_digest(state.gateway_devices(gateway))
+        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
+
+    async def _hold_rights(self) -> None:
+        """At start: the rights of what is recorded, should the file have gone. A running deployment adds its own."""
+        async with self.pool.acquire() as conn:
+            if not await db.recorded_number(conn, self._settings.site):
+                return
+            state = await db.full_state(conn, self._settings.site)
+        try:
+            self._leadership.assert_acting()
+            await self._rights.hold(state)
+        except NexusError as error:
+            event(_log, error.message, level=logging.WARNING, cause=error.cause)
+
+    async def _settle(self, changing: Collection[str]) -> None:
+        """A deployment recorded a new state; the gateways are about to change these devices."""
+        try:
+            with plain_errors(self._settings):
+                await self._loading.load(changing=changing)
+        except NexusError as error:  # the deployment goes on; the load is tried again
+            event(_log, error.message, level=logging.WARNING, cause=error.cause)
+            self._load_again = True
+            self._due.set()
+
+    async def _ended(self) -> None:
+        await self._loading.load()
+        self.retained.look()
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What control reads of a health message about control."""
+
+    state: str = ""
+    term: int = 0
+
+
+__all__ = ["NAME", "Term"]

@@ -1,0 +1,43 @@
+"""One thread for blocking calls, so that the order of the log is the order of the calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from nexus_cli.diagnostics.groups import Group
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerThread:
+    """A thread that makes one call after the other."""
+
+    def __init__(self, name: str) -> None:
+        """Name the thread; it starts with the first call."""
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it there and give its result, or raise what it raised."""
+        return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """End the thread after the calls it has."""
+        self._pool.shutdown(wait=False)
+
+
+async def first_of(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Wait until either event is set."""
+    if one.is_set() or other.is_set():
+        return
+    async with Group() as group:
+
+        async def watch(event: asyncio.Event) -> None:
+            await event.wait()
+            for task in watchers:
+                task.cancel()
+
+        watchers = [group.create_task(watch(each), name="wait") for each in (one, other)]

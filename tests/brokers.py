@@ -1,0 +1,123 @@
+"""A broker and a historian in memory, for the publisher: limits of size, rights, lost connections, lost messages."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.gateway.gate import packet_bytes
+from nexus_cli.runtime.gateway.intervals import Intervals
+from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
+
+
+class FastClock:
+    """Real time, so many times as fast: a pause of a second takes milliseconds."""
+
+    def __init__(self, *, times: float = 20.0) -> None:
+        self.times = times
+
+    def now_us(self) -> int:
+        """Time since 1970 UTC in µs."""
+        return time.time_ns() // 1000
+
+    def monotonic_s(self) -> float:
+        """Seconds, too many of them."""
+        return time.monotonic() * self.times
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait."""
+        await asyncio.sleep(delay_s / self.times)
+
+
+class MemoryBroker:
+    """What publisher and live view need of a client, and the historian behind it.
+
+    Attributes:
+        limit_bytes: Larger messages do not pass; 0 for no limit.
+        closes: True ends the connection at what does not pass, False acknowledges it and drops it.
+        denied: Topics that nobody may publish on.
+        lossy: Share of messages that are acknowledged and lost.
+        frames, gaps: What arrived, by (epoch, seq); the first of each number counts.
+        live: What arrived with the retain flag, by topic.
+        losses: Connections that ended.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.connected = True
+        self.limit_bytes = 0
+        self.closes = True
+        self.denied: Collection[str] = ()
+        self.lossy = 0.0
+        self.frames: dict[tuple[str, int], Frame] = {}
+        self.gaps: dict[tuple[str, int], Gap] = {}
+        self.live: dict[str, bytes] = {}
+        self.losses = 0
+        self.publisher: Publisher | None = None
+        self.on_connected: Callable[[], None] = lambda: None
+        self._random = random.Random(seed)
+        self._queue: list[tuple[str, bytes, bool, asyncio.Future[None]]] = []
+        self._committed: dict[str, Intervals] = {}
+
+    @property
+    def inflight(self) -> int:
+        """Messages without acknowledgement."""
+        return len(self._queue)
+
+    def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
+        """Take a message; the broker looks at it in the loop's next turns."""
+        assert qos == 1
+        if not self.connected:
+            raise NexusError("gone", code="NX6010", retriable=True)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((topic, payload, retain, future))
+        return future
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Be a broker and a historian until stopped."""
+        while not stop.is_set():
+            await asyncio.sleep(0.001)
+            for _ in range(min(50, len(self._queue))):
+                topic, payload, retain, future = self._queue[0]
+                passes = topic not in self.denied and not 0 < self.limit_bytes < packet_bytes(topic, payload)
+                if not passes and self.closes:
+                    self.lose()
+                    await asyncio.sleep(0.004)
+                    self.connected = True
+                    self.on_connected()
+                    break
+                self._queue.pop(0)
+                future.set_result(None)
+                if passes and self._random.random() >= self.lossy:
+                    self._store(topic, payload, retain)
+            self._announce()
+
+    def lose(self) -> None:
+        """The connection ends."""
+        self.connected = False
+        self.losses += 1
+        waiting, self._queue = self._queue, []
+        for _, _, _, future in waiting:
+            future.set_exception(NexusError("lost", code="NX6010", retriable=True))
+            future.exception()
+
+    def _store(self, topic: str, payload: bytes, retain: bool) -> None:
+        if retain:
+            self.live[topic] = payload
+            return
+        if topic == "gap":
+            gap = decode_gap(payload)
+            self.gaps.setdefault((gap.epoch, gap.seq), gap)
+            self._committed.setdefault(gap.epoch, Intervals()).add(gap.seq, gap.seq)
+            return
+        frame = decode_frame(payload)
+        self.frames.setdefault((frame.epoch, frame.seq), frame)
+        self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
+
+    def _announce(self) -> None:
+        if self.connected and self.publisher is not None:
+            for epoch, ranges in self._committed.items():
+                self.publisher.receipt(encode(Committed(epoch=epoch, ranges=ranges.ranges())))

@@ -1,0 +1,100 @@
+"""Rules on what the parts did beside the record of tags: commands, resources, the live view. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command and everything that is known of it.
+
+    Attributes:
+        answers: States that its sender heard, a repeated answer once.
+        row: State in the record, None without a row.
+        writes: How often the device was written with its value.
+    """
+
+    id: str
+    answers: tuple[str, ...]
+    row: str | None
+    writes: int
+
+
+def contradictions(commands: Iterable[Command]) -> list[str]:
+    """Commands that ran twice, and answers that the device or the record contradicts."""
+    found = []
+    for one in commands:
+        states = set(one.answers)
+        if one.writes > 1:
+            found.append(f"{one.id}: written {one.writes} times")
+        if len(states) > 1:
+            found.append(f"{one.id}: answered {', '.join(sorted(states))}")
+        if "done" in states and not one.writes:
+            found.append(f"{one.id}: answered done, never written")
+        if "refused" in states and one.writes:
+            found.append(f"{one.id}: answered refused, and written")
+        if states and one.row is None:
+            found.append(f"{one.id}: answered {', '.join(sorted(states))}, and has no row")
+        if states and one.row is not None and one.row not in states:
+            found.append(f"{one.id}: answered {', '.join(sorted(states))}, its row says {one.row}")
+        if not states and one.writes and one.row is None:
+            found.append(f"{one.id}: written, and neither answered nor in the record")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What one process used over its life: samples of (seconds, value) by what."""
+
+    name: str
+    samples: Mapping[str, Sequence[tuple[float, float]]]
+
+
+LEAK_LIFE_S = 120.0
+MEMORY_LIFE_S = 1800.0
+MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20}
+"""How many more of each the end of a life may hold than its beginning."""
+MOST_MEMORY_MB_PER_H = 40.0
+
+
+def leaks(lives: Iterable[Life]) -> list[str]:
+    """Processes that hold more and more of something. Memory is judged over lives of half an hour and more."""
+    found = []
+    for life in lives:
+        for what, samples in life.samples.items():
+            settled = [(at, value) for at, value in samples if at - samples[0][0] >= 30.0]
+            if not settled or settled[-1][0] - settled[0][0] < LEAK_LIFE_S:
+                continue
+            third = max(1, len(settled) // 3)
+            first = _median([value for _, value in settled[:third]])
+            last = _median([value for _, value in settled[-third:]])
+            hours = (settled[-1][0] - settled[0][0]) / 3600
+            if what == "memory_mb":
+                if hours * 3600 >= MEMORY_LIFE_S and (last - first) / (hours * 2 / 3) > MOST_MEMORY_MB_PER_H:
+                    found.append(f"{life.name}: {first:.0f} to {last:.0f} MB in {hours * 60:.0f} min")
+            elif last - first > MOST_MORE[what]:
+                found.append(f"{life.name}: {first:.0f} to {last:.0f} {what} in {hours * 60:.0f} min")
+    return found
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def strays(live: Mapping[str, int | None], last: Mapping[str, int | None]) -> list[str]:
+    """Tags whose live value is not their last row, once values stand still; None is BAD.
+
+    Args:
+        live: Retained value by path.
+        last: Newest row by path.
+    """
+    found = [f"{path}: no live value" for path in sorted(set(last) - set(live))]
+    found += [f"{path}: a live value of no tag" for path in sorted(set(live) - set(last))]
+    found += [
+        f"{path}: live {live[path]}, last row {last[path]}"
+        for path in sorted(set(live) & set(last))
+        if live[path] != last[path]
+    ]
+    return found

@@ -1,0 +1,260 @@
+"""The rules that a run is held against: pure functions of what the devices handed out and what the record holds.
+
+Times are whole microseconds. Devices tell true time; rows and gaps carry the gateway's, which a run steps on purpose.
+So a moment is never compared across the two clocks: a count that has no row is placed between the rows of its
+neighbours, by how long after the one and before the other the device handed it out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+EDGE_US = 500_000
+"""How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
+ANSWER_US = 4_000_000
+"""How long before a tag is found BAD the answer may have been handed out that never arrived."""
+FOREVER_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """A value that a device handed out.
+
+    Attributes:
+        time_us: The device's time.
+    """
+
+    time_us: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A stored row of one tag; `number` is None for BAD."""
+
+    time_us: int
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A declared gap.
+
+    Attributes:
+        device: Empty for the whole gateway.
+        end_us: None while it is open.
+    """
+
+    gateway: str
+    device: str
+    start_us: int
+    end_us: int | None
+    reason: str
+
+    @property
+    def until_us(self) -> int:
+        """Its end, far in the future while it is open."""
+        return FOREVER_US if self.end_us is None else self.end_us
+
+    def covers(self, gateway: str, device: str) -> bool:
+        """Whether a device of a gateway is in its scope."""
+        return self.gateway == gateway and self.device in ("", device)
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What became of the values of one tag.
+
+    Attributes:
+        found: Handed out and in a row.
+        explained: Without a row, by the reason of the gap, or `BAD`.
+        moments: True time of each explained one, with the explanation.
+        lost: Without a row and without an explanation.
+        doubled: Numbers in more than one row.
+        disordered: Numbers of rows that are below one of an earlier row.
+        unknown: Numbers of rows that no device handed out.
+        silent: True times (from, to) without a row, a gap or BAD between them.
+    """
+
+    found: int = 0
+    explained: Counter[str] = field(default_factory=Counter)
+    moments: list[tuple[int, str]] = field(default_factory=list)
+    lost: list[Handed] = field(default_factory=list)
+    doubled: list[int] = field(default_factory=list)
+    disordered: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    silent: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def faults(self) -> int:
+        """How many breaches of the law."""
+        return sum(len(each) for each in (self.lost, self.doubled, self.disordered, self.unknown, self.silent))
+
+
+def account(
+    handed: Sequence[Handed],
+    rows: Sequence[Row],
+    gaps: Sequence[Gap],
+    *,
+    longest_us: int,
+    until_us: int = FOREVER_US,
+    counted: bool = True,
+) -> Account:
+    """Account for every value of one tag by row, gap and BAD together.
+
+    Args:
+        handed: What the device handed out, by time; numbers rise strictly.
+        rows: Of the tag, by time.
+        gaps: In whose scope the tag is.
+        longest_us: Longest time between two values that needs no explanation.
+        until_us: True time up to which values are asked for, where the tag was removed or the run ended.
+        counted: False for values that rise with time: any of them may go unread, so only order and silence count.
+    """
+    result = Account()
+    valued = [row for row in rows if row.number is not None]
+    _order(valued, result)
+    if not valued or not handed:
+        return result
+    times = {one.number: one.time_us for one in handed}
+    placed: dict[int, int] = {}
+    for row in valued:
+        number = _known(row)
+        if number in times:
+            placed.setdefault(number, row.time_us)
+        elif number not in result.unknown:
+            result.unknown.append(number)
+    result.found = len(placed)
+    bad_us = [row.time_us for row in rows if row.number is None]
+    known = [Handed(time_us=times[number], number=number) for number in sorted(placed)]
+    _silences(known, placed, bad_us, gaps, longest_us, result)
+    if counted and known:
+        _missing(handed, known, placed, bad_us, gaps, until_us, result)
+    return result
+
+
+def _order(valued: Sequence[Row], result: Account) -> None:
+    seen: set[int] = set()
+    highest = -1
+    for row in valued:
+        number = _known(row)
+        if number in seen:
+            result.doubled.append(number)
+        elif number < highest:
+            result.disordered.append(number)
+        seen.add(number)
+        highest = max(highest, number)
+
+
+def _missing(
+    handed: Sequence[Handed],
+    known: Sequence[Handed],
+    placed: Mapping[int, int],
+    bad_us: Sequence[int],
+    gaps: Sequence[Gap],
+    until_us: int,
+    result: Account,
+) -> None:
+    numbers = [one.number for one in known]
+    for one in handed:
+        if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
+            continue
+        at = bisect_left(numbers, one.number)
+        before, after = known[at - 1], known[at] if at < len(known) else None
+        low_us, high_us = placed[before.number], FOREVER_US if after is None else placed[after.number]
+        moments = [low_us + one.time_us - before.time_us]
+        if after is not None:
+            moments.append(high_us - (after.time_us - one.time_us))
+        why = _explanation([min(max(moment, low_us), high_us) for moment in moments], low_us, high_us, bad_us, gaps)
+        if why:
+            result.explained[why] += 1
+            result.moments.append((one.time_us, why))
+        else:
+            result.lost.append(one)
+
+
+def _explanation(moments: Sequence[int], low_us: int, high_us: int, bad_us: Sequence[int], gaps: Sequence[Gap]) -> str:
+    """Why a value between two rows has none; "" when nothing says why."""
+    for gap in gaps:
+        between = gap.start_us < high_us and gap.until_us > low_us
+        if between and any(gap.start_us - EDGE_US <= moment <= gap.until_us + EDGE_US for moment in moments):
+            return gap.reason
+    at = bisect_right(bad_us, low_us)
+    if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - ANSWER_US for moment in moments):
+        return "BAD"
+    return ""
+
+
+def _silences(
+    known: Sequence[Handed],
+    placed: Mapping[int, int],
+    bad_us: Sequence[int],
+    gaps: Sequence[Gap],
+    longest_us: int,
+    result: Account,
+) -> None:
+    for one, two in itertools.pairwise(known):
+        if two.time_us - one.time_us <= longest_us:
+            continue
+        low_us, high_us = placed[one.number], placed[two.number]
+        at = bisect_right(bad_us, low_us)
+        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + ANSWER_US:
+            continue
+        covered = sum(
+            max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us)) for gap in _joined(gaps, low_us, high_us)
+        )
+        if two.time_us - one.time_us - covered > longest_us:
+            result.silent.append((one.time_us, two.time_us))
+
+
+def _joined(gaps: Iterable[Gap], low_us: int, high_us: int) -> list[Gap]:
+    """The gaps between two moments, overlapping ones as one."""
+    joined: list[Gap] = []
+    for gap in sorted(gaps, key=lambda one: one.start_us):
+        if gap.until_us <= low_us or gap.start_us >= high_us:
+            continue
+        if joined and gap.start_us <= joined[-1].until_us:
+            last = joined.pop()
+            end_us = max(last.until_us, gap.until_us)
+            gap = Gap(gateway="", device="", start_us=last.start_us, end_us=end_us, reason=last.reason)
+        joined.append(gap)
+    return joined
+
+
+def _known(row: Row) -> int:
+    assert row.number is not None
+    return row.number
+
+
+def rows_inside(gap: Gap, times_us: Sequence[int]) -> int:
+    """How many rows lie inside a gap, both ends exclusive.
+
+    Args:
+        times_us: Times of the rows in its scope, ascending.
+    """
+    return max(0, bisect_left(times_us, gap.until_us) - bisect_right(times_us, gap.start_us))
+
+
+def reversed_gaps(gaps: Iterable[Gap]) -> list[Gap]:
+    """Gaps that end before they start."""
+    return [gap for gap in gaps if gap.end_us is not None and gap.end_us < gap.start_us]
+
+
+def unprovoked(
+    moments: Iterable[tuple[int, str]], windows: Sequence[tuple[int, int]], *, recovery_us: int
+) -> list[tuple[int, str]]:
+    """Explained losses that no fault was near to: something was stuck, or failed by itself.
+
+    Args:
+        moments: True time and explanation.
+        windows: Begin and end of each fault, true time.
+        recovery_us: How long after a fault its effects may last.
+    """
+    return [
+        (moment, why)
+        for moment, why in moments
+        if not any(begin - 2_000_000 <= moment <= end + recovery_us for begin, end in windows)
+    ]

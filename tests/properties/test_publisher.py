@@ -1,0 +1,184 @@
+"""The law of the publisher: whatever the broker does not pass on, everything else arrives, and what does not is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexus_cli.runtime.gateway.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.gateway.splitting import FRAME_BYTES
+from tests.brokers import FastClock, MemoryBroker
+
+DEADLINE_S = 150.0
+
+
+@contextlib.asynccontextmanager
+async def publishing(folder: Path, broker: MemoryBroker, **keys: int) -> AsyncIterator[tuple[Outbox, Publisher]]:
+    """An outbox whose frames go to a broker in memory."""
+    clock = FastClock()
+    box = Outbox(folder, clock=clock, gap_topic="gap", limits=Limits(segment_bytes=20_000, delay_s=0.002))
+    box.open()
+    publisher = Publisher(box, broker, clock=clock, stall_first_s=5.0, **keys)  # type: ignore[arg-type]
+    broker.publisher, broker.on_connected = publisher, publisher.reconnected
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one.run(stop)) for one in (box, publisher, broker)]
+        try:
+            yield box, publisher
+        finally:
+            stop.set()
+            broker.lose()
+            del tasks
+
+
+def _arrived(broker: MemoryBroker) -> dict[tuple[int, str], object]:
+    """Every sample that arrived, by time and tag."""
+    return {(frame.time, tag): value for frame in broker.frames.values() for tag, value in frame.samples.items()}
+
+
+async def delivered(box: Outbox) -> None:
+    """Wait until everything durable has its receipt."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not box.durable_seq or box.lowest_uncommitted() <= box.newest_seq:
+            await asyncio.sleep(0.005)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    sizes=st.lists(st.lists(st.integers(1, 900), min_size=1, max_size=8), min_size=3, max_size=25),
+    giants=st.sets(st.integers(0, 24), max_size=2),
+    limit=st.sampled_from([0, 2_000, 3_000, 5_000]),
+    closes=st.booleans(),
+    lossy=st.sampled_from([0.0, 0.2, 0.5]),
+    seed=st.integers(0, 1000),
+)
+def test_every_sample_arrives_unless_it_is_too_large_alone(
+    sizes: list[list[int]], giants: set[int], limit: int, closes: bool, lossy: float, seed: int
+) -> None:
+    async def law(folder: Path) -> None:
+        broker = MemoryBroker(seed=seed)
+        broker.limit_bytes, broker.closes, broker.lossy = limit, closes, lossy
+        expected: dict[tuple[int, str], str] = {}
+        async with publishing(folder, broker) as (box, publisher):
+            for at, tags in enumerate(sizes):
+                samples: dict[str, object] = {f"t{n}": f"{at}." + "x" * size for n, size in enumerate(tags)}
+                if at in giants:
+                    samples["giant"] = "x" * 20_000
+                assert box.add_frame("d", time_us=1_000 + at, samples=samples)  # type: ignore[arg-type]
+                expected |= {(1_000 + at, tag): str(value) for tag, value in samples.items()}
+                await asyncio.sleep(0.001)
+            # Small frames follow, as long as the device lives: they show that others pass.
+            beat = 10_000
+            async with asyncio.timeout(DEADLINE_S):
+                while not expected.keys() <= _arrived(broker).keys():
+                    beat += 1
+                    box.add_frame("e", time_us=beat, samples={"beat": beat})
+                    await asyncio.sleep(0.01)
+                await delivered(box)
+            assert not publisher.waiting_topics
+        arrived = {key: value for key, value in _arrived(broker).items() if key[0] < 10_000}
+        assert arrived.keys() == expected.keys()
+        for key, value in expected.items():
+            if key[1] == "giant" and limit:
+                assert arrived[key] is None
+            else:
+                assert arrived[key] == value
+        assert not broker.gaps
+        number = sum("giant" in frame.samples for frame in broker.frames.values())
+        assert box.lost["frame_too_large"] == (number if limit else 0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(closes=st.booleans(), size=st.integers(1, 3_000))
+def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int) -> None:
+    async def law(folder: Path) -> None:
+        broker = MemoryBroker()
+        broker.closes, broker.denied = closes, {"d"}
+        async with publishing(folder, broker, window_frames=50) as (box, publisher):
+            count = 0
+            async with asyncio.timeout(DEADLINE_S):
+                while not publisher.waiting_topics or count < 200:
+                    count += 1
+                    box.add_frame("d", time_us=count, samples={"v": "x" * size})
+                    box.add_frame("e", time_us=count, samples={"w": count})
+                    await asyncio.sleep(0.003)
+                while sum("w" in frame.samples for frame in broker.frames.values()) < count:
+                    await asyncio.sleep(0.005)
+            assert not any("v" in frame.samples for frame in broker.frames.values())
+            broker.denied = ()
+            await delivered(box)
+        assert sum("v" in frame.samples for frame in broker.frames.values()) == count
+        assert not broker.gaps
+        assert box.lost["frame_too_large"] == 0
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_path: Path) -> None:
+    """Connections end early, whatever is on them: no frame is taken for too large, everything arrives."""
+    broker = MemoryBroker()
+    async with publishing(tmp_path, broker) as (box, publisher):
+        for at in range(300):
+            box.add_frame("d", time_us=1 + at, samples={"v": "x" * (10 * at)})
+            if at % 20 == 10:
+                broker.lose()
+                await asyncio.sleep(0.003)
+                broker.connected = True
+                publisher.reconnected()
+            await asyncio.sleep(0.002)
+        await delivered(box)
+        assert publisher.facts()["limit_bytes"] == 0
+        assert not publisher.waiting_topics
+    assert len(broker.frames) == 300
+    assert all(frame.quality == {} for frame in broker.frames.values())
+
+
+async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Path) -> None:
+    broker = MemoryBroker()
+    broker.limit_bytes = 3_000
+    async with publishing(tmp_path, broker) as (box, publisher):
+        async with asyncio.timeout(DEADLINE_S):
+            at = 0
+            while not publisher.facts()["limit_bytes"]:
+                at += 1
+                box.add_frame("d", time_us=at, samples={f"t{n}": "x" * 300 for n in range(80)})
+                await asyncio.sleep(0.05)
+            await delivered(box)
+            assert box.frame_bytes < FRAME_BYTES
+            broker.limit_bytes = 0
+            publisher._gate._limit_until_s = 0.0
+            while box.frame_bytes < FRAME_BYTES:
+                await asyncio.sleep(0.01)
+        box.add_frame("d", time_us=1_000_000, samples={f"t{n}": "x" * 300 for n in range(80)})
+        await delivered(box)
+    assert len(max(broker.frames.values(), key=lambda frame: frame.time).samples) == 80
+
+
+async def test_single_values_in_doubt_on_a_topic_of_their_own_wait_and_the_others_go_on(tmp_path: Path) -> None:
+    """Nothing small is ever on that topic, so nobody can tell size from rights: nothing is given up."""
+    broker = MemoryBroker()
+    broker.limit_bytes = 5_000
+    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        for at in range(1, 6):
+            box.add_frame("d", time_us=at, samples={"text": "x" * 7_000})
+            box.add_frame("e", time_us=at, samples={"v": at})
+        while not publisher.waiting_topics or len(broker.frames) < 5:
+            await asyncio.sleep(0.01)
+        box.add_frame("e", time_us=6, samples={"v": 6})
+        while len(broker.frames) < 6:
+            await asyncio.sleep(0.01)
+        broker.limit_bytes = 0
+        await delivered(box)
+    assert sum("text" in frame.samples for frame in broker.frames.values()) == 5
+    assert box.lost["frame_too_large"] == 0

@@ -1,0 +1,55 @@
+"""Commands, resources and the live view: each planted fault is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.chaos.conduct import Command, Life, contradictions, leaks, strays
+
+
+@pytest.mark.parametrize(
+    ("answers", "row", "writes", "sound"),
+    [
+        (("done",), "done", 1, True),
+        (("done",), "done", 2, False),
+        (("done",), "done", 0, False),
+        (("done",), None, 1, False),
+        (("done",), "unknown", 1, False),
+        (("done", "refused"), "done", 1, False),
+        (("refused",), "refused", 0, True),
+        (("refused",), "refused", 1, False),
+        (("unknown",), "unknown", 1, True),
+        (("unknown",), "unknown", 0, True),
+        (("failed",), "failed", 0, True),
+        ((), None, 0, True),
+        ((), "unknown", 1, True),
+        ((), None, 1, False),
+        ((), "done", 2, False),
+    ],
+)
+def test_commands(answers: tuple[str, ...], row: str | None, writes: int, sound: bool) -> None:
+    one = Command(id="q1", answers=answers, row=row, writes=writes)
+    assert (contradictions([one]) == []) is sound
+
+
+def life(what: str, values: Sequence[float], *, every_s: float = 10.0) -> Life:
+    """Samples at equal distances."""
+    return Life(name="gw", samples={what: [(at * every_s, value) for at, value in enumerate(values)]})
+
+
+def test_leaks() -> None:
+    assert leaks([life("descriptors", [20 + at for at in range(60)])])
+    assert not leaks([life("descriptors", [20, 40, 60] + [25] * 60)]), "the beginning does not count"
+    assert not leaks([life("descriptors", [20, 500])]), "too short a life to say"
+    assert leaks([life("memory_mb", [100 + at for at in range(400)])])
+    assert not leaks([life("memory_mb", [100 + at for at in range(60)])]), "memory is judged over half an hour"
+    assert not leaks([life("memory_mb", [100 + at / 100 for at in range(400)])])
+
+
+def test_strays() -> None:
+    assert strays({"a": 1, "b": None}, {"a": 1, "b": None}) == []
+    assert strays({"a": 1}, {"a": 2}) == ["a: live 1, last row 2"]
+    assert strays({"a": 1}, {"a": None}) == ["a: live 1, last row None"]
+    assert strays({"z": 1}, {"a": 1}) == ["a: no live value", "z: a live value of no tag"]

@@ -1,0 +1,213 @@
+"""Alerts between their topics and their record: looked at when limits change, published first, kept in order."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import FakeClock
+from nexus_cli.runtime.control import alert_record
+from nexus_cli.runtime.control.alert_record import AlertRecord, Change
+from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.settings import Settings
+from nexus_cli.wire.topic import Topics
+
+TOPICS = Topics("acme", "chicago")
+TAG = "a/l/one/energy"
+
+
+class Pool:
+    """A database that is there, away, or refuses one alert; keeps what it was given, in order."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.refuses = ""
+        self.rows: list[tuple[str, str]] = []
+
+    def acquire(self) -> Pool:
+        return self
+
+    async def __aenter__(self) -> Pool:
+        if self.away:
+            raise OSError("no route to host")
+        self._open: list[tuple[str, str]] = []
+        return self
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            self.rows += self._open
+
+    async def execute(self, query: str, *arguments: Any) -> None:
+        if self.refuses and self.refuses in arguments:
+            raise asyncpg.DataError("no such value")
+        if "alert_change" in query and query.startswith("INSERT"):
+            self._open.append((arguments[1], arguments[3]))
+
+
+class Plant:
+    """An `Alerting` with a clock of the test's, a broker that may be away and a database that may be."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home, site="acme/chicago")
+        self.clock, self.pool = FakeClock(), Pool()
+        self.record = AlertRecord(settings=self.settings, pool=self.pool, spool=home / "unstored")
+        self.published: list[tuple[str, dict[str, Any] | None]] = []
+        self.broker_away = False
+        self.alerting = Alerting(settings=self.settings, record=self.record, publish=self._publish, clock=self.clock)
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        if self.broker_away:
+            raise NexusError("away", code="NX6010", retriable=True)
+        self.published.append((topic.rpartition("/")[2], orjson.loads(payload) if payload else None))
+
+    def load(self, **alerts: dict[str, Any]) -> list[str]:
+        return self.alerting.load({name: {"tag": TAG, **keys} for name, keys in alerts.items()}, {})
+
+    def value(self, value: Any, **more: Any) -> None:
+        message = {"value": value, "timestamp": 1, "quality": "GOOD", **more}
+        self.alerting.hear(TOPICS.tag(TAG), orjson.dumps(message))
+
+    def states(self) -> dict[str, str]:
+        return {each["name"]: each["state"] for each in self.alerting.listing()}
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Plant:
+    return Plant(tmp_path)
+
+
+def test_new_limits_are_looked_at_with_the_value_that_is_there(plant: Plant) -> None:
+    plant.load(first={"above": 200.0})
+    plant.value(150.0)
+    assert plant.states() == {"first": "cleared"}
+    plant.load(first={"above": 100.0}, second={"above": 120.0})
+    assert plant.states() == {"first": "active", "second": "active"}
+    plant.load(first={"above": 300.0}, second={"above": 120.0})
+    assert plant.states() == {"first": "cleared", "second": "active"}
+    plant.load(first={"above": 140.0, "clear_below": 130.0})
+    plant.load(first={"above": 160.0, "clear_below": 145.0})
+    assert plant.states() == {"first": "active"}, "between the limit and its hysteresis it stays"
+
+
+def test_a_bad_value_is_looked_at_by_what_on_bad_says_now(plant: Plant) -> None:
+    plant.load(hot={"above": 100.0, "on_bad": "hold"})
+    plant.value(None, quality="BAD")
+    assert plant.states() == {"hot": "cleared"}
+    plant.load(hot={"above": 100.0, "on_bad": "raise"})
+    assert plant.states() == {"hot": "active"}
+    plant.load(hot={"above": 100.0, "on_bad": "hold"})
+    assert plant.states() == {"hot": "active"}
+    plant.load(hot={"above": 100.0, "on_bad": "clear"})
+    assert plant.states() == {"hot": "cleared"}
+
+
+def test_new_limits_of_a_device_that_is_being_changed_wait_for_its_gateway(plant: Plant) -> None:
+    """The value that is known has the unit of before."""
+    plant.load(hot={"above": 100.0})
+    plant.value(50.0)
+    configs = {"hot": {"tag": TAG, "above": 40.0}, "new": {"tag": TAG, "above": 40.0}}
+    assert plant.alerting.load(configs, {}, held={"a/l/one"}) == [], "held is not gone"
+    assert plant.states() == {"hot": "cleared"}
+    plant.value(50.5)
+    assert plant.states() == {"hot": "cleared"}, "still by the limits of before"
+    plant.value(10.0)
+    plant.alerting.load(configs, {})
+    assert plant.states() == {"hot": "cleared", "new": "cleared"}
+
+
+def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
+    plant.load(hot={"above": 100.0}, label={"equals": "fault"})
+    assert plant.alerting.unheard() == [TAG]
+    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    assert plant.states() == {"hot": "cleared", "label": "active"} and plant.alerting.unheard() == []
+    plant.value(150.0)
+    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    assert plant.states() == {"hot": "active", "label": "cleared"}
+
+
+async def test_what_changed_is_published_while_the_database_is_away_and_stored_in_order(plant: Plant) -> None:
+    plant.pool.away = True
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        group.create_task(plant.record.run(stop))
+        plant.load(hot={"above": 100.0})
+        for value, state in ((150.0, "active"), (50.0, "cleared"), (160.0, "active")):
+            plant.value(value)
+            await _until(lambda state=state: plant.published and plant.published[-1][1]["state"] == state)
+        assert plant.pool.rows == [] and len(plant.record) == 3
+        plant.pool.away = False
+        await _until(lambda: not len(plant.record))
+        stop.set()
+    assert plant.pool.rows == [("hot", "active"), ("hot", "cleared"), ("hot", "active")]
+
+
+async def test_what_could_not_be_stored_is_found_by_the_next_life(plant: Plant, tmp_path: Path) -> None:
+    plant.pool.away = True
+    plant.load(hot={"above": 100.0})
+    plant.value(150.0)
+    await plant.record.drain()  # fails, and is kept
+    plant.value(50.0)
+    spool = (tmp_path / "unstored").read_bytes()
+    (tmp_path / "unstored").write_bytes(spool + b'{"facts": {"name": "hot", "st')  # cut by a kill
+    after = Plant(tmp_path)
+    after.clock.advance(3600.0)
+    found = after.record.recover()
+    assert [change.facts["state"] for change in found] == ["active", "cleared"]
+    after.alerting.recover(found)
+    after.load(hot={"above": 100.0})
+    assert after.alerting.listing() == [found[-1].facts]
+    await after.record.drain()
+    assert after.pool.rows == [("hot", "active"), ("hot", "cleared")]
+    assert not (tmp_path / "unstored").exists()
+
+
+async def test_a_change_that_the_database_refuses_stops_no_other(plant: Plant) -> None:
+    plant.load(odd={"above": 100.0}, hot={"above": 100.0})
+    plant.pool.refuses = "odd"
+    plant.value(150.0)
+    await plant.record.drain()
+    assert plant.pool.rows == [("hot", "active")] and plant.record.refused == 1
+
+
+def test_the_queue_is_bounded_and_drops_the_oldest(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert_record, "MAX_CHANGES", 3)
+    for number in range(5):
+        plant.record.add(Change(facts={"name": str(number)}))
+    assert [each.facts["name"] for each in plant.record._waiting] == ["2", "3", "4"]
+    assert plant.record.dropped == 2
+
+
+async def test_every_alert_has_its_topic_from_the_start_and_follows_its_declaration(plant: Plant) -> None:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        plant.load(hot={"above": 100.0, "severity": "warning"})
+        await _until(lambda: len(plant.published) == 1)
+        assert plant.published[0][1]["state"] == "cleared" and plant.published[0][1]["since"] > 0
+        plant.load(hot={"above": 100.0, "severity": "critical"})
+        await _until(lambda: len(plant.published) == 2)
+        assert plant.published[1][1]["severity"] == "critical"
+        plant.load(hot={"above": 100.0, "severity": "critical"})
+        plant.broker_away = True
+        plant.value(150.0)
+        plant.value(50.0)
+        plant.value(151.0)
+        plant.broker_away = False
+        await _until(lambda: plant.published[-1][1]["value"] == 151.0)
+        stop.set()
+    assert [each[1]["state"] for each in plant.published] == ["cleared", "cleared", "active"], "the newest counts"
+
+
+async def _until(condition: Any) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it did not come true")

@@ -1,0 +1,120 @@
+"""A walk through a gateway's link goes between its polls: simulated time, so that every wait is exact."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+
+from nexus_cli.drivers.base import Browsed
+from nexus_cli.runtime.clock import FakeClock
+from nexus_cli.runtime.gateway import browsing
+from nexus_cli.runtime.gateway.browsing import STARVED_S, Browsing
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.topic import Topics
+
+TOPICS = Topics("acme", "chicago")
+INTERVAL_S = 0.1
+POLL_S = 0.01
+
+
+class PolledLink(FakeClock):
+    """A link that is polled every 100 ms, and the clock that its work turns.
+
+    Attributes:
+        waited_s: How long each poll stood behind a step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due_s = self.monotonic_s() + INTERVAL_S
+        self.waited_s: list[float] = []
+        self.link, self.devices, self.connected = "link", {"a/l/plc": SimpleNamespace(config=None)}, True
+        self.driver = SimpleNamespace(name="scripted")
+
+    async def sleep(self, delay_s: float) -> None:
+        """Time passes at once, and the polls that fall due are done."""
+        self.advance(delay_s)
+        while self.due_s <= self.monotonic_s() + 1e-9:
+            self.waited_s.append(0.0)
+            self.due_s += INTERVAL_S
+            self.advance(POLL_S)
+        await asyncio.sleep(0)
+
+    def free_s(self) -> float:
+        """Until the next poll."""
+        return max(0.0, self.due_s - self.monotonic_s())
+
+    def submit(self, work: Any, *, dropped: Any = None) -> bool:
+        """Do it, and then the polls that fell due meanwhile."""
+
+        async def do() -> None:
+            await work(self)
+            while self.due_s <= self.monotonic_s():
+                self.waited_s.append(self.monotonic_s() - self.due_s)
+                self.due_s += INTERVAL_S
+                self.advance(POLL_S)
+
+        self.doing = asyncio.get_running_loop().create_task(do())
+        return True
+
+
+async def walked(steps_s: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> tuple[PolledLink, list[dict[str, Any]]]:
+    """Browse with steps that take so long each; the link afterwards, and the pages."""
+    link, pages, done = PolledLink(), list[dict[str, Any]](), asyncio.Event()
+
+    async def walk(_name: str, _session: Any, **_options: Any) -> AsyncIterator[Browsed]:
+        for number, took_s in enumerate(steps_s):
+            link.advance(took_s)
+            yield Browsed((f"v{number}",), f"n{number}", "float64")
+            yield Browsed((), "", "", detail={"beat": True})
+
+    async def publish(_topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        pages.append(orjson.loads(payload))
+        if pages[-1]["done"]:
+            done.set()
+
+    monkeypatch.setattr(browsing, "walk", walk)
+    owner = SimpleNamespace(links=SimpleNamespace(supervisors={"link": link}))
+    one = Browsing(SimpleNamespace(publish=publish), topics=TOPICS, gateway="gw", clock=link, owner=owner)  # type: ignore[arg-type]
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one.run(stop))
+        request = orjson.dumps({"id": "x", "device": "a/l/plc"})
+        one.hear(Message(topic=TOPICS.browse("gw", "desk"), payload=request, retain=False, qos=1))
+        await done.wait()
+        stop.set()
+    return link, pages
+
+
+def names(pages: list[dict[str, Any]]) -> Iterator[str]:
+    """What was found, in order."""
+    return (item[0][0] for page in pages for item in page["items"] if item[0])
+
+
+async def test_no_poll_waits_for_a_step_that_takes_what_the_last_one_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, pages = await walked([0.012] * 60, monkeypatch)
+    assert list(names(pages)) == [f"v{number}" for number in range(60)]
+    assert len(link.waited_s) >= 60 * 0.012 / INTERVAL_S
+    assert max(link.waited_s) == 0.0
+
+
+async def test_steps_that_grow_make_one_poll_wait_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, _ = await walked([0.01] * 10 + [0.06] * 20, monkeypatch)
+    late = [waited for waited in link.waited_s if waited]
+    assert len(late) <= 1
+    assert max(link.waited_s) < 0.06
+
+
+async def test_a_walk_that_finds_no_room_takes_a_step_after_seconds_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    link, pages = await walked([0.15] * 4, monkeypatch)
+    assert list(names(pages)) == ["v0", "v1", "v2", "v3"]
+    late = [waited for waited in link.waited_s if waited]
+    assert len(late) <= 2 * 4, "a step of one and a half intervals meets two polls"
+    assert len(link.waited_s) - len(late) >= 3 * (STARVED_S / INTERVAL_S) * 0.8, "the polls between went undisturbed"
