@@ -221,6 +221,7 @@ class FakeHistorian:
 
     Attributes:
         frames: By (epoch, seq).
+        devices: Device path of each frame, by (epoch, seq).
         gaps: By (epoch, seq).
         reports: Of commands, by (epoch, seq).
         doubles: Frames that came again although they were stored.
@@ -233,6 +234,7 @@ class FakeHistorian:
         self.client = BrokerClient(settings=settings, client_id="test-historian", clean=True)
         self.gateway = gateway
         self.frames: dict[tuple[str, int], Frame] = {}
+        self.devices: dict[tuple[str, int], str] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
         self.reports: dict[tuple[str, int], Report] = {}
         self.live: dict[str, bytes] = {}
@@ -289,9 +291,19 @@ class FakeHistorian:
             self.doubles += 1
             assert self.frames[frame.epoch, frame.seq] == frame, "a repeat differs from the first"
         self.frames[frame.epoch, frame.seq] = frame
+        self.devices[frame.epoch, frame.seq] = message.topic.removeprefix(self.topics.data(self.gateway, ""))
         self._store(frame.epoch, frame.seq)
         if self.on_frame is not None:
             self.on_frame(frame)
+
+    def gaps_with_rows(self) -> list[tuple[Gap, int]]:
+        """Gaps in which a frame of their device lies, with its time: there must be none."""
+        return [
+            (gap, frame.time)
+            for gap in self.gaps.values()
+            for key, frame in self.frames.items()
+            if gap.device in ("", self.devices[key]) and gap.start <= frame.time <= gap.end
+        ]
 
     def _store(self, epoch: str, seq: int) -> None:
         self._committed.setdefault(epoch, Intervals()).add(seq, seq)

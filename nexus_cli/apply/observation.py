@@ -32,6 +32,7 @@ class Observed(msgspec.Struct, frozen=True):
     digest: str
     time: int = 0
     devices: dict[str, DeviceSeen] = {}
+    instance: str = ""
     removed: list[str] = []
     verification: dict[str, Verification] = {}
 
@@ -41,11 +42,30 @@ class _Link(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class _Outbox(msgspec.Struct, frozen=True):
+    epoch: str = ""
+
+
 class GatewayHealth(msgspec.Struct, frozen=True):
-    """The part of a gateway's health that control reads."""
+    """The part of a gateway's health that control reads.
+
+    Attributes:
+        state: `running`, `waiting`, `stopping` or `lost`.
+        time: When it was said, µs since 1970 UTC; 0 in a last will.
+        instance: The process that it speaks of; empty from older versions.
+        accounted_since: From when on the gateway declares what it did not read, µs since 1970 UTC; 0 for always.
+        host, pid: Where the process runs.
+        outbox: Its disk log.
+        links: State by link.
+    """
 
     state: str
     time: int = 0
+    instance: str = ""
+    accounted_since: int = 0
+    host: str = ""
+    pid: int = 0
+    outbox: _Outbox = _Outbox()
     links: dict[str, _Link] = {}
 
 
@@ -54,9 +74,15 @@ _health = msgspec.json.Decoder(GatewayHealth)
 
 
 class Observations:
-    """The newest answer and health of every gateway; whoever waits is woken by each message."""
+    """The newest answer and health of every gateway; whoever waits is woken by each message.
+
+    Attributes:
+        unreadable: Messages that could not be read.
+        waiting: By gateway, the last process that waits because another one of its name works.
+    """
 
     def __init__(self) -> None:
+        self.waiting: dict[str, GatewayHealth] = {}
         self._answers: dict[str, Observed] = {}
         self._health: dict[str, GatewayHealth] = {}
         self._changed = asyncio.Event()
@@ -74,11 +100,24 @@ class Observations:
         return answer
 
     def hear_health(self, gateway: str, payload: bytes) -> GatewayHealth | None:
-        """Take a health message; unreadable ones are counted and change nothing."""
+        """Take a health message; gives it when it says something new of the process that works under this name.
+
+        Unreadable ones are counted. One that waits does not work, and the end of a process is no end of another: the last
+        will of the one before may come after the first sign of its successor.
+        """
         try:
             health = _health.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.unreadable += 1
+            return None
+        if health.state == "waiting":
+            self.waiting[gateway] = health
+            return None
+        waits = self.waiting.get(gateway)
+        if waits is not None and waits.instance == health.instance:
+            del self.waiting[gateway]
+        before = self._health.get(gateway)
+        if before is not None and before.state == "running" != health.state and _differ(before, health):
             return None
         self._health[gateway] = health
         self._wake()
@@ -120,3 +159,7 @@ class Observations:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _differ(one: GatewayHealth, other: GatewayHealth) -> bool:
+    return bool(one.instance and other.instance and one.instance != other.instance)

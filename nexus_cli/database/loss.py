@@ -52,12 +52,31 @@ async def add_gap(
     epoch: str = "",
     seq: int = 0,
 ) -> int:
-    """Record a gap; times in µs since 1970 UTC, `end_us` None while it lasts. Gives its id."""
+    """Record a gap; times in µs since 1970 UTC, `end_us` None while it lasts. Gives the id of its row.
+
+    One that overlaps or continues the last one of the same device and reason is joined with it. It continues it when it
+    begins in the next microsecond at most: then no row can lie between the two.
+    """
+    if end_us is not None and end_us < start_us:
+        start_us, end_us = end_us, start_us
+    count = min(max(frames, 0), 2**62)
+    if end_us is not None:
+        joined: int | None = await conn.fetchval(
+            f"""UPDATE {SCHEMA}.gap SET start = least(start, $5), "end" = greatest("end", $6),
+                  frames = least(frames::numeric + $7, {2**62})::bigint
+                WHERE id = (SELECT id FROM {SCHEMA}.gap WHERE site = $1 AND gateway = $2 AND device = $3 AND reason = $4
+                              AND start <= $6::timestamptz + interval '1 microsecond'
+                              AND "end" >= $5::timestamptz - interval '1 microsecond'
+                            ORDER BY start DESC LIMIT 1) RETURNING id""",
+            *(site, gateway, device, reason, moment(start_us), moment(end_us), count),
+        )
+        if joined is not None:
+            return joined
     number: int = await conn.fetchval(
         f'INSERT INTO {SCHEMA}.gap (site, gateway, device, start, "end", frames, reason, epoch, seq)'
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         *(site, gateway, device, moment(start_us), None if end_us is None else moment(end_us)),
-        *(min(max(frames, 0), 2**62), reason, epoch, seq),
+        *(count, reason, epoch, seq),
     )
     return number
 

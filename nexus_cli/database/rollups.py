@@ -83,6 +83,11 @@ class RollupBuilder:
             low, high, first, _ = self._values
             self._values = (min(low, value), max(high, value), first, value)
 
+    def lose(self, time_us: int) -> Iterator[Rollup]:
+        """From here on nobody knows what the value was, until the next sample: a gap begins. As `add`."""
+        yield from self._advance(max(time_us, self._held_since_us))
+        self._held = None
+
     def finish(self) -> Iterator[Rollup]:
         """The rest, up to the end of the span."""
         yield from self._advance(self._until_us)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -228,6 +229,9 @@ gap = Table(
     Column("seq", BigInteger, nullable=False, server_default="0"),
     _now("recorded"),
     Index("ix_gap_site_start", "site", "start"),
+    Index("ix_gap_device", "site", "gateway", "device", "start"),
+    # Two controls that see the same gateway go open one gap.
+    Index("uq_gap_open", "site", "gateway", "device", unique=True, postgresql_where=text('"end" IS NULL')),
 )
 
 dead_letter = Table(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,8 +33,8 @@ class History:
         since, until: The span, ISO 8601.
         every_ms: Width of a bucket, or None for single samples.
         samples: `time`, `value`, `quality`, and where they apply `label`, `reason`, `code`, `source_time`; with
-            buckets `time`, `value`, `count`, `good`.
-        gaps: `start`, `end`, `device`, `frames`, `reason`.
+            buckets `time`, `value`, `count`, `good`, and `gap` (reasons) where samples of it are known to be missing.
+        gaps: `start`, `end` (None while it lasts), `device`, `gateway`, `frames` (0 when not known), `reason`, by start.
         truncated: True when there were more samples than the limit.
     """
 
@@ -113,20 +115,25 @@ async def history(
     async with connection(chosen, application="nexus-history") as conn:
         site = chosen.site or await _only_site(conn)
         series = await _find(conn, site=site, path=path)
-        truncated = False
+        # A gap keeps the path that its device had then.
+        devices = sorted({path.rpartition("/")[0] for path in (series.path, *series.former_paths)})
+        gateway: str = await conn.fetchval("SELECT lineage->>'gateway' FROM nexus.series WHERE id = $1", series.id)
+        found = await load_gaps(conn, site=site, devices=devices, gateways=[gateway or ""], since=start, until=end)
+        gaps = [_gap_json(gap) for gap in found]
         if every_ms is None:
             stored = await load_samples(conn, series_id=series.id, since=start, until=end, limit=limit + 1, newest=True)
-            truncated = len(stored) > limit
-            samples = [sample_json(sample, series) for sample in stored[-limit:]]
+            samples = [sample_json(sample, series) for sample in stored]
         else:
             before = await last_before(conn, series_id=series.id, moment=start)
-            buckets = await _buckets(conn, series, start, min(end, now), every_ms, before.value if before else None)
-            samples = [_bucket_json(bucket, aggregate) for bucket in buckets if bucket.count or bucket.covered_us]
-            truncated = len(samples) > limit
-            samples = samples[-limit:]
-        device = "/".join(series.path.split("/")[:3])
-        gateway: str = await conn.fetchval("SELECT lineage->>'gateway' FROM nexus.series WHERE id = $1", series.id)
-        found = await load_gaps(conn, site=site, devices=[device], gateways=[gateway or ""], since=start, until=end)
+            lost_us = [_us(gap.start) for gap in found]
+            held = before.value if before else None
+            buckets = await _buckets(conn, series, start, min(end, now), every_ms, held, lost_us)
+            samples = [_bucket_json(bucket, aggregate) for bucket in buckets]
+            _name_gaps(samples, gaps, width=timedelta(milliseconds=every_ms))
+            filled = [bool(bucket.count or bucket.covered_us) for bucket in buckets]
+            samples = [one for one, has in zip(samples, filled, strict=True) if has or "gap" in one]
+    truncated = len(samples) > limit
+    samples = samples[-limit:]
     return History(
         path=series.path,
         asked=path,
@@ -138,7 +145,7 @@ async def history(
         every_ms=every_ms,
         aggregate=aggregate if every_ms is not None else None,
         samples=samples,
-        gaps=[_gap_json(gap) for gap in found],
+        gaps=gaps,
         truncated=truncated,
     )
 
@@ -188,15 +195,27 @@ async def _find(conn: Connection, *, site: str, path: str) -> Series:
 
 
 async def _buckets(
-    conn: Connection, series: Series, start: datetime, end: datetime, every_ms: int, before: float | None
+    conn: Connection,
+    series: Series,
+    start: datetime,
+    end: datetime,
+    every_ms: int,
+    before: float | None,
+    lost_us: list[int],
 ) -> list[Rollup]:
+    """Buckets of the span; where a gap begins (`lost_us`, ascending) the value is not known until the next sample."""
     from nexus_cli.database.queries import stream_numbers
     from nexus_cli.database.rollups import RollupBuilder
 
     builder = RollupBuilder(every_us=every_ms * 1000, since_us=_us(start), until_us=_us(end), before=before)
     buckets: list[Rollup] = []
+    lost = deque(moment for moment in lost_us if moment < _us(end))
     async for time, value, quality in stream_numbers(conn, series_id=series.id, since=start, until=end):
+        while lost and lost[0] <= _us(time):
+            buckets.extend(builder.lose(lost.popleft()))
         buckets.extend(builder.add(_us(time), value, quality))
+    for moment in lost:
+        buckets.extend(builder.lose(moment))
     buckets.extend(builder.finish())
     return buckets
 
@@ -247,6 +266,16 @@ def _bucket_json(bucket: Rollup, aggregate: Aggregate) -> dict[str, Any]:
     }
     moment = EPOCH + timedelta(microseconds=bucket.start_us)
     return {"time": moment.isoformat(), "value": values[aggregate], "count": bucket.count, "good": bucket.good}
+
+
+def _name_gaps(buckets: list[dict[str, Any]], gaps: list[dict[str, Any]], *, width: timedelta) -> None:
+    """Say in each bucket which gaps lie in it: what is shown of it was made of fewer samples."""
+    starts = [datetime.fromisoformat(bucket["time"]) for bucket in buckets]
+    for gap in gaps:
+        first = bisect_right(starts, datetime.fromisoformat(gap["start"]) - width)
+        last = len(starts) if gap["end"] is None else bisect_right(starts, datetime.fromisoformat(gap["end"]))
+        for bucket in buckets[first:last]:
+            bucket["gap"] = " ".join(sorted({*bucket.get("gap", "").split(), gap["reason"]}))
 
 
 def _gap_json(gap: StoredGap) -> dict[str, Any]:

@@ -141,8 +141,14 @@ class HealthReporter:
         clock: Clock,
         details: Callable[[], dict[str, Any]],
         period_s: float = PERIOD_S,
+        waiting: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Report on `topic`; `details` adds the role's own facts (JSON values, no secrets)."""
+        """Report on `topic`; `details` adds the role's own facts (JSON values, no secrets).
+
+        While `waiting` says so another process has the name: what is published then is not retained, so that it does not
+        lie over the health of that one.
+        """
+        self._waiting = waiting
         self._client, self._topic, self._role, self._name = client, topic, role, name
         self._clock, self._details, self._period_s = clock, details, period_s
         self._changed = asyncio.Event()
@@ -152,17 +158,21 @@ class HealthReporter:
         self._changed.set()
 
     def payload(self, state: str) -> bytes:
-        """The health message for `running`, `stopping` or `lost`."""
+        """The health message for `running`, `waiting` or `stopping`."""
         facts = {"state": state, "time": self._clock.now_us(), "version": __version__}
         return orjson.dumps({**facts, "role": self._role, "name": self._name, **self._details()}, default=str)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped; then say `stopping` once."""
         while not stop.is_set():
-            await self._publish("running")
             self._changed.clear()
+            await self.say()
             await self._pause(stop)
         await self._publish("stopping")
+
+    async def say(self) -> None:
+        """Publish now how the role is."""
+        await self._publish("waiting" if self._waiting() else "running")
 
     async def _pause(self, stop: asyncio.Event) -> None:
         """Wait for a change, the stop or the period, but at least a quarter of a second unless stopped."""
@@ -179,9 +189,10 @@ class HealthReporter:
     async def _publish(self, state: str) -> None:
         with contextlib.suppress(NexusError, TimeoutError):
             async with asyncio.timeout(2.0):
-                await self._client.publish(self._topic, self.payload(state), qos=1, retain=True)
+                await self._client.publish(self._topic, self.payload(state), qos=1, retain=not self._waiting())
 
 
-def lost_payload(*, role: str, name: str) -> bytes:
-    """The last will on the health topic."""
-    return orjson.dumps({"state": "lost", "version": __version__, "role": role, "name": name})
+def lost_payload(*, role: str, name: str, instance: str = "") -> bytes:
+    """The last will on the health topic; `instance` says which process of this name it speaks of."""
+    facts = {"state": "lost", "version": __version__, "role": role, "name": name}
+    return orjson.dumps({**facts, "instance": instance} if instance else facts)

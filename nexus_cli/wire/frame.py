@@ -24,10 +24,11 @@ class GapReason(StrEnum):
         DISK_REFUSED: The disk log could not be written (full, failed or too slow).
         OUTBOX_DAMAGED: Part of the disk log can't be read any more.
         FRAME_TOO_LARGE: The broker does not pass on a message of this size.
-        GATEWAY_KILLED: The gateway's process ended without a stop.
-        GATEWAY_STOPPED: The gateway was stopped, and stays away.
-        GATEWAY_LOST: The gateway does not answer; why is not known.
-        GATEWAY_STALLED: The gateway's process made a pause (suspended machine, overload).
+        GATEWAY_KILLED: The gateway's process ended without a stop, until it read the device again.
+        GATEWAY_STOPPED: The gateway was stopped, until it read the device again.
+        GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/presence.py`.
+        GATEWAY_STALLED: The gateway ran and did not read the device for several cycles: a pause of its process or
+            machine, a clock set forward, or a link that was busy with other things.
         AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap has their arrival.
         TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
     """
@@ -76,8 +77,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         epoch: As in `Frame`.
         seq: As in `Frame`; gaps and frames share one numbering.
         device: Device path, or "" for the whole gateway.
-        start: First missing moment, µs since 1970 UTC.
-        end: Last missing moment, µs since 1970 UTC.
+        start: First missing moment, µs since 1970 UTC; gateway time, as in `Frame`.
+        end: Last missing moment, µs since 1970 UTC. No row of the device lies from `start` to `end`.
         frames: How many frames are missing; 0 when that can't be known.
         reason: One of `GapReason`; text, so that the message of another version can be read.
     """

@@ -15,6 +15,10 @@ _VALUE: Schema = {
     "description": "The value: a scalar, an array, a structure, or null when it is BAD. 64-bit integers beyond 2^53 are strings on tag topics."
 }
 _EPOCH: Schema = {"type": "string", "minLength": 1, "description": "Names one life of an outbox (a ULID)."}
+_INSTANCE: Schema = {
+    "type": "string",
+    "description": "Names the process (a ULID made at its start): of two under one name only one works.",
+}
 _SEQ: Schema = {
     "type": "integer",
     "minimum": 1,
@@ -117,9 +121,22 @@ def _live() -> dict[str, Schema]:
     health = _object(
         "Health",
         "One process, retained, with a last will: _nexus/{enterprise}/{site}/health/{role}/{name}",
-        {"state": {"enum": ["running", "stopping", "lost"]}},
+        {
+            "state": {
+                "enum": ["running", "waiting", "stopping", "lost"],
+                "description": "waiting: another process of this name works; such a message is not retained.",
+            }
+        },
         {
             "time": _MICROSECONDS,
+            "instance": _INSTANCE,
+            "host": {**_TEXT, "description": "Name of the machine."},
+            "pid": _COUNT,
+            "term": {**_MICROSECONDS, "description": "When this gateway took its name over from another instance."},
+            "accounted_since": {
+                **_MICROSECONDS,
+                "description": "Of a gateway: it declares what it did not read since then; 0 for always.",
+            },
             "version": _TEXT,
             "role": {"enum": ["control", "gateway", "historian"]},
             "name": _TEXT,
@@ -199,6 +216,7 @@ def _configuration() -> dict[str, Schema]:
             "What a gateway runs, retained: _nexus/{enterprise}/{site}/observed/{gateway}",
             {"deployment": number, "digest": _DIGEST, "time": _MICROSECONDS},
             {
+                "instance": _INSTANCE,
                 "devices": _map(device),
                 "removed": {"type": "array", "items": _TEXT},
                 "verification": _map(verification),

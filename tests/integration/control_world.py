@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+from ulid import ULID
 
 from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
@@ -116,6 +117,9 @@ class FakeGateway:
         failing: Device paths that it can't configure.
         unreachable: Device paths whose verification finds nobody.
         silent: True: hears everything and answers nothing.
+        instance: Of its process.
+        epoch: Of its disk log.
+        accounted_since: From when on it says what it did not read, µs since 1970 UTC; the default is a long past.
     """
 
     settings: Settings
@@ -123,6 +127,9 @@ class FakeGateway:
     failing: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     silent: bool = False
+    instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
+    accounted_since: int = 1
+    epoch: str = "E1"
     running: dict[str, str] = dataclasses.field(default_factory=dict)
     notices: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -132,16 +139,14 @@ class FakeGateway:
         queue: asyncio.Queue[Message] = asyncio.Queue(1000)
         health = TOPICS.health("gateway", self.name)
         self.client = BrokerClient(
-            settings=self.settings, client_id=f"fake-{self.name}", will=(health, orjson.dumps({"state": "lost"}))
+            settings=self.settings, client_id=f"fake-{self.name}", will=(health, self.said("lost"))
         )
         token = API[f"nexus.gateway.{self.name}"]
         self.control = ControlClient(dataclasses.replace(self.settings, control_token=token))
 
         async def greet() -> None:
             links = {"tcp:10.0.0.9:502": {"state": "connected", "since": 0}}
-            await self.client.publish(
-                health, orjson.dumps({"state": "running", "time": time.time_ns() // 1000, "links": links}), retain=True
-            )
+            await self.client.publish(health, self.said("running", links=links), retain=True)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -160,6 +165,13 @@ class FakeGateway:
                 work.cancel()
                 stop.set()
         await self.control.close()
+
+    def said(self, state: str, **more: Any) -> bytes:
+        """Its health."""
+        facts = {"state": state, "instance": self.instance, "accounted_since": self.accounted_since, **more}
+        if state == "running":
+            facts |= {"time": time.time_ns() // 1000, "outbox": {"epoch": self.epoch}}
+        return orjson.dumps(facts)
 
     async def _work(self, queue: asyncio.Queue[Message]) -> None:
         while True:

@@ -227,8 +227,8 @@ async def test_hot_apply_touches_only_what_changed(plant: Plant) -> None:
         assert len(plant.driver.connects) == 1, "the session was kept"
         gaps = [b - a for a, b in zip(plant.driver.polls("a/l/one"), plant.driver.polls("a/l/one")[1:], strict=False)]
         assert max(gaps) < 0.19, "not one poll of the other device was missed"
-        await until(lambda: b"verification" in plant.gateway._observed)
-        heard.append(json.loads(plant.gateway._observed))
+        await until(lambda: b"verification" in plant.gateway.following.observed)
+        heard.append(json.loads(plant.gateway.following.observed))
     assert heard[0]["devices"].keys() == {"a/l/two"}  # type: ignore[attr-defined]
     assert heard[0]["verification"]["a/l/two"] == {"good": 9, "bad": 0, "reachable": True}  # type: ignore[index]
 
@@ -241,8 +241,9 @@ async def test_starts_from_the_local_copy_while_control_is_away(plant: Plant) ->
     async with plant.running():
         await until(lambda: len(plant.historian.frames) > before + 5)
         assert plant.gateway.facts()["configuration"] == "Control does not answer."
-    assert not plant.historian.gaps, "a clean end needs no gap"
-    seqs = sorted(seq for _, seq in plant.historian.frames)
+    assert not plant.historian.gaps_with_rows()
+    assert {gap.reason for gap in plant.historian.gaps.values()} <= {"gateway_stopped"}
+    seqs = sorted(seq for _, seq in (*plant.historian.frames, *plant.historian.gaps))
     assert seqs == list(range(1, len(seqs) + 1)), "numbering goes on across a restart"
 
 
@@ -300,7 +301,7 @@ async def test_a_silent_refusal_of_publishes_is_found_by_the_canary(tmp_path: Pa
                     started=gateways.append,
                 )
             )
-            await until(lambda: gateways and gateways[0]._canary.silent, deadline_s=9.0)
+            await until(lambda: gateways and gateways[0].canary.silent, deadline_s=9.0)
             assert gateways[0].ready() == (False, "the broker drops what this gateway publishes (NX6012)")
             stop.set()
         assert gateways[0].outbox.lowest_uncommitted() == 1, "what nobody stored is kept"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,13 +65,15 @@ async def test_killed_gateway(broker: TestBroker, tmp_path: Path, with_broker: b
     assert len(epochs) == 3, "each life has an epoch of its own; the numbers go on"
     seqs = sorted(seq for _, seq in (*historian.frames, *historian.gaps))
     assert seqs == list(range(1, len(seqs) + 1)), "every accepted frame and gap arrived"
-    assert [gap.reason for _, gap in sorted(historian.gaps.items())] == ["gateway_killed"] * 2
-    by_device: dict[str, list[int]] = {}
-    for _, frame in sorted(historian.frames.items()):
-        by_device.setdefault(",".join(frame.samples), []).append(frame.time)
-    times = [frame.time for _, frame in sorted(historian.frames.items())]
-    assert all(gap.start < gap.end for gap in historian.gaps.values())
-    assert times == sorted(times) or all(b - a > -1_000_000 for a, b in pairwise(times))
-    for gap in historian.gaps.values():
-        inside = [one for one in times if gap.start < one < gap.end]
-        assert not inside, "what the gap names is really missing"
+    assert not historian.gaps_with_rows(), "what a gap names is really missing"
+    gaps = sorted(historian.gaps.values(), key=lambda gap: gap.start)
+    devices = [f"a/l/d{n}" for n in range(20)]
+    for path in devices:
+        times = sorted(frame.time for key, frame in historian.frames.items() if historian.devices[key] == path)
+        own = [gap for gap in gaps if gap.device == path]
+        # A pause of the process on a loaded machine has a gap of its own.
+        assert [gap.reason for gap in own if gap.reason != "gateway_stalled"] == ["gateway_killed"] * 2
+        for gap in own:
+            assert gap.start <= gap.end
+            following = [time for time in times if time > gap.start]
+            assert following[0] == gap.end + 1, "it ends with the first frame of its device"

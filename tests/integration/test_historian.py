@@ -144,6 +144,44 @@ async def test_gaps_are_recorded_once_however_often_they_come(database: Settings
     assert len(await query(database, ALL)) == 1
 
 
+async def test_gaps_that_touch_or_overlap_are_one_row(database: Settings, broker: TestBroker) -> None:
+    """A full disk of 20 s made eight rows a gateway: each attempt ended one."""
+    await declare(database, device(a="float64"))
+    outbox = SmallOutbox(outbox_settings(broker))
+
+    def at(second: float) -> int:
+        return START_US + round(second * 1e6)
+
+    spans = [(0, 2), (1.5, 3), (3.000001, 4), (4.000002, 5), (9, 8)]
+    for seq, (start, end) in enumerate(spans, 1):
+        outbox.gap(seq, device=DEVICE, start=at(start), end=at(end), frames=2, reason="disk_refused")
+    outbox.gap(6, device=DEVICE, start=at(2), end=at(3), frames=1, reason="gateway_killed")
+    outbox.gap(7, device="a/l/other", start=at(2), end=at(3), frames=1, reason="disk_refused")
+    async with historian(database, broker), outbox.running():
+        await outbox.drained()
+    gaps = await query(
+        database, 'SELECT device, reason, start, "end", frames FROM nexus.gap ORDER BY reason, device, start'
+    )
+    found = [
+        (
+            row["device"],
+            row["reason"],
+            *(round(row[key].timestamp() * 1e6) - START_US for key in ("start", "end")),
+            row["frames"],
+        )
+        for row in gaps
+    ]
+    assert found == [
+        ("a/l/other", "disk_refused", 2_000_000, 3_000_000, 1),
+        (DEVICE, "disk_refused", 0, 4_000_000, 6),
+        # Between this one and the one before a row could lie: a microsecond.
+        (DEVICE, "disk_refused", 4_000_002, 5_000_000, 2),
+        # One whose ends were exchanged.
+        (DEVICE, "disk_refused", 8_000_000, 9_000_000, 2),
+        (DEVICE, "gateway_killed", 2_000_000, 3_000_000, 1),
+    ]
+
+
 async def test_frames_of_another_life_with_the_same_times_are_staged_and_conflicts_told(
     database: Settings, broker: TestBroker
 ) -> None:

@@ -18,6 +18,7 @@ from nexus_cli.database.connect import connection
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
 from nexus_cli.wire.sample import pack_status
 from tests.postgres import SITE
@@ -91,9 +92,29 @@ def test_history_as_table_csv_json_and_plot(filled: Settings) -> None:
     assert found["samples"][-1]["quality"] == "BAD"
 
     text = run(filled, "history", f"{PATH}/serial", "--format", "csv").output
-    assert next(csv.DictReader(io.StringIO(text)))["value"] == str(2**63 + 1)
+    cells = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["value"], row["quality"], row["reason"]) for row in cells] == [
+        ("", "GAP", "overflow"),
+        ("", "GAP", "overflow"),
+        (str(2**63 + 1), "GOOD", ""),
+    ]
+    buckets = json.loads(run(filled, "history", f"{PATH}/temp", "--every", "1m", "--format", "json").output)["samples"]
+    assert {bucket.get("gap") for bucket in buckets} == {None, "overflow"}
     assert "(running)" in run(filled, "history", f"{PATH}/state").output
-    assert "┤" in run(filled, "history", f"{PATH}/temp", "--plot").output
+    plotted = run(filled, "history", f"{PATH}/temp", "--plot").output
+    assert any(line.startswith("gap ┤") and "x" in line for line in plotted.splitlines())
+
+
+async def test_gaps_of_a_device_follow_its_new_path(filled: Settings) -> None:
+    moved = PATH.rpartition("/")[0] + "/renamed"
+    async with connection(filled) as conn:
+        await conn.execute(
+            "UPDATE nexus.series SET path = $1, former_paths = ARRAY[path] WHERE path = $2",
+            f"{moved}/temp",
+            f"{PATH}/temp",
+        )
+    found = await history(f"{moved}/temp", settings=filled)
+    assert [gap["device"] for gap in found.gaps] == [PATH]
 
 
 def test_history_in_buckets_is_weighted_by_time(filled: Settings) -> None:

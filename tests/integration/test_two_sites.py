@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nexus_cli.database import alerts, commands, deployments, lease, sequences
+from nexus_cli.database import alert_states, commands, deployments, gaps, lease, sequences
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, load_custody, prune_epochs, replace_custody
 from nexus_cli.database.connect import Connection, Pool, connection, open_pool
@@ -28,6 +28,7 @@ from nexus_cli.database.turn import take_turn
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
+from nexus_cli.wire.frame import GapReason
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 HERE, THERE = "acme/chicago", "acme/dallas"
@@ -37,7 +38,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGES = (0, 1, 3, 20, 100)
 CLASSES = ("process", "fast.2", "fast-2")
 KEYED = (
-    *("alert", "assignment", "audit", "command", "committed", "dead_letter", "deployment", "gap", "lease", "resource"),
+    *(
+        "alert",
+        "alert_change",
+        "assignment",
+        "audit",
+        "command",
+        "committed",
+        "dead_letter",
+        "deployment",
+        "gap",
+        "lease",
+        "resource",
+    ),
     *("retention_class", "sequence_run", "sequence_step", "series", "turn"),
 )
 
@@ -177,17 +190,19 @@ class Site:
         await add_dead_letter(
             self.conn, site=self.site, topic="t", reason="r", detail="d", payload="p", count=self.pick.randrange(9) + 1
         )
-        await add_gap(self.conn, site=self.site, gateway="gw-1", start_us=1, end_us=None, reason="overflow")
-        await alerts.open_gap(self.conn, self.site, "gw-1", start_us=5)
-        await alerts.close_gap(self.conn, self.site, "gw-1", end_us=9)
+        await add_gap(self.conn, site=self.site, gateway="gw-1", start_us=1, end_us=3, reason="overflow")
+        await gaps.open_gaps(self.conn, self.site, "gw-1", [PATH], start_us=5, reason=GapReason.GATEWAY_LOST)
+        opened = await gaps.load_open(self.conn, self.site)
+        await gaps.close_at(self.conn, opened, end_us=9)
+        await gaps.drop(self.conn, opened)
 
     async def acts(self) -> None:
         """Alerts, commands, sequences, the lease broken."""
         self.number += 1
         facts = {"name": "hot", "state": "active", "since": self.number, "value": 1, "severity": "high"}
-        await alerts.write(self.conn, self.site, {**facts, "acknowledged_by": ""})
+        await alert_states.write(self.conn, self.site, {**facts, "acknowledged_by": ""}, pending=None, changed=True)
         if self.number % 3 == 0:
-            await alerts.delete(self.conn, self.site, ["hot"])
+            await alert_states.delete(self.conn, self.site, ["hot"])
         await commands.add_command(
             self.conn,
             self.site,

@@ -78,7 +78,7 @@ def test_order_is_kept_and_a_clean_restart_is_exact(values: list[int], committed
 
 @quick
 @given(values=st.lists(st.integers(), min_size=1, max_size=40), cut=st.integers(0, 200), more=st.integers(0, 5))
-def test_a_kill_loses_nothing_durable_and_tells_the_gap(values: list[int], cut: int, more: int) -> None:
+def test_a_kill_loses_nothing_durable(values: list[int], cut: int, more: int) -> None:
     async def law(folder: Path) -> None:
         live, dead = folder / "live", folder / "dead"
         box = outbox(live)
@@ -100,9 +100,7 @@ def test_a_kill_loses_nothing_durable_and_tells_the_gap(values: list[int], cut: 
         assert await after._flush()
         records = await everything(after)
         assert records[: len(durable)] == durable
-        gaps = [decode_gap(one.payload) for one in records if one.topic == GAPS]
-        assert [gap.reason for gap in gaps] == ["gateway_killed"]
-        assert gaps[0].start > 1000 + len(values) - 1
+        assert not [one for one in records if one.topic == GAPS], "what is missing is known per device, not here"
         assert after.epoch != box.epoch
         seqs = [one.seq for one in records]
         assert seqs == sorted(set(seqs))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
+from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.commanding.execution import Execution, Order
 from nexus_cli.runtime.gateway.device import Running, running
 from nexus_cli.runtime.gateway.normaliser import TagState
@@ -134,6 +135,7 @@ class Plant:
             outbox=self.record,  # type: ignore[arg-type]
             live=self.record,  # type: ignore[arg-type]
             time=RisingTime(self.clock),
+            absence=Absence(clock=self.clock, add_gap=lambda **_: None),
         )
         configs = [
             device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})

@@ -1,6 +1,10 @@
-"""A gateway that is away: its tags become BAD `gateway_lost` on the live view, and a gap is open until it is back.
+"""A gateway that is away: its tags become BAD `gateway_lost` on the live view, and gaps of its devices are open meanwhile.
 
 One that was stopped on purpose says so before it leaves: its tags are as stale, but nothing is wrong.
+
+Control only knows that it hears nothing. A gateway that comes back with its disk log knows what it read, and declares
+what it did not: then the open gaps are deleted. One without a past (a new machine, a deleted folder) knows nothing, and
+devices may be read by another gateway by now: then each gap ends with the first row of its device.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nexus_cli.apply.observation import GatewayHealth, Observations
-from nexus_cli.database import alerts as gaps
 from nexus_cli.database import deployments as db
+from nexus_cli.database import gaps
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
+from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
@@ -30,6 +35,10 @@ GRACE_S = 1.0
 """A gateway that is back this soon has published its tags again by itself; its last will must not overtake that. One
 that comes back while its tags are being marked is asked to publish them once more: a mark may lie over its value."""
 RETRY_S = 1.0
+REVIEW_FIRST_S, REVIEW_LONGEST_S = 1.0, 60.0
+"""How often open gaps are looked at, in seconds: soon after something happened, and then less and less often."""
+YOUNG_US = 3_600_000_000
+"""A gateway without a past that began longer ago than this, in µs, was looked at when it began."""
 BATCH = 200
 """Messages published at once."""
 
@@ -61,7 +70,9 @@ class Presence:
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
         self._due: dict[str, float] = {}
-        self._last_seen_us: dict[str, int] = {}
+        self._last_seen_us: dict[str, tuple[str, int]] = {}
+        self._before_us: dict[str, int] = {}
+        self._review_s, self._review_each_s = 0.0, REVIEW_FIRST_S
         self._wake = asyncio.Event()
         self._there: set[str] = set()
         self.lost: set[str] = set()
@@ -77,7 +88,11 @@ class Presence:
     def hear(self, gateway: str, health: GatewayHealth) -> None:
         """Take note of a health message; the work is done by `run`."""
         if health.state == "running":
-            self._last_seen_us[gateway] = health.time or self._clock.now_us()
+            instance, seen_us = self._last_seen_us.get(gateway, (health.instance, 0))
+            if instance != health.instance:
+                self._before_us[gateway] = seen_us
+                self._there.discard(gateway)
+            self._last_seen_us[gateway] = health.instance, health.time or self._clock.now_us()
             if gateway in self._there:
                 return
         elif gateway in self.lost or gateway in self.stopped:
@@ -99,6 +114,7 @@ class Presence:
                     self._due[gateway] = self._clock.monotonic_s() + RETRY_S
                 finally:
                     self._settling = 0
+            await self._review()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1 if self._due else 1.0):
                     await self._wake.wait()
@@ -106,12 +122,11 @@ class Presence:
 
     async def _settle(self, gateway: str) -> None:
         self._due.pop(gateway, None)
+        self._review_s, self._review_each_s = 0.0, REVIEW_FIRST_S
         if self._is_there(gateway):
             async with self._pool.acquire() as conn:
-                closed = await gaps.close_gap(
-                    conn, self._settings.site, gateway, end_us=self._last_seen_us.get(gateway, self._clock.now_us())
-                )
-            if closed or gateway in self.lost or gateway in self.stopped:
+                await self._without_a_past(conn, gateway)
+            if gateway in self.lost or gateway in self.stopped or await self._was_away(gateway):
                 self.lost.add(gateway)  # until it could be asked
                 await self._ask_again(gateway)
                 event(_log, "gateway is back", gateway=gateway)
@@ -120,15 +135,16 @@ class Presence:
             self._there.add(gateway)
             return
         self._there.discard(gateway)
-        now = self._clock.now_us()
         health = self._seen.health(gateway)
         on_purpose = health is not None and health.state == "stopping"
-        reason = gaps.GATEWAY_STOPPED if on_purpose else gaps.GATEWAY_LOST
+        reason = GapReason.GATEWAY_STOPPED if on_purpose else GapReason.GATEWAY_LOST
         async with self._pool.acquire() as conn:
             devices = await db.attributes_of_gateway(conn, self._settings.site, gateway)
-            if devices:
-                since_us = self._last_seen_us.get(gateway, now)
-                await gaps.open_gap(conn, self._settings.site, gateway, start_us=since_us, reason=reason)
+            # From the last sign of life: its health, or what was stored of it. Without one there is no record.
+            _, seen_us = self._last_seen_us.get(gateway, ("", 0))
+            start_us = max(seen_us, await gaps.last_stored_us(conn, self._settings.site, gateway))
+            if start_us:
+                await self._open(conn, gateway, devices, reason, start_us=start_us)
         if not devices:
             return
         told, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
@@ -140,6 +156,71 @@ class Presence:
         except NexusError:
             away.discard(gateway)
             raise
+
+    async def _open(
+        self, conn: Any, gateway: str, devices: dict[str, dict[str, Any]], reason: GapReason, *, start_us: int
+    ) -> None:
+        read = [path for path, device in devices.items() if device.get("enabled", True)]
+        await gaps.open_gaps(conn, self._settings.site, gateway, read, start_us=start_us, reason=reason)
+
+    async def _was_away(self, gateway: str) -> bool:
+        async with self._pool.acquire() as conn:
+            return any(gap.gateway == gateway for gap in await gaps.load_open(conn, self._settings.site))
+
+    async def _without_a_past(self, conn: Any, gateway: str) -> None:
+        """A process that knows nothing of what was before it: what lies between is a gap, though nobody saw it away."""
+        health = self._seen.health(gateway)
+        if health is None or not health.instance:
+            return
+        since_us = health.accounted_since
+        if since_us < self._clock.now_us() - YOUNG_US:
+            return
+        site = self._settings.site
+        stored_us = await gaps.last_stored_us(conn, site, gateway, except_epoch=health.outbox.epoch)
+        start_us = max(stored_us, self._before_us.get(gateway, 0))
+        if start_us and start_us < since_us and not await gaps.is_declared(conn, site, gateway, time_us=since_us):
+            devices = await db.attributes_of_gateway(conn, site, gateway)
+            await self._open(conn, gateway, devices, GapReason.GATEWAY_LOST, start_us=start_us)
+
+    async def _review(self) -> None:
+        """Look at the open gaps, now and then: whoever reads their devices now decides how they end."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._review_s:
+            return
+        self._review_s = now_s + self._review_each_s
+        self._review_each_s = min(REVIEW_LONGEST_S, 2 * self._review_each_s)
+        with contextlib.suppress(NexusError), plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                opened = await gaps.load_open(conn, self._settings.site)
+                if opened:
+                    await self._close(conn, opened)
+
+    async def _close(self, conn: Any, opened: list[gaps.OpenGap]) -> None:
+        site = self._settings.site
+        owners = (await db.recorded(conn, site)).gateways
+        declared: list[gaps.OpenGap] = []
+        ended: dict[int, list[gaps.OpenGap]] = {}
+        again: dict[int, list[gaps.OpenGap]] = {}
+        for gap in opened:
+            owner = owners.get(f"device.{gap.device}", "") if gap.device else gap.gateway
+            if owner == gap.gateway:
+                health = self._seen.health(gap.gateway)
+                if health is None or health.state != "running":
+                    continue
+                if health.instance and health.accounted_since <= gap.start_us:
+                    declared.append(gap)
+                    continue
+                back_us = max(gap.start_us + 1, health.accounted_since)
+                (again if gap.device else ended).setdefault(back_us, []).append(gap)
+                continue
+            back_us = await gaps.recorded_after_us(conn, site, time_us=gap.opened_us) or self._clock.now_us()
+            (again if owner else ended).setdefault(back_us, []).append(gap)
+        if declared:
+            await gaps.drop(conn, declared)
+        for end_us, some in ended.items():
+            await gaps.close_at(conn, some, end_us=end_us)
+        for back_us, some in again.items():
+            await gaps.close_by_rows(conn, site, some, back_us=back_us, now_us=self._clock.now_us())
 
     async def _mark(self, gateway: str, devices: dict[str, dict[str, Any]]) -> None:
         payload = encode_live(None, time_us=self._clock.now_us(), quality=Quality.BAD, reason=Reason.GATEWAY_LOST)

@@ -220,6 +220,10 @@ class Term:
             "deployment_running": self.deployer.running,
             "gateways_lost": sorted(self.presence.lost),
             "gateways_stopped": sorted(self.presence.stopped),
+            "gateways_waiting": {
+                name: f"instance {one.instance} at {one.host} (pid {one.pid})"
+                for name, one in self.seen.waiting.items()
+            },
             "links": self.seen.links(),
             "sequences_running": sorted(run.name for run in self.sequencing.running.values()),
             "alerts_active": sum(each["state"] != "cleared" for each in self.alerting.listing()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.commanding.commands import Commands
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.links import Links
@@ -26,6 +27,7 @@ def register(
     live: LiveView,
     pipeline: Pipeline,
     commands: Commands,
+    absence: Absence,
 ) -> None:
     """Hand every counter of the gateway to its metrics."""
     _register_links(metrics, links)
@@ -45,6 +47,12 @@ def register(
         "Frames lost, by the loss; each has a gap.",
         ("loss",),
         lambda: {(name,): count for name, count in outbox.lost.items()},
+    )
+    metrics.watch_counters(
+        "nexus_gateway_device_gaps",
+        "Gaps of devices that were not read for a time, by reason.",
+        ("reason",),
+        lambda: {(reason.value,): count for reason, count in absence.declared.items()},
     )
     metrics.watch_counters(
         "nexus_gateway_commands",

@@ -20,6 +20,7 @@ def answer(
     failed: Mapping[str, str],
     *,
     time_us: int,
+    instance: str,
     verification: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The payload of `observed`.
@@ -29,6 +30,7 @@ def answer(
         difference: What the deployment changed here.
         failed: Detail by path of devices that could not be taken up.
         time_us: Now, µs since 1970 UTC.
+        instance: The process that answers.
         verification: From `verify`, once it is known.
     """
     devices: dict[str, dict[str, str]] = {
@@ -43,6 +45,7 @@ def answer(
         "deployment": configuration.deployment,
         "digest": configuration.digest,
         "time": time_us,
+        "instance": instance,
         "devices": devices,
         "removed": difference.removed,
     }

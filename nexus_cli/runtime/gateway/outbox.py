@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +131,7 @@ class Outbox:
         return self._disk.last_time_us
 
     def open(self) -> Opened:
-        """Lock and read the folder, begin a new epoch, and record what a kill or damage cost. Blocks on disk.
+        """Lock and read the folder, begin a new epoch, and record what damage cost. Blocks on disk.
 
         Raises:
             NexusError: NX6014, the folder can't be used, or another process has it.
@@ -144,12 +144,13 @@ class Outbox:
         self._custody.begin((*found.epochs, (waiting.next_seq, waiting.epoch)))
         now_us = max(self._clock.now_us(), found.last_time_us + 1)
         self._declaring.opened(found, now_us=now_us)
-        self._declare_kill(found, now_us=now_us)
         return found
 
-    def _declare_kill(self, found: Opened, *, now_us: int) -> None:
-        if found.killed and found.open_us:
-            self._waiting.add_gap(Span("", GapReason.GATEWAY_KILLED, found.open_us, max(now_us, found.open_us), 0))
+    def on_disk(self, *, after: int) -> Iterator[Record]:
+        """Durable records above a seq, in order. Blocks on disk: for use before `run`."""
+        while found := self._disk.read(after, 1000, 8 << 20, self.durable_seq).records:
+            yield from found
+            after = found[-1].seq
 
     def add_frame(
         self,

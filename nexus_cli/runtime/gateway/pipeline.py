@@ -13,6 +13,7 @@ from collections.abc import Iterable, Set
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
+from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.normaliser import Cycle, TagState
@@ -46,9 +47,12 @@ class Pipeline:
         samples: Samples in them.
         refused: Frames that the outbox did not take (counted there as loss).
         now_us: Gateway time, µs since 1970 UTC.
+        absence: What was not seen of each device.
     """
 
-    def __init__(self, *, topics: Topics, gateway: str, outbox: Outbox, live: LiveView, time: RisingTime) -> None:
+    def __init__(
+        self, *, topics: Topics, gateway: str, outbox: Outbox, live: LiveView, time: RisingTime, absence: Absence
+    ) -> None:
         """Join the parts."""
         self.frames = 0
         self.samples = 0
@@ -57,6 +61,7 @@ class Pipeline:
         self._outbox, self._live = outbox, live
         self._time = time
         self.now_us = time.now_us
+        self.absence = absence
         self._data_topics: dict[str, str] = {}
         self._live_topics: dict[str, str] = {}
         self._devices: dict[str, Running] = {}
@@ -86,24 +91,31 @@ class Pipeline:
         self._open[path] = device, cycle
         return cycle
 
-    def finish(self, device: Running) -> None:
-        """The poll is over: what it still holds goes on its way."""
+    def finish(self, device: Running, *, over: bool = True) -> None:
+        """What a poll still holds goes on its way; `over` says that the device answered, or was found not to."""
         path = device.config.path
         found = self._open.get(path)
         if found is not None and found[0] is device:
             del self._open[path]
             self.emit(device, found[1])
+        if over:
+            self.absence.finished(path, answered=device.reachable)
 
     def _end_open(self, path: str) -> None:
         found = self._open.pop(path, None)
         if found is not None:
             self.emit(*found)
 
+    def asked(self, device: str) -> None:
+        """A device is about to be read."""
+        self.absence.asked(device)
+
     def configure(self, devices: Iterable[Running]) -> None:
         """Take note of all devices of the gateway; topics of tags that are gone are no longer published."""
         for path in list(self._open):  # what was read under the old configuration is sent under it
             self._end_open(path)
         self._devices = {device.path: device for device in devices}
+        self.absence.configured(self._devices.values())
         self._data_topics = {path: self._topics.data(self._gateway, path) for path in self._devices}
         states = {state.path: state for device in self._devices.values() for state in device.normaliser.states.values()}
         for path in self._live_topics.keys() - states.keys():
@@ -180,6 +192,10 @@ class Pipeline:
         topic = self._data_topics.get(device.path)
         if topic is None:  # removed while its last answer was on the way
             return
+        if _from_the_field(device, cycle):
+            self.absence.read(device.path, cycle.time_us, answered=device.reachable)
+        else:
+            self.absence.row(device.path, cycle.time_us)
         self.frames += 1
         self.samples += len(cycle.samples)
         taken = self._outbox.add_frame(
@@ -248,6 +264,11 @@ def _still(state: TagState, *, anew: bool) -> bool:
     if state.config.expr and state.config.enabled:
         return False
     return anew or (state.config.mode != "poll" and state.quality is not Quality.BAD)
+
+
+def _from_the_field(device: Running, cycle: Cycle) -> bool:
+    """Whether a cycle says something of the device itself, and not only of calculated tags and such that are off."""
+    return device.config.enabled and any(one.config.address and one.config.enabled for one in cycle.changed)
 
 
 def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:

@@ -120,7 +120,8 @@ class Poller:
             device.counters.skipped += len(intervals)
             return False
         device.counters.cycles += len(intervals)
-        reached = False
+        self._pipeline.asked(device.path)
+        reached = over = False
         try:
             for job in [job for interval in intervals for job in device.jobs.get(interval, ())]:
                 if job.refused is not None and now_s < job.retry_s:
@@ -138,15 +139,16 @@ class Poller:
             cycle = self._pipeline.cycle(device.path)
             fail(device, error, self._clock.monotonic_s(), cycle)
             self._pipeline.emit(device, cycle)
-            reached = False
+            reached, over = False, True
         else:
+            over = True
             if reached:
                 if not device.reachable and device.backoff.step:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
             # Also after an error of the session: what was read before it is kept.
-            self._pipeline.finish(device)
+            self._pipeline.finish(device, over=over)
         return reached
 
     async def _job(self, device: Running, job: Job) -> None:

@@ -19,6 +19,9 @@ from tests.field import FakeDriver, FakeSession, device
 class Nowhere:
     """A pipeline that ends here."""
 
+    def asked(self, path: str) -> None:
+        return None
+
     def cycle(self, path: str) -> Cycle:
         return Cycle(1)
 
@@ -28,7 +31,7 @@ class Nowhere:
     def emit(self, one: Running, cycle: Cycle) -> None:
         return None
 
-    def finish(self, one: Running) -> None:
+    def finish(self, one: Running, *, over: bool = True) -> None:
         return None
 
 

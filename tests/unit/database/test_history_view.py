@@ -123,3 +123,38 @@ def test_no_moments(text: str) -> None:
     with pytest.raises(NexusError) as caught:
         parse_moment(text, now=NOW)
     assert caught.value.code == "NX6211"
+
+
+def gap_from(minute: float, until: float | None) -> dict[str, Any]:
+    end = None if until is None else (NOW - timedelta(minutes=60 - until)).isoformat()
+    return {"start": (NOW - timedelta(minutes=60 - minute)).isoformat(), "end": end, "frames": 0, "reason": "overflow"}
+
+
+def test_a_csv_breaks_the_line_where_a_gap_begins_and_ends() -> None:
+    history = answer(
+        [sample(0, 1.0), sample(10, 2.0), sample(40, 3.0)], gaps=[gap_from(10.01, 39.99), gap_from(50, None)]
+    )
+    cells = list(csv.DictReader(io.StringIO(to_csv(history))))
+    assert [(row["value"], row["quality"], row["reason"]) for row in cells] == [
+        ("1.0", "GOOD", ""),
+        ("2.0", "GOOD", ""),
+        ("", "GAP", "overflow"),
+        ("", "GAP", "overflow"),
+        ("3.0", "GOOD", ""),
+        ("", "GAP", "overflow"),
+    ]
+    assert [row["time"] for row in cells] == sorted(row["time"] for row in cells)
+
+
+def test_a_plot_marks_the_columns_of_gaps() -> None:
+    history = answer([sample(0, 1.0), sample(59, 2.0)], gaps=[gap_from(15, 30), gap_from(45, None)])
+    marks = next(line for line in plot(history, width=60).splitlines() if line.startswith("gap ┤"))
+    assert [at for at, sign in enumerate(marks.partition("┤")[2]) if sign == "x"] == [*range(15, 31), *range(45, 60)]
+    assert "gap" not in plot(answer([sample(0, 1.0)])), "without gaps there is no line for them"
+
+
+def test_a_bucket_names_its_gaps() -> None:
+    buckets = [{"time": NOW.isoformat(), "value": None, "count": 0, "good": 0, "gap": "gateway_killed"}]
+    history = answer(buckets, every_ms=60_000)
+    assert "gap: gateway_killed" in table(history)
+    assert to_csv(history).splitlines()[1].endswith(",gateway_killed")

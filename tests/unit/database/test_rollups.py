@@ -51,3 +51,16 @@ def test_a_span_that_starts_within_a_bucket_counts_only_its_part() -> None:
     builder = RollupBuilder(every_us=10 * S, since_us=5 * S, until_us=10 * S, before=2.0)
     (only,) = builder.finish()
     assert (only.start_us, only.covered_us, only.average) == (0, 5 * S, 2.0)
+
+
+def test_a_value_does_not_hold_over_a_gap() -> None:
+    builder = RollupBuilder(every_us=10 * S, since_us=0, until_us=30 * S)
+    made = list(builder.add(2 * S, 10.0, 192))
+    made += builder.lose(4 * S)
+    made += builder.add(25 * S, 20.0, 192)
+    made += builder.finish()
+    assert [(one.start_us // S, one.covered_us // S, one.average) for one in made] == [
+        (0, 2, 10.0),
+        (10, 0, None),
+        (20, 5, 20.0),
+    ]

@@ -1,0 +1,43 @@
+"""What a gateway says of itself: the details of its health, and of `/status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nexus_cli.runtime.gateway.gateway import Gateway
+
+
+def facts_of(gateway: Gateway) -> dict[str, Any]:
+    """JSON values, without secrets."""
+    devices = gateway.links.devices()
+    problem = gateway.following.problem
+    outbox = gateway.outbox
+    return {
+        "instance": gateway.identity.instance,
+        "host": gateway.identity.host,
+        "pid": gateway.identity.pid,
+        "term": gateway.duty.term,
+        "waiting": gateway.duty.why,
+        "accounted_since": gateway.absence.since_us,
+        "deployment": gateway.configuration.deployment,
+        "digest": gateway.configuration.digest,
+        "configuration": problem.message if problem is not None else "",
+        "devices": len(devices),
+        "unreachable": sorted(one.path for one in devices if one.config.enabled and not one.reachable)[:100],
+        "links": gateway.links.health(),
+        "commands": gateway.commands.facts(),
+        "canary": gateway.canary.state,
+        "clock": gateway.timekeeping.facts(),
+        "stalled": list(gateway.progress.stalled.values()),
+        "outbox": gateway.publisher.facts(),
+        "gaps": {reason.value: count for reason, count in gateway.absence.declared.items()},
+        "counters": {
+            "accepted": outbox.accepted,
+            "published": gateway.publisher.published,
+            "repeated": gateway.publisher.repeated,
+            "missed_cycles": sum(one.counters.missed for one in devices),
+            "live_published": gateway.live.published,
+            "live_conflated": gateway.live.conflated,
+        },
+    }

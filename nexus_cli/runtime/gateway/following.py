@@ -1,0 +1,179 @@
+"""A gateway follows its configuration: from its local copy at the start, then from control; and only while it is on duty."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.runtime.backoff import Backoff
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.absence import Absence
+from nexus_cli.runtime.gateway.commanding.commands import Commands
+from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
+from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.links import Links
+from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
+from nexus_cli.runtime.lifecycle import first_of
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.client import BrokerClient
+
+_log = logging.getLogger("nexus.gateway")
+ASK_AGAIN_S = 60.0
+"""How often control is asked although no notice came (a retained notice can be lost with the broker's state)."""
+
+
+class Following:
+    """Runs the devices that control says, and answers what runs.
+
+    Attributes:
+        problem: Why control could not be asked; None when it could.
+        observed: The last answer, b"" before the first.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        source: ConfigSource,
+        *,
+        client: BrokerClient,
+        topic: str,
+        clock: Clock,
+        instance: str,
+        duty: Duty,
+        absence: Absence,
+        links: Links,
+        commands: Commands,
+        changed: Callable[[], None],
+    ) -> None:
+        """Join the parts; answers go to `topic`, and `changed` is called when health has something new."""
+        self.problem: NexusError | None = None
+        self.observed = b""
+        self._configuration, self._source = configuration, source
+        self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
+        self._duty, self._absence, self._links, self._commands = duty, absence, links, commands
+        self._changed = changed
+        self._notice = asyncio.Event()
+
+    def notice(self) -> None:
+        """Look again now: at control, and whether this process is on duty."""
+        self._notice.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until stopped."""
+        backoff = Backoff(first_s=0.5, cap_s=30.0)
+        at_work = first = False
+        async with Group() as verifying:
+            while not stop.is_set():
+                self._notice.clear()
+                if self._duty.active != at_work:
+                    at_work = first = self._duty.active
+                    self._begin() if at_work else self._release()
+                if not at_work:
+                    await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
+                    continue
+                try:
+                    await self._refresh(verifying, stop, announce_all=first)
+                except NexusError as error:
+                    if self.problem is None or self.problem.code != error.code:
+                        event(_log, error.message, level=logging.WARNING, cause=error.cause)
+                    self.problem = error
+                    self._changed()
+                    await first_of(self._notice, stop, timeout_s=backoff.next_s())
+                    continue
+                first = False
+                self.problem = None
+                backoff.reset()
+                await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
+
+    async def greet(self) -> None:
+        """Answer once more, after a connect. Raises NexusError."""
+        if self.observed and self._duty.active:
+            await self._client.publish(self._topic, self.observed, retain=True)
+
+    def _begin(self) -> None:
+        if self._duty.foreign:
+            self._duty.foreign = False
+            self._absence.begin_anew()
+        if self._configuration.devices:
+            failed = self._run_devices()
+            number = self._configuration.deployment
+            event(_log, "started from the local copy", deployment=number, failed=len(failed))
+
+    def _release(self) -> None:
+        """Another instance is at work: read nothing, write nothing, show nothing."""
+        self._links.apply({})
+        self._commands.configured([])
+
+    def _run_devices(self) -> dict[str, str]:
+        failed = self._links.apply(self._configuration.devices)
+        self._commands.configured(list(self._configuration.devices))
+        return failed
+
+    async def _refresh(self, group: asyncio.TaskGroup, stop: asyncio.Event, *, announce_all: bool) -> None:
+        configuration = self._configuration
+        before = (configuration.deployment, configuration.digest)
+        difference = await configuration.refresh(self._source)
+        if not self._duty.active:
+            return
+        failed: dict[str, str] = {}
+        if difference.changed or difference.removed or announce_all:
+            failed = self._run_devices()
+        if (configuration.deployment, configuration.digest) == before and not announce_all:
+            return
+        if announce_all:
+            difference.changed = list(configuration.devices)
+        event(
+            _log,
+            "configuration applied",
+            deployment=configuration.deployment,
+            changed=len(difference.changed),
+            removed=len(difference.removed),
+            failed=len(failed) + len(difference.failed),
+        )
+        await self._observe(difference, failed)
+        self._save()
+        paths = set(difference.changed)
+        devices = [one for one in self._links.devices() if one.path in paths]
+        group.create_task(self._verify(difference, failed, devices, configuration.deployment, stop), name="verify")
+
+    async def _verify(
+        self,
+        difference: Difference,
+        failed: dict[str, str],
+        devices: Iterable[Running],
+        deployment: int,
+        stop: asyncio.Event,
+    ) -> None:
+        until_s = self._clock.monotonic_s() + VERIFY_S
+        changed = list(devices)
+        while not settled(changed) and self._clock.monotonic_s() < until_s and not stop.is_set():
+            await self._clock.sleep(0.1)
+        if deployment == self._configuration.deployment and self._duty.active:
+            await self._observe(difference, failed, verification=verify(changed))
+
+    async def _observe(
+        self, difference: Difference, failed: dict[str, str], *, verification: dict[str, Any] | None = None
+    ) -> None:
+        self.observed = answer(
+            self._configuration,
+            difference,
+            failed,
+            time_us=self._clock.now_us(),
+            instance=self._instance,
+            verification=verification,
+        )
+        self._changed()
+        with contextlib.suppress(NexusError):  # sent again after the next connect
+            await self._client.publish(self._topic, self.observed, retain=True)
+
+    def _save(self) -> None:
+        try:
+            self._configuration.save()
+        except OSError as error:
+            event(_log, "the local copy of the configuration can't be written", level=logging.WARNING, cause=str(error))

@@ -1,0 +1,184 @@
+"""The mark beside a gateway's disk log: up to where the record of this process is complete, for the next one.
+
+Written about once a second by renaming, without waiting for the disk: a killed process leaves it as it was last, and after
+a power failure an older one makes a gap longer, never shorter. It lies in the folder of the disk log, so that the two
+are copied, restored and deleted together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.absence import BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.recovery import Opened
+from nexus_cli.runtime.gateway.worker import WorkerThread
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.frame import FrameError, GapReason, decode_gap
+from nexus_cli.wire.topic import Topics
+
+FILE = "mark.json"
+MOST_INSTANCES = 16
+WRITE_S = 1.0
+"""How often a mark is taken, in seconds; it is written once what it speaks of is durable."""
+
+_log = logging.getLogger("nexus.gateway")
+
+
+def load_mark(folder: Path) -> Mark | None:
+    """The mark that the process before this one left; None when there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Mark)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def save_mark(folder: Path, mark: Mark) -> None:
+    """Put a new mark in the place of the old one. Raises OSError."""
+    beside = folder / f"{FILE}.new"
+    beside.write_bytes(msgspec.json.encode(mark))
+    beside.replace(folder / FILE)
+
+
+def sign(folder: Path, mark: Mark | None, instance: str, *, since_us: int) -> list[str]:
+    """Note at once that a process uses this disk log; gives those that did, this one at the end.
+
+    What the broker still says of one of them is no sign of another machine, however early it was killed. `since_us` is
+    from when on this disk log accounts for its devices, should there be no mark yet.
+    """
+    before = mark or Mark(time_us=0, seq=0, since_us=since_us)
+    instances = [*before.instances, instance][-MOST_INSTANCES:]
+    try:
+        save_mark(folder, msgspec.structs.replace(before, instances=instances))
+    except OSError as error:
+        event(_log, "the mark beside the disk log can't be written", level=logging.WARNING, cause=str(error))
+    return instances
+
+
+def past_of(
+    mark: Mark | None, opened: Opened, outbox: Outbox, *, gateway: str, topics: Topics, paths: Iterable[str]
+) -> Past | None:
+    """What is known of the process before this one; None when nothing is: a new machine, or a folder that was deleted.
+
+    Args:
+        mark: What it left, if that can be read.
+        opened: What was found in the disk log.
+        outbox: The opened disk log.
+        gateway: The gateway's name.
+        topics: Of the site.
+        paths: The devices that it read, from its copy of the configuration.
+
+    A disk log without a mark (of an older version, or the mark was lost) has its last record as one.
+    """
+    known = frozenset(paths)
+    new = mark is None or not mark.time_us
+    if not known or (new and not opened.last_seq):
+        return None
+    if mark is None or new or mark.seq > opened.last_seq:
+        # Behind the end of the log: its last records were lost, so what the mark says of them is not true any more.
+        mark = Mark(time_us=opened.last_time_us, seq=opened.last_seq, since_us=mark.since_us if mark else 0)
+    reason = GapReason.GATEWAY_KILLED if opened.killed else GapReason.GATEWAY_STOPPED
+    rows_us, first_us = _rows_after(mark.seq, outbox, data=topics.data(gateway, ""), gap=topics.gap(gateway))
+    if first_us:
+        # Records between the mark and the log's beginning have been delivered and deleted: they lie before it.
+        mark = msgspec.structs.replace(mark, time_us=max(mark.time_us, first_us))
+    return Past(mark, rows_us, reason, known)
+
+
+def _rows_after(seq: int, outbox: Outbox, *, data: str, gap: str) -> tuple[dict[str, int], int]:
+    """Times of the last row (or end of a gap) by device after a seq, µs since 1970 UTC, and the time of the first record
+    when those right after the seq are not on disk any more, else 0."""
+    rows_us: dict[str, int] = {}
+    first_us = 0
+    for position, record in enumerate(outbox.on_disk(after=seq)):
+        if position == 0 and record.seq > seq + 1:
+            first_us = record.time_us
+        if record.topic.startswith(data):
+            path, time_us = record.topic[len(data) :], record.time_us
+        elif record.topic == gap:
+            try:
+                found = decode_gap(record.payload)
+            except FrameError:
+                continue
+            path, time_us = found.device, found.end
+        else:
+            continue
+        rows_us[path] = max(rows_us.get(path, 0), time_us)
+    rows_us.pop("", None)
+    return rows_us, first_us
+
+
+class Marking:
+    """Keeps the pulse of the process, and the mark of how far its record is complete."""
+
+    def __init__(
+        self, folder: Path, *, outbox: Outbox, absence: Absence, clock: Clock, instances: list[str], duty: Duty
+    ) -> None:
+        """Write into the folder of the disk log while this process is on duty."""
+        self._folder, self._outbox, self._absence = folder, outbox, absence
+        self._clock, self._instances, self._duty = clock, instances, duty
+        self._thread = WorkerThread("mark")
+        self._taken: Mark | None = None
+        self._failing = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beat and write until stopped."""
+        async with Group() as group:
+            # Apart from each other: a slow disk must not look like a pause of the process.
+            group.create_task(self._beat(stop), name="beat")
+            group.create_task(self._keep(stop), name="mark")
+
+    async def _beat(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._absence.beat()
+            await self._clock.sleep(BEAT_S)
+
+    async def _keep(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._write()
+            if self._taken is None:
+                self._taken = self._take()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_S):
+                    await stop.wait()
+
+    async def close(self) -> None:
+        """The last mark, once no device is read any more and everything is durable; after `run` has ended."""
+        self._taken = self._take(last=True)
+        await self._write()
+        self._thread.close()
+
+    def _take(self, *, last: bool = False) -> Mark | None:
+        # Before it knows its devices, or while another instance reads them, it knows less than the mark on disk.
+        if not self._absence.ready or not self._duty.active:
+            return None
+        seq, term = self._outbox.newest_seq, self._duty.term
+        return self._absence.mark(seq=seq, instances=self._instances, term=term, last=last)
+
+    async def _write(self) -> None:
+        mark = self._taken
+        if mark is None or self._outbox.failing or self._outbox.durable_seq < mark.seq:
+            return
+        self._taken = None
+        try:
+            await self._thread.call(save_mark, self._folder, mark)
+        except OSError as error:
+            if not self._failing:
+                event(_log, "the mark beside the disk log can't be written", level=logging.WARNING, cause=str(error))
+            self._failing = True
+            with contextlib.suppress(OSError):
+                (self._folder / f"{FILE}.new").unlink()
+            return
+        self._failing = False
+
+
+__all__ = ["Marking", "load_mark", "past_of", "save_mark", "sign"]
