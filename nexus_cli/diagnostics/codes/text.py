@@ -1,5 +1,6 @@
 """Band 0, the text itself: encoding, YAML, files, overlays, references, templates, suppressions."""
 
+from nexus_cli.diagnostics.codes import suppressions
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Severity
 
@@ -280,8 +281,8 @@ REFERENCES: tuple[Code, ...] = (
         slug="reference-not-resolved",
         summary="A secret reference where none is resolved.",
         why="Secrets are read where a connection is opened, and nowhere else: here the text itself would be used.",
-        bad="unit_id: 1\ntags: {speed: {address: '${env:SPEED_REGISTER}', type: uint16}}",
-        good="vars: {speed-register: 'holding:100'}\n# …\ntags: {speed: {address: '${var:speed-register}', type: uint16}}",
+        bad="speed: {address: '${env:SPEED_REGISTER}', type: uint16}",
+        good="speed: {address: '${var:speed-register}', type: uint16}",
     ),
 )
 
@@ -362,40 +363,5 @@ TEMPLATES: tuple[Code, ...] = (
     ),
 )
 
-SUPPRESSIONS: tuple[Code, ...] = (
-    Code(
-        id="NX0070",
-        slug="ignore-useless",
-        summary="A `nexus:ignore` comment suppresses nothing.",
-        why="The reason it gives no longer holds, and it would hide the next finding of that code.",
-        bad="# nexus:ignore NX2203 -- sensor is being replaced\nspeed: {address: 'input:0', type: int16}",
-        good="Remove the comment.",
-        severity=Severity.WARNING,
-    ),
-    Code(
-        id="NX0071",
-        slug="ignore-reason",
-        summary="A `nexus:ignore` comment has no reason, or can't be read.",
-        why="Whoever reads it next year can't tell whether it may go.",
-        bad="# nexus:ignore NX2203",
-        good="# nexus:ignore NX2203 -- scale is checked at commissioning",
-    ),
-    Code(
-        id="NX0072",
-        slug="ignore-unknown-code",
-        summary="A `nexus:ignore` comment names a code that does not exist.",
-        why="It suppresses nothing.",
-        bad="# nexus:ignore NX9999 -- just in case",
-        good="# nexus:ignore NX2203 -- scale is checked at commissioning",
-    ),
-    Code(
-        id="NX0073",
-        slug="ignore-refused",
-        summary="A `nexus:ignore` comment tries to suppress what can't be suppressed.",
-        why="Errors of text and shape leave a part of the site unread; applying it would forget that part.",
-        bad="tags:\n  # nexus:ignore NX0012 -- later\n  speed: {}",
-        good="Correct the text.",
-    ),
-)
 
-CODES: tuple[Code, ...] = YAML + FILES + REFERENCES + TEMPLATES + SUPPRESSIONS
+CODES: tuple[Code, ...] = YAML + FILES + REFERENCES + TEMPLATES + suppressions.CODES
