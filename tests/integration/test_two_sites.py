@@ -199,7 +199,14 @@ class Site:
     async def acts(self) -> None:
         """Alerts, commands, sequences, the lease broken."""
         self.number += 1
-        facts = {"name": "hot", "state": "active", "since": self.number, "value": 1, "severity": "high", "tag": f"{PATH}/a"}
+        facts = {
+            "name": "hot",
+            "state": "active",
+            "since": self.number,
+            "value": 1,
+            "severity": "high",
+            "tag": f"{PATH}/a",
+        }
         await alert_states.write(self.conn, self.site, {**facts, "acknowledged_by": ""}, pending=None, changed=True)
         if self.number % 3 == 0:
             await alert_states.delete(self.conn, self.site, ["hot"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from nexus_cli.database.committed import prune_epochs
+from nexus_cli.database.loss import moment
 from nexus_cli.database.retention import Upkeep, keep_up
 from nexus_cli.database.timescale import idle_timescale
-from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.clock import Clock, is_possible
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
@@ -45,6 +46,13 @@ class HourlyUpkeep:
             await self._link.close()
             await wait_for(stop, timeout_s=self._again_s if self._postponed else self._period_s)
 
+    def _age_from(self, database: datetime) -> datetime | None:
+        """The time to measure ages from: the earlier of the database's and ours, since what is dropped can't be brought
+        back. A machine that starts in 2106 would drop everything; None when neither says what can be."""
+        times = [round(database.timestamp() * 1e6), self._clock.wall_us()]
+        possible = [each for each in times if is_possible(each)]
+        return moment(min(possible)) if possible else None
+
     async def _round(self, conn: Any) -> None:
         if not self._begun:
             self._begun = True
@@ -55,9 +63,12 @@ class HourlyUpkeep:
                     level=logging.WARNING,
                     hint="shared_preload_libraries = 'timescaledb', before the first `nexus db upgrade`",
                 )
-        # The wall clock of the database decides about ages; ours may have been stepped.
-        now: datetime = await conn.fetchval("SELECT now()")
-        self.last = await keep_up(conn, site=self._site, now=now.astimezone(UTC))
+        now = self._age_from(await conn.fetchval("SELECT clock_timestamp()"))
+        if now is None:
+            event(_log, "upkeep waits: no clock says a possible time", level=logging.WARNING)
+            self._postponed = ("everything, for want of a clock",)
+            return
+        self.last = await keep_up(conn, site=self._site, now=now)
         pruned = await prune_epochs(conn, site=self._site)
         done = self.last
         postponed = () if done is None else done.postponed
