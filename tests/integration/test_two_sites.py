@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nexus_cli.database import commands, deployments, gaps, lease, sequences
+from nexus_cli.database import alert_states, commands, deployments, gaps, lease, sequences
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, RangeSet, load_ranges, prune_epochs, replace_ranges
 from nexus_cli.database.connect import Connection, Pool, connection, open_pool
@@ -27,6 +27,7 @@ from nexus_cli.database.timescale import has_timescale
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
+from nexus_cli.wire.frame import GapReason
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 HERE, THERE = "acme/chicago", "acme/dallas"
@@ -182,9 +183,11 @@ class Site:
         """Alerts, commands, sequences, the lease broken."""
         self.number += 1
         facts = {"name": "hot", "state": "active", "since": self.number, "value": 1, "severity": "high"}
-        await alerts.write(self.conn, self.site, {**facts, "acknowledged_by": ""})
+        await alert_states.write(
+            self.conn, self.site, {**facts, "acknowledged_by": "", "tag": "a/l/d/t"}, pending=None, changed=True
+        )
         if self.number % 3 == 0:
-            await alerts.delete(self.conn, self.site, ["hot"])
+            await alert_states.delete(self.conn, self.site, ["hot"])
         await commands.add_command(
             self.conn,
             self.site,
