@@ -53,6 +53,18 @@ async def add_command(
     return True
 
 
+async def is_on_record(conn: Connection, site: str, *, command_id: str, path: str, principal: str, at_us: int) -> bool:
+    """True when `add_command` recorded this before; arguments as there."""
+    if command_id:
+        sql = "SELECT EXISTS (SELECT FROM nexus.command WHERE site = $1 AND principal = $2 AND path = $3 AND id = $4)"
+        return bool(await conn.fetchval(sql, site, principal, path, command_id))
+    sql = (
+        "SELECT EXISTS (SELECT FROM nexus.audit WHERE site = $1 AND who = $2 AND subject = $3 AND at = $4"
+        " AND what = 'command')"
+    )
+    return bool(await conn.fetchval(sql, site, principal, path, moment(at_us)))
+
+
 async def commands(conn: Connection, site: str, *, path: str = "", limit: int = 50) -> list[dict[str, Any]]:
     """The newest commands first, of one tag or of all."""
     fetched = await conn.fetch(

@@ -79,3 +79,31 @@ async def add_gap(
         *(count, reason, epoch, seq),
     )
     return number
+
+
+async def prolong_gap(conn: Connection, *, number: int, end_us: int, frames: int) -> bool:
+    """Let a gap on record end later and count more frames; False when its row is gone."""
+    done: str = await conn.execute(
+        f'UPDATE {SCHEMA}.gap SET "end" = greatest("end", $2), frames = frames + $3 WHERE id = $1',
+        *(number, moment(end_us), frames),
+    )
+    return done == "UPDATE 1"
+
+
+async def is_covered(conn: Connection, *, site: str, gateway: str, device: str, start_us: int, end_us: int) -> bool:
+    """True when a gap on record covers this one: the same, or one that it was joined with."""
+    found: bool = await conn.fetchval(
+        f"""SELECT EXISTS (SELECT FROM {SCHEMA}.gap WHERE site = $1 AND gateway = $2 AND device = $3
+              AND start <= $4 AND coalesce("end", 'infinity') >= $5)""",
+        *(site, gateway, device, moment(start_us), moment(end_us)),
+    )
+    return found
+
+
+async def is_numbered(conn: Connection, *, site: str, gateway: str, epoch: str, seq: int) -> bool:
+    """True when a gap under this number is on record."""
+    found: bool = await conn.fetchval(
+        f"SELECT EXISTS (SELECT FROM {SCHEMA}.gap WHERE site = $1 AND gateway = $2 AND epoch = $3 AND seq = $4)",
+        *(site, gateway, epoch, seq),
+    )
+    return found

@@ -82,6 +82,11 @@ async def load_series(conn: Connection, *, site: str) -> list[Series]:
     return [_series(row) for row in await conn.fetch(_SERIES, site)]
 
 
+async def series_at(conn: Connection, *, site: str, paths: Sequence[str]) -> list[Series]:
+    """The series at these paths, as far as they exist."""
+    return [_series(row) for row in await conn.fetch(f"{_SERIES} AND path = ANY($2::text[])", site, list(paths))]
+
+
 async def find_series(conn: Connection, *, site: str, path: str) -> Series | None:
     """The series at a path, or the one that once stood there; None when there is neither."""
     row = await conn.fetchrow(f"{_SERIES} AND path = $2", site, path)
@@ -182,11 +187,13 @@ class ExternalDevice:
         path: `area/line/device`.
         globs: Path globs that are stored beside the declared tags.
         max_series: At most this many series may come from the globs.
+        tags: Names of the tags that are declared one by one.
     """
 
     path: str
     globs: tuple[str, ...]
     max_series: int
+    tags: tuple[str, ...] = ()
 
 
 async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
@@ -206,6 +213,7 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
                     path=attributes["path"],
                     globs=tuple(declared.get("globs", ())),
                     max_series=int(declared.get("max_series", 0)),
+                    tags=tuple(attributes.get("tags", {})),
                 )
             )
     return found

@@ -4,7 +4,7 @@ samples and is resumed when its path comes back; a change of type or unit starts
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,18 @@ from typing import Any
 import orjson
 from ulid import ULID
 
+from nexus_cli.database.assignment import assign
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.queries import Series, series_at
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
 EXTERNAL = "external"
+RECORDED_CHANNEL = "nexus_recorded"
+"""Where PostgreSQL notifies, at the commit, that the series of a site changed; the payload is the site."""
+GLOB_LOCK = 0x6E6578_75730005
+"""Seed of the advisory locks under which the series of an external device's globs are made."""
 DEVICE_LEVELS = 3
 """area/line/device; a series that an external glob made may lie deeper than one level below its device."""
 
@@ -131,6 +137,8 @@ async def sync_series(
         await conn.execute(
             f"UPDATE {SCHEMA}.series SET active = false WHERE site = $1 AND path = ANY($2::text[])", site, forgotten
         )
+        await assign(conn, site=site, devices=devices)
+        await conn.execute("SELECT pg_notify($1, $2)", RECORDED_CHANNEL, site)
     return SeriesChange(
         created=tuple(created),
         resumed=tuple(resumed),
@@ -164,6 +172,41 @@ async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFa
             ON CONFLICT (site, path) DO NOTHING""",
         *(site, ids, *columns, segments),
     )
+
+
+async def create_by_globs(
+    conn: Connection,
+    *,
+    site: str,
+    device: str,
+    facts: Sequence[SeriesFacts],
+    matches: Callable[[str], bool],
+    most: int,
+) -> list[Series]:
+    """Mint series that the globs of an external device cover, never more than its bound, however many ask at once.
+
+    Args:
+        conn: An open connection; one device at a time is worked on, over all historians.
+        site: `enterprise/site`.
+        device: The external device.
+        facts: What is wanted, the most urgent first; a path that exists is left as it is.
+        matches: Whether a path of the device is covered by its globs, and so counts.
+        most: At most so many covered series.
+
+    Returns:
+        Those of the wanted series that exist now.
+    """
+    async with conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", f"{site}/{device}", GLOB_LOCK)
+        rows = await conn.fetch(
+            f"SELECT path FROM {SCHEMA}.series WHERE site = $1 AND external AND starts_with(path, $2)",
+            *(site, f"{device}/"),
+        )
+        have = {row["path"] for row in rows}
+        covered = sum(map(matches, have))
+        new = [each for each in facts if each.path not in have][: max(0, most - covered)]
+        await create_series(conn, site=site, facts=new)
+        return await series_at(conn, site=site, paths=[each.path for each in facts])
 
 
 async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:

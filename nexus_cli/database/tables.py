@@ -174,8 +174,44 @@ committed = Table(
     Column("gateway", Text, nullable=False),
     Column("epoch", Text, nullable=False),
     Column("ranges", JSONB, nullable=False, comment="disjoint, ascending, inclusive [first, last]"),
+    Column(
+        "times",
+        JSONB,
+        nullable=False,
+        server_default="[]",
+        comment="[first, last, lowest, highest time in µs] of stored frames, ascending, coarser with age",
+    ),
+    Column(
+        "refused",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="the epoch belongs to another gateway: what comes under it is set aside",
+    ),
     _now("updated"),
     PrimaryKeyConstraint("site", "gateway", "epoch"),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    Column("gateway", Text, nullable=False, comment="who speaks for it"),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("until", DateTime(timezone=True), comment="empty while it lasts"),
+    Index("ix_assignment_site_device", "site", "device"),
+)
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("work", Text, nullable=False, comment="what one of several historians does at a time"),
+    Column("owner", Text, nullable=False, comment="unique per process"),
+    Column("expires", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("site", "work"),
 )
 
 gap = Table(
@@ -313,6 +349,7 @@ __all__ = [
     "SCHEMA",
     "alert",
     "alert_change",
+    "assignment",
     "audit",
     "command",
     "committed",
@@ -328,4 +365,5 @@ __all__ = [
     "sequence_run",
     "sequence_step",
     "series",
+    "turn",
 ]

@@ -29,6 +29,8 @@ class GapReason(StrEnum):
         GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/presence.py`.
         GATEWAY_STALLED: The gateway ran and did not read the device for several cycles: a pause of its process or
             machine, a clock set forward, or a link that was busy with other things.
+        AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap has their arrival.
+        TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
     """
 
     OVERFLOW = "overflow"
@@ -39,6 +41,8 @@ class GapReason(StrEnum):
     GATEWAY_STOPPED = "gateway_stopped"
     GATEWAY_LOST = "gateway_lost"
     GATEWAY_STALLED = "gateway_stalled"
+    AHEAD_OF_TIME = "ahead_of_time"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
 
 
 class FrameError(ValueError):
@@ -88,8 +92,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
-class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """The historian's receipt: every frame in `ranges` of this epoch is stored. Retained.
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of one life of an outbox.
 
     Attributes:
         epoch: The outbox's life that the ranges belong to.
@@ -98,6 +102,23 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: str
     ranges: list[tuple[int, int]]
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The historian's receipt: every frame in `ranges` of this epoch is stored. Retained.
+
+    Not everything that is stored is named: the newest ranges are, and those that hold what was just stored or just sent
+    again.
+
+    Attributes:
+        epoch: The outbox's life that the ranges belong to: the one that was written last.
+        ranges: Disjoint, ascending, inclusive `[first, last]`.
+        earlier: The newest ranges of its lives before, at most 7 of them.
+    """
+
+    epoch: str
+    ranges: list[tuple[int, int]]
+    earlier: list[Receipt] = []
 
 
 _encoder = msgspec.json.Encoder()

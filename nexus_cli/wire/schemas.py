@@ -58,6 +58,7 @@ def message_schemas() -> dict[str, Schema]:
 def _record() -> dict[str, Schema]:
     quality = {"type": "array", "minItems": 3, "maxItems": 3, "description": "[quality, reason or null, protocol code]"}
     pair = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+    ranges: Schema = {"type": "array", "items": pair, "description": "Disjoint, ascending, inclusive."}
     return {
         "frame": _object(
             "Frame",
@@ -76,7 +77,19 @@ def _record() -> dict[str, Schema]:
             "The historian's receipt, retained: _nexus/{enterprise}/{site}/committed/{gateway}",
             {
                 "epoch": _EPOCH,
-                "ranges": {"type": "array", "items": pair, "description": "Disjoint, ascending, inclusive."},
+                "ranges": ranges,
+            },
+            {
+                "earlier": {
+                    "type": "array",
+                    "maxItems": 7,
+                    "description": "The newest ranges of the lives of the disk log before.",
+                    "items": {
+                        "type": "object",
+                        "required": ["epoch", "ranges"],
+                        "properties": {"epoch": _EPOCH, "ranges": ranges},
+                    },
+                }
             },
         ),
     }

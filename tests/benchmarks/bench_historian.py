@@ -19,15 +19,9 @@ from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.historian.batch import Batch, Packer
-from nexus_cli.runtime.historian.batcher import Batcher
-from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.database_link import DatabaseLink
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.runtime.historian.mapping import SeriesMap
-from nexus_cli.runtime.historian.others import Others
-from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, decode_frame, encode
@@ -84,21 +78,12 @@ async def bare_copy(settings: Settings, *, rows: int, start_us: int) -> float:
 
 async def historian_path(settings: Settings, arrived: list[Message]) -> float:
     """Points a second from raw messages through decode, lookup, packing, COPY and custody to the commit."""
-    counters, clock, stop = Counters(), SystemClock(), asyncio.Event()
-    intake = Intake(topics=TOPICS, counters=counters, most_bytes=1 << 30)
-    series = SeriesMap(site=settings.site)
-    receipts: list[int] = []
-    writer = Writer(
-        site=settings.site, clock=clock, counters=counters, on_committed=lambda _, ranges: receipts.append(len(ranges))
-    )
-    read = DatabaseLink(settings, application="bench-read", on_change=lambda: None)
-    write = DatabaseLink(settings, application="bench-write", on_change=lambda: None, on_new=writer.forget)
-    others = Others(topics=TOPICS, site=settings.site, series=series, counters=counters)
-    batcher = Batcher(
-        intake=intake, topics=TOPICS, series=series, others=others, link=read, clock=clock, counters=counters
-    )
+    role, stop = Historian(dataclasses.replace(settings, broker_url="mqtt://127.0.0.1:1")), asyncio.Event()
+    intake, batcher, writer, counters = role.intake, role.batcher, role.writer, role.counters
+    read, write = role.read_link, role.write_link
     ready: asyncio.Queue[Batch | None] = asyncio.Queue(2)
-    await read.use(series.load, stop=stop)
+    await read.use(role.series.load, stop=stop)
+    await read.use(role.assignments.load, stop=stop)
     for message in arrived:
         intake.put(message)
     stop_reading = asyncio.Event()
@@ -116,7 +101,7 @@ async def historian_path(settings: Settings, arrived: list[Message]) -> float:
     took = time.perf_counter() - begun
     await read.close()
     await write.close()
-    if counters.rows != len(arrived) * TAGS or receipts[-1] != 1:
+    if counters.rows != len(arrived) * TAGS or [len(ranges) for _, ranges in role.announcer.known()] != [1]:
         raise RuntimeError(f"{counters.rows} rows of {len(arrived) * TAGS}, {counters.dead_letters} dead letters")
     return counters.rows / took
 

@@ -28,6 +28,7 @@ class Judge:
 
     Attributes:
         slowest_ms: Longest interval that a device was ever polled with, by path.
+        since_us: True time at which everything worked for the first time.
     """
 
     database: Database
@@ -37,6 +38,7 @@ class Judge:
     done: Sequence[Done]
     slowest_ms: dict[str, int]
     findings: Findings
+    since_us: int
 
     async def tags(self) -> None:
         """Every tag's values, and every gap's rows."""
@@ -106,6 +108,7 @@ class Judge:
             longest_us=longest_us,
             until_us=FOREVER_US if series.active else self.deploying.removed_us.get(series.path, 0),
             counted=device.kind in ("modbus", "opcua"),
+            noticed_us=verdict.REPORT_NOTICED_US if device.kind == "opcua" else verdict.POLL_NOTICED_US,
         )
         for law, items in (
             ("lost", account.lost),
@@ -144,7 +147,7 @@ class Judge:
 
     def _unprovoked(self, moments: list[tuple[int, str]]) -> None:
         windows = [(one.begun_us, one.ended_us) for one in self.done]
-        alone = verdict.unprovoked(moments, windows, recovery_us=RECOVERY_US)
+        alone = verdict.unprovoked(moments, windows, recovery_us=RECOVERY_US, since_us=self.since_us)
         by_second = Counter((moment // 1_000_000, why) for moment, why in alone)
         began_us = self.done[0].begun_us if self.done else 0
         for (second, why), number in sorted(by_second.items()):

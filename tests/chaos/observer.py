@@ -151,13 +151,13 @@ async def read_rows(database: Database, series: list[int]) -> dict[int, list[Row
     found: dict[int, list[Row]] = defaultdict(list)
     async with _connected(database) as connection:
         records = await connection.fetch(
-            f"select series_id, {_US.format('time')} as at, value from nexus.sample where series_id = any($1)"
+            f"select series_id, {_US.format('time')} as at, value, quality from nexus.sample where series_id = any($1)"
             " order by series_id, time",
             series,
         )
     for one in records:
         number = None if one["value"] is None else int(one["value"])
-        found[one["series_id"]].append(Row(time_us=one["at"], number=number))
+        found[one["series_id"]].append(Row(time_us=one["at"], number=number, quality=one["quality"]))
     return found
 
 

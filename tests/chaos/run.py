@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,7 @@ class _Run:
         target = Target(broker=broker, control=control, user=PANEL, password=password)
         self._chaos = Chaos(runtime=runtime, proxies=by_link, deploying=self._deploying, target=target)
         self._usage = Usage(runtime)
+        self._since_us = 0
 
     async def report(self, faults: Sequence[Fault], and_then: AndThen | None) -> dict[str, Any]:
         """Carry out the faults and judge what came of it."""
@@ -195,6 +197,7 @@ class _Run:
             if "command" in self._plan.kinds:
                 group.create_task(self._commander.run(commanding))
             await settled(runtime, findings, tell, what="the start")
+            self._since_us = time.time_ns() // 1000
             await self._chaos.run(tuple(faults), seconds=self._plan.minutes * 60, tell=tell)
             commanding.set()
             await settled(runtime, findings, tell, what="the end")
@@ -215,6 +218,7 @@ class _Run:
             done=self._chaos.done,
             slowest_ms={path: max(ms, SLOWEST_POLL_MS) if polled else ms for path, ms in self._slowest_ms.items()},
             findings=findings,
+            since_us=self._since_us,
         )
         await judge.tags()
         judge.gaps()

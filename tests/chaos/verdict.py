@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
-ANSWER_US = 4_000_000
-"""How long before a tag is found BAD the answer may have been handed out that never arrived."""
+POLL_NOTICED_US = 4_000_000
+"""How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
+REPORT_NOTICED_US = 10_000_000
+"""The same for reports of a server: a link that nothing polls is proved alive every 5 s, and the answer is awaited."""
 FOREVER_US = 1 << 62
 
 
@@ -38,6 +40,7 @@ class Row:
 
     time_us: int
     number: int | None
+    quality: int = 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ class Account:
         explained: Without a row, by the reason of the gap, or `BAD`.
         moments: True time of each explained one, with the explanation.
         lost: Without a row and without an explanation.
-        doubled: Numbers in more than one row.
+        doubled: Numbers in more than one row, where nothing but the row is new. A value that is stated again because
+            its quality changed is none.
         disordered: Numbers of rows that are below one of an earlier row.
         unknown: Numbers of rows that no device handed out.
         silent: True times (from, to) without a row, a gap or BAD between them.
@@ -103,6 +107,7 @@ def account(
     longest_us: int,
     until_us: int = FOREVER_US,
     counted: bool = True,
+    noticed_us: int = POLL_NOTICED_US,
 ) -> Account:
     """Account for every value of one tag by row, gap and BAD together.
 
@@ -112,11 +117,12 @@ def account(
         gaps: In whose scope the tag is.
         longest_us: Longest time between two values that needs no explanation.
         until_us: True time up to which values are asked for, where the tag was removed or the run ended.
+        noticed_us: How long it may take until a lost device is BAD.
         counted: False for values that rise with time: any of them may go unread, so only order and silence count.
     """
     result = Account()
     valued = [row for row in rows if row.number is not None]
-    _order(valued, result)
+    _order(rows, result)
     if not valued or not handed:
         return result
     times = {one.number: one.time_us for one in handed}
@@ -130,18 +136,22 @@ def account(
     result.found = len(placed)
     bad_us = [row.time_us for row in rows if row.number is None]
     known = [Handed(time_us=times[number], number=number) for number in sorted(placed)]
-    _silences(known, placed, bad_us, gaps, longest_us, result)
+    _silences(known, placed, bad_us, gaps, longest_us, noticed_us, result)
     if counted and known:
-        _missing(handed, known, placed, bad_us, gaps, until_us, result)
+        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, result)
     return result
 
 
-def _order(valued: Sequence[Row], result: Account) -> None:
+def _order(rows: Sequence[Row], result: Account) -> None:
     seen: set[int] = set()
     highest = -1
-    for row in valued:
-        number = _known(row)
-        if number in seen:
+    last: Row | None = None
+    for row in rows:
+        number, before, last = row.number, last, row
+        if number is None:
+            continue
+        restated = before is not None and before.quality != row.quality and number == highest
+        if number in seen and not restated:
             result.doubled.append(number)
         elif number < highest:
             result.disordered.append(number)
@@ -156,6 +166,7 @@ def _missing(
     bad_us: Sequence[int],
     gaps: Sequence[Gap],
     until_us: int,
+    noticed_us: int,
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
@@ -168,7 +179,8 @@ def _missing(
         moments = [low_us + one.time_us - before.time_us]
         if after is not None:
             moments.append(high_us - (after.time_us - one.time_us))
-        why = _explanation([min(max(moment, low_us), high_us) for moment in moments], low_us, high_us, bad_us, gaps)
+        within = [min(max(moment, low_us), high_us) for moment in moments]
+        why = _explanation(within, low_us, high_us, bad_us, gaps, noticed_us)
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
@@ -176,14 +188,21 @@ def _missing(
             result.lost.append(one)
 
 
-def _explanation(moments: Sequence[int], low_us: int, high_us: int, bad_us: Sequence[int], gaps: Sequence[Gap]) -> str:
+def _explanation(
+    moments: Sequence[int],
+    low_us: int,
+    high_us: int,
+    bad_us: Sequence[int],
+    gaps: Sequence[Gap],
+    noticed_us: int,
+) -> str:
     """Why a value between two rows has none; "" when nothing says why."""
     for gap in gaps:
         between = gap.start_us < high_us and gap.until_us > low_us
         if between and any(gap.start_us - EDGE_US <= moment <= gap.until_us + EDGE_US for moment in moments):
             return gap.reason
     at = bisect_right(bad_us, low_us)
-    if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - ANSWER_US for moment in moments):
+    if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - noticed_us for moment in moments):
         return "BAD"
     return ""
 
@@ -194,6 +213,7 @@ def _silences(
     bad_us: Sequence[int],
     gaps: Sequence[Gap],
     longest_us: int,
+    noticed_us: int,
     result: Account,
 ) -> None:
     for one, two in itertools.pairwise(known):
@@ -201,7 +221,7 @@ def _silences(
             continue
         low_us, high_us = placed[one.number], placed[two.number]
         at = bisect_right(bad_us, low_us)
-        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + ANSWER_US:
+        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + noticed_us:
             continue
         covered = sum(
             max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us)) for gap in _joined(gaps, low_us, high_us)
@@ -244,7 +264,11 @@ def reversed_gaps(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def unprovoked(
-    moments: Iterable[tuple[int, str]], windows: Sequence[tuple[int, int]], *, recovery_us: int
+    moments: Iterable[tuple[int, str]],
+    windows: Sequence[tuple[int, int]],
+    *,
+    recovery_us: int,
+    since_us: int = 0,
 ) -> list[tuple[int, str]]:
     """Explained losses that no fault was near to: something was stuck, or failed by itself.
 
@@ -252,9 +276,10 @@ def unprovoked(
         moments: True time and explanation.
         windows: Begin and end of each fault, true time.
         recovery_us: How long after a fault its effects may last.
+        since_us: True time at which everything worked; what was before is the start.
     """
     return [
         (moment, why)
         for moment, why in moments
-        if not any(begin - 2_000_000 <= moment <= end + recovery_us for begin, end in windows)
+        if moment >= since_us and not any(begin - 2_000_000 <= moment <= end + recovery_us for begin, end in windows)
     ]

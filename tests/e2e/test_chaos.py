@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.chaos.report import Findings
 from tests.chaos.run import Plan, run
 from tests.chaos.schedule import Fault
-from tests.postgres import execute
+from tests.postgres import PASSWORD
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 
@@ -28,18 +29,29 @@ FAULTS = [
     Fault(at_s=24, kind="kill", target="database", lasts_s=1),
 ]
 
-TAMPERED = """
-create table tampered as select x.ctid as place from nexus.sample_process x
-  join nexus.series s on s.id = x.series_id
-  where s.path = 'hall/line-a/conveyor/c01' order by x.time offset 40 limit 1
+ONE_ROW = """
+select x.ctid as place from nexus.{table} x join nexus.series s on s.id = x.series_id
+where s.path = 'hall/line-a/conveyor/c01' order by x.time offset 40 limit 1
 """
+
+
+async def take_away(url: str) -> None:
+    """Delete one row of a counting tag."""
+    connection = await asyncpg.connect(url, password=PASSWORD)
+    try:
+        table = await connection.fetchval("select table_name from nexus.retention_class where name = 'process'")
+        place = f"(select place from ({ONE_ROW.format(table=table)}) found)"
+        done = await connection.execute(f"delete from nexus.{table} where ctid = {place}")
+        assert done == "DELETE 1"
+    finally:
+        await connection.close()
 
 
 async def test_a_short_chaos_is_sound_and_a_row_that_is_taken_away_is_missed(tmp_path: Path) -> None:
     again = Findings()
 
     async def tamper(url: str, judge: Callable[[Findings], Awaitable[None]]) -> None:
-        await execute(url, TAMPERED, "delete from nexus.sample_process where ctid in (select place from tampered)")
+        await take_away(url)
         await judge(again)
 
     plan = Plan(seed=1, minutes=0.5, site="demo", kinds=("command",), folder=tmp_path)

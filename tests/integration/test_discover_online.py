@@ -285,7 +285,7 @@ def _devices(site: Path) -> list[DeviceConfig]:
     return devices_of(site)
 
 
-async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(deadline_s):
             while not condition():

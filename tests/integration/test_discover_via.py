@@ -82,7 +82,7 @@ async def gateway(
             stop.set()
 
 
-async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(deadline_s):
             while not condition():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -16,7 +19,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.historian_rig import TOPICS, historian, outbox_settings, query, until
 from tests.postgres import SITE
-from tests.servers import TestBroker
+from tests.servers import TestBroker, mosquitto_program, new_broker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 SCALE, PRESS = "packaging/line-1/scale-7", "packaging/line-1/press-3"
@@ -34,7 +37,8 @@ async def record(settings: Settings, *devices: DeviceConfig) -> None:
         )
         for device in devices:
             await conn.execute(
-                "INSERT INTO nexus.resource (site, address, digest, attributes, deployment_id) VALUES ($1, $2, '', $3, $4)",
+                "INSERT INTO nexus.resource (site, address, digest, attributes, deployment_id) VALUES ($1, $2, '', $3, $4)"
+                " ON CONFLICT (site, address) DO UPDATE SET attributes = excluded.attributes",
                 *(SITE, f"device.{device.path}", orjson.dumps(to_json(device)).decode(), deployment),
             )
         await sync_series(conn, site=SITE, devices={device.path: device for device in devices})
@@ -68,6 +72,12 @@ async def publish(broker: TestBroker, messages: list[tuple[str, bytes]]) -> None
     async with client.session():
         for path, payload in messages:
             await client.publish(TOPICS.tag(path), payload)
+
+
+async def retain(broker: TestBroker, path: str, payload: bytes) -> None:
+    client = BrokerClient(settings=outbox_settings(broker), client_id="retaining")
+    async with client.session():
+        await client.publish(TOPICS.tag(path), payload, retain=True)
 
 
 async def test_dialects_doubles_conflicts_and_clocks(database: Settings, broker: TestBroker) -> None:
@@ -133,14 +143,94 @@ async def test_a_glob_makes_series_up_to_its_bound(database: Settings, broker: T
 
 
 async def test_an_external_device_declared_later_is_subscribed_at_once(database: Settings, broker: TestBroker) -> None:
+    await retain(broker, f"{SCALE}/weight", b"3.5")  # without a time: it holds when we begin to listen
+    await retain(broker, f"{SCALE}/note", orjson.dumps({"value": "older", "timestamp": NOW_MS - 5_000}))
     async with historian(database, broker) as role:
         await record(database, scale())
-        client = BrokerClient(settings=outbox_settings(broker), client_id="control")
-        async with client.session():
-            await client.publish(TOPICS.config("gw-1"), b'{"deployment": 1, "digest": ""}', retain=True)
-        await until(lambda: role.others.filters == [f"{TOPICS.tag(SCALE)}/#"])
-        for _ in range(50):
-            await publish(broker, [(f"{SCALE}/weight", b"4.25")])
-            if role.counters.external_rows:
-                break
-    assert ("weight", "4.25", 192) in await stored(database)
+        await until(lambda: role.counters.external_rows >= 2, what="what the broker retained")
+        while role.counters.external_rows < 3:
+            await publish(broker, [(f"{SCALE}/serial", orjson.dumps({"value": 5, "timestamp": NOW_MS}))])
+            await asyncio.sleep(0.05)
+    assert await stored(database) == [("note", "older", 192), ("serial", "5", 192), ("weight", "3.5", 192)]
+
+
+async def test_a_tag_declared_later_in_a_known_device_takes_what_is_retained_and_no_other_again(
+    database: Settings, broker: TestBroker
+) -> None:
+    small = msgspec.structs.replace(scale(), tags={"note": scale().tags["note"]})
+    await record(database, small)
+    async with historian(database, broker) as role:
+        await publish(broker, [(f"{SCALE}/note", b"live")])
+        await until(lambda: role.counters.external_rows == 1)
+        await retain(broker, f"{SCALE}/weight", b"3.5")
+        await until(lambda: role.counters.undeclared == 1)
+        await retain(broker, f"{SCALE}/note", b"kept")
+        await until(lambda: role.counters.external_rows == 2)
+        await record(database, scale())
+        await until(lambda: role.counters.external_rows >= 3, what="the retained value of the new tag")
+        await until(lambda: not role.others.fresh_filters)
+    assert await stored(database) == [("note", "live", 192), ("note", "kept", 192), ("weight", "3.5", 192)]
+
+
+async def test_a_forgotten_tag_of_an_external_device_is_not_stored_any_more(
+    database: Settings, broker: TestBroker
+) -> None:
+    await record(database, scale())
+    async with historian(database, broker) as role:
+        await publish(broker, [(f"{SCALE}/weight", b"1")])
+        await until(lambda: role.counters.external_rows == 1)
+        await record(database, msgspec.structs.replace(scale(), tags={"note": scale().tags["note"]}))
+        await until(lambda: not role.others.is_declared(f"{SCALE}/weight"))
+        await publish(broker, [(f"{SCALE}/weight", b"2"), (f"{SCALE}/note", b"x")])
+        await until(lambda: role.counters.external_rows == 2)
+        assert role.counters.undeclared == 1
+    assert await stored(database) == [("note", "x", 192), ("weight", "1", 192)]
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+async def test_two_historians_store_others_messages_once(database: Settings, tmp_path: Path, kind: str) -> None:
+    if kind == "mosquitto" and not mosquitto_program():
+        pytest.skip("mosquitto is missing")
+    (tmp_path / "two").mkdir()
+    broker = new_broker(tmp_path / "two", kind=kind).start()
+    try:
+        await record(database, scale())
+        await retain(broker, f"{SCALE}/serial", orjson.dumps({"value": 7, "timestamp": NOW_MS}))
+        async with historian(database, broker, name="one") as one, historian(database, broker, name="two") as two:
+            assert one.shared == two.shared == (kind == "mosquitto")
+            for number in range(200):
+                await publish(broker, [(f"{SCALE}/note", f"n{number}".encode())])
+            roles = (one, two)
+            await until(lambda: sum(role.counters.external_rows for role in roles) >= 201)
+            await until(lambda: one.shared or two.counters.passed_on >= 201)
+            assert [role.following.is_our_turn for role in roles] == [True, False]
+            if one.shared:
+                assert min(role.counters.external_rows for role in roles) > 0
+        found = await stored(database)
+        assert sorted(value for name, value, _ in found if name == "note") == sorted(f"n{n}" for n in range(200))
+        assert [value for name, value, _ in found if name == "serial"] == ["7"]
+        assert await query(database, "SELECT * FROM nexus.dead_letter") == []
+        assert await query(database, "SELECT * FROM nexus.turn") == []  # given back at the end
+    finally:
+        broker.stop()
+
+
+async def test_the_turn_of_a_historian_that_vanished_is_taken_over(database: Settings, tmp_path: Path) -> None:
+    (tmp_path / "amqtt").mkdir()
+    broker = new_broker(tmp_path / "amqtt", kind="amqtt").start()
+    try:
+        await record(database, scale())
+        await query(
+            database,
+            "INSERT INTO nexus.turn (site, work, owner, expires) VALUES ($1, 'others', 'gone@x', now() + $2)",
+            *(SITE, timedelta(seconds=4)),
+        )
+        async with historian(database, broker) as role:
+            await publish(broker, [(f"{SCALE}/note", b"too early")])
+            await until(lambda: role.counters.passed_on == 1)
+            await until(lambda: role.following.is_our_turn, what="the turn")
+            await publish(broker, [(f"{SCALE}/note", b"ours")])
+            await until(lambda: role.counters.external_rows == 1)
+        assert await stored(database) == [("note", "ours", 192)]
+    finally:
+        broker.stop()

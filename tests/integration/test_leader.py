@@ -24,6 +24,7 @@ from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.leadership import Leadership
+from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import (
     FAST,
@@ -263,14 +264,15 @@ async def test_a_heartbeat_waits_for_no_step_of_its_own_deployment(world: World)
         pool.terminate()
 
 
-async def test_the_last_word_about_control_is_the_leaders(world: World) -> None:
-    """The will of a control before it must not stand as its own."""
+async def test_the_last_word_about_control_is_the_leaders(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The will of a control before it must not stand as its own, not even until the next health message."""
+    monkeypatch.setitem(HealthReporter.__init__.__kwdefaults__, "period_s", 3600.0)
     async with world.control():
         topic = "_nexus/acme/chicago/health/control/control"
         client = BrokerClient(settings=world.settings, client_id="broker")
         async with client.session():
             await client.publish(topic, b'{"state": "lost"}', retain=True)
-        for _ in range(100):
+        for _ in range(150):
             found = orjson.loads((await world.messages(topic, count=1))[topic])
             if found["state"] == "running":
                 break

@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from nexus_cli.database import migrate
+from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.class_table import DAY_MS
+from nexus_cli.database.committed import OutboxKey, load_custody
 from nexus_cli.database.connect import Limits, connection, open_connection
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
@@ -131,3 +133,45 @@ async def test_a_migration_does_not_wait_behind_a_reader_for_ever(
     finally:
         await reader.close()
     assert (await migrate.downgrade(database, revision="base"))[-1] == "0001"
+
+
+async def test_0005_knows_who_spoke_for_the_devices_of_before(empty_database: Settings) -> None:
+    await migrate.upgrade(empty_database)
+    await migrate.downgrade(empty_database, revision="0004")
+    async with connection(empty_database) as conn:
+        await conn.execute(
+            "INSERT INTO nexus.deployment (site, number, who, outcome, base_digest, desired_digest, plan) "
+            "VALUES ('acme/chicago', 1, 'me', 'applied', '', '', '{}')"
+        )
+        await conn.executemany(
+            "INSERT INTO nexus.resource (site, address, digest, gateway, attributes, deployment_id) "
+            "SELECT 'acme/chicago', $1, '', $2, '{}', id FROM nexus.deployment",
+            [("device.a/l/one", "gw-1"), ("device.a/l/scale", ""), ("gateway.gw-1", "")],
+        )
+        lineage = '{"gateway": "%s", "device": "%s", "protocol": "modbus"}'
+        await conn.executemany(
+            "INSERT INTO nexus.series (site, ulid, path, former_paths, type, retention, active, lineage) "
+            "VALUES ('acme/chicago', $1, $2, $3, 'float64', 'default', $4, $5)",
+            [
+                ("1", "a/l/one/t", ["a/l/first/t"], True, lineage % ("gw-1", "a/l/one")),
+                ("2", "a/l/gone/t", [], False, lineage % ("gw-2", "a/l/gone")),
+                ("3", "a/l/scale/t", [], True, lineage % ("", "a/l/scale")),
+            ],
+        )
+        await conn.execute(
+            "INSERT INTO nexus.committed (site, gateway, epoch, ranges) VALUES ('acme/chicago', 'gw-1', 'E', '[[1, 9]]')"
+        )
+    await migrate.upgrade(empty_database)
+    assert await migrate.check(empty_database) == ()
+    async with connection(empty_database) as conn:
+        found = await load_assignments(conn, site="acme/chicago")
+        assert {(each.device, each.gateway, each.until_us is None) for each in found} == {
+            ("a/l/one", "gw-1", True),
+            ("a/l/gone", "gw-2", False),
+            ("a/l/first", "gw-1", False),
+        }
+        custody = await load_custody(conn, site="acme/chicago", keys=[OutboxKey("gw-1", "E")])
+    stored = custody[OutboxKey("gw-1", "E")]
+    assert stored.ranges.ranges == [(1, 9)]
+    assert stored.is_replay(5, 1_700_000_000_000_000)
+    assert not stored.is_replay(5, 4_000_000_000_000_000)

@@ -14,7 +14,7 @@ import pytest
 
 from nexus_cli.database import alert_states, commands, deployments, gaps, lease, sequences
 from nexus_cli.database.class_table import DAY_MS
-from nexus_cli.database.committed import OutboxKey, RangeSet, load_ranges, prune_epochs, replace_ranges
+from nexus_cli.database.committed import OutboxKey, load_custody, prune_epochs, replace_custody
 from nexus_cli.database.connect import Connection, Pool, connection, open_pool
 from nexus_cli.database.copy import PLAIN_COLUMNS, pack_plain
 from nexus_cli.database.loss import add_dead_letter, add_gap
@@ -24,6 +24,7 @@ from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.database.samples import SampleTables, copy_staged
 from nexus_cli.database.series import sync_series
 from nexus_cli.database.timescale import has_timescale
+from nexus_cli.database.turn import take_turn
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
@@ -37,8 +38,20 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGES = (0, 1, 3, 20, 100)
 CLASSES = ("process", "fast.2", "fast-2")
 KEYED = (
-    *("alert", "audit", "command", "committed", "dead_letter", "deployment", "gap", "lease", "resource"),
-    *("retention_class", "sequence_run", "sequence_step", "series"),
+    *(
+        "alert",
+        "alert_change",
+        "assignment",
+        "audit",
+        "command",
+        "committed",
+        "dead_letter",
+        "deployment",
+        "gap",
+        "lease",
+        "resource",
+    ),
+    *("retention_class", "sequence_run", "sequence_step", "series", "turn"),
 )
 
 
@@ -163,10 +176,14 @@ class Site:
     async def custody(self) -> None:
         """Frames of the gateway are stored, and an old outbox is forgotten."""
         keys = [OutboxKey("gw-1", "E1"), OutboxKey("gw-1", "E2")]
-        stored = await load_ranges(self.conn, site=self.site, keys=keys)
+        stored = await load_custody(self.conn, site=self.site, keys=keys)
         self.number += 1
-        new = {keys[self.number % 2]: RangeSet([(1, self.number)])}
-        assert await replace_ranges(self.conn, site=self.site, expected={key: stored[key] for key in new}, new=new)
+        key = keys[self.number % 2]
+        new = stored[key].copy()
+        new.ranges.add_range(1, self.number)
+        new.times.add([(self.number, self.number * 1_000_000)])
+        assert await replace_custody(self.conn, site=self.site, expected={key: stored[key]}, new={key: new})
+        await take_turn(self.conn, site=self.site, work="others", owner=str(self.number), ttl_s=self.number % 2)
 
     async def lost(self) -> None:
         """What was not stored, on record."""
@@ -182,10 +199,8 @@ class Site:
     async def acts(self) -> None:
         """Alerts, commands, sequences, the lease broken."""
         self.number += 1
-        facts = {"name": "hot", "state": "active", "since": self.number, "value": 1, "severity": "high"}
-        await alert_states.write(
-            self.conn, self.site, {**facts, "acknowledged_by": "", "tag": "a/l/d/t"}, pending=None, changed=True
-        )
+        facts = {"name": "hot", "state": "active", "since": self.number, "value": 1, "severity": "high", "tag": f"{PATH}/a"}
+        await alert_states.write(self.conn, self.site, {**facts, "acknowledged_by": ""}, pending=None, changed=True)
         if self.number % 3 == 0:
             await alert_states.delete(self.conn, self.site, ["hot"])
         await commands.add_command(

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.database.committed import RangeSet
+from nexus_cli.database.committed import MOST_RECENT, MOST_SPANS, Custody, FrameTimes, RangeSet
 
 Number = st.integers(1, 60)
 
@@ -56,3 +56,50 @@ def test_the_order_of_adding_does_not_matter(some: list[int], others: list[int])
         backward.add(number)
     assert forward == backward
     assert RangeSet(forward.ranges) == forward
+
+
+Commit = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 1000)), min_size=1, max_size=12)
+
+
+@given(st.lists(Commit, max_size=60))
+def test_every_stored_frame_is_recognised_whatever_was_stored_after_it(commits: list[list[tuple[int, int]]]) -> None:
+    times, stored = FrameTimes(), dict[int, int]()
+    for commit in commits:
+        new = {seq: time for seq, time in commit if seq not in stored}
+        times.add(list(new.items()))
+        stored |= new
+        assert all(times.covers(seq, time) for seq, time in stored.items())
+        assert len(times) <= MOST_SPANS
+        spans = times.spans
+        assert all(first <= last and low <= high for first, last, low, high in spans)
+        assert all(before[1] < after[0] for before, after in pairwise(spans))
+    assert FrameTimes(times.spans).spans == spans if commits else not times.spans
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=300),
+    st.data(),
+)
+def test_a_log_that_went_back_is_told_from_a_replay(sizes: list[int], data: st.DataObject) -> None:
+    """Frames a second apart, stored in commits; then the log loses its last frames and goes on under their numbers."""
+    times, seq = FrameTimes(), 0
+    for size in sizes:
+        times.add([(number, number * 1_000_000) for number in range(seq + 1, seq + size + 1)])
+        seq += size
+    lost = data.draw(st.integers(1, seq))
+    for number in range(seq - lost + 1, seq + 1):
+        assert times.covers(number, number * 1_000_000)
+        assert not times.covers(number, (number + lost) * 1_000_000 + 1)
+
+
+def test_the_exact_time_decides_for_what_was_stored_last() -> None:
+    custody = Custody(RangeSet([(1, 100)]), FrameTimes([(1, 100, 1_000, 2_000)]))
+    custody.remember(7, 1_500)
+    assert custody.is_replay(7, 1_500)
+    assert not custody.is_replay(7, 1_501)
+    assert custody.is_replay(8, 1_501)
+    assert not custody.is_replay(8, 2_001)
+    assert not custody.is_replay(101, 1_500)
+    for seq in range(200, 200 + MOST_RECENT):
+        custody.remember(seq, 1)
+    assert len(custody.recent) == MOST_RECENT

@@ -33,13 +33,15 @@ from nexus_cli.runtime.gateway.splitting import (
     split,
 )
 from nexus_cli.runtime.gateway.waiting import Pending, Waiting
-from nexus_cli.runtime.gateway.worker import WorkerThread, first_of
+from nexus_cli.runtime.gateway.worker import WorkerThread
+from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import Frame, GapReason, encode
 from nexus_cli.wire.sample import Value
 
 _log = logging.getLogger("nexus.outbox")
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
+IDLE_S = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -313,7 +315,7 @@ class Outbox:
         retry_s = FIRST_RETRY_S
         try:
             while not stop.is_set():
-                await first_of(self._have_data, stop)
+                await first_of(self._have_data, stop, timeout_s=IDLE_S)
                 if not stop.is_set():
                     await self._pause(self.limits.delay_s, stop)
                 self._have_data.clear()

@@ -110,6 +110,8 @@ class Publisher:
             receipt = decode_committed(payload)
         except FrameError:
             return False
+        for earlier in receipt.earlier:
+            self._outbox.commit(earlier.epoch, earlier.ranges)
         self._outbox.commit(receipt.epoch, receipt.ranges)
         done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
         for seq in done:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from nexus_cli.diagnostics.groups import Group
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,17 +25,3 @@ class WorkerThread:
     def close(self) -> None:
         """End the thread after the calls it has."""
         self._pool.shutdown(wait=False)
-
-
-async def first_of(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Wait until either event is set."""
-    if one.is_set() or other.is_set():
-        return
-    async with Group() as group:
-
-        async def watch(event: asyncio.Event) -> None:
-            await event.wait()
-            for task in watchers:
-                task.cancel()
-
-        watchers = [group.create_task(watch(each), name="wait") for each in (one, other)]

@@ -1,20 +1,31 @@
-"""Receipts: what is committed, retained on the broker, merged per outbox and said again after a reconnect."""
+"""Receipts: what is committed, retained on the broker, merged per outbox and said again after a reconnect.
+
+Each start of a gateway begins an outbox of its own, so a receipt names the one that was written last and, shorter, the ones
+before it that may still wait in the gateway's disk log. A receipt is bounded: the newest ranges, and those that hold what
+was just stored or just recognised. Whatever it leaves out is said when its frames come again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections.abc import Iterable
 
-from nexus_cli.database.committed import OutboxKey, RangeSet
+from nexus_cli.database.committed import LIVING_EPOCHS, OutboxKey, RangeSet
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.frame import Committed, encode
+from nexus_cli.wire.frame import Committed, Receipt, encode
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.receipts")
 FLUSH_S = 2.0
+MOST_TOLD = 64
+"""Newest ranges in each receipt; holes below them are rare, and nearly always numbers that never come."""
+MOST_TOLD_EARLIER = 8
+MOST_TOUCHED = 1_000
+"""Older ranges that a receipt names because something in them was stored or recognised."""
 
 
 class Announcer:
@@ -27,7 +38,8 @@ class Announcer:
     def __init__(self, *, client: BrokerClient, topics: Topics) -> None:
         """Publish through the role's one client."""
         self._client, self._topics = client, topics
-        self._latest: dict[OutboxKey, RangeSet] = {}
+        self._latest: dict[str, dict[OutboxKey, RangeSet]] = {}
+        self._touched: dict[OutboxKey, set[int]] = {}
         self._due: dict[OutboxKey, None] = {}
         self._wake = asyncio.Event()
         self.said = 0
@@ -37,27 +49,41 @@ class Announcer:
         """Receipts that are due."""
         return len(self._due)
 
-    def note(self, key: OutboxKey, ranges: RangeSet) -> None:
-        """These frames are committed: announce it soon."""
+    def note(self, key: OutboxKey, ranges: RangeSet, touched: Iterable[int] = ()) -> None:
+        """These frames are committed: announce it soon.
+
+        Args:
+            key: Whose they are.
+            ranges: Everything that is stored of it.
+            touched: Numbers that were stored or recognised just now.
+        """
         # The outbox that was written last stands last, so that it is the one that stays retained.
-        self._latest.pop(key, None)
-        self._latest[key] = ranges
+        living = self._latest.setdefault(key.gateway, {})
+        living.pop(key, None)
+        living[key] = ranges
+        for oldest in list(living)[: max(0, len(living) - LIVING_EPOCHS)]:
+            if oldest not in self._due:
+                del living[oldest]
+        seqs = self._touched.setdefault(key, set())
+        seqs.update(touched)
+        self._due.pop(key, None)
         self._due[key] = None
         self._wake.set()
 
     def note_all(self, known: Iterable[tuple[OutboxKey, RangeSet]]) -> None:
         """What the database knows at start, the newest last."""
         for key, ranges in known:
-            if key not in self._latest:
+            if key not in self._latest.get(key.gateway, {}):
                 self.note(key, ranges)
 
     def known(self) -> list[tuple[OutboxKey, RangeSet]]:
-        """Every outbox and what is committed of it, the one written last at the end."""
-        return list(self._latest.items())
+        """The living outboxes and what is committed of them, of each gateway the one written last at the end."""
+        return [each for living in self._latest.values() for each in living.items()]
 
     def say_again(self) -> None:
-        """A new connection: a broker that lost its state has no receipts any more."""
-        self._due = dict.fromkeys(self._latest)
+        """A new connection: a broker that lost its state has no receipts any more. Each names its forerunners."""
+        for living in self._latest.values():
+            self._due.setdefault(next(reversed(living)))
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -79,14 +105,37 @@ class Announcer:
         while self._due and self._client.connected:
             key = next(iter(self._due))
             del self._due[key]
-            ranges = self._latest[key].ranges
-            if not ranges:
+            touched = self._touched.pop(key, set())
+            receipt = self._receipt(key, touched)
+            if receipt is None:
                 continue
-            receipt = Committed(epoch=key.epoch, ranges=ranges)
             try:
                 await self._client.publish(self._topics.committed(key.gateway), encode(receipt), qos=1, retain=True)
             except NexusError:
                 self._due.setdefault(key)
+                self._touched.setdefault(key, set()).update(touched)
                 return False
             self.said += 1
         return not self._due
+
+    def _receipt(self, key: OutboxKey, touched: Iterable[int]) -> Committed | None:
+        living = self._latest[key.gateway]
+        if key not in living or not len(living[key]):
+            return None  # forgotten while the broker was away: it is said when its frames come again
+        ranges = living[key].ranges
+        earlier = [
+            Receipt(epoch=other.epoch, ranges=known.ranges[-MOST_TOLD_EARLIER:])
+            for other, known in living.items()
+            if other != key and len(known)
+        ]
+        return Committed(epoch=key.epoch, ranges=_told(ranges, touched), earlier=earlier[-(LIVING_EPOCHS - 1) :])
+
+
+def _told(ranges: list[tuple[int, int]], touched: Iterable[int]) -> list[tuple[int, int]]:
+    """The newest ranges, and the older ones that hold one of these numbers."""
+    older = len(ranges) - MOST_TOLD
+    if older <= 0:
+        return ranges
+    firsts = [first for first, _ in ranges[:older]]
+    places = {place for seq in touched if (place := bisect_right(firsts, seq) - 1) >= 0 and seq <= ranges[place][1]}
+    return [ranges[place] for place in sorted(places)[-MOST_TOUCHED:]] + ranges[older:]

@@ -84,10 +84,12 @@ class Aside:
 
     def without_waiting(self, batch: Batch) -> None:
         """Take out of a batch the frames that wait here: their gateway sent them again meanwhile."""
-        waiting = {(pending.key, pending.frame.seq) for piece in self._pieces for pending in piece.batch.frames}
+        waiting = {
+            (pending.key, pending.seq, pending.time_us) for piece in self._pieces for pending in piece.batch.frames
+        }
         if not waiting:
             return
-        kept = [pending for pending in batch.frames if (pending.key, pending.frame.seq) not in waiting]
+        kept = [pending for pending in batch.frames if (pending.key, pending.seq, pending.time_us) not in waiting]
         if len(kept) != len(batch.frames):
             batch.frames, batch.packed = kept, None
 

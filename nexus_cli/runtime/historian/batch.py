@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from nexus_cli.database.copy import (
     pack_full,
     pack_plain,
 )
-from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.dead_letters import Letters, Refusal
 from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.command import Report
@@ -31,26 +31,64 @@ _SOURCE_LIMIT = 1 << 60
 
 
 class PendingFrame(NamedTuple):
-    """A frame that waits to be stored."""
+    """A frame that waits to be stored; a refused one has no samples left."""
 
     key: OutboxKey
     topic: str
     frame: Frame
     plan: FramePlan
+    refusal: Refusal | None = None
+
+    @property
+    def seq(self) -> int:
+        """Its number."""
+        return self.frame.seq
+
+    @property
+    def time_us(self) -> int:
+        """What tells it from another one under the same number."""
+        return self.frame.time
 
 
 class PendingGap(NamedTuple):
-    """A gap that waits to be recorded."""
+    """A gap that waits to be recorded; `claimed_us` is the end that its gateway gave, where that is not usable."""
 
     key: OutboxKey
     gap: Gap
+    refusal: Refusal | None = None
+    claimed_us: int | None = None
+
+    @property
+    def seq(self) -> int:
+        """Its number."""
+        return self.gap.seq
+
+    @property
+    def time_us(self) -> int:
+        """What tells it from another one under the same number."""
+        return self.gap.end if self.claimed_us is None else self.claimed_us
 
 
 class PendingReport(NamedTuple):
-    """How a command ended, waiting to be recorded."""
+    """How a command ended, waiting to be recorded; `claimed_us` as in a gap."""
 
     key: OutboxKey
     report: Report
+    refusal: Refusal | None = None
+    claimed_us: int | None = None
+
+    @property
+    def seq(self) -> int:
+        """Its number."""
+        return self.report.seq
+
+    @property
+    def time_us(self) -> int:
+        """What tells it from another one under the same number."""
+        return self.report.response.time if self.claimed_us is None else self.claimed_us
+
+
+Pending: TypeAlias = PendingFrame | PendingGap | PendingReport
 
 
 class PendingSample(NamedTuple):
@@ -123,6 +161,14 @@ class Batch:
         """The outboxes that it takes custody from, sorted."""
         others = {pending.key for pending in self.gaps} | {pending.key for pending in self.reports}
         return sorted({pending.key for pending in self.frames} | others)
+
+    def refusals(self) -> list[tuple[OutboxKey, Refusal]]:
+        """What is set aside, and whose it is, in order of arrival."""
+        return [(each.key, each.refusal) for each in self.numbered() if each.refusal is not None]
+
+    def numbered(self) -> list[Pending]:
+        """Everything that it takes custody of, in order of arrival."""
+        return [*self.frames, *self.gaps, *self.reports]
 
 
 class _Group:

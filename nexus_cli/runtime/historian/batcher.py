@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import msgspec
-
-from nexus_cli.database.committed import OutboxKey
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.batch import Batch, Packer, PendingFrame, PendingGap, PendingReport
+from nexus_cli.runtime.historian.assignments import Assignments
+from nexus_cli.runtime.historian.batch import Batch, Packer
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.following import Following
 from nexus_cli.runtime.historian.intake import Intake
-from nexus_cli.runtime.historian.mapping import FramePlan, SeriesMap
+from nexus_cli.runtime.historian.mapping import SeriesMap
+from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.wire.client import Message
-from nexus_cli.wire.command import decode_report
-from nexus_cli.wire.frame import Frame, FrameError, decode_frame, decode_gap
-from nexus_cli.wire.topic import Topics
 
 BATCH_POINTS = 5_000
 MOST_POINTS = 20_000
@@ -27,37 +25,40 @@ BATCH_AGE_S = 0.1
 YIELD_EVERY = 8
 """Messages decoded before the loop gets a turn (0.1 ms): a running COPY must not wait for its next piece."""
 RELOAD_S = 1.0
-"""Unknown tags load the series at most this often, and more seldom while that finds nothing."""
+"""What is not known loads the series at most this often, and more seldom while that finds nothing."""
 RELOAD_CAP_S = 30.0
 MOST_UNKNOWN = 10_000
 MOST_DEFERRED = 1_000
-"""Frames with tags that were never heard of wait for the next load; beyond this many they do not."""
-EARLIEST_US = 946_684_800_000_000
-LATEST_US = 4_102_444_800_000_000
-"""Years 2000 to 2100: a frame outside has no usable time."""
-MOST_SEQ = 1 << 53
+"""Messages about what was never heard of wait for the next load; beyond this many they are dropped and come again."""
 
 
 class Batcher:
-    """Reads the intake, decodes, looks up series and hands over packed batches."""
+    """Reads the intake, decodes, looks up series and hands over packed batches.
+
+    Attributes:
+        shared: True when the broker gives each message to one historian; else one stores others' messages at a time.
+        filters_changed: Set when external devices came or went.
+    """
 
     def __init__(
         self,
         *,
         intake: Intake,
-        topics: Topics,
+        reader: Reader,
         series: SeriesMap,
+        assignments: Assignments,
         others: Others,
+        new_series: NewSeries,
+        following: Following,
         link: DatabaseLink,
         clock: Clock,
         counters: Counters,
     ) -> None:
         """Join the parts; `link` is for lookups, not for writing."""
-        self._intake, self._topics, self._series, self._others = intake, topics, series, others
+        self._intake, self._reader, self._series, self._others = intake, reader, series, others
+        self._assignments, self._new_series, self._following = assignments, new_series, following
         self._link, self._clock, self._counters = link, clock, counters
-        self._data = f"{topics.platform}/data/"
-        self._gap = f"{topics.platform}/gap/"
-        self._audit = f"{topics.platform}/audit/"
+        self.shared = False
         self._unknown: set[str] = set()
         self._deferred: list[Message] = []
         self._loaded_s = float("-inf")
@@ -77,13 +78,13 @@ class Batcher:
             while not (stop.is_set() and not len(self._intake) and not self._deferred):
                 self._intake.closed = stop.is_set()
                 arrived = await self._intake.wait(0.05 if stop.is_set() or self._deferred else 0.5)
+                if self._intake.config_changed.is_set() and not self._deferred:
+                    await self._load()
                 if arrived or self._deferred_due():
                     batch = await self._gather(out)
                     if not batch.empty:
                         batch.packed = Packer().pack(batch.frames, batch.samples)
                         await out.put(batch)
-                elif self._intake.config_changed.is_set():
-                    await self._load()
         except StoppedError:
             pass  # without the series nothing can be stored; the gateways send again
         await out.put(None)
@@ -95,6 +96,8 @@ class Batcher:
         taken = 0
         if self._deferred_due():
             await self._take_deferred(batch)
+        while (back := self._intake.pop_back()) is not None:
+            await self._take_other(batch, back[0], arrived_us=back[1])
         while batch.points < MOST_POINTS:
             message = self._intake.pop()
             if message is None:
@@ -111,67 +114,31 @@ class Batcher:
                 await asyncio.sleep(0)
         return batch
 
-    async def _take(self, batch: Batch, message: Message) -> None:
-        topic = message.topic
-        if topic.startswith(self._data):
-            await self._take_frame(batch, message)
-        elif topic.startswith(self._gap):
-            self._take_gap(batch, message)
-        elif topic.startswith(self._audit):
-            self._take_report(batch, message)
-        else:
-            await self._take_other(batch, message)
-
-    async def _take_frame(self, batch: Batch, message: Message, *, again: bool = False) -> None:
-        split = self._topics.split_data(message.topic)
-        if split is None:
-            batch.letters.add(message.topic, "not_a_frame", detail="no device in the topic", payload=message.payload)
-            return
-        gateway, device = split
-        try:
-            frame = decode_frame(message.payload)
-            _check(frame.epoch, frame.seq)
-        except FrameError as error:
-            batch.letters.add(message.topic, "not_a_frame", detail=str(error), payload=message.payload)
-            # With a number that can be read custody is taken: sent again and again it would be no better.
-            known = _identity(message.payload)
-            if known is None:
-                return
-            frame = known
-        if not EARLIEST_US <= frame.time <= LATEST_US:
-            # Custody is taken all the same: sent again it would be no better.
-            detail = f"time {frame.time} is outside the years 2000 to 2100"
-            count = max(1, len(frame.samples))
-            batch.letters.add(message.topic, "time_out_of_range", detail=detail, payload=message.payload, count=count)
-            frame = Frame(epoch=frame.epoch, seq=frame.seq, time=EARLIEST_US, samples={})
+    async def _take(self, batch: Batch, message: Message, *, again: bool = False) -> None:
         if self._series.stale or self._intake.config_changed.is_set():
             await self._load()
-        plan = self._series.plan(device, frame.samples)
-        if plan.unknown and self._wait_for_series(device, plan, message, again=again):
-            return
-        batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), message.topic, frame, plan))
-        batch.points += max(1, len(plan.tags))
-
-    def _wait_for_series(self, device: str, plan: FramePlan, message: Message, *, again: bool) -> bool:
-        """True when a frame is put aside because of a tag that was never heard of: its series may have just been made.
-
-        It must not hold up the others meanwhile; their order among devices does not matter, rows have their time.
-        """
-        unknown = [path for tag in plan.unknown if (path := f"{device}/{tag}") not in self._unknown]
-        if not unknown:
-            return False
-        if not again and len(self._deferred) < MOST_DEFERRED:
-            self._deferred.append(message)
-            return True
-        if len(self._unknown) > MOST_UNKNOWN:
-            self._unknown.clear()
-        self._unknown.update(unknown)
-        return False
+        unknown = self._reader.take(batch, message, final=again)
+        if unknown is None:
+            await self._take_other(batch, message)
+        elif unknown and again:
+            if len(self._unknown) > MOST_UNKNOWN:
+                self._unknown.clear()
+            self._unknown.update(unknown)
+        elif unknown and self._unknown.issuperset(unknown):
+            self._reader.take(batch, message, final=True)
+        elif unknown:
+            # A deployment may have just made it so. It must not hold up the others meanwhile; their order among
+            # devices does not matter, rows have their time.
+            if len(self._deferred) < MOST_DEFERRED:
+                self._deferred.append(message)
+            else:
+                self._counters.dropped_frames += 1
 
     def _deferred_due(self) -> bool:
         if not self._deferred:
             return False
-        due_s = self._loaded_s + self._reload_s
+        crowded = len(self._deferred) >= MOST_DEFERRED
+        due_s = self._loaded_s + (RELOAD_S if crowded else self._reload_s)
         return self._stop.is_set() or self._intake.config_changed.is_set() or self._clock.monotonic_s() >= due_s
 
     async def _take_deferred(self, batch: Batch) -> None:
@@ -181,7 +148,7 @@ class Batcher:
         before = len(self._unknown)
         await self._load()
         for message in waiting:
-            await self._take_frame(batch, message, again=True)
+            await self._take(batch, message, again=True)
         helped = told or len(self._unknown) == before
         self._reload_s = RELOAD_S if helped else min(self._reload_s * 2, RELOAD_CAP_S)
 
@@ -193,74 +160,26 @@ class Batcher:
 
         async def work(conn: Any) -> None:
             await self._series.load(conn)
+            await self._assignments.load(conn)
             await self._others.load(conn)
 
         before = self._others.filters
         await self._link.use(work, stop=self._stop)
         self._loaded_s = self._clock.monotonic_s()
         self._counters.series_loads += 1
-        if self._others.filters != before:
+        if self._others.filters != before or self._others.fresh_filters:
             self.filters_changed.set()
 
-    def _take_gap(self, batch: Batch, message: Message) -> None:
-        gateway = message.topic[len(self._gap) :]
-        try:
-            gap = decode_gap(message.payload)
-            _check(gap.epoch, gap.seq)
-        except FrameError as error:
-            batch.letters.add(message.topic, "not_a_gap", detail=str(error), payload=message.payload)
-            return
-        batch.gaps.append(PendingGap(OutboxKey(gateway, gap.epoch), gap))
-        batch.points += 1
-
-    def _take_report(self, batch: Batch, message: Message) -> None:
-        gateway = message.topic[len(self._audit) :]
-        try:
-            report = decode_report(message.payload)
-            _check(report.epoch, report.seq)
-        except FrameError as error:
-            batch.letters.add(message.topic, "not_a_report", detail=str(error), payload=message.payload)
-            return
-        batch.reports.append(PendingReport(OutboxKey(gateway, report.epoch), report))
-        batch.points += 1
-
-    async def _take_other(self, batch: Batch, message: Message) -> None:
-        if self._series.stale or self._intake.config_changed.is_set():
-            await self._load()
-        facts = self._others.wants_series(message)
-        if facts is not None:
-            wanted = facts
-            await self._link.use(lambda conn: self._others.create(conn, wanted), stop=self._stop)
-            await self._load()
-        sample = self._others.take(message, now_us=self._clock.now_us(), letters=batch.letters)
+    async def _take_other(self, batch: Batch, message: Message, *, arrived_us: int | None = None) -> None:
+        now_us = self._clock.now_us() if arrived_us is None else arrived_us
+        if arrived_us is None:
+            if not (self.shared or self._following.is_our_turn):
+                self._counters.passed_on += 1
+                return
+            path, wanted = self._others.path(message), self._others.wants_series(message)
+            if self._new_series.put(message, wanted, path=path, arrived_us=now_us):
+                return
+        sample = self._others.take(message, now_us=now_us, letters=batch.letters)
         if sample is not None:
             batch.samples.append(sample)
         batch.points += 1
-
-
-class _Identity(msgspec.Struct):
-    """The part of a frame that custody needs."""
-
-    epoch: str
-    seq: int
-
-
-_identity_decoder = msgspec.json.Decoder(_Identity)
-
-
-def _identity(payload: bytes) -> Frame | None:
-    """An empty frame with the number of one that can't be read, or None when not even that can be."""
-    try:
-        found = _identity_decoder.decode(payload)
-        _check(found.epoch, found.seq)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FrameError):
-        return None
-    return Frame(epoch=found.epoch, seq=found.seq, time=EARLIEST_US, samples={})
-
-
-def _check(epoch: str, seq: int) -> None:
-    """Numbers and names that custody can keep."""
-    if not 0 < len(epoch) <= 64 or "\x00" in epoch:
-        raise FrameError("the epoch is not 1 to 64 characters")
-    if not 0 < seq < MOST_SEQ:
-        raise FrameError(f"seq {seq} is not a number from 1 on")

@@ -16,10 +16,17 @@ class Counters:
         rows: Samples stored.
         batches: Transactions.
         replayed_frames: Frames that were stored already and skipped.
+        replays_that_differ: Frames, gaps and reports under a number that was used before, at another time: stored.
+        not_assigned: Frames, gaps and reports about devices that their gateway does not speak for: set aside.
+        foreign_epochs: Frames, gaps and reports under an epoch of another gateway: set aside.
+        refused_times: Frames whose time lies ahead or is none: set aside, with a gap.
+        bounded_times: Gaps and reports whose time lay ahead or was none: recorded with a usable one.
+        held_frames: Frames, gaps and reports that got no receipt, because our clock may be the wrong one; they come again.
         duplicate_rows: Samples whose series and time were stored already with the same value.
         dead_letters: Samples or messages that went to the dead letters.
-        dropped_frames: Frames refused by the full queue; their gateway sends them again.
-        dropped_external: Messages of others refused by the full queue; nobody sends them again.
+        dropped_frames: Frames refused by a full queue; their gateway sends them again.
+        dropped_external: Messages of others refused by a full queue, or waiting for a series at the end; they are lost.
+        passed_on: Messages of others that another historian stores.
         undeclared: Messages on topics below external devices that nothing declares.
         external_rows: Samples of others stored.
         gaps: Gaps recorded.
@@ -32,10 +39,17 @@ class Counters:
     rows: int = 0
     batches: int = 0
     replayed_frames: int = 0
+    replays_that_differ: int = 0
+    not_assigned: int = 0
+    foreign_epochs: int = 0
+    refused_times: int = 0
+    bounded_times: int = 0
+    held_frames: int = 0
     duplicate_rows: int = 0
     dead_letters: int = 0
     dropped_frames: int = 0
     dropped_external: int = 0
+    passed_on: int = 0
     undeclared: int = 0
     external_rows: int = 0
     gaps: int = 0
@@ -43,6 +57,15 @@ class Counters:
     retries: int = 0
     series_loads: int = 0
     undeclared_seen: dict[str, int] = field(default_factory=dict)
+
+    def refused(self, reason: str) -> None:
+        """Count something of a gateway that was set aside, by the reason of its letter."""
+        if reason in ("ahead_of_time", "time_out_of_range"):
+            self.refused_times += 1
+        elif reason == "not_assigned":
+            self.not_assigned += 1
+        elif reason == "foreign_epoch":
+            self.foreign_epochs += 1
 
     def as_json(self) -> dict[str, int]:
         """All counts by name."""

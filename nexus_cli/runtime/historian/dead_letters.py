@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nexus_cli.database.connect import Connection
@@ -27,6 +27,34 @@ def readable(payload: bytes) -> str:
     """Bytes as text that PostgreSQL takes: what is not UTF-8 and NUL as `\\xNN`, at most 4 KiB."""
     text = payload[:PAYLOAD_BYTES].decode("utf-8", errors="backslashreplace")
     return text.replace("\x00", "\\x00")[:PAYLOAD_BYTES]
+
+
+def plain(text: str) -> str:
+    """Text that PostgreSQL takes: NUL and half surrogate pairs written out."""
+    if "\x00" in text or not text.isascii():
+        return text.replace("\x00", "\\x00").encode("utf-8", errors="backslashreplace").decode()
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something of a gateway is set aside: its number is taken, so that it does not come again, and a letter written.
+
+    Attributes:
+        reason: One word, as in the dead letters.
+        detail: What is wrong, for people.
+        topic: Where it came from.
+        payload: What came.
+        count: How many samples are refused.
+        hole: Device whose samples are missing for it; "" when nothing is missing, or its owner tells.
+    """
+
+    reason: str
+    detail: str
+    topic: str
+    payload: bytes
+    count: int = 1
+    hole: str = ""
 
 
 class Letters:
@@ -56,12 +84,17 @@ class Letters:
             payload: What came, or the part of it that matters.
             count: How many samples or messages it stands for.
         """
+        topic = plain(topic)
         letter = self._found.get((topic, reason))
         if letter is None:
-            topic = topic.replace("\x00", "\\x00")
-            self._found[(topic, reason)] = Letter(detail.replace("\x00", "\\x00")[:1000], readable(payload), count)
+            self._found[(topic, reason)] = Letter(plain(detail)[:1000], readable(payload), count)
         else:
             letter.count += count
+
+    def refuse(self, refusals: Iterable[tuple[object, Refusal]]) -> None:
+        """Add a letter for everything that is set aside."""
+        for _, each in refusals:
+            self.add(each.topic, each.reason, detail=each.detail, payload=each.payload, count=each.count)
 
     def merge(self, other: Letters) -> None:
         """Take over another batch's letters."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import Any
 
-from nexus_cli.database.committed import all_ranges
+from nexus_cli.database.committed import living_outboxes
 from nexus_cli.database.connect import UPKEEP, WRITING
 from nexus_cli.database.migrate import require_current
 from nexus_cli.diagnostics.errors import NexusError
@@ -15,15 +15,20 @@ from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.historian import moving
 from nexus_cli.runtime.historian.announcer import Announcer
+from nexus_cli.runtime.historian.assignments import Assignments
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.following import Following
 from nexus_cli.runtime.historian.intake import Intake
 from nexus_cli.runtime.historian.mapping import SeriesMap
+from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.others import Others
 from nexus_cli.runtime.historian.placement import Placement
-from nexus_cli.runtime.historian.sharing import broker_shares
+from nexus_cli.runtime.historian.reading import Reader
+from nexus_cli.runtime.historian.subscriber import Subscriber
+from nexus_cli.runtime.historian.time_bounds import TimeBounds
 from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
 from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
@@ -32,7 +37,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.identity import client_id, share_group
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
@@ -55,12 +60,13 @@ class Historian:
         self.topics = Topics(enterprise, site)
         self.clock = clock or SystemClock()
         self.counters, self.metrics = Counters(), Metrics()
-        self.shared = False
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
         self.intake = Intake(topics=self.topics, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
+        self.assignments = Assignments(site=settings.site)
+        self.bounds = TimeBounds(clock=self.clock)
         self.others = Others(topics=self.topics, site=settings.site, series=self.series, counters=self.counters)
         self.writer = Writer(
             site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
@@ -86,14 +92,49 @@ class Historian:
         )
         self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
         self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP)
+        self.follow_link = DatabaseLink(settings, application=f"nexus-{name}-follow", on_change=changed)
+        self.series_link = DatabaseLink(settings, application=f"nexus-{name}-series", on_change=changed)
+        self.following = Following(
+            link=self.follow_link,
+            site=settings.site,
+            name=name,
+            clock=self.clock,
+            bounds=self.bounds,
+            on_recorded=self.intake.changed,
+            on_turn=lambda: self.subscriber.take_all_retained(),
+        )
+        self.intake.on_notice = self.following.look
+        self.new_series = NewSeries(
+            link=self.series_link, others=self.others, intake=self.intake, counters=self.counters
+        )
         self.batcher = Batcher(
             intake=self.intake,
-            topics=self.topics,
+            reader=Reader(
+                topics=self.topics,
+                series=self.series,
+                assignments=self.assignments,
+                bounds=self.bounds,
+                counters=self.counters,
+            ),
             series=self.series,
+            assignments=self.assignments,
             others=self.others,
+            new_series=self.new_series,
+            following=self.following,
             link=self.read_link,
             clock=self.clock,
             counters=self.counters,
+        )
+        self.subscriber = Subscriber(
+            settings=settings,
+            topics=self.topics,
+            client=self.client,
+            intake=self.intake,
+            others=self.others,
+            batcher=self.batcher,
+            following=self.following,
+            on_connected=self._connected,
+            on_lost=changed,
         )
         self.upkeep = HourlyUpkeep(link=self.upkeep_link, site=settings.site, clock=self.clock)
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
@@ -107,6 +148,11 @@ class Historian:
             storing=lambda: (self._batches.qsize() + self._writing, self._written),
         )
         self._watch()
+
+    @property
+    def shared(self) -> bool:
+        """True when the broker gives each message to one of several historians."""
+        return self.subscriber.shared
 
     def _watch(self) -> None:
         self.counters.watch(self.metrics)
@@ -127,11 +173,15 @@ class Historian:
         gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
 
     def ready(self) -> tuple[bool, str]:
-        """True when both the broker and the database are there."""
+        """True when both the broker and the database are there, and nothing waits for a clock."""
         if not self.client.connected:
             return False, "the broker is away"
+        if not self.subscriber.listening:
+            return False, "subscribing"
         if self.write_link.problem:
             return False, f"the database is away: {self.write_link.problem}"
+        if self.bounds.holding:
+            return False, f"frames are held: {self.bounds.holding}"
         return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
@@ -154,6 +204,8 @@ class Historian:
             "database": self.write_link.problem or "connected",
             "shared_subscription": self.shared,
             "stalled": list(self.progress.stalled.values()),
+            "stores_others_alone": self.following.is_our_turn,
+            "clock_doubt": self.bounds.doubt,
             "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
             "waiting_aside": self.placement.waiting,
             "clock_steps": getattr(self.clock, "steps", 0),
@@ -176,12 +228,14 @@ class Historian:
             client_stop, giving_up = asyncio.Event(), asyncio.Event()
             async with tasks("historian") as group:
                 receipts_stop = asyncio.Event()
-                group.create_task(self._stay_connected(client_stop), name="broker")
+                group.create_task(self.subscriber.run(client_stop), name="broker")
                 announcing = group.create_task(self.announcer.run(receipts_stop), name="receipts")
                 reporting = group.create_task(self.health.run(stop), name="health")
                 group.create_task(self.upkeep.run(stop), name="upkeep")
                 group.create_task(self.progress.run(stop), name="progress")
-                group.create_task(self._follow_filters(stop), name="filters")
+                group.create_task(self.subscriber.follow(stop), name="filters")
+                group.create_task(self.following.run(stop), name="following")
+                group.create_task(self.new_series.run(stop), name="new series")
                 writing = group.create_task(self._write(giving_up), name="writer")
                 batching = group.create_task(self.batcher.run(self._batches, stop), name="batcher")
                 group.create_task(self._give_up(stop, giving_up, batching, writing), name="drain")
@@ -191,8 +245,9 @@ class Historian:
                 stop.set()
                 await reporting
                 client_stop.set()
+            links = (self.write_link, self.read_link, self.upkeep_link, self.follow_link, self.series_link)
             async with tasks("closing") as closing:
-                for link in (self.write_link, self.read_link, self.upkeep_link):
+                for link in links:
                     closing.create_task(link.close())
             event(_log, "historian ended", rows=self.counters.rows, frames=self.counters.frames)
 
@@ -200,8 +255,10 @@ class Historian:
         """Wait for the database, refuse a wrong schema, and learn what is committed."""
 
         async def work(conn: Any) -> None:
-            self.announcer.note_all(await all_ranges(conn, site=self.settings.site))
+            await self.following.begin(conn)
+            self.announcer.note_all(await living_outboxes(conn, site=self.settings.site))
             await self.series.load(conn)
+            await self.assignments.load(conn)
             await self.others.load(conn)
 
         while True:
@@ -219,48 +276,9 @@ class Historian:
         self.write_link.problem = ""
         await self.read_link.use(work, stop=stop)
 
-    async def _stay_connected(self, stop: asyncio.Event) -> None:
-        self.shared = await broker_shares(self.settings, topics=self.topics, stop=stop)
-        share = f"$share/{share_group(self.settings)}/" if self.shared else ""
-        platform = self.topics.platform
-        subscriptions = [(f"{share}{platform}/data/#", 1), (f"{share}{self.topics.gap('+')}", 1)]
-        subscriptions.append((f"{share}{self.topics.audit('+')}", 1))
-        event(_log, "subscribing", shared=self.shared)
-        await self.client.run(
-            stop,
-            subscriptions=subscriptions,
-            on_message=self.intake.put,
-            on_connected=self._connected,
-            on_lost=self.health.changed,
-        )
-
-    async def _connected(self) -> None:
+    def _connected(self) -> None:
         self.announcer.say_again()
-        try:
-            await self.client.subscribe([(self.topics.config("+"), 1)])
-            await self._subscribe_others()
-        except NexusError as error:
-            # Our own frames do not depend on it: without notices, new tags are found when their first frame comes.
-            event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
         self.health.changed()
-
-    async def _subscribe_others(self) -> None:
-        filters = self.others.filters
-        if filters:
-            await self.client.subscribe([(each, 1) for each in filters])
-
-    async def _follow_filters(self, stop: asyncio.Event) -> None:
-        """External devices that were declared while we run are subscribed at once."""
-        while not stop.is_set():
-            if await wait_for(self.batcher.filters_changed, timeout_s=0.5):
-                self.batcher.filters_changed.clear()
-                try:
-                    await self._subscribe_others()
-                except NexusError as error:
-                    event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
-                    if await wait_for(stop, timeout_s=2.0):
-                        return
-                    self.batcher.filters_changed.set()
 
     async def _write(self, giving_up: asyncio.Event) -> None:
         while (batch := await self._next_batch()) is not None:

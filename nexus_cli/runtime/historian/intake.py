@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Callable
 
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.wire.client import Message
@@ -17,7 +19,8 @@ class Intake:
     """A bounded queue of raw messages. Overflow policy: the newest message is dropped and counted.
 
     Attributes:
-        config_changed: Set when control announced a deployment.
+        config_changed: Set when a deployment was recorded.
+        on_notice: Called when control announces a deployment.
         taken: Messages taken from the queue.
         closed: True once the role stops: what comes now is neither taken nor promised.
     """
@@ -35,16 +38,18 @@ class Intake:
         self._counters = counters
         self._most_bytes, self._most_messages = most_bytes, most_messages
         self._queue: deque[Message] = deque()
+        self._back: deque[tuple[Message, int]] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/", f"{topics.platform}/audit/")
         self._config = f"{topics.platform}/config/"
         self.config_changed = asyncio.Event()
         self.taken = 0
+        self.on_notice: Callable[[], None] = self.changed
         self.closed = False
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + len(self._back)
 
     @property
     def size_bytes(self) -> int:
@@ -54,7 +59,7 @@ class Intake:
     def put(self, message: Message) -> None:
         """Take a message from the broker; called on the loop, never blocks."""
         if message.topic.startswith(self._config):
-            self.config_changed.set()
+            self.on_notice()
             return
         if self.closed:
             return
@@ -69,6 +74,20 @@ class Intake:
         self._bytes += size
         self._arrived.set()
 
+    def changed(self) -> None:
+        """A deployment was recorded: what is known of the site has to be read again."""
+        self.config_changed.set()
+        self._arrived.set()
+
+    def give_back(self, message: Message, *, arrived_us: int) -> None:
+        """A message of others whose series exists now; bounded by who kept it meanwhile. Comes before the queue."""
+        self._back.append((message, arrived_us))
+        self._arrived.set()
+
+    def pop_back(self) -> tuple[Message, int] | None:
+        """The oldest message that was given back, with the time of its arrival, or None."""
+        return self._back.popleft() if self._back else None
+
     def pop(self) -> Message | None:
         """The oldest message, or None."""
         if not self._queue:
@@ -80,13 +99,12 @@ class Intake:
         return message
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait until something is there, at most so long; True when it is."""
-        if self._queue:
+        """Wait until something is there or a deployment was recorded, at most so long; True when a message is there."""
+        if self._queue or self._back:
             return True
         self._arrived.clear()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._arrived.wait()
-        except TimeoutError:
-            return bool(self._queue)
-        return True
+        if not self.config_changed.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._arrived.wait()
+        return bool(self._queue or self._back)

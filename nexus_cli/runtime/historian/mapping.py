@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.queries import load_series
+from nexus_cli.database.queries import Series, load_series
 from nexus_cli.runtime.historian.rows import Column, column_of
 
 MOST_PLANS = 10_000
@@ -61,6 +62,10 @@ class FramePlan:
     plain: NumberPart | None
 
 
+NO_PLAN = FramePlan((), (), (), (), (), None)
+"""Of a frame whose samples are set aside."""
+
+
 class SeriesMap:
     """The series of one site in memory.
 
@@ -99,6 +104,14 @@ class SeriesMap:
         self._plans.clear()
         self.stale = False
         self.generation += 1
+
+    def add(self, made: Iterable[Series]) -> None:
+        """Take over series of others that were made since the load; plans of frames stay as they are."""
+        external = dict.fromkeys(self.external_paths)
+        for series in made:
+            self._targets.setdefault(series.path, Target(series.id, series.retention, column_of(series.type)))
+            external[series.path] = None
+        self.external_paths = tuple(external)
 
     def target(self, path: str) -> Target | None:
         """Where the samples of `area/line/device/tag` go."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.queries import ExternalDevice, load_external
-from nexus_cli.database.series import SeriesFacts, create_series
+from nexus_cli.database.series import DEVICE_LEVELS, SeriesFacts, create_by_globs, device_of
 from nexus_cli.runtime.historian.batch import PendingSample
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import Letters
@@ -17,44 +18,99 @@ from nexus_cli.wire.client import Message
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
+MOST_REMEMBERED = 50_000
 MOST_UNDECLARED = 100
 """Undeclared topics that are remembered by name; further ones are only counted."""
 
 
+class Wanted(NamedTuple):
+    """A series that a message would need."""
+
+    device: str
+    facts: SeriesFacts
+
+
 class Others:
-    """Turns messages of others into samples; without custody, but bounded and counted."""
+    """Turns messages of others into samples; without custody, but bounded and counted.
+
+    What is declared while we run is fresh until its retained messages were taken: the value that a topic holds when we
+    begin to listen is stored then, even when it has no time of its own.
+    """
 
     def __init__(self, *, topics: Topics, site: str, series: SeriesMap, counters: Counters) -> None:
         """Share the series map with the frames."""
         self._topics, self._site, self._series, self._counters = topics, site, series, counters
-        self._devices: list[ExternalDevice] = []
-        self._made: dict[str, int] = {}
+        self._devices: dict[str, ExternalDevice] = {}
+        self._refused: set[str] = set()
+        self._declared: dict[str, bool] = {}
+        self._loaded = False
+        self._fresh: dict[str, ExternalDevice | None] = {}
 
     async def load(self, conn: Any) -> None:
         """Read which external devices are declared, after the series map was loaded."""
-        self._devices = await load_external(conn, site=self._site)
-        self._made = {
-            device.path: sum(1 for path in self._series.external_paths if self._by_glob(device, path))
-            for device in self._devices
-            if device.globs
-        }
+        before = self._devices
+        self._devices = {device.path: device for device in await load_external(conn, site=self._site)}
+        if self._loaded:
+            for path, device in self._devices.items():
+                if device != before.get(path):
+                    self._fresh.setdefault(path, before.get(path))
+        self._loaded = True
+        self._declared.clear()
+        self._refused.clear()
+
+    @property
+    def fresh_filters(self) -> list[str]:
+        """Filters of what was declared since `settled`."""
+        return sorted(f"{self._topics.tag(path)}/#" for path in self._fresh if path in self._devices)
+
+    def is_fresh(self, topic: str) -> bool:
+        """True for a topic that nothing declared before."""
+        path = self._topics.path(topic) or ""
+        device = device_of(path)
+        if device not in self._fresh:
+            return False
+        before = self._fresh[device]
+        if before is None:
+            return True
+        known = self._series.target(path) is not None and self._by_glob(before, path)
+        return not known and _tag_of(path) not in before.tags
+
+    def settled(self, filters: Iterable[str]) -> None:
+        """The retained messages below these filters were taken."""
+        done = set(filters)
+        self._fresh = {path: was for path, was in self._fresh.items() if f"{self._topics.tag(path)}/#" not in done}
+
+    def is_declared(self, path: str) -> bool:
+        """True for a tag of an external device, or a path that its globs cover."""
+        known = self._declared.get(path)
+        if known is None:
+            device = self._devices.get(device_of(path))
+            known = device is not None and (_tag_of(path) in device.tags or self._by_glob(device, path))
+            if len(self._declared) >= MOST_REMEMBERED:
+                self._declared.clear()
+            self._declared[path] = known
+        return known
 
     @property
     def filters(self) -> list[str]:
         """What to subscribe: everything below each external device, so that undeclared topics are seen too."""
-        return sorted(f"{self._topics.tag(device.path)}/#" for device in self._devices)
+        return sorted(f"{self._topics.tag(path)}/#" for path in self._devices)
 
     @staticmethod
     def _by_glob(device: ExternalDevice, path: str) -> bool:
         return any(matches_glob(glob, path) for glob in device.globs)
 
-    def wants_series(self, message: Message) -> SeriesFacts | None:
-        """The series that a message would need, when a glob covers its topic, it has a value, and room is left."""
-        path = self._topics.path(message.topic)
-        if path is None or self._series.target(path) is not None:
+    def path(self, message: Message) -> str:
+        """`area/line/device/…` of a message's topic; "" when it is none of this site."""
+        return self._topics.path(message.topic) or ""
+
+    def wants_series(self, message: Message) -> Wanted | None:
+        """The series that a message would need, when a glob covers its topic, it has a value, and room may be left."""
+        path = self.path(message)
+        if not path or path in self._refused or self._series.target(path) is not None:
             return None
-        device = next((each for each in self._devices if self._by_glob(each, path)), None)
-        if device is None or self._made.get(device.path, 0) >= device.max_series:
+        device = self._devices.get(device_of(path))
+        if device is None or not self._by_glob(device, path):
             return None
         try:
             sample = parse_payload(message.payload, now_us=1 << 62)
@@ -63,7 +119,7 @@ class Others:
         if sample.value is None:  # its type is not known yet
             return None
         lineage = f'{{"device": "{device.path}", "gateway": "", "protocol": "external"}}'
-        return SeriesFacts(
+        facts = SeriesFacts(
             path=path,
             type=_type_of(sample.value),
             unit="",
@@ -72,17 +128,32 @@ class Others:
             labels="{}",
             lineage=lineage,
         )
+        return Wanted(device.path, facts)
 
-    async def create(self, conn: Any, facts: SeriesFacts) -> None:
-        """Mint the series of a topic that a glob covers."""
-        await create_series(conn, site=self._site, facts=[facts])
+    async def create(self, conn: Any, device_path: str, facts: Sequence[SeriesFacts]) -> None:
+        """Mint the series of topics that the globs of a device cover, as far as its bound lets."""
+        device = self._devices.get(device_path)
+        if device is None:
+            return  # no longer declared
+        made = await create_by_globs(
+            conn,
+            site=self._site,
+            device=device.path,
+            facts=facts,
+            matches=lambda path: self._by_glob(device, path),
+            most=device.max_series,
+        )
+        self._series.add(made)
+        if len(self._refused) >= MOST_REMEMBERED:
+            self._refused.clear()
+        self._refused |= {each.path for each in facts} - {each.path for each in made}
 
     def take(self, message: Message, *, now_us: int, letters: Letters) -> PendingSample | None:
         """A message as a sample, or None when it went to the letters or was only counted."""
         if message.retain and not message.payload:
             return None  # somebody cleared a retained message
-        path = self._topics.path(message.topic)
-        target = None if path is None else self._series.target(path)
+        path = self.path(message)
+        target = self._series.target(path) if path and self.is_declared(path) else None
         if target is None:
             self._count_undeclared(message.topic)
             return None
@@ -113,6 +184,11 @@ class Others:
         seen = self._counters.undeclared_seen
         if topic in seen or len(seen) < MOST_UNDECLARED:
             seen[topic] = seen.get(topic, 0) + 1
+
+
+def _tag_of(path: str) -> str:
+    """What follows the device in a path; under a glob it may have several levels."""
+    return path.split("/", DEVICE_LEVELS)[-1]
 
 
 def _type_of(value: Value) -> str:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
-from nexus_cli.database.committed import OutboxKey, RangeSet, load_ranges, replace_ranges
+from nexus_cli.database.committed import Custody, OutboxKey, RangeSet, load_custody, replace_custody
 from nexus_cli.database.errors import DATA_ERRORS, one_line
-from nexus_cli.database.loss import add_gap
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters, readable
+from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters
+from nexus_cli.runtime.historian.holes import Holes
+from nexus_cli.runtime.historian.replays import Replays
 
 REFUSED = "refused_by_database"
 MOST_SLOW_ROWS = 3
 ROW_S = 5.0
 """Longest time for a row of a frame that is stored row by row."""
 
-Receipt = Callable[[OutboxKey, RangeSet], None]
+Receipt = Callable[[OutboxKey, RangeSet, Iterable[int]], None]
+MOST_OUTBOXES = 500
+"""Outboxes whose custody is remembered; the others are looked up when something of them comes."""
 
 
 class RaceLostError(Exception):
@@ -34,12 +37,14 @@ class Writer:
     """Stores batches over one connection, each whole or not at all. What to do about an error `placement` decides."""
 
     def __init__(self, *, site: str, clock: Clock, counters: Counters, on_committed: Receipt) -> None:
-        """Write for one site; `on_committed` hears the merged ranges of an outbox after each commit."""
+        """Write for one site; `on_committed` hears the ranges of an outbox, and which numbers were stored or recognised."""
         self._site, self._clock, self._counters = site, clock, counters
         self._on_committed = on_committed
         self._tables = SampleTables(site=site)
-        self._stored: dict[OutboxKey, RangeSet] = {}
+        self._stored: dict[OutboxKey, Custody] = {}
         self._letters = DeadLetterBox(site=site)
+        self._replays = Replays(counters=counters)
+        self._holes = Holes(site=site, clock=clock)
 
     def forget(self) -> None:
         """A new connection: trust nothing that was known of the database."""
@@ -59,7 +64,7 @@ class Writer:
         """
         await self._learn(conn, batch.outboxes())
         while True:
-            self._skip_stored(batch)
+            await self._skip_stored(conn, batch)
             try:
                 await self._store(conn, batch, lock_s=lock_s)
                 return
@@ -71,34 +76,19 @@ class Writer:
     async def _learn(self, conn: Any, keys: Sequence[OutboxKey], *, again: bool = False) -> None:
         unknown = [key for key in keys if again or key not in self._stored]
         if unknown:
-            self._stored.update(await load_ranges(conn, site=self._site, keys=unknown))
+            for key in list(self._stored)[: max(0, len(self._stored) + len(unknown) - MOST_OUTBOXES)]:
+                if key not in keys:
+                    del self._stored[key]
+            for key, custody in (await load_custody(conn, site=self._site, keys=unknown)).items():
+                if again and key in self._stored:
+                    custody.recent = self._stored[key].recent
+                self._stored[key] = custody
 
-    def _skip_stored(self, batch: Batch) -> None:
+    async def _skip_stored(self, conn: Any, batch: Batch) -> None:
         """Take out what is stored already, and what came twice in this batch; its receipt is said again."""
-        seen: dict[OutboxKey, set[int]] = {key: set() for key in batch.outboxes()}
-
-        def fresh(key: OutboxKey, seq: int) -> bool:
-            if seq in self._stored[key] or seq in seen[key]:
-                return False
-            seen[key].add(seq)
-            return True
-
-        frames = [pending for pending in batch.frames if fresh(pending.key, pending.frame.seq)]
-        if len(frames) != len(batch.frames):
-            for key in {pending.key for pending in batch.frames}:
-                self._on_committed(key, self._stored[key])
-            self._counters.replayed_frames += len(batch.frames) - len(frames)
-            batch.frames, batch.packed = frames, None
-        gaps = [pending for pending in batch.gaps if fresh(pending.key, pending.gap.seq)]
-        if len(gaps) != len(batch.gaps):
-            for key in {pending.key for pending in batch.gaps}:
-                self._on_committed(key, self._stored[key])
-            batch.gaps = gaps
-        reports = [pending for pending in batch.reports if fresh(pending.key, pending.report.seq)]
-        if len(reports) != len(batch.reports):
-            for key in {pending.key for pending in batch.reports}:
-                self._on_committed(key, self._stored[key])
-            batch.reports = reports
+        recognised = await self._replays.take_out(conn, batch, self._stored, site=self._site)
+        for key, seqs in recognised.items():
+            self._on_committed(key, self._stored[key].ranges, seqs)
 
     async def _store(self, conn: Any, batch: Batch, *, lock_s: float) -> None:
         if batch.empty:
@@ -129,11 +119,12 @@ class Writer:
         letters = Letters()
         letters.merge(batch.letters)
         letters.merge(packed.letters)
+        letters.refuse(batch.refusals())
         rows, duplicates = packed.rows, 0
         async with conn.transaction():
             if lock_s:
                 await conn.execute(f"SET LOCAL lock_timeout = '{round(lock_s * 1000)}ms'")
-            if new and not await replace_ranges(conn, site=self._site, expected=expected, new=new):
+            if new and not await replace_custody(conn, site=self._site, expected=expected, new=new):
                 raise RaceLostError
             for block in packed.blocks:
                 made = await self._tables.table(conn, block.retention)
@@ -144,43 +135,47 @@ class Writer:
                     _tell(letters, conflicts, made.table)
                 else:
                     await copy_straight(conn, made.table, block.pieces, block.columns)
-            await self._record_gaps(conn, batch)
-            await record_reports(conn, self._site, [pending.report for pending in batch.reports], letters)
+            await self._record_gaps(conn, batch, letters)
+            reports = [pending.report for pending in batch.reports if pending.refusal is None]
+            await record_reports(conn, self._site, reports, letters)
             if len(letters):
                 await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(batch, rows=rows, letters=letters.count)
         self._counters.duplicate_rows += duplicates
-        self._stored.update(new)
-        for key, ranges in new.items():
-            self._on_committed(key, ranges)
+        self._taken(batch, new)
 
-    def _with(self, batch: Batch, expected: dict[OutboxKey, RangeSet]) -> dict[OutboxKey, RangeSet]:
-        new = {key: ranges.copy() for key, ranges in expected.items()}
+    def _taken(self, batch: Batch, new: dict[OutboxKey, Custody]) -> None:
+        """Custody is on record: remember it and say the receipts."""
+        self._stored.update(new)
+        touched: dict[OutboxKey, list[int]] = {key: [] for key in new}
+        for pending in batch.numbered():
+            new[pending.key].remember(pending.seq, pending.time_us)
+            touched[pending.key].append(pending.seq)
+        for key, custody in new.items():
+            self._on_committed(key, custody.ranges, touched[key])
+
+    def _with(self, batch: Batch, expected: dict[OutboxKey, Custody]) -> dict[OutboxKey, Custody]:
+        new = {key: custody.copy() for key, custody in expected.items()}
+        times: dict[OutboxKey, list[tuple[int, int]]] = {}
         for pending in batch.frames:
-            new[pending.key].add(pending.frame.seq)
+            # A number that is used again keeps the time that it was first used at.
+            if new[pending.key].ranges.add(pending.seq) and pending.refusal is None:
+                times.setdefault(pending.key, []).append((pending.seq, pending.frame.time))
         for gap in batch.gaps:
-            new[gap.key].add(gap.gap.seq)
-        for pending_report in batch.reports:
-            new[pending_report.key].add(pending_report.report.seq)
-        for ranges in new.values():
-            ranges.compact()
+            new[gap.key].ranges.add(gap.seq)
+        for report in batch.reports:
+            new[report.key].ranges.add(report.seq)
+        for key, frames in times.items():
+            new[key].times.add(frames)
+        for custody in new.values():
+            custody.ranges.compact()
         return new
 
-    async def _record_gaps(self, conn: Any, batch: Batch) -> None:
+    async def _record_gaps(self, conn: Any, batch: Batch, letters: Letters) -> None:
         for pending in batch.gaps:
-            gap = pending.gap
-            await add_gap(
-                conn,
-                site=self._site,
-                gateway=pending.key.gateway,
-                start_us=gap.start,
-                end_us=gap.end,
-                reason=readable(gap.reason.encode("utf-8", errors="backslashreplace")),
-                device=readable(gap.device.encode("utf-8", errors="backslashreplace")),
-                frames=gap.frames,
-                epoch=gap.epoch,
-                seq=gap.seq,
-            )
+            if pending.refusal is None:
+                await self._holes.record(conn, pending.key.gateway, pending.gap, letters)
+        await self._holes.declare(conn, batch.refusals())
 
     def _count(self, batch: Batch, *, rows: int, letters: int) -> None:
         counters = self._counters
@@ -191,13 +186,15 @@ class Writer:
         counters.gaps += len(batch.gaps)
         counters.reports += len(batch.reports)
         counters.dead_letters += letters
+        for _, refusal in batch.refusals():
+            counters.refused(refusal.reason)
 
     async def give_up(self, conn: Any, batch: Batch, *, why: str) -> None:
         """A batch that can't be stored as it is: each frame row by row, each sample as a dead letter, the rest as ever."""
         letters = batch.letters
         await self._learn(conn, batch.outboxes())
         for pending in batch.frames:
-            while pending.frame.seq not in self._stored[pending.key]:
+            while not self._stored[pending.key].is_replay(pending.seq, pending.time_us):
                 try:
                     await self._row_by_row(conn, pending)
                 except RaceLostError:
@@ -212,11 +209,12 @@ class Writer:
         packed = Packer(one_by_one=True).pack([pending])
         letters = packed.letters
         key, rows, slow = pending.key, 0, 0
-        new = {key: self._stored[key].copy()}
-        new[key].add(pending.frame.seq)
+        alone = Batch(frames=[pending])
+        letters.refuse(alone.refusals())
+        new = self._with(alone, {key: self._stored[key]})
         async with conn.transaction():
             await conn.execute(f"SET LOCAL statement_timeout = '{round(ROW_S * 1000)}ms'")
-            if not await replace_ranges(conn, site=self._site, expected={key: self._stored[key]}, new=new):
+            if not await replace_custody(conn, site=self._site, expected={key: self._stored[key]}, new=new):
                 raise RaceLostError
             for block in packed.blocks:
                 made = await self._tables.table(conn, block.retention)
@@ -234,9 +232,8 @@ class Writer:
                     rows += inserted
                     _tell(letters, conflicts, made.table)
             await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
-        self._count(Batch(frames=[pending]), rows=rows, letters=letters.count)
-        self._stored.update(new)
-        self._on_committed(key, new[key])
+        self._count(alone, rows=rows, letters=letters.count)
+        self._taken(alone, new)
 
 
 def _tell(letters: Letters, conflicts: Sequence[Conflict], table: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from tests.chaos.verdict import (
-    ANSWER_US,
     EDGE_US,
+    POLL_NOTICED_US,
+    REPORT_NOTICED_US,
     Account,
     Gap,
     Handed,
@@ -40,7 +41,7 @@ def rows_of(values: Sequence[Handed], *, without: Sequence[int] = (), ahead: int
 
 def bad(second: float) -> Row:
     """A BAD row."""
-    return Row(time_us=int(second * SECOND), number=None)
+    return Row(time_us=int(second * SECOND), number=None, quality=0)
 
 
 def gap(start: float, end: float | None, *, device: str = "", gateway: str = "gw") -> Gap:
@@ -89,6 +90,17 @@ def test_one_doubled_value() -> None:
     assert found.doubled == [20]
 
 
+def test_a_value_that_is_stated_again_with_another_quality_is_not_doubled() -> None:
+    values = handed(50)
+    doubtful = Row(time_us=20 * SECOND + 400_000, number=20, quality=64)
+    again = Row(time_us=20 * SECOND + 800_000, number=20)
+    assert not of(values, [*rows_of(values), doubtful, again]).faults
+    assert not of(values, [*rows_of(values), bad(20.3), again]).faults, "it was BAD in between"
+    assert of(values, [*rows_of(values), again]).doubled == [20]
+    late = Row(time_us=25 * SECOND + 400_000, number=20, quality=64)
+    assert of(values, [*rows_of(values), late]).doubled == [20], "another value came in between"
+
+
 def test_two_rows_that_changed_places() -> None:
     values = handed(50)
     rows = rows_of(values)
@@ -127,10 +139,17 @@ def test_missing_values_of_a_bad_tag_are_explained_from_its_bad_row_on() -> None
     values = handed(50)
     rows = [*rows_of(values, without=range(10, 31)), bad(16.0)]
     found = of(values, rows)
-    assert found.explained == {"BAD": 30 - 16 + 1 + ANSWER_US // SECOND}
+    assert found.explained == {"BAD": 30 - 16 + 1 + POLL_NOTICED_US // SECOND}
     assert [one.number for one in found.lost] == [10, 11]
     assert not of(values, [*rows_of(values, without=range(15, 31)), bad(16.0)]).faults
     assert of(values, [*rows_of(values, without=range(10, 31)), bad(33.0)]).lost, "BAD afterwards explains nothing"
+
+
+def test_a_server_that_reports_is_noticed_later_than_one_that_is_polled() -> None:
+    values = handed(50)
+    rows = [*rows_of(values, without=range(10, 31)), bad(18.0)]
+    assert [one.number for one in of(values, rows).lost] == [10, 11, 12, 13]
+    assert not of(values, rows, noticed_us=REPORT_NOTICED_US).faults
 
 
 def test_the_gateway_s_clock_may_be_anywhere() -> None:
@@ -216,4 +235,5 @@ def test_a_gap_that_ends_before_it_starts() -> None:
 def test_a_loss_far_from_every_fault_is_unprovoked() -> None:
     windows = [(10 * SECOND, 20 * SECOND)]
     moments = [(9 * SECOND, "BAD"), (29 * SECOND, "BAD"), (31 * SECOND, "BAD"), (5 * SECOND, "gateway_lost")]
+    assert unprovoked(moments, windows, recovery_us=10 * SECOND, since_us=6 * SECOND) == [(31 * SECOND, "BAD")]
     assert unprovoked(moments, windows, recovery_us=10 * SECOND) == [(31 * SECOND, "BAD"), (5 * SECOND, "gateway_lost")]

@@ -1,0 +1,132 @@
+"""Follows what is recorded of the site: told by the database at each commit, and looking again every two seconds.
+
+The notices of control reach gateways; what only changes external devices has no gateway to tell, and a retained notice
+can be lost. The same connection keeps the turn of storing others' messages and looks at the database's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from nexus_cli.database.committed import newest_commit_us
+from nexus_cli.database.deployments import recorded_number
+from nexus_cli.database.series import RECORDED_CHANNEL
+from nexus_cli.database.turn import end_turn, take_turn
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.time_bounds import TimeBounds
+from nexus_cli.runtime.lifecycle import wait_for
+
+PERIOD_S = 2.0
+TURN_S = 6.0
+"""A historian that does not come for so long loses its turn to another one."""
+OTHERS = "others"
+"""The work whose turn it is: storing what one historian alone must store of others' messages."""
+
+
+class Following:
+    """Watches the recorded state over a connection of its own."""
+
+    def __init__(
+        self,
+        *,
+        link: DatabaseLink,
+        site: str,
+        name: str,
+        clock: Clock,
+        bounds: TimeBounds,
+        on_recorded: Callable[[], None],
+        on_turn: Callable[[], None],
+        period_s: float = PERIOD_S,
+        turn_s: float = TURN_S,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            link: Its own, since it waits on it.
+            site: `enterprise/site`.
+            name: Of this historian; with the machine's name it is whose turn it is, also after a restart.
+            clock: Ours, to be compared.
+            bounds: Hears the database's clock.
+            on_recorded: Called when the recorded state may have changed.
+            on_turn: Called when the turn of storing others' messages has become ours.
+            period_s: How often it looks by itself.
+            turn_s: How long a turn lasts without a sign of life.
+        """
+        self._link, self._site, self._clock, self._bounds = link, site, clock, bounds
+        self._owner = f"{name}@{socket.gethostname()}"
+        self._on_recorded, self._on_turn = on_recorded, on_turn
+        self._period_s, self._turn_s = period_s, turn_s
+        self._ours_until_s = float("-inf")
+        self._wake = asyncio.Event()
+        self._was_told = False
+        self._listening: Any = None
+        self._number: int | None = None
+
+    @property
+    def is_our_turn(self) -> bool:
+        """True while no other historian may store what one alone must store."""
+        return self._clock.monotonic_s() < self._ours_until_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until stopped, then give the turn back."""
+        try:
+            while not stop.is_set():
+                await self._link.use(self._round, stop=stop)
+                await self._pause(stop)
+            self._ours_until_s = float("-inf")
+            await self._link.use(
+                lambda conn: end_turn(conn, site=self._site, work=OTHERS, owner=self._owner), stop=stop
+            )
+        except StoppedError:
+            return
+
+    def look(self) -> None:
+        """Look now: somebody says that something was recorded."""
+        self._wake.set()
+
+    async def begin(self, conn: Any) -> None:
+        """Before the state is read for the first time: what is recorded from now on is told."""
+        self._number = await recorded_number(conn, self._site)
+        self._bounds.compare(await _now_us(conn), newest_commit_us=await newest_commit_us(conn, site=self._site))
+        await self._take_turn(conn)
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        """Until something is told, the period is over or the role stops."""
+        until_s = self._clock.monotonic_s() + self._period_s
+        while not stop.is_set() and self._clock.monotonic_s() < until_s:
+            if await wait_for(self._wake, timeout_s=min(self._period_s, 0.25)):
+                return
+
+    async def _round(self, conn: Any) -> None:
+        if conn is not self._listening:
+            await conn.add_listener(RECORDED_CHANNEL, self._told)
+            self._listening = conn
+        told, self._was_told = self._was_told, False
+        self._wake.clear()
+        number = await recorded_number(conn, self._site)
+        if told or number != self._number:
+            self._number = number
+            self._on_recorded()
+        self._bounds.compare(await _now_us(conn))
+        await self._take_turn(conn)
+
+    async def _take_turn(self, conn: Any) -> None:
+        asked_s, was_ours = self._clock.monotonic_s(), self.is_our_turn
+        ours = await take_turn(conn, site=self._site, work=OTHERS, owner=self._owner, ttl_s=self._turn_s)
+        self._ours_until_s = asked_s + self._turn_s if ours else float("-inf")
+        if ours and not was_ours:
+            self._on_turn()
+
+    def _told(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
+        if payload == self._site:
+            self._was_told = True
+            self._wake.set()
+
+
+async def _now_us(conn: Any) -> int:
+    """The database's clock, µs since 1970 UTC."""
+    return int(await conn.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))

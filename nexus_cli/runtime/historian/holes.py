@@ -1,0 +1,82 @@
+"""Gaps on record: those that gateways report, and those that the historian makes by refusing frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+
+from nexus_cli.database.committed import OutboxKey
+from nexus_cli.database.loss import add_gap, prolong_gap
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, plain
+from nexus_cli.wire.frame import Gap, encode
+
+REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+JOIN_S = 600.0
+"""Refusals of one device and reason within this time are one gap."""
+MOST_OPEN = 10_000
+
+
+class Holes:
+    """Writes gaps inside the caller's transaction."""
+
+    def __init__(self, *, site: str, clock: Clock) -> None:
+        """Gaps of one site."""
+        self._site, self._clock = site, clock
+        self._open: dict[tuple[str, str, str], tuple[int, float]] = {}
+
+    async def record(self, conn: Any, gateway: str, gap: Gap, letters: Letters) -> None:
+        """Record what a gateway reports; what the database refuses becomes a dead letter."""
+        try:
+            async with conn.transaction():
+                await add_gap(
+                    conn,
+                    site=self._site,
+                    gateway=gateway,
+                    start_us=gap.start,
+                    end_us=gap.end,
+                    reason=plain(gap.reason)[:200],
+                    device=plain(gap.device)[:1000],
+                    frames=gap.frames,
+                    epoch=gap.epoch,
+                    seq=gap.seq,
+                )
+        except REFUSED as error:
+            letters.add(f"gap/{gateway}", "refused_by_database", detail=str(error), payload=encode(gap))
+
+    async def declare(self, conn: Any, refusals: Iterable[tuple[OutboxKey, Refusal]]) -> None:
+        """Record a gap where frames of a device are refused: from the arrival of the first to that of the last.
+
+        When their samples were read nobody knows: their time is what was wrong.
+        """
+        missing: dict[tuple[str, str, str], int] = {}
+        for key, refusal in refusals:
+            if refusal.hole:
+                place = (key.gateway, refusal.hole, refusal.reason)
+                missing[place] = missing.get(place, 0) + 1
+        now_us, now_s = self._clock.now_us(), self._clock.monotonic_s()
+        for place, frames in missing.items():
+            gateway, device, reason = place
+            known = self._open.get(place)
+            if (
+                known is not None
+                and now_s - known[1] < JOIN_S
+                and await prolong_gap(conn, number=known[0], end_us=now_us, frames=frames)
+            ):
+                self._open[place] = (known[0], now_s)
+                continue
+            if len(self._open) >= MOST_OPEN:
+                self._open.clear()
+            number = await add_gap(
+                conn,
+                site=self._site,
+                gateway=gateway,
+                device=plain(device),
+                start_us=now_us,
+                end_us=now_us,
+                reason=reason,
+                frames=frames,
+            )
+            self._open[place] = (number, now_s)

@@ -1,0 +1,103 @@
+"""Series that the globs of external devices make: gathered, made with one statement, off the way of our own frames.
+
+Messages of topics that wait for their series are bounded; beyond the bound the newest is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.series import SeriesFacts
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.others import Others, Wanted
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.wire.client import Message
+
+MOST_WAITING = 10_000
+MOST_AT_ONCE = 1_000
+GATHER_S = 0.05
+"""New topics come in crowds: this long is waited for more of them."""
+
+
+class _Waiting(NamedTuple):
+    message: Message
+    arrived_us: int
+
+
+class NewSeries:
+    """Makes series in a task of its own and gives the messages back to the intake, with the time of their arrival."""
+
+    def __init__(self, *, link: DatabaseLink, others: Others, intake: Intake, counters: Counters) -> None:
+        """Use a link of its own: nothing else waits for it."""
+        self._link, self._others, self._intake, self._counters = link, others, intake, counters
+        self._wanted: dict[str, Wanted] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._paths: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, message: Message, wanted: Wanted | None, *, path: str, arrived_us: int) -> bool:
+        """Keep a message whose topic has no series yet, or whose forerunners still wait for it.
+
+        Args:
+            message: Of somebody else.
+            wanted: The series it would need; None when nothing new may be made for it.
+            path: Of its topic.
+            arrived_us: µs since 1970 UTC.
+
+        Returns:
+            False when it is to be taken right away.
+        """
+        if wanted is None and path not in self._paths:
+            return False
+        if len(self._waiting) >= MOST_WAITING:
+            self._counters.dropped_external += 1
+            return True
+        if wanted is not None and path not in self._paths:
+            self._wanted[path] = wanted
+            self._paths.add(path)
+        self._waiting.append(_Waiting(message, arrived_us))
+        self._wake.set()
+        return True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Make series until stopped; what waits then is dropped and counted."""
+        while not stop.is_set():
+            if not await wait_for(self._wake, timeout_s=0.5):
+                continue
+            await wait_for(stop, timeout_s=GATHER_S)
+            self._wake.clear()
+            while self._wanted and not stop.is_set():
+                some = dict(list(self._wanted.items())[:MOST_AT_ONCE])
+                try:
+                    await self._link.use(lambda conn: self._make(conn, some), stop=stop)  # noqa: B023
+                except StoppedError:
+                    break
+                self._wanted = {path: each for path, each in self._wanted.items() if path not in some}
+                self._give_back()
+        self._counters.dropped_external += len(self._waiting)
+
+    async def _make(self, conn: Connection, some: dict[str, Wanted]) -> None:
+        by_device: dict[str, list[SeriesFacts]] = {}
+        for each in some.values():
+            by_device.setdefault(each.device, []).append(each.facts)
+        for device, facts in by_device.items():
+            await self._others.create(conn, device, facts)
+
+    def _give_back(self) -> None:
+        """Messages whose path waits for nothing any more, in order of arrival."""
+        self._paths = set(self._wanted)
+        kept: deque[_Waiting] = deque()
+        for each in self._waiting:
+            if self._others.path(each.message) in self._paths:
+                kept.append(each)
+            else:
+                self._intake.give_back(each.message, arrived_us=each.arrived_us)
+        self._waiting = kept

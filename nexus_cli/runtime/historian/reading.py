@@ -1,0 +1,256 @@
+"""Messages of our gateways, read and checked: may this gateway speak of this device, and can the time be.
+
+What must not be stored is set aside under its number: its gateway would only send the same again. What can't be
+judged yet, because a deployment may have just changed it, is given back by name: load and ask again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import UTC
+
+import msgspec
+
+from nexus_cli.database.committed import OutboxKey
+from nexus_cli.database.loss import moment
+from nexus_cli.database.series import device_of
+from nexus_cli.runtime.historian.assignments import Assignments
+from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingGap, PendingReport
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.dead_letters import Refusal
+from nexus_cli.runtime.historian.mapping import NO_PLAN, SeriesMap
+from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, TimeBounds, Verdict
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.client import Message
+from nexus_cli.wire.command import Report, decode_report
+from nexus_cli.wire.frame import Frame, FrameError, decode_frame, decode_gap
+from nexus_cli.wire.topic import Topics, is_slug
+
+_log = logging.getLogger("nexus.historian.reading")
+MOST_SEQ = 1 << 53
+MOST_TOPICS = 50_000
+MOST_TOLD = 1_000
+"""Pairs of gateway and device that are named in the log, once each; further ones are only counted."""
+LONGEST_PRINCIPAL = 128
+PATH_LEVELS = 4
+TAKEN: Sequence[str] = ()
+
+
+class Reader:
+    """Decodes frames, gaps and reports, and puts them into a batch."""
+
+    def __init__(
+        self, *, topics: Topics, series: SeriesMap, assignments: Assignments, bounds: TimeBounds, counters: Counters
+    ) -> None:
+        """Join the parts; it asks nobody and waits for nothing."""
+        self._topics, self._series, self._counters = topics, series, counters
+        self._assignments, self._bounds = assignments, bounds
+        self._data = f"{topics.platform}/data/"
+        self._gap = f"{topics.platform}/gap/"
+        self._audit = f"{topics.platform}/audit/"
+        self._senders: dict[str, tuple[str, str]] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def take(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str] | None:
+        """Put a message of a gateway into a batch.
+
+        Args:
+            batch: Where to.
+            message: From any topic.
+            final: What is known now is all there is: nothing is given back.
+
+        Returns:
+            Names that are not known: with `final` for information, else nothing was put and the message is to be
+            taken again after a load. None when the message is not from one of our gateways.
+        """
+        topic = message.topic
+        if topic.startswith(self._data):
+            return self._take_frame(batch, message, final=final)
+        if topic.startswith(self._gap):
+            return self._take_gap(batch, message, final=final)
+        if topic.startswith(self._audit):
+            return self._take_report(batch, message, final=final)
+        return None
+
+    def _take_frame(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:
+        topic, payload = message.topic, message.payload
+        sender = self._senders.get(topic) or self._sender(topic)
+        if sender is None:
+            batch.letters.add(topic, "not_a_frame", detail="no device in the topic", payload=payload)
+            return TAKEN
+        gateway, device = sender
+        try:
+            frame = decode_frame(payload)
+            _check(frame.epoch, frame.seq)
+        except FrameError as error:
+            # With a number that can be read custody is taken: sent again and again it would be no better.
+            known = _identity(payload)
+            if known is None:
+                batch.letters.add(topic, "not_a_frame", detail=str(error), payload=payload)
+            else:
+                self._set_aside(batch, gateway, known, Refusal("not_a_frame", str(error), topic, payload))
+            return TAKEN
+        until_us = self._assignments.until_us(gateway, device)
+        verdict = self._bounds.judge(gateway, frame.time)
+        if verdict is Verdict.HELD:
+            self._counters.held_frames += 1
+            return TAKEN
+        if verdict is not Verdict.GOOD:
+            hole = device if until_us > 0 else ""
+            detail = f"time {frame.time} is {_said(frame.time)}, our clock says {_said(self._bounds.now_us())}"
+            count = max(1, len(frame.samples))
+            self._set_aside(batch, gateway, frame, Refusal(verdict.value, detail, topic, payload, count, hole))
+            return TAKEN
+        if frame.time > until_us:
+            if not final:
+                return (f"{gateway} {device}",)
+            refusal = self._not_assigned(gateway, device, topic, payload, count=max(1, len(frame.samples)))
+            self._set_aside(batch, gateway, frame, refusal)
+            return (f"{gateway} {device}",)
+        plan = self._series.plan(device, frame.samples)
+        unknown = [f"{device}/{tag}" for tag in plan.unknown] if plan.unknown else TAKEN
+        if final or not unknown:
+            batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), topic, frame, plan))
+            batch.points += max(1, len(plan.tags))
+        return unknown
+
+    def _sender(self, topic: str) -> tuple[str, str] | None:
+        split = self._topics.split_data(topic)
+        if split is not None:
+            if len(self._senders) >= MOST_TOPICS:
+                self._senders.clear()
+            self._senders[topic] = split
+        return split
+
+    def _set_aside(self, batch: Batch, gateway: str, frame: Frame, refusal: Refusal) -> None:
+        empty = Frame(epoch=frame.epoch, seq=frame.seq, time=frame.time, samples={})
+        batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), refusal.topic, empty, NO_PLAN, refusal))
+        batch.points += 1
+
+    def _take_gap(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:
+        topic, payload = message.topic, message.payload
+        gateway = topic[len(self._gap) :]
+        try:
+            gap = decode_gap(payload)
+            _check(gap.epoch, gap.seq)
+        except FrameError as error:
+            batch.letters.add(topic, "not_a_gap", detail=str(error), payload=payload)
+            return TAKEN
+        refusal, unknown = None, TAKEN
+        if gap.device and self._bounds.bounded(gap.start) > self._assignments.until_us(gateway, gap.device):
+            unknown = (f"{gateway} {gap.device}",)
+            if not final:
+                return unknown
+            refusal = self._not_assigned(gateway, gap.device, topic, payload)
+        bounds, claimed_us = self._bounds, None
+        if not (bounds.usable(gap.start) and bounds.usable(gap.end) and gap.start <= gap.end):
+            self._counters.bounded_times += 1
+            start, end = sorted((bounds.bounded(gap.start), bounds.bounded(gap.end)))
+            claimed_us, gap = gap.end, msgspec.structs.replace(gap, start=start, end=end)
+        batch.gaps.append(PendingGap(OutboxKey(gateway, gap.epoch), gap, refusal, claimed_us))
+        batch.points += 1
+        return unknown
+
+    def _take_report(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:
+        topic, payload = message.topic, message.payload
+        gateway = topic[len(self._audit) :]
+        try:
+            report = decode_report(payload)
+            _check(report.epoch, report.seq)
+        except FrameError as error:
+            batch.letters.add(topic, "not_a_report", detail=str(error), payload=payload)
+            return TAKEN
+        unknown = TAKEN
+        device = device_of(report.response.path)
+        refusal = _wrong(report, gateway, topic, payload)
+        # What a gateway took before a move, it may report later: the earlier of the two moments counts.
+        if refusal is None and min(report.received, report.response.time) > self._assignments.until_us(gateway, device):
+            unknown = (f"{gateway} {device}",)
+            if not final:
+                return unknown
+            refusal = self._not_assigned(gateway, device, topic, payload)
+        claimed_us = None
+        if not (self._bounds.usable(report.response.time) and self._bounds.usable(report.received)):
+            self._counters.bounded_times += 1
+            claimed_us, report = report.response.time, self._bounded(report)
+        batch.reports.append(PendingReport(OutboxKey(gateway, report.epoch), report, refusal, claimed_us))
+        batch.points += 1
+        return unknown
+
+    def _bounded(self, report: Report) -> Report:
+        """A command that a gateway with a wrong clock carried out is on record with a usable time, and what it said."""
+        said, bounded = report.response, self._bounds.bounded
+        detail = f"{said.detail} (the gateway's clock said {_said(said.time)})".strip()
+        response = msgspec.structs.replace(said, time=bounded(said.time), detail=detail)
+        return msgspec.structs.replace(report, received=bounded(report.received), response=response)
+
+    def _not_assigned(self, gateway: str, device: str, topic: str, payload: bytes, *, count: int = 1) -> Refusal:
+        if (gateway, device) not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add((gateway, device))
+            event(
+                _log,
+                "a gateway speaks for a device that is not its own; this is set aside",
+                level=logging.WARNING,
+                gateway=gateway,
+                device=device[:200],
+            )
+        detail = f"gateway '{gateway}' does not speak for '{device}' at this time"
+        return Refusal("not_assigned", detail, topic, payload, count)
+
+
+class _Identity(msgspec.Struct):
+    """The part of a frame that custody needs."""
+
+    epoch: str
+    seq: int
+
+
+_BEGIN = re.compile(rb'\s*\{\s*"epoch"\s*:\s*"([A-Za-z0-9._-]{1,64})"\s*,\s*"seq"\s*:\s*(\d{1,16})\s*,')
+_identity_decoder = msgspec.json.Decoder(_Identity)
+
+
+def _identity(payload: bytes) -> Frame | None:
+    """An empty frame with the number of one that can't be read, or None when not even that can be."""
+    try:
+        found = _identity_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        begin = _BEGIN.match(payload)  # not even JSON, or too deep; but the number stands in front
+        if begin is None:
+            return None
+        found = _Identity(begin[1].decode(), int(begin[2]))
+    try:
+        _check(found.epoch, found.seq)
+    except FrameError:
+        return None
+    return Frame(epoch=found.epoch, seq=found.seq, time=EARLIEST_US, samples={})
+
+
+def _check(epoch: str, seq: int) -> None:
+    """Numbers and names that custody can keep."""
+    if not 0 < len(epoch) <= 64 or "\x00" in epoch:
+        raise FrameError("the epoch is not 1 to 64 characters")
+    if not 0 < seq < MOST_SEQ:
+        raise FrameError(f"seq {seq} is not a number from 1 on")
+
+
+def _wrong(report: Report, gateway: str, topic: str, payload: bytes) -> Refusal | None:
+    """What a report can't be, whoever sent it. Who asked for the command only its gateway knows."""
+    if report.gateway != gateway:
+        return Refusal("not_assigned", f"it names gateway '{report.gateway}'", topic, payload)
+    levels = report.response.path.split("/")
+    if len(levels) != PATH_LEVELS or not all(map(is_slug, levels)):
+        return Refusal("not_a_report", "the path is not area/line/device/tag", topic, payload)
+    who = report.principal
+    if not 0 < len(who) <= LONGEST_PRINCIPAL or not who.isprintable() or any(sign in who for sign in "/+#"):
+        return Refusal("not_a_report", "the principal is not a level of a topic", topic, payload)
+    return None
+
+
+def _said(time_us: int) -> str:
+    """A time for people; far outside, its end of what a date can hold."""
+    return moment(time_us).astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+__all__ = ["TAKEN", "Reader"]

@@ -1,0 +1,145 @@
+"""Replays: what comes again because its receipt was lost is skipped; what only has a number that was used before is not.
+
+A number tells a frame within one life of a disk log. A log that went back in time (an older gateway, a disk that lied)
+uses numbers again, so a frame counts as stored only when its time says the same. What differs is stored like any
+other: rows have their key, nothing is doubled. A true replay makes no row, also where retention took the rows away.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from nexus_cli.database.commands import is_on_record
+from nexus_cli.database.committed import Custody, OutboxKey
+from nexus_cli.database.loss import is_covered, is_numbered
+from nexus_cli.runtime.historian.batch import Batch, Pending, PendingFrame, PendingGap, PendingReport
+from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.dead_letters import Refusal
+from nexus_cli.runtime.historian.mapping import NO_PLAN
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.frame import Frame
+
+_log = logging.getLogger("nexus.historian.replays")
+MOST_TOLD = 1_000
+
+
+class Replays:
+    """Takes replays out of batches, and what stands under an epoch of another gateway aside."""
+
+    def __init__(self, *, counters: Counters) -> None:
+        """Count in the role's counters."""
+        self._counters = counters
+        self._told: set[OutboxKey] = set()
+
+    async def take_out(
+        self, conn: Any, batch: Batch, stored: dict[OutboxKey, Custody], *, site: str
+    ) -> dict[OutboxKey, list[int]]:
+        """Leave in a batch what is to be stored; gives the numbers of what was recognised, by outbox.
+
+        Args:
+            conn: For gaps and reports that are neither new nor remembered.
+            batch: Changed in place.
+            stored: What is stored of each of its outboxes.
+            site: `enterprise/site`.
+        """
+        recognised: dict[OutboxKey, list[int]] = {}
+        seen: set[tuple[OutboxKey, int, int]] = set()
+
+        def fresh(pending: Pending, *, replay: bool) -> bool:
+            same = (pending.key, pending.seq, pending.time_us)
+            if replay or same in seen:
+                recognised.setdefault(pending.key, []).append(pending.seq)
+                return False
+            seen.add(same)
+            return True
+
+        frames = [each for each in batch.frames if fresh(each, replay=_frame_is_stored(each, stored[each.key]))]
+        if len(frames) != len(batch.frames):
+            self._counters.replayed_frames += len(batch.frames) - len(frames)
+            batch.frames, batch.packed = frames, None
+        gaps, reports = batch.gaps, batch.reports
+        batch.gaps = [
+            each for each in gaps if fresh(each, replay=await _gap_is_stored(conn, site, each, stored[each.key]))
+        ]
+        batch.reports = [
+            each for each in reports if fresh(each, replay=await _report_is_stored(conn, site, each, stored[each.key]))
+        ]
+        self._note_used_again(batch, stored)
+        if any(stored[key].refused for key in batch.outboxes()):
+            _set_foreign_aside(batch, stored)
+        return recognised
+
+    def _note_used_again(self, batch: Batch, stored: dict[OutboxKey, Custody]) -> None:
+        for pending in batch.numbered():
+            if pending.seq not in stored[pending.key].ranges:
+                continue
+            self._counters.replays_that_differ += 1
+            if pending.key not in self._told and len(self._told) < MOST_TOLD:
+                self._told.add(pending.key)
+                event(
+                    _log,
+                    "numbers of a gateway's disk log are used again at other times; its frames are stored",
+                    level=logging.WARNING,
+                    gateway=pending.key.gateway,
+                    epoch=pending.key.epoch,
+                    seq=pending.seq,
+                )
+
+
+def _frame_is_stored(pending: PendingFrame, custody: Custody) -> bool:
+    if pending.seq not in custody.ranges:
+        return False
+    # Without samples there is nothing to lose: its number is enough.
+    return not pending.frame.samples or custody.is_replay(pending.seq, pending.frame.time)
+
+
+async def _gap_is_stored(conn: Any, site: str, pending: PendingGap, custody: Custody) -> bool:
+    if pending.seq not in custody.ranges:
+        return False
+    gap = pending.gap
+    if pending.refusal is not None or custody.recent.get(pending.seq) == pending.time_us:
+        return True
+    gateway = pending.key.gateway
+    if pending.claimed_us is not None:  # its times on record are those of its first arrival
+        return await is_numbered(conn, site=site, gateway=gateway, epoch=gap.epoch, seq=gap.seq)
+    return await is_covered(conn, site=site, gateway=gateway, device=gap.device, start_us=gap.start, end_us=gap.end)
+
+
+async def _report_is_stored(conn: Any, site: str, pending: PendingReport, custody: Custody) -> bool:
+    if pending.seq not in custody.ranges:
+        return False
+    report, response = pending.report, pending.report.response
+    if pending.refusal is not None or custody.recent.get(pending.seq) == pending.time_us:
+        return True
+    return await is_on_record(
+        conn, site, command_id=response.id, path=response.path, principal=report.principal, at_us=response.time
+    )
+
+
+def _set_foreign_aside(batch: Batch, stored: dict[OutboxKey, Custody]) -> None:
+    def refusal(key: OutboxKey, topic: str, count: int) -> Refusal:
+        detail = f"epoch {key.epoch} belongs to another gateway than '{key.gateway}'"
+        return Refusal("foreign_epoch", detail, topic, b"", max(1, count))
+
+    batch.frames = [
+        _without_samples(each, refusal(each.key, each.topic, len(each.frame.samples)))
+        if stored[each.key].refused and each.refusal is None
+        else each
+        for each in batch.frames
+    ]
+    batch.gaps = [
+        each._replace(refusal=refusal(each.key, f"gap/{each.key.gateway}", 1)) if stored[each.key].refused else each
+        for each in batch.gaps
+    ]
+    batch.reports = [
+        each._replace(refusal=refusal(each.key, f"audit/{each.key.gateway}", 1)) if stored[each.key].refused else each
+        for each in batch.reports
+    ]
+    batch.packed = None
+
+
+def _without_samples(pending: PendingFrame, refusal: Refusal) -> PendingFrame:
+    frame = pending.frame
+    empty = Frame(epoch=frame.epoch, seq=frame.seq, time=frame.time, samples={})
+    return PendingFrame(pending.key, pending.topic, empty, NO_PLAN, refusal)

@@ -1,0 +1,144 @@
+"""The historian at the broker: what it subscribes, as one of several or alone, and which retained messages it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.historian.batcher import Batcher
+from nexus_cli.runtime.historian.following import Following
+from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.retained import QUIET_S, fetch_retained
+from nexus_cli.runtime.historian.sharing import broker_shares
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.identity import share_group
+from nexus_cli.wire.topic import Topics
+
+_log = logging.getLogger("nexus.historian.subscriber")
+RETRY_S = 2.0
+
+
+class Subscriber:
+    """Subscribes our own record at every connect, and others' messages whenever external devices come or change.
+
+    Attributes:
+        shared: True when the broker gives each message to one historian of the group.
+        listening: True once everything was subscribed, or tried.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        topics: Topics,
+        client: BrokerClient,
+        intake: Intake,
+        others: Others,
+        batcher: Batcher,
+        following: Following,
+        on_connected: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Join the parts; `run` and `follow` work."""
+        self._settings, self._topics, self._client, self._intake = settings, topics, client, intake
+        self._others, self._batcher, self._following = others, batcher, following
+        self._on_connected, self._on_lost = on_connected, on_lost
+        self._live = f"{topics.live}/"
+        self._changed = batcher.filters_changed
+        self._have: set[str] = set()
+        self._all_retained = False
+        self._share = ""
+        self.shared = False
+        self.listening = False
+
+    def take_all_retained(self) -> None:
+        """After a connect, and when it has become our turn: others' retained messages may be new to us."""
+        self._all_retained = True
+        self._changed.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Stay connected until stopped."""
+        self.shared = self._batcher.shared = await broker_shares(self._settings, topics=self._topics, stop=stop)
+        self._share = f"$share/{share_group(self._settings)}/"
+        own = (f"{self._topics.platform}/data/#", self._topics.gap("+"), self._topics.audit("+"))
+        subscriptions = [(self._filter(each), 1) for each in own]
+        event(_log, "subscribing", shared=self.shared)
+        await self._client.run(
+            stop,
+            subscriptions=[*subscriptions, (self._topics.config("+"), 1)],
+            on_message=self._hear_own,
+            on_connected=self._connected,
+            on_lost=self._on_lost,
+        )
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """External devices that come or change are subscribed at once; what fails is tried again."""
+        while not stop.is_set():
+            if not await wait_for(self._changed, timeout_s=0.25) or not self._client.connected:
+                if self._changed.is_set():  # the connect asks for all of it
+                    await wait_for(stop, timeout_s=0.25)
+                continue
+            self._changed.clear()
+            try:
+                await self._listen(stop)
+            except NexusError as error:
+                # Our own frames do not depend on it.
+                event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
+                if await wait_for(stop, timeout_s=RETRY_S):
+                    return
+                self._changed.set()
+
+    def _filter(self, filter_: str) -> str:
+        return f"{self._share}{filter_}" if self.shared else filter_
+
+    async def _connected(self) -> None:
+        self._have.clear()
+        self._all_retained = True
+        try:
+            await self._subscribe_others(())
+        except NexusError as error:
+            # Our own frames do not depend on it; it is tried again.
+            event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
+        self._changed.set()
+        self.listening = True
+        self._on_connected()
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        """Subscribe what is new; take what the broker retains of it, once among all historians."""
+        filters, fresh = self._others.filters, self._others.fresh_filters
+        all_retained, self._all_retained = self._all_retained, False
+        try:
+            # A broker without shares gives the retained messages at each subscription, also at one that there is already.
+            await self._subscribe_others(() if self.shared else fresh)
+            retained = filters if all_retained else [each for each in filters if each in fresh]
+            if self.shared and retained and self._following.is_our_turn:
+                await fetch_retained(self._settings, filters=retained, put=self._hear, stop=stop)
+        except NexusError:
+            self._all_retained |= all_retained
+            raise
+        if fresh and not self.shared:
+            await wait_for(stop, timeout_s=QUIET_S)
+        self._others.settled(fresh)
+
+    async def _subscribe_others(self, again: Sequence[str]) -> None:
+        """Subscribe what is not subscribed yet, and these filters once more."""
+        wanted = [each for each in self._others.filters if each not in self._have or each in again]
+        if wanted:
+            await self._client.subscribe([(self._filter(each), 1) for each in wanted])
+            self._have.update(wanted)
+
+    def _hear_own(self, message: Message) -> None:
+        """From our own subscriptions. Some brokers give retained messages to each member of a group as well: not those."""
+        if not (self.shared and message.retain and message.topic.startswith(self._live)):
+            self._hear(message)
+
+    def _hear(self, message: Message) -> None:
+        if message.retain and self._others.is_fresh(message.topic):
+            message = message._replace(retain=False)
+        self._intake.put(message)
