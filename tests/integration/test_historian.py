@@ -146,7 +146,7 @@ async def test_gaps_are_recorded_once_however_often_they_come(database: Settings
 
 async def test_gaps_that_touch_or_overlap_are_one_row(database: Settings, broker: TestBroker) -> None:
     """A full disk of 20 s made eight rows a gateway: each attempt ended one."""
-    await declare(database, device(a="float64"))
+    await declare(database, device(a="float64"), device("a/l/other", a="float64"))
     outbox = SmallOutbox(outbox_settings(broker))
 
     def at(second: float) -> int:

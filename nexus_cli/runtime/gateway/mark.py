@@ -85,7 +85,9 @@ def past_of(
         return None
     if mark is None or new or mark.seq > opened.last_seq:
         # Behind the end of the log: its last records were lost, so what the mark says of them is not true any more.
-        mark = Mark(time_us=opened.last_time_us, seq=opened.last_seq, since_us=mark.since_us if mark else 0)
+        behind_us = opened.open_us - 1 if opened.open_us else opened.last_time_us
+        time_us = behind_us or (mark.time_us if mark is not None else 0)
+        mark = Mark(time_us=time_us, seq=opened.last_seq, since_us=mark.since_us if mark else 0)
     reason = GapReason.GATEWAY_KILLED if opened.killed else GapReason.GATEWAY_STOPPED
     rows_us, first_us = _rows_after(mark.seq, outbox, data=topics.data(gateway, ""), gap=topics.gap(gateway))
     if first_us:
