@@ -121,6 +121,42 @@ def test_new_limits_of_a_device_that_is_being_changed_wait_for_its_gateway(plant
     assert plant.states() == {"hot": "cleared", "new": "cleared"}
 
 
+async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plant: Plant) -> None:
+    """The condition held on the tag that the alert watched before."""
+    plant.load(hot={"above": 100.0, "for_ms": 10_000}, pulse={"above": 100.0, "for_ms": 10_000})
+    plant.value(150.0)
+    plant.alerting.load({"hot": {"tag": "a/l/two/other", "above": 100.0, "for_ms": 10_000}}, {})
+    plant.clock.advance(11.0)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        await _until(lambda: plant.alerting.waiting == 0)
+        assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0]["value"] is None
+        plant.alerting.hear(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
+        assert plant.states() == {"hot": "active"}
+        stop.set()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'{"value": ' + b"[" * 500 + b"]" * 500 + b', "quality": "BAD"}', b'{"value": "' + b"0" * 10**6 + b'9"}'],
+)
+async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes) -> None:
+    """A value that can be read may be nested too deep to be written, or too large for the broker."""
+    plant.load(odd={"above": 5.0, "on_bad": "raise"})
+    plant.alerting.hear(TOPICS.tag(TAG), payload)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        await _until(lambda: bool(plant.published))
+        stop.set()
+    name, facts = plant.published[-1]
+    assert facts is not None and (name, facts["state"]) == ("odd", "active")
+    assert len(orjson.dumps(facts)) < 5_000
+    await plant.record.drain()
+    assert plant.pool.rows == [("odd", "active")]
+
+
 def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
     plant.load(hot={"above": 100.0}, label={"equals": "fault"})
     assert plant.alerting.unheard() == [TAG]
