@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
+from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.control import alert_record
@@ -26,7 +27,7 @@ class Pool:
     """A database that is there, away, or refuses one alert; keeps what it was given, in order."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.lost = False
         self.refuses = ""
         self.rows: list[tuple[str, str]] = []
 
@@ -34,6 +35,8 @@ class Pool:
         return self
 
     async def __aenter__(self) -> Pool:
+        if self.lost:
+            raise LeadLost("another control leads")
         if self.away:
             raise OSError("no route to host")
         self._open: list[tuple[str, str]] = []
@@ -202,6 +205,20 @@ async def test_what_could_not_be_stored_is_found_by_the_next_life(plant: Plant, 
     await after.record.drain()
     assert after.pool.rows == [("hot", "active"), ("hot", "cleared")]
     assert not (tmp_path / "unstored").exists()
+
+
+async def test_a_control_that_leads_no_more_touches_no_file_of_its_successor(plant: Plant, tmp_path: Path) -> None:
+    """Two controls of one home share the file; a stopped one goes on after another has led."""
+    spool = tmp_path / "unstored"
+    spool.write_bytes(b"the successor's\n")
+    plant.load(hot={"above": 100.0})
+    plant.pool.lost = True
+    plant.value(150.0)
+    await plant.record.drain()
+    plant.value(50.0)
+    await plant.record.drain()
+    assert spool.read_bytes() == b"the successor's\n"
+    assert plant.pool.rows == [] and len(plant.record) == 0
 
 
 async def test_a_change_that_the_database_refuses_stops_no_other(plant: Plant) -> None:
