@@ -39,6 +39,11 @@ class Recorded:
         """As `Snapshot.digest`: equal states have equal digests."""
         return digest([self.enterprise, self.site, sorted(self.digests.items())])
 
+    def every_gateway(self) -> list[str]:
+        """Names of the declared gateways and of those that have devices, sorted: one may have lost its last device."""
+        declared = {address.removeprefix("gateway.") for address in self.digests if address.startswith("gateway.")}
+        return sorted(declared.union(name for name in self.gateways.values() if name))
+
     def gateway_devices(self, gateway: str) -> dict[str, str]:
         """Digest by device path of what one gateway has to run."""
         return {

@@ -22,6 +22,8 @@ PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin:/opt/homeb
 
 QUEUED_MESSAGES = 50_000
 QUEUED_BYTES = 64 << 20
+PACKET_BYTES = 4 << 20
+"""A gateway splits at 960 KiB. A broker takes memory for a packet before it knows whether its sender may publish it."""
 
 CONFIGURATION = """\
 # Written by `nexus up`; edits are lost.
@@ -38,6 +40,9 @@ autosave_interval 5
 max_queued_messages {queued_messages}
 max_queued_bytes {queued_bytes}
 max_inflight_messages 1000
+max_packet_size {packet_bytes}
+# Nobody of NEXUS leaves a session behind; of others it must not queue and be saved for ever.
+persistent_client_expiration 1d
 set_tcp_nodelay true
 log_dest stdout
 log_type error
@@ -64,7 +69,13 @@ class LocalMosquitto:
         private_folder(self.folder, self.identity)
         self._write(
             "mosquitto.conf",
-            CONFIGURATION.format(port=port, host=LOOPBACK, queued_messages=QUEUED_MESSAGES, queued_bytes=QUEUED_BYTES),
+            CONFIGURATION.format(
+                port=port,
+                host=LOOPBACK,
+                queued_messages=QUEUED_MESSAGES,
+                queued_bytes=QUEUED_BYTES,
+                packet_bytes=PACKET_BYTES,
+            ),
         )
         self.write_access(grants, passwords)
 

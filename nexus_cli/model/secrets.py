@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-NAMES = r"(?:password|passphrase|secret|token|api[-_]?key|private[-_]?key)"
+NAMES = r"(?:password|passwd|pwd|passphrase|secret|token|api[-_]?key|private[-_]?key)"
 """How the name of such a key ends, case aside; `plc-password` and `ua_token` do, `password_file` does not."""
 _SECRET_KEY = re.compile(rf"(?:^|.*[-_]){NAMES}\Z", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{(?:env|file):[^{}]+\}")

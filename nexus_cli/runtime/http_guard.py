@@ -17,7 +17,8 @@ HEAD_S = 10.0
 ANSWER_S = 30.0
 """A client has to go on reading its answer within this time."""
 MOST_CONNECTIONS = 400
-"""Open at once; over that the oldest that has no complete request is closed, and where there is none, the newest."""
+"""Open at once; over that the oldest that has no complete request is closed, then the one that has not read its answer
+for longest, and where there is none, the newest."""
 LINGER_S = 2.0
 """How long what a refused client still sends is taken and thrown away."""
 BACKLOG = 100
@@ -102,7 +103,7 @@ class GuardedProtocol(H11Protocol):
             self.transport.abort()
 
     def _make_room(self) -> None:
-        """Close the one that waits longest for its head; the newest one when all others are at work."""
+        """Close the one that waits longest for its head, else the one that reads its answer slowest, else the newest."""
         others = [
             each
             for each in self.connections
@@ -110,7 +111,7 @@ class GuardedProtocol(H11Protocol):
         ]
         if len(others) < MOST_CONNECTIONS:
             return  # some were closed in this turn of the loop already
-        waiting = [each for each in others if not each.has_request]
+        waiting = [each for each in others if not each.has_request] or [each for each in others if each.is_slow]
         min(waiting, key=lambda each: each._deadline(), default=self).transport.abort()
 
     @property
@@ -118,8 +119,14 @@ class GuardedProtocol(H11Protocol):
         """True while the client is still sending what was answered already."""
         return self.conn.their_state is h11.SEND_BODY
 
+    @property
+    def is_slow(self) -> bool:
+        """True while its client does not read what was answered."""
+        return self._answer_timer is not None
+
     def _deadline(self) -> float:
-        return float("inf") if self._head_timer is None else self._head_timer.when()
+        timer = self._head_timer or self._answer_timer
+        return float("inf") if timer is None else timer.when()
 
 
 class _Lingering:

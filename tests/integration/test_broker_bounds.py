@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,12 @@ import pytest
 from nexus_cli.access.grants import Grant
 from nexus_cli.local import broker_mosquitto
 from nexus_cli.local.ports import LOOPBACK
+from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.test_gateway import until
 from tests.scripted_broker import CONNECT, SUBSCRIBE, packet
-from tests.servers import free_port
+from tests.servers import answers, free_port, wait_until
 
 MESSAGES = 3_000
 PAYLOAD = b"x" * 4_000
@@ -87,3 +90,31 @@ def test_mosquitto_is_told_its_bounds(tmp_path: Path) -> None:
     lines = (local.folder / "mosquitto.conf").read_text(encoding="utf-8").splitlines()
     assert "max_queued_messages 50000" in lines
     assert "max_queued_bytes 67108864" in lines
+    assert "max_packet_size 4194304" in lines
+    assert "persistent_client_expiration 1d" in lines
+    assert broker_mosquitto.PACKET_BYTES > 2 * MESSAGE_BYTES, "what gateways send passes"
+
+
+def test_mosquitto_takes_no_packet_that_nobody_of_ours_sends(tmp_path: Path) -> None:
+    """It would take memory for it before it knows whether its sender may publish there."""
+    program = broker_mosquitto.program()
+    if program is None:
+        pytest.skip("mosquitto is not installed")
+    local, port = broker_mosquitto.LocalMosquitto(tmp_path), free_port()
+    local.prepare(port=port, grants=(Grant("desk", "subscribe", "acme/chicago/#"),), passwords={"desk": "secret"})
+    launch = local.launch()
+    identity = launch.identity.popen_arguments() if launch.identity else {}
+    running = subprocess.Popen(
+        launch.command, cwd=launch.folder, env=dict(launch.environment), stdout=subprocess.DEVNULL, **identity
+    )
+    try:
+        wait_until(lambda: answers(port), what="the broker")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"\x10\x1d\x00\x04MQTT\x04\xc2\x00\x3c\x00\x03odd\x00\x04desk\x00\x06secret")
+            assert client.recv(4) == b"\x20\x02\x00\x00"
+            client.sendall(b"\x30\x80\x80\x80\x32\x00\x01x")  # the head of 100 MiB
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b"", "closed at its head"
+    finally:
+        running.kill()
+        running.wait()

@@ -61,6 +61,13 @@ class Socket:
             body = await self.reader.readexactly(length)
         return int(first.split()[1]), json.loads(body)["code"] if body.startswith(b'{"code"') else ""
 
+    async def closed_or_answered(self, deadline_s: float = 60.0) -> bool:
+        """True once the server has said something or closed it."""
+        async with asyncio.timeout(deadline_s):
+            with contextlib.suppress(OSError):
+                await self.reader.read(1)
+            return True
+
     async def closed(self, deadline_s: float = 60.0) -> bool:
         """True once the server has closed it."""
         async with asyncio.timeout(deadline_s):
@@ -167,6 +174,48 @@ async def test_half_open_connections_are_bounded(world: World, monkeypatch: pyte
                     assert (await http.get("/health/live")).status_code == 200
         await until(lambda: sum(each.reader.at_eof() for each in silent) >= 40, deadline_s=60, what="the oldest closed")
         assert not all(each.reader.at_eof() for each in silent)
+
+
+async def test_who_shows_no_token_keeps_no_connection_by_announcing_a_body(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that needs no token needs no body either: waiting for it would fill the room with strangers."""
+    monkeypatch.setattr(http_guard, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(door, "PAUSE_S", 3600.0)
+    monkeypatch.setattr(door, "START_S", 3600.0)
+    async with world.control(), contextlib.AsyncExitStack() as stack:
+        strangers = [await stack.enter_async_context(Socket(port_of(world))) for _ in range(20)]
+        for each in strangers:
+            await each.send(head("/status", "Content-Length: 1000"))
+        async with world.client() as control:
+            assert await control.lock() is None
+        for each in strangers:
+            assert await each.closed_or_answered()
+
+
+async def test_who_reads_no_answer_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_guard, "MOST_CONNECTIONS", 5)
+
+    class Role:
+        metrics = Metrics()
+        asked = 0
+
+        def ready(self) -> tuple[bool, str]:
+            return True, ""
+
+        def status(self) -> dict[str, str]:
+            self.asked += 1
+            return {"large": "x" * 16 * MIB}
+
+    role = Role()
+    async with serve_http(role, host="127.0.0.1", port=0) as port, contextlib.AsyncExitStack() as stack:
+        for number in range(5):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(head("/status", method="GET") * 2)
+            await until(lambda wanted=2 * number + 2: role.asked == wanted, what="its second answer being begun")
+        async with Socket(port) as other:
+            await other.send(head("/health/live", method="GET"))
+            assert (await other.answer())[0] == 200
 
 
 async def test_half_open_connections_are_closed_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

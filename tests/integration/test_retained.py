@@ -154,6 +154,21 @@ async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_w
         await until_kept(world, wanted)
 
 
+async def test_a_gateway_without_devices_is_told_again_by_a_broker_that_lost_its_state(plant: World) -> None:
+    """Otherwise it would go on reading the device that was removed while it was away."""
+    world, topic = plant, TOPICS.config("gw-1")
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(device("a/l/one"), OTHERS))
+        removed = await applied(control, snapshot(OTHERS), allow=("data-loss=**",))
+        assert removed["outcome"] == "applied"
+        world.broker.kill()
+        gateway.notices.clear()
+        world.broker.start()
+        await until(lambda: bool(gateway.notices), deadline_s=60, what="the notice after the restart")
+        assert gateway.notices[-1]["deployment"] == removed["number"]
+        assert orjson.loads((await kept(world))[topic])["deployment"] == removed["number"]
+
+
 async def _restarted(world: World, gateway: FakeGateway) -> Mapping[str, bytes]:
     """Start the broker again and see what it kept before control had its say."""
     found: dict[str, bytes] = {}

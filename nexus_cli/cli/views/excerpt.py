@@ -15,7 +15,10 @@ LONGEST_BLOCK = 200
 _KEY = re.compile(rf"""(?<![\w-])[\w-]*{NAMES}['"]?\s*:[ \t]*""", re.IGNORECASE)
 _QUOTED = re.compile(r"""'(?:[^']|'')*'?|"(?:[^"\\]|\\.)*"?""")
 _PLAIN = re.compile(r"(?:[^,{}\[\]#$]|\$\{[^{}]*\}|\$|(?<!\s)#)*")
-"""Up to what ends a plain scalar in a flow map or begins a comment; longer than YAML's own in a block map, never shorter."""
+"""Up to what ends a plain scalar in a flow map or begins a comment (YAML 1.2 §7.3.3)."""
+_REST = re.compile(r"(?:[^#]|(?<!\s)#)*")
+"""Up to a comment: a plain scalar in a block map, where commas and brackets are part of it, or a list."""
+_EXPLICIT_KEY = re.compile(rf"""\s*\?\s+['"]?[\w-]*{NAMES}['"]?\s*\Z""", re.IGNORECASE)
 _BLOCK = re.compile(r"[|>][+\-0-9]*\s*(?:#.*)?\Z")
 _FILE_KEY = re.compile(r"private[-_]?key\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(?:var|param):[^{}]+\}")
@@ -38,12 +41,22 @@ def _values_masked(line: str) -> str:
     for key in _KEY.finditer(line):
         if key.end() < position or _FILE_KEY.search(key[0]):
             continue
-        value = _QUOTED.match(line, key.end()) or _PLAIN.match(line, key.end())
+        value = _QUOTED.match(line, key.end()) or _plain(line, key).match(line, key.end())
         text = value[0].rstrip() if value else ""
         start = key.end()
         shown += line[position:start] + _masked_value(text)
         position = start + len(text)
     return shown + line[position:]
+
+
+def _plain(line: str, key: re.Match[str]) -> re.Pattern[str]:
+    """What a value that is not quoted may hold: less inside the braces of a flow map."""
+    before = _QUOTED.sub("", line[: key.start()])
+    within = before.count("{") + before.count("[") > before.count("}") + before.count("]")
+    after = line[key.end() :]
+    if after.startswith("[") or not (within or after.startswith("{")):
+        return _REST
+    return _PLAIN
 
 
 def _masked_value(text: str) -> str:
@@ -60,6 +73,8 @@ def _inside_secret_block(file: SourceFile, number: int) -> bool:
     """True when the line goes on with a value that began on a line above, under the key of a secret."""
     line = file.line(number)
     indent = len(line) - len(line.lstrip())
+    if line.lstrip().startswith(":"):
+        return number > 1 and _EXPLICIT_KEY.match(file.line(number - 1)) is not None
     for above in range(number - 1, max(0, number - 1 - LONGEST_BLOCK), -1):
         text = file.line(above)
         if not text.strip():
@@ -77,4 +92,4 @@ def _goes_on(value: str) -> bool:
     quoted = _QUOTED.match(value)
     if quoted is not None:
         return len(quoted[0]) < 2 or quoted[0][-1] != quoted[0][0]
-    return not value.startswith(("#", "{", "["))
+    return not value.startswith(("#", "{"))

@@ -16,6 +16,7 @@ import orjson
 
 from nexus_cli.database import alert_states as rows
 from nexus_cli.database.connect import Pool, is_lost, plain_errors
+from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import wait_for
@@ -66,6 +67,7 @@ class AlertRecord:
         self._waiting: deque[Change] = deque()
         self._wake = asyncio.Event()
         self._spooled = False
+        self._over = False
         self.dropped = 0
         self.refused = 0
 
@@ -73,7 +75,9 @@ class AlertRecord:
         return len(self._waiting)
 
     def add(self, change: Change) -> None:
-        """Take a change; never waits."""
+        """Take a change; never waits. After the end of the term it is nobody's."""
+        if self._over:
+            return
         if not change.changed and self._waiting and not self._waiting[-1].changed:
             last = self._waiting[-1]
             if last.facts["name"] == change.facts["name"]:
@@ -126,6 +130,9 @@ class AlertRecord:
         try:
             with plain_errors(self._settings):
                 await self._write_rows(batch)
+        except LeadLost:
+            self._forget()
+            return False
         except NexusError:
             if not self._spooled:
                 self._spooled = self._write(self._waiting, "wb")
@@ -137,6 +144,15 @@ class AlertRecord:
             self._spool.unlink(missing_ok=True)
             self._spooled = False
         return True
+
+    def _forget(self) -> None:
+        """The term is over. What was never on disk came after the lead was lost, or is its successor's to tell.
+
+        The file stays as it is: it was written while this control led, or it is the successor's own by now.
+        """
+        event(_log, "changes of alerts are not stored: another control leads", changes=len(self._waiting))
+        self._waiting.clear()
+        self._over = True
 
     async def _write_rows(self, batch: list[Change]) -> None:
         try:

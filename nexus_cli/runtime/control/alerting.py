@@ -57,6 +57,8 @@ class Alerting:
         self._by_topic: dict[str, list[str]] = {}
         self._heard: dict[str, Heard] = {}
         self._unstored: dict[str, Change] = {}
+        self._unjudged: set[str] = set()
+        """Alerts that were given another tag, of which no value has come: time alone raises none of them."""
         self._to_publish: dict[str, None] = {}
         """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
         self._wake = asyncio.Event()
@@ -100,10 +102,14 @@ class Alerting:
                 continue
             alerts[name] = alert = known or self._restored(name, config, stored.get(name))
             if known is None or known.config != config:
+                if known is not None and known.config.tag != config.tag:
+                    alert.value = None  # it was the other tag's
+                    self._unjudged.add(name)
                 alert.config = config
                 self._to_publish[name] = None
         gone = sorted({*self._alerts, *stored} - set(configs))
         self._alerts = alerts
+        self._unjudged &= alerts.keys()
         self._by_topic = {}
         for name, alert in alerts.items():
             self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
@@ -175,7 +181,7 @@ class Alerting:
             self._wake.clear()
             now_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
             for name, alert in self._alerts.items():
-                if alert.tick(time_us=now_us, at_s=at_s):
+                if name not in self._unjudged and alert.tick(time_us=now_us, at_s=at_s):
                     self._note(name)
             if not await self._flush():
                 await first_of(stop, timeout_s=RETRY_S)
@@ -209,6 +215,7 @@ class Alerting:
         heard, now_us, at_s = self._heard[topic], self._clock.now_us(), self._clock.monotonic_s()
         for name in self._by_topic.get(topic, ()):
             alert = self._alerts[name]
+            self._unjudged.discard(name)
             pending = alert.pending
             by_label = isinstance(alert.config.equals, str) and isinstance(heard.label, str)
             value = heard.label if by_label else heard.value

@@ -8,6 +8,7 @@ wall clock neither raises an alert early nor keeps one back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,9 @@ from typing import Any
 import msgspec
 
 from nexus_cli.wire.sample import Quality, Value
+
+LONGEST_TEXT = 1_000
+"""Characters of a text value that an alert keeps."""
 
 
 class State(StrEnum):
@@ -92,7 +96,7 @@ class Alert:
         if not raised:
             self.pending = None
             return self._become(State.CLEARED, time_us) if self.state is not State.CLEARED else False
-        self.value = value
+        self.value = shown(value)
         if self.state is not State.CLEARED:
             return False
         if self.pending is None:
@@ -149,10 +153,21 @@ def _number(value: Value) -> float | None:
         return float(value)
     if isinstance(value, str):  # a 64-bit integer beyond 2^53
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             return None
+        return number if math.isfinite(number) else None
     return None
+
+
+def shown(value: Value) -> Value:
+    """What of a value an alert keeps and publishes: whatever others publish, it can be told and stored.
+
+    A structure is left out (it may be nested deeper than JSON can be written), a long text is cut.
+    """
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return value[: LONGEST_TEXT - 1] + "…"
+    return value if value is None or isinstance(value, (bool, int, float, str)) else None
 
 
 def _equal(value: Value, wanted: bool | int | float | str) -> bool:

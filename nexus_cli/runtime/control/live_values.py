@@ -15,6 +15,9 @@ from nexus_cli.model.parameters import REFERENCE
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
+LONGEST_INTEGER = 20
+"""Characters of a 64-bit integer, with its sign."""
+
 
 class LiveValues:
     """By path, of the tags that somebody waits for."""
@@ -115,7 +118,8 @@ def paths_in(conditions: Iterable[str]) -> set[str]:
 
 
 def _exact(value: Value, kind: DataType) -> Value:
-    """64-bit integers beyond 2^53 travel as text."""
-    if kind.exact64 and isinstance(value, str) and value.removeprefix("-").isdecimal():
+    """64-bit integers beyond 2^53 travel as text. Others' text may be of any length, which `int` does not take."""
+    short = isinstance(value, str) and len(value) <= LONGEST_INTEGER and value.isascii()
+    if kind.exact64 and isinstance(value, str) and short and value.removeprefix("-").isdecimal():
         return int(value)
     return value

@@ -333,7 +333,7 @@ class Term:
         """A broker that lost its state gets the notices again."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
-        for gateway in sorted(set(state.gateways.values())):
+        for gateway in state.every_gateway():
             digest = gateway_digest(state.gateway_devices(gateway))
             await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
 

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
+from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.control import alert_record
@@ -26,7 +27,7 @@ class Pool:
     """A database that is there, away, or refuses one alert; keeps what it was given, in order."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.lost = False
         self.refuses = ""
         self.rows: list[tuple[str, str]] = []
 
@@ -34,6 +35,8 @@ class Pool:
         return self
 
     async def __aenter__(self) -> Pool:
+        if self.lost:
+            raise LeadLost("another control leads")
         if self.away:
             raise OSError("no route to host")
         self._open: list[tuple[str, str]] = []
@@ -121,6 +124,42 @@ def test_new_limits_of_a_device_that_is_being_changed_wait_for_its_gateway(plant
     assert plant.states() == {"hot": "cleared", "new": "cleared"}
 
 
+async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plant: Plant) -> None:
+    """The condition held on the tag that the alert watched before."""
+    plant.load(hot={"above": 100.0, "for_ms": 10_000}, pulse={"above": 100.0, "for_ms": 10_000})
+    plant.value(150.0)
+    plant.alerting.load({"hot": {"tag": "a/l/two/other", "above": 100.0, "for_ms": 10_000}}, {})
+    plant.clock.advance(11.0)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        await _until(lambda: plant.alerting.waiting == 0)
+        assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0]["value"] is None
+        plant.alerting.hear(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
+        assert plant.states() == {"hot": "active"}
+        stop.set()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'{"value": ' + b"[" * 500 + b"]" * 500 + b', "quality": "BAD"}', b'{"value": "' + b"0" * 10**6 + b'9"}'],
+)
+async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes) -> None:
+    """A value that can be read may be nested too deep to be written, or too large for the broker."""
+    plant.load(odd={"above": 5.0, "on_bad": "raise"})
+    plant.alerting.hear(TOPICS.tag(TAG), payload)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        await _until(lambda: bool(plant.published))
+        stop.set()
+    name, facts = plant.published[-1]
+    assert facts is not None and (name, facts["state"]) == ("odd", "active")
+    assert len(orjson.dumps(facts)) < 5_000
+    await plant.record.drain()
+    assert plant.pool.rows == [("odd", "active")]
+
+
 def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
     plant.load(hot={"above": 100.0}, label={"equals": "fault"})
     assert plant.alerting.unheard() == [TAG]
@@ -166,6 +205,20 @@ async def test_what_could_not_be_stored_is_found_by_the_next_life(plant: Plant, 
     await after.record.drain()
     assert after.pool.rows == [("hot", "active"), ("hot", "cleared")]
     assert not (tmp_path / "unstored").exists()
+
+
+async def test_a_control_that_leads_no_more_touches_no_file_of_its_successor(plant: Plant, tmp_path: Path) -> None:
+    """Two controls of one home share the file; a stopped one goes on after another has led."""
+    spool = tmp_path / "unstored"
+    spool.write_bytes(b"the successor's\n")
+    plant.load(hot={"above": 100.0})
+    plant.pool.lost = True
+    plant.value(150.0)
+    await plant.record.drain()
+    plant.value(50.0)
+    await plant.record.drain()
+    assert spool.read_bytes() == b"the successor's\n"
+    assert plant.pool.rows == [] and len(plant.record) == 0
 
 
 async def test_a_change_that_the_database_refuses_stops_no_other(plant: Plant) -> None:

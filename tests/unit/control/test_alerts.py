@@ -119,7 +119,7 @@ def test_equals(equals, value, raised: bool) -> None:
     assert found.state is State.CLEARED
 
 
-@pytest.mark.parametrize("value", ["text", [1, 2], {"a": 1}])
+@pytest.mark.parametrize("value", ["text", "inf", "-inf", "nan", [1, 2], {"a": 1}])
 def test_what_is_no_number_changes_nothing(value) -> None:
     found = alert(above=1.0)
     assert not found.feed(value, GOOD, time_us=0)
