@@ -29,7 +29,7 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
         kind, name = match[1], match[2].strip()
         if kind == "env":
             if name not in variables:
-                raise _missing(f"the environment variable {name} is not set for this process")
+                raise _missing(f"the gateway has no environment variable {name}: set it, then start the gateway again")
             try:
                 return variables[name].encode().decode()
             except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates

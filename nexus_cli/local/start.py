@@ -145,7 +145,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             "The database's address holds a password; it would show in files and process lists.",
             code="NX6203",
             hint="put it in NEXUS_DATABASE_PASSWORD (or NEXUS_DATABASE_PASSWORD_FILE)",
-            exit_code=1,
+            exit_code=64,
         )
     if not wanted.startswith(("postgresql://", "postgres://")):
         raise NexusError(

@@ -30,7 +30,7 @@ def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
         _end(SUPERVISOR, supervisor, signals=((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, 5.0)))
     for name, process in left_behind(home):
         found = True
-        progress(f"stopping {name}, left behind by a killed supervisor")
+        progress(f"stopping {name}, which runs without a supervisor")
         first = signal.SIGINT if name == DATABASE else signal.SIGTERM
         _end(name, process, signals=((first, 15.0), (signal.SIGKILL, 5.0)))
         PidFile(home.pid_file(name)).remove()

@@ -226,16 +226,19 @@ async def _apply(
 
 async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
-    after, heard = 0, loop.time()
+    after, heard, away = 0, loop.time(), False
     while True:
         try:
             found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)
         except NexusError as error:
             if not error.retriable or loop.time() - heard > LOST_S:
                 raise
+            if not away:
+                on_event({"step": "away", "state": "begun", "subject": f"{LOST_S:.0f}", "detail": {}})
+            away = True
             await asyncio.sleep(0.5)
             continue
-        heard = loop.time()
+        heard, away = loop.time(), False
         for line in found["journal"]:
             after = max(after, int(line["id"]))
             on_event(line)

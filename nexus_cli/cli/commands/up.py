@@ -83,7 +83,7 @@ def command(
             ready=show,
         )
     except KeyboardInterrupt:
-        note("it goes on starting in the background: `nexus status` shows it, `nexus down` ends it")
+        note("`nexus status` shows what was started; `nexus down` stops it")
         raise
     if foreground and result.runtime is not None:
         note("stopped")

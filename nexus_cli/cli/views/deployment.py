@@ -13,6 +13,7 @@ STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "wa
 MOST_ROWS = 40
 MOST_TAGS = 8
 VERBS = {
+    "away": "control does not answer; asking again for {subject} s, the deployment goes on when control is back",
     "record": "recording",
     "rights": "giving rights at the broker",
     "revoke": "taking old rights away",

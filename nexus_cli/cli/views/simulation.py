@@ -57,7 +57,8 @@ def text(result: dict[str, Any]) -> str:
             f"connections that lead here: {result['overlay']} (apply with --env {Path(result['overlay']).stem})"
         )
     elif any(link["moved"] for link in links):
-        lines.append("some links are not where the site says: --overlay env/sim.yaml writes the way to them")
+        lines.append("some links are served at another address: the port is in use, or the host is not this machine")
+        lines.append("to use these addresses: nexus sim --overlay env/sim.yaml, then nexus apply --env sim")
     return "\n".join(lines)
 
 

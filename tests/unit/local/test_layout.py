@@ -119,9 +119,11 @@ def test_passwords_in_urls_are_refused_without_repeating_them(home: Home) -> Non
     with pytest.raises(NexusError) as caught:
         write_wish(home, _wish("gw", database="postgresql://nexus:hunter2@db/nexus"))
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.cause}"
+    assert caught.value.exit_code == 64
     with pytest.raises(NexusError) as caught:
         write_wish(home, _wish("gw", broker="mqtt://me:hunter2@db"))
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.cause}"
+    assert caught.value.exit_code == 64
 
 
 def test_a_broken_runtime_file_is_said(home: Home) -> None:

@@ -125,6 +125,7 @@ def test_progress_tells_what_is_waited_for_and_what_failed() -> None:
     failed = {**line, "state": "failed", "detail": {"message": "no answer within 20 s"}}
     assert progress_line(failed) == "waiting for gateway gw: failed: no answer within 20 s"
     assert progress_line({**line, "step": "notify"}) is None
+    assert "control does not answer" in str(progress_line({**line, "step": "away", "subject": "60"}))
 
 
 def test_what_only_follows_another_key_is_not_told_twice() -> None:
