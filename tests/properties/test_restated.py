@@ -15,14 +15,13 @@ from nexus_cli.drivers.base import Scope
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.segment import Record
 from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
 from tests.properties.test_time_of_tags import ONE, SUMS, TOPICS, TWO, Plant, events
 
 GAPS = TOPICS.gap("gw-1")
 DATA = TOPICS.data("gw-1", "")
-LIMITS = Limits(total_bytes=4_000, segment_bytes=800, buffer_bytes=2_000, cache_bytes=0, delay_s=0.001)
+LIMITS = Limits(total_bytes=20_000, segment_bytes=3_000, buffer_bytes=8_000, cache_bytes=0, delay_s=0.001)
 
 
 class Lossy(Plant):
@@ -67,6 +66,13 @@ class Lossy(Plant):
         """What the log's own task does."""
         if await self.box._flush():
             self.box._report_losses()
+
+    async def _burst(self, path: str, count: int) -> None:
+        """Many reports: the log drops its oldest segments."""
+        for at in range(count):
+            await self._report(path, [float(at)])
+            if at % 10 == 9:
+                await self._write()
 
     async def _break(self, which: int, where: float) -> None:
         paths = sorted(self.folder.glob("*.log"))
@@ -143,6 +149,7 @@ faults = st.one_of(
     st.just(("write",)),
     st.just(("write",)),
     st.tuples(st.just("fail"), st.booleans()),
+    st.tuples(st.just("burst"), st.sampled_from([ONE, TWO]), st.sampled_from([5, 80])),
     st.tuples(st.just("store"), st.sampled_from([0.3, 1.0])),
     st.tuples(st.just("break"), st.integers(0, 5), st.floats(0.0, 1.0)),
 )
@@ -200,7 +207,7 @@ async def test_a_device_that_dies_on_a_full_disk_is_bad_afterwards_and_a_gap_unt
         assert rows[-1][1:] == (None, "BAD"), "it stands still and is recorded again"
         spans = [(gap.start, gap.end) for gap in plant.gaps if gap.device == path]
         assert min(start for start, _ in spans) <= before_us
-        assert max(end for _, end in spans) == rows[-1][0] - 1, "what it was is unknown up to there"
+        assert rows[-1][0] - 3 <= max(end for _, end in spans) < rows[-1][0], "what it was is unknown up to there"
     check(plant)
     plant.box._disk.close(True)
 
@@ -208,12 +215,12 @@ async def test_a_device_that_dies_on_a_full_disk_is_bad_afterwards_and_a_gap_unt
 async def test_an_overflow_that_goes_on_restates_nothing_and_once_when_it_is_over(tmp_path: Path) -> None:
     plant = Lossy(tmp_path)
     await told(plant, ("report", ONE, [7.0]), ("write",))
-    for at in range(200):  # nobody stores, and the log drops again and again
+    for at in range(300):  # nobody stores, and the log drops again and again
         await told(plant, ("report", TWO, [float(at)]), ("write",))
         plant.clock.advance(1)
     assert plant.box.lost["overflow"] > 50
     event = plant.devices[ONE].normaliser.states["event"]
-    assert event.time_us < plant.clock.now_us() - 190_000_000, "it is not recorded with each dropped segment"
+    assert event.time_us < plant.clock.now_us() - 290_000_000, "it is not recorded with each dropped segment"
     await told(plant, ("store", 1.0), ("write",), ("write",), ("store", 1.0))
     assert plant.stored[f"{ONE}/event"][-1][:2] == (event.time_us, 7.0)
     assert len(plant.stored[f"{ONE}/event"]) == 1

@@ -155,8 +155,8 @@ def _missing(loss: Loss, received: Intervals) -> Loss:
     if (first, last) == (loss.first, loss.last):
         return loss
     step_us = (loss.end_us - loss.start_us) / (loss.frames + 1)
-    start_us = loss.start_us if first == loss.first else round(loss.start_us + step_us * (first - loss.first + 0.5))
-    end_us = loss.end_us if last == loss.last else round(loss.end_us - step_us * (loss.last - last + 0.5))
+    start_us = loss.start_us if first == loss.first else round(loss.start_us + step_us * (first - loss.first + 0.9))
+    end_us = loss.end_us if last == loss.last else round(loss.end_us - step_us * (loss.last - last + 0.9))
     return Loss(first, last, min(start_us, end_us), end_us)
 
 

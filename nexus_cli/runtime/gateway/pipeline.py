@@ -168,23 +168,28 @@ class Pipeline:
 
         A tag that changed within the loss and does not change again would keep an older last row else.
         """
-        lost: set[TagState] = set()
+        lost: dict[str, list[TagState]] = {}
         for device in self._devices.values():
             spans = [one for one in losses if one.device in ("", device.path)]
             found = lost_states(device, spans)
-            if found:
-                lost.update(found)
-                self._restate(device, found, spans)
-        self._work_out(one for one in self._calculated if one.state in lost)
+            if not found:
+                continue
+            lost[device.path] = found
+            until, now_us = unstated(device, spans), self.cycle(device.path).time_us
+            if until is not None and until.end_us + 1 < now_us:
+                # Nothing of the device was recorded since: what it was is not known until now.
+                start_us, end_us = until.end_us + 1, now_us - 1
+                self._outbox.add_gap(
+                    device=device.path, start_us=start_us, end_us=end_us, frames=0, reason=until.reason
+                )
+        for path, states in lost.items():
+            self._restate(self._devices[path], states)
+        every = {state for states in lost.values() for state in states}
+        self._work_out(one for one in self._calculated if one.state in every)
 
-    def _restate(self, device: Running, states: Sequence[TagState], spans: Sequence[Span]) -> None:
+    def _restate(self, device: Running, states: Sequence[TagState]) -> None:
         calculated = {one.state for one in self._calculated if one.ready}
         cycle = self.cycle(device.path)
-        until = unstated(device, spans)
-        if until is not None and until.end_us + 1 < cycle.time_us:
-            # Nothing of the device was recorded since: what it was is not known until now.
-            start_us, end_us = until.end_us + 1, cycle.time_us - 1
-            self._outbox.add_gap(device=device.path, start_us=start_us, end_us=end_us, frames=0, reason=until.reason)
         at_once: list[TagState] = []
         for state in states:
             if state in calculated or (state.config.mode == "poll" and state.quality is not Quality.BAD):
