@@ -44,8 +44,8 @@ async def test_what_changed_while_the_disk_was_full_is_recorded_afterwards(
 ) -> None:
     driver, historian = plant.driver, plant.historian
     async with plant.running():
-        outbox = plant.gateway.outbox
         await until(lambda: "a/l/reporting" in driver.subscriptions)
+        outbox = plant.gateway.outbox
         driver.subscriptions["a/l/reporting"].report(event=1.0)
         await until(lambda: last_row(historian, "a/l/reporting", "event")[1] == 1.0, deadline_s=30.0)
         await until(lambda: last_row(historian, "a/l/dying", "t0")[1] == 1.0, deadline_s=30.0)
