@@ -166,6 +166,7 @@ def test_damage_is_told_by_gaps_that_hold_what_is_missing_and_nothing_else(
             damage(folder, *one)
         after = outbox(folder)
         opened = after.open()
+        after.declare_damage()
         await after._flush()
         records = await everything(after)
         kept = [one for one in records if one.topic != GAPS]
@@ -183,6 +184,7 @@ def test_damage_is_told_by_gaps_that_hold_what_is_missing_and_nothing_else(
         # What was declared once is not declared again.
         again = outbox(folder)
         found = again.open()
+        again.declare_damage()
         await again._flush()
         repeated = [decode_gap(one.payload) for one in await everything(again) if one.topic == GAPS]
         assert [(gap.start, gap.end) for gap in repeated] == [(gap.start, gap.end) for gap in gaps], found

@@ -119,6 +119,7 @@ class _Watched:
         late: How many waits in a row were too long.
         away: It does not answer, and its rows say so.
         hole: The time without reads that has begun.
+        row_us: The time of its last row, of whatever kind: calculated ones come between reads.
     """
 
     interval_us: int
@@ -132,6 +133,17 @@ class _Watched:
     late: int = 0
     away: bool = False
     hole: Hole | None = None
+    row_us: int = 0
+
+    @property
+    def shown_us(self) -> int:
+        """The last moment that a gap may not hold."""
+        return max(self.last_us, self.row_us)
+
+    def shows(self, time_us: int) -> None:
+        """There is a row with this time; it may be a little ahead of the clock, and far behind when that was set back."""
+        if time_us > self.row_us or self.row_us - time_us > STALL_US:
+            self.row_us = time_us
 
 
 class Absence:
@@ -175,6 +187,7 @@ class Absence:
             one = _watched(device)
             if known is not None:
                 one.last_us, one.busy_us, one.away, one.hole = known.last_us, known.busy_us, known.away, known.hole
+                one.row_us = known.row_us
             elif past is not None:
                 _remember(one, device.path, past)
             self._watched[device.path] = one
@@ -194,7 +207,7 @@ class Absence:
         else:
             unusual = one.late < ALWAYS_LATE or wait_us > LONGEST_PACE * one.pace_us
             if unusual and one.last_us and not one.away and one.hole is None:
-                one.hole = Hole(one.last_us + 1, GapReason.GATEWAY_STALLED)
+                one.hole = Hole(one.shown_us + 1, GapReason.GATEWAY_STALLED)
             one.pace_us += (wait_us - one.pace_us) // PACE_SHARE
             one.late += 1
         one.asked_us = one.busy_us = now_us
@@ -218,6 +231,7 @@ class Absence:
             if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
         one.last_us = one.busy_us = time_us
+        one.shows(time_us)
         if one.asked_us:  # what was answered is known, what is asked for with it comes yet
             one.asked_us = time_us
         one.away = not answered
@@ -232,7 +246,10 @@ class Absence:
     def row(self, path: str, time_us: int) -> None:
         """A row of a device that was not read for it (a calculated tag): no gap may lie over it."""
         one = self._watched.get(path)
-        if one is None or one.hole is None:
+        if one is None:
+            return
+        one.shows(time_us)
+        if one.hole is None:
             return
         hole = one.hole
         self._declare(path, hole.since_us, time_us - 1, hole.reason)
@@ -274,10 +291,10 @@ class Absence:
                 # While an answer is outstanding only the pause is ours, with the wait before the question.
                 own_us = one.waited_us + now_us - begun_us if one.asked_us else now_us - one.busy_us
                 if own_us > one.longest_us:
-                    one.hole = Hole(one.last_us + 1, GapReason.GATEWAY_STALLED)
+                    one.hole = Hole(one.shown_us + 1, GapReason.GATEWAY_STALLED)
             elif now_us - begun_us > one.longest_us:
                 # What its device kept for us comes later than it was true: its rows are dated when they come.
-                self._declare(path, max(begun_us, one.last_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)
+                self._declare(path, max(begun_us, one.shown_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)
 
     def _declare(self, path: str, start_us: int, end_us: int, reason: GapReason) -> None:
         if end_us < start_us:

@@ -47,17 +47,30 @@ class Custody:
         first, last = segment.first_seq, segment.last_seq
         return last - first + 1 - self._committed.count(first, last)
 
-    def receive(self, epoch: str, ranges: Iterable[tuple[int, int]], *, durable_seq: int) -> int:
-        """Take a receipt and delete whole segments; gives how many files went.
+    def announced(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Which of these numbers need no delivery, as ranges."""
+        found: list[tuple[int, int]] = []
+        while first <= last:
+            open_ = min(self._committed.next_missing(first), last + 1)
+            if open_ > first:
+                found.append((first, open_ - 1))
+            first = open_ + 1
+        return found
 
-        Ranges of an epoch that is not known, or outside of it, are ignored.
-        """
+    def within(self, epoch: str, ranges: Iterable[tuple[int, int]], *, durable_seq: int) -> list[tuple[int, int]]:
+        """The part of a receipt's ranges that is in our log; nothing of an epoch that is not known."""
+        found: list[tuple[int, int]] = []
         for position, (first, name) in enumerate(self._epochs):
             if name != epoch:
                 continue
             end = self._epochs[position + 1][0] - 1 if position + 1 < len(self._epochs) else durable_seq
-            for low, high in ranges:
-                self._committed.add(max(low, first), min(high, end))
+            found += [(max(low, first), min(high, end)) for low, high in ranges]
+        return [one for one in found if one[0] <= one[1]]
+
+    def receive(self, ranges: Iterable[tuple[int, int]]) -> int:
+        """These numbers of our log are announced: delete whole segments; gives how many files went."""
+        for first, last in ranges:
+            self._committed.add(first, last)
         return self._drop()
 
     def release(self, *, durable_seq: int) -> None:

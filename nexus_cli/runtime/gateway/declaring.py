@@ -6,7 +6,9 @@ import logging
 
 import msgspec
 
+from nexus_cli.runtime.gateway.aftermath import Aftermath
 from nexus_cli.runtime.gateway.custody import Custody
+from nexus_cli.runtime.gateway.damage import Damage
 from nexus_cli.runtime.gateway.disklog import DiskLog
 from nexus_cli.runtime.gateway.losses import Span, dropped
 from nexus_cli.runtime.gateway.recovery import Loss, Opened
@@ -32,31 +34,55 @@ class Declaring:
 
     Attributes:
         lost: Frames by the reason of their gaps; `frame_too_large` counts samples, which are BAD instead.
+        damage: What can't be read and is not declared yet.
     """
 
-    def __init__(self, disk: DiskLog, custody: Custody, waiting: Waiting, *, gap_topic: str) -> None:
+    def __init__(
+        self, disk: DiskLog, custody: Custody, waiting: Waiting, *, gap_topic: str, aftermath: Aftermath
+    ) -> None:
         """Declare losses of a log."""
+        self.damage = Damage(disk.folder)
+        self._aftermath = aftermath
         self.lost: dict[str, int] = {reason.value: 0 for reason in LOSSES}
         self._disk, self._custody, self._waiting = disk, custody, waiting
         self._gap_topic = gap_topic
 
     def opened(self, found: Opened, *, now_us: int) -> None:
-        """Declare what the opening found damaged, but for what an earlier life has declared."""
-        declared = self._declared() if found.broken else []
+        """Keep what the opening found damaged until its receipts are known, but for what is declared already."""
+        damage = self.damage
+        declared = self._declared() if found.broken or damage else []
         for loss in found.broken:
-            end_us = loss.end_us or now_us
-            if not any(one.start <= loss.start_us and end_us <= one.end for one in declared):
-                self.damaged(loss, now_us=now_us)
+            damage.hold(_ended(loss, now_us))
+        for loss in list(damage.held):
             self._custody.close(loss.first, loss.last)
+            if any(one.start <= loss.start_us and loss.end_us <= one.end for one in declared):
+                damage.settle(loss)
+        for loss in found.broken:
+            self._custody.close(loss.first, loss.last)
+        if self._disk.segments:
+            damage.forget_below(self._disk.segments[0].first_seq)
+        changes = damage.take_changes()
+        if changes is not None:
+            damage.write(changes)
 
     def damaged(self, loss: Loss, *, now_us: int) -> None:
-        """Declare records that can't be read any more, unless all of them were delivered."""
-        missing = self._custody.close(loss.first, loss.last)
-        if loss.frames and not missing:
-            return
-        self.lost[GapReason.OUTBOX_DAMAGED] += missing
-        end_us = loss.end_us or max(now_us, loss.start_us)
-        self._waiting.add_gap(Span("", GapReason.OUTBOX_DAMAGED, loss.start_us, end_us, missing))
+        """Declare records that can't be read any more once their receipts are known, unless all of them were delivered."""
+        announced = self._custody.announced(loss.first, loss.last)
+        if self._custody.close(loss.first, loss.last) or not loss.frames:
+            self.damage.announced(announced)
+            self.damage.hold(_ended(loss, now_us))
+            self.settle()
+
+    def settle(self, *, now: bool = False) -> None:
+        """Declare the damage whose receipts are known, or all that waits: there may never be a receipt."""
+        for loss, missing in self.damage.take(now=now):
+            self.damage.settle(loss)
+            if loss.frames and not missing.frames:
+                continue
+            self.lost[GapReason.OUTBOX_DAMAGED] += missing.frames
+            span = Span("", GapReason.OUTBOX_DAMAGED, missing.start_us, missing.end_us, missing.frames)
+            self._waiting.add_gap(span)
+            self._aftermath.note(span)
 
     def too_large(self, topic: str, tags: list[str], *, records: int = 0) -> None:
         """Count values that became BAD, and records of which nothing is left."""
@@ -93,6 +119,7 @@ class Declaring:
         for span in dropped(frames, most=MOST_DEVICES):
             self.lost[GapReason.OVERFLOW] += span.frames
             waiting.add_gap(span)
+            self._aftermath.note(span)
         for record in records:
             custody.close(record.seq, record.seq)
         unread = Loss(segment.first_seq, segment.last_seq, segment.first_time_us, segment.last_time_us)
@@ -119,3 +146,7 @@ class Declaring:
             if record.topic == self._gap_topic
         ]
         return [gap for gap in gaps if gap.reason == GapReason.OUTBOX_DAMAGED]
+
+
+def _ended(loss: Loss, now_us: int) -> Loss:
+    return loss if loss.end_us else loss._replace(end_us=max(now_us, loss.start_us))

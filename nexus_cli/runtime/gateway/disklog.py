@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.gateway.limits import Limits
 from nexus_cli.runtime.gateway.recovery import Loss, Opened, recover
 from nexus_cli.runtime.gateway.segment import (
     DamagedError,
@@ -28,6 +29,8 @@ _RUNNING = "running"
 _ENDED = "ended"
 _LOCK = "lock"
 _ROOM = "room"
+ROOM_SEGMENTS = 2
+"""An overflow is over once so many segments fit into the log."""
 MOST_FAILED_READS = 5
 """A segment that can't be read so many times in a row is given up, with a gap."""
 
@@ -95,11 +98,16 @@ class DiskLog:
 
     def _recover(self, killed: bool) -> Opened:
         ended = self.folder / _ENDED
-        self.segments, found = recover(self.folder, killed=killed, ended=None if killed else _read_ended(ended))
-        ended.unlink(missing_ok=True)
+        # It may be there after a kill as well, of one that came before anything was written.
+        self.segments, found = recover(self.folder, killed=killed, ended=_read_ended(ended))
         self._last_time_us = found.last_time_us
         self._last_seq = found.last_seq
         return found
+
+    def forget_end(self) -> None:
+        """What was missing at the opening is noted elsewhere: the mark of the clean end may go."""
+        with contextlib.suppress(OSError):
+            (self.folder / _ENDED).unlink(missing_ok=True)
 
     def append(self, group: Sequence[tuple[int, int, str, bytes, bytes]], epoch: str, segment_bytes: int) -> None:
         """Write a group and wait until it is durable.
@@ -153,6 +161,10 @@ class DiskLog:
         segment.last_time_us = self._last_time_us
         with self._guard:
             self.segments.append(segment)
+
+    def has_room(self, limits: Limits) -> bool:
+        """So much may be written yet that nothing is dropped soon."""
+        return self.size_bytes + ROOM_SEGMENTS * limits.segment_bytes <= limits.total_bytes
 
     def try_room(self, size_bytes: int) -> None:
         """Write so much beside the log and delete it again: a disk that has room for a few bytes is full all the same.

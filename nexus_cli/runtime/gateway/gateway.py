@@ -158,6 +158,7 @@ class Gateway:
             time=time,
             absence=self.absence,
         )
+        self.outbox.aftermath.on_over(pipeline.restate)
         seen = self._settings.home / "gateway" / "clock-synchronised"
         self.timekeeping = Timekeeping(self.clock, pipeline, metrics=self.metrics, seen=seen, changed=self._changed)
         parts = ("mark", "outbox", "publisher", "live", "health", "client", "commands")

@@ -12,15 +12,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ulid import ULID
 
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.aftermath import Aftermath
 from nexus_cli.runtime.gateway.custody import Custody
 from nexus_cli.runtime.gateway.declaring import Declaring
 from nexus_cli.runtime.gateway.disklog import DiskLog
+from nexus_cli.runtime.gateway.limits import Limits
 from nexus_cli.runtime.gateway.losses import Span
 from nexus_cli.runtime.gateway.recent import Recent, Replaced
 from nexus_cli.runtime.gateway.recovery import Opened
@@ -44,27 +45,6 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
 IDLE_S = 60.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Limits:
-    """Bounds of the outbox.
-
-    Attributes:
-        total_bytes: On disk; the oldest segment is dropped above it (policy: drop oldest, with gaps).
-        segment_bytes: A segment is closed at this size.
-        buffer_bytes: Not yet durable, in memory (policy: refuse newest, with a gap).
-        cache_bytes: Durable records kept in memory for the publisher; older ones are read back from disk.
-        room_bytes: After a failure, so much must fit on the disk before frames are taken again.
-        delay_s: Longest time a frame waits for its group commit.
-    """
-
-    total_bytes: int = 1 << 30
-    segment_bytes: int = 8 << 20
-    buffer_bytes: int = 16 << 20
-    cache_bytes: int = 8 << 20
-    room_bytes: int = 1 << 20
-    delay_s: float = 0.03
-
-
 class Outbox:
     """Accepts frames, gives durable ones in order, forgets what was announced as committed.
 
@@ -73,6 +53,7 @@ class Outbox:
         lost: Frames lost, by the reason of their gaps; `frame_too_large` counts samples, which are BAD instead.
         failing: Why the disk can't be written right now; "" when it can.
         durable_seq: The last seq that is safe on disk.
+        aftermath: Tells what was lost once a loss is over.
         frame_bytes: A frame with a larger payload is split. The publisher lowers it for a broker with a low limit.
         message_bytes: A single value that makes a payload larger than this becomes BAD; lowered likewise.
     """
@@ -94,8 +75,11 @@ class Outbox:
         self._recent = Recent(self.limits.cache_bytes)
         self._replaced = Replaced()
         self._have_data = asyncio.Event()
-        self._waiting = Waiting(gap_topic=gap_topic, on_data=self._have_data.set)
-        self._declaring = Declaring(self._disk, self._custody, self._waiting, gap_topic=gap_topic)
+        self.aftermath = Aftermath()
+        self._waiting = Waiting(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
+        self._declaring = Declaring(
+            self._disk, self._custody, self._waiting, gap_topic=gap_topic, aftermath=self.aftermath
+        )
         self.lost = self._declaring.lost
         self._on_durable: list[Callable[[], None]] = []
         self._on_refused: list[Callable[[int], None]] = []
@@ -137,13 +121,20 @@ class Outbox:
             NexusError: NX6014, the folder can't be used, or another process has it.
         """
         found = self._disk.open()
-        waiting = self._waiting
+        waiting, damage = self._waiting, self._declaring.damage
+        damage.load()
+        # Numbers of damage at the end that nothing was written behind are not used again.
+        found = found._replace(
+            last_seq=max([found.last_seq, *(one.last for one in damage.held)]),
+            last_time_us=max([found.last_time_us, *(one.end_us for one in damage.held)]),
+        )
         waiting.epoch, waiting.next_seq = str(ULID()), found.last_seq + 1
         waiting.latest_us = found.last_time_us
         self.durable_seq = found.last_seq
         self._custody.begin((*found.epochs, (waiting.next_seq, waiting.epoch)))
         now_us = max(self._clock.now_us(), found.last_time_us + 1)
         self._declaring.opened(found, now_us=now_us)
+        self._disk.forget_end()
         return found
 
     def on_disk(self, *, after: int) -> Iterator[Record]:
@@ -244,9 +235,18 @@ class Outbox:
         if epoch == self.epoch and any(high > self.newest_seq for _, high in ranges):
             self._went_back()
             return 0
-        dropped_files = self._custody.receive(epoch, ranges, durable_seq=self.durable_seq)
+        known = self._custody.within(epoch, ranges, durable_seq=self.durable_seq)
+        self._declaring.damage.receive(known)
+        self._declaring.settle()
+        dropped_files = self._custody.receive(known)
+        if self.aftermath:
+            self._have_data.set()  # there may be room now
         self._replaced.forget(self.is_committed)
         return dropped_files
+
+    def declare_damage(self) -> None:
+        """Declare damage that waits for a receipt: none came in a time in which it should have."""
+        self._declaring.settle(now=True)
 
     def _went_back(self) -> None:
         before = self.epoch
@@ -321,6 +321,7 @@ class Outbox:
                 self._have_data.clear()
                 if await self._flush():
                     retry_s = FIRST_RETRY_S
+                    self._report_losses()
                 elif not stop.is_set():
                     await self._pause(retry_s, stop)
                     retry_s = min(LONGEST_RETRY_S, retry_s * 2)
@@ -342,14 +343,16 @@ class Outbox:
         if not self._waiting:
             return True
         group: list[Pending] = []
+        settled: bytes | None = None
         try:
             if self.failing:
                 self._custody.release(durable_seq=self.durable_seq)
                 await self._thread.call(self._disk.try_room, self.limits.room_bytes)
             self._waiting.declare()
-            group = self._waiting.take()
+            group, settled = self._waiting.take(), self._declaring.damage.take_changes()
             await self._thread.call(self._disk.append, group, self.epoch, self.limits.segment_bytes)
         except OSError as error:
+            self._declaring.damage.changed |= settled is not None
             self._refuse(group, error)
             return False
         if self.failing:
@@ -360,9 +363,16 @@ class Outbox:
         self._recent.add(Record(*one[:4]) for one in group)
         self._replaced.settle(self.durable_seq)
         await self._declaring.keep_budget(self.limits.total_bytes, thread=self._thread)
+        if settled is not None:  # its gaps are durable now
+            await self._thread.call(self._declaring.damage.write, settled)
         for call in self._on_durable:
             call()
         return True
+
+    def _report_losses(self) -> None:
+        if self.aftermath and not self._waiting.losses:
+            room = self._disk.has_room(self.limits) or self.lowest_uncommitted() > self.durable_seq
+            self.aftermath.report(room=room)
 
     def _full(self) -> bool:
         return not self.taking or self._waiting.size_bytes > self.limits.buffer_bytes
@@ -378,3 +388,6 @@ class Outbox:
         self._replaced.refuse()
         for call in self._on_refused:
             call(self._waiting.next_seq)
+
+
+__all__ = ["Limits", "Outbox"]

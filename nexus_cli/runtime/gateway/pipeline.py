@@ -8,14 +8,16 @@ whoever made them known: polls, reports, commands, calculated tags, lost links, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.absence import Absence
+from nexus_cli.runtime.gateway.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.live import LiveView
+from nexus_cli.runtime.gateway.losses import Span
 from nexus_cli.runtime.gateway.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.wire.sample import Quality, Reason
@@ -37,6 +39,11 @@ class _Calculated:
         self, device: Running, state: TagState, expression: Expression, inputs: tuple[tuple[str, TagState], ...]
     ) -> None:
         self.device, self.state, self.expression, self.inputs = device, state, expression, inputs
+
+    @property
+    def ready(self) -> bool:
+        """Everything that it reads is known."""
+        return all(state.known for _, state in self.inputs)
 
 
 class Pipeline:
@@ -156,11 +163,47 @@ class Pipeline:
                 self.emit(device, cycle)
         self._work_out(self._calculated)
 
+    def restate(self, losses: Sequence[Span]) -> None:
+        """Record the last value of every tag once more whose row lies in a loss; a poll does it when it comes next.
+
+        A tag that changed within the loss and does not change again would keep an older last row else.
+        """
+        lost: dict[str, list[TagState]] = {}
+        for device in self._devices.values():
+            spans = [one for one in losses if one.device in ("", device.path)]
+            found = lost_states(device, spans)
+            if not found:
+                continue
+            lost[device.path] = found
+            until, now_us = unstated(device, spans), self.cycle(device.path).time_us
+            if until is not None and until.end_us + 1 < now_us:
+                # Nothing of the device was recorded since: what it was is not known until now.
+                start_us, end_us = until.end_us + 1, now_us - 1
+                self._outbox.add_gap(
+                    device=device.path, start_us=start_us, end_us=end_us, frames=0, reason=until.reason
+                )
+        for path, states in lost.items():
+            self._restate(self._devices[path], states)
+        every = {state for states in lost.values() for state in states}
+        self._work_out(one for one in self._calculated if one.state in every)
+
+    def _restate(self, device: Running, states: Sequence[TagState]) -> None:
+        calculated = {one.state for one in self._calculated if one.ready}
+        cycle = self.cycle(device.path)
+        at_once: list[TagState] = []
+        for state in states:
+            if state in calculated or (state.config.mode == "poll" and state.quality is not Quality.BAD):
+                state.forget()
+            else:
+                at_once.append(state)
+        device.normaliser.again(at_once, cycle)
+        self.emit(device, cycle, read=False)
+
     def _work_out(self, calculated: Iterable[_Calculated]) -> None:
         """Evaluate calculated tags, one cycle for each device; those with inputs not yet known wait."""
         by_device: dict[str, list[_Calculated]] = {}
         for one in calculated:
-            if all(state.known for _, state in one.inputs):
+            if one.ready:
                 by_device.setdefault(one.device.path, []).append(one)
         for path, many in by_device.items():
             cycle = self.cycle(path)
@@ -168,12 +211,12 @@ class Pipeline:
                 _evaluate(one, cycle)
             self.emit(many[0].device, cycle)
 
-    def emit(self, device: Running, cycle: Cycle) -> None:
-        """Send a cycle on its way; an empty one is nothing."""
+    def emit(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
+        """Send a cycle on its way; an empty one is nothing. `read` says that it may show that the device was read."""
         others: dict[str, Cycle] = {}
         if self._readers and cycle.changed:
             self._calculate(device, cycle, others)
-        self._send(device, cycle)
+        self._send(device, cycle, read=read)
         for path, one in others.items():
             self._send(self._devices[path], one)
 
@@ -186,13 +229,13 @@ class Pipeline:
             self._send(*found)
         return Cycle(self._time.next_us(path))
 
-    def _send(self, device: Running, cycle: Cycle) -> None:
+    def _send(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
         if not cycle.samples:
             return
         topic = self._data_topics.get(device.path)
         if topic is None:  # removed while its last answer was on the way
             return
-        if _from_the_field(device, cycle):
+        if read and _from_the_field(device, cycle):
             self.absence.read(device.path, cycle.time_us, answered=device.reachable)
         else:
             self.absence.row(device.path, cycle.time_us)
@@ -246,7 +289,7 @@ class Pipeline:
                 return
             changed = []
             for one in waiting.values():
-                if not all(state.known for _, state in one.inputs):
+                if not one.ready:
                     continue
                 target = cycle
                 if one.device.path != device.path:

@@ -37,6 +37,8 @@ UNACKNOWLEDGED = 200
 BATCH = 200
 DOUBTS = 3
 """So many messages that are larger than all that arrived are dropped in silence before their size is taken for a limit."""
+RECEIPT_S = 30.0
+"""How long after a connect damage waits for the receipts that say what of it was delivered, in seconds."""
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
 
 
@@ -84,6 +86,7 @@ class Publisher:
         self._stalled_at_s = 0.0
         self._again_up_to = 0
         self._passed_over = PassedOver(clock=clock)
+        self._receipt_due_s = 0.0
         outbox.on_durable(self._wake.set)
 
     @property
@@ -136,6 +139,7 @@ class Publisher:
     def reconnected(self) -> None:
         """The broker is there (again): whatever has no receipt is sent again."""
         self._gate.reconnected()
+        self._receipt_due_s = self._clock.monotonic_s() + RECEIPT_S
         self._rewind()
         self._wake.set()
 
@@ -146,6 +150,7 @@ class Publisher:
             if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit is forgotten: perhaps it is another one
                 self._lowered = False
                 self._outbox.frame_bytes, self._outbox.message_bytes = FRAME_BYTES, MESSAGE_BYTES
+            self.declare_overdue()
             if self._gate.connected and not self._gate.careful:
                 await self._try_waiting()
             if self._gate.connected and await self._step():
@@ -160,6 +165,12 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self._wake.wait()
+
+    def declare_overdue(self) -> None:
+        """Damage is declared when no receipt says more of it in the time after a connect; the broker may be new."""
+        if self._receipt_due_s and self._gate.connected and self._clock.monotonic_s() >= self._receipt_due_s:
+            self._receipt_due_s = 0.0
+            self._outbox.declare_damage()
 
     async def drain(self, *, deadline_s: float) -> bool:
         """Wait until everything durable is announced as committed, at most so long; what is left stays on disk."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from nexus_cli.runtime.gateway.aftermath import Aftermath
 from nexus_cli.runtime.gateway.losses import Losses, Span
 from nexus_cli.runtime.gateway.segment import encode_record
 from nexus_cli.runtime.gateway.splitting import Part, frame_payload
@@ -28,8 +29,8 @@ class Waiting:
         latest_us: The latest time of a record, µs since 1970 UTC.
     """
 
-    def __init__(self, *, gap_topic: str, on_data: Callable[[], None]) -> None:
-        """Call `on_data` whenever there is something to write."""
+    def __init__(self, *, gap_topic: str, on_data: Callable[[], None], aftermath: Aftermath) -> None:
+        """Call `on_data` whenever there is something to write; what is refused is noted in `aftermath`."""
         self.epoch = ""
         self.next_seq = 1
         self.size_bytes = 0
@@ -38,7 +39,7 @@ class Waiting:
         self._gap_topic = gap_topic
         platform, _, gateway = gap_topic.rpartition("/gap/")
         self._data_prefix = f"{platform}/data/{gateway}/"
-        self._on_data = on_data
+        self._on_data, self._aftermath = on_data, aftermath
         self._records: list[Pending] = []
 
     def __bool__(self) -> bool:
@@ -102,6 +103,8 @@ class Waiting:
         """A frame was not taken, or the disk refused it."""
         span = Span(self.device(topic), GapReason.DISK_REFUSED, time_us, time_us, 1)
         self.losses.add(span, joined=True)
+        if span.device:
+            self._aftermath.note(span)
         self._on_data()
 
     def refuse(self, group: list[Pending], *, is_frame: Callable[[str], bool]) -> int:
