@@ -54,7 +54,7 @@ class Life:
 
 LEAK_LIFE_S = 120.0
 MEMORY_LIFE_S = 1800.0
-MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20}
+MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20, "backends": 6}
 """How many more of each the end of a life may hold than its beginning."""
 MOST_MEMORY_MB_PER_H = 40.0
 

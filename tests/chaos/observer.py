@@ -26,6 +26,8 @@ from tests.chaos.verdict import Gap, Handed, Row
 
 SAMPLE_EVERY_S = 5.0
 LIVE_S = 4.0
+BACKENDS_S = 3.0
+"""How long counting sessions may take; a server that is stopped or full has no sample."""
 
 
 class Database(Protocol):
@@ -40,7 +42,7 @@ class Database(Protocol):
 
 
 class Usage:
-    """Memory, descriptors and threads of every role, over the life of each process."""
+    """Memory, descriptors, threads and tasks of every role, over the life of each process, and who is at the database."""
 
     def __init__(self, runtime: ChaosRuntime) -> None:
         self._runtime = runtime
@@ -52,6 +54,8 @@ class Usage:
         """Take samples until stopped."""
         while not stop.is_set():
             await asyncio.to_thread(self._sample)
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._backends()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAMPLE_EVERY_S):
                     await stop.wait()
@@ -66,6 +70,20 @@ class Usage:
                     life["memory_mb"].append((now_s, process.memory_info().rss / 1e6))
                     life["descriptors"].append((now_s, process.num_fds()))
                     life["threads"].append((now_s, process.num_threads()))
+                    writer, tasks = self._runtime.tasks(role)
+                    if writer == pid:
+                        life["tasks"].append((now_s, tasks))
+
+    async def _backends(self) -> None:
+        """Sessions of the run's database, this one aside; a life is the one of the server."""
+        database = self._runtime.database
+        async with asyncio.timeout(BACKENDS_S), _connected(database) as connection:
+            number = await connection.fetchval(
+                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        process = database.process
+        life = self._lives["database", 0 if process is None else process.pid]
+        life["backends"].append((time.monotonic(), number))
 
     def lives(self) -> list[Life]:
         """Every process that was seen."""
@@ -103,7 +121,6 @@ class Record:
     Attributes:
         commands: State by id.
         dead_letters: How many, by reason.
-        backends: Connections to the database.
     """
 
     series: list[Series]
@@ -176,8 +193,10 @@ async def _connected(database: Database) -> Any:
     connection = await asyncpg.connect(database.url, password=database.password, timeout=30, command_timeout=600)
     try:
         yield connection
-    finally:
-        await connection.close()
+    except BaseException:
+        connection.terminate()  # a goodbye to a server that is stopped would wait for it
+        raise
+    await connection.close()
 
 
 async def read_live(runtime: ChaosRuntime) -> dict[str, int | None]:

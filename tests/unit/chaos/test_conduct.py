@@ -43,6 +43,10 @@ def test_leaks() -> None:
     assert leaks([life("descriptors", [20 + at for at in range(60)])])
     assert not leaks([life("descriptors", [20, 40, 60] + [25] * 60)]), "the beginning does not count"
     assert not leaks([life("descriptors", [20, 500])]), "too short a life to say"
+    assert leaks([life("tasks", [30 + at for at in range(60)])])
+    assert not leaks([life("tasks", [30 + at % 15 for at in range(60)])]), "work that comes and goes"
+    assert leaks([life("backends", [9 + at / 4 for at in range(60)])])
+    assert not leaks([life("backends", [9, 12, 10] * 20)])
     assert leaks([life("memory_mb", [100 + at for at in range(400)])])
     assert not leaks([life("memory_mb", [100 + at for at in range(60)])]), "memory is judged over half an hour"
     assert not leaks([life("memory_mb", [100 + at / 100 for at in range(400)])])
