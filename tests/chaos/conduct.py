@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,19 +65,31 @@ def leaks(lives: Iterable[Life]) -> list[str]:
     found = []
     for life in lives:
         for what, samples in life.samples.items():
-            settled = [(at, value) for at, value in samples if at - samples[0][0] >= 30.0]
-            if not settled or settled[-1][0] - settled[0][0] < LEAK_LIFE_S:
+            settled = _settled(what, samples)
+            if not settled:
                 continue
             third = max(1, len(settled) // 3)
             first = _median([value for _, value in settled[:third]])
             last = _median([value for _, value in settled[-third:]])
             hours = (settled[-1][0] - settled[0][0]) / 3600
             if what == "memory_mb":
-                if hours * 3600 >= MEMORY_LIFE_S and (last - first) / (hours * 2 / 3) > MOST_MEMORY_MB_PER_H:
+                if (last - first) / (hours * 2 / 3) > MOST_MEMORY_MB_PER_H:
                     found.append(f"{life.name}: {first:.0f} to {last:.0f} MB in {hours * 60:.0f} min")
             elif last - first > MOST_MORE[what]:
                 found.append(f"{life.name}: {first:.0f} to {last:.0f} {what} in {hours * 60:.0f} min")
     return found
+
+
+def judged(lives: Iterable[Life]) -> Counter[str]:
+    """How many lives were long enough for `leaks` to say something, by what."""
+    return Counter(what for life in lives for what, samples in life.samples.items() if _settled(what, samples))
+
+
+def _settled(what: str, samples: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The samples without the beginning of the life; none of a life that is too short to say."""
+    settled = [(at, value) for at, value in samples if at - samples[0][0] >= 30.0]
+    least_s = MEMORY_LIFE_S if what == "memory_mb" else LEAK_LIFE_S
+    return settled if settled and settled[-1][0] - settled[0][0] >= least_s else []
 
 
 def _median(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.project.text import load
 from tests.chaos.commander import Commander
-from tests.chaos.conduct import leaks
+from tests.chaos.conduct import judged, leaks
 from tests.chaos.deploying import Deploying
 from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
@@ -178,8 +178,10 @@ class _Run:
         await self._judge(findings)
         if and_then is not None:
             await and_then(self._runtime.database.url, self._judge)
-        for text in leaks(self._usage.lives()):
+        lives = self._usage.lives()
+        for text in leaks(lives):
             findings.breach("leaks", text)
+        findings.figures["lives judged for leaks"] = dict(judged(lives))
         for text in self._deploying.odd:
             findings.breach("errors", text)
         await asyncio.to_thread(end_roles, self._runtime, findings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chaos.conduct import Command, Life, contradictions, leaks, strays
+from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, strays
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,12 @@ def test_leaks() -> None:
     assert leaks([life("memory_mb", [100 + at for at in range(400)])])
     assert not leaks([life("memory_mb", [100 + at for at in range(60)])]), "memory is judged over half an hour"
     assert not leaks([life("memory_mb", [100 + at / 100 for at in range(400)])])
+
+
+def test_lives_that_are_too_short_are_not_counted_as_judged() -> None:
+    lives = [life("tasks", [30] * 60), life("tasks", [30] * 15), life("memory_mb", [90] * 60)]
+    assert judged(lives) == {"tasks": 1}
+    assert judged([life("memory_mb", [90] * 200)]) == {"memory_mb": 1}
 
 
 def test_strays() -> None:
