@@ -45,6 +45,21 @@ def contradictions(commands: Iterable[Command]) -> list[str]:
     return found
 
 
+def unended(outcomes: Sequence[str]) -> list[str]:
+    """Deployments that did not end, and the last one if it did not bring about the site.
+
+    A deployment that ends as `partly` or `failed` while devices or parts are away is an answer, not a breach; whoever
+    sent it tries again.
+
+    Args:
+        outcomes: Of every deployment, in their order.
+    """
+    found = [f"deployment {number} is still running" for number, one in enumerate(outcomes, 1) if one == "running"]
+    if outcomes and outcomes[-1] not in ("applied", "nothing", "running"):
+        found.append(f"the last deployment ended as {outcomes[-1]}")
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """What one process used over its life: samples of (seconds, value) by what."""

@@ -121,13 +121,14 @@ class Record:
     Attributes:
         commands: State by id.
         dead_letters: How many, by reason.
+        outcomes: Of every deployment, in their order.
     """
 
     series: list[Series]
     gaps: list[Gap]
     commands: dict[str, str]
     dead_letters: Counter[str]
-    open_deployments: list[str]
+    outcomes: list[str]
     rows: int = 0
 
 
@@ -144,7 +145,7 @@ async def read_record(database: Database) -> Record:
         )
         commands = await connection.fetch("select id, state from nexus.command")
         letters = await connection.fetch("select reason, sum(count)::int as number from nexus.dead_letter group by 1")
-        deployments = await connection.fetch("select outcome, count(*)::int as number from nexus.deployment group by 1")
+        deployments = await connection.fetch("select outcome from nexus.deployment order by number")
     return Record(
         series=[Series(id=one["id"], path=one["path"], active=one["active"]) for one in series],
         gaps=[
@@ -159,7 +160,7 @@ async def read_record(database: Database) -> Record:
         ],
         commands={one["id"]: one["state"] for one in commands},
         dead_letters=Counter({one["reason"]: one["number"] for one in letters}),
-        open_deployments=[f"{one['number']} {one['outcome']}" for one in deployments if one["outcome"] != "applied"],
+        outcomes=[one["outcome"] for one in deployments],
     )
 
 

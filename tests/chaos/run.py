@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.project.text import load
 from tests.chaos.commander import Commander
-from tests.chaos.conduct import judged, leaks
+from tests.chaos.conduct import judged, leaks, unended
 from tests.chaos.deploying import Deploying
 from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
@@ -225,12 +226,14 @@ class _Run:
         await judge.tags()
         judge.gaps()
         judge.commands(self._commander.sent)
-        for text in [*deploying.unfinished, *record.open_deployments]:
+        for text in [*deploying.unfinished, *unended(record.outcomes)]:
             findings.breach("deployments", text)
         findings.figures |= {
             "tags": deploying.site.tag_count,
             "dead letters": dict(record.dead_letters),
-            "deployments": {"changes": deploying.site.changes, "attempts of apply": len(deploying.attempts)},
+            "changes of the site": deploying.site.changes,
+            "attempts of apply": len(deploying.attempts),
+            "deployments": dict(Counter(record.outcomes)),
         }
 
 

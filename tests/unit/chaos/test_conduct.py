@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, strays
+from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, strays, unended
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,13 @@ from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, st
 def test_commands(answers: tuple[str, ...], row: str | None, writes: int, sound: bool) -> None:
     one = Command(id="q1", answers=answers, row=row, writes=writes)
     assert (contradictions([one]) == []) is sound
+
+
+def test_deployments_that_did_not_end() -> None:
+    assert unended([]) == unended(["applied", "partly", "failed", "applied"]) == unended(["applied", "nothing"]) == []
+    assert unended(["applied", "running", "applied"]) == ["deployment 2 is still running"]
+    assert unended(["applied", "partly"]) == ["the last deployment ended as partly"]
+    assert unended(["running"]) == ["deployment 1 is still running"]
 
 
 def life(what: str, values: Sequence[float], *, every_s: float = 10.0) -> Life:
