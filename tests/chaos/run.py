@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from collections import Counter
@@ -183,6 +184,8 @@ class _Run:
         for text in leaks(lives):
             findings.breach("leaks", text)
         findings.figures["lives judged for leaks"] = dict(judged(lives))
+        usage = {life.name: life.samples for life in lives}
+        (self._plan.folder / "usage.json").write_text(json.dumps(usage))
         for text in self._deploying.odd:
             findings.breach("errors", text)
         await asyncio.to_thread(end_roles, self._runtime, findings)
