@@ -45,6 +45,21 @@ def contradictions(commands: Iterable[Command]) -> list[str]:
     return found
 
 
+PROVOKED = {"clock": ("ahead_of_time", "time_out_of_range")}
+"""Reasons of dead letters that a kind of fault may cause: frames of a gateway whose clock says what can't be."""
+
+
+def unprovoked_letters(letters: Mapping[str, int], kinds: Iterable[str]) -> list[str]:
+    """Dead letters that no fault of the run causes.
+
+    Args:
+        letters: How many, by reason.
+        kinds: Of the faults that were carried out.
+    """
+    allowed = {reason for kind in kinds for reason in PROVOKED.get(kind, ())}
+    return [f"{number} {reason}" for reason, number in sorted(letters.items()) if reason not in allowed]
+
+
 def unended(outcomes: Sequence[str]) -> list[str]:
     """Deployments that did not end, and the last one if it did not bring about the site.
 

@@ -16,7 +16,7 @@ from typing import Any
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.project.text import load
 from tests.chaos.commander import Commander
-from tests.chaos.conduct import judged, leaks, unended
+from tests.chaos.conduct import judged, leaks, unended, unprovoked_letters
 from tests.chaos.deploying import Deploying
 from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
@@ -231,6 +231,9 @@ class _Run:
         judge.commands(self._commander.sent)
         for text in [*deploying.unfinished, *unended(record.outcomes)]:
             findings.breach("deployments", text)
+        kinds = {one.fault.kind for one in self._chaos.done if not one.skipped}
+        for text in unprovoked_letters(record.dead_letters, kinds):
+            findings.breach("letters", text)
         findings.figures |= {
             "tags": deploying.site.tag_count,
             "dead letters": dict(record.dead_letters),

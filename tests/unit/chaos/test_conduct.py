@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, strays, unended
+from tests.chaos.conduct import Command, Life, contradictions, judged, leaks, strays, unended, unprovoked_letters
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_deployments_that_did_not_end() -> None:
     assert unended(["applied", "running", "applied"]) == ["deployment 2 is still running"]
     assert unended(["applied", "partly"]) == ["the last deployment ended as partly"]
     assert unended(["running"]) == ["deployment 1 is still running"]
+
+
+def test_dead_letters_need_a_fault_that_causes_them() -> None:
+    assert unprovoked_letters({}, ["kill"]) == []
+    assert unprovoked_letters({"ahead_of_time": 3}, ["kill", "clock"]) == []
+    assert unprovoked_letters({"ahead_of_time": 3}, ["kill"]) == ["3 ahead_of_time"]
+    assert unprovoked_letters({"conflicting_value": 1}, ["clock", "broken"]) == ["1 conflicting_value"]
 
 
 def life(what: str, values: Sequence[float], *, every_s: float = 10.0) -> Life:
