@@ -84,14 +84,16 @@ class Life:
 
 
 LEAK_LIFE_S = 120.0
-MEMORY_LIFE_S = 1800.0
+MEMORY_LIFE_S = 600.0
 MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20, "backends": 6}
 """How many more of each the end of a life may hold than its beginning."""
 MOST_MEMORY_MB_PER_H = 40.0
+MOST_MEMORY_MB = 20.0
+"""A short life may grow faster than by the hour while its buffers find their size, but not by more than this."""
 
 
 def leaks(lives: Iterable[Life]) -> list[str]:
-    """Processes that hold more and more of something. Memory is judged over lives of half an hour and more."""
+    """Processes that hold more and more of something. Memory is judged over lives of ten minutes and more."""
     found = []
     for life in lives:
         for what, samples in life.samples.items():
@@ -103,7 +105,7 @@ def leaks(lives: Iterable[Life]) -> list[str]:
             last = _median([value for _, value in settled[-third:]])
             hours = (settled[-1][0] - settled[0][0]) / 3600
             if what == "memory_mb":
-                if (last - first) / (hours * 2 / 3) > MOST_MEMORY_MB_PER_H:
+                if last - first > max(MOST_MEMORY_MB, MOST_MEMORY_MB_PER_H * hours * 2 / 3):
                     found.append(f"{life.name}: {first:.0f} to {last:.0f} MB in {hours * 60:.0f} min")
             elif last - first > MOST_MORE[what]:
                 found.append(f"{life.name}: {first:.0f} to {last:.0f} {what} in {hours * 60:.0f} min")

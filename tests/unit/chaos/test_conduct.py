@@ -62,12 +62,15 @@ def test_leaks() -> None:
     assert leaks([life("backends", [9 + at / 4 for at in range(60)])])
     assert not leaks([life("backends", [9, 12, 10] * 20)])
     assert leaks([life("memory_mb", [100 + at for at in range(400)])])
-    assert not leaks([life("memory_mb", [100 + at for at in range(60)])]), "memory is judged over half an hour"
+    assert leaks([life("memory_mb", [100 + at for at in range(70)])])
+    assert not leaks([life("memory_mb", [100 + at for at in range(50)])]), "memory is judged over ten minutes"
+    assert not leaks([life("memory_mb", [100 + at / 4 for at in range(70)])]), "buffers that find their size"
+    assert leaks([life("memory_mb", [100 + at / 4 for at in range(400)])]), "and go on"
     assert not leaks([life("memory_mb", [100 + at / 100 for at in range(400)])])
 
 
 def test_lives_that_are_too_short_are_not_counted_as_judged() -> None:
-    lives = [life("tasks", [30] * 60), life("tasks", [30] * 15), life("memory_mb", [90] * 60)]
+    lives = [life("tasks", [30] * 60), life("tasks", [30] * 15), life("memory_mb", [90] * 50)]
     assert judged(lives) == {"tasks": 1}
     assert judged([life("memory_mb", [90] * 200)]) == {"memory_mb": 1}
 
