@@ -30,9 +30,15 @@ asyncio.run(main())
 """
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port that nobody listens on right now, and that no outgoing connection is given meanwhile."""
-    return ports.free_port()
+    """A TCP port that nobody listens on right now, that no outgoing connection is given meanwhile, and no other caller
+    in this process."""
+    port = ports.free_port(taken=_given)
+    _given.add(port)
+    return port
 
 
 def wait_until(condition: object, *, deadline_s: float = 10.0, what: str = "the condition") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from nexus_cli.database.connect import Connection
@@ -79,6 +80,36 @@ async def add_gap(
         *(count, reason, epoch, seq),
     )
     return number
+
+
+async def last_rows_within(conn: Connection, *, site: str, spans: Sequence[tuple[str, int, int]]) -> dict[int, int]:
+    """The time of the last stored row of a device within each span, µs since 1970 UTC, by the span's place in the list.
+
+    Args:
+        conn: A connection; rows of its open transaction count.
+        site: `enterprise/site`.
+        spans: Device, first and last moment in µs since 1970 UTC, both included.
+
+    Returns:
+        Spans without a row are left out.
+    """
+    if not spans:
+        return {}
+    starts, ends = [moment(start) for _, start, _ in spans], [moment(end) for _, _, end in spans]
+    rows = await conn.fetch(
+        f"""SELECT w.place::int AS place, max(x.at) AS at
+            FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS w(device, since, until, place)
+            JOIN {SCHEMA}.series r ON r.site = $1 AND NOT r.external AND substring(r.path from '^(.*)/[^/]*$') = w.device
+            CROSS JOIN LATERAL (SELECT max("time") AS at FROM {SCHEMA}.sample s WHERE s.series_id = r.id
+              AND s."time" BETWEEN w.since AND w.until AND s."time" BETWEEN $5 AND $6) x
+            WHERE x.at IS NOT NULL GROUP BY w.place""",
+        *(site, [device for device, _, _ in spans], starts, ends, min(starts), max(ends)),
+    )
+    return {row["place"] - 1: _microseconds(row["at"]) for row in rows}
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 async def prolong_gap(conn: Connection, *, number: int, end_us: int, frames: int) -> bool:

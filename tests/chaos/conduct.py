@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,36 @@ def contradictions(commands: Iterable[Command]) -> list[str]:
     return found
 
 
+PROVOKED = {"clock": ("ahead_of_time", "time_out_of_range")}
+"""Reasons of dead letters that a kind of fault may cause: frames of a gateway whose clock says what can't be."""
+
+
+def unprovoked_letters(letters: Mapping[str, int], kinds: Iterable[str]) -> list[str]:
+    """Dead letters that no fault of the run causes.
+
+    Args:
+        letters: How many, by reason.
+        kinds: Of the faults that were carried out.
+    """
+    allowed = {reason for kind in kinds for reason in PROVOKED.get(kind, ())}
+    return [f"{number} {reason}" for reason, number in sorted(letters.items()) if reason not in allowed]
+
+
+def unended(outcomes: Sequence[str]) -> list[str]:
+    """Deployments that did not end, and the last one if it did not bring about the site.
+
+    A deployment that ends as `partly` or `failed` while devices or parts are away is an answer, not a breach; whoever
+    sent it tries again.
+
+    Args:
+        outcomes: Of every deployment, in their order.
+    """
+    found = [f"deployment {number} is still running" for number, one in enumerate(outcomes, 1) if one == "running"]
+    if outcomes and outcomes[-1] not in ("applied", "nothing", "running"):
+        found.append(f"the last deployment ended as {outcomes[-1]}")
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """What one process used over its life: samples of (seconds, value) by what."""
@@ -53,30 +84,44 @@ class Life:
 
 
 LEAK_LIFE_S = 120.0
-MEMORY_LIFE_S = 1800.0
-MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20}
+MEMORY_LIFE_S = 600.0
+MOST_MORE = {"descriptors": 12, "threads": 8, "tasks": 20, "backends": 6}
 """How many more of each the end of a life may hold than its beginning."""
 MOST_MEMORY_MB_PER_H = 40.0
+MOST_MEMORY_MB = 20.0
+"""A short life may grow faster than by the hour while its buffers find their size, but not by more than this."""
 
 
 def leaks(lives: Iterable[Life]) -> list[str]:
-    """Processes that hold more and more of something. Memory is judged over lives of half an hour and more."""
+    """Processes that hold more and more of something. Memory is judged over lives of ten minutes and more."""
     found = []
     for life in lives:
         for what, samples in life.samples.items():
-            settled = [(at, value) for at, value in samples if at - samples[0][0] >= 30.0]
-            if not settled or settled[-1][0] - settled[0][0] < LEAK_LIFE_S:
+            settled = _settled(what, samples)
+            if not settled:
                 continue
             third = max(1, len(settled) // 3)
             first = _median([value for _, value in settled[:third]])
             last = _median([value for _, value in settled[-third:]])
             hours = (settled[-1][0] - settled[0][0]) / 3600
             if what == "memory_mb":
-                if hours * 3600 >= MEMORY_LIFE_S and (last - first) / (hours * 2 / 3) > MOST_MEMORY_MB_PER_H:
+                if last - first > max(MOST_MEMORY_MB, MOST_MEMORY_MB_PER_H * hours * 2 / 3):
                     found.append(f"{life.name}: {first:.0f} to {last:.0f} MB in {hours * 60:.0f} min")
             elif last - first > MOST_MORE[what]:
                 found.append(f"{life.name}: {first:.0f} to {last:.0f} {what} in {hours * 60:.0f} min")
     return found
+
+
+def judged(lives: Iterable[Life]) -> Counter[str]:
+    """How many lives were long enough for `leaks` to say something, by what."""
+    return Counter(what for life in lives for what, samples in life.samples.items() if _settled(what, samples))
+
+
+def _settled(what: str, samples: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The samples without the beginning of the life; none of a life that is too short to say."""
+    settled = [(at, value) for at, value in samples if at - samples[0][0] >= 30.0]
+    least_s = MEMORY_LIFE_S if what == "memory_mb" else LEAK_LIFE_S
+    return settled if settled and settled[-1][0] - settled[0][0] >= least_s else []
 
 
 def _median(values: Sequence[float]) -> float:

@@ -12,7 +12,18 @@ from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-HEAD = ("site", "seed", "minutes", "faults", "rows", "values in a row", "explained", "commands", "broken laws")
+HEAD = (
+    "site",
+    "seed",
+    "minutes",
+    "faults",
+    "rows",
+    "values in a row",
+    "explained",
+    "commands",
+    "lives judged for leaks",
+    "broken laws",
+)
 
 
 def table(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -34,6 +45,7 @@ def _cells(report: Mapping[str, Any]) -> list[str]:
         f"{figures['values in a row']:,}",
         _counted(figures["values explained"]),
         _counted(figures["commands"]),
+        _counted(figures["lives judged for leaks"]),
         ", ".join(broken) or "none",
     ]
 

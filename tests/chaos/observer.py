@@ -26,6 +26,8 @@ from tests.chaos.verdict import Gap, Handed, Row
 
 SAMPLE_EVERY_S = 5.0
 LIVE_S = 4.0
+BACKENDS_S = 3.0
+"""How long counting sessions may take; a server that is stopped or full has no sample."""
 
 
 class Database(Protocol):
@@ -40,7 +42,7 @@ class Database(Protocol):
 
 
 class Usage:
-    """Memory, descriptors and threads of every role, over the life of each process."""
+    """Memory, descriptors, threads and tasks of every role, over the life of each process, and who is at the database."""
 
     def __init__(self, runtime: ChaosRuntime) -> None:
         self._runtime = runtime
@@ -52,6 +54,8 @@ class Usage:
         """Take samples until stopped."""
         while not stop.is_set():
             await asyncio.to_thread(self._sample)
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._backends()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAMPLE_EVERY_S):
                     await stop.wait()
@@ -66,6 +70,20 @@ class Usage:
                     life["memory_mb"].append((now_s, process.memory_info().rss / 1e6))
                     life["descriptors"].append((now_s, process.num_fds()))
                     life["threads"].append((now_s, process.num_threads()))
+                    writer, tasks = self._runtime.tasks(role)
+                    if writer == pid:
+                        life["tasks"].append((now_s, tasks))
+
+    async def _backends(self) -> None:
+        """Sessions of the run's database, this one aside; a life is the one of the server."""
+        database = self._runtime.database
+        async with asyncio.timeout(BACKENDS_S), _connected(database) as connection:
+            number = await connection.fetchval(
+                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        process = database.process
+        life = self._lives["database", 0 if process is None else process.pid]
+        life["backends"].append((time.monotonic(), number))
 
     def lives(self) -> list[Life]:
         """Every process that was seen."""
@@ -103,14 +121,14 @@ class Record:
     Attributes:
         commands: State by id.
         dead_letters: How many, by reason.
-        backends: Connections to the database.
+        outcomes: Of every deployment, in their order.
     """
 
     series: list[Series]
     gaps: list[Gap]
     commands: dict[str, str]
     dead_letters: Counter[str]
-    open_deployments: list[str]
+    outcomes: list[str]
     rows: int = 0
 
 
@@ -127,7 +145,7 @@ async def read_record(database: Database) -> Record:
         )
         commands = await connection.fetch("select id, state from nexus.command")
         letters = await connection.fetch("select reason, sum(count)::int as number from nexus.dead_letter group by 1")
-        deployments = await connection.fetch("select outcome, count(*)::int as number from nexus.deployment group by 1")
+        deployments = await connection.fetch("select outcome from nexus.deployment order by number")
     return Record(
         series=[Series(id=one["id"], path=one["path"], active=one["active"]) for one in series],
         gaps=[
@@ -142,7 +160,7 @@ async def read_record(database: Database) -> Record:
         ],
         commands={one["id"]: one["state"] for one in commands},
         dead_letters=Counter({one["reason"]: one["number"] for one in letters}),
-        open_deployments=[f"{one['number']} {one['outcome']}" for one in deployments if one["outcome"] != "applied"],
+        outcomes=[one["outcome"] for one in deployments],
     )
 
 
@@ -176,8 +194,10 @@ async def _connected(database: Database) -> Any:
     connection = await asyncpg.connect(database.url, password=database.password, timeout=30, command_timeout=600)
     try:
         yield connection
-    finally:
-        await connection.close()
+    except BaseException:
+        connection.terminate()  # a goodbye to a server that is stopped would wait for it
+        raise
+    await connection.close()
 
 
 async def read_live(runtime: ChaosRuntime) -> dict[str, int | None]:

@@ -28,7 +28,7 @@ from tests.chaos.network import Proxy
 from tests.e2e.runtime import Runtime
 from tests.servers import answers, free_port, wait_until
 
-SHIM = Path(__file__).parents[1] / "e2e" / "stepped_clock"
+SHIM = Path(__file__).parent / "watched"
 OUTBOX_BYTES = 40 << 20
 DATABASE_BYTES = 3 << 30
 PANEL = "panel"
@@ -202,6 +202,7 @@ class ChaosRuntime(Runtime):
             clock.write_text("0")
             found = {
                 "NEXUS_TEST_CLOCK": str(clock),
+                "NEXUS_TEST_TASKS": str(self.folder / f"tasks-{role}"),
                 "PYTHONPATH": f"{SHIM}{os.pathsep}{Path(__file__).parents[2]}",
             }
             if f"{role}>broker" in proxies:
@@ -258,6 +259,14 @@ class ChaosRuntime(Runtime):
             return [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
         except psutil.Error:
             return [process.pid]
+
+    def tasks(self, role: str) -> tuple[int, int]:
+        """Process id and number of tasks that a role wrote down last; zeros when it has not yet."""
+        try:
+            pid, number = (self.folder / f"tasks-{role}").read_text().split()
+        except FileNotFoundError:
+            return 0, 0
+        return int(pid), int(number)
 
     def send(self, part: str, number: signal.Signals) -> None:
         """Signal every process of a part."""

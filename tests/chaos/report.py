@@ -23,6 +23,7 @@ LAWS = {
     "commands": "commands run twice or contradicted",
     "stray": "live values that are not the last row",
     "stuck": "parts that did not come back",
+    "letters": "dead letters that no fault causes",
     "deployments": "deployments that did not end",
     "leaks": "processes that hold more and more",
     "ends": "roles that did not end cleanly",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.project.text import load
 from tests.chaos.commander import Commander
-from tests.chaos.conduct import leaks
+from tests.chaos.conduct import judged, leaks, unended, unprovoked_letters
 from tests.chaos.deploying import Deploying
 from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
@@ -178,8 +180,12 @@ class _Run:
         await self._judge(findings)
         if and_then is not None:
             await and_then(self._runtime.database.url, self._judge)
-        for text in leaks(self._usage.lives()):
+        lives = self._usage.lives()
+        for text in leaks(lives):
             findings.breach("leaks", text)
+        findings.figures["lives judged for leaks"] = dict(judged(lives))
+        usage = {life.name: life.samples for life in lives}
+        (self._plan.folder / "usage.json").write_text(json.dumps(usage))
         for text in self._deploying.odd:
             findings.breach("errors", text)
         await asyncio.to_thread(end_roles, self._runtime, findings)
@@ -223,12 +229,17 @@ class _Run:
         await judge.tags()
         judge.gaps()
         judge.commands(self._commander.sent)
-        for text in [*deploying.unfinished, *record.open_deployments]:
+        for text in [*deploying.unfinished, *unended(record.outcomes)]:
             findings.breach("deployments", text)
+        kinds = {one.fault.kind for one in self._chaos.done if not one.skipped}
+        for text in unprovoked_letters(record.dead_letters, kinds):
+            findings.breach("letters", text)
         findings.figures |= {
             "tags": deploying.site.tag_count,
             "dead letters": dict(record.dead_letters),
-            "deployments": {"changes": deploying.site.changes, "attempts of apply": len(deploying.attempts)},
+            "changes of the site": deploying.site.changes,
+            "attempts of apply": len(deploying.attempts),
+            "deployments": dict(Counter(record.outcomes)),
         }
 
 

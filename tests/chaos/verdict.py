@@ -175,8 +175,9 @@ def _missing(
             continue
         at = bisect_left(numbers, one.number)
         before, after = known[at - 1], known[at] if at < len(known) else None
-        low_us, high_us = placed[before.number], FOREVER_US if after is None else placed[after.number]
-        moments = [low_us + one.time_us - before.time_us]
+        low_us = placed[before.number] if after is None else _true_us(before, after, placed)
+        high_us = FOREVER_US if after is None else placed[after.number]
+        moments = [placed[before.number] + one.time_us - before.time_us]
         if after is not None:
             moments.append(high_us - (after.time_us - one.time_us))
         within = [min(max(moment, low_us), high_us) for moment in moments]
@@ -186,6 +187,15 @@ def _missing(
             result.moments.append((one.time_us, why))
         else:
             result.lost.append(one)
+
+
+def _true_us(before: Handed, after: Handed, placed: Mapping[int, int]) -> int:
+    """When a value was handed out, by the gateway's time, where its row may have a later one.
+
+    What a server reports to a process that is stopped waits in its socket, and its row is dated when it is read: behind
+    the gap of the pause. A row that came later after its value than the following one did is put back by the difference.
+    """
+    return min(placed[before.number], before.time_us + placed[after.number] - after.time_us)
 
 
 def _explanation(
@@ -219,7 +229,7 @@ def _silences(
     for one, two in itertools.pairwise(known):
         if two.time_us - one.time_us <= longest_us:
             continue
-        low_us, high_us = placed[one.number], placed[two.number]
+        low_us, high_us = _true_us(one, two, placed), placed[two.number]
         at = bisect_right(bad_us, low_us)
         if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + noticed_us:
             continue

@@ -230,3 +230,45 @@ async def test_two_historians_store_every_frame_once(database: Settings, broker:
         4000,
     )
     assert await query(database, "SELECT * FROM nexus.dead_letter") == []
+
+
+async def test_a_gap_of_an_earlier_process_begins_behind_its_rows_on_record(
+    database: Settings, broker: TestBroker
+) -> None:
+    """A disk log that lost its end, or was set back, knows less of what was delivered than the record does."""
+    other, third = "a/l/other", "a/l/third"
+    await declare(database, device(a="float64", b="float64"), device(other, a="float64"), device(third, a="float64"))
+    before = SmallOutbox(outbox_settings(broker))
+    for seq in range(1, 6):
+        before.frame(seq, {"a": seq / 2})
+    before.frame(6, {"b": 3.0})
+    before.frame(7, {"a": 1.0}, path=third)
+    after = SmallOutbox(outbox_settings(broker), epoch="E2")
+    last_us, first_us = START_US + 2000, START_US + 20_000  # what the log still knew; the first read of the new process
+    spans = [
+        (DEVICE, last_us + 1, first_us - 1, "gateway_killed"),
+        (DEVICE, last_us + 1, first_us - 1, "overflow"),
+        (DEVICE, last_us + 1, START_US + 4500, "gateway_stopped"),
+        (other, last_us + 1, first_us - 1, "gateway_killed"),
+        (third, last_us + 1, START_US + 7000, "gateway_killed"),
+    ]
+    for seq, (path, start, end, reason) in enumerate(spans, 1):
+        after.gap(seq, device=path, start=start, end=end, reason=reason)
+    after.frame(6, {"a": 9.0}, time=first_us)
+    async with historian(database, broker):
+        async with before.running():
+            await before.drained()
+        async with after.running():
+            await after.drained()
+    gaps = await query(database, 'SELECT device, reason, start, "end" FROM nexus.gap ORDER BY seq')
+    found = [
+        (row["device"], row["reason"], *(round(row[key].timestamp() * 1e6) - START_US for key in ("start", "end")))
+        for row in gaps
+    ]
+    assert found == [
+        (DEVICE, "gateway_killed", 6001, 19_999),
+        (DEVICE, "overflow", 2001, 19_999),
+        (DEVICE, "gateway_stopped", 4001, 4500),
+        (other, "gateway_killed", 2001, 19_999),
+        # Of the third everything was delivered.
+    ]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from nexus_cli.database.committed import OutboxKey
-from nexus_cli.database.loss import add_gap, prolong_gap
+from nexus_cli.database.loss import add_gap, last_rows_within, prolong_gap
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, plain
-from nexus_cli.wire.frame import Gap, encode
+from nexus_cli.wire.frame import Gap, GapReason, encode
 
 REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+OF_EARLIER = (GapReason.GATEWAY_KILLED, GapReason.GATEWAY_STOPPED)
+"""Reasons of gaps that speak of the process before the one that reports them."""
 JOIN_S = 600.0
 """Refusals of one device and reason within this time are one gap."""
 MOST_OPEN = 10_000
@@ -27,8 +30,35 @@ class Holes:
         self._site, self._clock = site, clock
         self._open: dict[tuple[str, str, str], tuple[int, float]] = {}
 
-    async def record(self, conn: Any, gateway: str, gap: Gap, letters: Letters) -> None:
-        """Record what a gateway reports; what the database refuses becomes a dead letter."""
+    async def record(self, conn: Any, reported: Sequence[tuple[str, Gap]], letters: Letters) -> None:
+        """Record what gateways report, after the rows of the same transaction; what the database refuses becomes a dead
+        letter.
+
+        Args:
+            conn: In a transaction.
+            reported: Name of the gateway and its gap, in the order in which they came.
+            letters: Takes what is refused.
+        """
+        for gateway, gap in await self._behind_rows(conn, reported):
+            await self._record_one(conn, gateway, gap, letters)
+
+    async def _behind_rows(self, conn: Any, reported: Sequence[tuple[str, Gap]]) -> list[tuple[str, Gap]]:
+        """Gaps of an earlier process begin behind the rows that are stored of it.
+
+        A gateway whose disk log lost its end, or is an older copy, knows that process up to the last record it can read.
+        What was delivered after that is on record: it was delivered in order, so only what follows is missing.
+        """
+        asked = [at for at, (_, gap) in enumerate(reported) if gap.reason in OF_EARLIER and gap.device]
+        spans = [(plain(gap.device), gap.start, gap.end) for gap in (reported[at][1] for at in asked)]
+        last_us = await last_rows_within(conn, site=self._site, spans=spans)
+        found = list(reported)
+        for place, row_us in last_us.items():
+            gateway, gap = found[asked[place]]
+            found[asked[place]] = gateway, msgspec.structs.replace(gap, start=row_us + 1)
+        gone = {asked[place] for place, row_us in last_us.items() if row_us >= spans[place][2]}
+        return [one for at, one in enumerate(found) if at not in gone]
+
+    async def _record_one(self, conn: Any, gateway: str, gap: Gap, letters: Letters) -> None:
         try:
             async with conn.transaction():
                 await add_gap(

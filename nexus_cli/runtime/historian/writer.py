@@ -172,9 +172,8 @@ class Writer:
         return new
 
     async def _record_gaps(self, conn: Any, batch: Batch, letters: Letters) -> None:
-        for pending in batch.gaps:
-            if pending.refusal is None:
-                await self._holes.record(conn, pending.key.gateway, pending.gap, letters)
+        reported = [(pending.key.gateway, pending.gap) for pending in batch.gaps if pending.refusal is None]
+        await self._holes.record(conn, reported, letters)
         await self._holes.declare(conn, batch.refusals())
 
     def _count(self, batch: Batch, *, rows: int, letters: int) -> None:

@@ -12,6 +12,7 @@ FIGURES = {
     "values in a row": 12_000,
     "values explained": {"BAD": 7},
     "commands": {"done": 3},
+    "lives judged for leaks": {"tasks": 2},
 }
 FAULTS = [
     {"kind": "kill", "target": "broker", "skipped": False, "note": ""},
@@ -60,7 +61,7 @@ def test_figures_replace_those_that_were_there() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = written(page, [report(Findings())])
     assert "old" not in once
-    assert "| demo, 38 tags | 3 | 5 | 1: 1 kill | 12,345 | 12,000 | 7 BAD | 3 done | none |" in once
+    assert "| demo, 38 tags | 3 | 5 | 1: 1 kill | 12,345 | 12,000 | 7 BAD | 3 done | 2 tasks | none |" in once
     assert written(once, [report(Findings())]) == once
     assert once.startswith("before\n")
     assert once.endswith("after\n")

@@ -179,6 +179,20 @@ def test_a_pause_of_the_device_s_log_is_a_silence_unless_it_is_declared() -> Non
     assert of(values, [*rows_of(values), bad(19.5)]).silent, "it was silent for long before it was BAD"
 
 
+def test_a_row_that_waited_out_a_pause_does_not_move_what_came_after_it_out_of_the_gap() -> None:
+    values = handed(50)
+    # The process was stopped from 9.6 to 19.9 s. What was reported at 10 and 11 s waited for it, the rest was dropped.
+    late = [Row(time_us=19_900_000 + number, number=number) for number in (10, 11)]
+    rows = rows_of(values, without=range(10, 20))
+    pause = gap(9.6, 19.9)
+    assert not of(values, [*rows, *late], [pause]).faults
+    assert of(values, [*rows, *late], [pause]).explained == {"gateway_killed": 8}
+    assert broken(of(values, [*rows, *late])) == {"lost", "silent"}, "only a gap explains"
+    assert broken(of(values, [*rows, *late], [gap(9.6, 15)])) == {"lost", "silent"}, "and only as far as it goes"
+    after = [row for row in rows if row.number != 21]
+    assert [one.number for one in of(values, [*after, *late], [pause]).lost] == [21], "what comes behind it is lost"
+
+
 def test_a_silence_with_two_gaps_is_covered_by_both_together() -> None:
     values = [*handed(10), *(Handed(time_us=(number + 9) * SECOND, number=number) for number in range(11, 30))]
     assert not of(values, rows_of(values), [gap(10.1, 14), gap(13, 19.5)]).faults
