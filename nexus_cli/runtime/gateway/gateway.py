@@ -164,7 +164,7 @@ class Gateway:
         parts = ("mark", "outbox", "publisher", "live", "health", "client", "commands")
         ends = {part: asyncio.Event() for part in parts}
         journal = Journal(self._settings.home / "commands" / self._name)
-        journal.open(now_us=self.clock.now_us())
+        journal.open(now_us=self.clock.now_us(), lost_us=self._lost_us)
         async with tasks(f"gateway {self._name}") as group, tasks("links") as link_group:
             self.links = Links(
                 link_group,
@@ -241,6 +241,7 @@ class Gateway:
     def _open(self) -> Marking:
         """Open the disk log, and learn how the process before this one ended. Raises NexusError."""
         opened = self.outbox.open()
+        self._lost_us = opened.lost_us
         self.clock.raise_to(self.outbox.last_time_us)
         self.configuration.load()
         folder = self._settings.home / "outbox" / self._name

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nexus_cli.runtime.gateway.segment import ANY_SEQ, HEADER_BYTES, Scan, Segment, parse_name, salvage, scan
 
+FOREVER_US = 1 << 62
 MOST_BROKEN = 8
 """Damaged files that are kept for whoever wants to look (policy: delete the oldest)."""
 
@@ -61,6 +62,15 @@ class Opened(NamedTuple):
     def holes(self) -> list[tuple[int, int]]:
         """The numbers that are missing, as ranges."""
         return [(one.first, one.last) for one in self.broken if one.frames]
+
+    @property
+    def lost_us(self) -> list[tuple[int, int]]:
+        """The times in which records may be missing, both ends included, µs since 1970 UTC.
+
+        The last one begins behind the last sound record: an end that was cut off, or an older copy, leaves no trace.
+        """
+        behind_us = self.open_us or self.last_time_us + 1
+        return [*((one.start_us, one.end_us or FOREVER_US) for one in self.broken), (behind_us, FOREVER_US)]
 
 
 @dataclass(slots=True, kw_only=True)

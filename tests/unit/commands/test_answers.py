@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -14,6 +17,7 @@ from nexus_cli.runtime.gateway import disklog
 from nexus_cli.runtime.gateway.commanding.answers import MOST_TRIES, Answers, Reports
 from nexus_cli.runtime.gateway.commanding.journal import Journal
 from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.segment import Record
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, Response, State, decode_report, decode_response
 from nexus_cli.wire.topic import Topics
 
@@ -126,3 +130,55 @@ async def test_a_report_that_the_disk_refuses_is_told_later_although_its_number_
     assert [one.seq for one in records] == [1, 2, 3]
     box._disk.close(True)
     journal.close()
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "older", "deleted"])
+async def test_reports_that_the_disk_log_lost_are_handed_over_again_once(tmp_path: Path, damage: str) -> None:
+    folder, older = tmp_path / "outbox", tmp_path / "older"
+
+    def life() -> tuple[Outbox, Journal, Reports]:
+        box = Outbox(folder, clock=FakeClock(), gap_topic="gap")
+        opened = box.open()
+        journal = Journal(tmp_path / "journal")
+        journal.open(now_us=NOW_US, lost_us=opened.lost_us)
+        reports = Reports(box, journal, "audit")
+        reports.again()
+        return box, journal, reports
+
+    async def kill(box: Outbox, journal: Journal) -> None:
+        assert await box._flush()
+        journal.close()
+        box._disk.close(False)
+
+    box, journal, reports = life()
+    for number, name in enumerate(("one", "two", "three")):
+        if name == "two":
+            assert await box._flush()
+            shutil.copytree(folder, older, ignore=shutil.ignore_patterns("lock"))
+        made = report(name)
+        made = msgspec.structs.replace(made, response=msgspec.structs.replace(made.response, time=NOW_US + number))
+        journal.end(("desk", name), "f", made)
+        reports.put(("desk", name), made)
+        assert await box._flush()
+    assert not list(journal.untold())
+    await kill(box, journal)
+    segments = sorted(folder.glob("*.log"))
+    if damage == "cut":
+        data = segments[-1].read_bytes()
+        os.truncate(segments[-1], data.rindex(b"three"))
+    elif damage != "none":
+        shutil.rmtree(folder)
+        if damage == "older":
+            shutil.copytree(older, folder)
+    lost = {"none": [], "cut": ["three"], "older": ["two", "three"], "deleted": ["one", "two", "three"]}[damage]
+    box, journal, _ = life()
+    assert [name for (_, name), _ in journal.untold()] == lost
+    await kill(box, journal)
+    box, journal, _ = life()
+    assert not list(journal.untold()), "they are in custody again"
+    records: list[Record] = []
+    while found := await box.read(after=records[-1].seq if records else 0, limit=10, limit_bytes=1 << 20):
+        records += found
+    audit = [decode_report(one.payload).response.id for one in records if one.topic == "audit"]
+    assert audit == ["one", "two", "three"]
+    await kill(box, journal)

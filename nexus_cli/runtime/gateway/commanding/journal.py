@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ FILE = "commands.jsonl"
 KEEP_US = 24 * 3600 * 1_000_000
 """How long an id is remembered. A command lives 60 s at most, so a repeat after a day is a new wish of its sender."""
 MOST_ENTRIES = 50_000
+MOST_TOLD_AGAIN = 2_000
+"""Reports that are handed over again after damage of the disk log (policy: the newest)."""
 MOST_BYTES = 32 << 20
 """The file is written anew above this, with what is still remembered."""
 
@@ -86,8 +88,13 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def open(self, *, now_us: int) -> None:
+    def open(self, *, now_us: int, lost_us: Sequence[tuple[int, int]] = ()) -> None:
         """Read what an earlier life left and write it anew. Blocks on disk.
+
+        Args:
+            now_us: Gateway time, µs since 1970 UTC.
+            lost_us: Times, both ends included, in which the disk log may have lost records: reports of commands that
+                ended then are handed over again. Who has them already does not store them twice.
 
         Raises:
             NexusError: NX6818, the folder can't be used.
@@ -97,6 +104,7 @@ class Journal:
             for line in _lines(self._path):
                 self._take(line)
             self._forget_old(now_us)
+            self._doubt(lost_us)
             self.in_flight = [key for key, entry in self._entries.items() if not entry.ended]
             self._rewrite(self._image())
         except OSError as error:
@@ -252,6 +260,13 @@ class Journal:
         for key, entry in list(self._entries.items()):
             if entry.ended and entry.told and entry.report.received < now_us - KEEP_US:
                 del self._entries[key]
+
+    def _doubt(self, lost_us: Sequence[tuple[int, int]]) -> None:
+        """The disk log may not have the reports of these times any more."""
+        told = [entry for entry in self._entries.values() if entry.ended and entry.told]
+        lost = [one for one in told if any(first <= one.report.response.time <= last for first, last in lost_us)]
+        for entry in lost[-MOST_TOLD_AGAIN:]:
+            entry.told = False
 
     def _forget_refused(self) -> None:
         """Make room: the oldest half of those that were never carried out."""
