@@ -230,11 +230,15 @@ def _silences(
         if two.time_us - one.time_us <= longest_us:
             continue
         low_us, high_us = _true_us(one, two, placed), placed[two.number]
+        explained = list(gaps)
         at = bisect_right(bad_us, low_us)
-        if at < len(bad_us) and bad_us[at] < high_us and bad_us[at] - low_us <= longest_us + noticed_us:
-            continue
+        if at < len(bad_us) and bad_us[at] < high_us:
+            # From its BAD row on, and as long before as it takes to find that; what is before must be in a gap.
+            bad = Gap(gateway="", device="", start_us=bad_us[at] - noticed_us, end_us=high_us, reason="BAD")
+            explained.append(bad)
         covered = sum(
-            max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us)) for gap in _joined(gaps, low_us, high_us)
+            max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us))
+            for gap in _joined(explained, low_us, high_us)
         )
         if two.time_us - one.time_us - covered > longest_us:
             result.silent.append((one.time_us, two.time_us))

@@ -193,6 +193,15 @@ def test_a_row_that_waited_out_a_pause_does_not_move_what_came_after_it_out_of_t
     assert [one.number for one in of(values, [*after, *late], [pause]).lost] == [21], "what comes behind it is lost"
 
 
+def test_a_gap_that_ends_with_a_bad_row_explains_the_silence_with_it() -> None:
+    values = [one for one in handed(60) if not 10 <= one.number < 40]
+    found = rows_of(values)
+    assert not of(values, [*found, bad(32)], [gap(9.1, 31.9)]).faults
+    assert broken(of(values, [*found, bad(32)])) == {"silent"}, "BAD does not reach back so far"
+    assert broken(of(values, [*found, bad(32)], [gap(9.1, 20)])) == {"silent"}
+    assert broken(of(values, found, [gap(9.1, 31.9)])) == {"silent"}
+
+
 def test_a_silence_with_two_gaps_is_covered_by_both_together() -> None:
     values = [*handed(10), *(Handed(time_us=(number + 9) * SECOND, number=number) for number in range(11, 30))]
     assert not of(values, rows_of(values), [gap(10.1, 14), gap(13, 19.5)]).faults
