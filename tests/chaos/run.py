@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,7 @@ class _Run:
         """Hold the record as it is now against the laws."""
         deploying, runtime = self._deploying, self._runtime
         record = await read_record(runtime.database)
+        (self._plan.folder / "gaps.json").write_text(json.dumps([asdict(gap) for gap in record.gaps]))
         polled = any(one.fault.detail.get("change") == "poll" for one in self._chaos.done)
         judge = Judge(
             database=runtime.database,
