@@ -170,7 +170,7 @@ def _missing(
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
-    for one in handed:
+    for one, following in itertools.zip_longest(handed, handed[1:]):
         if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
             continue
         at = bisect_left(numbers, one.number)
@@ -181,7 +181,9 @@ def _missing(
         if after is not None:
             moments.append(high_us - (after.time_us - one.time_us))
         within = [min(max(moment, low_us), high_us) for moment in moments]
-        why = _explanation(within, low_us, high_us, bad_us, gaps, noticed_us)
+        # The gateway dates a value before it asks for the next one.
+        late_us = EDGE_US if following is None else max(EDGE_US, following.time_us - one.time_us - 1)
+        why = _explanation(within, low_us, high_us, bad_us, gaps, noticed_us, late_us)
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
@@ -192,8 +194,8 @@ def _missing(
 def _true_us(before: Handed, after: Handed, placed: Mapping[int, int]) -> int:
     """When a value was handed out, by the gateway's time, where its row may have a later one.
 
-    What a server reports to a process that is stopped waits in its socket, and its row is dated when it is read: behind
-    the gap of the pause. A row that came later after its value than the following one did is put back by the difference.
+    What is reported to a stopped process is dated when it is read, behind the gap of the pause. A row that came later
+    after its value than the following one did is put back by the difference.
     """
     return min(placed[before.number], before.time_us + placed[after.number] - after.time_us)
 
@@ -205,11 +207,12 @@ def _explanation(
     bad_us: Sequence[int],
     gaps: Sequence[Gap],
     noticed_us: int,
+    late_us: int,
 ) -> str:
     """Why a value between two rows has none; "" when nothing says why."""
     for gap in gaps:
         between = gap.start_us < high_us and gap.until_us > low_us
-        if between and any(gap.start_us - EDGE_US <= moment <= gap.until_us + EDGE_US for moment in moments):
+        if between and any(gap.start_us - late_us <= moment <= gap.until_us + EDGE_US for moment in moments):
             return gap.reason
     at = bisect_right(bad_us, low_us)
     if at < len(bad_us) and bad_us[at] < high_us and any(moment >= bad_us[at] - noticed_us for moment in moments):
@@ -234,8 +237,7 @@ def _silences(
         at = bisect_right(bad_us, low_us)
         if at < len(bad_us) and bad_us[at] < high_us:
             # From its BAD row on, and as long before as it takes to find that; what is before must be in a gap.
-            bad = Gap(gateway="", device="", start_us=bad_us[at] - noticed_us, end_us=high_us, reason="BAD")
-            explained.append(bad)
+            explained.append(Gap(gateway="", device="", start_us=bad_us[at] - noticed_us, end_us=high_us, reason="BAD"))
         covered = sum(
             max(0, min(gap.until_us, high_us) - max(gap.start_us, low_us))
             for gap in _joined(explained, low_us, high_us)
@@ -266,8 +268,7 @@ def _known(row: Row) -> int:
 def rows_inside(gap: Gap, times_us: Sequence[int]) -> int:
     """How many rows lie inside a gap, both ends exclusive.
 
-    Args:
-        times_us: Times of the rows in its scope, ascending.
+    `times_us` are those of the rows in its scope, ascending.
     """
     return max(0, bisect_left(times_us, gap.until_us) - bisect_right(times_us, gap.start_us))
 

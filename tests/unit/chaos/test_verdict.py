@@ -122,7 +122,7 @@ def test_missing_values_inside_a_gap_are_explained_and_beside_it_are_not() -> No
     rows = rows_of(values, without=range(20, 26))
     assert of(values, rows, [gap(19.5, 25.5)]).explained == {"gateway_killed": 6}
     assert not of(values, rows, [gap(19.5, 25.5)]).faults
-    short = of(values, rows, [gap(21.9, 25.5)])
+    short = of(values, rows, [gap(22.05, 25.5)])
     assert [one.number for one in short.lost] == [20, 21]
     assert of(values, rows, [gap(40, 45)]).faults == 6 + 1, "six values lost, and a silence of seven seconds"
     assert EDGE_US < SECOND
@@ -191,6 +191,13 @@ def test_a_row_that_waited_out_a_pause_does_not_move_what_came_after_it_out_of_t
     assert broken(of(values, [*rows, *late], [gap(9.6, 15)])) == {"lost", "silent"}, "and only as far as it goes"
     after = [row for row in rows if row.number != 21]
     assert [one.number for one in of(values, [*after, *late], [pause]).lost] == [21], "what comes behind it is lost"
+
+
+def test_a_value_may_be_dated_until_the_next_one_is_handed_out() -> None:
+    values = handed(50)
+    rows = rows_of(values, without=[10, 11])
+    assert not of(values, rows, [gap(10.9, 11.1)]).faults, "the process was starved: 10 was read at 10.9 s"
+    assert [one.number for one in of(values, rows, [gap(11.01, 11.1)]).lost] == [10], "a gap that forgot the first one"
 
 
 def test_a_gap_that_ends_with_a_bad_row_explains_the_silence_with_it() -> None:
