@@ -104,6 +104,7 @@ class Historian:
     async def _store(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.intake.wait(0.05)
+            self.intake.config_changed.clear()  # nothing is read again here
             while (message := self.intake.pop()) is not None:
                 with contextlib.suppress(FrameError):
                     frame = decode_frame(message.payload)

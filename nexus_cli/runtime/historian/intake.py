@@ -12,6 +12,7 @@ from nexus_cli.wire.client import Message
 from nexus_cli.wire.topic import Topics
 
 MOST_BYTES = 64 * 1024 * 1024
+CHANGED_S = 0.005
 MOST_MESSAGES = 100_000
 
 
@@ -103,8 +104,9 @@ class Intake:
         if self._queue or self._back:
             return True
         self._arrived.clear()
-        if not self.config_changed.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self._arrived.wait()
+        # While a change waits to be read the caller looks again soon, but never without letting others run.
+        longest_s = min(timeout_s, CHANGED_S) if self.config_changed.is_set() else timeout_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._arrived.wait()
         return bool(self._queue or self._back)
