@@ -141,7 +141,7 @@ async def test_the_end_of_a_session_may_raise_too(
             driver.down.add(ILL)
             await until(lambda: not plant.gateway.links.supervisors[ILL].connected, deadline_s=60)
             driver.down.clear()
-        plant.gateway._notice.set()
+        plant.gateway.following.notice()
         await well_again(plant, driver)
 
 
