@@ -169,6 +169,7 @@ async def test_a_call_that_never_ends_is_told_and_its_link_begins_anew(
     told: list[str] = []
     async with plant.running():
         await until(lambda: plant.gateways and hasattr(plant.gateway, "links"))
+        await until(lambda: ILL in plant.gateway.links.supervisors, deadline_s=60)
         if call == "close":
             driver.down.clear()
             await until(lambda: plant.gateway.links.supervisors[ILL].connected, deadline_s=60)
