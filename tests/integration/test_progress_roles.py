@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,10 @@ async def test_a_gateway_without_receipts_says_so_until_they_come(broker: TestBr
         role = await _role("gateway", gateway.http_port, {})
         assert role["state"] == "degraded", "what `nexus status` exits with 6 for"
         assert "no receipt comes" in role["detail"]
-        assert role["status"]["stalled"] == list(gateway.progress.stalled.values())
+        # The counts in the sentences go on between the two looks.
+        assert [re.sub(r"\d+", "n", one) for one in role["status"]["stalled"]] == [
+            re.sub(r"\d+", "n", one) for one in gateway.progress.stalled.values()
+        ]
         plant.historian.forgetting = False
         await until(lambda: gateway.ready() == (True, ""), deadline_s=60)
 
