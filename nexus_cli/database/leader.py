@@ -19,7 +19,7 @@ from nexus_cli.diagnostics.errors import NexusError
 
 IDLE_MS = 5_000
 """The server ends a fenced transaction whose client is silent for so long (stopped, or cut off), so that its locks
-can't keep a successor waiting."""
+can't keep a successor waiting. It does not count in the middle of a statement: see `stopped.end_silent`."""
 TAKE_LOCK_MS = 8_000
 """Longest wait for the transactions of the term before: longer than `IDLE_MS`."""
 

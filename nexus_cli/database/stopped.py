@@ -1,7 +1,9 @@
-"""Writers that hold locks and are not alive: a process that was stopped in the middle of a COPY, a machine that is gone.
+"""Sessions that hold locks and are not alive: a process that was stopped in the middle of a statement, a machine that is
+gone.
 
-The server ends a session that is idle in a transaction by itself. One that waits for the rest of a COPY it does not end:
-no time limit of PostgreSQL applies while it reads from its client. Who is held up by such a session ends it.
+The server ends a session that is idle in a transaction by itself. One that waits for the rest of a COPY, or for the
+values of a statement that it has just described (asyncpg asks for the description with Flush), it does not end: no time
+limit of PostgreSQL applies while it reads from its client. Who is held up by such a session ends it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ WRITER_KEY = 0x6E6578_75730005
 """Shared advisory lock, with the site, that every writer's session holds: it makes them known to each other."""
 STOPPED_S = WRITING.client_s + 5.0
 """A writer gives a statement up before this. One that is older belongs to a process that does not run."""
+SILENT_S = 10.0
+"""Longest wait of a living client between the two halves of a statement; it sends the second on receipt of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +60,23 @@ async def end_stopped(conn: Connection, *, site: str, older_than_s: float | None
         *(site, WRITER_KEY, STOPPED_S if older_than_s is None else older_than_s),
     )
     return [Ended(**dict(row)) for row in rows]
+
+
+async def end_silent(conn: Connection) -> int:
+    """End our own sessions whose client says nothing in the middle of a statement; gives how many.
+
+    Writers in a COPY are left to `end_stopped`. What was begun is rolled back; a client that runs again finds its
+    connection closed.
+
+    Source: PostgreSQL documentation, 27.2.3 `pg_stat_activity`.
+    """
+    ended: int = await conn.fetchval(
+        """WITH silent AS (
+             SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND usename = current_user AND application_name LIKE 'nexus%'
+               AND pid <> pg_backend_pid() AND state = 'active' AND wait_event = 'ClientRead'
+               AND query !~* '^\\s*copy\\M' AND state_change < clock_timestamp() - make_interval(secs => $1))
+           SELECT count(*) FROM silent WHERE pg_terminate_backend(pid)""",
+        SILENT_S,
+    )
+    return ended

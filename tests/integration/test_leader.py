@@ -18,7 +18,7 @@ import pytest
 
 from nexus_cli.database import leader as leaders
 from nexus_cli.database import lease as leases
-from nexus_cli.database import migrate
+from nexus_cli.database import migrate, stopped
 from nexus_cli.database.connect import open_pool
 from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.diagnostics.errors import NexusError
@@ -218,6 +218,33 @@ async def test_a_term_that_is_over_writes_nothing_and_its_open_transaction_ends_
     finally:
         pool.terminate()
     assert await rows(world, "SELECT who FROM nexus.audit") == []
+
+
+async def test_a_term_whose_process_stopped_in_the_middle_of_a_statement_is_taken_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No limit of the server ends such a session: it is neither idle nor at work, and its locks would stay for ever."""
+    monkeypatch.setattr(leaders, "TAKE_LOCK_MS", leaders.IDLE_MS + 1_000)
+    monkeypatch.setattr(stopped, "SILENT_S", leaders.IDLE_MS / 1_000)
+    pool = await open_pool(world.settings, size=2)
+    lead = Leadership(settings=world.settings, clock=SystemClock(), ttl_s=1.0)
+    try:
+        async with pool.acquire() as conn:
+            assert await leaders.take(conn, SITE, holder="one", facts={}, seen=None) == 1
+        stuck = await pool.acquire()
+        await stuck.execute("BEGIN")
+        await leaders.fence(stuck, SITE, term=1)
+        await stuck.execute("INSERT INTO nexus.audit (site, who, what) VALUES ($1, 'stuck', 'x')", SITE)
+        await stuck.prepare("INSERT INTO nexus.audit (site, who, what) VALUES ($1, 'values never sent', 'x')")
+        async with asyncio.timeout(60):
+            assert await lead.campaign(asyncio.Event())
+        assert lead.term == 2
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await stuck.execute("COMMIT")
+        assert await rows(world, "SELECT who FROM nexus.audit") == []
+    finally:
+        await lead.resign()
+        pool.terminate()
 
 
 async def test_who_can_not_ask_the_database_leads_on_until_another_is_heard(world: World, own_postgres) -> None:

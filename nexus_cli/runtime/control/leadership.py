@@ -22,7 +22,9 @@ from ulid import ULID
 
 from nexus_cli.database import leader as rows
 from nexus_cli.database.connect import Connection, open_connection, plain_errors
+from nexus_cli.database.errors import BUSY
 from nexus_cli.database.leader import Leader, LeadLost
+from nexus_cli.database.stopped import end_silent
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.waiting import first_of
@@ -193,10 +195,18 @@ class Leadership:
 
     async def _take(self, found: Leader | None, begun_s: float) -> bool:
         facts = {**process_facts(), "url": self._settings.control_url}
-        term = await self._ask(
-            lambda conn: rows.take(conn, self._settings.site, holder=self.instance, facts=facts, seen=found),
-            timeout_s=rows.TAKE_LOCK_MS / 1000 + self._ttl_s,
-        )
+
+        async def take(conn: Connection) -> int | None:
+            return await rows.take(conn, self._settings.site, holder=self.instance, facts=facts, seen=found)
+
+        limit_s = rows.TAKE_LOCK_MS / 1000 + self._ttl_s
+        try:
+            term = await self._ask(take, timeout_s=limit_s)
+        except NexusError as error:
+            # The term before holds its row, perhaps by a session whose process will never say another word.
+            if error.code != BUSY or not await self._ask(end_silent):
+                raise
+            term = await self._ask(take, timeout_s=limit_s)
         if term is None:
             return False
         self.term, self._confirmed_s = term, begun_s
