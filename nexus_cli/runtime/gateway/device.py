@@ -169,7 +169,5 @@ def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> Non
 
 def answered(device: Running) -> None:
     """The device answered: its back-off begins anew."""
-    device.reachable = True
-    if device.blocked_s:
-        device.blocked_s = 0.0
-        device.backoff.reset()
+    device.reachable, device.blocked_s = True, 0.0
+    device.backoff.reset()
