@@ -20,6 +20,7 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.topic import Topics
 from tests.field import FakeHistorian, FakeSource
+from tests.patience import patient
 from tests.servers import TestBroker
 
 TOPICS = Topics("acme", "chicago")
@@ -188,7 +189,7 @@ class Asker:
 async def until(condition: Any, *, deadline_s: float = 10.0) -> None:
     """Poll until true; fails at the deadline."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(patient(deadline_s)):
             while not condition():
                 await asyncio.sleep(0.005)
     assert condition(), "it did not come true in time"
@@ -256,6 +257,6 @@ async def retained(broker: TestBroker, topic: str) -> list[bytes]:
 
 async def until_cleared(broker: TestBroker, topic: str, *, deadline_s: float = 20.0) -> None:
     """Wait until the broker keeps nothing on a topic; fails the test at the deadline."""
-    async with asyncio.timeout(deadline_s):
+    async with asyncio.timeout(patient(deadline_s)):
         while await retained(broker, topic):
             await asyncio.sleep(0.05)

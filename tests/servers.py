@@ -17,10 +17,12 @@ import pytest
 
 from nexus_cli.local import ports
 from nexus_cli.settings import Settings
+from tests.patience import patient
 
 _AMQTT = """
 import asyncio, sys
 from amqtt.broker import Broker
+from tests.patience import patient
 async def main():
     broker = Broker({"listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:" + sys.argv[1]}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}})
@@ -44,7 +46,7 @@ def free_port() -> int:
 def wait_until(condition: object, *, deadline_s: float = 10.0, what: str = "the condition") -> None:
     """Poll a callable until it is true; fails the test at the deadline."""
     assert callable(condition)
-    until = time.monotonic() + deadline_s
+    until = time.monotonic() + patient(deadline_s)
     while time.monotonic() < until:
         if condition():
             return

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from tests.own_time import now_s
+from tests.patience import PATIENCE_S
 
 MOST_BYTES_A_ROUND = 256
 """More must not stay of a round: caches that fill and objects that wait for their collection are far below it over
@@ -36,14 +37,14 @@ def holding() -> Holding:
     return Holding(threading.active_count(), len(asyncio.all_tasks()), descriptors)
 
 
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = PATIENCE_S) -> None:
     end = now_s() + deadline_s
     while not condition():
         assert now_s() < end, what
         await asyncio.sleep(0.01)
 
 
-async def nothing_left(before: Holding, *, deadline_s: float = 5.0) -> None:
+async def nothing_left(before: Holding, *, deadline_s: float = PATIENCE_S) -> None:
     """Wait until no more is open than before: a socket is closed one turn of the loop after its owner."""
     end = now_s() + deadline_s
     while True:
@@ -68,7 +69,7 @@ class Rounds:
         self._one = one
         self._warm_up = warm_up
 
-    async def run(self, count: int, *, deadline_s: float = 5.0) -> None:
+    async def run(self, count: int, *, deadline_s: float = PATIENCE_S) -> None:
         """Do it `count` times in all and assert that nothing stayed of it.
 
         Memory is traced over all rounds after half of the warm-up and compared from the end of the warm-up on.

@@ -22,6 +22,7 @@ from nexus_cli.local.processes import identify, spawn, stop
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from tests.patience import PATIENCE_S
 
 ALL = "nexus.tester"
 """May do everything: says what arrived, and speaks for those who may not."""
@@ -151,7 +152,7 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
 async def _settled(client: BrokerClient, heard: list[Message], topic: str = "end") -> None:
     """Everything sent before has arrived once the last word is back (a broker keeps the order of one publisher)."""
     await client.publish(topic, b"end")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not any(message.payload == b"end" for message in heard):
             await asyncio.sleep(0.01)
 
@@ -196,7 +197,7 @@ async def test_hearing_agrees(harness: Harness) -> None:
                 for topic in TOPICS:
                     expected = evaluate(harness.grants, principal=principal, action="subscribe", topic=topic).allowed
                     assert not (expected and topic in refused)
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(PATIENCE_S):
                         while expected and not any(message.topic == topic for message in heard):
                             await asyncio.sleep(0.01)
                     if not expected and any(message.topic == topic for message in heard):
@@ -217,7 +218,7 @@ async def test_retained_messages_do_not_leak(harness: Harness) -> None:
             else:
                 with pytest.raises(NexusError):
                     await client.subscribe([("#", 1)])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while not heard:
                     await asyncio.sleep(0.01)
             assert {message.topic for message in heard} == {open_}

@@ -52,6 +52,8 @@ NEWEST = """
 select s.path, x.quality, (x.status >> 32) as reason from nexus.series s join lateral (
   select quality, status from nexus.sample where series_id = s.id order by time desc limit 1) x on true
 """
+CYCLES_PER_S = 5
+STALL_S = 4.0
 TIMEOUT_CYCLES = 4
 """Cycles of 200 ms that one time-out of 500 ms can cost a link, the begun one included."""
 
@@ -118,7 +120,7 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
 def test_other_links_keep_their_rate(trouble: Trouble) -> None:
     stalling = trouble.field.servers["hall/line-1/stalls"]
     before = {name: trouble.metric(name) for name in ("nexus_link_cycles", "nexus_link_missed_cycles")}
-    trouble.field.call(stalling.stall, 4.0)
+    trouble.field.call(stalling.stall, STALL_S)
     trouble.wait_cycles(trouble.link("good"), 40)
     after = {name: trouble.metric(name) for name in ("nexus_link_cycles", "nexus_link_missed_cycles")}
     cycles = {link: after["nexus_link_cycles"][link] - value for link, value in before["nexus_link_cycles"].items()}
@@ -128,9 +130,10 @@ def test_other_links_keep_their_rate(trouble: Trouble) -> None:
     }
     endpoint = f"opc.tcp://127.0.0.1:{trouble.ports['limited']}"
     for link in (trouble.link("good"), trouble.link("hole"), endpoint):
-        # One cycle more or less lies between two readings of the counters.
-        assert missed[link] <= 1, (link, missed)
-        assert abs(cycles[link] - cycles[trouble.link("good")]) <= 3, (link, cycles)
+        # A machine without time for us misses cycles too, but on all links alike and never as many as the stall lasts.
+        assert missed[link] < STALL_S * CYCLES_PER_S / 2, (link, missed)
+        turns = cycles[link] + missed[link]
+        assert abs(turns - cycles[trouble.link("good")] - missed[trouble.link("good")]) <= 3, (link, cycles, missed)
 
 
 def test_silent_unit_costs_its_link_one_timeout_per_backoff_step(trouble: Trouble) -> None:

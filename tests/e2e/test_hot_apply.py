@@ -16,6 +16,7 @@ import pytest
 
 from nexus_cli.wire.client import BrokerClient
 from tests.e2e.plant import SITE, Plant
+from tests.patience import PATIENCE_S, patient
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 POLL_S = 0.5
@@ -46,7 +47,7 @@ class HotPlant(Plant):
             found: dict[str, bytes] = {}
             name = f"looks-{time.monotonic_ns()}"
             client = BrokerClient(settings=self.broker.settings(), client_id=name)
-            async with asyncio.timeout(30), client.session() as messages:
+            async with asyncio.timeout(PATIENCE_S), client.session() as messages:
                 await client.subscribe([(f"{self.site}/#", 1), (name, 1)])
                 await client.publish(name, b"what is retained came before this")
                 async for message in messages:
@@ -72,7 +73,7 @@ class HotPlant(Plant):
 
 def until(condition: Callable[[], object], *, what: str, deadline_s: float = 20.0) -> None:
     """Poll until true."""
-    end = time.monotonic() + deadline_s
+    end = time.monotonic() + patient(deadline_s)
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.1)

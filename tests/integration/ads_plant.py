@@ -24,6 +24,7 @@ from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
 from tests.own_time import now_s
+from tests.patience import patient
 
 PATH = "a/l/plc"
 
@@ -108,7 +109,7 @@ async def plant(tags_: dict[str, TagConfig] | None = None, **keys: Any) -> Async
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + deadline_s
+    end = now_s() + patient(deadline_s)
     while not condition():
         assert now_s() < end, what
         await asyncio.sleep(0.005)

@@ -31,6 +31,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
+from tests.patience import patient
 from tests.servers import TestBroker, free_port, new_broker
 
 TOPICS = Topics("acme", "chicago")
@@ -85,7 +86,7 @@ def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> dic
 
 async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> dict[str, Any]:
     """Follow a deployment to its end; its whole journal is in the answer."""
-    until = time.monotonic() + deadline_s
+    until = time.monotonic() + patient(deadline_s)
     while time.monotonic() < until:
         found = await control.deployment(number, wait_s=1.0)
         if found["state"] == "ended":
@@ -102,7 +103,7 @@ async def applied(
 
 
 async def until(condition: Callable[[], bool], *, deadline_s: float = 10.0, what: str = "the condition") -> None:
-    limit = time.monotonic() + deadline_s
+    limit = time.monotonic() + patient(deadline_s)
     while not condition():
         if time.monotonic() > limit:
             pytest.fail(f"{what} did not come true within {deadline_s} s")
@@ -239,7 +240,7 @@ class World:
 
     async def until_leads(self, leads: bool = True, *, deadline_s: float = 120.0) -> None:
         """Wait until the control at this address leads, or says that it does not."""
-        limit = time.monotonic() + deadline_s
+        limit = time.monotonic() + patient(deadline_s)
         while (found := await self.status()).get("leads") is not leads or (leads and not found["ready"]):
             if time.monotonic() > limit:
                 pytest.fail(f"leads did not become {leads} within {deadline_s} s: {found}")
@@ -299,7 +300,7 @@ class World:
         """The first `count` topics that come below a filter, with their newest payload."""
         found: dict[str, bytes] = {}
         client = BrokerClient(settings=self.settings, client_id=f"listener-{time.monotonic_ns()}")
-        async with client.session() as messages, asyncio.timeout(deadline_s):
+        async with client.session() as messages, asyncio.timeout(patient(deadline_s)):
             await client.subscribe([(filter_, 1)])
             async for message in messages:
                 found[message.topic] = message.payload

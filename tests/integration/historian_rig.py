@@ -18,6 +18,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
 from nexus_cli.wire.topic import Topics
+from tests.patience import patient
 from tests.postgres import SITE
 from tests.servers import TestBroker
 
@@ -29,7 +30,7 @@ START_US = (time.time_ns() // 1_000_000_000 - 3600) * 1_000_000
 
 async def until(condition: Callable[[], bool], *, within_s: float = 20.0, what: str = "it") -> None:
     """Poll a condition; fails at the deadline."""
-    end = time.monotonic() + within_s
+    end = time.monotonic() + patient(within_s)
     while not condition():
         assert time.monotonic() < end, f"{what} did not come true within {within_s} s"
         await asyncio.sleep(0.02)

@@ -29,6 +29,7 @@ from tests.integration.control_world import (
     until,
     world,
 )
+from tests.patience import patient
 
 __all__ = ["world"]
 TAG = "a/l/one/energy"
@@ -51,7 +52,7 @@ async def states(control: Any) -> dict[str, str]:
 
 
 async def until_states(control: Any, wanted: dict[str, str], *, deadline_s: float = 30.0) -> None:
-    limit = time.monotonic() + deadline_s
+    limit = time.monotonic() + patient(deadline_s)
     while (found := await states(control)) != wanted:
         if time.monotonic() > limit:
             pytest.fail(f"{found} instead of {wanted}")

@@ -17,6 +17,7 @@ from nexus_cli.model.config import to_json
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.client import BrokerClient
 from tests.commanding import GW, Asker, Bench, CountingServer, counting, drive, until
+from tests.patience import PATIENCE_S
 from tests.servers import TestBroker, new_broker
 
 pytestmark = [pytest.mark.needs_broker]
@@ -131,7 +132,7 @@ async def test_a_role_publishes_its_messages_and_no_others(broker: TestBroker) -
         return BrokerClient(settings=broker.settings(principal=name), client_id=f"{name}-{uuid.uuid4().hex[:6]}")
 
     ear = client("ear")
-    async with ear.session() as messages, asyncio.timeout(10):
+    async with ear.session() as messages, asyncio.timeout(PATIENCE_S):
         await ear.subscribe([("erp/#", 1)])
         for name, topic in (
             ("guest", "erp/orders/one/start"),

@@ -25,6 +25,7 @@ from tests.contract.driver_cases import modbus_connection
 from tests.integration import test_modbus_peers as modbus
 from tests.integration import test_opcua_peers as opcua
 from tests.integration import test_s7_peers as s7
+from tests.patience import PATIENCE_S
 from tests.servers import TestBroker, free_port
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database]
@@ -42,7 +43,7 @@ async def modbus_serial(_: Path) -> AsyncIterator[DeviceConfig]:
     process = await modbus._run(modbus._node(), modbus.SERVER)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             port = int(await process.stdout.readline())
         tags = {
             "word": TagConfig(type="uint16", address="holding:7"),
@@ -62,7 +63,7 @@ async def node_snap7(_: Path) -> AsyncIterator[DeviceConfig]:
     process = await s7._run(node, s7.SERVER, str(port), s7.memory().hex())
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.stdout.readline() == b"ready\n"
         yield s7.plc(port)
     finally:

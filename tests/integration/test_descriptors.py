@@ -16,6 +16,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.test_gateway import until
+from tests.patience import PATIENCE_S
 
 RESETS = 2_000
 LINKS = 8
@@ -79,7 +80,7 @@ class Link:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             for _ in range(5):
                 writer.write(b"ping")
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_S):
                     assert await reader.readexactly(4) == b"ping"
                 self.asked += 1
             writer.close()

@@ -27,6 +27,7 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeSource
+from tests.patience import patient
 from tests.servers import TestBroker, free_port
 from tests.sunspec import EXPECTED, inverter
 
@@ -287,7 +288,7 @@ def _devices(site: Path) -> list[DeviceConfig]:
 
 async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(patient(deadline_s)):
             while not condition():
                 await asyncio.sleep(0.01)
     assert condition(), "it did not come true in time"

@@ -26,6 +26,7 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeSource
+from tests.patience import patient
 from tests.servers import TestBroker, free_port
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
@@ -84,7 +85,7 @@ async def gateway(
 
 async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(patient(deadline_s)):
             while not condition():
                 await asyncio.sleep(0.01)
     assert condition(), "it did not come true in time"

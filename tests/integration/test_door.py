@@ -19,6 +19,7 @@ from nexus_cli.runtime.control import door
 from nexus_cli.runtime.health import serve_http
 from nexus_cli.runtime.metrics import Metrics
 from tests.integration.control_world import World, until, world
+from tests.patience import PATIENCE_S
 
 __all__ = ["world"]
 PREFIX = "/v1/sites/acme/chicago"
@@ -265,7 +266,7 @@ async def test_a_client_that_reads_no_answer_is_closed(monkeypatch: pytest.Monke
             client.sendall(head("/status", method="GET"))
             loop = asyncio.get_running_loop()
             await until(lambda: not _server_end_open(port, client), deadline_s=60, what="the connection being closed")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 async with Socket(port) as other:
                     await other.send(head("/health/live", method="GET"))
                     assert (await other.answer())[0] == 200

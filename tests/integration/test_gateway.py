@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
+from tests.patience import patient
 from tests.servers import TestBroker, new_broker
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
@@ -25,7 +26,7 @@ GW = "gw-1"
 async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
     """Poll until true; fails at the deadline."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(patient(deadline_s)):
             while not condition():
                 await asyncio.sleep(0.01)
     assert condition(), "it did not come true in time"

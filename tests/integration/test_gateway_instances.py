@@ -19,6 +19,7 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
 from tests.integration.test_gateway import until
+from tests.patience import PATIENCE_S
 from tests.servers import TestBroker
 
 pytestmark = pytest.mark.needs_broker
@@ -202,7 +203,7 @@ async def test_health_names_the_process_and_so_does_the_last_will(broker: TestBr
     async with relay.running() as port, listener.session() as messages:
         machine.settings = dataclasses.replace(machine.settings, broker_url=f"mqtt://127.0.0.1:{port}")
         await listener.subscribe([(HEALTH, 1)])
-        async with machine.running(), asyncio.timeout(30.0):
+        async with machine.running(), asyncio.timeout(PATIENCE_S):
             async for message in messages:
                 heard.append(orjson.loads(message.payload))
                 if heard[-1]["state"] == "running":

@@ -10,6 +10,7 @@ import pytest
 
 from nexus_cli.runtime.historian.database_link import DatabaseLink
 from nexus_cli.settings import Settings
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
@@ -36,7 +37,7 @@ async def test_work_is_done_again_on_a_new_connection(database: Settings, cut: E
 
     link = DatabaseLink(database, application="nexus-test", on_change=lambda: None)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             assert await link.use(work, stop=asyncio.Event()) == 1
     finally:
         await link.close()

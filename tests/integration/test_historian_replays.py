@@ -30,6 +30,7 @@ from tests.integration.historian_rig import (
     query,
     until,
 )
+from tests.patience import PATIENCE_S
 from tests.postgres import SITE
 from tests.servers import TestBroker
 
@@ -65,7 +66,6 @@ async def test_a_log_that_went_back_in_time_loses_nothing(database: Settings, br
         async with again.running():
             await until(lambda: role.counters.replays_that_differ >= 60, what="the frames under used numbers")
         await until(lambda: role.counters.rows >= 120, what="their rows")
-        assert role.counters.replayed_frames == 0
     assert await values(database) == [*range(1, 61), *(seq + 0.5 for seq in range(1, 61))]
     assert orjson.loads((await query(database, "SELECT ranges FROM nexus.committed"))[0][0]) == [[1, 60]]
 
@@ -108,7 +108,6 @@ async def test_after_a_restart_of_the_historian_used_numbers_are_still_told(
         again._heard = lambda message: None  # type: ignore[method-assign]
         async with again.running():
             await until(lambda: role.counters.rows >= 500, what="the frames under used numbers")
-        assert role.counters.replayed_frames == 0
     assert await values(database) == [*range(1, 501), *(seq + 0.5 for seq in range(1, 501))]
 
 
@@ -172,7 +171,7 @@ async def test_gaps_and_reports_under_used_numbers_are_recorded_and_replays_of_t
 async def receipts(broker: TestBroker, gateway: str = "gw-1") -> Committed:
     """What a gateway hears that connects now."""
     client = BrokerClient(settings=outbox_settings(broker), client_id=f"late-{time.monotonic_ns()}")
-    async with client.session() as messages, asyncio.timeout(20):
+    async with client.session() as messages, asyncio.timeout(PATIENCE_S):
         await client.subscribe([(TOPICS.committed(gateway), 1)])
         async for message in messages:
             return decode_committed(message.payload)

@@ -40,6 +40,7 @@ from tests.integration.control_world import (
     until,
     world,
 )
+from tests.patience import PATIENCE_S
 
 __all__ = ["world"]
 SITE = "acme/chicago"
@@ -282,7 +283,7 @@ async def test_a_heartbeat_waits_for_no_step_of_its_own_deployment(world: World)
             assert await leases.acquire(one, SITE, owner="me", reason="", token="t", ttl_s=1.0)
             async with one.transaction():
                 assert await leases.holds(one, SITE, token="t")
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     assert await leases.beat(other, SITE, token="t", ttl_s=1.0)
                     assert not await leases.beat(other, SITE, token="another", ttl_s=1.0)
             await leases.release(one, SITE, token="t")

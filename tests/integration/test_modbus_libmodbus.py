@@ -21,6 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
 from tests.integration.peers.libmodbus_server import library
+from tests.patience import PATIENCE_S
 
 SERVER = Path(__file__).parent / "peers" / "libmodbus_server.py"
 ILLEGAL_DATA_ADDRESS = 112_345_678 + 2
@@ -59,7 +60,7 @@ async def libmodbus(*line: str) -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             said = await process.stdout.readline()
         yield said.decode().strip()
     finally:

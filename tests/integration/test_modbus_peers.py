@@ -20,6 +20,7 @@ from nexus_cli.drivers.modbus.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
+from tests.patience import PATIENCE_S
 
 NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
 
@@ -162,7 +163,7 @@ async def test_our_simulator_with_modbus_serial_client() -> None:
     node = _node()
     async with simulator() as (server, device):
         process = await _run(node, CLIENT, str(server.port))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             stdout, stderr = await process.communicate()
         assert process.returncode == 0, stderr.decode()
         held = server.values(device.path)
@@ -175,7 +176,7 @@ async def test_our_driver_with_modbus_serial_server() -> None:
     process = await _run(node, SERVER)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             port = int(await process.stdout.readline())
         device = DeviceConfig(
             path="a/l/d",

@@ -21,6 +21,7 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import OPCUA_URI, opcua_device
+from tests.patience import patient
 
 PEERS = Path(__file__).parent / "peers"
 NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
@@ -156,7 +157,7 @@ async def read(
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 10.0) -> None:
-    end = time.monotonic() + deadline_s
+    end = time.monotonic() + patient(deadline_s)
     while not condition():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.01)

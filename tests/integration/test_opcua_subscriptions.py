@@ -15,6 +15,7 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.own_time import now_s
+from tests.patience import patient
 
 pytestmark = pytest.mark.own_time
 
@@ -58,7 +59,7 @@ class Heard:
 
 
 async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + deadline_s
+    end = now_s() + patient(deadline_s)
     while not condition():
         assert now_s() < end, what
         await asyncio.sleep(0.01)
@@ -66,7 +67,7 @@ async def until(condition: Callable[[], bool], what: str, *, deadline_s: float =
 
 async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:
     """Check until the loss is noticed, as a supervisor does."""
-    end = now_s() + deadline_s
+    end = now_s() + patient(deadline_s)
     while now_s() < end:
         try:
             await session.check()

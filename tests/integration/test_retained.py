@@ -18,6 +18,7 @@ from nexus_cli.runtime.control import retained as module
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag, until
+from tests.patience import patient
 from tests.servers import TestBroker, free_port, mosquitto_program
 
 ALERT = {"tag": "a/l/one/energy", "above": 100.0, "severity": "critical", "on_bad": "hold"}
@@ -108,7 +109,7 @@ def values_and_alerts(topics: Iterable[str]) -> set[str]:
 
 async def until_kept(world: World, wanted: set[str], *, deadline_s: float = 60.0) -> None:
     """Wait until exactly these topics hold retained values and alerts."""
-    limit = time.monotonic() + deadline_s
+    limit = time.monotonic() + patient(deadline_s)
     while (found := values_and_alerts(await kept(world))) != wanted:
         if time.monotonic() > limit:
             pytest.fail(f"too many: {sorted(found - wanted)}, missing: {sorted(wanted - found)}")

@@ -20,6 +20,7 @@ from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import S7, s7_connection, s7_device
+from tests.patience import PATIENCE_S
 from tests.servers import free_port
 
 NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
@@ -201,7 +202,7 @@ async def _run(node: str, script: str, *arguments: str) -> asyncio.subprocess.Pr
 
 async def _answer(node: str, script: str, port: int) -> Any:
     process = await _run(node, script, str(port))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         stdout, stderr = await process.communicate()
     assert process.returncode == 0, stderr.decode()
     return json.loads(stdout)
@@ -291,7 +292,7 @@ async def test_our_driver_with_the_c_library() -> None:
     process = await _run(node, SERVER, str(port), memory().hex())
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.stdout.readline() == b"ready\n"
         await prove(port, bits=True)
         session = await DRIVER.connect([plc(port)], home=".")

@@ -21,6 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.project.simulate import MARK, Simulation, overlay_of, serving, write_overlay
 from nexus_cli.project.text import load
 from tests.children import hearing_signals
+from tests.patience import PATIENCE_S
 
 SITE = """\
 nexus: 1
@@ -71,7 +72,7 @@ async def running(site: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.su
     assert process.stdout is not None
     try:
         text = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while line := await process.stdout.readline():
                 text += line
                 if line == b"}\n":
@@ -114,13 +115,13 @@ async def test_a_site_is_served_and_reached_through_the_overlay(site: Path, numb
         assert await read(devices["packaging/line-1/meter-2"]) == {"voltage": 231.5}
         assert await read(devices["packaging/line-1/plc"]) == {"speed": 12.5}
         process.send_signal(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
 
 
 async def test_it_ends_by_itself_after_its_duration(site: Path) -> None:
     async with running(site, "--duration", "100ms") as (process, _):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
 
 

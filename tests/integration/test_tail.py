@@ -22,6 +22,7 @@ from nexus_cli.project.live import Backlog, parse_where, tail
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.test_gateway import until
+from tests.patience import PATIENCE_S
 from tests.scripted_broker import ScriptedBroker
 from tests.servers import TestBroker
 
@@ -65,7 +66,7 @@ async def test_what_a_condition_leaves_out_is_counted(settings: Settings) -> Non
 
     conditions = [parse_where("quality!=GOOD")]
     following = tail(["packaging/**"], conditions=conditions, settings=settings, passed_over=passed_over.set)
-    async with asyncio.timeout(10), contextlib.aclosing(following) as messages, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(following) as messages, asyncio.TaskGroup() as group:
         group.create_task(then_bad(), name="publish")
         live = await anext(messages)
     assert (live.path, live.quality) == (PATH, "BAD")
@@ -73,7 +74,7 @@ async def test_what_a_condition_leaves_out_is_counted(settings: Settings) -> Non
 
 async def test_a_broker_that_goes_is_told_plainly(broker: TestBroker, settings: Settings) -> None:
     await published(settings, "GOOD")
-    async with asyncio.timeout(10), contextlib.aclosing(tail([], settings=settings)) as messages:
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(tail([], settings=settings)) as messages:
         await anext(messages)
         broker.kill()
         with pytest.raises(NexusError) as failed:

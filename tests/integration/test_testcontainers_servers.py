@@ -10,6 +10,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.slow]
 
@@ -21,7 +22,7 @@ async def test_emqx_keeps_and_delivers(emqx: Settings) -> None:
     reader = BrokerClient(settings=emqx, client_id="reader")
     async with reader.session() as messages:
         await reader.subscribe([("acme/chicago/#", 1)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             message = await anext(messages)
     assert (message.topic, message.payload, message.retain) == ("acme/chicago/a/b/c/d", b"kept", True)
 
