@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.field import Field
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import devices_of
-from tests.servers import free_port
+from tests.servers import free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 SITE = """
@@ -26,7 +26,7 @@ templates:
   unit:
     protocol: modbus
     parameters: {{port: {{type: integer}}, unit_id: {{type: integer, default: 1}}}}
-    connection: {{host: 127.0.0.1, port: "${{param:port}}", unit_id: "${{param:unit_id}}", timeout: 500ms}}
+    connection: {{host: 127.0.0.1, port: "${{param:port}}", unit_id: "${{param:unit_id}}", timeout: 2s}}
     tags:
       a: {{address: "holding:0", type: uint32, simulate: {{signal: ramp, low: 0, high: 1000000, period: 1h}}}}
       b: {{address: "holding:10", type: uint32, simulate: {{signal: ramp, low: 0, high: 1000000, period: 1h}}}}
@@ -54,8 +54,8 @@ select s.path, x.quality, (x.status >> 32) as reason from nexus.series s join la
 """
 CYCLES_PER_S = 5
 STALL_S = 4.0
-TIMEOUT_CYCLES = 4
-"""Cycles of 200 ms that one time-out of 500 ms can cost a link, the begun one included."""
+TIMEOUT_CYCLES = 11
+"""Cycles of 200 ms that one time-out of 2 s can cost a link, the begun one included."""
 
 
 class Trouble:
@@ -96,6 +96,11 @@ class Trouble:
     def newest(self) -> dict[str, tuple[int, int]]:
         """Quality and reason number of the newest row by path."""
         return {row["path"]: (row["quality"], row["reason"] or 0) for row in self.runtime.query(NEWEST)}
+
+    def until_newest(self, wanted: dict[str, tuple[int, int]]) -> None:
+        """Wait for the newest rows of these paths below the line: a loaded machine may be late once."""
+        paths = {f"hall/line-1/{path}": found for path, found in wanted.items()}
+        wait_until(lambda: {path: self.newest().get(path) for path in paths} == paths, what=str(wanted))
 
 
 @pytest.fixture(scope="module")
@@ -145,24 +150,17 @@ def test_silent_unit_costs_its_link_one_timeout_per_backoff_step(trouble: Troubl
     assert spent["nexus_link_missed_cycles"] <= TIMEOUT_CYCLES * (spent["nexus_link_timeouts"] + 1)
     # Without back-off a device that never answers would time out in every cycle of its own.
     assert spent["nexus_link_timeouts"] <= 10
-    newest = trouble.newest()
-    assert newest["hall/line-1/beside-silent/a"][0] == 192
-    assert newest["hall/line-1/silent/a"] == (0, 2)
+    trouble.until_newest({"beside-silent/a": (192, 0), "silent/a": (0, 2)})
 
 
 def test_one_illegal_tag_costs_no_other_tag(trouble: Trouble) -> None:
-    newest = trouble.newest()
-    assert newest["hall/line-1/one-hole/b"] == (0, 4)
-    assert newest["hall/line-1/one-hole/a"][0] == newest["hall/line-1/one-hole/c"][0] == 192
+    trouble.until_newest({"one-hole/a": (192, 0), "one-hole/b": (0, 4), "one-hole/c": (192, 0)})
 
 
 def test_server_with_a_limit_of_50_nodes_gives_all_120(trouble: Trouble) -> None:
-    newest = trouble.newest()
-    limited = [quality for path, (quality, _) in newest.items() if path.startswith("hall/line-1/limited/")]
-    assert limited == [192] * 120
+    trouble.until_newest({f"limited/n{number}": (192, 0) for number in range(120)})
 
 
 def test_dead_device_is_bad_and_is_tried_with_backoff(trouble: Trouble) -> None:
-    newest = trouble.newest()
-    assert {newest[f"hall/line-1/dead/{tag}"] for tag in "abc"} == {(0, 1)}
+    trouble.until_newest({f"dead/{tag}": (0, 1) for tag in "abc"})
     assert trouble.runtime.log("gateway").count(trouble.link("dead")) <= 5

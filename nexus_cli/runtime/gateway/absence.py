@@ -164,6 +164,7 @@ class Absence:
         self._past: Past | None = None
         self._watched: dict[str, _Watched] = {}
         self._beat_us = clock.now_us()
+        self._resumed_us = 0
 
     def resume(self, past: Past) -> None:
         """Go on where the process before this one ended; before `configured`."""
@@ -230,6 +231,9 @@ class Absence:
             hole, one.hole = one.hole, None
             if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
+        if answered and one.polled and time_us < self._resumed_us and self._resumed_us - time_us > one.longest_us:
+            # Answered before a pause, and on its way after it: the pause is still unseen.
+            one.hole = Hole(time_us + 1, GapReason.GATEWAY_STALLED)
         one.last_us = one.busy_us = time_us
         one.shows(time_us)
         if one.asked_us:  # what was answered is known, what is asked for with it comes yet
@@ -259,7 +263,9 @@ class Absence:
         """Call every `BEAT_S`: a beat that comes late is a pause of the whole process."""
         now_us = self._clock.now_us()
         self._look(now_us)
-        self._beat_us = now_us  # also when the time was set back
+        if now_us < self._beat_us:  # the time was set back
+            self._resumed_us = 0
+        self._beat_us = now_us
 
     def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
         """How far the record is complete now, once everything up to `seq` is durable; `last` is for the end."""
@@ -283,7 +289,7 @@ class Absence:
         begun_us = self._beat_us
         if now_us - begun_us <= STALL_US:
             return
-        self._beat_us = now_us
+        self._beat_us = self._resumed_us = now_us
         for path, one in self._watched.items():
             if one.away or one.hole is not None or not one.last_us:
                 continue
@@ -291,7 +297,8 @@ class Absence:
                 # While an answer is outstanding only the pause is ours, with the wait before the question.
                 own_us = one.waited_us + now_us - begun_us if one.asked_us else now_us - one.busy_us
                 if own_us > one.longest_us:
-                    one.hole = Hole(one.shown_us + 1, GapReason.GATEWAY_STALLED)
+                    # Not certain: an answer of before the pause may still be on its way.
+                    one.hole = Hole(one.shown_us + 1, GapReason.GATEWAY_STALLED, certain=False)
             elif now_us - begun_us > one.longest_us:
                 # What its device kept for us comes later than it was true: its rows are dated when they come.
                 self._declare(path, max(begun_us, one.shown_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)

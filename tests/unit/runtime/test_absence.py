@@ -360,3 +360,22 @@ def test_a_kill_between_two_answers_of_a_poll_misses_the_second() -> None:
     next_life = after(life, KILLED)
     first_us = next_life.poll()
     assert next_life.gaps == [(PATH, row_us + 1, first_us - 1, KILLED)]
+
+
+@pytest.mark.parametrize("late_before", [False, True])
+def test_a_row_of_before_a_pause_that_is_on_its_way_after_it_leaves_the_pause_a_gap(late_before: bool) -> None:
+    """A read of several parts: the first was answered before the process stopped, the last after it went on."""
+    life = Life()
+    last_us = life.poll()
+    life.run(4.0 if late_before else 1.0)
+    life.absence.asked(PATH)
+    life.run(0.25)
+    first_us = life.clock.now_us()
+    life.clock.advance(24.0)
+    life.absence.beat()
+    life.absence.read(PATH, first_us, answered=True)
+    second_us = life.clock.now_us()
+    life.absence.read(PATH, second_us, answered=True)
+    life.absence.finished(PATH, answered=True)
+    before = [(PATH, last_us + 1, first_us - 1, STALLED)] if late_before else []
+    assert life.gaps == [*before, (PATH, first_us + 1, second_us - 1, STALLED)]
