@@ -2,6 +2,7 @@
 # make test            every check and every test
 # make check           format, lint, types, layers, generated files, migrations against the tables
 # make bench           the figures of docs/benchmarks.md, with their ratio to the limit measured in the same run
+# make peers           the npm clients and servers that some tests speak with (needs Node.js; one needs a compiler)
 # make chaos           a plant under faults from a seed (make chaos ARGS="--seed 7 --minutes 60 --site thousand")
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
 SERIAL   := tests/contract tests/integration tests/e2e
 
-.PHONY: demo test check bench chaos clean install
+.PHONY: demo test check bench chaos peers clean install
 
 demo: $(STAMP)
 	$(BIN)/nexus demo $(ARGS)
@@ -40,6 +41,11 @@ bench: $(STAMP)
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+# Only one of them may run what it brings: it compiles. Where that fails, its tests say so.
+peers:
+	npm install --prefix tests/peers --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	npm rebuild --prefix tests/peers node-snap7 --foreground-scripts --loglevel=error >/dev/null 2>&1 || echo "node-snap7 could not be compiled; its tests will say so" >&2
 
 install: $(STAMP)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -23,9 +22,9 @@ import pytest
 from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.contract.driver_cases import ADS, ads_device
+from tests.node_peers import NODE_MODULES, node_with
 
 ROOT = Path(__file__).parents[2]
-NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(ROOT / "node_modules"))
 ROUTER_PORT = 48898
 """Clients with a router of their own know no other."""
 LOSSES = 6
@@ -152,16 +151,6 @@ const c = new Client({targetAmsNetId: netId, targetAdsPort: 851, routerAddress: 
 """
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None or not (Path(NODE_MODULES) / "ads-client").is_dir():
-        pytest.skip(
-            f"no npm ads-client in {NODE_MODULES}: `npm install --ignore-scripts ads-client`, "
-            "NEXUS_TEST_NODE_MODULES names another folder"
-        )
-    return node
-
-
 EVERYTHING = """
 const {Client} = require("ads-client");
 const [host, netId, names, writes] = process.argv.slice(1);
@@ -193,7 +182,7 @@ def _as_javascript(value: Any, kind: str) -> Any:
 
 async def test_every_type_as_ads_client_of_npm_has_it() -> None:
     """It does not know LDT, and reads raw memory by number only."""
-    node = _node()
+    node = node_with("ads-client")
     async with served(161) as (server, device, host):
         known = {name: tag for name, tag in device.tags.items() if name not in ("time-long", "raw")}
         values = {name: _as_javascript(tag.simulate["value"], tag.type) for name, tag in known.items()}
@@ -217,7 +206,7 @@ def known_type(tags: dict[str, TagConfig], address: str) -> str:
 
 
 async def test_ads_client_of_npm_reads_writes_and_hears_our_simulator() -> None:
-    node = _node()
+    node = node_with("ads-client")
     async with served(121) as (server, device, host):
         found = await _run(node, "-e", CLIENT, host, f"{host}.1.1", NODE_PATH=NODE_MODULES)
         held = server.values(device.path)

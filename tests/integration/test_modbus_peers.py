@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from pymodbus import FramerType
@@ -20,9 +18,8 @@ from nexus_cli.drivers.modbus.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
+from tests.node_peers import NODE_MODULES, node_with
 from tests.patience import PATIENCE_S
-
-NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
 
 
 @asynccontextmanager
@@ -107,16 +104,6 @@ async def test_our_driver_with_pymodbus_server() -> None:
         await peer.shutdown()
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None or not (Path(NODE_MODULES) / "modbus-serial").is_dir():
-        pytest.skip(
-            f"no npm modbus-serial in {NODE_MODULES}: `npm install --ignore-scripts modbus-serial`, "
-            "NEXUS_TEST_NODE_MODULES names another folder"
-        )
-    return node
-
-
 async def _run(node: str, script: str, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         node,
@@ -160,7 +147,7 @@ process.stdin.on("end", () => process.exit(0)); process.stdin.resume();
 
 
 async def test_our_simulator_with_modbus_serial_client() -> None:
-    node = _node()
+    node = node_with("modbus-serial")
     async with simulator() as (server, device):
         process = await _run(node, CLIENT, str(server.port))
         async with asyncio.timeout(PATIENCE_S):
@@ -172,7 +159,7 @@ async def test_our_simulator_with_modbus_serial_client() -> None:
 
 
 async def test_our_driver_with_modbus_serial_server() -> None:
-    node = _node()
+    node = node_with("modbus-serial")
     process = await _run(node, SERVER)
     assert process.stdout is not None
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,10 +20,10 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import OPCUA_URI, opcua_device
+from tests.node_peers import NODE_MODULES, node_with
 from tests.patience import patient
 
 PEERS = Path(__file__).parent / "peers"
-NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
 URI = "http://acme.example/peer"
 MOMENT_US = 1_709_528_767_250_000
 """2024-03-04T05:06:07.25Z, the time that the peer gives to what has no other."""
@@ -64,19 +63,9 @@ WRITES: dict[str, Value] = {
 }
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None or not (Path(NODE_MODULES) / "node-opcua").is_dir():
-        pytest.skip(
-            f"no npm node-opcua in {NODE_MODULES}: `npm install --ignore-scripts node-opcua`, "
-            "NEXUS_TEST_NODE_MODULES names another folder"
-        )
-    return node
-
-
 async def _run(script: str, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        _node(),
+        node_with("node-opcua"),
         str(PEERS / script),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
@@ -335,7 +324,7 @@ async def test_a_user_is_let_in_by_the_right_password_only(folder: str, tmp_path
 
 
 async def test_our_simulator_with_node_opcua_client(folder: str) -> None:
-    _node()
+    node_with("node-opcua")
     config = opcua_device(0, 0)
     server = await serve([config])
     try:

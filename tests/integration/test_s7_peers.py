@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +18,9 @@ from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import S7, s7_connection, s7_device
+from tests.node_peers import NODE_MODULES, node_with
 from tests.patience import PATIENCE_S
 from tests.servers import free_port
-
-NODE_MODULES = os.environ.get("NEXUS_TEST_NODE_MODULES", str(Path(__file__).parents[2] / "node_modules"))
 
 
 @asynccontextmanager
@@ -173,20 +170,6 @@ async def test_our_driver_with_python_snap7_server() -> None:
         server.stop()
 
 
-def _node(package: str) -> str:
-    node = shutil.which("node")
-    if node is None or not (Path(NODE_MODULES) / package).is_dir():
-        how = (
-            "needs gcc: `npm install --foreground-scripts"
-            if package == "node-snap7"
-            else "`npm install --ignore-scripts"
-        )
-        pytest.skip(
-            f"no npm {package} in {NODE_MODULES}: {how} {package}`, NEXUS_TEST_NODE_MODULES names another folder"
-        )
-    return node
-
-
 async def _run(node: str, script: str, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         node,
@@ -222,7 +205,7 @@ c.initiateConnection({port: +process.argv[1], host: "127.0.0.1", rack: 0, slot: 
 
 
 async def test_our_simulator_with_nodes7() -> None:
-    node = _node("nodes7")
+    node = node_with("nodes7")
     async with simulator() as (server, path):
         found = await _answer(node, NODES7, server.port)
         held = server.values(path)
@@ -261,7 +244,7 @@ console.log("ready"); process.stdin.on("end", () => process.exit(0)); process.st
 
 
 async def test_our_simulator_with_the_c_library() -> None:
-    node = _node("node-snap7")
+    node = node_with("node-snap7")
     async with simulator() as (server, path):
         found = await _answer(node, CLIENT, server.port)
         held = server.values(path)
@@ -288,7 +271,7 @@ async def test_our_simulator_with_the_c_library() -> None:
 
 
 async def test_our_driver_with_the_c_library() -> None:
-    node, port = _node("node-snap7"), free_port()
+    node, port = node_with("node-snap7"), free_port()
     process = await _run(node, SERVER, str(port), memory().hex())
     assert process.stdout is not None
     try:
