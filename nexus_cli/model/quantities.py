@@ -52,6 +52,15 @@ def conversion(unit: str, publish_unit: str) -> tuple[float, float]:
     return _conversion_by_library(unit, publish_unit)
 
 
+@lru_cache(maxsize=4096)
+def exact_conversion(unit: str, publish_unit: str) -> tuple[Fraction, Fraction] | None:
+    """`conversion` as fractions, for units that the table has both; None for others. Needs no library."""
+    have, want = UNITS.get(unit), UNITS.get(publish_unit)
+    if have is None or want is None or have[0] != want[0]:
+        return None
+    return Fraction(have[1]) / Fraction(want[1]), (Fraction(have[2]) - Fraction(want[2])) / Fraction(want[1])
+
+
 def suggestions() -> list[str]:
     """Unit symbols to suggest instead of an unknown one."""
     return [symbol for symbol in UNITS if symbol]

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from nexus_cli.drivers.base import Driver, DriverError, Point, Scope, Session, points_of
-from nexus_cli.model.inversion import InversionError, published_of, raw_of, same_raw
+from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.model.proof import same_raw, shows
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.command import Command, State
@@ -201,7 +202,7 @@ class Execution:
             if other is None or name not in other.config.tags:
                 return Ended(state=State.DONE, old=old, value=value, detail=f"{tag.read_back} is not read here")
             held = _published(other, name, await self._read(other, name, session, driver))
-            same = _close(held, value, other, name)
+            same = shows(other.config.tags[name], held, value)
         if same:
             return Ended(state=State.DONE, old=old, value=value, read_back=held)
         detail = f"the device took the write and holds {held!r} instead of {value!r}"
@@ -259,17 +260,6 @@ def _differs(device: Running, order: Order, held: Value) -> Ended | None:
         return None
     detail = f"the tag holds {held!r}, not {expect!r} as expected"
     return Ended(state=State.REFUSED, code="NX6813", detail=detail, old=held)
-
-
-def _close(held: Value, value: Value, device: Running, name: str) -> bool:
-    """Whether another tag shows the value: within its own deadband, count or rounding."""
-    if isinstance(held, bool) or isinstance(value, bool) or not isinstance(held, (int, float)):
-        return held == value
-    if not isinstance(value, (int, float)):
-        return False
-    tag = device.config.tags[name]
-    count = abs(tag.scale * tag.unit_factor) if "int" in tag.type else 0.0
-    return abs(held - value) <= max(tag.deadband, count / 2, abs(value) * 1e-6)
 
 
 def _failed(error: DriverError, *, touched: bool, old: Value, value: Value) -> Ended:
