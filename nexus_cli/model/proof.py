@@ -11,6 +11,16 @@ from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.instant import instant_ns
 from nexus_cli.wire.sample import Value
 
+OWN_S, ELSEWHERE_S = 0.75, 5.0
+"""How long a written value may take to show: in the tag itself, and in another one (a valve has to move first)."""
+
+
+def proof_s(tag: TagConfig) -> float:
+    """How long after a write its value is looked for, seconds."""
+    if tag.read_back_timeout_ms:
+        return tag.read_back_timeout_ms / 1000
+    return ELSEWHERE_S if tag.read_back not in ("", "none") else OWN_S
+
 
 def same_raw(type_: str, wanted: Value, held: Value) -> bool:
     """True when a device that was written `wanted` and holds `held` holds it."""
