@@ -178,13 +178,19 @@ def decimal_of(number: float) -> Fraction:
 
 @lru_cache(maxsize=4096)
 def _line(scale: float, offset: float, unit: str, publish_unit: str, unit_factor: float, unit_shift: float) -> Line:
-    factor, shift = decimal_of(unit_factor), decimal_of(unit_shift)
+    factor, shift = _simplest(unit_factor), _simplest(unit_shift)
     if unit_factor != 1.0 or unit_shift != 0.0:
         # The normal form has the factor as a number; the table knows the fraction that it stands for.
         found = exact_conversion(unit, publish_unit)
         if found is not None and (float(found[0]), float(found[1])) == (unit_factor, unit_shift):
             factor, shift = found
     return Line(decimal_of(scale) * factor, decimal_of(offset) * factor + shift)
+
+
+def _simplest(number: float) -> Fraction:
+    """The fraction that a computed factor stands for: 5/9 for 0.5555555555555556, its decimal where there is no small one."""
+    found = Fraction(number).limit_denominator(10_000)
+    return found if float(found) == number else decimal_of(number)
 
 
 def _counted(line: Line) -> Convert:

@@ -66,6 +66,9 @@ def prepare(text: str) -> Prepared:
         if forbidden in _outside_quotes(text):
             column = text.index(forbidden) + 1
             raise ExpressionSyntaxError(f"'{forbidden}' has no meaning in an expression", column=column)
+    foreign = next((one for one in _outside_quotes(text) if not one.isascii()), "")
+    if foreign:  # Python would take it for a letter of a name, or for another letter that looks like it
+        raise ExpressionSyntaxError(f"'{foreign}' has no meaning in an expression", column=text.index(foreign) + 1)
     names: dict[str, str] = {}
     identifiers: dict[str, str] = {}
     blanks: list[int] = []

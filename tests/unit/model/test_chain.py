@@ -27,6 +27,7 @@ def single(value: float) -> float:
         (TagConfig(type="int16", **FROM_FAHRENHEIT), 122, 50.0),
         (TagConfig(type="int16", **FROM_FAHRENHEIT), 32, 0.0),
         (TagConfig(type="int16", scale=0.1, **FROM_FAHRENHEIT), 698, 21.0),
+        (TagConfig(type="int16", unit_factor=5 / 9, unit_shift=-160 / 9), 122, 50.0),
         (TagConfig(type="float64", **FROM_FAHRENHEIT), 32.0, 0.0),
         (TagConfig(type="float64", **FROM_FAHRENHEIT), 122.0, 50.0),
         (TagConfig(type="float32"), single(99.9), 99.9),

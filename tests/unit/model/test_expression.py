@@ -270,6 +270,8 @@ def test_names_in_braces_stand_beside_words() -> None:
         ("  {n} + {t}", "NX2404", ("column 9",)),
         ("{f}{f}", "NX2401", ("column 4",)),
         ("2{n}", "NX2401", ()),
+        ("\ufb01 + {n}", "NX2401", ("column 1",)),
+        ("{n} + größe", "NX2401", ("column 9", "'ö'")),
     ],
 )
 def test_messages_speak_of_what_was_written(text: str, code: str, words: tuple[str, ...]) -> None:
