@@ -25,9 +25,13 @@ from nexus_cli.model.quantities import exact_conversion
 FLOAT_CODES = {"float16": "<e", "float32": "<f", "float64": "<d"}
 SURE_DIGITS = 15
 """Significant decimal digits that every double holds. Source: IEEE 754-2019 table 3.6 (p = 53: floor(52 log10 2))."""
-SHORT_DIGITS = {"float16": ("%.3g", "%.4g", "%.5g"), "float32": ("%.6g", "%.7g", "%.9g")}
+_DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 9)}
 """Digits that are tried in turn: those that every value of the type keeps, one more, and those that always tell two
 values apart. Source: IEEE 754-2019 §5.12.2 (p = 11: 3 and 5 digits, p = 24: 6 and 9)."""
+_HALF = {"float16": 2.0**41, "float32": 2.0**28}
+"""Half the distance of two neighbours of the type, in those of a double: 2^(53 - p) / 2."""
+_TENS = [10.0**power for power in range(23)]
+"""The powers of ten that a double holds exactly."""
 TOLERANCE = 2.0**-50
 """Numbers that differ by less than this share of the larger one are equal: a few roundings of a double."""
 WHOLE_COUNT = Fraction(1, 1_000_000)
@@ -80,25 +84,45 @@ def converter(tag: TagConfig) -> Convert | None:
 
 
 def cleaner(base: str) -> Convert | None:
-    """What takes a float of this type to the shortest decimal that means it; None where the number is it already."""
-    if base not in SHORT_DIGITS:
+    """What takes a float of this type to a short decimal that means it; None where the number is it already.
+
+    Hot: every sample of a REAL passes here. A decimal of so many digits is a whole number divided by a power of ten,
+    which a double rounds once, so nothing has to be printed.
+    """
+    if base not in _DIGITS:
         return None
-    code = struct.Struct(FLOAT_CODES[base])
-    pack, unpack = code.pack, code.unpack
-    first, second, sure = SHORT_DIGITS[base]
+    first, second, sure = _DIGITS[base]
+    share, tens, log10, floor, ulp = _HALF[base], _TENS, math.log10, math.floor, math.ulp
 
     def clean(raw: Any) -> float:
-        try:
-            held = unpack(pack(raw))
-            for form in (first, second):
-                found = float(form % raw)
-                if unpack(pack(found)) == held:
-                    return found
-        except (OverflowError, struct.error):  # a driver gave more than the type holds, or the decimal is above it
-            return float(raw)
-        return float(sure % raw)
+        size = abs(raw)
+        if not 1e-12 < size < 1e12:  # 0, what is not finite, and what few sensors say
+            return _printed(base, raw)
+        half = ulp(raw) * share
+        exponent = floor(log10(size)) + 1
+        for digits in (first, second):
+            places = digits - exponent
+            if places >= 0:
+                found = round(raw * tens[places]) / tens[places]
+            else:
+                found = round(raw / tens[-places]) * tens[-places]
+            away = abs(found - raw)
+            # Below a power of two the neighbours are nearer.
+            if away < half and (away + away < half or math.frexp(size)[0] != 0.5):
+                return float(found)
+            if away == half and rounded(base, found) == raw:  # a tie goes to the even one
+                return float(found)
+        return float(f"{raw:.{sure}g}")
 
     return clean
+
+
+def _printed(base: str, raw: Any) -> float:
+    for digits in _DIGITS[base]:
+        found = float(f"{raw:.{digits}g}")
+        if rounded(base, found) == rounded(base, raw):
+            return found
+    return float(raw)
 
 
 def tidy(value: float) -> float:
@@ -122,12 +146,16 @@ def same(left: float, right: float) -> bool:
     """True when two numbers are equal but for the roundings of a double; whole numbers are compared exactly."""
     if left == right:
         return True
-    if isinstance(left, int) and isinstance(right, int):
+    if (isinstance(left, int) and _is_whole(right)) or (isinstance(right, int) and _is_whole(left)):
         return False
     try:
         return abs(left - right) <= TOLERANCE * max(abs(left), abs(right))
     except OverflowError:  # a whole number beyond the doubles
         return False
+
+
+def _is_whole(number: float) -> bool:
+    return isinstance(number, int) or number.is_integer()
 
 
 def above(left: float, right: float) -> bool:

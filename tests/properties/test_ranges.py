@@ -121,3 +121,20 @@ def test_a_converted_write_never_leaves_its_range(value: float, limits: tuple[fl
     assert judged(tag, raw)[1] is Quality.GOOD
     assert isinstance(raw, int)
     assert math.isclose((raw - 32) * 5 / 9, value, abs_tol=5 / 9)
+
+
+@given(base=st.sampled_from(["float16", "float32"]), data=st.data())
+def test_a_short_decimal_is_the_same_float(base: str, data: st.DataObject) -> None:
+    """Whatever the bits: the decimal gives them back, has few digits, and those of six (three) digits come out."""
+    width = 16 if base == "float16" else 32
+    raw = data.draw(st.floats(width=width, allow_nan=False, allow_infinity=False))  # type: ignore[arg-type]
+    value, _ = judged(TagConfig(type=base), raw)
+    assert isinstance(value, float)
+    assert rounded(base, value) == raw
+    assert len(Decimal(repr(value)).normalize().as_tuple().digits) <= (5 if base == "float16" else 9)
+
+
+@given(digits=st.integers(-999_999, 999_999), places=st.integers(-4, 9))
+def test_six_digits_of_a_real_are_published_as_they_are(digits: int, places: int) -> None:
+    written = float(Decimal(digits).scaleb(-places))
+    assert judged(TagConfig(type="float32"), rounded("float32", written))[0] == written

@@ -116,6 +116,8 @@ def test_numbers_that_differ_by_rounding_are_equal() -> None:
     assert not above(0.1 + 0.2, 0.3)
     assert above(0.3001, 0.3)
     assert not same(2**60, 2**60 + 1)
+    assert not same(2**53 + 1, 2.0**53)
+    assert same(50, 50.00000000000001)
     assert tidy(0.1 + 0.2) == 0.3
     assert tidy(2.0**60) == 2.0**60
     assert Bounds(None, 0.3).hold(-1e300)
