@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nexus_cli.checks.tags import published_span
 from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.chain import above, same
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.external import ExternalTag
-from nexus_cli.model.site import Alert
+from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.model.resolve import device_config
+from nexus_cli.model.site import Alert, Tag
 
 
 def alert_tag(view: View) -> Iterator[Diagnostic]:
@@ -102,12 +108,69 @@ def alert_beyond_range(view: View) -> Iterator[Diagnostic]:
         if isinstance(tag.tag, ExternalTag) or tag.tag.range is None:
             continue
         low, high = tag.tag.range
-        for key in ("above", "below"):
+        for key in ("above", "below", "equals"):
             value = getattr(alert, key)
-            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            if (low is not None and above(low, value)) or (high is not None and above(value, high)):
                 message = f"{value:g} lies outside the tag's range"
                 hint = "limits are in the published unit" if getattr(tag.tag, "publish_unit", None) else ""
                 yield finding("NX2705", message, where=("alerts", name, key), hint=hint)
+
+
+def alert_never(view: View) -> Iterator[Diagnostic]:
+    """NX2707."""
+    configs: dict[str, DeviceConfig] = {}
+    for name, alert, tag in _with_tag(view):
+        if alert.equals is not None and not _unequal(alert.equals, tag):
+            device = tag.device.path
+            if device not in configs:
+                configs[device] = device_config(tag.device)
+            problem, hint = _never_equal(alert.equals, tag, configs[device].tags[tag.name])
+            if problem:
+                yield finding("NX2707", problem, where=("alerts", name, "equals"), hint=hint)
+        span = None if isinstance(tag.tag, ExternalTag) or tag.tag.range is not None else published_span(tag)
+        if span is None:
+            continue
+        least, most = span
+        for key, never in (
+            ("above", alert.above is not None and alert.above >= most),
+            ("below", alert.below is not None and alert.below <= least),
+        ):
+            if never:
+                message = f"a value {key} {getattr(alert, key):g} can't come: {tag.type} holds {least:g} to {most:g}"
+                yield finding("NX2707", message, where=("alerts", name, key))
+
+
+def _never_equal(value: object, tag: TagView, config: TagConfig) -> tuple[str, str]:
+    """Why a tag never equals a value of its own kind, and what to write; "" when it may."""
+    names = tag.tag.values or {}
+    if isinstance(value, str):
+        length = tag.published.length
+        if tag.published.base == "string" and length and len(value) > length:
+            return f"the tag's texts have at most {length} characters, this one has {len(value)}", ""
+        return "", ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "", ""
+    if names and value not in names:
+        known = ", ".join(f"{code} ({label})" for code, label in list(names.items())[:10])
+        return (
+            f"the code {value:g} has no name among the tag's values",
+            f"known are {known}; add it to `values` if it may come",
+        )
+    if isinstance(tag.tag, Tag) and tag.type.numeric:
+        try:
+            held = published_of(config, raw_of(config, value, bounded=False))
+        except InversionError as error:
+            return f"the tag never equals {value:g}: {error}", error.hint.replace("write ", "equals: ")
+        if isinstance(held, (int, float)) and not same(held, value):
+            return f"the tag never equals {value:g}: {tag.type} holds {held:.15g}", f"equals: {held:.15g}"
+        return "", ""
+    if tag.published.integer:
+        low, high = INTEGER_BOUNDS[tag.published.base]
+        if value != int(value) or not low <= value <= high:
+            return f"the tag never equals {value:g}: it is {tag.published} ({low} to {high})", ""
+    return "", ""
 
 
 def alert_clear_alone(view: View) -> Iterator[Diagnostic]:
@@ -119,4 +182,4 @@ def alert_clear_alone(view: View) -> Iterator[Diagnostic]:
                 yield finding("NX2706", message, where=("alerts", name, clear), on_key=True, hint="remove it")
 
 
-CHECKS = (alert_tag, alert_condition, alert_hysteresis, alert_type, alert_beyond_range, alert_clear_alone)
+CHECKS = (alert_tag, alert_condition, alert_hysteresis, alert_type, alert_beyond_range, alert_clear_alone, alert_never)

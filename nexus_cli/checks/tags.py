@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Related
+from nexus_cli.model.chain import above, decimal_of
 from nexus_cli.model.config import digest
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.external import ExternalDevice, ExternalTag
-from nexus_cli.model.quantities import UnitError, conversion
+from nexus_cli.model.quantities import UnitError, conversion, exact_conversion
 from nexus_cli.model.resolve import DEFAULT_POLL_MS
 from nexus_cli.model.site import Tag
 
@@ -107,7 +109,7 @@ def range_beyond_type(view: View) -> Iterator[Diagnostic]:
         if span is None:
             continue
         least, most = span
-        if (low is not None and low < least) or (high is not None and high > most):
+        if (low is not None and above(least, low)) or (high is not None and above(high, most)):
             message = f"the range reaches beyond what {tag.type} can hold, {least:g} to {most:g} in the published unit"
             yield finding("NX2108", message, where=(*tag.where, "range"))
 
@@ -116,16 +118,19 @@ def published_span(tag: TagView) -> tuple[float, float] | None:
     """Least and greatest published value of an integer type; None for other types and for errors told elsewhere."""
     if tag.type.base not in INTEGER_BOUNDS or tag.type.count:
         return None
-    ends = [float(end) for end in INTEGER_BOUNDS[tag.type.base]]
+    factor, shift = Fraction(1), Fraction(0)
     if isinstance(tag.tag, Tag):
-        scale = 1.0 if tag.tag.scale is None else tag.tag.scale
-        ends = [end * scale + (tag.tag.offset or 0.0) for end in ends]
+        scale, offset = decimal_of(1.0 if tag.tag.scale is None else tag.tag.scale), decimal_of(tag.tag.offset or 0.0)
+        factor, shift = scale, offset
         if tag.tag.unit and tag.tag.publish_unit:
             try:
-                factor, shift = conversion(tag.tag.unit, tag.tag.publish_unit)
+                times, plus = exact_conversion(tag.tag.unit, tag.tag.publish_unit) or conversion(
+                    tag.tag.unit, tag.tag.publish_unit
+                )
             except UnitError:
                 return None
-            ends = [end * factor + shift for end in ends]
+            factor, shift = factor * Fraction(times), shift * Fraction(times) + Fraction(plus)
+    ends = [float(end * factor + shift) for end in INTEGER_BOUNDS[tag.type.base]]
     return min(ends), max(ends)
 
 

@@ -8,7 +8,7 @@ from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.model.quantities import UnitError, conversion, known, suggestions
+from nexus_cli.model.quantities import UnitError, choices, conversion, known, suggestions
 from nexus_cli.model.site import Tag
 
 
@@ -28,7 +28,7 @@ def unknown_unit(view: View) -> Iterator[Diagnostic]:
     """NX2201."""
     for tag in view.tags:
         unit = tag.tag.unit
-        if unit and not getattr(tag.tag, "publish_unit", None) and not known(unit):
+        if unit and not getattr(tag.tag, "publish_unit", None) and not known(unit) and not choices(unit):
             hint = _meant(unit) or "known are SI units and those that plants use, such as degC, kWh, m3/h"
             yield finding(
                 "NX2201",
@@ -44,11 +44,14 @@ def not_convertible(view: View) -> Iterator[Diagnostic]:
         if unit is None or unit == published:
             continue
         for key, text in (("unit", unit), ("publish_unit", published)):
-            if not known(text):
-                hint = _meant(text)
-                yield finding(
-                    "NX2202", f"the unit '{text}' is unknown and can't be converted", where=(*tag.where, key), hint=hint
-                )
+            if known(text):
+                continue
+            may_be = choices(text)
+            what = "may mean several units" if may_be else "is unknown"
+            hint = _choices(may_be) if may_be else _meant(text)
+            yield finding(
+                "NX2202", f"the unit '{text}' {what} and can't be converted", where=(*tag.where, key), hint=hint
+            )
 
 
 def unit_dimension(view: View) -> Iterator[Diagnostic]:
@@ -72,6 +75,23 @@ def publish_unit_without_unit(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2204", message, where=(*tag.where, "publish_unit"), on_key=True, hint="add 'unit: …'")
 
 
+def ambiguous_unit(view: View) -> Iterator[Diagnostic]:
+    """NX2206."""
+    for tag in view.tags:
+        unit = tag.tag.unit
+        if unit and not getattr(tag.tag, "publish_unit", None) and (may_be := choices(unit)):
+            yield finding(
+                "NX2206",
+                f"the unit '{unit}' means different things to different people; it is published as it stands",
+                where=(*tag.where, "unit"),
+                hint=_choices(may_be),
+            )
+
+
+def _choices(may_be: tuple[str, ...]) -> str:
+    return f"write {', '.join(may_be[:-1])} or {may_be[-1]}"
+
+
 def conversion_of_non_number(view: View) -> Iterator[Diagnostic]:
     """NX2205."""
     for tag, unit, published in _converted(view):
@@ -85,4 +105,11 @@ def conversion_of_non_number(view: View) -> Iterator[Diagnostic]:
             )
 
 
-CHECKS = (unknown_unit, not_convertible, unit_dimension, publish_unit_without_unit, conversion_of_non_number)
+CHECKS = (
+    unknown_unit,
+    not_convertible,
+    unit_dimension,
+    publish_unit_without_unit,
+    conversion_of_non_number,
+    ambiguous_unit,
+)

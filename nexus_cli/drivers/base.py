@@ -30,6 +30,19 @@ class Scope(StrEnum):
     ITEM = "item"
 
 
+class Effect(StrEnum):
+    """What a write that failed did to the device.
+
+    NONE: nothing of it was sent.
+    REFUSED: the device, or what stands before it, said no.
+    MAYBE: it may have the value, or a part of it.
+    """
+
+    NONE = "none"
+    REFUSED = "refused"
+    MAYBE = "maybe"
+
+
 class DriverError(Exception):
     """The field failed.
 
@@ -38,6 +51,8 @@ class DriverError(Exception):
         retriable: False when only a change of configuration can help (wrong credentials, unknown address).
         reason: What the tags' samples carry.
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
+        effect: Of a write; None leaves it to the scope: what reaches one item was refused, everything else may have
+            arrived.
     """
 
     def __init__(
@@ -48,6 +63,7 @@ class DriverError(Exception):
         retriable: bool = True,
         reason: Reason = Reason.DEVICE_ERROR,
         code: int = 0,
+        effect: Effect | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -55,6 +71,7 @@ class DriverError(Exception):
         self.retriable = retriable
         self.reason = reason
         self.code = code
+        self.effect = effect
 
 
 class Fault(NamedTuple):

@@ -28,6 +28,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         values: Label by code (codes as strings, JSON keys).
         retention: Name of the retention class.
         read_back: What a write is proved with: "" the tag itself, `none`, or the path of another tag.
+        read_back_timeout_ms: How long the written value may take to show there; 0 is `proof.proof_s`'s default.
         expr: Calculated tags: the expression's text.
         inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
@@ -51,6 +52,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: dict[str, str] = {}
     writable: bool = False
     read_back: str = ""
+    read_back_timeout_ms: int = 0
     enabled: bool = True
     retention: str = "default"
     expr: str = ""

@@ -10,6 +10,7 @@ An expression is checked and typed once, and becomes a tree of closures; evaluat
 from __future__ import annotations
 
 import ast
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from typing import Any
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import Outcome
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.chain import rounded
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.expression_nodes import Compiler, Kind, TypeFault, kind_of, refuse_others
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in, prepare
+from nexus_cli.model.instant import instant_ns
 from nexus_cli.wire.sample import Value
 
 NO_LABELS: Mapping[str, Mapping[int, str]] = {}
@@ -104,6 +107,8 @@ def compile_expression(
     try:
         node = Compiler(identifiers=identifiers, types=types, labels=labels).compile(tree)
         run, datatype = _fitted(node.run, node.kind, result, column=1)
+        if not names:
+            _constant(run, datatype)
     except TypeFault as fault:
         return Outcome(None, (finding(fault.code, f"{fault} (column {fault.column})", hint=fault.hint),))
     return Outcome(Expression(text, names, datatype, run))
@@ -136,23 +141,40 @@ def expression_of(tag: TagConfig, tags: Mapping[str, TagConfig]) -> Expression:
 
 
 def _parse(text: str) -> tuple[ast.expr, dict[str, str]]:
-    prepared, identifiers = prepare(text)
-    if not prepared.strip():
+    """The tree, its places in characters of the text as it was written (from 0), and the names by identifier."""
+    prepared = prepare(text)
+    stripped = prepared.text.strip()
+    if not stripped:
         raise ExpressionSyntaxError("the expression is empty", column=1)
-    lead = len(prepared) - len(prepared.lstrip())
+    lead = len(prepared.text) - len(prepared.text.lstrip())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(prepared.strip(), mode="eval")
+            tree = ast.parse(stripped, mode="eval").body
     except SyntaxError as error:
-        column = (error.offset or len(prepared.strip()) + 1) + lead
+        column = prepared.column((error.offset or len(stripped) + 1) - 1 + lead)
         hint = "write == to compare" if "=" in text and "==" not in text else ""
         if "-" in text and "{" not in text:
             hint = hint or "a name with a hyphen or a dot stands in braces: {voltage-l1}"
         raise ExpressionSyntaxError("this is not an expression", column=column, hint=hint) from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise ExpressionSyntaxError("the expression is nested too deeply", column=1) from None
-    return tree.body, identifiers
+    encoded = stripped.encode()
+    for node in ast.walk(tree):
+        if (at := getattr(node, "col_offset", None)) is not None:
+            # The parser counts bytes of what it was given.
+            node.col_offset = prepared.column(len(encoded[:at].decode()) + lead) - 1  # type: ignore[attr-defined]
+    return tree, prepared.names
+
+
+def _constant(run: Callable[[Mapping[str, Any]], Any], wanted: DataType) -> None:
+    """An expression without names has its only result now. Raises TypeFault when it can't be the tag's."""
+    try:
+        run({})
+    except ZeroDivisionError:
+        raise TypeFault("the expression divides by zero", column=1, code="NX2407") from None
+    except (ExpressionError, ArithmeticError, ValueError) as error:
+        raise TypeFault(f"the expression has no result for a {wanted}: {error}", column=1, code="NX2407") from None
 
 
 def _fitted(
@@ -175,27 +197,55 @@ def _fitted(
             f"the expression gives {kind.value}, the tag is {target}", column=column, code="NX2407", hint=hint
         )
     if into is Kind.FLOAT:
-        return _finite(run), target
+        return _finite(run, target), target
     if into is Kind.INTEGER:
         return _bounded(run, *INTEGER_BOUNDS[target.base]), target
-    return run, target
+    if target.base == "datetime":
+        return _moment(run), target
+    return (_short(run, target.length) if target.length else run), target
 
 
-def _finite(run: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
+def _finite(run: Callable[[Mapping[str, Any]], Any], target: DataType) -> Callable[[Mapping[str, Any]], Any]:
+    base = target.base if target.base in ("float16", "float32") else ""
+
     def finite(values: Mapping[str, Any]) -> float:
         result = float(run(values))
         if result - result != 0.0:  # infinity and not-a-number are the two that differ from themselves
             raise ExpressionError("the result is not a finite number")
+        if base and math.isinf(rounded(base, result)):
+            raise ExpressionError(f"{result:g} does not fit {base}")
         return result
 
     return finite
+
+
+def _short(run: Callable[[Mapping[str, Any]], Any], most: int) -> Callable[[Mapping[str, Any]], Any]:
+    def short(values: Mapping[str, Any]) -> str:
+        result: str = run(values)
+        if len(result) > most:
+            raise ExpressionError(f"a text of {len(result)} characters does not fit string[{most}]")
+        return result
+
+    return short
+
+
+def _moment(run: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
+    def moment(values: Mapping[str, Any]) -> str:
+        result: str = run(values)
+        try:
+            instant_ns(result)
+        except ValueError as error:
+            raise ExpressionError(str(error)) from None
+        return result
+
+    return moment
 
 
 def _bounded(run: Callable[[Mapping[str, Any]], Any], low: int, high: int) -> Callable[[Mapping[str, Any]], Any]:
     def bounded(values: Mapping[str, Any]) -> int:
         result: int = run(values)
         if not low <= result <= high:
-            raise ExpressionError("the result does not fit its type")
+            raise ExpressionError(f"the result does not fit its type ({low} to {high})")
         return result
 
     return bounded

@@ -11,12 +11,13 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.chain import above, same
 from nexus_cli.model.datatype import DataType
 from nexus_cli.model.expression_text import FUNCTIONS
 
 MAX_DEPTH = 40
 MAX_POWER_BITS = 1024
-"""Integers stay below 2^1024, the range of a double, whatever is raised to whatever."""
+"""Powers stay below 2^1024, the range of a double: the size of the result counts, not that of the operands."""
 
 Run = Callable[[Mapping[str, Any]], Any]
 
@@ -110,11 +111,22 @@ _COMPARISON: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+# Between numbers of which one may be a fraction: 0.1 + 0.2 equals 0.3, and is not above it.
+_TOLERANT: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: same,
+    ast.NotEq: lambda left, right: not same(left, right),
+    ast.Lt: lambda left, right: above(right, left),
+    ast.LtE: lambda left, right: not above(left, right),
+    ast.Gt: above,
+    ast.GtE: lambda left, right: not above(right, left),
+}
+
+
 def _power(base: Any, exponent: Any) -> Any:
     if isinstance(base, int) and isinstance(exponent, int):
-        if exponent >= 0 and base.bit_length() * exponent > MAX_POWER_BITS:
+        if abs(base) > 1 and exponent * math.log2(abs(base)) > MAX_POWER_BITS:
             raise OverflowError("the power is too large")
-        return base**exponent
+        return base**exponent if exponent >= 0 else float(base) ** exponent
     result = float(base) ** float(exponent)
     if isinstance(result, complex):
         raise ValueError("a root of a negative number")
@@ -312,6 +324,8 @@ def _compared(left: Node, right: Node, sign: type[ast.cmpop], column: int) -> Ru
         raise TypeFault(message, column=column, hint=hint)
     if not equality and left.kind not in NUMERIC:
         raise TypeFault(f"{word} needs numbers, and these are {left.kind.value}", column=column)
+    if Kind.FLOAT in (left.kind, right.kind):
+        apply = _TOLERANT[sign]
     a, b = left.run, right.run
     return lambda values: apply(a(values), b(values))
 

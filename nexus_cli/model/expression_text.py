@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from typing import NamedTuple
 
 from nexus_cli.wire.topic import SLUG
 
@@ -29,11 +31,27 @@ class ExpressionSyntaxError(ValueError):
         self.hint = hint
 
 
-def prepare(text: str) -> tuple[str, dict[str, str]]:
-    """Replace every `{name}` by an identifier of the same length, so that columns stay true.
+class Prepared(NamedTuple):
+    """A text for the parser.
 
-    Returns:
-        The text for the parser, and the name by identifier.
+    Attributes:
+        text: With an identifier of the same length in place of each `{name}`, and a blank beside it where a word
+            would grow together with it (`{a}if{b}`).
+        names: What stood in the braces, by identifier.
+        blanks: Where in `text` those blanks are, rising.
+    """
+
+    text: str
+    names: dict[str, str]
+    blanks: tuple[int, ...]
+
+    def column(self, at: int) -> int:
+        """The column (from 1) in what was written of a place (from 0) in `text`."""
+        return at - bisect_left(self.blanks, at) + 1
+
+
+def prepare(text: str) -> Prepared:
+    """Put identifiers in place of the names in braces, so that Python's parser can read the rest.
 
     Raises:
         ExpressionSyntaxError: Too long, a backslash, or something in braces that is not a name.
@@ -48,22 +66,36 @@ def prepare(text: str) -> tuple[str, dict[str, str]]:
         if forbidden in _outside_quotes(text):
             column = text.index(forbidden) + 1
             raise ExpressionSyntaxError(f"'{forbidden}' has no meaning in an expression", column=column)
+    foreign = next((one for one in _outside_quotes(text) if not one.isascii()), "")
+    if foreign:  # Python would take it for a letter of a name, or for another letter that looks like it
+        raise ExpressionSyntaxError(f"'{foreign}' has no meaning in an expression", column=text.index(foreign) + 1)
     names: dict[str, str] = {}
     identifiers: dict[str, str] = {}
+    blanks: list[int] = []
 
     def replace(match: re.Match[str]) -> str:
         name = match["braced"]
         if name is None:
             return match[0]
+        before = " " if _wordy(text[match.start() - 1 : match.start()]) else ""
+        after = " " if _wordy(text[match.end() : match.end() + 1]) else ""
         if not _BRACED.match(name):
             hint = "write {tag}, {area/line/device/tag}"
             raise ExpressionSyntaxError(f"'{{{name}}}' is not a tag", column=match.start() + 1, hint=hint)
         if name not in identifiers:
             identifiers[name] = _identifier(len(identifiers), len(match[0]))
             names[identifiers[name]] = name
-        return identifiers[name]
+        start = match.start() + len(blanks)
+        blanks.extend([start] if before else [])
+        blanks.extend([start + len(before) + len(match[0])] if after else [])
+        return before + identifiers[name] + after
 
-    return _TOKEN.sub(replace, text), names
+    return Prepared(_TOKEN.sub(replace, text), names, tuple(blanks))
+
+
+def _wordy(character: str) -> bool:
+    """Whether an identifier beside it would run on into it; a brace becomes an identifier itself."""
+    return character.isalnum() or (character != "" and character in "_{")
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -1,27 +1,34 @@
 """From a published value back to the raw one that a device is written: unit, scale and offset inverted, nothing cut.
 
-`published = ((raw * scale + offset) * unit_factor) + unit_shift` (`TagConfig`). Pure: gateways write with it, checks
-and dry runs say beforehand what it would refuse.
+By exact fractions, along the same line as values are published (`model/chain.py`). Pure: gateways write with it,
+checks and dry runs say beforehand what it would refuse.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.chain import (
+    FLOAT_CODES,
+    WHOLE_COUNT,
+    Bounds,
+    Line,
+    bounds_of,
+    converter,
+    decimal_of,
+    line_of,
+    rounded,
+)
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
+from nexus_cli.model.instant import instant_ns
 from nexus_cli.wire.sample import Value
 
 TYPE, RANGE, INEXACT = "NX6805", "NX6806", "NX6807"
-_FLOAT_CODES = {"float16": "<e", "float32": "<f", "float64": "<d"}
-_EXACT = Fraction(1, 1_000_000)
-"""How far, in counts, a decimal value may lie from a whole raw one and still mean it (0.1 is no binary number)."""
 MAX_JSON_DEPTH = 32
 
 
@@ -68,23 +75,18 @@ def published_of(tag: TagConfig, raw: Value) -> Value:
 
 def published_of_one(tag: TagConfig, kind: DataType, raw: Value) -> Value:
     """The published value of one element."""
-    if kind.base not in INTEGER_BOUNDS and kind.base not in _FLOAT_CODES:
-        return raw
-    factor, shift = _line(tag)
-    if factor == 1.0 and shift == 0.0:
+    if kind.base not in INTEGER_BOUNDS and kind.base not in FLOAT_CODES:
         return raw
     if isinstance(raw, bool) or not isinstance(raw, (int, float)):
         raise InversionError(f"{_shown(raw)} is not a number", code=TYPE)
-    return raw * factor + shift
-
-
-def same_raw(type_: str, wanted: Value, held: Value) -> bool:
-    """True when a device that was written `wanted` and holds `held` holds it: equal within the type's own rounding."""
-    kind = parse_type(type_)
-    if isinstance(wanted, list):
-        pairs = zip(wanted, held, strict=True) if isinstance(held, list) and len(held) == len(wanted) else None
-        return pairs is not None and all(_same(kind.base, one, other) for one, other in pairs)
-    return _same(kind.base, wanted, held)
+    convert = converter(tag)
+    if convert is None:
+        return raw
+    try:
+        published: Value = convert(raw)
+    except ArithmeticError:
+        raise InversionError(f"{_shown(raw)} has no published value that is finite", code=INEXACT) from None
+    return published
 
 
 def code_of(values: Mapping[str, str], label: str) -> int:
@@ -104,7 +106,7 @@ def code_of(values: Mapping[str, str], label: str) -> int:
 
 
 def _one(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Value:
-    if kind.base in INTEGER_BOUNDS or kind.base in _FLOAT_CODES:
+    if kind.base in INTEGER_BOUNDS or kind.base in FLOAT_CODES:
         return _number(tag, kind, value, bounded)
     if kind.base == "bool":
         if not isinstance(value, bool):
@@ -129,48 +131,91 @@ def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Valu
         raise InversionError(f"the tag is a number ({kind.base}), and this is {_shown(value)}", code=TYPE)
     if (isinstance(value, int) and value.bit_length() > 128) or not math.isfinite(value):
         raise InversionError(f"{_shown(value)} is not a finite number", code=TYPE)
-    if bounded:
-        _in_range(tag, value)
-        if tag.values and str(value) not in tag.values and not (value == int(value) and str(int(value)) in tag.values):
-            known = ", ".join(f"{code} ({name})" for code, name in list(tag.values.items())[:10])
-            raise InversionError(f"{value} is not one of the codes", code=RANGE, hint=f"known are {known}")
-    factor, shift = _line(tag)
-    if factor == 0.0:
+    bounds = bounds_of(tag) if bounded else Bounds(None, None)
+    if bounded and tag.values:
+        _known_code(tag, value)
+    line = line_of(tag)
+    if not line.factor:
         raise InversionError("the tag's scale is 0: no value can be inverted", code=INEXACT)
     if kind.base in INTEGER_BOUNDS:
-        return _whole(tag, kind, value, factor, shift, bounded)
-    plain = factor == 1.0 and shift == 0.0
-    raw = float(value) if plain else (value - shift) / factor
-    if not _fits_float(kind.base, raw):
+        return _whole(tag, kind, value, line, bounds)
+    return _real(tag, kind, value, line, bounds)
+
+
+def _known_code(tag: TagConfig, value: float) -> None:
+    if str(value) in tag.values or (value == int(value) and str(int(value)) in tag.values):
+        return
+    known = ", ".join(f"{code} ({name})" for code, name in list(tag.values.items())[:10])
+    raise InversionError(f"{value} is not one of the codes", code=RANGE, hint=f"known are {known}")
+
+
+def _real(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Bounds) -> float:
+    """A float's range is that of what the device will hold: 99.9000015 is 99.9 in a float32."""
+    exact = (decimal_of(value) - line.shift) / line.factor
+    try:
+        raw = float(value) if line.plain else float(exact)
+    except OverflowError:
+        raw = math.inf
+    held = rounded(kind.base, raw)
+    if not math.isfinite(held):
+        if not bounds.hold(value):
+            raise _out_of_range(tag, value)
         raise InversionError(f"{value} is too large for the device's {kind.base}", code=INEXACT)
+    published = published_of_one(tag, kind, held)
+    assert isinstance(published, (int, float))  # a number in, a number out
+    if not bounds.hold(published):
+        raise _out_of_range(tag, value)
     return raw
 
 
-def _whole(tag: TagConfig, kind: DataType, value: float, factor: float, shift: float, bounded: bool) -> int:
-    exact = (Fraction(value) - Fraction(shift)) / Fraction(factor)
+def _whole(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Bounds) -> int:
+    exact = (decimal_of(value) - line.shift) / line.factor
     raw = round(exact)
-    off = abs(exact - raw)
+    meant = abs(exact - raw) <= _unsaid(value, line)
+    if not bounds.hold(_at(line, raw) if meant else value):
+        raise _out_of_range(tag, value)
     # A conversion of units rarely meets a whole count (21 °C are 69.8 °F): there the nearest one is meant, which
-    # lies within half a count. Where only a scale stands between, the device can hold exactly what is displayed.
+    # lies within half a count. Where only a scale stands between, the device can hold exactly what is displayed: the
+    # decimal itself, or as near as a double of its size can say.
     converted = tag.unit_factor != 1.0 or tag.unit_shift != 0.0
-    allowed = Fraction(1, 2) if converted else max(_EXACT, abs(exact) * Fraction(1, 10**12))
-    if factor == 1.0 and shift == 0.0:
-        allowed = Fraction(0)
-    if off > allowed:
+    if not meant and not converted:
         low, high = math.floor(exact), math.ceil(exact)
-        near = f"{_tidy(low * factor + shift)} or {_tidy(high * factor + shift)}"
+        near = f"{_tidy(_at(line, low))} or {_tidy(_at(line, high))}"
         raise InversionError(f"the device can't hold {value} exactly", code=INEXACT, hint=f"write {near}")
+    if converted:
+        raw = _inside(tag, value, raw, line, bounds)
     least, most = INTEGER_BOUNDS[kind.base]
     if not least <= raw <= most:
-        ends = sorted((least * factor + shift, most * factor + shift))
+        ends = sorted((_at(line, least), _at(line, most)))
         raise InversionError(
             f"{value} does not fit the device's {kind.base}",
             code=INEXACT,
             hint=f"it holds {_tidy(ends[0])} to {_tidy(ends[1])}",
         )
-    if bounded and off:
-        _in_range(tag, raw * factor + shift)
     return raw
+
+
+def _unsaid(value: float, line: Line) -> Fraction:
+    """How far, in counts, a value may lie from the one that it means: not by a digit that could have been written."""
+    if line.plain or isinstance(value, int):
+        return Fraction(0) if line.plain else WHOLE_COUNT
+    return max(WHOLE_COUNT, min(Fraction(math.ulp(value)) / abs(line.factor), Fraction(1, 2)))
+
+
+def _inside(tag: TagConfig, value: float, raw: int, line: Line, bounds: Bounds) -> int:
+    """The nearest count that does not leave the range: next to an end that may be the one before it."""
+    if bounds.hold(_at(line, raw)):
+        return raw
+    step = 1 if (_at(line, raw) > value) == (line.factor < 0) else -1
+    if bounds.hold(_at(line, raw + step)):
+        return raw + step
+    low, high = sorted((_at(line, raw + step), _at(line, raw)))
+    hint = f"it holds {_tidy(low)} and {_tidy(high)}, both outside of the range"
+    raise InversionError(f"the device can't hold a value near {_tidy(value)}", code=RANGE, hint=hint)
+
+
+def _at(line: Line, raw: int) -> float:
+    return float(raw * line.factor + line.shift)
 
 
 def _from_text(tag: TagConfig, kind: DataType, text: str) -> int:
@@ -189,23 +234,28 @@ def _from_text(tag: TagConfig, kind: DataType, text: str) -> int:
     raise InversionError(f"the tag is a number ({kind.base}), and this is {_shown(text)}", code=TYPE)
 
 
-def _in_range(tag: TagConfig, value: float) -> None:
+def _out_of_range(tag: TagConfig, value: float) -> InversionError:
     low, high = tag.range or (None, None)
-    if (low is not None and value < low) or (high is not None and value > high):
-        unit = f" {tag.publish_unit}" if tag.publish_unit else ""
-        ends = f"{'…' if low is None else _tidy(low)} to {'…' if high is None else _tidy(high)}{unit}"
-        raise InversionError(f"{_tidy(value)}{unit} is out of range", code=RANGE, hint=f"the range is {ends}")
+    unit = f" {tag.publish_unit}" if tag.publish_unit else ""
+    ends = f"{'…' if low is None else _tidy(low)} to {'…' if high is None else _tidy(high)}{unit}"
+    return InversionError(f"{_tidy(value)}{unit} is out of range", code=RANGE, hint=f"the range is {ends}")
 
 
 def _text(kind: DataType, value: str) -> str:
     if "\0" in value:
         raise InversionError("a text with a NUL can't be written", code=TYPE)
     try:
-        size = len(value.encode())
+        value.encode()
     except UnicodeEncodeError:
         raise InversionError("the text is not Unicode", code=TYPE) from None
-    if kind.base == "string" and kind.length and size > kind.length:
-        raise InversionError(f"the text has {size} bytes and the tag holds {kind.length}", code=INEXACT)
+    # Characters here: how many bytes each one takes is the device's matter, and its driver refuses before it sends.
+    if kind.base == "string" and kind.length and len(value) > kind.length:
+        raise InversionError(f"the text has {len(value)} characters and the tag holds {kind.length}", code=INEXACT)
+    if kind.base == "datetime":
+        try:
+            instant_ns(value)
+        except ValueError as error:
+            raise InversionError(str(error), code=TYPE, hint="write it as 2026-03-04T05:06:07Z") from None
     return value
 
 
@@ -219,38 +269,8 @@ def _plain(value: Value, depth: int) -> None:
         _plain(item, depth + 1)
 
 
-def _same(base: str, wanted: Value, held: Value) -> bool:
-    if base not in _FLOAT_CODES:
-        return type(wanted) is type(held) and wanted == held if base == "bool" else wanted == held
-    if not isinstance(wanted, (int, float)) or not isinstance(held, (int, float)):
-        return False
-    return _rounded(base, float(wanted)) == _rounded(base, float(held))
-
-
-def _rounded(base: str, value: float) -> float:
-    try:
-        rounded: float = struct.unpack(_FLOAT_CODES[base], struct.pack(_FLOAT_CODES[base], value))[0]
-    except (OverflowError, struct.error):
-        return math.copysign(math.inf, value)
-    return rounded
-
-
-def _fits_float(base: str, value: float) -> bool:
-    return math.isfinite(value) and math.isfinite(_rounded(base, value))
-
-
-def _line(tag: TagConfig) -> tuple[float, float]:
-    return _factor_and_shift(tag.scale, tag.offset, tag.unit_factor, tag.unit_shift)
-
-
-@lru_cache(maxsize=4096)
-def _factor_and_shift(scale: float, offset: float, unit_factor: float, unit_shift: float) -> tuple[float, float]:
-    """One multiplication and one addition, as the normaliser joins them."""
-    return scale * unit_factor, offset * unit_factor + unit_shift
-
-
 def _tidy(value: float) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: object) -> str:

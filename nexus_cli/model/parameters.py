@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.chain import above
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.procedure_config import ParameterConfig, SequenceConfig, StepConfig
 
@@ -88,7 +89,9 @@ def fit(name: str, parameter: ParameterConfig, value: Any) -> Any:
             f"'{name}' can't be {found!r:.100}", hint=f"one of {', '.join(map(str, parameter.values[:20]))}"
         )
     low, high = parameter.range or (None, None)
-    if not isinstance(found, str) and ((low is not None and found < low) or (high is not None and found > high)):
+    if not isinstance(found, str) and (
+        (low is not None and above(low, found)) or (high is not None and above(found, high))
+    ):
         raise ParameterError(
             f"'{name}' = {found if isinstance(found, int) else f'{found:g}'} is out of range", hint=_ends(parameter)
         )

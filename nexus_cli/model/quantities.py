@@ -6,50 +6,164 @@ import re
 import tokenize
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from nexus_cli.model.units import UNITS
+from nexus_cli.model.units import AMBIGUOUS, UNITS
 
 _LENGTH = 40
 _ALLOWED = re.compile(r"[A-Za-zµμΩ°%²³·*/()^ 0-9._\-]+\Z")
 _UNSAFE = re.compile(r"\d\d|\d\s*(\*\*|\^)|__|\*\*\s*[^-\d\s]")
 _POWER = re.compile(r"(?<=[A-Za-z])([234])(?![0-9A-Za-z])")
+_WORD = re.compile(r"[A-Za-zµμΩ°%]+(?:_[A-Za-z]+)?")
+_ALIKE = str.maketrans({"µ": "u", "μ": "u", "²": "2", "³": "3", "·": "*"})
+_RAISED = re.compile(r"(?:\*\*|\^)(?=\d)")
+_LITRE = re.compile(r"(?<![A-Za-z])(m?)L(?![A-Za-z])")
+_OURS = {
+    "ton_us": "US_ton",
+    "ton_uk": "UK_ton",
+    "cwt_us": "hundredweight",
+    "cwt_uk": "UK_hundredweight",
+    "gal_us": "gallon",
+    "gal_uk": "imperial_gallon",
+    "bbl_oil": "oil_barrel",
+    "bbl_us": "barrel",
+    "bbl_beer": "beer_barrel",
+    "bbl_uk": "imperial_barrel",
+    "fl_oz": "fluid_ounce",
+    "kp": "kilogram_force",
+}
+"""Our words in the library's, for units that are made of them (`kg/ton_us`)."""
+_MISREAD = frozenset(
+    [
+        "pcs",
+        "pc",
+        "PS",
+        "Nm",
+        "mNm",
+        "kNm",
+        "Nm3",
+        "Nl",
+        "Sm3",
+        "scf",
+        "cfm",
+        "kt",
+        "U",
+        "Stk",
+        "mPas",
+        "mil",
+        "at",
+        "slm",
+    ]
+)
+"""Words of the table that the library reads as something else (a piece is a picoparsec there)."""
+_PHYSICAL: dict[str, str] = {
+    "voltage": "V",
+    "current": "A",
+    "resistance": "ohm",
+    "power": "W",
+    "energy": "J",
+    "charge": "C",
+    "conductance": "S",
+    "conductivity": "S/m",
+    "capacitance": "F",
+    "inductance": "H",
+    "flux density": "T",
+    "time": "s",
+    "force": "N",
+    "pressure": "Pa",
+    "dynamic viscosity": "Pa*s",
+    "kinematic viscosity": "m**2/s",
+    "length": "m",
+    "area": "m**2",
+    "speed": "m/s",
+    "acceleration": "m/s**2",
+    "mass": "kg",
+    "mass flow": "kg/h",
+    "density": "kg/m**3",
+    "volume": "l",
+    "flow": "l/h",
+    "irradiance": "W/m**2",
+    "luminous flux": "lm",
+    "illuminance": "lx",
+}
+"""Base unit by kind, in the library's spelling, of those kinds that physics alone tells apart. A unit of another kind
+(rotation, angle, torque, counts, apparent power …) never becomes one that the table does not have."""
+_TURNS = re.compile(r"radian|degree|turn|revolution|cycle|hertz|grade|gon\b|arcminute|arcsecond|count|rpm|becquerel")
+"""The library's names of angles and of what happens so often a second: it takes all of them for pure numbers, so that a
+hertz is a radian a second there. `degree` is not in its names of temperatures (`degree_Celsius`) once those are cut."""
 
 
 class UnitError(ValueError):
     """A unit that is unknown, or can't become another.
 
     Attributes:
-        unit: The unit that is unknown, "" when both are known and measure different things.
+        unit: The unit that is unknown or ambiguous, "" when both are known and measure different things.
+        choices: What an ambiguous one may mean, () for others.
     """
 
-    def __init__(self, message: str, *, unit: str = "") -> None:
+    def __init__(self, message: str, *, unit: str = "", choices: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.unit = unit
+        self.choices = choices
+
+
+def in_table(unit: str) -> str:
+    """The table's symbol for a unit, `m³/h` and `m^3/h` for `m3/h` included; "-" when it has none."""
+    if unit in UNITS:
+        return unit
+    alike = unit.translate(_ALIKE)
+    alike = _RAISED.sub("", alike)
+    alike = _LITRE.sub(r"\1l", alike)
+    return alike if alike in UNITS else "-"
+
+
+@lru_cache(maxsize=4096)
+def choices(unit: str) -> tuple[str, ...]:
+    """What an ambiguous unit may mean, each of them a unit to write instead; () when it is not ambiguous."""
+    if in_table(unit) != "-" or len(unit) > _LENGTH:
+        return ()
+    for word in _WORD.findall(unit):
+        if word in AMBIGUOUS:
+            return tuple(re.sub(rf"(?<![A-Za-z_]){word}(?![A-Za-z_])", one, unit) for one in AMBIGUOUS[word])
+    return ()
 
 
 @lru_cache(maxsize=4096)
 def known(unit: str) -> bool:
-    """True when a unit can be converted."""
-    return unit in UNITS or _parsed(unit) is not None
+    """True when a unit can be converted. An ambiguous one can't."""
+    return in_table(unit) != "-" or (not choices(unit) and _parsed(unit) is not None)
 
 
 @lru_cache(maxsize=4096)
 def conversion(unit: str, publish_unit: str) -> tuple[float, float]:
     """Factor and shift: `published = value * factor + shift`.
 
+    The table decides as soon as it has one of the two: its kinds are finer than physics.
+
     Raises:
-        UnitError: One of them is unknown, or they measure different things.
+        UnitError: One of them is unknown or ambiguous, or they measure different things.
     """
     if unit == publish_unit:
         return 1.0, 0.0
-    have, want = UNITS.get(unit), UNITS.get(publish_unit)
+    for text in (unit, publish_unit):
+        if may_be := choices(text):
+            raise UnitError(f"'{text}' may mean {' or '.join(may_be)}", unit=text, choices=may_be)
+    have, want = UNITS.get(in_table(unit)), UNITS.get(in_table(publish_unit))
     if have is not None and want is not None:
-        if have[0] != want[0]:
+        exact = exact_conversion(unit, publish_unit)
+        if exact is None:
             raise UnitError(f"'{unit}' is {have[0]} and '{publish_unit}' is {want[0]}")
-        factor = Fraction(have[1]) / Fraction(want[1])
-        return float(factor), float((Fraction(have[2]) - Fraction(want[2])) / Fraction(want[1]))
+        return float(exact[0]), float(exact[1])
     return _conversion_by_library(unit, publish_unit)
+
+
+@lru_cache(maxsize=4096)
+def exact_conversion(unit: str, publish_unit: str) -> tuple[Fraction, Fraction] | None:
+    """`conversion` as fractions, for units that the table has both; None for others. Needs no library."""
+    have, want = UNITS.get(in_table(unit)), UNITS.get(in_table(publish_unit))
+    if have is None or want is None or have[0] != want[0]:
+        return None
+    return Fraction(have[1]) / Fraction(want[1]), (Fraction(have[2]) - Fraction(want[2])) / Fraction(want[1])
 
 
 def suggestions() -> list[str]:
@@ -58,24 +172,56 @@ def suggestions() -> list[str]:
 
 
 def _conversion_by_library(unit: str, publish_unit: str) -> tuple[float, float]:
-    have, want = _parsed(unit), _parsed(publish_unit)
-    for text, parsed in ((unit, have), (publish_unit, want)):
-        if parsed is None:
-            raise UnitError(f"'{text}' is not a unit that can be converted", unit=text)
+    have, want = _side(unit), _side(publish_unit)
     registry = _registry()
     import pint
 
+    if have.turns != want.turns:
+        raise UnitError(f"'{unit}' and '{publish_unit}' measure different things")
     try:
-        zero = registry.Quantity(0.0, have).to(want).magnitude
-        one = registry.Quantity(1.0, have).to(want).magnitude
+        zero = registry.Quantity(0.0, have.parsed).to(want.parsed).magnitude
+        one = registry.Quantity(1.0, have.parsed).to(want.parsed).magnitude
     except pint.DimensionalityError:
         raise UnitError(f"'{unit}' and '{publish_unit}' measure different things") from None
     except (pint.PintError, ArithmeticError, ValueError, TypeError, AttributeError):
         raise UnitError(f"'{unit}' can't be converted to '{publish_unit}'") from None
-    factor, shift = float(one - zero), float(zero)
+    factor, shift = float(one - zero) * have.factor / want.factor, float(zero) / want.factor
     if not abs(factor) < float("inf") or not abs(shift) < float("inf") or not factor:
         raise UnitError(f"'{unit}' can't be converted to '{publish_unit}'")
     return factor, shift
+
+
+class _Side(NamedTuple):
+    """One of two units, as the library has it: a value in it is `factor` in `parsed`."""
+
+    parsed: Any
+    turns: tuple[tuple[str, float], ...]
+    factor: float = 1.0
+
+
+def _side(unit: str) -> _Side:
+    """Raises UnitError."""
+    entry = UNITS.get(in_table(unit))
+    if entry is not None:
+        base = _PHYSICAL.get(entry[0])
+        if base is None:
+            raise UnitError(f"'{unit}' is {entry[0]}, which becomes only units that are listed with it")
+        return _Side(_registry().parse_units(base), (), float(Fraction(entry[1])))
+    parsed = _parsed(unit)
+    if parsed is None:
+        raise UnitError(f"'{unit}' is not a unit that can be converted", unit=unit)
+    return _Side(parsed, _turns(parsed))
+
+
+def _turns(parsed: Any) -> tuple[tuple[str, float], ...]:
+    """What of a unit is angles or events (by exponent): physics has no dimension for them."""
+    found: dict[str, float] = {}
+    for name, exponent in parsed._units.items():
+        plain = re.sub(r"degree_(Celsius|Fahrenheit|Rankine|Reaumur)", "", name)
+        if match := _TURNS.search(plain):
+            kind = "events" if match[0] in ("cycle", "hertz", "count", "rpm", "becquerel") else "angle"
+            found[kind] = found.get(kind, 0) + exponent
+    return tuple(sorted(found.items()))
 
 
 @cache
@@ -93,7 +239,10 @@ def _parsed(unit: str) -> Any:
         return None
     import pint
 
-    text = _POWER.sub(r"**\1", unit).replace("μ", "µ").replace("·", "*")
+    if not _MISREAD.isdisjoint(re.findall(r"[A-Za-z][A-Za-z_]*3?", unit.translate(_ALIKE))):
+        return None
+    text = re.sub(r"[A-Za-z]+(?:_[A-Za-z]+)?", lambda word: _OURS.get(word[0], word[0]), unit)
+    text = _POWER.sub(r"**\1", text).replace("μ", "µ").replace("·", "*")
     try:
         parsed = _registry().parse_units(text)
     except (

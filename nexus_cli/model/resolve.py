@@ -142,6 +142,8 @@ def _tag(tag: Tag | ExternalTag, device: BoundDevice, name: str) -> TagConfig:
         fields["writable"] = True
     if tag.read_back:
         fields["read_back"] = read_back_of(tag.read_back, device.path)
+    if tag.read_back_timeout:
+        fields["read_back_timeout_ms"] = tag.read_back_timeout
     return TagConfig(**fields)
 
 

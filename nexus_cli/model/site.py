@@ -177,6 +177,10 @@ class Tag(Inherited):
         default=None,
         description="What proves a write: the tag itself (default), none (pulses), or another tag of the same link.",
     )
+    read_back_timeout: Duration | None = Field(
+        default=None,
+        description="How long a written value may take to show: 750ms in the tag itself, 5s in another tag, else 100ms to 5m.",
+    )
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     simulate: Simulate | None = Field(default=None, description="What `nexus sim` answers.")

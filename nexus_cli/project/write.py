@@ -17,9 +17,10 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.model.proof import proof_s
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode
+from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode, too_large
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.sample import Value
@@ -170,12 +171,16 @@ async def write(
         expect=expect,
         reason=reason,
     )
-    return await send(wish.path, command, gateway=wish.gateway, settings=settings, wait_s=timeout_s + ANSWER_LATE_S)
+    wait_s = timeout_s + proof_s(wish.tag) + ANSWER_LATE_S
+    return await send(wish.path, command, gateway=wish.gateway, settings=settings, wait_s=wait_s)
 
 
 async def send(path: str, command: Command, *, gateway: str, settings: Settings, wait_s: float) -> Response:
     """Publish a command once and wait for the answer of the device's gateway. Never sent a second time: who can't know says `unknown`."""
     topics = site_topics(settings)
+    payload = encode(command)
+    if problem := too_large(payload):
+        return Response(id=command.id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
     client = BrokerClient(settings=settings, client_id=client_id("write"))
     sent = False
     detail = "no gateway answered in time; the command has expired and will not be carried out any more"
@@ -183,7 +188,7 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
         async with asyncio.timeout(wait_s), client.session() as messages:
             await client.subscribe([(topics.response(gateway, settings.principal, command.id), 1)])
             sent = True
-            await client.publish(topics.command(path, settings.principal), encode(command), qos=2)
+            await client.publish(topics.command(path, settings.principal), payload, qos=2)
             async for message in messages:
                 try:
                     return decode_response(message.payload)

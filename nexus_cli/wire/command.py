@@ -25,6 +25,8 @@ LONGEST_AHEAD_US = 60_000_000
 """`expires_at` lies at most this far ahead."""
 MAX_BYTES = 16 * 1024
 """A command is not larger."""
+LARGEST_LOOKED_INTO = 1 << 20
+"""Of a larger one not even the id is looked for."""
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 """An id is one level of a topic."""
 _ID = re.compile(ID_PATTERN + r"\Z")
@@ -170,14 +172,22 @@ def is_id(text: str) -> bool:
     return _ID.match(text) is not None
 
 
+def too_large(payload: bytes) -> str:
+    """What speaks against the size of a command, "" when nothing does; its sender looks before it sends."""
+    if len(payload) <= MAX_BYTES:
+        return ""
+    return f"the command has {len(payload)} bytes as JSON; at most {MAX_BYTES} are carried out"
+
+
 def decode_command(payload: bytes) -> Command:
     """Read a command.
 
     Raises:
         CommandError: Too large, not JSON, or not the shape of a command; the message says what is wrong.
     """
-    if len(payload) > MAX_BYTES:
-        raise CommandError(f"{len(payload)} bytes; a command has at most {MAX_BYTES}")
+    if problem := too_large(payload):
+        # Whoever asked waits for an answer: the id is looked for all the same, within reason.
+        raise CommandError(problem, id=_id_in(payload) if len(payload) <= LARGEST_LOOKED_INTO else "")
     try:
         found = _command.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -15,7 +15,7 @@ import pytest
 from nexus_cli.database.commands import commands
 from nexus_cli.database.connect import connection
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.model.inversion import same_raw
+from nexus_cli.model.proof import same_raw
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.settings import Settings

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.model.inversion import same_raw
+from nexus_cli.model.proof import same_raw
 from tests.commanding import GW, Bench
 from tests.contract.driver_cases import CASES, DriverCase
 from tests.servers import TestBroker

@@ -15,6 +15,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
 from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.commanding.execution import Execution, Order
+from nexus_cli.runtime.gateway.commanding.judge import Accepted
 from nexus_cli.runtime.gateway.device import Running, running
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
@@ -237,7 +238,9 @@ class Plant:
             command=Command(id="1", value=value, expires_at=0),
             received_us=0,
             deadline_s=1e18,
-            raw=value,
+            accepted=Accepted(
+                self.devices[path.rpartition("/")[0]].config, tag(path.rpartition("/")[2], writable=True)
+            ),
             fingerprint="",
         )
         write = self.execution.write(order, self.driver)

@@ -22,6 +22,22 @@ _SITE: tuple[Code, ...] = (
         severity=Severity.WARNING,
     ),
     Code(
+        id="NX2920",
+        slug="read-back-type",
+        summary="A `read_back` tag that can't prove the write.",
+        why="A text never equals a number, nor 20 degC a 68 in degF: every write would end as failed although the device did it.",
+        bad="valve: {…, type: bool, writable: true, read_back: state}     # state is a string",
+        good="valve: {…, type: bool, writable: true, read_back: opened}     # opened is a bool",
+    ),
+    Code(
+        id="NX2921",
+        slug="read-back-timeout",
+        summary="A `read_back_timeout` that can't be.",
+        why="It lies between 100 ms and 5 minutes, and `read_back: none` has nothing to wait for.",
+        bad="valve: {…, writable: true, read_back: opened, read_back_timeout: 1h}",
+        good="valve: {…, writable: true, read_back: opened, read_back_timeout: 20s}",
+    ),
+    Code(
         id="NX2903",
         slug="sequence-step",
         summary="A step that is none, or several at once.",

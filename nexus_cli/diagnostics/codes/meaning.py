@@ -247,6 +247,15 @@ CODES: tuple[Code, ...] = (
         good="name: {type: 'string[20]'}",
     ),
     Code(
+        id="NX2206",
+        slug="ambiguous-unit",
+        summary="A unit whose name means several things.",
+        why="A barrel of oil has a third more litres than one of wine, and a ton is one of three. Who reads the value can't tell which.",
+        bad="unit: bbl",
+        good="unit: bbl_oil",
+        severity=Severity.WARNING,
+    ),
+    Code(
         id="NX2301",
         slug="unknown-retention",
         summary="A retention class that is not declared.",

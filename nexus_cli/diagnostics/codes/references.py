@@ -245,6 +245,14 @@ CODES: tuple[Code, ...] = (
         good="below: 10\nclear_above: 12",
     ),
     Code(
+        id="NX2707",
+        slug="alert-never",
+        summary="An alert that can never come.",
+        why="Its limit is a value that the tag can't have: a fraction of a whole number, more than its type holds, a code without a name.",
+        bad="alerts: {stuck: {tag: a/l/d/mode, equals: 7}}     # values: {0: off, 1: on}",
+        good="alerts: {stuck: {tag: a/l/d/mode, equals: 'off'}}",
+    ),
+    Code(
         id="NX2801",
         slug="moved-still-there",
         summary="A move from a path that is still declared.",

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nexus_cli.discover.found import Found, Skipped
-from nexus_cli.discover.importers.units import unit_of
+from nexus_cli.discover.importers.units import problem_of, unit_of
 from nexus_cli.discover.place import Identity, identity
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
@@ -138,7 +138,7 @@ class Settler:
         if unit:
             tag["unit"] = unit
         elif "unit" in tag:
-            self._leave_out(what, tag, "unit", f"the unit '{written}' is unknown")
+            self._leave_out(what, tag, "unit", problem_of(written))
 
     def _named(self, what: str, tag: dict[str, Any], kind: DataType) -> None:
         values = tag.get("values")

@@ -4,86 +4,23 @@ from __future__ import annotations
 
 import re
 
-from nexus_cli.model.quantities import known
-
-_SPELLINGS: dict[str, str] = {
-    "%rh": "%",
-    "% rh": "%",
-    "percent": "%",
-    "amp": "A",
-    "amps": "A",
-    "ampere": "A",
-    "amperes": "A",
-    "a ac": "A",
-    "a dc": "A",
-    "volt": "V",
-    "volts": "V",
-    "v ac": "V",
-    "v dc": "V",
-    "watt": "W",
-    "watts": "W",
-    "w ac": "W",
-    "w dc": "W",
-    "voltamps": "VA",
-    "volt-amps": "VA",
-    "vars": "var",
-    "kwh": "kWh",
-    "wh": "Wh",
-    "mwh": "MWh",
-    "kvarh": "kvarh",
-    "celsius": "degC",
-    "deg c": "degC",
-    "degree celsius": "degC",
-    "degrees celsius": "degC",
-    "degrees centigrade": "degC",
-    "c": "degC",
-    "℃": "degC",
-    "fahrenheit": "degF",
-    "deg f": "degF",
-    "degrees fahrenheit": "degF",
-    "℉": "degF",
-    "decimal degrees": "deg",
-    "degree": "deg",
-    "degrees": "deg",
-    "hertz": "Hz",
-    "hz": "Hz",
-    "rpm": "rpm",
-    "r/min": "rpm",
-    "1/min (rpm)": "rpm",
-    "lux": "lx",
-    "second": "s",
-    "seconds": "s",
-    "sec": "s",
-    "minute": "min",
-    "minutes": "min",
-    "hour": "h",
-    "hours": "h",
-    "hrs": "h",
-    "day": "d",
-    "days": "d",
-    "w/m^2": "W/m2",
-    "w/m²": "W/m2",
-    "m^3": "m3",
-    "m^3/h": "m3/h",
-    "m^2": "m2",
-    "liter": "l",
-    "litre": "l",
-    "liters": "l",
-    "count": "pcs",
-    "ohms": "ohm",
-    "ω": "ohm",
-    "kbar": "kbar",
-    "ug/m^3": "ug/m**3",
-    "µg/m³": "ug/m**3",
-    "μg/m³": "ug/m**3",
-}
-"""By the lower-case spelling, blanks reduced to one."""
+from nexus_cli.model.quantities import choices, in_table, known
+from nexus_cli.model.units import SPELLINGS
 
 
 def unit_of(written: str) -> str:
-    """The unit in our spelling, or "" when it can't be converted by anything here."""
+    """The unit in our spelling, or "" when it can't be converted by anything here, or is ambiguous."""
     text = re.sub(r"\s+", " ", written.strip().replace("Â", ""))
     if not text:
         return ""
-    spelled = _SPELLINGS.get(text.lower(), text)
+    if (listed := in_table(text)) != "-":  # before the letters' size is lost: mWh is not MWh
+        return listed
+    spelled = SPELLINGS.get(text.lower(), text)
     return spelled if known(spelled) else ""
+
+
+def problem_of(written: str) -> str:
+    """Why `unit_of` has none."""
+    if may_be := choices(written.strip()):
+        return f"the unit '{written}' may mean {' or '.join(may_be)}"
+    return f"the unit '{written}' is unknown"

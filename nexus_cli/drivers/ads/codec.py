@@ -223,7 +223,11 @@ def _ticks_of_moment(value: Value, base: Elementary) -> int:
         raise EncodeError(f"{value!r} is not a time; write it as 2026-03-04T05:06:07Z") from None
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     whole = since // timedelta(microseconds=1)
-    return whole * 1000 if base.unit_s != 1.0 else whole // 1_000_000
+    if base.unit_s != 1.0:
+        return whole * 1000
+    if whole % 1_000_000:
+        raise EncodeError(f"{base.name} holds whole seconds, and {value!r} has a fraction")
+    return whole // 1_000_000
 
 
 def _array(declared: DataType, shape: Shape) -> Codec:

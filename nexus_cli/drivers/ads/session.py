@@ -15,13 +15,16 @@ from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
 from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
 from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
 from nexus_cli.drivers.ads.text import EncodeError
-from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink
+from nexus_cli.drivers.base import Browsed, DriverError, Effect, Fault, Point, ReadResult, Request, Scope, Sink
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
 DEFAULT_AMS_PORT = 851
 MOST_RENEWALS = 3
 """So often a request is asked again because the program changed under it."""
+
+UNHEARD = frozenset({0x719, 0x745})
+"""ADSERR_DEVICE_TIMEOUT and ADSERR_CLIENT_SYNCTIMEOUT: the PLC may have the bytes all the same."""
 
 
 class AdsSession:
@@ -143,7 +146,13 @@ class AdsSession:
     async def write(self, device: str, point: Point, value: Value) -> None:
         """See `Session.write`. Through a handle that is made for this write and under the version it was checked
         under, so that a value never lands where a symbol used to be."""
-        plc = self.plc_of(device)
+        try:
+            await self._write_checked(self.plc_of(device), point, value)
+        except DriverError as error:
+            error.effect = error.effect or Effect.NONE  # `_send` says what became of bytes that went out
+            raise
+
+    async def _write_checked(self, plc: Plc, point: Point, value: Value) -> None:
         for _ in range(MOST_RENEWALS):
             if plc.stale:
                 await self._renewed(plc)
@@ -163,9 +172,9 @@ class AdsSession:
 
     async def _write(self, plc: Plc, point: Point, target: reading.Target, raw: bytes) -> bool:
         """Write checked bytes; False when the program changed in between and nothing was written."""
-        channel, what = self.channel, f"{plc.name}: write {point.address}"
+        what = f"{plc.name}: write {point.address}"
         if target.located is None:
-            await write(channel, plc.address, target.item.group, target.item.offset, raw, what)
+            await self._send(plc, target.item.group, target.item.offset, raw, what)
             return True
         handle = 0
         try:
@@ -173,7 +182,7 @@ class AdsSession:
             await plc.check()
             if plc.stale:
                 return False
-            await write(channel, plc.address, VALUE_BY_HANDLE, handle, raw, what)
+            await self._send(plc, VALUE_BY_HANDLE, handle, raw, what)
         except DriverError as error:
             if error.code in (SYMBOL_VERSION_INVALID, SYMBOL_NOT_FOUND):
                 plc.stale = True
@@ -183,6 +192,14 @@ class AdsSession:
             if handle:
                 plc.release(handle)
         return True
+
+    async def _send(self, plc: Plc, group: int, offset: int, raw: bytes, what: str) -> None:
+        try:
+            await write(self.channel, plc.address, group, offset, raw, what)
+        except DriverError as error:
+            unheard = error.scope in (Scope.SESSION, Scope.DEVICE) or error.code in UNHEARD
+            error.effect = Effect.MAYBE if unheard else Effect.REFUSED
+            raise
 
     async def subscribe(
         self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink

@@ -6,7 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn
 
-from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink, Subscription
+from nexus_cli.drivers.base import (
+    Browsed,
+    DriverError,
+    Effect,
+    Fault,
+    Point,
+    ReadResult,
+    Request,
+    Scope,
+    Sink,
+    Subscription,
+)
 from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel
@@ -44,6 +55,9 @@ EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
     10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
     11: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway target device failed to respond"),
 }
+
+EFFECTS = {5: Effect.MAYBE, 6: Effect.REFUSED, 10: Effect.REFUSED, 11: Effect.MAYBE}
+"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, and nothing heard (§7)."""
 
 
 class ModbusSession:
@@ -133,37 +147,68 @@ class ModbusSession:
             plan = plan_write(field, value, connection)
         except EncodeError as error:
             raise DriverError(
-                f"{point.name}: {error}", scope=Scope.ITEM, retriable=False, reason=error.reason
+                f"{point.name}: {error}",
+                scope=Scope.ITEM,
+                retriable=False,
+                reason=error.reason,
+                effect=Effect.NONE,
             ) from None
         text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
         try:
             if plan.function == 22:
                 await self._write_part(plan, unit, text)
             else:
-                await self._ask(write_request(unit, plan), text, write=True)
+                await self._tell(write_request(unit, plan), text)
         except DriverError as error:
+            error.effect = error.effect or EFFECTS.get(error.code)
             if error.scope is not Scope.REQUEST:
                 raise
             raise DriverError(
-                error.message, scope=Scope.ITEM, retriable=error.retriable, reason=error.reason, code=error.code
+                error.message,
+                scope=Scope.ITEM,
+                retriable=error.retriable,
+                reason=error.reason,
+                code=error.code,
+                effect=error.effect,
             ) from None
 
     async def _write_part(self, plan: WritePlan, unit: int, text: str) -> None:
         """A bit or half of a register: by mask write, or by reading and writing back."""
         if plan.mask_allowed and not (plan.fallback and unit in self._no_mask_write):
             try:
-                await self._ask(write_request(unit, plan), text, write=True)
+                await self._tell(write_request(unit, plan), text)
                 return
             except DriverError as error:
                 if error.code != ILLEGAL_FUNCTION or not plan.fallback:
                     raise
                 self._no_mask_write.add(unit)
         read = f"FC3 holding {plan.start} unit {unit}"
-        current = int.from_bytes(await self._read_raw(3, plan.start, 1, unit, read), "big")
+        try:
+            current = int.from_bytes(await self._read_raw(3, plan.start, 1, unit, read), "big")
+        except DriverError as error:
+            error.effect = Effect.NONE
+            raise
         changed = current & plan.and_mask | plan.or_mask & ~plan.and_mask & 0xFFFF
         function = 6 if plan.single else 16
         whole = WritePlan(function=function, start=plan.start, registers=(changed,))
-        await self._ask(write_request(unit, whole), text, write=True)
+        await self._tell(write_request(unit, whole), text)
+
+    async def _tell(self, request: bytes, text: str) -> None:
+        """One write. Its answer repeats what was asked; another's, or an echo of FC15 and FC16, proves nothing.
+
+        Source: Modbus Application Protocol V1.1b3 §6.5, §6.6, §6.11, §6.12, §6.16. Raises DriverError.
+        """
+        answer = await self._ask(request, text, write=True)
+        wanted = request[1:6] if request[1] in (15, 16) else request[1:]
+        if not answer or answer == wanted:
+            return
+        if answer[:3] == wanted[:3] and len(answer) == len(wanted):
+            raise DriverError(
+                f"{text}: the device answers with {answer[3:].hex(' ')} instead of {wanted[3:].hex(' ')}",
+                scope=Scope.ITEM,
+                effect=Effect.MAYBE,
+            )
+        self._lost(f"{text}: the answer is not to this write ({answer[:12].hex(' ')})")
 
     async def _ask(self, request: bytes, text: str, *, write: bool = False) -> bytes:
         """One request and the PDU of its answer, b"" to a broadcast. Raises DriverError."""

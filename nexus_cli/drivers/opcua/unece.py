@@ -9,7 +9,7 @@ from __future__ import annotations
 NAMESPACE = "http://www.opcfoundation.org/UA/units/un/cefact"
 
 _UNITS = {
-    "4G": "uV", "4H": "um", "2Z": "mV", "2X": "m/min", "2N": "dB", "23": "g/cm**3", "28": "kg/m2",
+    "4G": "uV", "4H": "um", "2Z": "mV", "2X": "m/min", "2N": "dB", "23": "g/cm3", "28": "kg/m2",
     "59": "ppm", "AMH": "Ah", "AMP": "A", "4K": "mA", "B84": "uA", "2R": "kCi", "B22": "kA",
     "BAR": "bar", "MBR": "mbar", "PAL": "Pa", "A97": "hPa", "KPA": "kPa", "MPA": "MPa", "PS": "psi", "74": "mPa",
     "C49": "nS", "B99": "uS", "C27": "MS", "SIE": "S", "G42": "uS/cm", "H61": "mS/cm", "D10": "S/m",
@@ -26,9 +26,12 @@ _UNITS = {
     "KMH": "km/h", "MTS": "m/s", "C16": "mm/s", "MSK": "m/s2", "H49": "cm/h", "H66": "mm/h", "H81": "mm/min",
     "LD": "l/d", "L2": "l/min", "E32": "l/h", "G51": "l/s", "MQH": "m3/h", "MQS": "m3/s", "G53": "m3/min",
     "NEW": "N", "B47": "kN", "B73": "MN", "NU": "N*m", "B48": "kN*m", "D83": "mN*m", "LUX": "lx", "LUM": "lm",
-    "CDL": "cd", "P1": "%", "Q30": "pH", "D54": "W/m2", "FAR": "F", "4O": "uF", "D33": "T", "C29": "mT",
+    "CDL": "cd", "P1": "%", "Q30": "pH", "D54": "W/m2", "FAR": "farad", "4O": "uF", "D33": "T", "C29": "mT",
     "BIT": "bit", "AD": "byte", "2P": "kB", "4L": "MB", "C62": "1", "H87": "pcs", "EA": "pcs", "NMP": "pcs",
-    "A99": "bit", "B10": "bit/s", "WEB": "Wb", "COU": "C", "81": "H", "C14": "mH", "DBM": "dBm",
+    "UA": "torr", "ATM": "atm", "ATT": "at", "HN": "mmHg", "F79": "inHg", "F78": "inH2O", "HP": "mmH2O", "HJ": "PS",
+    "FTQ": "ft3", "2K": "ft3/h", "2L": "ft3/min", "G2": "gal_us/min", "GLI": "gal_uk", "BLL": "bbl_oil", "BTU": "BTU",
+    "STN": "ton_us", "LTN": "ton_uk", "B37": "kgf", "C78": "lbf", "HM": "mph", "KNT": "knot",
+    "A99": "bit", "B10": "bit/s", "WEB": "Wb", "COU": "coulomb", "81": "H", "C14": "mH", "DBM": "dBm",
 }  # fmt: skip
 """By common code."""
 

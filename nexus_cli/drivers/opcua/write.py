@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Point, Scope
+from nexus_cli.drivers.base import DriverError, Effect, Point, Scope
 from nexus_cli.drivers.opcua.address import NodeAddress
 from nexus_cli.drivers.opcua.channel import Channel
 from nexus_cli.drivers.opcua.groups import node_of
@@ -22,6 +22,8 @@ from nexus_cli.wire.sample import Reason, Value
 
 BASE_OF_KIND = {KIND_OF_BASE[base]: base for base in INTEGER_BOUNDS}
 MAX_KNOWN = 10_000
+UNHEARD = frozenset({0x80050000, 0x800A0000, 0x80850000})
+"""Bad_CommunicationError, Bad_Timeout, Bad_RequestTimeout."""
 
 
 class VariantTypes:
@@ -80,7 +82,11 @@ async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: s
         DriverError: ITEM when the server or the type refuses it; SESSION when the link is lost.
     """
     what = f"write {point.address}"
-    kind, is_array = await types.of(node, what)
+    try:
+        kind, is_array = await types.of(node, what)
+    except DriverError as error:
+        error.effect = Effect.NONE
+        raise
     wanted = _convert(value, kind, what)
     if index and is_array and not isinstance(wanted, list):
         wanted = [wanted]  # an element of an array is written as an array of one; OPC 10000-4 §7.27
@@ -99,7 +105,11 @@ async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: s
     results = await channel.call(what, lambda: session.write(parameters))
     code = int(results[0].value)
     if code >> 30:
-        raise item_error(code, what)
+        refused = item_error(code, what)
+        # OPC 10000-4 §7.39: Uncertain is not a refusal; behind a server that did not hear, a device may have heard.
+        unheard = code >> 30 == 1 or code & 0xFFFF0000 in UNHEARD
+        refused.effect = Effect.MAYBE if unheard else Effect.REFUSED
+        raise refused
 
 
 def _convert(value: Value, kind: ua.VariantType, what: str) -> Any:
@@ -155,4 +165,4 @@ def _mismatch(value: Value, kind: ua.VariantType, what: str) -> DriverError:
 
 
 def _refused(message: str, reason: Reason) -> DriverError:
-    return DriverError(message, scope=Scope.ITEM, retriable=False, reason=reason)
+    return DriverError(message, scope=Scope.ITEM, retriable=False, reason=reason, effect=Effect.NONE)

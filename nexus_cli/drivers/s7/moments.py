@@ -61,8 +61,11 @@ def date_from(raw: bytes) -> str:
 
 
 def date_to(text: str) -> bytes:
-    """Raises ValueError (no date), OverflowError (outside 1990 to 2169)."""
-    return (moment_of(text)[0].date() - _DATE_ZERO).days.to_bytes(2, "big")
+    """Raises ValueError (no date, or a time of day besides), OverflowError (outside 1990 to 2169)."""
+    moment, ns = moment_of(text)
+    if ns or (moment.hour, moment.minute, moment.second) != (0, 0, 0):
+        raise ValueError(f"a DATE holds days, and '{text}' has a time of day in UTC")
+    return (moment.date() - _DATE_ZERO).days.to_bytes(2, "big")
 
 
 def dt_from(raw: bytes) -> str:
@@ -79,7 +82,9 @@ def dt_to(text: str) -> bytes:
     moment, ns = moment_of(text)
     if not 1990 <= moment.year <= 2089:
         raise OverflowError
-    ms = ns // NS_PER_MS
+    ms, rest = divmod(ns, NS_PER_MS)
+    if rest:
+        raise ValueError(f"a DATE_AND_TIME holds milliseconds, and '{text}' has finer ones")
     parts = (moment.year % 100, moment.month, moment.day, moment.hour, moment.minute, moment.second, ms // 10)
     weekday = moment.isoweekday() % 7 + 1
     return bytes(_to_bcd(part) for part in parts) + bytes((ms % 10 << 4 | weekday,))

@@ -10,6 +10,7 @@ from typing import NoReturn
 from nexus_cli.drivers.base import (
     Browsed,
     DriverError,
+    Effect,
     Fault,
     Point,
     ReadResult,
@@ -193,10 +194,24 @@ class S7Session:
                 writes = with_heads(field, writes, [await self._head(head, point) for head in heads])
         except EncodeError as error:
             raise DriverError(
-                f"{point.name}: {error}", scope=Scope.ITEM, retriable=False, reason=error.reason
+                f"{point.name}: {error}",
+                scope=Scope.ITEM,
+                retriable=False,
+                reason=error.reason,
+                effect=Effect.NONE,
             ) from None
+        except DriverError as error:
+            error.effect = Effect.NONE
+            raise
+        begun = False
         for job in jobs_of(writes, self.pdu):
-            await self._write_job(job, f"write {point.name} to {point.address}")
+            try:
+                await self._write_job(job, f"write {point.name} to {point.address}")
+            except DriverError as error:
+                if begun:  # a text or an array that takes several jobs
+                    error.effect = Effect.MAYBE
+                raise
+            begun = True
 
     async def _head(self, head: Item, point: Point) -> int:
         """Maximum length of a text as the CPU has it. Raises DriverError."""
@@ -225,6 +240,7 @@ class S7Session:
                     retriable=False,
                     reason=reason_of(code),
                     code=code,
+                    effect=Effect.MAYBE if OK in codes else Effect.REFUSED,
                 )
 
     async def inform(self, group: int, function: int, request: bytes) -> userdata.Answer:

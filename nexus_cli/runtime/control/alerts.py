@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from nexus_cli.model.chain import above, same
 from nexus_cli.wire.sample import Quality, Value
 
 LONGEST_TEXT = 1_000
@@ -134,7 +135,10 @@ class Alert:
         number = _number(value)
         if number is None:
             return None
-        if (config.above is not None and number > config.above) or (config.below is not None and number < config.below):
+        # Limits belong to the good side: 0.30000000000000004, as others may publish it, is not above 0.3.
+        if (config.above is not None and above(number, config.above)) or (
+            config.below is not None and above(config.below, number)
+        ):
             return True
         if self.state is State.CLEARED:
             return False
@@ -143,8 +147,8 @@ class Alert:
     def _released(self, number: float) -> bool:
         """Whether the value has gone back far enough: the hysteresis."""
         config = self.config
-        low_enough = config.above is None or config.clear_below is None or number < config.clear_below
-        high_enough = config.below is None or config.clear_above is None or number > config.clear_above
+        low_enough = config.above is None or config.clear_below is None or above(config.clear_below, number)
+        high_enough = config.below is None or config.clear_above is None or above(number, config.clear_above)
         return low_enough and high_enough
 
 
@@ -173,6 +177,8 @@ def shown(value: Value) -> Value:
 def _equal(value: Value, wanted: bool | int | float | str) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return isinstance(value, (bool, int)) and isinstance(wanted, (bool, int)) and bool(value) == bool(wanted)
+    if isinstance(value, (int, float)) and isinstance(wanted, (int, float)):
+        return same(value, wanted)
     return value == wanted
 
 

@@ -10,7 +10,16 @@ import msgspec
 
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.command import LONGEST_AHEAD_US, Command, CommandError, Response, State, decode_response, encode
+from nexus_cli.wire.command import (
+    LONGEST_AHEAD_US,
+    Command,
+    CommandError,
+    Response,
+    State,
+    decode_response,
+    encode,
+    too_large,
+)
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
@@ -60,10 +69,13 @@ class BrokerHands:
             expect=expect if expects else msgspec.UNSET,
             reason=reason[:500],
         )
+        payload = encode(command)
+        if problem := too_large(payload):
+            return Response(id=command_id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[command_id] = self.gateways.get(path.rpartition("/")[0], ""), answer
         try:
-            sent = self._client.post(self._topics.command(path, self._principal), encode(command), qos=2)
+            sent = self._client.post(self._topics.command(path, self._principal), payload, qos=2)
             try:
                 async with asyncio.timeout(timeout_s + ANSWER_LATE_S):
                     return await answer

@@ -7,10 +7,11 @@ reason changed, when the heartbeat is due, and always the first time after a (re
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
+from nexus_cli.model.chain import TOLERANCE, Convert, bounds_of, cleaner, converter, tidy
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Quality, Reason, Value
@@ -21,7 +22,6 @@ DOUBTFUL: tuple[Quality, Reason | None] = (Quality.UNCERTAIN, Reason.CLOCK_UNSYN
 _NOTHING = object()
 _LARGEST_INTEGER = 2**64 - 1
 _SMALLEST_INTEGER = -(2**63)
-Convert = Callable[[Any], Any]
 
 
 class TagState:
@@ -30,12 +30,13 @@ class TagState:
     Attributes:
         name: Tag name.
         path: `area/line/device/tag`.
-        simple: Nothing but the check for what can be stored lies between the raw and the published value.
+        simple: No range and no deadband: once converted, a value is what is published.
         plain: `simple`, and its samples may be GOOD now: the fast path.
         raw: The last raw value that was recorded as GOOD without a fault; what an unchanged poll is compared with.
         value, quality, reason, code: The last recorded sample.
         time_us: Its gateway time; 0 before the first.
         due_us: When the heartbeat asks for the next one.
+        settle: Takes the result of an expression to what is published; None where it is that already.
         topic: Where the live view publishes it; "" until the gateway has taken the device up.
     """
 
@@ -54,6 +55,7 @@ class TagState:
         "quality",
         "raw",
         "reason",
+        "settle",
         "simple",
         "source_us",
         "time_us",
@@ -68,11 +70,11 @@ class TagState:
         self.topic = ""
         self.config = config
         self.convert = _converter(config)
-        self.low, self.high = _bounds(config)
+        self.settle = _calculated(config)
+        self.low, self.high = bounds_of(config)
         self.deadband = config.deadband
         self.heartbeat_us = config.heartbeat_ms * 1000
-        # Floats stay off the fast path only for the finite check, which the loop itself makes.
-        self.simple = self.convert is None and self.low is None and self.high is None and not self.deadband
+        self.simple = self.low is None and self.high is None and not self.deadband
         self.plain = self.simple
         self.raw: Any = _NOTHING
         self.value: Value = None
@@ -177,12 +179,19 @@ class Normaliser:
         for state, raw in zip(states, values, strict=True):
             if raw == state.raw and now_us < state.due_us:
                 continue
-            if state.plain and state.quality is Quality.GOOD and _storable(raw):
-                state.raw = state.value = raw
+            if not state.plain or state.quality is not Quality.GOOD:
+                self._one(state, raw, None, None, cycle)
+                continue
+            try:
+                value = raw if state.convert is None else state.convert(raw)
+            except (ArithmeticError, TypeError, ValueError, AttributeError):
+                value = None
+            if _storable(value) and (state.convert is None or value != state.value):
+                state.raw, state.value = raw, value
                 state.time_us = now_us
                 state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US
                 state.source_us = None
-                samples[state.name] = raw
+                samples[state.name] = value
                 changed.append(state)
             else:
                 self._one(state, raw, None, None, cycle)
@@ -211,6 +220,8 @@ class Normaliser:
         """Record a calculated value (already in the published unit); a fault is an uncertain one."""
         before = len(cycle.changed)
         self.seen += 1
+        if state.settle is not None and type(value) is float:
+            value = state.settle(value)
         if not _storable(value):
             self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
         else:
@@ -303,7 +314,8 @@ def _moved(state: TagState, value: Any) -> bool:
         return False
     if not state.deadband or last is None or value is None or isinstance(value, (str, list, dict)):
         return True
-    return bool(abs(value - last) > state.deadband)
+    # A step that is the deadband in decimals (0.8 after 0.7) is not more than it: doubles differ in their last digits.
+    return bool(abs(value - last) > state.deadband + TOLERANCE * max(abs(value), abs(last)))
 
 
 def _storable(value: Any) -> bool:
@@ -334,24 +346,14 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _bounds(config: TagConfig) -> tuple[float | None, float | None]:
-    return config.range if config.range is not None else (None, None)
-
-
 def _converter(config: TagConfig) -> Convert | None:
-    """What turns a raw value into the published one; None when they are the same.
-
-    `((raw * scale + offset) * unit_factor) + unit_shift` is joined to one multiplication and one addition where the
-    scale is a plain factor (`TagConfig`).
-    """
+    """What turns a raw value into the published one; None when they are the same."""
     if config.expr:
         return None
     datatype = parse_type(config.type)
-    if datatype.base not in ("bool", "string", "datetime", "json"):
-        factor = config.scale * config.unit_factor
-        shift = config.offset * config.unit_factor + config.unit_shift
-        if factor != 1.0 or shift != 0.0:
-            return _scaled(factor, shift, many=bool(datatype.count))
+    one = converter(config)
+    if one is not None:
+        return _each(one) if datatype.count else one
     if datatype.base in ("string", "datetime") and not datatype.count:
         return _text
     if datatype.numeric:
@@ -359,12 +361,17 @@ def _converter(config: TagConfig) -> Convert | None:
     return None
 
 
-def _scaled(factor: float, shift: float, *, many: bool) -> Convert:
-    if many:
-        return lambda raw: [one * factor + shift for one in raw]
-    if shift == 0.0:
-        return lambda raw: raw * factor
-    return lambda raw: raw * factor + shift
+def _each(one: Convert) -> Convert:
+    return lambda raw: [None if item is None else one(item) for item in raw]
+
+
+def _calculated(config: TagConfig) -> Convert | None:
+    """What takes the result of an expression to what is published: no noise of its arithmetic, its type's rounding."""
+    base = parse_type(config.type).base
+    if not config.expr or base not in ("float16", "float32", "float64", "duration"):
+        return None
+    clean = cleaner(base)
+    return tidy if clean is None else clean
 
 
 def _number(raw: Any) -> Any:

@@ -296,10 +296,14 @@ class Pipeline:
                     if one.device.path not in others:
                         others[one.device.path] = self._apart(one.device.path, changed)
                     target = others[one.device.path]
-                before = (one.state.time_us, one.state.value, one.state.quality)
+                before = _standing(one.state)
                 _evaluate(one, target)
-                if before != (one.state.time_us, one.state.value, one.state.quality):
+                if before != _standing(one.state):
                     changed.append(one.state)
+
+
+def _standing(state: TagState) -> tuple[object, ...]:
+    return state.time_us, state.value, state.quality, state.reason
 
 
 def _still(state: TagState, *, anew: bool) -> bool:

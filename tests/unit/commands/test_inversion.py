@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
-from nexus_cli.model.inversion import InversionError, published_of, raw_of, same_raw
+from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.model.proof import same_raw
 
 TENTHS = TagConfig(type="int16", scale=0.1, range=(10.0, 90.0))
 FAHRENHEIT = TagConfig(type="int16", unit_factor=5 / 9, unit_shift=-160 / 9, publish_unit="degC")

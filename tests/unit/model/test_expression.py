@@ -189,3 +189,115 @@ def test_a_gateway_compiles_from_the_normal_form() -> None:
     assert expression.evaluate({"t": 2.0, "state": 1}) is True
     with pytest.raises(ExpressionError, match="'state'"):
         expression_of(tag, {"a/l/d/t": tags["a/l/d/t"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("1 ** 2000", 1.0),
+        ("(-1) ** 1025", -1.0),
+        ("2 ** 513", 2.0**513),
+        ("2 ** 1023", 2.0**1023),
+        ("10 ** 300", 1e300),
+        ("0 ** 5000", 0.0),
+        ("2 ** -2000", 0.0),
+        ("10 ** -3", 0.001),
+        ("-(10 ** 300)", -1e300),
+    ],
+)
+def test_a_power_is_bounded_by_its_result(text: str, result: float) -> None:
+    made = compile_expression(text, types={}).value
+    assert made is not None
+    assert made.evaluate({}) == result
+
+
+@pytest.mark.parametrize("text", ["2 ** 1024", "10 ** 309", "(-3) ** 900", "2 ** (2 ** 62)"])
+def test_a_power_beyond_a_double_is_found_before_it_is_worked_out(text: str) -> None:
+    outcome = compile_expression(text, types={})
+    assert [one.code for one in outcome.findings] == ["NX2407"]
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("'abcdef'", DataType("string", length=3)),
+        ("2.5e30", DataType("float16")),
+        ("1e39", DataType("float32")),
+        ("300", DataType("uint8")),
+        ("'soon'", DataType("datetime")),
+        ("1 / 0", DataType("float64")),
+    ],
+)
+def test_a_constant_that_its_type_can_not_hold_is_a_finding(text: str, result: DataType) -> None:
+    outcome = compile_expression(text, types={}, result=result)
+    assert [one.code for one in outcome.findings] == ["NX2407"]
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "good", "beyond"),
+    [
+        (DataType("string", length=3), DataType("string"), "abc", "abcd"),
+        (DataType("float16"), DataType("float64"), 65504.0, 70000.0),
+        (DataType("float32"), DataType("float64"), 3e38, 4e38),
+        (DataType("uint8"), DataType("int64"), 255, 256),
+        (DataType("datetime"), DataType("string"), "2026-03-04", "4 March"),
+    ],
+)
+def test_a_result_is_checked_against_the_declared_type(
+    result: DataType, kind: DataType, good: object, beyond: object
+) -> None:
+    made = compile_expression("x", types={"x": kind}, result=result).value
+    assert made is not None
+    assert made.evaluate({"x": good}) == good  # type: ignore[dict-item]
+    with pytest.raises(ExpressionError):
+        made.evaluate({"x": beyond})  # type: ignore[dict-item]
+
+
+def test_names_in_braces_stand_beside_words() -> None:
+    types = {"a": DataType("int16"), "f": DataType("bool"), "u-1": DataType("int16")}
+    made = compile_expression("{a}if{f}and{f}else{u-1}", types=types).value
+    assert made is not None
+    assert made.names == ("a", "f", "u-1")
+    assert made.evaluate({"a": 1, "f": False, "u-1": 2}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("{f}and{f}and{n}", "NX2404", ("column 13", "a whole number")),
+        ("{f}and{nothing}", "NX2403", ("'nothing'",)),
+        ("'ä' == {t} and {n}", "NX2404", ("column 16",)),
+        ("  {n} + {t}", "NX2404", ("column 9",)),
+        ("{f}{f}", "NX2401", ("column 4",)),
+        ("2{n}", "NX2401", ()),
+        ("\ufb01 + {n}", "NX2401", ("column 1",)),
+        ("{n} + größe", "NX2401", ("column 9", "'ö'")),
+    ],
+)
+def test_messages_speak_of_what_was_written(text: str, code: str, words: tuple[str, ...]) -> None:
+    types = {"f": DataType("bool"), "n": DataType("int16"), "t": DataType("string")}
+    (found,) = compile_expression(text, types=types).findings
+    assert found.code == code
+    assert "__" not in found.message
+    for word in words:
+        assert word in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("a + b == 0.3", True),
+        ("a + b > 0.3", False),
+        ("a + b >= 0.3", True),
+        ("a + b <= 0.3", True),
+        ("a + b != 0.3", False),
+        ("a < 0.1001", True),
+        ("0.1 <= a <= 0.1", True),
+        ("n == n + 1", False),
+    ],
+)
+def test_fractions_are_compared_without_the_noise_of_arithmetic(text: str, holds: bool) -> None:
+    types = {"a": DataType("float64"), "b": DataType("float64"), "n": DataType("int64")}
+    made = compile_expression(text, types=types).value
+    assert made is not None
+    assert made.evaluate({"a": 0.1, "b": 0.2, "n": 2**62}) is holds

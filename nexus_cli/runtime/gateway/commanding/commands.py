@@ -266,7 +266,7 @@ class Commands:
             command=command,
             received_us=self._clock.now_us(),
             deadline_s=self._clock.monotonic_s() + left_s,
-            raw=accepted.raw,
+            accepted=accepted,
             fingerprint=fingerprint,
         )
         self._lanes.put(order)
@@ -288,8 +288,6 @@ class Commands:
     # --- ending ------------------------------------------------------------------------------------------------
 
     def _ended(self, order: Order, ended: Ended) -> None:
-        device = self._device(order.device)
-        tag = device.config.tags.get(order.tag) if device is not None else None
         response = Response(
             id=order.command.id,
             state=ended.state,
@@ -298,7 +296,7 @@ class Commands:
             value=ended.value,
             old=ended.old,
             read_back=ended.read_back,
-            unit=tag.publish_unit if tag is not None else "",
+            unit=order.accepted.tag.publish_unit,
             code=ended.code,
             detail=ended.detail,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import chain, repeat
 
 import msgspec
 
+from nexus_cli.model.proof import proof_s
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.commanding.execution import Ended, Execution, Order
 from nexus_cli.runtime.gateway.commanding.journal import Journal
@@ -18,8 +20,9 @@ MOST_PER_DEVICE = 16
 """Commands that wait for one device (policy: refuse the newest at once)."""
 MOST_WAITING = 256
 """Commands that wait for any device (policy: refuse the newest at once)."""
-LOOK_AGAIN_S = (0.15, 0.6)
-"""When a value that the device has not taken over yet is read back again, seconds after the read before."""
+LOOK_AGAIN_S = (0.15, 0.6, 1.0)
+"""When a value that the device has not taken over yet is read back again, seconds after the read before; the last one
+again and again until the time for the proof is over."""
 GRACE_S = 2.0
 """How long after its expiry a command that never began is waited for; then it is withdrawn."""
 
@@ -124,7 +127,11 @@ class Lanes:
 
     async def _look_again(self, order: Order, supervisor: Supervisor, first: Ended) -> Ended:
         found = first
-        for delay_s in LOOK_AGAIN_S:
+        left_s = proof_s(order.accepted.tag)
+        delays = chain(LOOK_AGAIN_S, repeat(LOOK_AGAIN_S[-1]))
+        while left_s > 0 and not self.closing:
+            delay_s = min(left_s, next(delays))
+            left_s -= delay_s
             await self._clock.sleep(delay_s)
             looked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
 
@@ -132,7 +139,7 @@ class Lanes:
                 if not looked.done():
                     looked.set_result(first)
 
-            work = self._execution.look_again(order, supervisor.driver, first, looked)
+            work = self._execution.look_again(supervisor.driver, first, looked)
             if not supervisor.submit(work, dropped=dropped):
                 return first
             found = await looked

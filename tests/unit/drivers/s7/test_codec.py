@@ -8,6 +8,7 @@ from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.drivers.s7.codec import compile_fields
 from nexus_cli.drivers.s7.encode import EncodeError, encode_bytes
 from nexus_cli.drivers.s7.field import field_of
+from nexus_cli.drivers.s7.moments import MOMENTS
 from nexus_cli.wire.sample import Reason, Value
 
 
@@ -118,3 +119,17 @@ def test_a_text_keeps_its_declared_length_and_writes_no_more_than_that() -> None
 def test_what_is_no_normal_form_is_a_value_error(address: str) -> None:
     with pytest.raises(ValueError, match="S7"):
         field_of(Point("p", address, "int16"))
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [("DATE", "2026-11-30T14:30:00Z"), ("DATE", "2026-11-30T00:00:00+02:00"), ("DT", "2026-11-30T14:30:00.0001Z")],
+)
+def test_a_moment_is_never_cut_to_what_the_type_holds(type_: str, text: str) -> None:
+    with pytest.raises(ValueError, match="holds"):
+        MOMENTS[type_][1](text)
+
+
+def test_a_moment_in_another_zone_is_the_same_moment() -> None:
+    assert MOMENTS["DATE"][1]("2026-11-30") == MOMENTS["DATE"][1]("2026-11-30T02:00:00+02:00")
+    assert MOMENTS["DT"][1]("2026-11-30T14:30:00.250+02:00") == MOMENTS["DT"][1]("2026-11-30T12:30:00.25Z")

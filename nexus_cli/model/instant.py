@@ -1,0 +1,35 @@
+"""Moments as ISO 8601 texts, which devices, people and servers spell in many ways.
+
+Source: ISO 8601-1:2019 §5.2 to §5.4 (calendar date, time of day, zone); the extended format only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_FORM = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"(?:[T ](?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d{1,9})\d*)?\s?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?\Z",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant_ns(text: str) -> int:
+    """Nanoseconds since 1970 UTC; a text without a zone is UTC, one without a time of day is midnight.
+
+    Raises:
+        ValueError: It is no moment.
+    """
+    match = _FORM.match(text.strip())
+    if match is None:
+        raise ValueError(f"'{text[:60]}' is not an ISO 8601 time")
+    zone = (match["zone"] or "Z").upper().replace("Z", "+00:00")
+    try:
+        local = datetime.fromisoformat(f"{match['day']}T{match['time'] or '00:00:00'}+00:00")
+        offset = datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").utcoffset() or timedelta(0)
+    except ValueError as error:
+        raise ValueError(f"'{text[:60]}' is not an ISO 8601 time: {error}") from None
+    since = local - _EPOCH - offset
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + int((match["fraction"] or "0").ljust(9, "0"))
