@@ -131,7 +131,19 @@ class Subscription(Protocol):
     """A running subscription; it ends with its session or by `close`."""
 
     faults: Mapping[str, Fault]
-    """Points that the device refused to report, by name."""
+    """Points that the device does not report, by name: refused from the start, or no longer. It changes as they do."""
+
+    def notes(self) -> Sequence[str]:
+        """What a limit of the device changes in how it reports, a sentence each: who it is, and its own word for it."""
+        ...
+
+    async def retry(self) -> None:
+        """Ask once more for what stands in `faults`; the others are not touched.
+
+        Raises:
+            DriverError: With scope SESSION or DEVICE; anything smaller stays in `faults`.
+        """
+        ...
 
     async def close(self) -> None:
         """Stop reporting. Never raises."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Notification, Point, Scope, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
@@ -215,19 +216,117 @@ async def test_a_stall_is_noticed_by_check_within_one_timeout(tmp_path: Any) -> 
         await server.close()
 
 
-async def test_a_forgotten_subscription_is_a_lost_session(tmp_path: Any) -> None:
+async def test_a_forgotten_subscription_is_asked_for_again_and_costs_no_session(tmp_path: Any) -> None:
     server = await serve([device()])
     config, heard = device(server.port), Heard()
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
-        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
         await until(lambda: len(heard.newest) == 20, "not every tag reported")
         service = server.server.iserver.subscription_service
         await service.delete_subscriptions(list(service.subscriptions))
         for stream in session._publisher.streams.values():
             stream.silence_s = 0.3
-        error = await lost(session)
-        assert error.scope is Scope.SESSION
+        end = now_s() + 5
+        while not subscription.faults and now_s() < end:
+            await session.check()
+            await asyncio.sleep(0.02)
+        assert set(subscription.faults) == set(config.tags)
+        heard.newest.clear()
+        await subscription.retry()
+        assert not subscription.faults
+        await until(lambda: len(heard.newest) == 20, "nothing was reported again")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_what_comes_later_is_reported_when_it_is_asked_for_again(tmp_path: Any) -> None:
+    """A server that answers before it has loaded its project: neither namespace nor node are there at first."""
+    server = await serve([device(count=1)])
+    config, heard = device(server.port, count=1), Heard()
+    points = [*points_of(config), Point("late", "nsu=urn:late;s=Late", "int32"), Point("b", f"nsu={URI};s=B", "int32")]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points, interval_ms=[100] * 3, sink=heard)
+        assert set(subscription.faults) == {"late", "b"}
+        assert subscription.notes() == ["2 tags: Bad_NodeIdUnknown"]
+        with pytest.raises(DriverError):
+            await session.write(config.path, points[1], 1)
+        space = await server.server.register_namespace("urn:late")
+        known = await server.server.get_namespace_index(URI)
+        objects = server.server.nodes.objects
+        await objects.add_variable(ua.NodeId("Late", space), "Late", 5, ua.VariantType.Int32)
+        await objects.add_variable(ua.NodeId("B", known), "B", 6, ua.VariantType.Int32)
+        session._unknown_look_s = 0.0
+        await subscription.retry()
+        assert not subscription.faults
+        assert not subscription.notes()
+        await until(lambda: heard.value(config.path, "late") == 5, "the late node is not reported")
+        await until(lambda: heard.value(config.path, "b") == 6, "the other late node is not reported")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_few_subscriptions_are_shared_by_the_intervals(tmp_path: Any) -> None:
+    server = await serve([device(count=4)])
+    server.limit(subscriptions=1)
+    config, heard = device(server.port, count=4), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        intervals = [2000, 1000, 100, 5000]
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=intervals, sink=heard)
+        assert not subscription.faults
+        assert subscription.notes() == ["different intervals share one subscription (Bad_TooManySubscriptions)"]
+        await until(lambda: len(heard.newest) == 4, "not every tag reported")
+        (stream,) = set(session._publisher.streams.values())
+        assert stream.interval_ms == 100
+        (served,) = server.server.iserver.subscription_service.subscriptions.values()
+        assert len(served.monitored_item_srv._monitored_items) == 4
+        await subscription.close()
+        assert not server.server.iserver.subscription_service.subscriptions
+        await session.check()
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_no_subscription_at_all_costs_no_session(tmp_path: Any) -> None:
+    server = await serve([device(count=3)])
+    config, heard = device(server.port, count=3), Heard()
+    other = await OpcuaDriver().connect([config], home=str(tmp_path))
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        held = await other.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
+        server.limit(subscriptions=1)
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
+        assert {fault.code for fault in subscription.faults.values()} == {0x80770000}
+        assert subscription.notes() == ["3 tags: Bad_TooManySubscriptions"]
+        (request,) = OpcuaDriver().group(config, points_of(config))
+        assert (await session.read(request)).values == [0, 1, 2]
+        await held.close()
+        await subscription.retry()
+        assert not subscription.faults
+    finally:
+        await other.close()
+        await session.close()
+        await server.close()
+
+
+async def test_few_items_are_taken_and_the_others_named(tmp_path: Any) -> None:
+    server = await serve([device(count=10)])
+    server.limit(items_in_all=6)
+    config, heard = device(server.port, count=10), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 10, sink=heard)
+        assert subscription.notes() == ["4 tags: Bad_TooManyMonitoredItems"]
+        await until(lambda: len(heard.newest) == 6, "the first six did not report")
+        server.limit(items_in_all=8)
+        await subscription.retry()
+        assert subscription.notes() == ["2 tags: Bad_TooManyMonitoredItems"]
+        await until(lambda: len(heard.newest) == 8, "two more did not report")
     finally:
         await session.close()
         await server.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
@@ -27,7 +27,7 @@ from nexus_cli.drivers.opcua.codec import (
     read_data_value,
     read_node_id,
 )
-from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed
+from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed, service_error
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.values import Convert
 from nexus_cli.wire.sample import Reason, Value
@@ -64,29 +64,41 @@ class Item(NamedTuple):
 
 
 class Stream:
-    """One subscription on the server: everything of a link with one publishing interval.
+    """One subscription on the server: everything of a link with one publishing interval, or with several where the
+    server allows no more subscriptions.
 
     Attributes:
         id: The server's id.
+        interval_ms: How often it publishes.
         silence_s: Longest time without a word of it.
         heard_s: When it was last heard of, on the loop's time.
         items: Monitored items by our handle: the server's id.
+        shared: The server's word for why other intervals use it too; "" while none does.
     """
 
-    __slots__ = ("heard_s", "id", "items", "silence_s")
+    __slots__ = ("heard_s", "id", "interval_ms", "items", "shared", "silence_s")
 
-    def __init__(self, number: int, silence_s: float) -> None:
+    def __init__(self, number: int, *, interval_ms: int, silence_s: float) -> None:
         self.id = number
+        self.interval_ms = interval_ms
         self.silence_s = silence_s
         self.heard_s = _now_s()
         self.items: dict[int, int] = {}
+        self.shared = ""
 
 
 class Publisher:
-    """The link's publish requests, and who gets what they bring."""
+    """The link's publish requests, and who gets what they bring.
 
-    def __init__(self, channel: Channel, *, session_timeout_ms: int) -> None:
+    Attributes:
+        streams: By the interval that was asked for; one that is shared stands there more than once.
+        items: By our handle.
+    """
+
+    def __init__(self, channel: Channel, *, session_timeout_ms: int, ended: Callable[[], None] = lambda: None) -> None:
+        """Report on a channel; `ended` is called when the server ended a subscription."""
         self.channel = channel
+        self._ended = ended
         self.streams: dict[int, Stream] = {}
         self.items: dict[int, Item] = {}
         self._session_timeout_ms = session_timeout_ms
@@ -113,12 +125,32 @@ class Publisher:
     async def stream(self, interval_ms: int) -> Stream:
         """The server's subscription with this publishing interval; made when there is none.
 
+        A server that allows no more of them has the nearest one shared: how often a value is sampled is a matter of each
+        item, and the subscription publishes as often as the quickest needs.
+
         Raises:
-            DriverError: The server refuses it.
+            DriverError: The server refuses it, and there is none to share.
         """
         existing = self.streams.get(interval_ms)
         if existing is not None:
             return existing
+        try:
+            stream = await self._create(interval_ms)
+        except DriverError as error:
+            if error.scope is not Scope.REQUEST or not self.streams:
+                raise
+            stream = min(self.streams.values(), key=lambda one: abs(one.interval_ms - interval_ms))
+            await self._quicken(stream, interval_ms)
+            stream.shared = name_of(error.code)
+        self.streams[interval_ms] = stream
+        self.fill()
+        return stream
+
+    async def _create(self, interval_ms: int) -> Stream:
+        result = await monitor.create_subscription(self.channel, self._parameters(interval_ms))
+        return Stream(result.SubscriptionId, interval_ms=interval_ms, silence_s=self._silence_s(result))
+
+    def _parameters(self, interval_ms: int) -> ua.CreateSubscriptionParameters:
         parameters = ua.CreateSubscriptionParameters()
         parameters.RequestedPublishingInterval = float(interval_ms)
         keep_alive = max(1, math.ceil(min(KEEP_ALIVE_MS, self._session_timeout_ms / 3) / interval_ms))
@@ -127,31 +159,56 @@ class Publisher:
         parameters.MaxNotificationsPerPublish = 0
         parameters.PublishingEnabled = True
         parameters.Priority = 0
-        result = await monitor.create_subscription(self.channel, parameters)
-        alive_s = result.RevisedMaxKeepAliveCount * result.RevisedPublishingInterval / 1000
-        stream = Stream(result.SubscriptionId, alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
-        self.streams[interval_ms] = stream
+        return parameters
+
+    def _silence_s(self, revised: ua.CreateSubscriptionResult | ua.ModifySubscriptionResult) -> float:
+        alive_s = revised.RevisedMaxKeepAliveCount * revised.RevisedPublishingInterval / 1000
+        return float(alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
+
+    async def _quicken(self, stream: Stream, interval_ms: int) -> None:
+        """Have a subscription publish at least this often; where the server refuses, its items queue more."""
+        if interval_ms >= stream.interval_ms:
+            return
+        try:
+            revised = await monitor.modify_subscription(self.channel, self._parameters(interval_ms), stream.id)
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            return
+        stream.interval_ms, stream.silence_s = interval_ms, self._silence_s(revised)
+
+    async def drop(self, stream: Stream) -> None:
+        """Delete a subscription of the server. Raises DriverError."""
+        self._forget(stream)
+        await monitor.delete_subscription(self.channel, stream.id)
+
+    async def check(self) -> None:
+        """Call when the session has just answered: go on with what was refused, and end what is silent for longer than
+        its keep-alives allow. Raises DriverError."""
         self.fill()
-        return stream
-
-    async def drop(self, interval_ms: int) -> None:
-        """Delete the server's subscription with this interval. Raises DriverError."""
-        stream = self.streams.pop(interval_ms, None)
-        if stream is not None:
-            await monitor.delete_subscription(self.channel, stream.id)
-
-    def check(self) -> None:
-        """Raise DriverError when a subscription is silent for longer than its keep-alives allow."""
         now_s = _now_s()
-        for interval_ms, stream in self.streams.items():
+        for stream in set(self.streams.values()):
             if now_s - stream.heard_s > stream.silence_s:
-                raise self.channel._lose(
-                    DriverError(
-                        f"{self.channel.endpoint}: the subscription of {interval_ms} ms is silent for {now_s - stream.heard_s:.0f} s",
-                        scope=Scope.SESSION,
-                        reason=Reason.LINK_LOST,
-                    )
-                )
+                self._end([stream], TIMEOUT)
+                try:
+                    await monitor.delete_subscription(self.channel, stream.id)
+                except DriverError as error:
+                    if error.scope is Scope.SESSION:
+                        raise
+
+    def _forget(self, stream: Stream) -> None:
+        self.streams = {interval: one for interval, one in self.streams.items() if one is not stream}
+
+    def _end(self, streams: Iterable[Stream], code: int) -> None:
+        """The server has ended subscriptions: what they reported is not reported any more."""
+        fault = fault_of(code) or Fault(Reason.DEVICE_ERROR, code)
+        for stream in streams:
+            self._forget(stream)
+            for handle in stream.items:
+                item = self.items.pop(handle, None)
+                if item is not None:
+                    item.owner.faults[item.point.name] = fault
+        self._ended()
 
     async def prepare_structures(self, structures: StructureCodec) -> None:
         """Load the definitions that a report lacked. Raises DriverError when the session is lost."""
@@ -160,7 +217,7 @@ class Publisher:
 
     def fill(self) -> None:
         """Have one publish request more in flight than there are subscriptions, within the server's bounds."""
-        wanted = min(len(self.streams) + 1, self._most) if self.streams else 0
+        wanted = min(len(set(self.streams.values())) + 1, self._most) if self.streams else 0
         while not self._closed and self.channel.lost is None and self._in_flight < wanted:
             acknowledged, self._acknowledge = self._acknowledge, []
             body = struct.pack("<i", len(acknowledged)) + b"".join(struct.pack("<II", *pair) for pair in acknowledged)
@@ -227,7 +284,7 @@ class Publisher:
             elif type_id == STATUS_CHANGE:
                 (status,) = _ITEM.unpack_from(data, at)
                 if status >> 30:
-                    self._break(f"the server ended a subscription ({name_of(status)})")
+                    self._end([one for one in set(self.streams.values()) if one.id == number], status)
             at = end
         return reports
 
@@ -278,11 +335,12 @@ class Publisher:
             self._most = max(1, self._in_flight)
         elif code == NO_SUBSCRIPTION:
             if self.streams:
-                self._break("the server has forgotten our subscriptions")
+                self._end(list(set(self.streams.values())), code)
         elif code == TIMEOUT:
             self.fill()
-        else:
+        elif service_error(code, "").scope is Scope.SESSION:
             self._break(f"the server refuses to publish ({name_of(code)})")
+        # Anything else may pass: the next check asks again, and ends what stays silent.
 
     def _break(self, why: str) -> None:
         self.channel._lose(DriverError(f"{self.channel.endpoint}: {why}", scope=Scope.SESSION, reason=Reason.LINK_LOST))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Driver, DriverError
+from nexus_cli.drivers.base import Driver, DriverError, Point
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.alarm import Alarm
-from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
@@ -268,7 +268,7 @@ class Supervisor:
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
         poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
-        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
+        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile)
         turn = CheckTurn(self._clock.monotonic_s())
 
         def want_check() -> None:
@@ -287,6 +287,9 @@ class Supervisor:
                         return
                     await session.configure([one.config for one in self.devices.values() if one.config.enabled])
                 await reporting.renew(self.devices)
+                if reporting.limits != self.state.detail:
+                    self.state.to("connected", reporting.limits)
+                    self._changed()
                 await poller.work()
                 due = self._schedule.pop_due(self._clock.monotonic_s())
                 self._polling = bool(due)
@@ -337,10 +340,22 @@ class Supervisor:
             device.normaliser.bad(device.field_states(), reason, cycle, code=code)
             self._pipeline.emit(device, cycle)
 
+    def _poll_meanwhile(self, device: Running, points: Sequence[Point]) -> None:
+        """See `reporting.Meanwhile`."""
+        before = set(device.meanwhile)
+        poll_meanwhile(device, points, self.driver)
+        if self.devices.get(device.path) is not device:
+            return  # it was replaced, and its turns are those of another
+        for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
+            self._schedule.remove((device.path, interval_ms))
+        now_s = self._clock.monotonic_s()
+        for interval_ms in device.meanwhile:
+            self._schedule.add((device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path)
+
     def _drop(self, path: str) -> None:
         device = self.devices.pop(path, None)
         if device is not None:
-            for interval_ms in device.jobs:
+            for interval_ms in [*device.jobs, *device.meanwhile]:
                 self._schedule.remove((path, interval_ms))
 
     def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:

@@ -100,9 +100,19 @@ def test_base_types_are_the_standards() -> None:
 
 def test_status_codes_are_the_standards() -> None:
     known = {value: name for name, value in vars(ua.StatusCodes).items() if isinstance(value, int)}
-    for code, name in status.NAMES.items():
-        assert known[code] == name.replace("_", "")
-    for code in [*status._REASONS, *status._CERTIFICATE, *status.TOO_MUCH, *status._CREDENTIALS]:
+    assert len(status.NAMES) == len(known)
+    assert status.name_of(0x80770000) == "Bad_TooManySubscriptions"
+    assert status.name_of(0x40920000) == "Uncertain_InitialValue"
+    assert status.name_of(0x8FFF0000) == "0x8FFF0000"
+    sets = [
+        status._REASONS,
+        status._CERTIFICATE,
+        status.TOO_MUCH,
+        status._CREDENTIALS,
+        status._SESSION_ENDS,
+        status.FULL,
+    ]
+    for code in [code for one in sets for code in one]:
         assert code in known
 
 
@@ -119,6 +129,8 @@ def test_what_a_status_means() -> None:
 def test_how_far_an_error_reaches() -> None:
     assert status.service_error(0x80100000, "read").scope is Scope.REQUEST
     assert status.service_error(0x80250000, "read").scope is Scope.SESSION
+    for code in (0x80770000, 0x80DB0000, 0x800B0000, 0x80020000, 0x8FFF0000):
+        assert status.service_error(code, "subscribe").scope is Scope.REQUEST
     assert status.service_error(0x80340000, "write").scope is Scope.ITEM
     assert status.service_error(0x800A0000, "read").reason is Reason.DEVICE_TIMEOUT
     assert not status.connect_error(0x80210000, "opc.tcp://plc").retriable
