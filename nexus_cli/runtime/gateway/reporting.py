@@ -20,6 +20,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import Running, answered, fail
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.spacing import spaced
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
@@ -78,6 +79,7 @@ class Reporting:
         self._clock, self._pipeline, self._meanwhile = clock, pipeline, meanwhile
         self._open: dict[str, _Kept] = {}
         self._beat_s = math.inf
+        self._since_us: dict[str, int] = {}
         self._devices: Mapping[str, Running] = {}
         self._beating: dict[str, list[TagState]] = {}
 
@@ -175,6 +177,7 @@ class Reporting:
 
     async def _subscribe(self, device: Running) -> None:
         tags = device.config.tags
+        self._since_us[device.path] = self._pipeline.now_us()
         try:
             subscription = await self._session.subscribe(
                 device.path,
@@ -203,20 +206,14 @@ class Reporting:
         device = self._devices.get(path)
         if device is None:
             return
-        # A frame holds one value per tag and moment: a second value of a tag begins the next frame.
-        batch: dict[str, Notification] = {}
-        for one in notifications:
-            if one.point.name not in device.normaliser.states:
-                continue  # reported by a subscription that a new configuration has just replaced
-            if one.point.name in batch:
-                self._deliver(device, list(batch.values()))
-                batch = {}
-            batch[one.point.name] = one
-        if batch:
-            self._deliver(device, list(batch.values()))
+        # What a subscription reports that a new configuration has just replaced is nobody's.
+        known = [one for one in notifications if one.point.name in device.normaliser.states]
+        now_us = self._pipeline.now_us()
+        for at_us, batch in spaced(known, now_us=now_us, floor_us=self._since_us.get(path, now_us)):
+            self._deliver(device, batch, at_us)
 
-    def _deliver(self, device: Running, batch: Sequence[Notification]) -> None:
-        cycle = self._pipeline.cycle(device.path)
+    def _deliver(self, device: Running, batch: Sequence[Notification], at_us: int) -> None:
+        cycle = self._pipeline.cycle(device.path, at_us=at_us)
         faults: dict[int, Fault] = {at: one.fault for at, one in enumerate(batch) if one.fault is not None}
         device.reachable = True
         device.normaliser.take(
