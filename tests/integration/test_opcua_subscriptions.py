@@ -354,3 +354,30 @@ async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
     finally:
         await session.close()
         await server.close()
+
+
+async def test_bytes_are_read_and_written_as_the_node_has_them(tmp_path: Any) -> None:
+    """A ByteString, and a Byte array, are one type in the site language."""
+    server = await serve([device(count=1)])
+    space = await server.server.get_namespace_index(URI)
+    for name, value in (
+        ("Text", ua.Variant(b"\x01\x02\xff", ua.VariantType.ByteString)),
+        ("Array", ua.Variant([1, 2, 255], ua.VariantType.Byte)),
+    ):
+        node = await server.server.nodes.objects.add_variable(ua.NodeId(name, space), name, value)
+        await node.set_writable()
+    config = device(server.port, count=1)
+    points = [Point(name, f"nsu={URI};s={name}", "uint8[3]") for name in ("Text", "Array")]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        (request,) = OpcuaDriver().group(config, points)
+        assert (await session.read(request)).values == [[1, 2, 255]] * 2
+        for point in points:
+            await session.write(config.path, point, [7, 0, 200])
+        assert (await session.read(request)).values == [[7, 0, 200]] * 2
+        with pytest.raises(DriverError) as caught:
+            await session.write(config.path, points[0], [7, 0, 256])
+        assert caught.value.scope is Scope.ITEM
+    finally:
+        await session.close()
+        await server.close()

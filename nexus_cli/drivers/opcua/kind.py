@@ -113,6 +113,10 @@ class OpcuaTag(Tag):
     index: str | int | None = Field(
         default=None, description='Array element or slice: 2, "2,3", "0:3". "" says that brackets belong to the name.'
     )
+    varying: bool | None = Field(
+        default=None,
+        description="true: the array may be shorter than its type says; float64[8] is then at most eight values.",
+    )
     sampling: Duration | None = Field(
         default=None, description="How often the server samples (subscribe); the poll interval when left out."
     )
@@ -181,6 +185,13 @@ def _address_of(connection: Any, tag: Any) -> Address:
             key="type",
             code="NX3203",
         )
+    if tag.varying and (node.range or not kind.count):
+        raise AddressError(
+            f"'varying' is for a whole array, and '{tag.node}' is {'a part of one' if node.range else 'a single value'}",
+            hint="leave it out" if node.range else f"write the longest it can be, such as type: {tag.type}[16]",
+            key="varying",
+            code="NX3203",
+        )
     if tag.device_deadband is not None and not kind.numeric:
         raise AddressError(
             f"'device_deadband' needs a number, but the type is '{tag.type}'",
@@ -191,7 +202,13 @@ def _address_of(connection: Any, tag: Any) -> Address:
     options: dict[str, Any] = {}
     if node.range:
         options["index"] = node.range
-    for key, default in (("sampling", None), ("queue", 1), ("discard_oldest", True), ("trigger", "StatusValue")):
+    for key, default in (
+        ("varying", False),
+        ("sampling", None),
+        ("queue", 1),
+        ("discard_oldest", True),
+        ("trigger", "StatusValue"),
+    ):
         value = getattr(tag, key)
         if value is not None and value != default:
             options[key] = value

@@ -266,7 +266,10 @@ class OpcuaSession:
 
     def converter(self, point: Point) -> Convert:
         """A point's compiled conversion with this connection's structures."""
-        return converter(point.type, str(point.options.get("index", "")), self.structures.decode)
+        options = point.options
+        return converter(
+            point.type, str(options.get("index", "")), self.structures.decode, varying=bool(options.get("varying"))
+        )
 
     def lower_reads(self, size: int) -> None:
         """Ask for at most `size` nodes a read from now on."""

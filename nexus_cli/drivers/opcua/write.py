@@ -81,7 +81,8 @@ async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: s
     """
     what = f"write {point.address}"
     kind, is_array = await types.of(node, what)
-    wanted = _convert(value, kind, what)
+    octets = kind is ua.VariantType.ByteString and not is_array and not isinstance(value, str)
+    wanted = _octets(value, what) if octets else _convert(value, kind, what)
     if index and is_array and not isinstance(wanted, list):
         wanted = [wanted]  # an element of an array is written as an array of one; OPC 10000-4 §7.27
     if isinstance(wanted, list) != is_array:
@@ -122,6 +123,12 @@ def _convert(value: Value, kind: ua.VariantType, what: str) -> Any:
     if not isinstance(value, str):
         raise _mismatch(value, kind, what)
     return _text(value, number, kind, what)
+
+
+def _octets(value: Value, what: str) -> bytes:
+    """A list of bytes, or the one of an element, for a node that holds a ByteString."""
+    many = value if isinstance(value, list) else [value]
+    return bytes(_integer(one, "uint8", what) for one in many)
 
 
 def _integer(value: Value, base: str, what: str) -> int:

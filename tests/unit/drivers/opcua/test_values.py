@@ -17,8 +17,8 @@ from nexus_cli.wire.sample import Reason
 EPOCH = 116_444_736_000_000_000
 
 
-def convert(type_: str, kind: int, value: Any, *, array: bool = False, index: str = "") -> Any:
-    return converter(type_, index)(DataValue(kind, value, 0, None, array))
+def convert(type_: str, kind: int, value: Any, *, array: bool = False, index: str = "", varying: bool = False) -> Any:
+    return converter(type_, index, varying=varying)(DataValue(kind, value, 0, None, array))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,27 @@ def test_arrays_and_their_elements() -> None:
     assert convert("int16", 4, [[1, 2], [3, 4]], array=True, index="1,0") == 3
     assert convert("int16[2]", 4, [5, 6, 7, 8], array=True, index="1:2") == [6, 7]
     assert convert("int16[2]", 4, [6, 7], array=True, index="1:2") == [6, 7]
+
+
+def test_an_array_of_varying_length_has_a_maximum() -> None:
+    for values in ([], [1.5], [1.5, 2.5, 3.5]):
+        assert convert("float64[3]", 11, values, array=True, varying=True) == values
+    assert convert("float64[3]", 11, [1.0] * 4, array=True, varying=True).reason is Reason.TYPE_MISMATCH
+    assert convert("json[2]", 11, [1.0], array=True, varying=True) == [1.0]
+    assert convert("json[2]", 11, [1.0] * 3, array=True, varying=True).reason is Reason.TYPE_MISMATCH
+
+
+def test_a_byte_string_is_an_array_of_bytes() -> None:
+    assert convert("uint8[4]", 15, b"\x00\xff\x7f\x80") == [0, 255, 127, 128]
+    assert convert("int16[2]", 15, b"\x01\xfe") == [1, 254]
+    assert convert("uint8[4]", 15, b"\x01").reason is Reason.TYPE_MISMATCH
+    assert convert("uint8[4]", 15, b"\x01", varying=True) == [1]
+    assert convert("uint8[4]", 15, None, varying=True) == []
+    assert convert("uint8", 15, b"\x09", index="2") == 9
+    assert convert("uint8", 15, b"\x07\x08\x09", index="2") == 9
+    assert convert("int8[2]", 15, b"\x01\xfe").reason is Reason.OVERFLOW
+    assert convert("float64[2]", 15, b"\x01\xfe").reason is Reason.TYPE_MISMATCH
+    assert convert("string", 15, b"\x01\xfe") == "Af4="
 
 
 def test_the_ends_of_time() -> None:
