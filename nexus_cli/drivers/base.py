@@ -38,6 +38,8 @@ class DriverError(Exception):
         retriable: False when only a change of configuration can help (wrong credentials, unknown address).
         reason: What the tags' samples carry.
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
+        rest_s: How long not to try again once it has come twice, in seconds: each attempt costs something (an account is
+            locked). 0 when an attempt costs nothing.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class DriverError(Exception):
         retriable: bool = True,
         reason: Reason = Reason.DEVICE_ERROR,
         code: int = 0,
+        rest_s: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -55,6 +58,7 @@ class DriverError(Exception):
         self.retriable = retriable
         self.reason = reason
         self.code = code
+        self.rest_s = rest_s
 
 
 class Fault(NamedTuple):
@@ -196,6 +200,28 @@ class Session(Protocol):
     async def close(self) -> None:
         """End the session and free everything. Never raises, and never waits longer than a second or two."""
         ...
+
+
+@runtime_checkable
+class Doubtful(Protocol):
+    """A session that stands although something about it is not as it should be.
+
+    Attributes:
+        doubts: Sentences for people, such as: the server's certificate has expired.
+    """
+
+    doubts: Sequence[str]
+
+
+@runtime_checkable
+class Quickened(Protocol):
+    """A session that ends when nothing is heard of us for less than the usual time between two checks.
+
+    Attributes:
+        check_s: Longest time between two checks, in seconds.
+    """
+
+    check_s: float
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
+from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Connection, Deadband, Duration, Tag
@@ -27,7 +28,6 @@ DEFAULT_PORT = 4840
 """Source: IANA, opcua-tcp."""
 
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
-_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 
 
 def _device_deadband(value: object) -> object:
@@ -51,6 +51,10 @@ class OpcuaConnection(Connection):
         default=None, description="Our certificate (PEM or DER file); made once and kept when left out."
     )
     private_key: str | None = Field(default=None, description="Key of `certificate` (PEM file).")
+    user_certificate: str | None = Field(
+        default=None, description="An X.509 user's certificate (PEM or DER file), instead of `user`."
+    )
+    user_private_key: str | None = Field(default=None, description="Key of `user_certificate` (PEM file).")
     trust: str | None = Field(
         default=None,
         description="The server's certificate: its SHA-1 or SHA-256 fingerprint, or a PEM or DER file. Left out: the first one seen is kept, and another one is refused.",
@@ -89,8 +93,7 @@ class OpcuaConnection(Connection):
     def _fingerprint(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        compact = re.sub(r"[:\s-]", "", text.strip())
-        return compact.lower() if _FINGERPRINT.fullmatch(compact) else text
+        return fingerprint(text) or text
 
     @model_validator(mode="after")
     def _belong_together(self) -> OpcuaConnection:
@@ -98,6 +101,10 @@ class OpcuaConnection(Connection):
             raise ValueError("'password' needs a 'user'")
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("'certificate' and 'private_key' need each other; leave both out to have them made")
+        if (self.user_certificate is None) != (self.user_private_key is None):
+            raise ValueError("'user_certificate' and 'user_private_key' need each other")
+        if self.user_certificate is not None and self.user is not None:
+            raise ValueError("'user' and 'user_certificate' are two users; leave one out")
         if self.trust is not None and self.security == "None":
             raise ValueError("'trust' needs a 'security' other than None; without one no certificate is checked")
         return self

@@ -48,6 +48,7 @@ STATE = 2259
 """Server_ServerStatus_State. Source: OPC 10000-6 annex A.3 (NodeIds)."""
 SHUTTING_DOWN = 4
 """ServerState Shutdown. Source: OPC 10000-5 §12.6. In any other state a server may well have values."""
+CHECK_S = 5.0
 NAMESPACE_LOOK_S = 10.0
 """How often an unknown namespace URI is looked up again: servers load their projects after they answer."""
 
@@ -84,6 +85,9 @@ class OpcuaSession:
         self._generation = 0
         self._unknown_look_s = 0.0
         self._types = write.VariantTypes(channel)
+        self.doubts: Sequence[str] = ()
+        # Tokens and sessions may live for seconds: each check renews what is near its end.
+        self.check_s = min(CHECK_S, session_timeout_ms / 1000 / 3, channel.lifetime_s / 8)
         self.want_check: Callable[[], None] = lambda: None
         self._publisher = Publisher(channel, session_timeout_ms=session_timeout_ms, ended=lambda: self.want_check())
 

@@ -73,20 +73,6 @@ _REASONS: dict[int, Reason] = {
 }
 
 _ITEM = frozenset({0x80340000, 0x80330000, 0x80350000, 0x80360000, 0x80370000, 0x803A0000, 0x803B0000})
-_CREDENTIALS = frozenset({0x801F0000, 0x80200000, 0x80210000})
-"""Bad_UserAccessDenied, _IdentityTokenInvalid, _IdentityTokenRejected."""
-
-_CERTIFICATE = {
-    0x80120000: "our certificate can't be read by the server",
-    0x80130000: "the server does not trust our certificate, or refuses the security policy",
-    0x80140000: "the server says that a certificate is outside its validity",
-    0x80160000: "the server says that our certificate's host name is wrong",
-    0x80170000: "the server says that our certificate's application URI is wrong",
-    0x801A0000: "the server does not trust our certificate",
-    0x80540000: "the server refuses the security mode",
-    0x80550000: "the server refuses the security policy",
-}
-
 NAMES: dict[int, str] = {
     value: re.sub(r"^(Bad|Uncertain|Good)(?=.)", r"\1_", name)
     for name, value in vars(ua.StatusCodes).items()
@@ -142,27 +128,3 @@ def service_error(code: int, what: str) -> DriverError:
     soon = masked in TOO_MUCH or masked == 0x800A0000
     reason = _REASONS.get(masked, Reason.DEVICE_ERROR)
     return DriverError(message, scope=Scope.REQUEST, retriable=soon, reason=reason, code=code)
-
-
-def connect_error(code: int, endpoint: str) -> DriverError:
-    """The server refused us. Wrong credentials are final; a certificate may be trusted on the server meanwhile."""
-    masked = code & 0xFFFF0000
-    if masked in _CREDENTIALS:
-        return DriverError(
-            f"{endpoint} refused the user name or password ({name_of(code)})",
-            scope=Scope.SESSION,
-            retriable=False,
-            reason=Reason.ACCESS_DENIED,
-            code=code,
-        )
-    if masked in _CERTIFICATE:
-        return DriverError(
-            f"{endpoint}: {_CERTIFICATE[masked]} ({name_of(code)})",
-            scope=Scope.SESSION,
-            retriable=masked not in (0x80540000, 0x80550000),
-            reason=Reason.ACCESS_DENIED,
-            code=code,
-        )
-    return DriverError(
-        f"{endpoint} refused the connection ({name_of(code)})", scope=Scope.SESSION, reason=Reason.LINK_LOST, code=code
-    )

@@ -9,7 +9,7 @@ import pytest
 from asyncua import ua
 
 from nexus_cli.drivers.base import Fault, Scope
-from nexus_cli.drivers.opcua import status
+from nexus_cli.drivers.opcua import refusals, status
 from nexus_cli.drivers.opcua.codec import DataValue, DateTime, Structure, Text
 from nexus_cli.drivers.opcua.values import KIND_OF_BASE, converter, iso
 from nexus_cli.wire.sample import Reason
@@ -126,10 +126,11 @@ def test_status_codes_are_the_standards() -> None:
     assert status.name_of(0x40920000) == "Uncertain_InitialValue"
     assert status.name_of(0x8FFF0000) == "0x8FFF0000"
     sets = [
+        refusals.CERTIFICATE,
+        refusals.NOT_OFFERED,
+        refusals.IDENTITY,
         status._REASONS,
-        status._CERTIFICATE,
         status.TOO_MUCH,
-        status._CREDENTIALS,
         status._SESSION_ENDS,
         status.FULL,
     ]
@@ -154,7 +155,3 @@ def test_how_far_an_error_reaches() -> None:
         assert status.service_error(code, "subscribe").scope is Scope.REQUEST
     assert status.service_error(0x80340000, "write").scope is Scope.ITEM
     assert status.service_error(0x800A0000, "read").reason is Reason.DEVICE_TIMEOUT
-    assert not status.connect_error(0x80210000, "opc.tcp://plc").retriable
-    untrusted = status.connect_error(0x801A0000, "opc.tcp://plc")
-    assert untrusted.retriable
-    assert "does not trust" in untrusted.message
