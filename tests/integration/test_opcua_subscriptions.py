@@ -381,3 +381,53 @@ async def test_bytes_are_read_and_written_as_the_node_has_them(tmp_path: Any) ->
     finally:
         await session.close()
         await server.close()
+
+
+async def test_the_type_of_a_written_node_is_looked_up_again(tmp_path: Any) -> None:
+    """A PLC was loaded anew while the session stood; and nodes without a value are written by what their type derives from."""
+    server = await serve([device(count=1)])
+    space = await server.server.get_namespace_index(URI)
+    objects = server.server.nodes.objects
+    first = await objects.add_variable(ua.NodeId("Y", space), "Y", 5, ua.VariantType.Int16)
+    await first.set_writable()
+    empty = ua.Variant(None, ua.VariantType.Null)
+    for name, data_type in (("Span", ua.NodeId(290)), ("State", ua.NodeId(ua.ObjectIds.ServerState))):
+        node = await objects.add_variable(ua.NodeId(name, space), name, empty, datatype=data_type)
+        await node.set_writable()
+    config = device(server.port, count=1)
+    number, span, state = (
+        Point(name, f"nsu={URI};s={name}", kind)
+        for name, kind in (("Y", "float64"), ("Span", "float64"), ("State", "int32"))
+    )
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.write(config.path, number, 7.0)
+        await server.server.delete_nodes([first])
+        second = await objects.add_variable(ua.NodeId("Y", space), "Y", 5.0, ua.VariantType.Double)
+        await second.set_writable()
+        await session.write(config.path, number, 7.5)
+        assert await second.read_value() == 7.5
+        await session.write(config.path, span, 1500.0)
+        await session.write(config.path, state, 3)
+        (request,) = OpcuaDriver().group(config, [number, span, state])
+        assert (await session.read(request)).values == [7.5, 1500.0, 3]
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_session_and_a_token_that_live_for_seconds_are_kept(tmp_path: Any) -> None:
+    server = await serve([device(count=1)])
+    config = device(server.port, count=1, session_timeout=4_000)
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        assert session.check_s <= session.channel.client.session_timeout / 3000 < 2
+        issued = session.channel.client.uaclient.protocol._connection.security_token.TokenId
+        session.channel._renew_at_s = 0.0
+        await session.check()
+        await session.check()
+        token = session.channel.client.uaclient.protocol._connection.security_token.TokenId
+        assert token != issued, "a check renews the channel: nothing has to be polled for it"
+    finally:
+        await session.close()
+        await server.close()

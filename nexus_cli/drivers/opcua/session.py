@@ -29,7 +29,7 @@ from nexus_cli.drivers.opcua.groups import ReadPlan
 from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
 from nexus_cli.drivers.opcua.publisher import Publisher
-from nexus_cli.drivers.opcua.status import TOO_MUCH, fault_of, service_error
+from nexus_cli.drivers.opcua.status import TOO_MUCH, fault_of, name_of, service_error
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 from nexus_cli.drivers.opcua.values import Convert, converter
@@ -49,6 +49,7 @@ STATE = 2259
 SHUTTING_DOWN = 4
 """ServerState Shutdown. Source: OPC 10000-5 §12.6. In any other state a server may well have values."""
 CHECK_S = 5.0
+ACCESS_DENIED = 0x801F0000
 NAMESPACE_LOOK_S = 10.0
 """How often an unknown namespace URI is looked up again: servers load their projects after they answer."""
 
@@ -104,6 +105,16 @@ class OpcuaSession:
             except DriverError as error:
                 if error.scope is Scope.SESSION:
                     raise
+                if error.code & 0xFFFF0000 == ACCESS_DENIED:
+                    raise self.channel._lose(
+                        DriverError(
+                            f"{self.channel.endpoint} lets us read nothing ({name_of(error.code)}): it wants a user, or "
+                            "ours has no rights",
+                            scope=Scope.SESSION,
+                            reason=Reason.ACCESS_DENIED,
+                            code=error.code,
+                        )
+                    ) from None
                 if len(piece) > 1:  # perhaps more nodes than the limit that is asked for
                     pieces = [[node] for node in piece]
                 else:
