@@ -11,6 +11,7 @@ import pytest
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Notification, Point, Scope, points_of
+from nexus_cli.drivers.opcua.codec import DecodeError
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -428,6 +429,35 @@ async def test_a_session_and_a_token_that_live_for_seconds_are_kept(tmp_path: An
         await session.check()
         token = session.channel.client.uaclient.protocol._connection.security_token.TokenId
         assert token != issued, "a check renews the channel: nothing has to be polled for it"
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_message_that_went_missing_is_sent_once_more(tmp_path: Any) -> None:
+    server = await serve([device(count=1)])
+    config, told = device(server.port, count=1), list[Value]()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    plain, lost_once = session._publisher._read, list[int]()
+
+    def read(data: bytes, at: int) -> Any:
+        found = plain(data, at)
+        if found[2] and told and not lost_once:
+            lost_once.append(found[1])
+            session._publisher._acknowledge.clear()
+            raise DecodeError("this one does not arrive")
+        return found
+
+    session._publisher._read = read  # type: ignore[method-assign]
+    try:
+        sink = lambda path, reported: told.extend(one.value for one in reported)  # noqa: E731
+        await session.subscribe(config.path, points_of(config), interval_ms=[50], sink=sink)
+        await until(lambda: told == [0], "no first value")
+        for value in (1, 2):
+            server.set(config.path, "v000", value)
+            await until(lambda value=value: bool(lost_once) and (value == 1 or told[-1] == value), "not reported")
+        assert told == [0, 1, 2]
+        assert session.counters()["missed_reports"] == 0
     finally:
         await session.close()
         await server.close()

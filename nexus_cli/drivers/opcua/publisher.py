@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
@@ -28,6 +28,7 @@ from nexus_cli.drivers.opcua.codec import (
     read_node_id,
 )
 from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed, service_error
+from nexus_cli.drivers.opcua.stream import Stream, now_s
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.values import Convert
 from nexus_cli.wire.sample import Reason, Value
@@ -35,6 +36,7 @@ from nexus_cli.wire.sample import Reason, Value
 if TYPE_CHECKING:
     from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 
+REPUBLISH_REQUEST = ua.ObjectIds.RepublishRequest_Encoding_DefaultBinary
 PUBLISH_REQUEST = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
 DATA_CHANGE = "i=811"
 STATUS_CHANGE = "i=820"
@@ -50,11 +52,6 @@ DECODE_FAULT = Fault(Reason.DECODE_ERROR)
 _ITEM = struct.Struct("<I")
 
 
-def _now_s() -> float:
-    """Seconds on the clock that the loop's deadlines go by."""
-    return asyncio.get_running_loop().time()
-
-
 class Item(NamedTuple):
     """What a client handle stands for."""
 
@@ -63,28 +60,8 @@ class Item(NamedTuple):
     convert: Convert
 
 
-class Stream:
-    """One subscription on the server: everything of a link with one publishing interval, or with several where the
-    server allows no more subscriptions.
-
-    Attributes:
-        id: The server's id.
-        interval_ms: How often it publishes.
-        silence_s: Longest time without a word of it.
-        heard_s: When it was last heard of, on the loop's time.
-        items: Monitored items by our handle: the server's id.
-        shared: The server's word for why other intervals use it too; "" while none does.
-    """
-
-    __slots__ = ("heard_s", "id", "interval_ms", "items", "shared", "silence_s")
-
-    def __init__(self, number: int, *, interval_ms: int, silence_s: float) -> None:
-        self.id = number
-        self.interval_ms = interval_ms
-        self.silence_s = silence_s
-        self.heard_s = _now_s()
-        self.items: dict[int, int] = {}
-        self.shared = ""
+Reports = dict["OpcuaSubscription", list[Notification]]
+"""What one message brings, by device."""
 
 
 class Publisher:
@@ -99,7 +76,7 @@ class Publisher:
         """Report on a channel; `ended` is called when the server ended a subscription."""
         self.channel = channel
         self._ended = ended
-        self.streams: dict[int, Stream] = {}
+        self.streams: dict[int, Stream[Reports]] = {}
         self.items: dict[int, Item] = {}
         self._session_timeout_ms = session_timeout_ms
         self._next_handle = 1
@@ -109,11 +86,16 @@ class Publisher:
         self._unknown: set[str] = set()
         self._overflows = 0
         self._undecodable = 0
+        self._missed = 0
         self._closed = False
 
     def counters(self) -> Mapping[str, int]:
         """Lost values and unreadable reports since the session began."""
-        return {"queue_overflows": self._overflows, "undecodable_reports": self._undecodable}
+        return {
+            "queue_overflows": self._overflows,
+            "undecodable_reports": self._undecodable,
+            "missed_reports": self._missed,
+        }
 
     def new_handle(self, item: Item) -> int:
         """A client handle that no item of this session had before."""
@@ -122,7 +104,7 @@ class Publisher:
         self.items[handle] = item
         return handle
 
-    async def stream(self, interval_ms: int) -> Stream:
+    async def stream(self, interval_ms: int) -> Stream[Reports]:
         """The server's subscription with this publishing interval; made when there is none.
 
         A server that allows no more of them has the nearest one shared: how often a value is sampled is a matter of each
@@ -146,7 +128,7 @@ class Publisher:
         self.fill()
         return stream
 
-    async def _create(self, interval_ms: int) -> Stream:
+    async def _create(self, interval_ms: int) -> Stream[Reports]:
         result = await monitor.create_subscription(self.channel, self._parameters(interval_ms))
         return Stream(result.SubscriptionId, interval_ms=interval_ms, silence_s=self._silence_s(result))
 
@@ -165,7 +147,7 @@ class Publisher:
         alive_s = revised.RevisedMaxKeepAliveCount * revised.RevisedPublishingInterval / 1000
         return float(alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
 
-    async def _quicken(self, stream: Stream, interval_ms: int) -> None:
+    async def _quicken(self, stream: Stream[Reports], interval_ms: int) -> None:
         """Have a subscription publish at least this often; where the server refuses, its items queue more."""
         if interval_ms >= stream.interval_ms:
             return
@@ -177,7 +159,7 @@ class Publisher:
             return
         stream.interval_ms, stream.silence_s = interval_ms, self._silence_s(revised)
 
-    async def drop(self, stream: Stream) -> None:
+    async def drop(self, stream: Stream[Reports]) -> None:
         """Delete a subscription of the server. Raises DriverError."""
         self._forget(stream)
         await monitor.delete_subscription(self.channel, stream.id)
@@ -186,9 +168,11 @@ class Publisher:
         """Call when the session has just answered: go on with what was refused, and end what is silent for longer than
         its keep-alives allow. Raises DriverError."""
         self.fill()
-        now_s = _now_s()
+        moment_s = now_s()
         for stream in set(self.streams.values()):
-            if now_s - stream.heard_s > stream.silence_s:
+            if stream.since_s and moment_s - stream.since_s > self.channel.timeout_s:
+                self._deliver(stream.release())  # what is missing is not coming any more
+            if moment_s - stream.heard_s > stream.silence_s:
                 self._end([stream], TIMEOUT)
                 try:
                     await monitor.delete_subscription(self.channel, stream.id)
@@ -196,10 +180,10 @@ class Publisher:
                     if error.scope is Scope.SESSION:
                         raise
 
-    def _forget(self, stream: Stream) -> None:
+    def _forget(self, stream: Stream[Reports]) -> None:
         self.streams = {interval: one for interval, one in self.streams.items() if one is not stream}
 
-    def _end(self, streams: Iterable[Stream], code: int) -> None:
+    def _end(self, streams: Iterable[Stream[Reports]], code: int) -> None:
         """The server has ended subscriptions: what they reported is not reported any more."""
         fault = fault_of(code) or Fault(Reason.DEVICE_ERROR, code)
         for stream in streams:
@@ -250,30 +234,70 @@ class Publisher:
             if code >> 30:
                 self._refused(code & 0xFFFF0000)
                 return
-            reports = self._read(data, at)
+            number, sequence, reports = self._read(data, at)
         except (DecodeError, IndexError, struct.error, RecursionError):
             self._undecodable += 1
             self.fill()
             return
         self.fill()  # first the next request, then the sinks: their time must not hold the server up
-        for owner, values in reports.items():
-            owner.sink(owner.device, values)
+        stream = next((one for one in self.streams.values() if one.id == number), None)
+        if stream is None:
+            self._deliver([reports or {}])
+            return
+        stream.heard_s = now_s()
+        self._ask_again(stream, stream.missing(sequence, full=reports is not None))
+        if reports:
+            self._deliver(stream.take(reports))
 
-    def _read(self, data: bytes, at: int) -> dict[OpcuaSubscription, list[Notification]]:
-        """Reports of one PublishResponse by subscription; acknowledges and keeps the time of its stream."""
+    def _deliver(self, messages: Iterable[Reports]) -> None:
+        for reports in messages:
+            for owner, values in reports.items():
+                owner.sink(owner.device, values)
+
+    def _ask_again(self, stream: Stream[Reports], numbers: Sequence[int]) -> None:
+        """Have messages sent once more that did not come, or could not be read; what came after them waits."""
+        if not numbers:
+            return
+        stream.wait_for(numbers)
+        for sequence in numbers:
+            try:
+                answer = self.channel.send(REPUBLISH_REQUEST, struct.pack("<II", stream.id, sequence), timeout_ms=0)
+            except (ConnectionError, ua.UaError) as error:
+                self._break(f"the connection broke ({error})")
+                return
+            answer.add_done_callback(lambda done, sequence=sequence: self._republished(stream, sequence, done))  # type: ignore[misc]
+
+    def _republished(self, stream: Stream[Reports], sequence: int, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled() or self._closed:
+            return
+        message: Reports | None = None
+        if answer.exception() is None:
+            data = bytes(answer.result())
+            try:
+                code, at = response_header(data)
+                if not code >> 30:
+                    _, message = self._message(data, at, stream.id)
+            except (DecodeError, IndexError, struct.error, RecursionError):
+                message = None  # it was not readable the first time either
+        self._missed += message is None
+        self._deliver(stream.found(sequence, message))
+
+    def _read(self, data: bytes, at: int) -> tuple[int, int, Reports | None]:
+        """Subscription, sequence number and reports of one PublishResponse; no reports are a keep-alive."""
         (number,) = _ITEM.unpack_from(data, at)
         _, at = read_array(7, data, at + 4)
         at += 1  # MoreNotifications: the next request is on its way in any case
+        return number, *self._message(data, at, number)
+
+    def _message(self, data: bytes, at: int, number: int) -> tuple[int, Reports | None]:
+        """Sequence number and reports of a NotificationMessage; it is acknowledged."""
         (sequence,) = _ITEM.unpack_from(data, at)
         at += 12
         (count,) = struct.unpack_from("<i", data, at)
         at += 4
-        for stream in self.streams.values():
-            if stream.id == number:
-                stream.heard_s = _now_s()
-        if count > 0:
-            self._acknowledge.append((number, sequence))
-        reports: dict[OpcuaSubscription, list[Notification]] = {}
+        if count <= 0:
+            return sequence, None
+        reports: Reports = {}
         for _ in range(max(count, 0)):
             type_id, at = read_node_id(data, at)
             length = struct.unpack_from("<i", data, at + 1)[0] if data[at] else 0
@@ -286,9 +310,10 @@ class Publisher:
                 if status >> 30:
                     self._end([one for one in set(self.streams.values()) if one.id == number], status)
             at = end
-        return reports
+        self._acknowledge.append((number, sequence))
+        return sequence, reports
 
-    def _data_change(self, data: bytes, at: int, reports: dict[OpcuaSubscription, list[Notification]]) -> None:
+    def _data_change(self, data: bytes, at: int, reports: Reports) -> None:
         (count,) = struct.unpack_from("<i", data, at)
         at += 4
         items = self.items

@@ -16,8 +16,9 @@ from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.groups import ReadPlan, node_of
 from nexus_cli.drivers.opcua.limits import chunks
 from nexus_cli.drivers.opcua.nodes import node_id
-from nexus_cli.drivers.opcua.publisher import Item, Publisher, Stream
+from nexus_cli.drivers.opcua.publisher import Item, Publisher, Reports
 from nexus_cli.drivers.opcua.status import TOO_MANY_ITEMS, fault_of, name_of
+from nexus_cli.drivers.opcua.stream import Stream
 from nexus_cli.wire.sample import Reason
 
 if TYPE_CHECKING:
@@ -98,14 +99,14 @@ class OpcuaSubscription:
             if not stream.items:  # a server that allows few subscriptions should not spend one on nothing
                 await self._drop(stream)
 
-    async def _drop(self, stream: Stream) -> None:
+    async def _drop(self, stream: Stream[Reports]) -> None:
         try:
             await self._publisher.drop(stream)
         except DriverError as error:
             if error.scope is Scope.SESSION:
                 raise
 
-    async def _add(self, stream: Stream, interval_ms: int, points: Sequence[Point]) -> None:
+    async def _add(self, stream: Stream[Reports], interval_ms: int, points: Sequence[Point]) -> None:
         session, publisher = self._session, self._publisher
         wanted: list[tuple[int, ua.NodeId, Point]] = []
         most = session.limits.items
