@@ -34,7 +34,16 @@ class FakeSubscription:
     def __init__(self, sink: Sink, device: str, points: Sequence[Point]) -> None:
         self.sink, self.device, self.points = sink, device, points
         self.faults: dict[str, Fault] = {}
+        self.retried = 0
         self.closed = False
+
+    def notes(self) -> Sequence[str]:
+        """No limits."""
+        return []
+
+    async def retry(self) -> None:
+        """Count it."""
+        self.retried += 1
 
     def report(self, **values: Value) -> None:
         """Report values by tag name."""

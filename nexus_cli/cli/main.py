@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and how it ended."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
+    "certs": ("nexus_cli.cli.commands.certs:command", "Show, renew and export OPC UA certificates."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
     "demo": ("nexus_cli.cli.commands.demo:command", "Bring a small plant to life."),
     "sim": ("nexus_cli.cli.commands.sim:command", "Serve a site's devices as real protocol servers."),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nexus_cli.discover.naming import tag_name
+from nexus_cli.drivers.opcua.address import escape_uri
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.wire.topic import is_slug
@@ -96,8 +97,7 @@ def with_uri(node: str, namespaces: Sequence[str]) -> str:
     match = _INDEXED.match(node)
     if match is None or not 0 < int(match[1]) < len(namespaces):
         return node
-    uri = namespaces[int(match[1])].replace("%", "%25").replace(";", "%3B")
-    return f"nsu={uri};{match[2]}"
+    return f"nsu={escape_uri(namespaces[int(match[1])])};{match[2]}"
 
 
 def identity_of(kind: DriverKind, connection: Any, keys: Mapping[str, Any]) -> Identity | str:

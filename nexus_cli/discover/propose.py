@@ -11,6 +11,7 @@ from typing import Any
 
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
+from nexus_cli.drivers.opcua.address import is_whole
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 """What is proposed; 1 s is the language's default and is not written."""
@@ -20,9 +21,12 @@ COST_MS: dict[str, float] = {"modbus": 25.0, "s7": 15.0, "ads": 8.0, "opcua": 30
 """One request on an ordinary plant network, by protocol; measured ones in the gateway replace this guess."""
 SUBSCRIBE_MOST = 10_000
 """Largest number of monitored items that is proposed (an S7-1500 bears so many)."""
+OPAQUE_KEYS = ("address", "node", "symbol")
+"""What a device itself calls a value: kept letter by letter, or not taken at all."""
 KEY_ORDER = (
     "address",
     "node",
+    "index",
     "symbol",
     "type",
     "raw_type",
@@ -103,7 +107,12 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
         trim: Leave out the leading folders that every name of a device shares.
     """
     groups: dict[str, list[Found]] = {}
+    skipped = list(discovery.skipped)
     for found in discovery.found:
+        if reference := next((text for key in OPAQUE_KEYS if "${" in (text := str(found.tag.get(key, "")))), ""):
+            reason = f"its address {reference} holds '${{', which a site file reads as a reference"
+            skipped.append(Skipped("/".join(found.name), reason))
+            continue
         groups.setdefault(found.device, []).append(found)
     devices = []
     for place, members in groups.items():
@@ -124,7 +133,7 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
         source=discovery.source,
         protocol=discovery.protocol,
         devices=devices,
-        skipped=list(discovery.skipped),
+        skipped=skipped,
         complete=bool(discovery.facts.get("complete", True)),
         facts=facts,
     )
@@ -143,6 +152,8 @@ def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
 
 def _keys(found: Found, name: str) -> dict[str, Any]:
     keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
+    if "node" in keys and not is_whole(str(keys["node"])):
+        keys.setdefault("index", "")  # brackets at the end of a server's own id are its name, no element of an array
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
         keys.pop("description", None)  # many servers repeat the name there

@@ -53,6 +53,8 @@ class DriverError(Exception):
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
         effect: Of a write; None leaves it to the scope: what reaches one item was refused, everything else may have
             arrived.
+        rest_s: How long not to try again once it has come twice, in seconds: each attempt costs something (an account is
+            locked). 0 when an attempt costs nothing.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class DriverError(Exception):
         reason: Reason = Reason.DEVICE_ERROR,
         code: int = 0,
         effect: Effect | None = None,
+        rest_s: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -72,6 +75,7 @@ class DriverError(Exception):
         self.reason = reason
         self.code = code
         self.effect = effect
+        self.rest_s = rest_s
 
 
 class Fault(NamedTuple):
@@ -148,7 +152,19 @@ class Subscription(Protocol):
     """A running subscription; it ends with its session or by `close`."""
 
     faults: Mapping[str, Fault]
-    """Points that the device refused to report, by name."""
+    """Points that the device does not report, by name: refused from the start, or no longer. It changes as they do."""
+
+    def notes(self) -> Sequence[str]:
+        """What a limit of the device changes in how it reports, a sentence each: who it is, and its own word for it."""
+        ...
+
+    async def retry(self) -> None:
+        """Ask once more for what stands in `faults`; the others are not touched.
+
+        Raises:
+            DriverError: With scope SESSION or DEVICE; anything smaller stays in `faults`.
+        """
+        ...
 
     async def close(self) -> None:
         """Stop reporting. Never raises."""
@@ -201,6 +217,28 @@ class Session(Protocol):
     async def close(self) -> None:
         """End the session and free everything. Never raises, and never waits longer than a second or two."""
         ...
+
+
+@runtime_checkable
+class Doubtful(Protocol):
+    """A session that stands although something about it is not as it should be.
+
+    Attributes:
+        doubts: Sentences for people, such as: the server's certificate has expired.
+    """
+
+    doubts: Sequence[str]
+
+
+@runtime_checkable
+class Quickened(Protocol):
+    """A session that ends when nothing is heard of us for less than the usual time between two checks.
+
+    Attributes:
+        check_s: Longest time between two checks, in seconds.
+    """
+
+    check_s: float
 
 
 @runtime_checkable

@@ -40,6 +40,15 @@ class GuardedSubscription:
         self.inner = inner
         self.faults: Mapping[str, Fault] = inner.faults
 
+    def notes(self) -> Sequence[str]:
+        """See `Subscription.notes`."""
+        return self.inner.notes()
+
+    async def retry(self) -> None:
+        """See `Subscription.retry`."""
+        with Door(_broken):
+            await self.inner.retry()
+
     async def close(self) -> None:
         """See `Subscription.close`."""
         try:

@@ -60,8 +60,12 @@ def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
     kind = parse_type(tag.type)
     if not kind.count:
         return _one(tag, kind, value, bounded)
-    if not isinstance(value, list) or len(value) != kind.count:
-        raise InversionError(f"the tag holds {kind.count} values, and {_shown(value)} is not a list of them", code=TYPE)
+    varying = bool(tag.options.get("varying"))
+    if not isinstance(value, list) or len(value) > kind.count or (len(value) < kind.count and not varying):
+        most = "up to " if varying else ""
+        raise InversionError(
+            f"the tag holds {most}{kind.count} values, and {_shown(value)} is not a list of them", code=TYPE
+        )
     return [_one(tag, kind, item, bounded) for item in value]
 
 

@@ -194,7 +194,8 @@ def _request(device: DeviceConfig, tag: TagConfig, name: str) -> str:
         return "none, it is disabled"
     same = [other for other, config in device.tags.items() if (config.mode, config.poll_ms) == (tag.mode, tag.poll_ms)]
     if tag.mode != "poll":
-        return f"monitored by the device, sampled every {duration(tag.poll_ms)}"
+        every = duration(tag.poll_ms)
+        return f"monitored by the device, sampled every {every}; while it does not report it (nexus status), read every {every}"
     for request in driver(device.protocol).group(device, points_of(device, same)):
         names = [point.name for point in request.points]
         if name in names:

@@ -342,7 +342,10 @@ class RisingTime:
 
     def next_us(self, key: str) -> int:
         """The time now, or the least time above the key's last one."""
-        time_us = self.now_us()
+        return self.at_us(key, self.now_us())
+
+    def at_us(self, key: str, time_us: int) -> int:
+        """This time (none that is to come), or the least time above the key's last one."""
         if self._turns != self._clock.turns:
             self._turns = self._clock.turns
             self._last_us.clear()

@@ -139,3 +139,31 @@ async def test_a_device_reports_by_itself_or_says_that_it_does_not(case: DriverC
         await until(lambda: same(heard[tag], value, case.tolerance), "a change was not reported")
         await subscription.close()
         await session.check()
+
+
+async def test_what_is_not_reported_is_named_and_the_rest_reports_while_it_is_asked_for_again(
+    case: DriverCase, home: str
+) -> None:
+    if not case.subscribes:
+        return  # it says so: the test above
+    async with served(case) as (server, (plain,)):
+        device = msgspec.structs.replace(plain, tags={**plain.tags, "ghost": case.ghost})
+        async with opened(case, [device], home) as session:
+            points, heard = points_of(device), list[str]()
+            subscription = await session.subscribe(
+                device.path,
+                points,
+                interval_ms=[50] * len(points),
+                sink=lambda _, reported: heard.extend(one.point.name for one in reported if one.fault is None),
+            )
+            await until(lambda: set(heard) == set(plain.tags), "not every tag reported its first value")
+            for _ in range(2):
+                assert set(subscription.faults) == {"ghost"}
+                assert all(isinstance(note, str) for note in subscription.notes())
+                await subscription.retry()
+            tag, value = next(iter(case.writes.items()))
+            heard.clear()
+            server.set(device.path, tag, value)
+            await until(lambda: tag in heard, "a change was not reported")
+            assert heard.count(tag) == 1, "it is reported twice"
+            await subscription.close()

@@ -15,6 +15,7 @@ import pytest
 
 from nexus_cli.drivers.base import Browsed, DriverError, Fault, Notification, Point, Scope, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
+from nexus_cli.drivers.opcua.security import thumbprint
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -98,8 +99,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @asynccontextmanager
-async def served(folder: str, port: int = 0, *, most: int = 4) -> AsyncIterator[int]:
-    process = await _run("opcua_server.js", str(port), folder, str(most))
+async def served(folder: str, port: int = 0, *, most: int = 4, strangers: str = "taken") -> AsyncIterator[int]:
+    process = await _run("opcua_server.js", str(port), folder, str(most), strangers)
     try:
         yield int(await _told(process))
     finally:
@@ -351,3 +352,18 @@ async def test_our_simulator_with_node_opcua_client(folder: str) -> None:
     }
     assert (told["ghost"], told["written"], told["refused"]) == ("BadNodeIdUnknown", "Good", True)
     assert told["heard"] == [42, 43]
+
+
+async def test_a_server_that_does_not_know_us_names_what_to_trust(tmp_path: Path) -> None:
+    """It answers the opening of the channel with a ServiceFault, where the library expects a channel."""
+    async with served(str(tmp_path / "peer"), strangers="refused") as port:
+        config = device(port, security="Basic256Sha256/SignAndEncrypt")
+        with pytest.raises(DriverError) as caught:
+            await OpcuaDriver().connect([config], home=str(tmp_path / "home"))
+    message = caught.value.message
+    own = tmp_path / "home" / "certs" / "opcua" / "own" / "certificate.der"
+    assert "does not trust our certificate" in message
+    assert str(own) in message
+    assert thumbprint(own.read_bytes()) in message
+    assert "nexus certs export" in message
+    assert caught.value.retriable

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua import ua
 from cryptography.hazmat.primitives import serialization
 
 from nexus_cli.drivers.base import DriverError, Scope, points_of
@@ -187,5 +188,42 @@ async def test_a_password_goes_encrypted(tmp_path: Path, identity: Identity, mon
             await read_once(config, tmp_path)
         assert not caught.value.retriable
         assert "wrong" not in caught.value.message
+    finally:
+        await server.close()
+
+
+async def test_a_user_may_be_a_certificate(tmp_path: Path, identity: Identity) -> None:
+    server = await serve([device()], identity=identity)
+    seen: list[Any] = []
+    plain = server.server.iserver.user_manager.get_user
+
+    def get_user(*rest: Any, **named: Any) -> Any:
+        seen.append(named.get("certificate"))
+        return plain(*rest, **named)
+
+    server.server.iserver.user_manager.get_user = get_user
+    server.server.set_identity_tokens([ua.X509IdentityToken])
+    certificate, key = own_certificate(str(tmp_path / "person"))
+    try:
+        config = device(server.port, user_certificate=str(certificate), user_private_key=str(key))
+        assert await read_once(config, tmp_path) == 4.5
+        assert any(seen), "the server was shown no certificate of a user"
+        with pytest.raises(DriverError) as caught:
+            await read_once(device(server.port), tmp_path)
+        assert "takes no anonymous sessions" in caught.value.message
+        assert "user_certificate" in caught.value.message
+    finally:
+        await server.close()
+
+
+async def test_a_doubtful_certificate_is_told_and_costs_nothing(tmp_path: Path, identity: Identity) -> None:
+    server = await serve([device()], identity=identity)
+    try:
+        session = await OpcuaDriver().connect([device(server.port)], home=str(tmp_path))
+        try:
+            (doubt,) = session.doubts
+            assert "not for 127.0.0.1" in doubt
+        finally:
+            await session.close()
     finally:
         await server.close()

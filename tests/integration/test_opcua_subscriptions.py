@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Notification, Point, Scope, points_of
+from nexus_cli.drivers.opcua.codec import DecodeError
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -216,19 +218,117 @@ async def test_a_stall_is_noticed_by_check_within_one_timeout(tmp_path: Any) -> 
         await server.close()
 
 
-async def test_a_forgotten_subscription_is_a_lost_session(tmp_path: Any) -> None:
+async def test_a_forgotten_subscription_is_asked_for_again_and_costs_no_session(tmp_path: Any) -> None:
     server = await serve([device()])
     config, heard = device(server.port), Heard()
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
-        await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 20, sink=heard)
         await until(lambda: len(heard.newest) == 20, "not every tag reported")
         service = server.server.iserver.subscription_service
         await service.delete_subscriptions(list(service.subscriptions))
         for stream in session._publisher.streams.values():
             stream.silence_s = 0.3
-        error = await lost(session)
-        assert error.scope is Scope.SESSION
+        end = now_s() + 5
+        while not subscription.faults and now_s() < end:
+            await session.check()
+            await asyncio.sleep(0.02)
+        assert set(subscription.faults) == set(config.tags)
+        heard.newest.clear()
+        await subscription.retry()
+        assert not subscription.faults
+        await until(lambda: len(heard.newest) == 20, "nothing was reported again")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_what_comes_later_is_reported_when_it_is_asked_for_again(tmp_path: Any) -> None:
+    """A server that answers before it has loaded its project: neither namespace nor node are there at first."""
+    server = await serve([device(count=1)])
+    config, heard = device(server.port, count=1), Heard()
+    points = [*points_of(config), Point("late", "nsu=urn:late;s=Late", "int32"), Point("b", f"nsu={URI};s=B", "int32")]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points, interval_ms=[100] * 3, sink=heard)
+        assert set(subscription.faults) == {"late", "b"}
+        assert subscription.notes() == ["2 tags: Bad_NodeIdUnknown"]
+        with pytest.raises(DriverError):
+            await session.write(config.path, points[1], 1)
+        space = await server.server.register_namespace("urn:late")
+        known = await server.server.get_namespace_index(URI)
+        objects = server.server.nodes.objects
+        await objects.add_variable(ua.NodeId("Late", space), "Late", 5, ua.VariantType.Int32)
+        await objects.add_variable(ua.NodeId("B", known), "B", 6, ua.VariantType.Int32)
+        session._unknown_look_s = 0.0
+        await subscription.retry()
+        assert not subscription.faults
+        assert not subscription.notes()
+        await until(lambda: heard.value(config.path, "late") == 5, "the late node is not reported")
+        await until(lambda: heard.value(config.path, "b") == 6, "the other late node is not reported")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_few_subscriptions_are_shared_by_the_intervals(tmp_path: Any) -> None:
+    server = await serve([device(count=4)])
+    server.limit(subscriptions=1)
+    config, heard = device(server.port, count=4), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        intervals = [2000, 1000, 100, 5000]
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=intervals, sink=heard)
+        assert not subscription.faults
+        assert subscription.notes() == ["different intervals share one subscription (Bad_TooManySubscriptions)"]
+        await until(lambda: len(heard.newest) == 4, "not every tag reported")
+        (stream,) = set(session._publisher.streams.values())
+        assert stream.interval_ms == 100
+        (served,) = server.server.iserver.subscription_service.subscriptions.values()
+        assert len(served.monitored_item_srv._monitored_items) == 4
+        await subscription.close()
+        assert not server.server.iserver.subscription_service.subscriptions
+        await session.check()
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_no_subscription_at_all_costs_no_session(tmp_path: Any) -> None:
+    server = await serve([device(count=3)])
+    config, heard = device(server.port, count=3), Heard()
+    other = await OpcuaDriver().connect([config], home=str(tmp_path))
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        held = await other.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
+        server.limit(subscriptions=1)
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
+        assert {fault.code for fault in subscription.faults.values()} == {0x80770000}
+        assert subscription.notes() == ["3 tags: Bad_TooManySubscriptions"]
+        (request,) = OpcuaDriver().group(config, points_of(config))
+        assert (await session.read(request)).values == [0, 1, 2]
+        await held.close()
+        await subscription.retry()
+        assert not subscription.faults
+    finally:
+        await other.close()
+        await session.close()
+        await server.close()
+
+
+async def test_few_items_are_taken_and_the_others_named(tmp_path: Any) -> None:
+    server = await serve([device(count=10)])
+    server.limit(items_in_all=6)
+    config, heard = device(server.port, count=10), Heard()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 10, sink=heard)
+        assert subscription.notes() == ["4 tags: Bad_TooManyMonitoredItems"]
+        await until(lambda: len(heard.newest) == 6, "the first six did not report")
+        server.limit(items_in_all=8)
+        await subscription.retry()
+        assert subscription.notes() == ["2 tags: Bad_TooManyMonitoredItems"]
+        await until(lambda: len(heard.newest) == 8, "two more did not report")
     finally:
         await session.close()
         await server.close()
@@ -253,6 +353,112 @@ async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
         assert item.filter.DeadbandValue == 5.0
         assert item.filter.DeadbandType == 1
         assert item.filter.Trigger.name == "StatusValueTimestamp"
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_bytes_are_read_and_written_as_the_node_has_them(tmp_path: Any) -> None:
+    """A ByteString, and a Byte array, are one type in the site language."""
+    server = await serve([device(count=1)])
+    space = await server.server.get_namespace_index(URI)
+    for name, value in (
+        ("Text", ua.Variant(b"\x01\x02\xff", ua.VariantType.ByteString)),
+        ("Array", ua.Variant([1, 2, 255], ua.VariantType.Byte)),
+    ):
+        node = await server.server.nodes.objects.add_variable(ua.NodeId(name, space), name, value)
+        await node.set_writable()
+    config = device(server.port, count=1)
+    points = [Point(name, f"nsu={URI};s={name}", "uint8[3]") for name in ("Text", "Array")]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        (request,) = OpcuaDriver().group(config, points)
+        assert (await session.read(request)).values == [[1, 2, 255]] * 2
+        for point in points:
+            await session.write(config.path, point, [7, 0, 200])
+        assert (await session.read(request)).values == [[7, 0, 200]] * 2
+        with pytest.raises(DriverError) as caught:
+            await session.write(config.path, points[0], [7, 0, 256])
+        assert caught.value.scope is Scope.ITEM
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_the_type_of_a_written_node_is_looked_up_again(tmp_path: Any) -> None:
+    """A PLC was loaded anew while the session stood; and nodes without a value are written by what their type derives from."""
+    server = await serve([device(count=1)])
+    space = await server.server.get_namespace_index(URI)
+    objects = server.server.nodes.objects
+    first = await objects.add_variable(ua.NodeId("Y", space), "Y", 5, ua.VariantType.Int16)
+    await first.set_writable()
+    empty = ua.Variant(None, ua.VariantType.Null)
+    for name, data_type in (("Span", ua.NodeId(290)), ("State", ua.NodeId(ua.ObjectIds.ServerState))):
+        node = await objects.add_variable(ua.NodeId(name, space), name, empty, datatype=data_type)
+        await node.set_writable()
+    config = device(server.port, count=1)
+    number, span, state = (
+        Point(name, f"nsu={URI};s={name}", kind)
+        for name, kind in (("Y", "float64"), ("Span", "float64"), ("State", "int32"))
+    )
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        await session.write(config.path, number, 7.0)
+        await server.server.delete_nodes([first])
+        second = await objects.add_variable(ua.NodeId("Y", space), "Y", 5.0, ua.VariantType.Double)
+        await second.set_writable()
+        await session.write(config.path, number, 7.5)
+        assert await second.read_value() == 7.5
+        await session.write(config.path, span, 1500.0)
+        await session.write(config.path, state, 3)
+        (request,) = OpcuaDriver().group(config, [number, span, state])
+        assert (await session.read(request)).values == [7.5, 1500.0, 3]
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_session_and_a_token_that_live_for_seconds_are_kept(tmp_path: Any) -> None:
+    server = await serve([device(count=1)])
+    config = device(server.port, count=1, session_timeout=4_000)
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        assert session.check_s <= session.channel.client.session_timeout / 3000 < 2
+        issued = session.channel.client.uaclient.protocol._connection.security_token.TokenId
+        session.channel._renew_at_s = 0.0
+        await session.check()
+        await session.check()
+        token = session.channel.client.uaclient.protocol._connection.security_token.TokenId
+        assert token != issued, "a check renews the channel: nothing has to be polled for it"
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_message_that_went_missing_is_sent_once_more(tmp_path: Any) -> None:
+    server = await serve([device(count=1)])
+    config, told = device(server.port, count=1), list[Value]()
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    plain, lost_once = session._publisher._read, list[int]()
+
+    def read(data: bytes, at: int) -> Any:
+        found = plain(data, at)
+        if found[2] and told and not lost_once:
+            lost_once.append(found[1])
+            session._publisher._acknowledge.clear()
+            raise DecodeError("this one does not arrive")
+        return found
+
+    session._publisher._read = read  # type: ignore[method-assign]
+    try:
+        sink = lambda path, reported: told.extend(one.value for one in reported)  # noqa: E731
+        await session.subscribe(config.path, points_of(config), interval_ms=[50], sink=sink)
+        await until(lambda: told == [0], "no first value")
+        for value in (1, 2):
+            server.set(config.path, "v000", value)
+            await until(lambda value=value: bool(lost_once) and (value == 1 or told[-1] == value), "not reported")
+        assert told == [0, 1, 2]
+        assert session.counters()["missed_reports"] == 0
     finally:
         await session.close()
         await server.close()

@@ -8,13 +8,17 @@ from typing import Any
 
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from nexus_cli.discover.found import Discovery, Found
+from nexus_cli.discover.propose import propose
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opcua.address import NodeAddress, parse_node
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DateTime, DecodeError, read_data_value, read_node_id
 from nexus_cli.drivers.opcua.groups import group
+from nexus_cli.drivers.opcua.kind import KIND
 from nexus_cli.drivers.opcua.limits import Limits, chunks
 from nexus_cli.drivers.opcua.values import converter, plain
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -122,6 +126,25 @@ def test_namespace_uris_survive_text(uri: str, identifier: tuple[str, str]) -> N
     address = NodeAddress(uri, 0, kind, name)
     found = parse_node(address.text)
     assert found == address or uri == "http://opcfoundation.org/UA/"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30))
+@example("arr[1]")
+@example(" a ]")
+@example("x[0:3] ")
+@example('"DB"."a"[3]')
+def test_whatever_a_server_calls_a_node_a_discovered_tag_means_it(name: str) -> None:
+    """Brackets, quotes, percent, separators, blanks: an identifier is opaque from the server to the file and back."""
+    node = NodeAddress("urn:plant;%5B", 0, "s", name).text
+    found = Found(device="", name=("v",), tag={"node": node, "type": "int16"})
+    proposal = propose(Discovery(protocol="opcua", connection={}, found=[found], source="x"))
+    if "${" in name:
+        assert len(proposal.skipped) == 1
+        return
+    keys = proposal.devices[0].tags[0].keys
+    read = KIND.address_of(None, TypeAdapter(KIND.tag).validate_python(keys))
+    assert parse_node(read.text) == NodeAddress("urn:plant;%5B", 0, "s", name)
+    assert not read.options
 
 
 @given(st.integers(0, 300), st.integers(1, 120))

@@ -146,7 +146,9 @@ class Plant:
         self.pipeline.configure(self.devices.values())
         self.work = Working()
         self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
-        self.reporting = Reporting(self, clock=self.clock, pipeline=self.pipeline)  # type: ignore[arg-type]
+        self.reporting = Reporting(
+            self, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
+        )  # type: ignore[arg-type]
         self.execution = Execution(pipeline=self.pipeline, find=self.devices.get, expired=lambda order: False)
         self.link = Supervisor(
             "x",

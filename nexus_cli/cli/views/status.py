@@ -17,6 +17,7 @@ COLOURS = {
     "connected": "good",
     "degraded": "warning",
     "connecting": "warning",
+    "limited": "warning",
     "idle": "dim",
     "backoff": "error",
     "down": "error",
@@ -76,6 +77,10 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
             lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
         if len(bad) > 20:
             lines.append(f"    and {len(bad) - 20} more")
+        limited = [link for link in links if link.get("state") == "connected" and link.get("detail")]
+        lines += [f"    {_state('limited', colour)}  {link['link']} {link['detail']}" for link in limited[:20]]
+        if len(limited) > 20:
+            lines.append(f"    and {len(limited) - 20} more")
     access = found["access"]
     if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"

@@ -213,7 +213,9 @@ def _mapping(collector: Collector, mapping: Mapping[str, Any], common: dict[str,
     for section in SECTIONS:
         for written in inner.tables(section):
             key, kind = str(written.get("key") or ""), str(written.get("type") or "")
-            value = str(written.get("value") or "").strip().removeprefix("${").removesuffix("}")
+            value = str(written.get("value") or "").strip()
+            if value.startswith("${") and value.endswith("}"):
+                value = value[2:-1]
             with collector.entry(key or "a value"):
                 if kind != "identifier":
                     reason = (

@@ -262,11 +262,21 @@ class AdsSubscription:
         """Register every point. Raises DriverError with scope SESSION or DEVICE."""
         self._wanted = list(zip(points, (max(1, int(one)) for one in interval_ms), cyclic, strict=True))
         self._reports.joined(self)
-        await self._register()
+        await self._register(self._wanted)
+
+    def notes(self) -> Sequence[str]:
+        """See `Subscription.notes`."""
+        full = sum(1 for fault in self.faults.values() if fault.code == NO_MORE_HANDLES)
+        return [f"{full} tags: the PLC has no notifications left (0x{NO_MORE_HANDLES:x})"] if full else []
+
+    async def retry(self) -> None:
+        """See `Subscription.retry`. While the program is out of date, `again` asks for all of it."""
+        if self.current:
+            await self._register([one for one in self._wanted if one[0].name in self.faults])
 
     async def again(self) -> None:
         """Register anew after a change of the program; what is gone is BAD. Raises DriverError."""
-        await self._register()
+        await self._register(self._wanted)
         points = {point.name: point for point, _, _ in self._wanted}
         lost = [Notification(points[name], None, fault) for name, fault in self.faults.items()]
         if lost:
@@ -282,11 +292,11 @@ class AdsSubscription:
         """See `Subscription.close`."""
         self._reports.left(self)
 
-    async def _register(self) -> None:
-        self.faults.clear()
-        targets = await reading.targets_of(self.plc, [point for point, _, _ in self._wanted])
+    async def _register(self, wanted: Sequence[tuple[Point, int, bool]]) -> None:
+        targets = await reading.targets_of(self.plc, [point for point, _, _ in wanted])
         entries: list[Entry] = []
-        for (point, interval, cyclic), target in zip(self._wanted, targets, strict=True):
+        for (point, interval, cyclic), target in zip(wanted, targets, strict=True):
+            self.faults.pop(point.name, None)
             if isinstance(target, Fault):
                 self.faults[point.name] = target
                 continue

@@ -71,7 +71,7 @@ def parse_node(text: str, *, key: str = "node") -> NodeAddress:
     Raises:
         AddressError: NX3201, not a node id; the message quotes it.
     """
-    match = _NODE.match(text.strip())
+    match = _NODE.match(text.lstrip())  # a blank at the end may be the identifier's own
     if match is None:
         raise AddressError(f"'{text}' is not an OPC UA node id", hint=_hint(text), key=key, code="NX3201")
     index = int(match["ns"] or 0)
@@ -90,7 +90,7 @@ def parse_address(text: str, *, index: str | None = None) -> NodeAddress:
     """Read a node id with its optional array range.
 
     Siemens servers have nodes whose own name ends in brackets (`s="DB"."array"[3]`); brackets after a quote
-    therefore belong to the name. For other servers that do so, `index: ""` says it.
+    therefore belong to the name. For other servers that do so, `index: ""` says it, and that a blank at the end does.
 
     Args:
         text: Node id, with or without `[2,3]` behind it.
@@ -103,8 +103,16 @@ def parse_address(text: str, *, index: str | None = None) -> NodeAddress:
         return replace(parse_node(text), range=parse_range(index, key="index"))
     suffix = _SUFFIX.match(text.strip())
     if suffix is None or suffix["node"].endswith('"'):
-        return parse_node(text)
+        return parse_node(text.strip())
     return replace(parse_node(suffix["node"]), range=parse_range(suffix["range"]))
+
+
+def is_whole(text: str) -> bool:
+    """True when a node id means the same with and without `index: ""`: nothing at its end is read as a range."""
+    try:
+        return parse_address(text) == parse_node(text)
+    except AddressError:
+        return False
 
 
 def parse_range(text: str, *, key: str = "node") -> str:

@@ -242,6 +242,8 @@ class Walk:
         detail: dict[str, Any] = {"data_type": data_type.to_string() if data_type is not None else ""}
         if entry.property:
             detail["property"] = True
+        if "[" in kind:
+            detail["keys"] = {"varying": True}  # dimensions are the most. Source: OPC 10000-3 §5.6.2, ArrayDimensions
         unit, name = _unit(values.get("EngineeringUnits"))
         if name:
             detail["unit_name"] = name

@@ -26,6 +26,7 @@ from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import status
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DecodeError, read_array, read_builtin, read_node_id
+from nexus_cli.drivers.opcua.identity import Identity, activate
 from nexus_cli.wire.sample import Reason
 
 T = TypeVar("T")
@@ -67,17 +68,36 @@ class Channel:
         # The library's own gate waits for a reconnect that it would do itself; ours is the supervisor's.
         client.uaclient.pre_request_hook = None
 
-    async def open(self) -> None:
+    async def open(self, identity: Identity) -> None:
         """Socket, hello, secure channel, session. The caller bounds the time and closes after a failure."""
         await self.client.connect_socket()
         await self.client.send_hello()
-        await self.client.open_secure_channel()
+        await self._open_secure_channel()
         self._schedule_renewal()
         await self.client.create_session()
-        await self.client.activate_session(
-            username=self.client._username, password=self.client._password, certificate=None
-        )
+        await activate(self.client, identity)
         self._token = nodeid_to_binary(self.client.uaclient.protocol.authentication_token)
+
+    async def _open_secure_channel(self) -> None:
+        """As the library does, which can't read a ServiceFault here: that is how node-opcua says that it does not know us."""
+        protocol = self.client.uaclient.protocol
+        assert protocol is not None
+        plain, codes = protocol._call_callback, []
+
+        def hear(request_id: int, body: Any) -> None:
+            with contextlib.suppress(DecodeError, IndexError, struct.error, TypeError):
+                codes.append(response_header(bytes(body.copy()))[0])
+            plain(request_id, body)
+
+        protocol._call_callback = hear
+        try:
+            await self.client.open_secure_channel()
+        except MALFORMED:
+            if not codes or not codes[-1] >> 31:
+                raise
+            raise ua.UaStatusCodeError(codes[-1]) from None
+        finally:
+            del protocol._call_callback
 
     async def call(self, what: str, service: Callable[[], Awaitable[T]]) -> T:
         """Run a service of the library within the time-out.
@@ -199,6 +219,11 @@ class Channel:
         for answer in list(protocol._callbackmap.values()):
             answer.cancel()
         protocol._callbackmap.clear()
+
+    @property
+    def lifetime_s(self) -> float:
+        """How long the channel's token lives, in seconds."""
+        return float(self.client.secure_channel_timeout / 1000)
 
     async def _renew(self) -> None:
         if time.monotonic() < self._renew_at_s:

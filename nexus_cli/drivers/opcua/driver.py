@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
-from nexus_cli.drivers.opcua import groups, security, status
+from nexus_cli.drivers.opcua import certificates, groups, identity, refusals, security
 from nexus_cli.drivers.opcua.channel import LOST, Channel
 from nexus_cli.drivers.opcua.limits import configured
 from nexus_cli.drivers.opcua.session import OpcuaSession
@@ -26,6 +26,10 @@ from nexus_cli.wire.sample import Reason
 DEFAULT_TIMEOUT_MS = 1_000
 DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 DEFAULT_SESSION_TIMEOUT_MS = 60_000
+OFFERED_S = 3.0
+"""How long a server that refused us may take to say what it offers."""
+NO_MATCH = "No matching endpoints"
+"""How asyncua says that a session's answer lists no endpoint like ours."""
 POLICIES: dict[str, Any] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -55,23 +59,26 @@ class OpcuaDriver:
         connection = devices[0].connection
         environ = os.environ if self._environ is None else self._environ
         endpoint = resolve(str(connection["endpoint"]), environ=environ)
+        attempt = refusals.Attempt(endpoint, security=str(connection.get("security") or "None"))
         limit_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
         session: OpcuaSession | None = None
         channel: Channel | None = None
         try:
             async with asyncio.timeout(limit_s):
                 with Door(lambda error: _no_session(endpoint, f"the library broke off: {name_of(error)}")):
-                    client = _client(endpoint, connection, environ)
+                    client = _client(endpoint, connection)
+                    user = identity.of(connection, attempt, environ)
                     channel = Channel(
                         client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
                     )
-                    first_seen = await _secure(client, endpoint, connection, home)
-                    await channel.open()
+                    first_seen, doubts = await _secure(client, attempt, connection, home)
+                    await channel.open(user)
                     if first_seen is not None:
                         security.keep(*first_seen)
                     session = OpcuaSession(
                         channel, limits=configured(connection), session_timeout_ms=int(client.session_timeout)
                     )
+                    session.doubts = doubts
                     await session.start()
                 opened, channel = session, None
                 return opened
@@ -80,13 +87,19 @@ class OpcuaDriver:
                 f"{endpoint} did not open a session within {limit_s:g} s", scope=Scope.SESSION, reason=Reason.LINK_LOST
             ) from None
         except ua.UaStatusCodeError as error:
-            raise status.connect_error(error.code, endpoint) from None
+            if (
+                not attempt.identifying
+                and attempt.security == "None"
+                and error.code & 0xFFFF0000 in refusals.NOT_OFFERED
+            ):
+                await _tell_offered(attempt, connection)
+            raise refusals.refused(attempt, error.code) from None
         except ua.UaError as error:
+            if NO_MATCH in str(error):
+                await _tell_offered(attempt, connection)
             raise _no_session(endpoint, str(error)) from None
         except OSError as error:
-            raise DriverError(
-                f"{endpoint} can't be reached ({error.strerror or error})", scope=Scope.SESSION, reason=Reason.LINK_LOST
-            ) from None
+            raise refusals.unreachable(attempt, error.strerror or str(error)) from None
         except LOST as error:
             raise _no_session(endpoint, f"it does not answer as an OPC UA server: {type(error).__name__}") from None
         finally:
@@ -94,52 +107,60 @@ class OpcuaDriver:
                 await channel.close()
 
 
-def _client(endpoint: str, connection: Mapping[str, Any], environ: Mapping[str, str]) -> Client:
+def _client(endpoint: str, connection: Mapping[str, Any]) -> Client:
     connect_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
     client = Client(endpoint, timeout=connect_s)
     client.name = client.description = "NEXUS"
     client.product_uri = "urn:nexus"
     client.session_timeout = int(connection.get("session_timeout") or DEFAULT_SESSION_TIMEOUT_MS)
-    if connection.get("user"):
-        client.set_user(resolve(str(connection["user"]), environ=environ))
-        client.set_password(resolve(str(connection.get("password") or ""), environ=environ))
     return client
 
 
-async def _secure(client: Client, endpoint: str, connection: Mapping[str, Any], home: str) -> tuple[Path, bytes] | None:
+async def _tell_offered(attempt: refusals.Attempt, connection: Mapping[str, Any]) -> None:
+    """Raise what the server offers instead of our security, when it can be asked."""
+    try:
+        async with asyncio.timeout(OFFERED_S):
+            with Door(lambda error: ConnectionError(name_of(error))):
+                offered = await _client(attempt.endpoint, connection).connect_and_get_server_endpoints()
+    except (TimeoutError, ua.UaError, *LOST):
+        return
+    raise refusals.not_offered(attempt, [_name(found) for found in offered])
+
+
+async def _secure(
+    client: Client, attempt: refusals.Attempt, connection: Mapping[str, Any], home: str
+) -> tuple[tuple[Path, bytes] | None, list[str]]:
     """Look at the server's endpoints and set policy, mode and certificates.
 
     Returns:
-        Where to keep the server's certificate, and the certificate, when it was seen for the first time.
+        Where to keep the server's certificate, and the certificate, when it was seen for the first time; and what is
+        doubtful about its certificate or ours.
     """
-    wanted = str(connection.get("security") or "None")
+    endpoint, wanted = attempt.endpoint, attempt.security
     follow = connection.get("override_host") is False
     if wanted == "None" and not follow:
-        return None
+        return None, []
     policy_name, _, mode_name = wanted.partition("/")
     mode = ua.MessageSecurityMode.None_ if wanted == "None" else getattr(ua.MessageSecurityMode, mode_name)
     policy = POLICIES.get(policy_name, security_policies.SecurityPolicyNone)
     offered = await client.connect_and_get_server_endpoints()
     matching = [found for found in offered if found.SecurityMode == mode and found.SecurityPolicyUri == policy.URI]
     if not matching:
-        names = sorted({_name(found) for found in offered})
-        raise DriverError(
-            f"{endpoint} does not offer {wanted}; it offers {', '.join(names)}",
-            scope=Scope.SESSION,
-            retriable=False,
-            reason=Reason.ACCESS_DENIED,
-        )
+        raise refusals.not_offered(attempt, [_name(found) for found in offered])
     if follow and matching[0].EndpointUrl:
-        client._server_url = client._server_url._replace(netloc=_netloc(matching[0].EndpointUrl))
+        attempt.announced = _netloc(matching[0].EndpointUrl)
+        client._server_url = client._server_url._replace(netloc=attempt.announced)
     if wanted == "None":
-        return None
+        return None, []
     server = security.first_certificate(bytes(matching[0].ServerCertificate or b""), endpoint)
     kept = security.check_trust(server, trust=str(connection.get("trust") or ""), endpoint=endpoint, home=home)
     if connection.get("certificate"):
         own, key = Path(str(connection["certificate"])), Path(str(connection["private_key"]))
     else:
         own, key = security.own_certificate(home)
+    attempt.certificate = own
     certificate = security.load_certificate(own)
+    security.check_pair(own, certificate, key)
     client.application_uri = security.application_uri(certificate) or client.application_uri
     der = certificate.public_bytes(serialization.Encoding.DER)
     await client.set_security(
@@ -149,7 +170,9 @@ async def _secure(client: Client, endpoint: str, connection: Mapping[str, Any], 
         server_certificate=CertProperties(server, "der"),
         mode=mode,
     )
-    return None if kept is None else (kept, server)
+    uri = str(matching[0].Server.ApplicationUri or "") if matching[0].Server is not None else ""
+    doubts = [*certificates.doubts(server, endpoint=endpoint, uri=uri), *certificates.own_doubts(own)]
+    return None if kept is None else (kept, server), doubts
 
 
 def _name(found: ua.EndpointDescription) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
+from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Connection, Deadband, Duration, Tag
@@ -27,7 +28,6 @@ DEFAULT_PORT = 4840
 """Source: IANA, opcua-tcp."""
 
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
-_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 
 
 def _device_deadband(value: object) -> object:
@@ -51,6 +51,10 @@ class OpcuaConnection(Connection):
         default=None, description="Our certificate (PEM or DER file); made once and kept when left out."
     )
     private_key: str | None = Field(default=None, description="Key of `certificate` (PEM file).")
+    user_certificate: str | None = Field(
+        default=None, description="An X.509 user's certificate (PEM or DER file), instead of `user`."
+    )
+    user_private_key: str | None = Field(default=None, description="Key of `user_certificate` (PEM file).")
     trust: str | None = Field(
         default=None,
         description="The server's certificate: its SHA-1 or SHA-256 fingerprint, or a PEM or DER file. Left out: the first one seen is kept, and another one is refused.",
@@ -89,8 +93,7 @@ class OpcuaConnection(Connection):
     def _fingerprint(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        compact = re.sub(r"[:\s-]", "", text.strip())
-        return compact.lower() if _FINGERPRINT.fullmatch(compact) else text
+        return fingerprint(text) or text
 
     @model_validator(mode="after")
     def _belong_together(self) -> OpcuaConnection:
@@ -98,6 +101,10 @@ class OpcuaConnection(Connection):
             raise ValueError("'password' needs a 'user'")
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("'certificate' and 'private_key' need each other; leave both out to have them made")
+        if (self.user_certificate is None) != (self.user_private_key is None):
+            raise ValueError("'user_certificate' and 'user_private_key' need each other")
+        if self.user_certificate is not None and self.user is not None:
+            raise ValueError("'user' and 'user_certificate' are two users; leave one out")
         if self.trust is not None and self.security == "None":
             raise ValueError("'trust' needs a 'security' other than None; without one no certificate is checked")
         return self
@@ -112,6 +119,10 @@ class OpcuaTag(Tag):
     )
     index: str | int | None = Field(
         default=None, description='Array element or slice: 2, "2,3", "0:3". "" says that brackets belong to the name.'
+    )
+    varying: bool | None = Field(
+        default=None,
+        description="true: the array may be shorter than its type says; float64[8] is then at most eight values.",
     )
     sampling: Duration | None = Field(
         default=None, description="How often the server samples (subscribe); the poll interval when left out."
@@ -181,6 +192,13 @@ def _address_of(connection: Any, tag: Any) -> Address:
             key="type",
             code="NX3203",
         )
+    if tag.varying and (node.range or not kind.count):
+        raise AddressError(
+            f"'varying' is for a whole array, and '{tag.node}' is {'a part of one' if node.range else 'a single value'}",
+            hint="leave it out" if node.range else f"write the longest it can be, such as type: {tag.type}[16]",
+            key="varying",
+            code="NX3203",
+        )
     if tag.device_deadband is not None and not kind.numeric:
         raise AddressError(
             f"'device_deadband' needs a number, but the type is '{tag.type}'",
@@ -191,7 +209,13 @@ def _address_of(connection: Any, tag: Any) -> Address:
     options: dict[str, Any] = {}
     if node.range:
         options["index"] = node.range
-    for key, default in (("sampling", None), ("queue", 1), ("discard_oldest", True), ("trigger", "StatusValue")):
+    for key, default in (
+        ("varying", False),
+        ("sampling", None),
+        ("queue", 1),
+        ("discard_oldest", True),
+        ("trigger", "StatusValue"),
+    ):
         value = getattr(tag, key)
         if value is not None and value != default:
             options[key] = value

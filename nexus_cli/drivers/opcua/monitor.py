@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asyncua import ua
@@ -11,10 +13,13 @@ from nexus_cli.drivers.base import DriverError, Point, Scope
 from nexus_cli.drivers.opcua.channel import Channel
 from nexus_cli.drivers.opcua.limits import Limits, chunks
 from nexus_cli.drivers.opcua.nodes import read_value_id
+from nexus_cli.drivers.opcua.status import FULL
 
 FILTER_REFUSED = frozenset({0x80430000, 0x80440000, 0x80450000, 0x808E0000})
 """Bad_MonitoredItemFilterInvalid, …FilterUnsupported, Bad_FilterNotAllowed, Bad_DeadbandFilterInvalid."""
 ABSOLUTE, PERCENT = 1, 2
+MANY_REFUSED = 8
+"""So many items in a row, each refused alone by the whole service for the same reason: the others are not tried."""
 Wanted = tuple[int, ua.NodeId, Point]
 """Client handle, node, point."""
 
@@ -26,6 +31,22 @@ async def create_subscription(
     request = ua.CreateSubscriptionRequest()
     request.Parameters = parameters
     answer = await channel.service("create a subscription", request, ua.CreateSubscriptionResponse)
+    return answer.Parameters
+
+
+async def modify_subscription(
+    channel: Channel, parameters: ua.CreateSubscriptionParameters, number: int
+) -> ua.ModifySubscriptionResult:
+    """Give a subscription of the server another publishing interval. Raises DriverError."""
+    request = ua.ModifySubscriptionRequest()
+    wanted = request.Parameters
+    wanted.SubscriptionId = number
+    wanted.RequestedPublishingInterval = parameters.RequestedPublishingInterval
+    wanted.RequestedLifetimeCount = parameters.RequestedLifetimeCount
+    wanted.RequestedMaxKeepAliveCount = parameters.RequestedMaxKeepAliveCount
+    wanted.MaxNotificationsPerPublish = parameters.MaxNotificationsPerPublish
+    wanted.Priority = parameters.Priority
+    answer = await channel.service("modify a subscription", request, ua.ModifySubscriptionResponse)
     return answer.Parameters
 
 
@@ -44,51 +65,70 @@ async def delete_items(channel: Channel, number: int, items: Sequence[int]) -> N
     await channel.service("delete monitored items", request, ua.DeleteMonitoredItemsResponse)
 
 
-async def create_items(
-    channel: Channel, number: int, wanted: Sequence[Wanted], *, interval_ms: int, limits: Limits
-) -> list[ua.MonitoredItemCreateResult]:
-    """Create monitored items in pieces of the server's limit; one result per item, same order.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often items are sampled, and their subscription published, in ms."""
 
-    A server that takes no deadband or trigger is asked again without: our own deadband stands behind it anyway.
+    sampling_ms: int
+    publishing_ms: int
+
+    @property
+    def queue(self) -> int:
+        """Values that an item has to hold so that none is lost between two reports."""
+        return max(1, math.ceil(self.publishing_ms / self.sampling_ms))
+
+
+async def create_items(
+    channel: Channel, number: int, wanted: Sequence[Wanted], *, pace: Pace, limits: Limits
+) -> list[int]:
+    """Create monitored items in pieces of the server's limit.
+
+    A server that takes no deadband or trigger is asked again without: our own deadband stands behind it anyway. One that
+    has no room for a whole piece is not asked for the pieces after it.
+
+    Returns:
+        One per item, same order: the server's id, or its refusal, a status code with its highest bit set.
 
     Raises:
         DriverError: The session is lost.
     """
-    results: list[ua.MonitoredItemCreateResult] = []
+    results: list[tuple[int, int]] = []
     for piece in chunks(wanted, limits.monitor):
-        results += await _create(channel, number, piece, interval_ms, filtered=limits.filter)
+        full = results[-1][0] if results and results[-1][0] & 0xFFFF0000 in FULL else 0
+        results += [(full, 0)] * len(piece) if full else await _create(channel, number, piece, pace, limits.filter)
     again = [
-        position
-        for position, result in enumerate(results)
-        if limits.filter and int(result.StatusCode.value) & 0xFFFF0000 in FILTER_REFUSED
+        position for position, (code, _) in enumerate(results) if limits.filter and code & 0xFFFF0000 in FILTER_REFUSED
     ]
     for positions in chunks(again, limits.monitor):
         plain = [wanted[position] for position in positions]
-        for position, result in zip(
-            positions, await _create(channel, number, plain, interval_ms, filtered=False), strict=True
-        ):
+        for position, result in zip(positions, await _create(channel, number, plain, pace, False), strict=True):
             results[position] = result
-    return results
+    return [code if code >> 31 else item for code, item in results]
 
 
 async def _create(
-    channel: Channel, number: int, wanted: Sequence[Wanted], interval_ms: int, *, filtered: bool
-) -> list[ua.MonitoredItemCreateResult]:
+    channel: Channel, number: int, wanted: Sequence[Wanted], pace: Pace, filtered: bool
+) -> list[tuple[int, int]]:
+    """Status code and id of each item. A piece that is refused as a whole is cut, down to the item that is the cause."""
     request = ua.CreateMonitoredItemsRequest()
     request.Parameters.SubscriptionId = number
     request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
-    request.Parameters.ItemsToCreate = [
-        _item(handle, node, point, interval_ms, filtered=filtered) for handle, node, point in wanted
-    ]
+    request.Parameters.ItemsToCreate = [_item(handle, node, point, pace, filtered) for handle, node, point in wanted]
     try:
         answer = await channel.service("create monitored items", request, ua.CreateMonitoredItemsResponse)
     except DriverError as error:
-        if error.scope is not Scope.REQUEST or len(wanted) < 2:
+        if error.scope in (Scope.SESSION, Scope.DEVICE):
             raise
+        if len(wanted) < 2:
+            return [(error.code | 0x80000000, 0)]
         half = len(wanted) // 2
-        first = await _create(channel, number, wanted[:half], interval_ms, filtered=filtered)
-        return first + await _create(channel, number, wanted[half:], interval_ms, filtered=filtered)
-    found: list[ua.MonitoredItemCreateResult] = list(answer.Results or [])
+        first = await _create(channel, number, wanted[:half], pace, filtered)
+        code = first[0][0]
+        many = code & 0xFFFF0000 in FULL or half >= MANY_REFUSED
+        if many and code >> 31 and all(one == code for one, _ in first):  # it is no item's fault
+            return first + [first[0]] * (len(wanted) - half)
+        return first + await _create(channel, number, wanted[half:], pace, filtered)
+    found = [(int(one.StatusCode.value), int(one.MonitoredItemId)) for one in answer.Results or []]
     if len(found) != len(wanted):
         raise DriverError(
             f"{channel.endpoint} answered {len(found)} of {len(wanted)} monitored items", scope=Scope.SESSION
@@ -96,14 +136,12 @@ async def _create(
     return found
 
 
-def _item(
-    handle: int, node: ua.NodeId, point: Point, interval_ms: int, *, filtered: bool
-) -> ua.MonitoredItemCreateRequest:
+def _item(handle: int, node: ua.NodeId, point: Point, pace: Pace, filtered: bool) -> ua.MonitoredItemCreateRequest:
     options = point.options
     parameters = ua.MonitoringParameters()
     parameters.ClientHandle = handle
-    parameters.SamplingInterval = float(options.get("sampling", interval_ms))
-    parameters.QueueSize = int(options.get("queue", 1))
+    parameters.SamplingInterval = float(options.get("sampling", pace.sampling_ms))
+    parameters.QueueSize = int(options.get("queue", pace.queue))
     parameters.DiscardOldest = bool(options.get("discard_oldest", True))
     parameters.Filter = _filter(options) if filtered else None
     item = ua.MonitoredItemCreateRequest()

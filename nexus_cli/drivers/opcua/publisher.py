@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
@@ -27,7 +27,8 @@ from nexus_cli.drivers.opcua.codec import (
     read_data_value,
     read_node_id,
 )
-from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed
+from nexus_cli.drivers.opcua.status import fault_of, name_of, overflowed, service_error
+from nexus_cli.drivers.opcua.stream import Stream, now_s
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.values import Convert
 from nexus_cli.wire.sample import Reason, Value
@@ -35,6 +36,7 @@ from nexus_cli.wire.sample import Reason, Value
 if TYPE_CHECKING:
     from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 
+REPUBLISH_REQUEST = ua.ObjectIds.RepublishRequest_Encoding_DefaultBinary
 PUBLISH_REQUEST = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
 DATA_CHANGE = "i=811"
 STATUS_CHANGE = "i=820"
@@ -50,11 +52,6 @@ DECODE_FAULT = Fault(Reason.DECODE_ERROR)
 _ITEM = struct.Struct("<I")
 
 
-def _now_s() -> float:
-    """Seconds on the clock that the loop's deadlines go by."""
-    return asyncio.get_running_loop().time()
-
-
 class Item(NamedTuple):
     """What a client handle stands for."""
 
@@ -63,31 +60,23 @@ class Item(NamedTuple):
     convert: Convert
 
 
-class Stream:
-    """One subscription on the server: everything of a link with one publishing interval.
-
-    Attributes:
-        id: The server's id.
-        silence_s: Longest time without a word of it.
-        heard_s: When it was last heard of, on the loop's time.
-        items: Monitored items by our handle: the server's id.
-    """
-
-    __slots__ = ("heard_s", "id", "items", "silence_s")
-
-    def __init__(self, number: int, silence_s: float) -> None:
-        self.id = number
-        self.silence_s = silence_s
-        self.heard_s = _now_s()
-        self.items: dict[int, int] = {}
+Reports = dict["OpcuaSubscription", list[Notification]]
+"""What one message brings, by device."""
 
 
 class Publisher:
-    """The link's publish requests, and who gets what they bring."""
+    """The link's publish requests, and who gets what they bring.
 
-    def __init__(self, channel: Channel, *, session_timeout_ms: int) -> None:
+    Attributes:
+        streams: By the interval that was asked for; one that is shared stands there more than once.
+        items: By our handle.
+    """
+
+    def __init__(self, channel: Channel, *, session_timeout_ms: int, ended: Callable[[], None] = lambda: None) -> None:
+        """Report on a channel; `ended` is called when the server ended a subscription."""
         self.channel = channel
-        self.streams: dict[int, Stream] = {}
+        self._ended = ended
+        self.streams: dict[int, Stream[Reports]] = {}
         self.items: dict[int, Item] = {}
         self._session_timeout_ms = session_timeout_ms
         self._next_handle = 1
@@ -97,11 +86,16 @@ class Publisher:
         self._unknown: set[str] = set()
         self._overflows = 0
         self._undecodable = 0
+        self._missed = 0
         self._closed = False
 
     def counters(self) -> Mapping[str, int]:
         """Lost values and unreadable reports since the session began."""
-        return {"queue_overflows": self._overflows, "undecodable_reports": self._undecodable}
+        return {
+            "queue_overflows": self._overflows,
+            "undecodable_reports": self._undecodable,
+            "missed_reports": self._missed,
+        }
 
     def new_handle(self, item: Item) -> int:
         """A client handle that no item of this session had before."""
@@ -110,15 +104,35 @@ class Publisher:
         self.items[handle] = item
         return handle
 
-    async def stream(self, interval_ms: int) -> Stream:
+    async def stream(self, interval_ms: int) -> Stream[Reports]:
         """The server's subscription with this publishing interval; made when there is none.
 
+        A server that allows no more of them has the nearest one shared: how often a value is sampled is a matter of each
+        item, and the subscription publishes as often as the quickest needs.
+
         Raises:
-            DriverError: The server refuses it.
+            DriverError: The server refuses it, and there is none to share.
         """
         existing = self.streams.get(interval_ms)
         if existing is not None:
             return existing
+        try:
+            stream = await self._create(interval_ms)
+        except DriverError as error:
+            if error.scope is not Scope.REQUEST or not self.streams:
+                raise
+            stream = min(self.streams.values(), key=lambda one: abs(one.interval_ms - interval_ms))
+            await self._quicken(stream, interval_ms)
+            stream.shared = name_of(error.code)
+        self.streams[interval_ms] = stream
+        self.fill()
+        return stream
+
+    async def _create(self, interval_ms: int) -> Stream[Reports]:
+        result = await monitor.create_subscription(self.channel, self._parameters(interval_ms))
+        return Stream(result.SubscriptionId, interval_ms=interval_ms, silence_s=self._silence_s(result))
+
+    def _parameters(self, interval_ms: int) -> ua.CreateSubscriptionParameters:
         parameters = ua.CreateSubscriptionParameters()
         parameters.RequestedPublishingInterval = float(interval_ms)
         keep_alive = max(1, math.ceil(min(KEEP_ALIVE_MS, self._session_timeout_ms / 3) / interval_ms))
@@ -127,31 +141,58 @@ class Publisher:
         parameters.MaxNotificationsPerPublish = 0
         parameters.PublishingEnabled = True
         parameters.Priority = 0
-        result = await monitor.create_subscription(self.channel, parameters)
-        alive_s = result.RevisedMaxKeepAliveCount * result.RevisedPublishingInterval / 1000
-        stream = Stream(result.SubscriptionId, alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
-        self.streams[interval_ms] = stream
+        return parameters
+
+    def _silence_s(self, revised: ua.CreateSubscriptionResult | ua.ModifySubscriptionResult) -> float:
+        alive_s = revised.RevisedMaxKeepAliveCount * revised.RevisedPublishingInterval / 1000
+        return float(alive_s * MISSED_KEEP_ALIVES + self.channel.timeout_s)
+
+    async def _quicken(self, stream: Stream[Reports], interval_ms: int) -> None:
+        """Have a subscription publish at least this often; where the server refuses, its items queue more."""
+        if interval_ms >= stream.interval_ms:
+            return
+        try:
+            revised = await monitor.modify_subscription(self.channel, self._parameters(interval_ms), stream.id)
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            return
+        stream.interval_ms, stream.silence_s = interval_ms, self._silence_s(revised)
+
+    async def drop(self, stream: Stream[Reports]) -> None:
+        """Delete a subscription of the server. Raises DriverError."""
+        self._forget(stream)
+        await monitor.delete_subscription(self.channel, stream.id)
+
+    async def check(self) -> None:
+        """Call when the session has just answered: go on with what was refused, and end what is silent for longer than
+        its keep-alives allow. Raises DriverError."""
         self.fill()
-        return stream
+        moment_s = now_s()
+        for stream in set(self.streams.values()):
+            if stream.since_s and moment_s - stream.since_s > self.channel.timeout_s:
+                self._deliver(stream.release())  # what is missing is not coming any more
+            if moment_s - stream.heard_s > stream.silence_s:
+                self._end([stream], TIMEOUT)
+                try:
+                    await monitor.delete_subscription(self.channel, stream.id)
+                except DriverError as error:
+                    if error.scope is Scope.SESSION:
+                        raise
 
-    async def drop(self, interval_ms: int) -> None:
-        """Delete the server's subscription with this interval. Raises DriverError."""
-        stream = self.streams.pop(interval_ms, None)
-        if stream is not None:
-            await monitor.delete_subscription(self.channel, stream.id)
+    def _forget(self, stream: Stream[Reports]) -> None:
+        self.streams = {interval: one for interval, one in self.streams.items() if one is not stream}
 
-    def check(self) -> None:
-        """Raise DriverError when a subscription is silent for longer than its keep-alives allow."""
-        now_s = _now_s()
-        for interval_ms, stream in self.streams.items():
-            if now_s - stream.heard_s > stream.silence_s:
-                raise self.channel._lose(
-                    DriverError(
-                        f"{self.channel.endpoint}: the subscription of {interval_ms} ms is silent for {now_s - stream.heard_s:.0f} s",
-                        scope=Scope.SESSION,
-                        reason=Reason.LINK_LOST,
-                    )
-                )
+    def _end(self, streams: Iterable[Stream[Reports]], code: int) -> None:
+        """The server has ended subscriptions: what they reported is not reported any more."""
+        fault = fault_of(code) or Fault(Reason.DEVICE_ERROR, code)
+        for stream in streams:
+            self._forget(stream)
+            for handle in stream.items:
+                item = self.items.pop(handle, None)
+                if item is not None:
+                    item.owner.faults[item.point.name] = fault
+        self._ended()
 
     async def prepare_structures(self, structures: StructureCodec) -> None:
         """Load the definitions that a report lacked. Raises DriverError when the session is lost."""
@@ -160,7 +201,7 @@ class Publisher:
 
     def fill(self) -> None:
         """Have one publish request more in flight than there are subscriptions, within the server's bounds."""
-        wanted = min(len(self.streams) + 1, self._most) if self.streams else 0
+        wanted = min(len(set(self.streams.values())) + 1, self._most) if self.streams else 0
         while not self._closed and self.channel.lost is None and self._in_flight < wanted:
             acknowledged, self._acknowledge = self._acknowledge, []
             body = struct.pack("<i", len(acknowledged)) + b"".join(struct.pack("<II", *pair) for pair in acknowledged)
@@ -193,30 +234,70 @@ class Publisher:
             if code >> 30:
                 self._refused(code & 0xFFFF0000)
                 return
-            reports = self._read(data, at)
+            number, sequence, reports = self._read(data, at)
         except (DecodeError, IndexError, struct.error, RecursionError):
             self._undecodable += 1
             self.fill()
             return
         self.fill()  # first the next request, then the sinks: their time must not hold the server up
-        for owner, values in reports.items():
-            owner.sink(owner.device, values)
+        stream = next((one for one in self.streams.values() if one.id == number), None)
+        if stream is None:
+            self._deliver([reports or {}])
+            return
+        stream.heard_s = now_s()
+        self._ask_again(stream, stream.missing(sequence, full=reports is not None))
+        if reports:
+            self._deliver(stream.take(reports))
 
-    def _read(self, data: bytes, at: int) -> dict[OpcuaSubscription, list[Notification]]:
-        """Reports of one PublishResponse by subscription; acknowledges and keeps the time of its stream."""
+    def _deliver(self, messages: Iterable[Reports]) -> None:
+        for reports in messages:
+            for owner, values in reports.items():
+                owner.sink(owner.device, values)
+
+    def _ask_again(self, stream: Stream[Reports], numbers: Sequence[int]) -> None:
+        """Have messages sent once more that did not come, or could not be read; what came after them waits."""
+        if not numbers:
+            return
+        stream.wait_for(numbers)
+        for sequence in numbers:
+            try:
+                answer = self.channel.send(REPUBLISH_REQUEST, struct.pack("<II", stream.id, sequence), timeout_ms=0)
+            except (ConnectionError, ua.UaError) as error:
+                self._break(f"the connection broke ({error})")
+                return
+            answer.add_done_callback(lambda done, sequence=sequence: self._republished(stream, sequence, done))  # type: ignore[misc]
+
+    def _republished(self, stream: Stream[Reports], sequence: int, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled() or self._closed:
+            return
+        message: Reports | None = None
+        if answer.exception() is None:
+            data = bytes(answer.result())
+            try:
+                code, at = response_header(data)
+                if not code >> 30:
+                    _, message = self._message(data, at, stream.id)
+            except (DecodeError, IndexError, struct.error, RecursionError):
+                message = None  # it was not readable the first time either
+        self._missed += message is None
+        self._deliver(stream.found(sequence, message))
+
+    def _read(self, data: bytes, at: int) -> tuple[int, int, Reports | None]:
+        """Subscription, sequence number and reports of one PublishResponse; no reports are a keep-alive."""
         (number,) = _ITEM.unpack_from(data, at)
         _, at = read_array(7, data, at + 4)
         at += 1  # MoreNotifications: the next request is on its way in any case
+        return number, *self._message(data, at, number)
+
+    def _message(self, data: bytes, at: int, number: int) -> tuple[int, Reports | None]:
+        """Sequence number and reports of a NotificationMessage; it is acknowledged."""
         (sequence,) = _ITEM.unpack_from(data, at)
         at += 12
         (count,) = struct.unpack_from("<i", data, at)
         at += 4
-        for stream in self.streams.values():
-            if stream.id == number:
-                stream.heard_s = _now_s()
-        if count > 0:
-            self._acknowledge.append((number, sequence))
-        reports: dict[OpcuaSubscription, list[Notification]] = {}
+        if count <= 0:
+            return sequence, None
+        reports: Reports = {}
         for _ in range(max(count, 0)):
             type_id, at = read_node_id(data, at)
             length = struct.unpack_from("<i", data, at + 1)[0] if data[at] else 0
@@ -227,11 +308,12 @@ class Publisher:
             elif type_id == STATUS_CHANGE:
                 (status,) = _ITEM.unpack_from(data, at)
                 if status >> 30:
-                    self._break(f"the server ended a subscription ({name_of(status)})")
+                    self._end([one for one in set(self.streams.values()) if one.id == number], status)
             at = end
-        return reports
+        self._acknowledge.append((number, sequence))
+        return sequence, reports
 
-    def _data_change(self, data: bytes, at: int, reports: dict[OpcuaSubscription, list[Notification]]) -> None:
+    def _data_change(self, data: bytes, at: int, reports: Reports) -> None:
         (count,) = struct.unpack_from("<i", data, at)
         at += 4
         items = self.items
@@ -278,11 +360,12 @@ class Publisher:
             self._most = max(1, self._in_flight)
         elif code == NO_SUBSCRIPTION:
             if self.streams:
-                self._break("the server has forgotten our subscriptions")
+                self._end(list(set(self.streams.values())), code)
         elif code == TIMEOUT:
             self.fill()
-        else:
+        elif service_error(code, "").scope is Scope.SESSION:
             self._break(f"the server refuses to publish ({name_of(code)})")
+        # Anything else may pass: the next check asks again, and ends what stays silent.
 
     def _break(self, why: str) -> None:
         self.channel._lose(DriverError(f"{self.channel.endpoint}: {why}", scope=Scope.SESSION, reason=Reason.LINK_LOST))

@@ -17,13 +17,17 @@ import socket
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.opcua import certificates
+from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.wire.sample import Reason
 
 LOG = logging.getLogger(__name__)
@@ -55,12 +59,35 @@ def own_certificate(home: str) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _make(own: Path) -> None:
+def renew(home: str) -> Path | None:
+    """Make another certificate with a key of its own and the same ApplicationURI, for the connections from now on.
+
+    Returns:
+        The folder that keeps the one before; None when there was none.
+
+    Raises:
+        DriverError: The folder can't be written.
+    """
+    own = folder(home) / "own"
+    facts = certificates.facts_of(own / "certificate.der")
+    before = own.with_name(f"own-until-{datetime.now(UTC):%Y%m%dT%H%M%SZ}") if own.exists() else None
+    try:
+        if before is not None:
+            own.rename(before)
+        _make(own, uri=facts.uri if facts is not None else "")
+    except OSError as error:
+        if before is not None and not own.exists() and before.exists():
+            before.rename(own)
+        raise _final(f"no certificate can be written to {own} ({error.strerror or error})") from None
+    return before
+
+
+def _make(own: Path, *, uri: str = "") -> None:
     """Write both files into a new folder and rename it: a crash or a second gateway never sees half a pair."""
     own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
-    certificate = self_signed(key, uri=f"urn:{host}:nexus", host=host, name="NEXUS")
+    certificate = self_signed(key, uri=uri or f"urn:{host}:nexus", host=host, name="NEXUS")
     staged = Path(tempfile.mkdtemp(prefix="own-", dir=own.parent))
     try:
         (staged / "certificate.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
@@ -121,10 +148,30 @@ def load_certificate(path: Path) -> x509.Certificate:
         DriverError: No such file, or not a certificate.
     """
     try:
-        data = path.read_bytes()
-        return x509.load_pem_x509_certificate(data) if b"-----BEGIN" in data else x509.load_der_x509_certificate(data)
-    except (OSError, ValueError) as error:
-        raise _final(f"the certificate {path} can't be read ({type(error).__name__})") from None
+        return certificates.read(path.read_bytes())
+    except OSError as error:
+        raise _final(f"the certificate {path} can't be read ({error.strerror or error})") from None
+    except ValueError:
+        raise _final(f"{path} is no certificate in PEM or DER") from None
+
+
+def check_pair(path: Path, certificate: x509.Certificate, key: Path) -> Any:
+    """The private key of a certificate.
+
+    Raises:
+        DriverError: It can't be read, or is another's.
+    """
+    data = load_key(key)
+    try:
+        loaded = serialization.load_pem_private_key(data, None)
+    except TypeError:
+        raise _final(f"the private key {key} is locked by a passphrase; a gateway needs it without one") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _final(f"{key} is no private key in PEM") from None
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if loaded.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise _final(f"the private key {key} is not that of the certificate {path}")
+    return loaded
 
 
 def application_uri(certificate: x509.Certificate) -> str:
@@ -159,25 +206,38 @@ def check_trust(der: bytes, *, trust: str, endpoint: str, home: str) -> Path | N
     Raises:
         DriverError: Another certificate than expected; not retriable.
     """
-    shown = fingerprints(der)[1]
+    sha1, sha256 = fingerprints(der)
+    shown = f"the certificate with thumbprint {sha1.upper()} (SHA-256 {sha256})"
     if trust:
-        if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", trust):
-            expected = trust in fingerprints(der)
+        try:
+            wanted = fingerprint(trust)
+        except ValueError as error:
+            raise _final(f"'trust' of {endpoint}: {error}") from None
+        if wanted is not None:
+            expected = wanted in (sha1, sha256)
         else:
             known = load_certificate(Path(trust))
             expected = known.public_bytes(serialization.Encoding.DER) == der
         if expected:
             return None
-        raise _final(f"{endpoint} shows the certificate {shown}, which is not the one under 'trust'")
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint.removeprefix("opc.tcp://"))
-    kept = folder(home) / "servers" / f"{name}.der"
+        raise _final(
+            f"{endpoint} shows {shown}, which is not the one under 'trust'; if it is right, set `trust: {sha256}`"
+        )
+    kept = kept_file(endpoint, home)
     if not kept.exists():
         return kept
     if kept.read_bytes() == der:
         return None
     raise _final(
-        f"{endpoint} shows another certificate than before ({shown}); if that is right, remove {kept} or set 'trust'"
+        f"{endpoint} shows another certificate than before: {shown}; if it is right, run `nexus certs forget {endpoint}` "
+        f"(it removes {kept}) or set `trust: {sha256}`"
     )
+
+
+def kept_file(endpoint: str, home: str) -> Path:
+    """Where the certificate of a server is kept."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint.removeprefix("opc.tcp://"))
+    return folder(home) / "servers" / f"{name}.der"
 
 
 def keep(path: Path, der: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -29,7 +29,7 @@ from nexus_cli.drivers.opcua.groups import ReadPlan
 from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
 from nexus_cli.drivers.opcua.publisher import Publisher
-from nexus_cli.drivers.opcua.status import fault_of, service_error
+from nexus_cli.drivers.opcua.status import TOO_MUCH, fault_of, name_of, service_error
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 from nexus_cli.drivers.opcua.values import Convert, converter
@@ -48,6 +48,8 @@ STATE = 2259
 """Server_ServerStatus_State. Source: OPC 10000-6 annex A.3 (NodeIds)."""
 SHUTTING_DOWN = 4
 """ServerState Shutdown. Source: OPC 10000-5 §12.6. In any other state a server may well have values."""
+CHECK_S = 5.0
+ACCESS_DENIED = 0x801F0000
 NAMESPACE_LOOK_S = 10.0
 """How often an unknown namespace URI is looked up again: servers load their projects after they answer."""
 
@@ -84,7 +86,11 @@ class OpcuaSession:
         self._generation = 0
         self._unknown_look_s = 0.0
         self._types = write.VariantTypes(channel)
-        self._publisher = Publisher(channel, session_timeout_ms=session_timeout_ms)
+        self.doubts: Sequence[str] = ()
+        # Tokens and sessions may live for seconds: each check renews what is near its end.
+        self.check_s = min(CHECK_S, session_timeout_ms / 1000 / 3, channel.lifetime_s / 8)
+        self.want_check: Callable[[], None] = lambda: None
+        self._publisher = Publisher(channel, session_timeout_ms=session_timeout_ms, ended=lambda: self.want_check())
 
     async def start(self) -> None:
         """Read the server's namespaces and limits."""
@@ -99,6 +105,16 @@ class OpcuaSession:
             except DriverError as error:
                 if error.scope is Scope.SESSION:
                     raise
+                if error.code & 0xFFFF0000 == ACCESS_DENIED:
+                    raise self.channel._lose(
+                        DriverError(
+                            f"{self.channel.endpoint} lets us read nothing ({name_of(error.code)}): it wants a user, or "
+                            "ours has no rights",
+                            scope=Scope.SESSION,
+                            reason=Reason.ACCESS_DENIED,
+                            code=error.code,
+                        )
+                    ) from None
                 if len(piece) > 1:  # perhaps more nodes than the limit that is asked for
                     pieces = [[node] for node in piece]
                 else:
@@ -121,7 +137,10 @@ class OpcuaSession:
                 return await self._read_pieces(request, prepared)
             except DriverError as error:
                 size = max((len(positions) for _, positions in prepared.pieces), default=0)
-                if error.scope is not Scope.REQUEST or size <= 1:
+                if error.scope is not Scope.REQUEST:
+                    raise
+                if error.code & 0xFFFF0000 not in TOO_MUCH or size <= 1:
+                    await self._prove(error)
                     raise
                 self.lower_reads(size // 2)
                 prepared = self._prepare(request)
@@ -130,6 +149,8 @@ class OpcuaSession:
         """See `Session.write`; the value goes out with exactly the node's own type."""
         address = write.target(point)
         node = node_id(address, self.namespaces)
+        if node is None and await self.look_for_namespaces():
+            node = node_id(address, self.namespaces)
         if node is None:
             raise DriverError(
                 f"{point.address}: the server has no such namespace",
@@ -156,10 +177,8 @@ class OpcuaSession:
 
     async def check(self) -> None:
         """Read the server's state, and see that the publish requests still come back."""
-        self._publisher.check()
-        body = read_body([read_value_id(_numeric(STATE))])
-        data, at = await self.channel.request("read the server's state", READ_REQUEST, body)
-        found = self._values(data, at, 1)[0]
+        found = await self._state()
+        await self._publisher.check()
         await self._publisher.prepare_structures(self.structures)
         if found.value == SHUTTING_DOWN:
             raise DriverError(f"{self.channel.endpoint} is shutting down", scope=Scope.SESSION)
@@ -178,6 +197,21 @@ class OpcuaSession:
     def counters(self) -> Mapping[str, int]:
         """What was lost or unusual on this link: queue overflows, answers that needed the library's decoder."""
         return self._publisher.counters()
+
+    async def _state(self) -> DataValue:
+        body = read_body([read_value_id(_numeric(STATE))])
+        data, at = await self.channel.request("read the server's state", READ_REQUEST, body)
+        return self._values(data, at, 1)[0]
+
+    async def _prove(self, refused: DriverError) -> None:
+        """After a refusal of a whole service that may be of what was asked, or of the session: a session that does not
+        even read the server's state is over. Raises DriverError with scope SESSION."""
+        try:
+            await self._state()
+        except DriverError:
+            raise self.channel._lose(
+                DriverError(refused.message, scope=Scope.SESSION, reason=Reason.LINK_LOST, code=refused.code)
+            ) from None
 
     async def _read_pieces(self, request: Request, prepared: Prepared) -> ReadResult:
         count = len(request.points)
@@ -247,7 +281,10 @@ class OpcuaSession:
 
     def converter(self, point: Point) -> Convert:
         """A point's compiled conversion with this connection's structures."""
-        return converter(point.type, str(point.options.get("index", "")), self.structures.decode)
+        options = point.options
+        return converter(
+            point.type, str(options.get("index", "")), self.structures.decode, varying=bool(options.get("varying"))
+        )
 
     def lower_reads(self, size: int) -> None:
         """Ask for at most `size` nodes a read from now on."""
@@ -263,14 +300,24 @@ class OpcuaSession:
         self._generation += 1
 
     async def _look_again(self, request: Request, prepared: Prepared) -> Prepared:
+        return self._prepare(request) if await self.look_for_namespaces() else prepared
+
+    async def look_for_namespaces(self) -> bool:
+        """Read the server's namespaces again, at most every `NAMESPACE_LOOK_S`; True when they are others now.
+
+        Raises:
+            DriverError: The server refuses it, or the session is lost.
+        """
+        if time.monotonic() < self._unknown_look_s:
+            return False
         self._unknown_look_s = time.monotonic() + NAMESPACE_LOOK_S
         answer = (await self._read_nodes([NAMESPACE_ARRAY]))[0]
         found = [str(name) for name in answer.value or []]
         if not found or found == self.namespaces:
-            return prepared
+            return False
         self.namespaces = found
         self._generation += 1
-        return self._prepare(request)
+        return True
 
     async def _read_nodes(self, nodes: Sequence[str]) -> list[DataValue]:
         items = [read_value_id(_numeric(int(node.removeprefix("i=")))) for node in nodes]

@@ -112,9 +112,12 @@ class SimulatorServer:
         """How many clients are connected."""
         return self.server.connected
 
-    def limit(self, *, read: int = 0, items: int = 0) -> None:
-        """Refuse larger calls from now on, without announcing it; 0 is no limit."""
-        self.server.faults.max_nodes_per_read, self.server.faults.max_items_per_call = read, items
+    def limit(self, *, read: int = 0, items: int = 0, subscriptions: int = 0, items_in_all: int = 0) -> None:
+        """Refuse larger calls, and more subscriptions or items than these, from now on, without announcing it; 0 is no
+        limit."""
+        faults = self.server.faults
+        faults.max_nodes_per_read, faults.max_items_per_call = read, items
+        faults.max_subscriptions, faults.max_items = subscriptions, items_in_all
 
     async def close(self) -> None:
         """Stop listening and drop every client."""

@@ -135,6 +135,8 @@ class Faults:
         self.stalled = False
         self.max_nodes_per_read = 0
         self.max_items_per_call = 0
+        self.max_subscriptions = 0
+        self.max_items = 0
 
 
 class _Connection(OPCUAProtocol):  # type: ignore[misc, unused-ignore]
@@ -259,9 +261,24 @@ class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
             most = faults.max_items_per_call
             if most and len(parameters.ItemsToCreate) > most:
                 raise ServiceError(ua.StatusCodes.BadTooManyOperations)
-            return await plain_create(parameters, *rest, **named)
+            room = len(parameters.ItemsToCreate)
+            if faults.max_items:
+                held = sum(len(one.monitored_item_srv._monitored_items) for one in subscriptions.subscriptions.values())
+                room = max(0, faults.max_items - held)
+            parameters.ItemsToCreate, refused = parameters.ItemsToCreate[:room], parameters.ItemsToCreate[room:]
+            full = ua.MonitoredItemCreateResult()
+            full.StatusCode = ua.StatusCode(ua.StatusCodes.BadTooManyMonitoredItems)
+            return [*(await plain_create(parameters, *rest, **named)), *(full for _ in refused)]
+
+        plain_subscribe = subscriptions.create_subscription
+
+        async def subscribe(*rest: Any, **named: Any) -> Any:
+            if faults.max_subscriptions and len(subscriptions.subscriptions) >= faults.max_subscriptions:
+                raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+            return await plain_subscribe(*rest, **named)
 
         service.read = read
+        subscriptions.create_subscription = subscribe
         subscriptions.create_monitored_items = create
 
 

@@ -5,6 +5,10 @@ Source: OPC 10000-6 annex A.2 (values), OPC 10000-4 §7.39 (severity and info bi
 
 from __future__ import annotations
 
+import re
+
+from asyncua import ua
+
 from nexus_cli.drivers.base import DriverError, Fault, Scope
 from nexus_cli.wire.sample import Reason
 
@@ -13,6 +17,37 @@ OVERFLOW_BITS = 0x0480
 
 TOO_MUCH = frozenset({0x80080000, 0x80100000, 0x80B80000, 0x80B90000, 0x80800000})
 """Bad_EncodingLimitsExceeded, _TooManyOperations, _RequestTooLarge, _ResponseTooLarge, _TcpMessageTooLarge."""
+
+TOO_MANY_SUBSCRIPTIONS = 0x80770000
+TOO_MANY_ITEMS = 0x80DB0000
+FULL = frozenset({TOO_MANY_SUBSCRIPTIONS, TOO_MANY_ITEMS, 0x80030000, 0x80040000})
+"""Bad_TooManySubscriptions, _TooManyMonitoredItems, _OutOfMemory, _ResourceUnavailable: no more of it now, perhaps later."""
+
+_SESSION_ENDS = frozenset(
+    {
+        0x800C0000,  # Bad_Shutdown
+        0x800D0000,  # Bad_ServerNotConnected
+        0x800E0000,  # Bad_ServerHalted
+        0x80130000,  # Bad_SecurityChecksFailed
+        0x80200000,  # Bad_IdentityTokenInvalid
+        0x80210000,  # Bad_IdentityTokenRejected
+        0x80220000,  # Bad_SecureChannelIdInvalid
+        0x80250000,  # Bad_SessionIdInvalid
+        0x80260000,  # Bad_SessionClosed
+        0x80270000,  # Bad_SessionNotActivated
+        0x807D0000,  # Bad_TcpServerTooBusy
+        0x807E0000,  # Bad_TcpMessageTypeInvalid
+        0x807F0000,  # Bad_TcpSecureChannelUnknown
+        0x80820000,  # Bad_TcpInternalError
+        0x80860000,  # Bad_SecureChannelClosed
+        0x80870000,  # Bad_SecureChannelTokenUnknown
+        0x80880000,  # Bad_SequenceNumberInvalid
+        0x80AC0000,  # Bad_ConnectionRejected
+        0x80AD0000,  # Bad_Disconnect
+        0x80AE0000,  # Bad_ConnectionClosed
+    }
+)
+"""What says of itself that session or channel are over. Any other refusal is of the call that it answers."""
 
 _REASONS: dict[int, Reason] = {
     0x80340000: Reason.ILLEGAL_ADDRESS,  # Bad_NodeIdUnknown
@@ -38,69 +73,12 @@ _REASONS: dict[int, Reason] = {
 }
 
 _ITEM = frozenset({0x80340000, 0x80330000, 0x80350000, 0x80360000, 0x80370000, 0x803A0000, 0x803B0000})
-_CREDENTIALS = frozenset({0x801F0000, 0x80200000, 0x80210000})
-"""Bad_UserAccessDenied, _IdentityTokenInvalid, _IdentityTokenRejected."""
-
-_CERTIFICATE = {
-    0x80120000: "our certificate can't be read by the server",
-    0x80130000: "the server does not trust our certificate, or refuses the security policy",
-    0x80140000: "the server says that a certificate is outside its validity",
-    0x80160000: "the server says that our certificate's host name is wrong",
-    0x80170000: "the server says that our certificate's application URI is wrong",
-    0x801A0000: "the server does not trust our certificate",
-    0x80540000: "the server refuses the security mode",
-    0x80550000: "the server refuses the security policy",
-}
-
 NAMES: dict[int, str] = {
-    0x80020000: "Bad_InternalError",
-    0x80050000: "Bad_CommunicationError",
-    0x80080000: "Bad_EncodingLimitsExceeded",
-    0x800A0000: "Bad_Timeout",
-    0x800B0000: "Bad_ServiceUnsupported",
-    0x800C0000: "Bad_Shutdown",
-    0x800D0000: "Bad_ServerNotConnected",
-    0x800E0000: "Bad_ServerHalted",
-    0x80100000: "Bad_TooManyOperations",
-    0x80130000: "Bad_SecurityChecksFailed",
-    0x801A0000: "Bad_CertificateUntrusted",
-    0x801F0000: "Bad_UserAccessDenied",
-    0x80200000: "Bad_IdentityTokenInvalid",
-    0x80210000: "Bad_IdentityTokenRejected",
-    0x80220000: "Bad_SecureChannelIdInvalid",
-    0x80250000: "Bad_SessionIdInvalid",
-    0x80260000: "Bad_SessionClosed",
-    0x80280000: "Bad_SubscriptionIdInvalid",
-    0x80330000: "Bad_NodeIdInvalid",
-    0x80340000: "Bad_NodeIdUnknown",
-    0x80350000: "Bad_AttributeIdInvalid",
-    0x80360000: "Bad_IndexRangeInvalid",
-    0x80370000: "Bad_IndexRangeNoData",
-    0x803A0000: "Bad_NotReadable",
-    0x803B0000: "Bad_NotWritable",
-    0x803C0000: "Bad_OutOfRange",
-    0x80540000: "Bad_SecurityModeRejected",
-    0x80550000: "Bad_SecurityPolicyRejected",
-    0x80560000: "Bad_TooManySessions",
-    0x80730000: "Bad_WriteNotSupported",
-    0x80740000: "Bad_TypeMismatch",
-    0x80780000: "Bad_TooManyPublishRequests",
-    0x80790000: "Bad_NoSubscription",
-    0x80850000: "Bad_RequestTimeout",
-    0x80860000: "Bad_SecureChannelClosed",
-    0x808D0000: "Bad_OutOfService",
-    0x80AF0000: "Bad_InvalidState",
-    0x80E90000: "Bad_Locked",
-    0x408F0000: "Uncertain_NoCommunicationLastUsableValue",
-    0x40900000: "Uncertain_LastUsableValue",
-    0x40910000: "Uncertain_SubstituteValue",
-    0x40920000: "Uncertain_InitialValue",
-    0x40930000: "Uncertain_SensorNotAccurate",
-    0x40940000: "Uncertain_EngineeringUnitsExceeded",
-    0x40950000: "Uncertain_SubNormal",
-    0x80B80000: "Bad_RequestTooLarge",
-    0x80B90000: "Bad_ResponseTooLarge",
+    value: re.sub(r"^(Bad|Uncertain|Good)(?=.)", r"\1_", name)
+    for name, value in vars(ua.StatusCodes).items()
+    if isinstance(value, int)
 }
+"""Every code of the standard: `Bad_NodeIdUnknown`."""
 
 
 def name_of(code: int) -> str:
@@ -136,35 +114,17 @@ def item_error(code: int, what: str) -> DriverError:
 
 
 def service_error(code: int, what: str) -> DriverError:
-    """A whole service call was refused: a limit (REQUEST), or the session is worth nothing any more (SESSION)."""
+    """A whole service call was refused. Only a code that says so ends the session; any other costs the call alone.
+
+    REQUEST and retriable: a limit of size, or a server that is slow; REQUEST and final: one of what was asked may be
+    the cause, so ask for less at once. Whether the session still serves anything is for the caller to find out.
+    """
     masked = code & 0xFFFF0000
-    if masked in TOO_MUCH:
-        return DriverError(f"{what}: {name_of(code)}", scope=Scope.REQUEST, code=code)
+    message = f"{what}: {name_of(code)}"
     if masked in _ITEM:
         return item_error(code, what)
-    reason = Reason.DEVICE_TIMEOUT if masked == 0x800A0000 else Reason.LINK_LOST
-    return DriverError(f"{what}: {name_of(code)}", scope=Scope.SESSION, reason=reason, code=code)
-
-
-def connect_error(code: int, endpoint: str) -> DriverError:
-    """The server refused us. Wrong credentials are final; a certificate may be trusted on the server meanwhile."""
-    masked = code & 0xFFFF0000
-    if masked in _CREDENTIALS:
-        return DriverError(
-            f"{endpoint} refused the user name or password ({name_of(code)})",
-            scope=Scope.SESSION,
-            retriable=False,
-            reason=Reason.ACCESS_DENIED,
-            code=code,
-        )
-    if masked in _CERTIFICATE:
-        return DriverError(
-            f"{endpoint}: {_CERTIFICATE[masked]} ({name_of(code)})",
-            scope=Scope.SESSION,
-            retriable=masked not in (0x80540000, 0x80550000),
-            reason=Reason.ACCESS_DENIED,
-            code=code,
-        )
-    return DriverError(
-        f"{endpoint} refused the connection ({name_of(code)})", scope=Scope.SESSION, reason=Reason.LINK_LOST, code=code
-    )
+    if masked in _SESSION_ENDS:
+        return DriverError(message, scope=Scope.SESSION, reason=Reason.LINK_LOST, code=code)
+    soon = masked in TOO_MUCH or masked == 0x800A0000
+    reason = _REASONS.get(masked, Reason.DEVICE_ERROR)
+    return DriverError(message, scope=Scope.REQUEST, retriable=soon, reason=reason, code=code)

@@ -5,6 +5,7 @@ Source: OPC 10000-4 §5.13 (monitored items).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,14 @@ from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.groups import ReadPlan, node_of
 from nexus_cli.drivers.opcua.limits import chunks
 from nexus_cli.drivers.opcua.nodes import node_id
-from nexus_cli.drivers.opcua.publisher import Item, Publisher, Stream
-from nexus_cli.drivers.opcua.status import fault_of
+from nexus_cli.drivers.opcua.publisher import Item, Publisher, Reports
+from nexus_cli.drivers.opcua.status import TOO_MANY_ITEMS, fault_of, name_of
+from nexus_cli.drivers.opcua.stream import Stream
 from nexus_cli.wire.sample import Reason
 
 if TYPE_CHECKING:
     from nexus_cli.drivers.opcua.session import OpcuaSession
 
-TOO_MANY_ITEMS = 0x80DB0000
-"""Bad_TooManyMonitoredItems."""
 NO_NAMESPACE = Fault(Reason.ILLEGAL_ADDRESS, 0x80340000)
 
 
@@ -37,16 +37,28 @@ class OpcuaSubscription:
         self._session = session
         self._publisher = publisher
         self._handles: dict[int, list[int]] = {}
+        self._wanted: dict[str, tuple[Point, int]] = {}
+
+    def notes(self) -> Sequence[str]:
+        """See `Subscription.notes`."""
+        counted = Counter(name_of(fault.code) for fault in self.faults.values())
+        found = [f"{count} tag{'s' if count > 1 else ''}: {name}" for name, count in sorted(counted.items())]
+        streams = self._publisher.streams
+        shared = {streams[interval].shared for interval in self._handles if interval in streams} - {""}
+        return found + [f"different intervals share one subscription ({name})" for name in sorted(shared)]
 
     async def start(self, points: Sequence[Point], interval_ms: Sequence[int]) -> None:
         """Have every point reported; what the server refuses stands in `faults`. Raises DriverError."""
-        await self._learn_structures([point for point in points if point.type.startswith("json")])
-        by_interval: dict[int, list[Point]] = {}
-        for point, interval in zip(points, interval_ms, strict=True):
-            by_interval.setdefault(max(1, int(interval)), []).append(point)
-        for interval, wanted in by_interval.items():
-            stream = await self._publisher.stream(interval)
-            await self._add(stream, interval, wanted)
+        self._wanted = {
+            point.name: (point, max(1, int(interval))) for point, interval in zip(points, interval_ms, strict=True)
+        }
+        await self._ask(list(self._wanted.values()))
+
+    async def retry(self) -> None:
+        """See `Subscription.retry`."""
+        if any(fault == NO_NAMESPACE for fault in self.faults.values()):
+            await self._session.look_for_namespaces()
+        await self._ask([self._wanted[name] for name in self.faults])
 
     async def close(self) -> None:
         """See `Subscription.close`."""
@@ -65,12 +77,36 @@ class OpcuaSubscription:
                     for piece in chunks(numbers, self._session.limits.monitor):
                         await monitor.delete_items(publisher.channel, stream.id, piece)
                 else:
-                    await publisher.drop(interval)
+                    await publisher.drop(stream)
             except DriverError:
                 continue  # the session is gone, and its items with it
         self._handles.clear()
 
-    async def _add(self, stream: Stream, interval_ms: int, points: Sequence[Point]) -> None:
+    async def _ask(self, wanted: Sequence[tuple[Point, int]]) -> None:
+        await self._learn_structures([point for point, _ in wanted if point.type.startswith("json")])
+        by_interval: dict[int, list[Point]] = {}
+        for point, interval in wanted:
+            by_interval.setdefault(interval, []).append(point)
+        for interval, points in by_interval.items():
+            try:
+                stream = await self._publisher.stream(interval)
+            except DriverError as error:
+                if error.scope in (Scope.SESSION, Scope.DEVICE):
+                    raise
+                self.faults.update({point.name: Fault(error.reason, error.code) for point in points})
+                continue
+            await self._add(stream, interval, points)
+            if not stream.items:  # a server that allows few subscriptions should not spend one on nothing
+                await self._drop(stream)
+
+    async def _drop(self, stream: Stream[Reports]) -> None:
+        try:
+            await self._publisher.drop(stream)
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+
+    async def _add(self, stream: Stream[Reports], interval_ms: int, points: Sequence[Point]) -> None:
         session, publisher = self._session, self._publisher
         wanted: list[tuple[int, ua.NodeId, Point]] = []
         most = session.limits.items
@@ -83,17 +119,17 @@ class OpcuaSubscription:
                 self.faults[point.name] = Fault(Reason.DEVICE_ERROR, TOO_MANY_ITEMS)
             else:
                 wanted.append((publisher.new_handle(Item(self, point, session.converter(point))), node, point))
-        self._handles.setdefault(interval_ms, []).extend(handle for handle, _, _ in wanted)
-        results = await monitor.create_items(
-            publisher.channel, stream.id, wanted, interval_ms=interval_ms, limits=session.limits
-        )
-        for (handle, _, point), result in zip(wanted, results, strict=True):
-            code = int(result.StatusCode.value)
-            if code >> 31:
+        handles = self._handles.setdefault(interval_ms, [])
+        pace = monitor.Pace(interval_ms, stream.interval_ms)
+        results = await monitor.create_items(publisher.channel, stream.id, wanted, pace=pace, limits=session.limits)
+        for (handle, _, point), found in zip(wanted, results, strict=True):
+            if found >> 31:
                 publisher.items.pop(handle, None)
-                self.faults[point.name] = fault_of(code) or Fault(Reason.DEVICE_ERROR, code)
+                self.faults[point.name] = fault_of(found) or Fault(Reason.DEVICE_ERROR, found)
             else:
-                stream.items[handle] = result.MonitoredItemId
+                handles.append(handle)
+                stream.items[handle] = found
+                self.faults.pop(point.name, None)
 
     async def _learn_structures(self, points: Sequence[Point]) -> None:
         for piece in chunks(points, self._session.limits.read):

@@ -23,6 +23,7 @@ Decode = Callable[[Structure], Value]
 
 INTEGER_KINDS = frozenset({2, 3, 4, 5, 6, 7, 8, 9})
 FLOAT_KINDS = frozenset({10, 11})
+BYTE, BYTE_STRING = 3, 15
 TEXT_KINDS = frozenset({12, 14, 16, 17, 18, 20, 21})
 KIND_OF_BASE: dict[str, int] = {
     "bool": 1,
@@ -50,19 +51,20 @@ _EMPTY = Fault(Reason.SOURCE_BAD)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def converter(type_text: str, index: str = "", decode: Decode | None = None) -> Convert:
+def converter(type_text: str, index: str = "", decode: Decode | None = None, *, varying: bool = False) -> Convert:
     """Compile the way from a server's value to a point's type.
 
     Args:
         type_text: Declared type, e.g. `float32` or `int16[5]`.
         index: NumericRange that was asked for; the answer is then an array to take the element from.
         decode: Decodes structures; without it they are faults.
+        varying: An array may be shorter than its type says.
     """
     kind = parse_type(type_text)
     if kind.base == "json":
-        convert = _json(kind, decode)
+        convert = _json(kind, decode, varying)
     elif kind.count:
-        convert = _array(kind)
+        convert = _array(kind, varying)
     else:
         convert = _single(kind)
     return _element(index, convert, kind) if index else convert
@@ -82,15 +84,19 @@ def _single(kind: DataType) -> Convert:
     return convert
 
 
-def _array(kind: DataType) -> Convert:
+def _array(kind: DataType, varying: bool) -> Convert:
     one = _scalar(kind.base)
     exact = _exact_kinds(kind.base)
+    octets = kind.base in INTEGER_BOUNDS
+    least = 0 if varying else kind.count
 
     def convert(found: DataValue) -> Value | Fault:
         if not found.array:
-            return _MISMATCH if found.kind else _EMPTY
+            if not (octets and found.kind == BYTE_STRING):
+                return _MISMATCH if found.kind else _EMPTY
+            found = as_bytes(found)
         values = _flat(found.value)
-        if len(values) != kind.count:
+        if not least <= len(values) <= kind.count:
             return _MISMATCH
         if found.kind in exact:
             return values
@@ -105,11 +111,18 @@ def _array(kind: DataType) -> Convert:
     return convert
 
 
-def _json(kind: DataType, decode: Decode | None) -> Convert:
+def as_bytes(found: DataValue) -> DataValue:
+    """A ByteString as the array of Byte that it stands for. Source: OPC 10000-6 §5.2.2.16 (a Byte array may be sent so)."""
+    return DataValue(BYTE, list(found.value or b""), found.status, found.source_us, True)
+
+
+def _json(kind: DataType, decode: Decode | None, varying: bool) -> Convert:
+    least = 0 if varying else kind.count
+
     def convert(found: DataValue) -> Value | Fault:
         if not found.kind:
             return _EMPTY
-        if kind.count and (not found.array or len(found.value) != kind.count):
+        if kind.count and (not found.array or not least <= len(found.value) <= kind.count):
             return _MISMATCH
         return plain(found.value, decode)
 
@@ -121,8 +134,11 @@ def _element(index: str, convert: Convert, kind: DataType) -> Convert:
     bounds = [(int(first), int(last or first)) for first, _, last in (part.partition(":") for part in index.split(","))]
     sizes = [last - first + 1 for first, last in bounds]
     single = ":" not in index and kind.base != "json"
+    octets = kind.base in INTEGER_BOUNDS
 
     def convert_element(found: DataValue) -> Value | Fault:
+        if octets and found.kind == BYTE_STRING and not found.array:
+            found = as_bytes(found)
         if not found.array:
             return convert(found) if found.kind else _EMPTY
         values = found.value

@@ -24,6 +24,12 @@ BASE_OF_KIND = {KIND_OF_BASE[base]: base for base in INTEGER_BOUNDS}
 MAX_KNOWN = 10_000
 UNHEARD = frozenset({0x80050000, 0x800A0000, 0x80850000})
 """Bad_CommunicationError, Bad_Timeout, Bad_RequestTimeout."""
+MAX_DERIVED = 16
+"""Types above a type that are looked at."""
+ENUMERATION, INT32, HAS_SUBTYPE = 29, 6, 45
+"""Source: OPC 10000-6 annex A (NodeIds); OPC 10000-3 §8.14: an enumeration is sent as Int32."""
+CHANGED = frozenset({Reason.TYPE_MISMATCH, Reason.OVERFLOW})
+"""What a node says, or its known type does, that has another type since."""
 
 
 class VariantTypes:
@@ -47,6 +53,15 @@ class VariantTypes:
             found = self._known[name] = await self._read(node, what)
         return found
 
+    def known(self, node: ua.NodeId) -> tuple[ua.VariantType, bool] | None:
+        """What is known of a node without asking."""
+        return self._known.get(node.to_string())
+
+    async def look_again(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
+        """As `of`, from the server: a program may have been loaded that made another node of it. Raises DriverError."""
+        self._known.pop(node.to_string(), None)
+        return await self.of(node, what)
+
     async def _read(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
         session = self._channel.client.uaclient.session
         answer = (await self._channel.call(what, lambda: session.read_attributes([node], VALUE)))[0]
@@ -63,11 +78,31 @@ class VariantTypes:
         if code >> 31:
             raise item_error(code, what)
         data_type = answer.Value.Value if answer.Value is not None else None
-        number = data_type.Identifier if isinstance(data_type, ua.NodeId) and not data_type.NamespaceIndex else 0
-        if not isinstance(number, int) or not 1 <= number <= 21:
-            raise _refused(f"{what}: the node has the type {data_type}, which can't be written", Reason.TYPE_MISMATCH)
+        number = await self._built_in(data_type, what)
         rank = (await self._channel.call(what, lambda: session.read_attributes([node], ua.AttributeIds.ValueRank)))[0]
         return ua.VariantType(number), bool(rank.Value is not None and (rank.Value.Value or -1) >= 1)
+
+    async def _above(self, data_type: ua.NodeId, what: str) -> Any:
+        parameters = ua.BrowseParameters()
+        parameters.NodesToBrowse = [_supertype(data_type)]
+        session = self._channel.client.uaclient.session
+        return await self._channel.call(what, lambda: session.browse(parameters))
+
+    async def _built_in(self, data_type: Any, what: str) -> int:
+        """Number of the built-in type that a data type is derived from. Raises DriverError, ITEM when there is none."""
+        found = data_type
+        for _ in range(MAX_DERIVED):
+            if not isinstance(found, ua.NodeId):
+                break
+            number = found.Identifier if not found.NamespaceIndex else None
+            if number == ENUMERATION:
+                return INT32
+            if isinstance(number, int) and 1 <= number <= 21:
+                return number
+            answers = await self._above(found, what)
+            above = answers[0].References if answers else None
+            found = above[0].NodeId if above else None
+        raise _refused(f"{what}: the node has the type {data_type}, which can't be written", Reason.TYPE_MISMATCH)
 
 
 def target(point: Point) -> NodeAddress:
@@ -82,12 +117,33 @@ async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: s
         DriverError: ITEM when the server or the type refuses it; SESSION when the link is lost.
     """
     what = f"write {point.address}"
+    known = types.known(node)
     try:
-        kind, is_array = await types.of(node, what)
+        found = await types.of(node, what)
     except DriverError as error:
         error.effect = Effect.NONE
         raise
-    wanted = _convert(value, kind, what)
+    try:
+        await _write_as(channel, node, index, value, what, found)
+    except DriverError as error:
+        if known is None or error.scope is not Scope.ITEM or error.reason not in CHANGED:
+            raise
+        try:
+            found = await types.look_again(node, what)
+        except DriverError as lost:
+            lost.effect = Effect.REFUSED  # by the server, before it was looked up again
+            raise
+        if found == known:
+            raise
+        await _write_as(channel, node, index, value, what, found)
+
+
+async def _write_as(
+    channel: Channel, node: ua.NodeId, index: str, value: Value, what: str, found: tuple[ua.VariantType, bool]
+) -> None:
+    kind, is_array = found
+    octets = kind is ua.VariantType.ByteString and not is_array and not isinstance(value, str)
+    wanted = _octets(value, what) if octets else _convert(value, kind, what)
     if index and is_array and not isinstance(wanted, list):
         wanted = [wanted]  # an element of an array is written as an array of one; OPC 10000-4 §7.27
     if isinstance(wanted, list) != is_array:
@@ -112,6 +168,17 @@ async def write(channel: Channel, types: VariantTypes, node: ua.NodeId, index: s
         raise refused
 
 
+def _supertype(node: ua.NodeId) -> ua.BrowseDescription:
+    wanted = ua.BrowseDescription()
+    wanted.NodeId = node
+    wanted.BrowseDirection = ua.BrowseDirection.Inverse
+    wanted.ReferenceTypeId = ua.NodeId(HAS_SUBTYPE)
+    wanted.IncludeSubtypes = False
+    wanted.NodeClassMask = 0
+    wanted.ResultMask = 0
+    return wanted
+
+
 def _convert(value: Value, kind: ua.VariantType, what: str) -> Any:
     if isinstance(value, list):
         return [_convert(item, kind, what) for item in value]
@@ -132,6 +199,12 @@ def _convert(value: Value, kind: ua.VariantType, what: str) -> Any:
     if not isinstance(value, str):
         raise _mismatch(value, kind, what)
     return _text(value, number, kind, what)
+
+
+def _octets(value: Value, what: str) -> bytes:
+    """A list of bytes, or the one of an element, for a node that holds a ByteString."""
+    many = value if isinstance(value, list) else [value]
+    return bytes(_integer(one, "uint8", what) for one in many)
 
 
 def _integer(value: Value, base: str, what: str) -> int:

@@ -120,6 +120,7 @@ class _Watched:
         away: It does not answer, and its rows say so.
         hole: The time without reads that has begun.
         row_us: The time of its last row, of whatever kind: calculated ones come between reads.
+        gap_us: The end of its last gap.
     """
 
     interval_us: int
@@ -134,6 +135,7 @@ class _Watched:
     away: bool = False
     hole: Hole | None = None
     row_us: int = 0
+    gap_us: int = 0
 
     @property
     def shown_us(self) -> int:
@@ -188,11 +190,16 @@ class Absence:
             one = _watched(device)
             if known is not None:
                 one.last_us, one.busy_us, one.away, one.hole = known.last_us, known.busy_us, known.away, known.hole
-                one.row_us = known.row_us
+                one.row_us, one.gap_us = known.row_us, known.gap_us
             elif past is not None:
                 _remember(one, device.path, past)
             self._watched[device.path] = one
         self.ready = True
+
+    def told_us(self, path: str) -> int:
+        """The end of the last gap that was declared of a device: what comes later may not be dated in it."""
+        one = self._watched.get(path)
+        return 0 if one is None else one.gap_us
 
     def asked(self, path: str) -> None:
         """A device is about to be read. When that comes several cycles late, the time since its last read is a hole."""
@@ -307,6 +314,8 @@ class Absence:
         if end_us < start_us:
             return
         self.declared[reason] += 1
+        if (one := self._watched.get(path)) is not None:
+            one.gap_us = end_us
         self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
 
 

@@ -5,7 +5,7 @@ Pure: it decides what to ask next, the supervisor asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_of
@@ -59,6 +59,7 @@ class Running:
         normaliser: Its tags' chains.
         jobs: Reads by interval (ms).
         reported: Points that the device reports by itself.
+        meanwhile: Reads by interval (ms) of what it should report and does not.
         backoff: Of a device that does not answer behind a link that does.
         blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
         reachable: It answered at least once since it was configured and was not lost since.
@@ -70,6 +71,7 @@ class Running:
     normaliser: Normaliser
     jobs: dict[int, list[Job]] = field(default_factory=dict)
     reported: tuple[Point, ...] = ()
+    meanwhile: dict[int, list[Job]] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
     blocked_s: float = 0.0
     reachable: bool = False
@@ -116,9 +118,20 @@ def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
         else:
             reported.append(point)
     device.reported = tuple(reported)
-    for interval_ms, points in polled.items():
-        device.jobs[interval_ms] = jobs_of(device, driver.group(config, points))
+    device.jobs = _by_interval(device, polled, driver)
     return device
+
+
+def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> None:
+    """Have exactly these points read that the device should report by itself. Raises DriverError."""
+    polled: dict[int, list[Point]] = {}
+    for point in points:
+        polled.setdefault(max(10, device.config.tags[point.name].poll_ms), []).append(point)
+    device.meanwhile = _by_interval(device, polled, driver)
+
+
+def _by_interval(device: Running, polled: Mapping[int, Sequence[Point]], driver: Driver) -> dict[int, list[Job]]:
+    return {interval_ms: jobs_of(device, driver.group(device.config, points)) for interval_ms, points in polled.items()}
 
 
 def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) -> list[Job]:
@@ -150,7 +163,7 @@ def split(device: Running, job: Job, driver: Driver) -> list[Job]:
 
 def replace_job(device: Running, old: Job, new: Sequence[Job]) -> None:
     """Remember a split: from now on the parts are read."""
-    for jobs in device.jobs.values():
+    for jobs in [*device.jobs.values(), *device.meanwhile.values()]:
         for position, job in enumerate(jobs):
             if job is old:
                 jobs[position : position + 1] = new

@@ -77,13 +77,17 @@ class Pipeline:
         self._open: dict[str, tuple[Running, Cycle]] = {}
         self._doubtful = False
 
-    def cycle(self, device: str) -> Cycle:
+    def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
         """Begin a cycle of a device, at a time that is above its last one; the caller emits it before it waits for anything.
+
+        `at_us` is when its values were, now when left out. It lies behind the device's last row and its last gap.
 
         A poll of the device that is still being answered ends its own cycle here: it was known before.
         """
         self._end_open(device)
-        return Cycle(self._time.next_us(device))
+        if at_us is None:
+            return Cycle(self._time.next_us(device))
+        return Cycle(self._time.at_us(device, max(at_us, self.absence.told_us(device) + 1)))
 
     def ongoing(self, device: Running) -> Cycle:
         """The cycle that a poll's next answer goes into: begun here when there is none, when another one came

@@ -120,10 +120,12 @@ class Poller:
             device.counters.skipped += len(intervals)
             return False
         device.counters.cycles += len(intervals)
-        self._pipeline.asked(device.path)
+        if any(interval in device.jobs for interval in intervals):
+            self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
         reached = over = False
         try:
-            for job in [job for interval in intervals for job in device.jobs.get(interval, ())]:
+            every = [device.jobs, device.meanwhile]
+            for job in [job for interval in intervals for jobs in every for job in jobs.get(interval, ())]:
                 if job.refused is not None and now_s < job.retry_s:
                     continue
                 if self._work:

@@ -115,9 +115,10 @@ class CheckTurn:
         next_s: When that is, monotonic seconds.
     """
 
-    def __init__(self, now_s: float) -> None:
-        """Begin with a link that has just answered."""
-        self.next_s = now_s + CHECK_S
+    def __init__(self, now_s: float, *, check_s: float = CHECK_S) -> None:
+        """Begin with a link that has just answered, and is checked so often, in seconds."""
+        self._check_s = check_s
+        self.next_s = now_s + check_s
         self._wanted = False
         self._free_s = now_s
         self._gap_s = 0.0
@@ -130,7 +131,7 @@ class CheckTurn:
     def answered(self, now_s: float) -> None:
         """A poll proved it alive; a check that was asked for still comes."""
         if not self._wanted:
-            self.next_s = now_s + CHECK_S
+            self.next_s = now_s + self._check_s
 
     def begin(self, now_s: float) -> bool:
         """Whether it is to be checked now; what is asked for from here on is for the next check."""
@@ -138,5 +139,5 @@ class CheckTurn:
             return False
         again = self._wanted and self._gap_s and now_s < self._free_s + CHECK_S
         self._gap_s = min(2 * self._gap_s, CHECK_S) if again else CHECK_GAP_S
-        self._wanted, self._free_s, self.next_s = False, now_s + self._gap_s, now_s + CHECK_S
+        self._wanted, self._free_s, self.next_s = False, now_s + self._gap_s, now_s + self._check_s
         return True

@@ -163,6 +163,7 @@ class Segment:
         if self.records % INDEX_EVERY == 0:
             self.index.append((seq, self.size_bytes))
         self.last_seq = seq
+        self.first_time_us = min(self.first_time_us, time_us)  # what a device queued is dated before it came
         self.last_time_us = max(self.last_time_us, time_us)
         self.records += 1
         self.size_bytes += size_bytes

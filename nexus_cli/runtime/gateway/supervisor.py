@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Driver, DriverError
+from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.alarm import Alarm
-from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
@@ -32,6 +32,8 @@ LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
 STUCK_S = 30.0
 """A call to a driver that lasts longer than this, and than twice the link's longest time-out, hangs."""
 OVERDUE_S = 5.0
+COSTLY_TRIES = 2
+"""Attempts that cost something (`DriverError.rest_s`) before the link rests."""
 WORK_QUEUE = 64
 """Commands that wait for a link (policy: refuse the newest)."""
 
@@ -102,6 +104,7 @@ class Supervisor:
         self._reconfigured = False
         self._reconnect = False
         self._ever_connected = False
+        self._costly = 0
         self._lost_told = False
         self._polling = False
         self._session: GuardedSession | None = None
@@ -245,7 +248,7 @@ class Supervisor:
                 finally:
                     await session.close()
         except DriverError as error:
-            await self._lost(error.message, error.reason, error.code, stop)
+            await self._lost(error.message, error.reason, error.code, stop, rest_s=self._rest_s(error))
         except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
             # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
             _log.exception("the driver of link %s failed", self.link)
@@ -257,6 +260,7 @@ class Supervisor:
         if self._ever_connected:
             self.reconnects += 1
         self._ever_connected = True
+        self._costly = 0
         self._lost_told = False
         if self.state.to("connected"):
             event(_log, "link connected", link=self.link)
@@ -268,8 +272,10 @@ class Supervisor:
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
         poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
-        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline)
-        turn = CheckTurn(self._clock.monotonic_s())
+        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile)
+        check_s = session.inner.check_s if isinstance(session.inner, Quickened) else CHECK_S
+        turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
+        doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
 
         def want_check() -> None:
             turn.want()
@@ -287,6 +293,10 @@ class Supervisor:
                         return
                     await session.configure([one.config for one in self.devices.values() if one.config.enabled])
                 await reporting.renew(self.devices)
+                detail = "; ".join([*doubts, *([reporting.limits] if reporting.limits else [])])
+                if detail != self.state.detail:
+                    self.state.to("connected", detail)
+                    self._changed()
                 await poller.work()
                 due = self._schedule.pop_due(self._clock.monotonic_s())
                 self._polling = bool(due)
@@ -310,9 +320,16 @@ class Supervisor:
             self._polling = False
             await reporting.close()
 
-    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:
+    def _rest_s(self, error: DriverError) -> float:
+        """How long an attempt that costs something is not repeated: the second time that it fails in a row, in seconds."""
+        self._costly = self._costly + 1 if error.rest_s else 0
+        return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
+
+    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event, *, rest_s: float = 0.0) -> None:
         self._busy = False
-        wait_s = self._backoff.next_s()
+        wait_s = max(rest_s, self._backoff.next_s())
+        if rest_s:
+            detail = f"{detail}; tried {COSTLY_TRIES} times, again in {rest_s / 60:.0f} min, or when its configuration changes"
         if self.state.to("backoff", detail):
             event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
         self._changed()
@@ -337,10 +354,22 @@ class Supervisor:
             device.normaliser.bad(device.field_states(), reason, cycle, code=code)
             self._pipeline.emit(device, cycle)
 
+    def _poll_meanwhile(self, device: Running, points: Sequence[Point]) -> None:
+        """See `reporting.Meanwhile`."""
+        before = set(device.meanwhile)
+        poll_meanwhile(device, points, self.driver)
+        if self.devices.get(device.path) is not device:
+            return  # it was replaced, and its turns are those of another
+        for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
+            self._schedule.remove((device.path, interval_ms))
+        now_s = self._clock.monotonic_s()
+        for interval_ms in device.meanwhile:
+            self._schedule.add((device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path)
+
     def _drop(self, path: str) -> None:
         device = self.devices.pop(path, None)
         if device is not None:
-            for interval_ms in device.jobs:
+            for interval_ms in [*device.jobs, *device.meanwhile]:
                 self._schedule.remove((path, interval_ms))
 
     def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:

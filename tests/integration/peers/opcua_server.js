@@ -56,8 +56,10 @@ function populate(server) {
 }
 
 (async () => {
-  const [port, folder, most] = process.argv.slice(2);
-  const manager = new OPCUACertificateManager({ rootFolder: folder, automaticallyAcceptUnknownCertificate: true });
+  const [port, folder, most, strangers] = process.argv.slice(2);
+  const manager = new OPCUACertificateManager({
+    rootFolder: folder, automaticallyAcceptUnknownCertificate: strangers !== "refused",
+  });
   await manager.initialize();
   const server = new OPCUAServer({
     port: +port, host: "127.0.0.1", hostname: "127.0.0.1", serverCertificateManager: manager,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from nexus_cli.discover.found import Discovery, Found
 from nexus_cli.discover.naming import LONGEST, common_levels, plain, tag_name, unique
 from nexus_cli.discover.propose import propose
+from nexus_cli.drivers.opcua.kind import KIND as OPCUA
 from nexus_cli.wire.topic import is_slug
 
 
@@ -47,6 +49,22 @@ def test_nothing_is_writable_and_no_text_of_a_device_becomes_a_reference() -> No
     keys = propose(opcua(value)).devices[0].tags[0].keys
     assert "writable" not in keys
     assert "${" not in repr(keys)
+
+
+def test_a_server_s_own_id_is_never_read_as_an_element_of_an_array() -> None:
+    ids = ["ns=2;s=arr[1]", "ns=2;s=arr", 'ns=2;s="DB"."arr"[3]', "ns=2;s=x[0:3]", "ns=2;s=lonely[]", "ns=2;s=[7]"]
+    tags = propose(opcua(*(found(f"v{at}", node=text) for at, text in enumerate(ids)))).devices[0].tags
+    assert [tag.keys["node"] for tag in tags] == ids
+    for tag in tags:
+        read = OPCUA.address_of(None, TypeAdapter(OPCUA.tag).validate_python(tag.keys))
+        assert (read.text, read.options) == (tag.keys["node"], {})
+    assert [tag.keys.get("index") for tag in tags] == ["", None, None, "", "", ""]
+
+
+def test_an_address_that_a_site_file_would_read_as_a_reference_is_skipped_and_named() -> None:
+    proposal = propose(opcua(found("A", "x", node="ns=2;s=A${env:HOME}"), found("A", "y", node="ns=2;s=100%")))
+    assert [tag.keys["node"] for tag in proposal.devices[0].tags] == ["ns=2;s=100%"]
+    assert [(one.what, "A${env:HOME}" in one.reason) for one in proposal.skipped] == [("A/x", True)]
 
 
 def test_the_original_name_stays_beside_the_device_s_own_description() -> None:
