@@ -18,9 +18,10 @@ from nexus_cli.wire.sample import Reason, Value
 class Scope(StrEnum):
     """How far an error reaches; decides what the supervisor does.
 
-    SESSION: the link is unusable; close, back off, reconnect.
-    DEVICE: this device does not answer (a dead unit behind a gateway); the session stays, the device backs off.
-    REQUEST: this request was refused; group its points without gap fill, then bisect.
+    SESSION: the link is unusable; reconnect at once and ask again, else close and back off.
+    DEVICE: no answer (a dead unit behind a gateway); the session stays. Only when nothing else of the device answers
+        either, the device backs off.
+    REQUEST: this request was refused; read its points in parts.
     ITEM: one point is wrong; its tag is BAD, the rest goes on.
     """
 
@@ -38,6 +39,7 @@ class DriverError(Exception):
         retriable: False when only a change of configuration can help (wrong credentials, unknown address).
         reason: What the tags' samples carry.
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
+        transient: The device was busy: what is asked again soon may well be answered.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class DriverError(Exception):
         retriable: bool = True,
         reason: Reason = Reason.DEVICE_ERROR,
         code: int = 0,
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
+        self.transient = transient
         self.message = message
         self.scope = scope
         self.retriable = retriable

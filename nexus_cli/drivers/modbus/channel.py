@@ -30,9 +30,12 @@ class Channel(Dialogue):
         host, port: Where to.
         rtu: Frames without transaction ids; a request to unit 0 is a broadcast.
         traceable: False while only a new connection leaves a late answer behind.
+        leaves: A new connection leaves late answers behind.
+        answered: An answer came over this connection.
     """
 
     rtu = False
+    leaves = True
 
     def __init__(self, host: str, port: int, *, timeout_s: float, connect_timeout_s: float) -> None:
         """Prepare a connection.
@@ -45,7 +48,7 @@ class Channel(Dialogue):
         """
         super().__init__(timeout_s=timeout_s)
         self.host, self.port = host, port
-        self.traceable = False
+        self.traceable = self.answered = False
         self._connect_timeout_s = connect_timeout_s
         self._request = b""
         self._buffer = b""
@@ -89,7 +92,9 @@ class Channel(Dialogue):
             self._transport.write(self._frame(request))
             return b""
         self._request = request
-        return await self._exchange(self._frame(request))
+        answer = await self._exchange(self._frame(request))
+        self.answered = True
+        return answer
 
     def _frame(self, request: bytes) -> bytes:
         """What goes on the wire."""

@@ -71,6 +71,8 @@ def installed() -> bool:
 class SerialChannel(RtuChannel):
     """One serial line. `host` and `port` are empty."""
 
+    leaves = False
+
     def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float) -> None:
         """Prepare a line.
 

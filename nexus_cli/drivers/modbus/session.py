@@ -27,9 +27,11 @@ from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
-SILENT_REQUESTS = 3
+SILENT_REQUESTS = 5
 """So many unanswered requests in a row, over every unit of the link, are taken for a half-open connection."""
 ILLEGAL_FUNCTION = 1
+BUSY = (5, 6)
+"""The device is at something else; a moment later it may well answer."""
 
 # Source: Modbus Application Protocol V1.1b3 §7. Scope, reason, retriable, name.
 EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
@@ -37,8 +39,8 @@ EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
     2: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data address"),
     3: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data value"),
     4: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device failure"),
-    5: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
-    6: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "server device busy"),
+    5: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
+    6: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device busy"),
     7: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "negative acknowledge"),
     8: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "memory parity error"),
     10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
@@ -75,7 +77,13 @@ class ModbusSession:
         self._silent_requests = 0
         self._no_mask_write: set[int] = set()
         self._unsure = False
+        self._unanswered = b""
         self._take(devices)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands, as far as the system knows; nothing is lost by one that closed while idle."""
+        return self._channel.connected
 
     def _take(self, devices: Sequence[DeviceConfig]) -> None:
         self._devices = {device.path: device for device in devices}
@@ -167,15 +175,15 @@ class ModbusSession:
 
     async def _ask(self, request: bytes, text: str, *, write: bool = False) -> bytes:
         """One request and the PDU of its answer, b"" to a broadcast. Raises DriverError."""
-        if self._unsure:
-            await self._reopen(text)
+        if self._unsure or request == self._unanswered:
+            await self._leave(request, text)
         if self._pause_s and (wait_s := self._free_at_s - self._loop.time()) > 0:
             await asyncio.sleep(wait_s)
         channel = self._channel
         try:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
         except Timeout:
-            await self._timed_out(request[0], text)
+            self._timed_out(request, text)
         except Lost as lost:
             self._lost(f"{text}: {lost}")
         except asyncio.CancelledError:
@@ -188,6 +196,8 @@ class ModbusSession:
         if self._silent_requests:
             self._silent_requests = 0
             self._silent_units.clear()
+            self._unanswered = b""
+            self._unsure = self._unsure and not channel.traceable
         if answer and answer[0] != request[1]:
             self._refused(answer, text)
         return answer
@@ -202,17 +212,28 @@ class ModbusSession:
         scope, reason, retriable, name = EXCEPTIONS.get(
             code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
         )
-        raise DriverError(f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code)
+        raise DriverError(
+            f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code, transient=code in BUSY
+        )
 
-    async def _timed_out(self, unit: int, text: str) -> NoReturn:
+    def _timed_out(self, request: bytes, text: str) -> NoReturn:
         self._silent_requests += 1
-        self._silent_units.add(unit)
+        self._silent_units.add(request[0])
         message = f"{text}: no answer in time"
         if self._silent_requests >= SILENT_REQUESTS and self._silent_units >= self._units:
             self._lost(f"{message}, nor to {self._silent_requests - 1} requests before")
-        if not self._channel.traceable:
-            await self._reopen(text)
+        self._unsure = self._channel.leaves and not self._channel.traceable
+        self._unanswered = request
         raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
+
+    async def _leave(self, request: bytes, text: str) -> None:
+        """After a time-out: what is asked again goes over a connection that nothing late can come over, nor hold it up.
+
+        One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
+        """
+        again = request == self._unanswered
+        if self._channel.leaves and (self._channel.answered if again else self._unsure):
+            await self._reopen(text)
 
     async def _reopen(self, text: str) -> None:
         """Leave a late answer behind with its connection, where no transaction id would tell it from the next one."""
@@ -224,6 +245,7 @@ class ModbusSession:
         except OSError as error:
             self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})")
         self._channel, self._unsure = channel, False
+        self._free_at_s = self._loop.time() + self._pause_s
 
     def _lost(self, message: str) -> NoReturn:
         self._channel.close()

@@ -17,9 +17,13 @@ from nexus_cli.wire.sample import Reason
 ILLEGAL_RETRY_S = 60.0
 """How long a point that the device refuses is left alone, in seconds."""
 DEVICE_FIRST_S, DEVICE_LONGEST_S = 1.0, 60.0
+ALONE_FIRST_S, ALONE_LONGEST_S = 2.0, 60.0
+"""What costs a time-out or a connection each time, while the rest of its device answers, is asked so often."""
+WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
+"""How often a read that was split is tried as a whole again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One read of a device.
 
@@ -28,7 +32,13 @@ class Job:
         states: The tags it answers, same order as its points.
         gaps: True while it may have been joined over gaps.
         refused: The error that its single point gets; None while it is read in every cycle.
-        retry_s: When a refused one is tried again, monotonic seconds.
+        retry_s: Not asked before this, monotonic seconds.
+        answered: Its last read gave values.
+        lost: The error of the sessions that ended while it was asked.
+        losses: How many of them did so in a row.
+        probe_s: Not tried in parts before this, monotonic seconds.
+        probes: Which of its points was asked alone last.
+        pause: Between tries of what answers neither whole nor in part.
     """
 
     request: Request
@@ -36,6 +46,34 @@ class Job:
     gaps: bool = True
     refused: DriverError | None = None
     retry_s: float = 0.0
+    answered: bool = False
+    lost: DriverError | None = None
+    losses: int = 0
+    probe_s: float = 0.0
+    probes: int = 0
+    pause: Backoff = field(default_factory=lambda: Backoff(first_s=ALONE_FIRST_S, cap_s=ALONE_LONGEST_S))
+
+    @property
+    def several(self) -> bool:
+        """Whether it was joined from several points: then the join may be what the device does not like."""
+        return len(self.states) > 1
+
+
+@dataclass(slots=True, eq=False)
+class Split:
+    """A read that the device did not answer as a whole, and what is read instead.
+
+    Attributes:
+        whole: As it was joined.
+        parts: Read in its place.
+        retry_s: When it is tried as a whole again, monotonic seconds.
+        pause: Between such tries.
+    """
+
+    whole: Job
+    parts: list[Job]
+    retry_s: float
+    pause: Backoff
 
 
 @dataclass(slots=True)
@@ -58,6 +96,7 @@ class Running:
         digest: Of the configuration.
         normaliser: Its tags' chains.
         jobs: Reads by interval (ms).
+        splits: Reads that were split.
         reported: Points that the device reports by itself.
         backoff: Of a device that does not answer behind a link that does.
         blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
@@ -69,6 +108,7 @@ class Running:
     digest: str
     normaliser: Normaliser
     jobs: dict[int, list[Job]] = field(default_factory=dict)
+    splits: list[Split] = field(default_factory=list)
     reported: tuple[Point, ...] = ()
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
     blocked_s: float = 0.0
@@ -129,18 +169,25 @@ def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) 
     ]
 
 
-def split(device: Running, job: Job, driver: Driver) -> list[Job]:
-    """What to read instead of a job that the device refused: first without gap fill, then in halves.
+def split(device: Running, job: Job, driver: Driver, *, dear: bool = True) -> list[Job]:
+    """What to read instead of a job that the device does not answer.
 
-    A single point has nothing to be split into: [] is returned, and the caller marks it refused.
+    Args:
+        device: Whose job it is.
+        job: A single point has nothing to be split into: [] is returned.
+        driver: Groups the parts.
+        dear: Another failure costs a time-out or a connection: every run without a gap is read alone at once. Otherwise
+            the runs are halved, until the hole is found and all else still joined.
     """
     points = job.request.points
     if len(points) < 2:
         return []
     if job.gaps:
-        parts = jobs_of(device, driver.group(device.config, points, fill_gaps=False), gaps=False)
-        if len(parts) > 1 or parts[0].request.text != job.request.text:
-            return parts
+        runs = driver.group(device.config, points, fill_gaps=False)
+        if len(runs) > 1 and not dear:
+            return _halves(device, runs, driver)
+        if len(runs) > 1 or runs[0].text != job.request.text:
+            return jobs_of(device, runs, gaps=False)
     half = len(points) // 2
     parts = []
     for some in (points[:half], points[half:]):
@@ -148,22 +195,54 @@ def split(device: Running, job: Job, driver: Driver) -> list[Job]:
     return parts
 
 
-def replace_job(device: Running, old: Job, new: Sequence[Job]) -> None:
-    """Remember a split: from now on the parts are read."""
+def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Job]:
+    half = len(runs) // 2
+    parts: list[Job] = []
+    for some in (runs[:half], runs[half:]):
+        points = [point for run in some for point in run.points]
+        parts += jobs_of(device, driver.group(device.config, points))
+    return parts
+
+
+def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
+    """Each point of a job as a read of its own."""
+    points = job.request.points
+    return [one for point in points for one in jobs_of(device, driver.group(device.config, [point], fill_gaps=False))]
+
+
+def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
+    """From now on the parts are read; a part of a split makes that one finer."""
+    _put(device, [job], parts)
+    for known in device.splits:
+        if job in known.parts:
+            at = known.parts.index(job)
+            known.parts[at : at + 1] = parts
+            return
+    pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
+    device.splits.append(Split(job, list(parts), now_s + pause.next_s(), pause))
+
+
+def join(device: Running, known: Split) -> None:
+    """From now on it is read as a whole again."""
+    device.splits.remove(known)
+    _put(device, known.parts, [known.whole])
+
+
+def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
     for jobs in device.jobs.values():
-        for position, job in enumerate(jobs):
-            if job is old:
-                jobs[position : position + 1] = new
-                return
+        if old[0] in jobs:
+            at = jobs.index(old[0])
+            jobs[at : at + len(old)] = new
+            return
 
 
 def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
     """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
-    device.counters.errors += 1
-    if error.reason is Reason.DEVICE_TIMEOUT:
-        device.counters.timeouts += 1
     device.reachable = False
     device.blocked_s = now_s + device.backoff.next_s()
+    for jobs in device.jobs.values():
+        for job in jobs:
+            job.answered = False
     device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
 
 

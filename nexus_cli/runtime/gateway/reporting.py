@@ -38,6 +38,11 @@ class Reporting:
         self._beating: dict[str, list[TagState]] = {}
         self.next_s = math.inf
 
+    @property
+    def open(self) -> bool:
+        """Whether anything is reported."""
+        return bool(self._open)
+
     async def renew(self, devices: Mapping[str, Running]) -> None:
         """Open what is missing and close what is gone; a device that did not change is not touched.
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.base import DriverError, Request, Scope
 from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.channel import KEPT
 from nexus_cli.drivers.modbus.pdu import checksum
+from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.model.config import TagConfig
 from tests.unit.drivers.modbus.wires import Wire, World, device_of, pieces
 
@@ -134,20 +135,64 @@ async def test_a_late_answer_is_dropped_by_its_number() -> None:
 
 async def test_a_server_that_numbers_no_answer_is_told_from_one_that_does() -> None:
     """Without a number a late answer can't be told: until one was seen, only a new connection leaves it behind."""
-    world = World("tcp", lambda frame: [])
+    world = World("tcp", lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\1")])
     session = await world.session()
-    with pytest.raises(DriverError) as caught:
-        await session.read(world.request())
-    assert caught.value.scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [1]
+    world.wires[0]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    world.say = lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\2")]
+    assert (await session.read(world.request())).values == [2]
     assert len(world.wires) == 2 and world.wires[0].aborted
     world.wires[0].feed(b"\0\0\0\0\0\5\1\3\2\0\1")
-    world.wires[1]._say = lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\2")]
-    assert (await session.read(world.request())).values == [2]
     world.wires[1]._say = lambda frame: [framed("tcp", frame, b"\3\2\0\3")]
     assert (await session.read(world.request())).values == [3]
     stray = framed("tcp", b"\0\0\0\0", b"\3\2\0\4")
     world.wires[1]._say = lambda frame: [stray, framed("tcp", frame, b"\3\2\0\5")]
     assert (await session.read(world.request())).values == [5], "it numbers its answers: that was not one"
+    await session.close()
+
+
+async def fails(session: ModbusSession, request: Request) -> DriverError:
+    with pytest.raises(DriverError) as caught:
+        await session.read(request)
+    return caught.value
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_first_requests_that_are_dropped_are_asked_again_on_the_same_connection(framing: str) -> None:
+    """A new connection would drop its first requests too. What was not numbered is left behind after the answer."""
+    silent = 2
+
+    def say(frame: bytes) -> Sequence[bytes]:
+        nonlocal silent
+        silent -= 1
+        return [] if silent >= 0 else [framed(framing, frame, b"\3\2\0\7")]
+
+    world = World(framing, say)
+    session = await world.session()
+    for _ in range(2):
+        assert (await fails(session, world.request())).scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [7]
+    assert len(world.wires) == 1
+    await session.read(world.request())
+    assert len(world.wires) == (1 if framing == "tcp" else 2)
+    await session.close()
+
+
+async def test_what_is_asked_again_does_not_wait_behind_a_late_answer() -> None:
+    """Asked once more, a read goes over another connection; another unit's goes on over the one that there is."""
+    world = World("tcp", lambda frame: [framed("tcp", frame, b"\3\2\0\7")])
+    session = await world.session()
+    await session.read(world.request())
+    world.wires[0]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [7]
+    assert len(world.wires) == 2
+    world.wires[1]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    world.wires[1]._say = lambda frame: [framed("tcp", frame, b"\3\2\0\x08")]
+    assert await session.registers(5, 1, unit=1) == b"\0\x08"
+    assert len(world.wires) == 2
     await session.close()
 
 
