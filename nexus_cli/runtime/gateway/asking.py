@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.device import ILLEGAL_RETRY_S, Job, Running, alone, join, part, split
+from nexus_cli.runtime.gateway.device import ILLEGAL_RETRY_S, Job, Running, alone, join, join_halves, part, split
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.sample import Reason
@@ -23,6 +23,8 @@ _log = logging.getLogger("nexus.link")
 BUSY_S = 0.05
 """A device that says it is busy is asked again after this, in seconds."""
 MOST_SPLITS = 4096
+MOST_JOINED = 2
+"""So many parts that are still joined are tried when a failure is dear, before all are asked point by point."""
 MOST_DEAR = 8
 """So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
 MOST_SILENT, MOST_SILENT_AWAY = 4, 2
@@ -223,39 +225,39 @@ class Asking:
         points = alone(self._device, job, self._driver)
         most = min(len(points), DEAR_PROBES if error.scope is Scope.DEVICE else PROBES)
         step = max(1, len(points) // most)
+        first, job.probes = job.probes, job.probes + 1
         for number in range(most):
             if not self.answered and self._spent():
                 self.dead = error
-                return False
-            if await self._try(points[(job.probes + number * step) % len(points)]) is None:
+                break
+            if await self._try(points[(first + number * step) % len(points)]) is None:
                 return True
-        job.probes += 1
         job.probe_s = now_s + job.pause.next_s()
         return False
 
     async def _in_parts(self, job: Job, error: DriverError) -> None:
         """Read a job in parts, and those in parts, until what can be answered is."""
-        device, dear = self._device, error.scope in (Scope.SESSION, Scope.DEVICE)
-        parts = split(device, job, self._driver, dear=dear)
-        part(device, job, parts, self._clock.monotonic_s())
-        waiting, splits, cost = deque(parts), 1, 0
+        device = self._device
+        waiting, splits, cost = deque([job]), 0, 0
         while waiting:
             current = waiting.popleft()
-            if cost >= MOST_DEAR:
-                self._device.normaliser.bad(
-                    current.states, error.reason, self._pipeline.ongoing(device), code=error.code
-                )
+            if current is job:
+                failed: DriverError | None = error
+            elif cost >= MOST_DEAR:
+                device.normaliser.bad(current.states, error.reason, self._pipeline.ongoing(device), code=error.code)
                 continue
-            failed = await self._try(current)
-            if failed is None:
-                continue
-            dear = failed.scope in (Scope.SESSION, Scope.DEVICE)
-            cost += dear
-            finer = split(device, current, self._driver, dear=dear) if splits < MOST_SPLITS else []
-            if finer:
+            elif current.several and cost >= MOST_JOINED:
+                failed = error
+            else:
+                failed = await self._try(current)
+                if failed is None:
+                    continue
+                cost += _dear(failed)
+            parts = split(device, current, self._driver, dear=_dear(failed)) if splits < MOST_SPLITS else []
+            if parts:
                 splits += 1
-                part(device, current, finer, self._clock.monotonic_s())
-                waiting.extendleft(reversed(finer))
+                part(device, current, parts, self._clock.monotonic_s())
+                waiting.extendleft(reversed(parts))
             else:
                 self._refuse(current, failed)
 
@@ -265,7 +267,7 @@ class Asking:
         Raises:
             DriverError: It ended the session, and nothing else was answered: then it is no matter of this job.
         """
-        dear = error.scope in (Scope.SESSION, Scope.DEVICE)
+        dear = _dear(error)
         if dear and not self.answered:
             if error.scope is Scope.SESSION:
                 raise error
@@ -288,12 +290,20 @@ class Asking:
     async def _join_again(self) -> None:
         """Try one read that was split as a whole, when its time has come. Its parts were read in this cycle."""
         now_s = self._clock.monotonic_s()
-        for known in self._device.splits:
-            if known.retry_s > now_s or (known.whole.lost is not None and not self._reopens):
-                continue
-            known.retry_s = now_s + known.pause.next_s()
-            known.whole.losses = 0
-            if await self._try(known.whole) is None:
-                join(self._device, known)
-                event(_log, "read as a whole again", device=self._device.path, request=known.whole.request.text)
+        device = self._device
+        due = [one for one in device.splits if one.retry_s <= now_s and (one.whole.lost is None or self._reopens)]
+        if not due:
             return
+        known = min(due, key=lambda one: one.retry_s)
+        known.retry_s = now_s + known.pause.next_s()
+        known.whole.losses = 0
+        if await self._try(known.whole) is None:
+            join(device, known)
+            event(_log, "read as a whole again", device=device.path, request=known.whole.request.text)
+        elif known.halves:
+            join_halves(device, known, self._driver, self._clock.monotonic_s())
+
+
+def _dear(error: DriverError) -> bool:
+    """Whether the failure cost a time-out or a connection."""
+    return error.scope in (Scope.SESSION, Scope.DEVICE)

@@ -68,12 +68,14 @@ class Split:
         parts: Read in its place.
         retry_s: When it is tried as a whole again, monotonic seconds.
         pause: Between such tries.
+        halves: Should that fail, half of the parts are tried to be joined.
     """
 
     whole: Job
     parts: list[Job]
     retry_s: float
     pause: Backoff
+    halves: bool
 
 
 @dataclass(slots=True)
@@ -176,8 +178,8 @@ def split(device: Running, job: Job, driver: Driver, *, dear: bool = True) -> li
         device: Whose job it is.
         job: A single point has nothing to be split into: [] is returned.
         driver: Groups the parts.
-        dear: Another failure costs a time-out or a connection: every run without a gap is read alone at once. Otherwise
-            the runs are halved, until the hole is found and all else still joined.
+        dear: Another failure costs a time-out or a connection: every run without a gap is read by itself at once, and a
+            run's points one by one. Otherwise they are halved, until the hole is found and all else still joined.
     """
     points = job.request.points
     if len(points) < 2:
@@ -188,6 +190,8 @@ def split(device: Running, job: Job, driver: Driver, *, dear: bool = True) -> li
             return _halves(device, runs, driver)
         if len(runs) > 1 or runs[0].text != job.request.text:
             return jobs_of(device, runs, gaps=False)
+    if dear:
+        return alone(device, job, driver)
     half = len(points) // 2
     parts = []
     for some in (points[:half], points[half:]):
@@ -199,8 +203,7 @@ def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Jo
     half = len(runs) // 2
     parts: list[Job] = []
     for some in (runs[:half], runs[half:]):
-        points = [point for run in some for point in run.points]
-        parts += jobs_of(device, driver.group(device.config, points))
+        parts += jobs_of(device, driver.group(device.config, [point for run in some for point in run.points]))
     return parts
 
 
@@ -213,19 +216,45 @@ def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
 def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
     """From now on the parts are read; a part of a split makes that one finer."""
     _put(device, [job], parts)
-    for known in device.splits:
-        if job in known.parts:
-            at = known.parts.index(job)
-            known.parts[at : at + 1] = parts
-            return
+    known = [one for one in device.splits if job in one.parts]
+    for one in known:
+        at = one.parts.index(job)
+        one.parts[at : at + 1] = parts
+    if not known:
+        device.splits.append(_split(job, parts, now_s, first=True))
+
+
+def _split(whole: Job, parts: Sequence[Job], now_s: float, *, first: bool) -> Split:
     pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
-    device.splits.append(Split(job, list(parts), now_s + pause.next_s(), pause))
+    return Split(whole, list(parts), now_s + pause.next_s(), pause, first)
 
 
 def join(device: Running, known: Split) -> None:
     """From now on it is read as a whole again."""
-    device.splits.remove(known)
     _put(device, known.parts, [known.whole])
+    gone = set(map(id, known.parts))
+    kept = []
+    for one in device.splits:
+        if gone >= set(map(id, one.parts)):
+            continue
+        if known.parts[0] in one.parts:
+            at = one.parts.index(known.parts[0])
+            one.parts[at : at + len(known.parts)] = [known.whole]
+        kept.append(one)
+    device.splits = kept
+
+
+def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> None:
+    """It was not answered as a whole again: its halves are tried, once each, and theirs after them."""
+    half = len(known.parts) // 2
+    known.halves = False
+    for some in (known.parts[:half], known.parts[half:]):
+        points = [point for one in some for point in one.request.points]
+        for job in jobs_of(device, driver.group(device.config, points)):
+            names = {point.name for point in job.request.points}
+            within = [one for one in some if names.issuperset(point.name for point in one.request.points)]
+            if len(within) > 1 and len(names) == sum(len(one.states) for one in within):
+                device.splits.append(_split(job, within, now_s, first=len(within) > 2))
 
 
 def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:

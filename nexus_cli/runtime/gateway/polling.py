@@ -22,7 +22,7 @@ Dropped = Callable[[str], None]
 Key = tuple[str, int]
 Reopen = Callable[[DriverError], Awaitable[bool]]
 """Opens a session that ended anew, in place; False when it can't be had, or not without a loss."""
-CHANCES = 2
+CHANCES = 3
 """So often in a row a session is opened anew without an answer between."""
 
 
