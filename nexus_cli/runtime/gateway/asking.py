@@ -27,9 +27,9 @@ MOST_JOINED = 2
 """So many parts that are still joined are tried when a failure is dear, before all are asked point by point."""
 MOST_DEAR = 8
 """So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
-MOST_SILENT, MOST_SILENT_AWAY = 4, 2
-"""Requests in a row without an answer after which a device counts as dead: one that answered in the cycle before, and
-one that did not."""
+MOST_SILENT, MOST_SILENT_NEW, MOST_SILENT_AWAY = 4, 2, 1
+"""Requests in a row without an answer after which a device counts as dead: one that answered in the cycle before, one
+that was not asked yet, and one that did not answer."""
 PROBES, DEAR_PROBES = 8, 2
 """Points asked alone to see whether the join is at fault, where a failure costs nothing, and where it is dear."""
 
@@ -90,12 +90,16 @@ class Asking:
         self._read, self._before = read, before
         self._tries, self._reopens = 1 + fresh, reopens
         self._reachable = device.reachable
+        away = MOST_SILENT_AWAY if device.backoff.step else MOST_SILENT_NEW
+        self._most_silent = MOST_SILENT if device.reachable else away
         self._silent = 0
         self._first: DriverError | None = None
         self._begun = False
 
     async def ask(self, jobs: Sequence[Job]) -> None:
         """Ask for these, then try what was split as a whole again. Raises DriverError with scope SESSION."""
+        if await self._is_away(jobs):
+            return
         for job in self._in_turn(jobs):
             if job.retry_s > self._clock.monotonic_s():
                 continue
@@ -106,6 +110,20 @@ class Asking:
             await self._join_again()
         elif self._silent:
             self.dead = self._first
+
+    async def _is_away(self, jobs: Sequence[Job]) -> bool:
+        """Every second time a device that does not answer is asked for one point alone: the joins may be why."""
+        step = self._device.backoff.step
+        several = [job for job in jobs if job.several]
+        if self._reachable or not step % 2 or not several:
+            return False
+        job = several[step // 2 % len(several)]
+        points = alone(self._device, job, self._driver)
+        job.probes += 1
+        failed = await self._try(points[job.probes % len(points)])
+        if failed is not None and failed.scope is Scope.DEVICE:
+            self.dead = failed
+        return self.dead is not None
 
     def _in_turn(self, jobs: Sequence[Job]) -> list[Job]:
         """What ended a session comes last, after what was answered; a dead device is asked another thing each time."""
@@ -215,7 +233,7 @@ class Asking:
 
     def _spent(self) -> bool:
         """Whether enough was asked of a device that answers nothing."""
-        return self._silent >= (MOST_SILENT if self._reachable else MOST_SILENT_AWAY)
+        return self._silent >= self._most_silent
 
     async def _alone_answers(self, job: Job, error: DriverError) -> bool:
         """Whether some point of a joined read is answered when it is asked alone: then the join is at fault."""
