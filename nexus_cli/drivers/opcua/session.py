@@ -121,8 +121,8 @@ class OpcuaSession:
                 return await self._read_pieces(request, prepared)
             except DriverError as error:
                 size = max((len(positions) for _, positions in prepared.pieces), default=0)
-                if error.scope is not Scope.REQUEST or size <= 1:
-                    raise
+                if error.scope is not Scope.REQUEST or error.reason is Reason.DECODE_ERROR or size <= 1:
+                    raise  # one value that can't be read does not say that the server takes fewer
                 self.lower_reads(size // 2)
                 prepared = self._prepare(request)
 
