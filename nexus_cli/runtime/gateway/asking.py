@@ -174,7 +174,7 @@ class Asking:
                     raise
                 if not (patient and again):
                     return error
-                tries += 1
+                tries = 0 if isinstance(failed, Lost) else tries + 1
                 if error.transient:
                     await asyncio.sleep(BUSY_S)
                 continue
@@ -186,6 +186,7 @@ class Asking:
         if error.scope is Scope.SESSION:
             job.losses += 1
             job.lost = error
+            self._tries = 2  # the connection is a new one
             return job.losses == 1
         self._device.counters.errors += 1
         if error.reason is Reason.DEVICE_TIMEOUT:
@@ -193,9 +194,11 @@ class Asking:
         if error.scope is not Scope.DEVICE:
             self.answered = True
             return error.transient and not tries
-        self._silent += 1
         self._first = self._first or error
-        return tries < self._tries and (self._reachable or self.answered)
+        known = self._reachable or self.answered
+        again = tries < (self._tries if known else self._tries - 1)
+        self._silent += known or not again  # what a new connection let drop says little
+        return again
 
     def _took(self, job: Job, result: ReadResult) -> None:
         self.answered = job.answered = True
