@@ -179,7 +179,10 @@ def _string_reader(field: Field, at: int, end: int) -> Callable[[bytes], Value]:
             raw = bytes(raw[index ^ 1] for index in range(len(raw)))
         elif field.layout in ("high-byte", "low-byte"):
             raw = raw[0::2] if field.layout == "high-byte" else raw[1::2]
-        raw = raw[: field.length].split(b"\0", 1)[0]
+        raw = raw[: field.length]
+        if raw[-1:] not in (b"\0", b""):  # NULs in front of a text that goes to the end pad it; else the first one ends it
+            raw = raw.lstrip(b"\0")
+        raw = raw.split(b"\0", 1)[0].rstrip(b"\xff")
         try:
             return raw.decode("utf-8").rstrip(" ")
         except UnicodeDecodeError:

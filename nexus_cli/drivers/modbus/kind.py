@@ -292,6 +292,6 @@ KIND = DriverKind(
     tag=ModbusTag,
     link_of=link_of,
     address_of=address_of,
-    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause", *SERIAL_LINE}),
+    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause", "any_unit", "any_transaction", "echo", *SERIAL_LINE}),
     resolved_keys=frozenset({"host", "serial"}),
 )

@@ -9,13 +9,15 @@ from typing import NoReturn
 from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, ReadResult, Request, Scope, Sink, Subscription
 from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.browse import browse
-from nexus_cli.drivers.modbus.channel import Channel
+from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
 from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
+    ANSWERED_ALIKE,
     EXCEPTION,
     Identification,
+    acknowledges,
     identification_of,
     identification_request,
     read_head,
@@ -144,6 +146,8 @@ class ModbusSession:
                 f"{point.name}: {error}", scope=Scope.ITEM, retriable=False, reason=error.reason
             ) from None
         text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
+        if self._channel.rtu and self._channel.echoes is None and unit and plan.function in ANSWERED_ALIKE:
+            await self._find_echo(plan.start, unit)
         try:
             if plan.function == 22:
                 await self._write_part(plan, unit, text)
@@ -155,6 +159,14 @@ class ModbusSession:
             raise DriverError(
                 error.message, scope=Scope.ITEM, retriable=error.retriable, reason=error.reason, code=error.code
             ) from None
+
+    async def _find_echo(self, start: int, unit: int) -> None:
+        """Read something before the first write whose echo would look like its answer. Raises DriverError, SESSION."""
+        try:
+            await self._read_raw(3, start, 1, unit, f"FC3 holding {start} unit {unit}")
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
 
     async def _write_part(self, plan: WritePlan, unit: int, text: str) -> None:
         """A bit or half of a register: by mask write, or by reading and writing back."""
@@ -184,6 +196,10 @@ class ModbusSession:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
         except Timeout:
             self._timed_out(request, text)
+        except Misaddressed as strange:
+            # one that comes after its time-out says no more than silence; the next request may be answered right
+            self._unsure = channel.leaves and not channel.traceable
+            raise DriverError(f"{text}: {strange}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
         except Lost as lost:
             self._lost(f"{text}: {lost}")
         except asyncio.CancelledError:
@@ -200,6 +216,8 @@ class ModbusSession:
             self._unsure = self._unsure and not channel.traceable
         if answer and answer[0] != request[1]:
             self._refused(answer, text)
+        if write and answer and not acknowledges(answer, request):
+            self._lost(f"{text}: what came acknowledges another write")
         return answer
 
     def _refused(self, answer: bytes, text: str) -> NoReturn:
@@ -244,6 +262,7 @@ class ModbusSession:
             await channel.open()
         except OSError as error:
             self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})")
+        channel.echoes = self._channel.echoes
         self._channel, self._unsure = channel, False
         self._free_at_s = self._loop.time() + self._pause_s
 

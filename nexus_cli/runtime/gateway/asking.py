@@ -262,17 +262,17 @@ class Asking:
         waiting, splits, cost = deque([job]), 0, 0
         while waiting:
             current = waiting.popleft()
+            failed = error
             if current is job:
-                failed: DriverError | None = error
+                pass
             elif cost >= MOST_DEAR:
                 device.normaliser.bad(current.states, error.reason, self._pipeline.ongoing(device), code=error.code)
                 continue
-            elif current.several and cost >= MOST_JOINED:
-                failed = error
-            else:
-                failed = await self._try(current)
-                if failed is None:
+            elif not current.several or cost < MOST_JOINED:
+                refused = await self._try(current)
+                if refused is None:
                     continue
+                failed = refused
                 cost += _dear(failed)
             parts = split(device, current, self._driver, dear=_dear(failed)) if splits < MOST_SPLITS else []
             if parts:
