@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from nexus_cli.runtime.gateway.supervisor import Supervisor
 from tests.contract.driver_cases import CASES, DriverCase
 from tests.contract.hostile import Hostility, hostile, hostilities, of_words
 from tests.contract.leftovers import until
@@ -40,6 +43,11 @@ async def test_values_fare_as_if_each_was_read_alone(case: DriverCase, way: Host
         await server.close()
 
 
+def polled_on(link: Supervisor, wanted: int) -> bool:
+    """Whether so many cycles were begun."""
+    return cycles(link) >= wanted
+
+
 async def test_a_connection_that_is_closed_between_polls_costs_no_sample(case: DriverCase, home: str) -> None:
     """As devices do that nobody asks for a while."""
     device = of_words(case, case.device(0, 0))
@@ -50,7 +58,7 @@ async def test_a_connection_that_is_closed_between_polls_costs_no_sample(case: D
             for number in range(1, 4):
                 server.drop_connections()
                 first = cycles(link)
-                await until(lambda: cycles(link) >= first + 3, "it is not polled any more", deadline_s=20.0)
+                await until(partial(polled_on, link, first + 3), "it is not polled any more", deadline_s=20.0)
                 assert good(link) and not bad_rows(kept)
                 assert link.reconnects == number
     finally:

@@ -38,9 +38,7 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
                 reason=Reason.LINK_LOST,
             )
         line = line_of(connection, device=resolve(str(connection["serial"])))
-        return partial(
-            SerialChannel, line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, lenience=lenience
-        )
+        return partial(SerialChannel, line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, lenience=lenience)
     return partial(
         RtuChannel if connection.get("framing") == "rtu-over-tcp" else TcpChannel,
         resolve(str(connection.get("host", ""))),

@@ -73,9 +73,7 @@ class SerialChannel(RtuChannel):
 
     leaves = False
 
-    def __init__(
-        self, line: Line, *, timeout_s: float, connect_timeout_s: float, lenience: Lenience = STRICT
-    ) -> None:
+    def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float, lenience: Lenience = STRICT) -> None:
         """Prepare a line.
 
         Args:

@@ -146,9 +146,11 @@ class Asking:
             return
         if not job.several:
             self._refuse(job, error)
-        elif error.scope is Scope.REQUEST and not error.retriable:
-            await self._in_parts(job, error)
-        elif error.scope is Scope.SESSION or await self._alone_answers(job, error):
+        elif (
+            (error.scope is Scope.REQUEST and not error.retriable)
+            or error.scope is Scope.SESSION
+            or await self._alone_answers(job, error)
+        ):
             await self._in_parts(job, error)
         elif self.dead is None:
             self._refuse(job, error)
@@ -159,7 +161,7 @@ class Asking:
         Raises:
             DriverError: With scope SESSION, and no new connection was to be had.
         """
-        device, tries = self._device, 0
+        tries = 0
         while True:
             if self._begun:
                 await self._before()

@@ -12,7 +12,6 @@ from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_o
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
-from nexus_cli.wire.sample import Reason
 
 ILLEGAL_RETRY_S = 60.0
 """How long a point that the device refuses is left alone, in seconds."""

@@ -36,6 +36,8 @@ def exception(code: int) -> DriverError:
 
 MANNERS = {**{f"exception {code}": exception(code) for code in range(1, 12)}, "silent": SILENT, "closed": CLOSED}
 MANNERS["garbage"] = GARBAGE
+
+
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rests before a busy device is asked again."""

@@ -70,9 +70,7 @@ class World:
                 world.wires.append(Wire(self, world.say))
                 self.connection_made(world.wires[-1])
 
-        made: Channel = Wired(
-            "nowhere", 0, timeout_s=self.timeout_s, connect_timeout_s=1.0, lenience=self.lenience
-        )
+        made: Channel = Wired("nowhere", 0, timeout_s=self.timeout_s, connect_timeout_s=1.0, lenience=self.lenience)
         return made
 
     async def session(self) -> ModbusSession:
