@@ -1,7 +1,7 @@
 """A bad line between a driver and its device: it delays, bends, cuts or swallows what the device says, on demand.
 
-What goes to the device goes through untouched: a line that bends questions would show how the device takes them, and
-that is not under test.
+What goes to the device goes through untouched, or not at all: a line that bends questions would show how the device
+takes them, and that is not under test. It may answer in the place of the device (`BadLine.ask`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from nexus_cli.drivers.modbus.simulator_serial import Wire
 
 Bend = Callable[[bytes], bytes | None]
 """What becomes of a piece of an answer; None cuts the line."""
+Ask = Callable[[bytes], bytes | None]
+"""What a question is answered with at once: nothing (b""), some bytes, or `CUT`; None passes it on to the device."""
+CUT = b"\0cut\0"
+"""Answers by cutting the line."""
 MOST_BYTES = 4096
 """A piece that grows beyond it is cut back, so that a doubled flood stays bounded."""
 
@@ -30,6 +34,8 @@ class BadLine:
         delay_s: How much later they arrive.
         left: Bytes of answers that still come through before the line is cut; None: it is not.
         bent: How many pieces of answers were changed so far.
+        ask: What becomes of questions; None: they are passed on.
+        asked: How many questions were not passed on.
     """
 
     def __init__(self) -> None:
@@ -38,6 +44,20 @@ class BadLine:
         self.delay_s = 0.0
         self.left: int | None = None
         self.bent = 0
+        self.ask: Ask | None = None
+        self.asked = 0
+
+    def up(self, data: bytes, to_driver: asyncio.Transport, cut: Callable[[], None]) -> bool:
+        """Take a question; True when it is to be passed on to the device."""
+        answer = None if self.ask is None or not data else self.ask(data)
+        if answer is None:
+            return True
+        self.asked += 1
+        if answer == CUT:
+            cut()
+        else:
+            _write(to_driver, answer)
+        return False
 
     def down(self, data: bytes, transport: asyncio.Transport, cut: Callable[[], None]) -> None:
         """Pass a piece of an answer on to the driver."""
@@ -113,7 +133,12 @@ async def bad_tcp(port: int) -> AsyncIterator[BadLine]:
             return
         to_driver, to_server = near.transport, far.transport
         far.pass_on = lambda data: line.down(data, to_driver, to_driver.close)
-        near.pass_on = lambda data: _write(to_server, data)
+
+        def ask(data: bytes) -> None:
+            if line.up(data, to_driver, to_driver.close):
+                _write(to_server, data)
+
+        near.pass_on = ask
         near.pass_on(near.kept)
 
     async with asyncio.TaskGroup() as group:
@@ -153,7 +178,8 @@ async def bad_serial(theirs: str, ours: str) -> AsyncIterator[BadLine]:
     wires: list[Wire] = []
 
     def ask(data: bytes) -> None:
-        os.write(device, data)
+        if line.up(data, wires[-1], cut):
+            os.write(device, data)
 
     def plug() -> None:
         near = _End()

@@ -18,9 +18,10 @@ from nexus_cli.wire.sample import Reason, Value
 class Scope(StrEnum):
     """How far an error reaches; decides what the supervisor does.
 
-    SESSION: the link is unusable; close, back off, reconnect.
-    DEVICE: this device does not answer (a dead unit behind a gateway); the session stays, the device backs off.
-    REQUEST: this request was refused; group its points without gap fill, then bisect.
+    SESSION: the link is unusable; reconnect at once and ask again, else close and back off.
+    DEVICE: no answer (a dead unit behind a gateway); the session stays. Only when nothing else of the device answers
+        either, the device backs off.
+    REQUEST: this request was refused; read its points in parts.
     ITEM: one point is wrong; its tag is BAD, the rest goes on.
     """
 
@@ -55,6 +56,7 @@ class DriverError(Exception):
             arrived.
         rest_s: How long not to try again once it has come twice, in seconds: each attempt costs something (an account is
             locked). 0 when an attempt costs nothing.
+        transient: The device was busy: what is asked again soon may well be answered.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class DriverError(Exception):
         code: int = 0,
         effect: Effect | None = None,
         rest_s: float = 0.0,
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
+        self.transient = transient
         self.message = message
         self.scope = scope
         self.retriable = retriable

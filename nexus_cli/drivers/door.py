@@ -77,6 +77,10 @@ class GuardedSession:
         if isinstance(self.inner, Calling):
             self.inner.want_check = want_check
 
+    def become(self, other: GuardedSession) -> None:
+        """Go on as a session that was opened in the place of this one, which was closed."""
+        self.inner = other.inner
+
     async def read(self, request: Request) -> ReadResult:
         """See `Session.read`. Polls come through here: the same as a `Door`, without its object and calls."""
         task = asyncio.current_task()

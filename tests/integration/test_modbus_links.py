@@ -119,8 +119,8 @@ async def test_a_gateway_that_misses_its_target_is_a_device_fault() -> None:
         (2, Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False),
         (3, Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False),
         (4, Scope.REQUEST, Reason.DEVICE_ERROR, True),
-        (5, Scope.DEVICE, Reason.DEVICE_ERROR, True),
-        (6, Scope.DEVICE, Reason.DEVICE_ERROR, True),
+        (5, Scope.REQUEST, Reason.DEVICE_ERROR, True),
+        (6, Scope.REQUEST, Reason.DEVICE_ERROR, True),
         (10, Scope.DEVICE, Reason.DEVICE_TIMEOUT, True),
         (11, Scope.DEVICE, Reason.DEVICE_TIMEOUT, True),
         (99, Scope.REQUEST, Reason.DEVICE_ERROR, True),
@@ -134,6 +134,7 @@ async def test_exception_codes(code: int, scope: Scope, reason: Reason, retriabl
         server.fail(one.path, code=code)
         error = await fails(session, first(one))
         assert (error.scope, error.reason, error.retriable, error.code) == (scope, reason, retriable, code)
+        assert error.transient == (code in (5, 6))
         server.fail(one.path, code=0)
         assert (await session.read(first(one))).values == [101]
     finally:
@@ -161,7 +162,7 @@ async def test_answers_that_make_no_sense_never_become_values(name: str, reply: 
             error = await fails(session, first(one))
             assert error.scope in (Scope.SESSION, Scope.DEVICE), name
             if name != "not Modbus at all":
-                assert error.scope is Scope.SESSION, name
+                assert error.scope is (Scope.DEVICE if name == "another unit" else Scope.SESSION), name
                 assert now_s() - began < TIMEOUT_MS / 1000, name
         finally:
             await session.close()

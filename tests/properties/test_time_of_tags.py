@@ -17,7 +17,7 @@ from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.commanding.execution import Execution, Order
 from nexus_cli.runtime.gateway.commanding.judge import Accepted
 from nexus_cli.runtime.gateway.device import Running, running
-from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
@@ -106,7 +106,7 @@ class CommandSession:
 
     async def read(self, request: Request) -> ReadResult:
         """Read."""
-        return await self.plant.read(request, polled=False)
+        return await self.plant.read(request)
 
     async def write(self, path: str, point: Point, value: Any) -> None:
         """The device takes a value."""
@@ -143,6 +143,8 @@ class Plant:
             for one in (ONE, TWO)
         ]
         self.devices: dict[str, Running] = {one.path: running(one, "1", driver) for one in configs}
+        for one in self.devices.values():
+            self.lose(one.normaliser)
         self.pipeline.configure(self.devices.values())
         self.work = Working()
         self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
@@ -162,8 +164,8 @@ class Plant:
 
     # --- the session -------------------------------------------------------------------------------------------
 
-    async def read(self, request: Request, *, polled: bool = True) -> ReadResult:
-        """Answer with what the field holds when the answer comes. A command that can't read marks nothing."""
+    async def read(self, request: Request) -> ReadResult:
+        """Answer with what the field holds when the answer comes."""
         answer: asyncio.Future[DriverError | None] = asyncio.get_running_loop().create_future()
         self.waiting.append(answer)
         error = await answer
@@ -173,11 +175,6 @@ class Plant:
             for path, value in zip(paths, values, strict=True):
                 self.learn(path, value)
             return ReadResult(values)
-        if polled and error.scope is Scope.ITEM:
-            for path in paths:
-                self.learn(path, None)
-        elif polled and error.scope is Scope.DEVICE:
-            self.lose(request.device)
         raise error
 
     async def subscribe(self, path: str, points: Sequence[Point], **keys: Any) -> FakeSubscription:
@@ -190,10 +187,18 @@ class Plant:
         """A value became known."""
         self.known.setdefault(path, []).append(value)
 
-    def lose(self, path: str) -> None:
-        """Nothing of a device is known any more."""
-        for name in (*POLLED, "event"):
-            self.learn(f"{path}/{name}", None)
+    def lose(self, normaliser: Normaliser) -> None:
+        """Learn what is taken for BAD; for which tags it is, is held elsewhere (tests/unit/runtime/test_asking.py)."""
+        bad = normaliser.bad
+
+        def learning(states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
+            states = list(states)
+            for state in states:
+                if state.path not in SUMS:
+                    self.learn(state.path, None)
+            bad(states, reason, cycle, code=code)
+
+        normaliser.bad = learning  # type: ignore[method-assign]
 
     # --- what happens ------------------------------------------------------------------------------------------
 
@@ -273,8 +278,6 @@ class Plant:
 
     async def _lost(self) -> None:
         if not self.polling:
-            for path in self.devices:
-                self.lose(path)
             self.link._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
 
     def _start(self, action: Any) -> None:
@@ -390,13 +393,28 @@ async def test_what_a_long_poll_reads_late_is_dated_late() -> None:
     assert len(moments) == 4, "what is read within a moment is one frame"
 
 
-async def test_a_device_that_falls_silent_does_not_write_over_what_it_said_before() -> None:
+async def test_an_answer_that_is_missing_once_costs_nothing() -> None:
     plant = Plant()
     for one in (("poll",), ("answer", 0, None), ("answer", 1, Scope.DEVICE)):
         await plant.do(one)
     await plant.end()
     check(plant)
-    assert [value for _, value in plant.record.rows[f"{ONE}/speed"]] == [0.0, None]
+    assert [[value for _, value in plant.record.rows[f"{ONE}/{name}"]] for name in POLLED] == [[0.0]] * 3
+
+
+async def test_a_device_that_falls_silent_does_not_write_over_what_it_said_before() -> None:
+    """What was read in the same cycle stays; the next cycle, in which nothing is answered, makes all of it BAD."""
+    plant = Plant()
+    for one in (("poll",), ("answer", 0, None), *[("answer", 0, None)] * 3, *[("answer", 0, Scope.DEVICE)] * 4):
+        await plant.do(one)
+    await plant.end()
+    check(plant)
+    assert [value for _, value in plant.record.rows[f"{ONE}/speed"]] == [0.0]
+    await plant.do(("poll",))
+    while plant.waiting:
+        await plant.do(("answer", 0, Scope.DEVICE))
+    check(plant)
+    assert [plant.record.rows[f"{one}/{name}"][-1][1] for one in (ONE, TWO) for name in POLLED] == [None] * 6
 
 
 async def test_a_new_configuration_in_the_middle_of_a_poll_keeps_the_order() -> None:

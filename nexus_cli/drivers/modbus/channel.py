@@ -10,17 +10,44 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from dataclasses import dataclass
 
-from nexus_cli.drivers.dialogue import Dialogue, Lost
-from nexus_cli.drivers.modbus.pdu import MAX_RTU_FRAME, rtu_answer, rtu_frame
+from nexus_cli.drivers.dialogue import Dialogue, Lost, Timeout
+from nexus_cli.drivers.modbus.pdu import ANSWERED_ALIKE, MAX_RTU_FRAME, rtu_answer, rtu_frame
 
 HEADER = 6
 """Transaction, protocol and length of an MBAP header; the unit id is counted by its length."""
+MOST_LATE = 64
+"""An answer to one of so many requests before is a late one; other foreign ids are told."""
 MAX_LENGTH = 254
 """Unit id and the longest PDU."""
 KEPT = 2 * MAX_RTU_FRAME
 """So many of the last bytes may hold an RTU answer; a line that never rests costs no more."""
 _HEADER = struct.Struct(">HHH").pack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lenience:
+    """Which answers count that are not under the ids of their request.
+
+    Attributes:
+        any_unit: Under whichever unit id.
+        any_transaction: Under whichever transaction id. A late answer can't be told then: it is left behind with its
+            connection.
+        echo: What is sent comes back before the answer, as from a two-wire adapter that hears itself; None when that is
+            to be found out (RTU).
+    """
+
+    any_unit: bool = False
+    any_transaction: bool = False
+    echo: bool | None = None
+
+
+STRICT = Lenience()
+
+
+class Misaddressed(Exception):
+    """An answer came, under ids that are not those of its request; the message says which and what to set."""
 
 
 class Channel(Dialogue):
@@ -30,11 +57,17 @@ class Channel(Dialogue):
         host, port: Where to.
         rtu: Frames without transaction ids; a request to unit 0 is a broadcast.
         traceable: False while only a new connection leaves a late answer behind.
+        leaves: A new connection leaves late answers behind.
+        answered: An answer came over this connection.
+        echoes: What is sent comes back before its answer; None while that is not known (RTU).
     """
 
     rtu = False
+    leaves = True
 
-    def __init__(self, host: str, port: int, *, timeout_s: float, connect_timeout_s: float) -> None:
+    def __init__(
+        self, host: str, port: int, *, timeout_s: float, connect_timeout_s: float, lenience: Lenience = STRICT
+    ) -> None:
         """Prepare a connection.
 
         Args:
@@ -42,13 +75,17 @@ class Channel(Dialogue):
             port: TCP port.
             timeout_s: Longest wait for an answer.
             connect_timeout_s: Longest wait for a connection.
+            lenience: Which answers count that are under other ids.
         """
         super().__init__(timeout_s=timeout_s)
         self.host, self.port = host, port
-        self.traceable = False
+        self.traceable = self.answered = False
         self._connect_timeout_s = connect_timeout_s
         self._request = b""
         self._buffer = b""
+        self._lenience = lenience
+        self.echoes = lenience.echo
+        self._strange = ""
 
     async def open(self) -> None:
         """Connect.
@@ -81,6 +118,7 @@ class Channel(Dialogue):
 
         Raises:
             Timeout: Nothing came in time. The connection stands.
+            Misaddressed: What came is under other ids. The connection stands.
             Lost: The connection is gone, or what came is no answer.
         """
         if broadcast:
@@ -89,7 +127,15 @@ class Channel(Dialogue):
             self._transport.write(self._frame(request))
             return b""
         self._request = request
-        return await self._exchange(self._frame(request))
+        self._strange = ""
+        try:
+            answer = await self._exchange(self._frame(request))
+        except Timeout:
+            if self._strange:
+                raise Misaddressed(self._strange) from None
+            raise
+        self.answered = True
+        return answer
 
     def _frame(self, request: bytes) -> bytes:
         """What goes on the wire."""
@@ -135,24 +181,40 @@ class TcpChannel(Channel):
         if waiting is None or waiting.done():
             return
         number, unit = frame[0] << 8 | frame[1], self._request[0]
-        if number != self._number and (number or self.traceable):
-            return  # answers a request that was given up: nobody wants it any more
-        if frame[6] != unit and unit:
-            self._fail(f"unit {frame[6]} answered a request to unit {unit}")
+        same = number == self._number
+        if not same and (number or self.traceable) and not self._lenience.any_transaction:
+            if self.traceable and (self._number - number) % 0xFFFF <= MOST_LATE:
+                return  # answers a request that was given up: nobody wants it any more
+            self._strange = (
+                f"an answer with transaction id {number} came to a request with {self._number}; "
+                "any_transaction: true in the connection takes such answers"
+            )
             return
-        if number:
+        if frame[6] != unit and unit and not self._lenience.any_unit:
+            strange = f"unit {frame[6]} answered a request to unit {unit}; any_unit: true in the connection takes that"
+            waiting.set_exception(Misaddressed(strange))
+            return
+        if number and same and not self._lenience.any_transaction:
             self.traceable = True
         waiting.set_result(frame[7:])
 
 
 class RtuChannel(Channel):
-    """RTU frames: nothing tells to which request an answer belongs, so a late one is left behind with its connection."""
+    """RTU frames: nothing tells to which request an answer belongs, so a late one is left behind with its connection.
+
+    Adapters of two-wire lines may hear what they send. Such an echo of a read is no answer to it, so it is known by
+    the first one; the echo of a write looks like its answer, so it must be known before (`echoes`).
+    """
 
     rtu = True
+    _sent = b""
 
     def _frame(self, request: bytes) -> bytes:
         self._buffer = b""
-        return rtu_frame(request)
+        frame = rtu_frame(request)
+        untold = self.echoes is None and request[1] in ANSWERED_ALIKE
+        self._sent = b"" if self.echoes is False or untold else frame
+        return frame
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -160,6 +222,24 @@ class RtuChannel(Channel):
         if waiting is None or waiting.done():
             return
         self._buffer = (self._buffer + data)[-KEPT:]
-        answer = rtu_answer(self._buffer, unit=self._request[0], function=self._request[1])
+        if self._sent and not self._echo_is_over():
+            return
+        unit = 0 if self._lenience.any_unit else self._request[0]
+        answer = rtu_answer(self._buffer, unit=unit, function=self._request[1])
         if answer is not None:
+            if self.echoes is None and self._request[1] not in ANSWERED_ALIKE:
+                self.echoes = False
             waiting.set_result(answer)
+
+    def _echo_is_over(self) -> bool:
+        """Take the echo out of what came; False while more of it may come."""
+        sent, came = self._sent, self._buffer
+        at = came.find(sent)
+        if at == 0 or (at > 0 and self.echoes):
+            self._buffer, self._sent, self.echoes = came[at + len(sent) :], b"", True
+            return True
+        if len(came) < len(sent):
+            return not sent.startswith(came) and not self.echoes
+        if not self.echoes:
+            self._sent = b""
+        return True

@@ -19,6 +19,7 @@ from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field
 from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import NATURAL, positions
 from nexus_cli.drivers.modbus.scaling import scaled
+from nexus_cli.drivers.modbus.special import special
 from nexus_cli.wire.sample import Reason, Value
 
 Decoder = Callable[[bytes], tuple[list[Value], dict[int, Fault]]]
@@ -47,6 +48,9 @@ def compile_registers(fields: tuple[Field, ...], start: int) -> Decoder:
     """
     if any(field.scale_at is not None for field in fields):
         return scaled(fields, start, compile_registers(tuple(replace(field, scale_at=None) for field in fields), start))
+    if any(field.none or field.bcd for field in fields):
+        plain = tuple(replace(field, none=(), bcd=False) for field in fields)
+        return special(fields, compile_registers(plain, start))
     plan = _number_plan(fields, start)
     rest = [(place, _single(field, start)) for place, field in enumerate(fields) if not _plain(field)]
     size = len(fields)
@@ -179,7 +183,13 @@ def _string_reader(field: Field, at: int, end: int) -> Callable[[bytes], Value]:
             raw = bytes(raw[index ^ 1] for index in range(len(raw)))
         elif field.layout in ("high-byte", "low-byte"):
             raw = raw[0::2] if field.layout == "high-byte" else raw[1::2]
-        raw = raw[: field.length].split(b"\0", 1)[0]
+        raw = raw[: field.length]
+        if raw[-1:] not in (
+            b"\0",
+            b"",
+        ):  # NULs in front of a text that goes to the end pad it; else the first one ends it
+            raw = raw.lstrip(b"\0")
+        raw = raw.split(b"\0", 1)[0].rstrip(b"\xff")
         try:
             return raw.decode("utf-8").rstrip(" ")
         except UnicodeDecodeError:

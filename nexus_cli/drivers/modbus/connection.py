@@ -30,8 +30,8 @@ class ModbusConnection(Connection):
     serial: str | None = Field(
         default=None,
         min_length=1,
-        description="Serial line that the devices hang on, instead of `host` (pip install 'nexus-cli[serial]').",
-        examples=["/dev/ttyUSB0", "/dev/serial/by-id/usb-FTDI_FT232R_A1-if00-port0"],
+        description="Serial line that the devices hang on, instead of `host` (pip install 'nexus-cli[serial]'). A name below /dev/serial/by-id stays when the adapter is plugged in again.",
+        examples=["/dev/serial/by-id/usb-FTDI_FT232R_A1-if00-port0", "/dev/ttyUSB0"],
     )
     baudrate: int | None = Field(
         default=None, ge=300, le=4_000_000, description="Bits per second of the serial line (default 19200)."
@@ -47,6 +47,16 @@ class ModbusConnection(Connection):
     framing: Literal["tcp", "rtu-over-tcp", "rtu"] = Field(
         default="tcp",
         description="Modbus TCP, or RTU frames with checksum in a TCP stream (serial servers). On a serial line: rtu, by itself.",
+    )
+    any_unit: bool = Field(
+        default=False, description="Take answers under another unit id, from devices that answer as unit 0."
+    )
+    any_transaction: bool = Field(
+        default=False, description="Take answers under another transaction id, from servers that count their own."
+    )
+    echo: bool | None = Field(
+        default=None,
+        description="RTU: what is sent comes back before the answer (two-wire adapters). Left out, it is found out.",
     )
     base: Literal[0, 1] = Field(default=0, description="What the number in `holding:100` counts from in this device.")
     order: str | None = Field(
@@ -122,6 +132,12 @@ def link_of(connection: ModbusConnection) -> str:
                 hint="remove it: a serial server has its own line settings; or write serial: instead of host:",
                 code="NX3112",
             )
+    if connection.any_transaction and connection.framing != "tcp":
+        raise AddressError(
+            "RTU frames have no transaction id", key="any_transaction", hint="remove any_transaction", code="NX3112"
+        )
+    if connection.echo is not None and connection.framing == "tcp":
+        raise AddressError("Modbus TCP has no echo", key="echo", hint="remove echo", code="NX3112")
     if connection.framing == "rtu":
         raise AddressError(
             "framing rtu is for serial lines", key="framing", hint="framing: rtu-over-tcp", code="NX3112"
@@ -139,6 +155,10 @@ def _check_serial(connection: ModbusConnection) -> None:
         )
     if "port" in connection.model_fields_set:
         raise AddressError("a serial line has no TCP port", key="port", hint="remove port", code="NX3112")
+    if connection.any_transaction:
+        raise AddressError(
+            "RTU frames have no transaction id", key="any_transaction", hint="remove any_transaction", code="NX3112"
+        )
     if connection.framing != "rtu":
         raise AddressError(
             f"framing {connection.framing} is for TCP, a serial line carries RTU frames",

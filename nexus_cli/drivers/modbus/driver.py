@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
-from nexus_cli.drivers.modbus.channel import Channel, RtuChannel, TcpChannel
+from nexus_cli.drivers.modbus.channel import Channel, Lenience, RtuChannel, TcpChannel
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.session import ModbusSession, cause_of
 from nexus_cli.drivers.secrets import resolve
@@ -22,6 +22,11 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
     """What makes channels of a connection, not open yet. Raises DriverError."""
     timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
     connect_timeout_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+    lenience = Lenience(
+        any_unit=bool(connection.get("any_unit")),
+        any_transaction=bool(connection.get("any_transaction")),
+        echo=connection.get("echo"),
+    )
     if connection.get("serial"):
         from nexus_cli.drivers.modbus.line import SerialChannel, installed, line_of  # only POSIX has such lines
 
@@ -33,13 +38,14 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
                 reason=Reason.LINK_LOST,
             )
         line = line_of(connection, device=resolve(str(connection["serial"])))
-        return partial(SerialChannel, line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+        return partial(SerialChannel, line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, lenience=lenience)
     return partial(
         RtuChannel if connection.get("framing") == "rtu-over-tcp" else TcpChannel,
         resolve(str(connection.get("host", ""))),
         int(connection.get("port") or 502),
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
+        lenience=lenience,
     )
 
 

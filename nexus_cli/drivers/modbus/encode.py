@@ -8,6 +8,7 @@ import struct
 from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field
 from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import positions
+from nexus_cli.drivers.modbus.special import to_bcd
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Reason, Value
 
@@ -97,6 +98,10 @@ def _number_bytes(field: Field, value: Value) -> bytes:
         if not low <= value <= high:
             raise EncodeError(f"{value!r} does not fit {base} ({low} to {high})", reason=Reason.OVERFLOW)
         value = int(value)
+        if field.bcd:
+            if value >= 10 ** (2 * SIZES[base]):
+                raise EncodeError(f"{value!r} has more than {2 * SIZES[base]} digits", reason=Reason.OVERFLOW)
+            value = to_bcd(value)
     try:
         natural = struct.pack(">" + STRUCT_CODES[base], value)
     except (struct.error, OverflowError):

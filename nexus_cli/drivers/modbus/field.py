@@ -41,6 +41,8 @@ class Field:
         length: Characters of a string.
         layout: How a string lies in the registers.
         unit_id: Unit id, or None for the device's.
+        none: Raw numbers that mean "no value".
+        bcd: Its digits stand in half bytes.
         scale_at: Register of the same area whose int16 is the power of ten that the raw number is multiplied by.
     """
 
@@ -55,6 +57,8 @@ class Field:
     layout: str = "high-first"
     unit_id: int | None = None
     scale_at: int | None = None
+    none: tuple[int | float, ...] = ()
+    bcd: bool = False
 
     @property
     def in_bits(self) -> bool:
@@ -84,4 +88,6 @@ def field_of(point: Point) -> Field:
         layout,
         options.get("unit_id"),
         split_normal(str(scale_from))[1] if scale_from else None,
+        tuple(options.get("none", ())),
+        options.get("encoding") == "bcd",
     )

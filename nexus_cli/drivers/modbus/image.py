@@ -130,7 +130,7 @@ def _store(field: Field, at: int) -> Callable[[bytearray, Value], None]:
     if field.kind.base == "bool":
         return _put_bit_array(field, byte)
     size = SIZES.get(field.kind.base, 0)
-    if size and not field.kind.count and field.order == NATURAL[size]:
+    if size and not field.kind.count and field.order == NATURAL[size] and not field.bcd:
         pack = struct.Struct(">" + STRUCT_CODES[field.kind.base]).pack_into
         return lambda memory, value: pack(memory, byte, value)
 

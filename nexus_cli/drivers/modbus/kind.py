@@ -11,6 +11,7 @@ from nexus_cli.drivers.modbus.address import BIT_AREAS, MAX_ADDRESS, READ_ONLY, 
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE, ModbusConnection, link_of
 from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
 from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
+from nexus_cli.drivers.modbus.special import BCD_TYPES, none_of
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Tag, TypeName
@@ -47,6 +48,14 @@ class ModbusTag(Tag):
     raw_type: TypeName | None = Field(
         default=None, description="Type of the register's own number when `scale_from` makes it a float."
     )
+    none: int | float | Literal["sunspec"] | list[int | float | Literal["sunspec"]] | None = Field(
+        default=None,
+        description="Raw numbers that mean 'no value' and make it BAD not_a_number: a number, a list, or sunspec (the type's).",
+        examples=["sunspec", 0x8000, [0xFFFF, 0xFFFE]],
+    )
+    encoding: Literal["bcd"] | None = Field(
+        default=None, description="bcd: each half byte of an unsigned integer is a decimal digit, 0x1234 is 1234."
+    )
     scale_from: str | None = Field(
         default=None,
         description="Register that holds the power of ten to multiply by (SunSpec scale factor), read in the same request.",
@@ -72,7 +81,7 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     """Normal form of a tag's address: text such as `holding:100.3`, and options.
 
     Options (only what differs from the plain case): `order` in letters for the value's size, `byte` (high), `layout`,
-    `length` of a string whose type gives none, `unit_id` when it is not the device's.
+    `length` of a string whose type gives none, `unit_id` when it is not the device's, `none` (raw numbers), `encoding`.
 
     Raises:
         AddressError: What it says can't be, with a hint.
@@ -84,6 +93,7 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     kind = parse_type(tag.type)
     _check_type(tag, written, kind)
     options: dict[str, Any] = {"raw_type": tag.type, "scale_from": scale_from} if scale_from else {}
+    _special_options(tag, written, kind, options)
     bit = _bit(tag, written, kind)
     _string_options(tag, written, kind, options)
     _order_option(connection, tag, written, kind, options)
@@ -100,6 +110,34 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     if tag.writable:
         _check_writable(written, kind)
     return Address(normal_text(written.area, written.offset, bit), options)
+
+
+def _special_options(tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]) -> None:
+    if tag.none is not None:
+        if kind.count or not kind.numeric or written.area in BIT_AREAS:
+            raise AddressError(f"none is for single numbers, not for {tag.type}", key="none", code="NX3104")
+        try:
+            options["none"] = none_of(_whole(tag.none), kind)
+        except ValueError as error:
+            raise AddressError(
+                str(error), key="none", code="NX3104", hint="the raw number, before scale and offset"
+            ) from None
+    if tag.encoding == "bcd":
+        if kind.base not in BCD_TYPES:
+            raise AddressError(
+                f"binary-coded decimals are unsigned integers, not {tag.type}",
+                key="encoding",
+                code="NX3104",
+                hint="type: uint16 for four digits, uint32 for eight",
+            )
+        options["encoding"] = "bcd"
+
+
+def _whole(written: Any) -> Any:
+    """Whole numbers as integers; 64-bit ones beyond 2**53 come as they were written."""
+    if isinstance(written, list):
+        return [_whole(one) for one in written]
+    return int(written) if isinstance(written, float) and written.is_integer() else written
 
 
 def _scale_from(connection: ModbusConnection, tag: ModbusTag, written: Written) -> str:
@@ -292,6 +330,8 @@ KIND = DriverKind(
     tag=ModbusTag,
     link_of=link_of,
     address_of=address_of,
-    link_keys=frozenset({"framing", "timeout", "connect_timeout", "pause", *SERIAL_LINE}),
+    link_keys=frozenset(
+        {"framing", "timeout", "connect_timeout", "pause", "any_unit", "any_transaction", "echo", *SERIAL_LINE}
+    ),
     resolved_keys=frozenset({"host", "serial"}),
 )

@@ -18,7 +18,7 @@ from typing import Any
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from nexus_cli.drivers.dialogue import Lost, Timeout
-from nexus_cli.drivers.modbus.channel import RtuChannel
+from nexus_cli.drivers.modbus.channel import STRICT, Lenience, RtuChannel
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 
 TURNAROUND_S = 0.1
@@ -71,15 +71,18 @@ def installed() -> bool:
 class SerialChannel(RtuChannel):
     """One serial line. `host` and `port` are empty."""
 
-    def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float) -> None:
+    leaves = False
+
+    def __init__(self, line: Line, *, timeout_s: float, connect_timeout_s: float, lenience: Lenience = STRICT) -> None:
         """Prepare a line.
 
         Args:
             line: The line and its settings.
             timeout_s: Longest wait for an answer, its way over the line included.
             connect_timeout_s: Longest wait for the line to open.
+            lenience: Which answers count that are under other ids.
         """
-        super().__init__("", 0, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+        super().__init__("", 0, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, lenience=lenience)
         self.line = line
         self.traceable = True  # late answers are waited out here
         self._opened = asyncio.Event()

@@ -20,6 +20,8 @@ EXCEPTION = 0x80
 BIT_FUNCTIONS = (1, 2)
 _ECHOES = {5: 8, 6: 8, 15: 8, 16: 8, 22: 10}
 """Bytes of an RTU frame that answers a write."""
+ANSWERED_ALIKE = (5, 6, 22)
+"""Functions whose answer is the request once more. Source: §6.5, §6.6, §6.16."""
 _HEADER = struct.Struct(">BBHH")
 
 
@@ -54,6 +56,16 @@ def write_request(unit: int, plan: WritePlan) -> bytes:
         return _HEADER.pack(unit, 15, plan.start, len(plan.bits)) + bytes((size,)) + packed.to_bytes(size, "little")
     raw = struct.pack(f">{len(plan.registers)}H", *plan.registers)
     return _HEADER.pack(unit, 16, plan.start, len(plan.registers)) + bytes((len(raw),)) + raw
+
+
+def acknowledges(answer: bytes, request: bytes) -> bool:
+    """Whether an answer to a write is of the same function, place and count as the request (unit id and PDU).
+
+    The value of a single write is not compared: devices that clamp it answer with what they took, and reading it back
+    tells. Source: §6.5, §6.6, §6.11, §6.12, §6.16.
+    """
+    size = 3 if request[1] in ANSWERED_ALIKE else 5
+    return len(answer) >= 5 and answer[:size] == request[1 : 1 + size]
 
 
 def identification_request(unit: int, first: int) -> bytes:

@@ -20,13 +20,15 @@ from nexus_cli.drivers.base import (
 )
 from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.browse import browse
-from nexus_cli.drivers.modbus.channel import Channel
+from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
 from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
+    ANSWERED_ALIKE,
     EXCEPTION,
     Identification,
+    acknowledges,
     identification_of,
     identification_request,
     read_head,
@@ -38,9 +40,11 @@ from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
-SILENT_REQUESTS = 3
+SILENT_REQUESTS = 5
 """So many unanswered requests in a row, over every unit of the link, are taken for a half-open connection."""
 ILLEGAL_FUNCTION = 1
+BUSY = (5, 6)
+"""The device is at something else; a moment later it may well answer."""
 
 # Source: Modbus Application Protocol V1.1b3 §7. Scope, reason, retriable, name.
 EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
@@ -48,8 +52,8 @@ EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
     2: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data address"),
     3: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data value"),
     4: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device failure"),
-    5: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
-    6: (Scope.DEVICE, Reason.DEVICE_ERROR, True, "server device busy"),
+    5: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
+    6: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device busy"),
     7: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "negative acknowledge"),
     8: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "memory parity error"),
     10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
@@ -89,7 +93,13 @@ class ModbusSession:
         self._silent_requests = 0
         self._no_mask_write: set[int] = set()
         self._unsure = False
+        self._unanswered = b""
         self._take(devices)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands, as far as the system knows; nothing is lost by one that closed while idle."""
+        return self._channel.connected
 
     def _take(self, devices: Sequence[DeviceConfig]) -> None:
         self._devices = {device.path: device for device in devices}
@@ -154,6 +164,8 @@ class ModbusSession:
                 effect=Effect.NONE,
             ) from None
         text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
+        if self._channel.rtu and self._channel.echoes is None and unit and plan.function in ANSWERED_ALIKE:
+            await self._find_echo(plan.start, unit)
         try:
             if plan.function == 22:
                 await self._write_part(plan, unit, text)
@@ -171,6 +183,14 @@ class ModbusSession:
                 code=error.code,
                 effect=error.effect,
             ) from None
+
+    async def _find_echo(self, start: int, unit: int) -> None:
+        """Read something before the first write whose echo would look like its answer. Raises DriverError, SESSION."""
+        try:
+            await self._read_raw(3, start, 1, unit, f"FC3 holding {start} unit {unit}")
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
 
     async def _write_part(self, plan: WritePlan, unit: int, text: str) -> None:
         """A bit or half of a register: by mask write, or by reading and writing back."""
@@ -212,15 +232,19 @@ class ModbusSession:
 
     async def _ask(self, request: bytes, text: str, *, write: bool = False) -> bytes:
         """One request and the PDU of its answer, b"" to a broadcast. Raises DriverError."""
-        if self._unsure:
-            await self._reopen(text)
+        if self._unsure or request == self._unanswered:
+            await self._leave(request, text)
         if self._pause_s and (wait_s := self._free_at_s - self._loop.time()) > 0:
             await asyncio.sleep(wait_s)
         channel = self._channel
         try:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
         except Timeout:
-            await self._timed_out(request[0], text)
+            self._timed_out(request, text)
+        except Misaddressed as strange:
+            # one that comes after its time-out says no more than silence; the next request may be answered right
+            self._unsure = channel.leaves and not channel.traceable
+            raise DriverError(f"{text}: {strange}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
         except Lost as lost:
             self._lost(f"{text}: {lost}")
         except asyncio.CancelledError:
@@ -233,8 +257,12 @@ class ModbusSession:
         if self._silent_requests:
             self._silent_requests = 0
             self._silent_units.clear()
+            self._unanswered = b""
+            self._unsure = self._unsure and not channel.traceable
         if answer and answer[0] != request[1]:
             self._refused(answer, text)
+        if write and answer and not acknowledges(answer, request):
+            self._lost(f"{text}: what came acknowledges another write")
         return answer
 
     def _refused(self, answer: bytes, text: str) -> NoReturn:
@@ -247,17 +275,28 @@ class ModbusSession:
         scope, reason, retriable, name = EXCEPTIONS.get(
             code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
         )
-        raise DriverError(f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code)
+        raise DriverError(
+            f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code, transient=code in BUSY
+        )
 
-    async def _timed_out(self, unit: int, text: str) -> NoReturn:
+    def _timed_out(self, request: bytes, text: str) -> NoReturn:
         self._silent_requests += 1
-        self._silent_units.add(unit)
+        self._silent_units.add(request[0])
         message = f"{text}: no answer in time"
         if self._silent_requests >= SILENT_REQUESTS and self._silent_units >= self._units:
             self._lost(f"{message}, nor to {self._silent_requests - 1} requests before")
-        if not self._channel.traceable:
-            await self._reopen(text)
+        self._unsure = self._channel.leaves and not self._channel.traceable
+        self._unanswered = request
         raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
+
+    async def _leave(self, request: bytes, text: str) -> None:
+        """After a time-out: what is asked again goes over a connection that nothing late can come over, nor hold it up.
+
+        One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
+        """
+        again = request == self._unanswered
+        if self._channel.leaves and (self._channel.answered if again else self._unsure):
+            await self._reopen(text)
 
     async def _reopen(self, text: str) -> None:
         """Leave a late answer behind with its connection, where no transaction id would tell it from the next one."""
@@ -268,7 +307,9 @@ class ModbusSession:
             await channel.open()
         except OSError as error:
             self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})")
+        channel.echoes = self._channel.echoes
         self._channel, self._unsure = channel, False
+        self._free_at_s = self._loop.time() + self._pause_s
 
     def _lost(self, message: str) -> NoReturn:
         self._channel.close()

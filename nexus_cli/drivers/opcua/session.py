@@ -139,6 +139,8 @@ class OpcuaSession:
                 size = max((len(positions) for _, positions in prepared.pieces), default=0)
                 if error.scope is not Scope.REQUEST:
                     raise
+                if error.reason is Reason.DECODE_ERROR:
+                    raise  # one value that can't be read does not say that the server takes fewer
                 if error.code & 0xFFFF0000 not in TOO_MUCH or size <= 1:
                     await self._prove(error)
                     raise

@@ -12,14 +12,17 @@ from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_o
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
-from nexus_cli.wire.sample import Reason
 
 ILLEGAL_RETRY_S = 60.0
 """How long a point that the device refuses is left alone, in seconds."""
 DEVICE_FIRST_S, DEVICE_LONGEST_S = 1.0, 60.0
+ALONE_FIRST_S, ALONE_LONGEST_S = 2.0, 60.0
+"""What costs a time-out or a connection each time, while the rest of its device answers, is asked so often."""
+WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
+"""How often a read that was split is tried as a whole again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One read of a device.
 
@@ -28,7 +31,13 @@ class Job:
         states: The tags it answers, same order as its points.
         gaps: True while it may have been joined over gaps.
         refused: The error that its single point gets; None while it is read in every cycle.
-        retry_s: When a refused one is tried again, monotonic seconds.
+        retry_s: Not asked before this, monotonic seconds.
+        answered: Its last read gave values.
+        lost: The error of the sessions that ended while it was asked.
+        losses: How many of them did so in a row.
+        probe_s: Not tried in parts before this, monotonic seconds.
+        probes: Which of its points was asked alone last.
+        pause: Between tries of what answers neither whole nor in part.
     """
 
     request: Request
@@ -36,6 +45,36 @@ class Job:
     gaps: bool = True
     refused: DriverError | None = None
     retry_s: float = 0.0
+    answered: bool = False
+    lost: DriverError | None = None
+    losses: int = 0
+    probe_s: float = 0.0
+    probes: int = 0
+    pause: Backoff = field(default_factory=lambda: Backoff(first_s=ALONE_FIRST_S, cap_s=ALONE_LONGEST_S))
+
+    @property
+    def several(self) -> bool:
+        """Whether it was joined from several points: then the join may be what the device does not like."""
+        return len(self.states) > 1
+
+
+@dataclass(slots=True, eq=False)
+class Split:
+    """A read that the device did not answer as a whole, and what is read instead.
+
+    Attributes:
+        whole: As it was joined.
+        parts: Read in its place.
+        retry_s: When it is tried as a whole again, monotonic seconds.
+        pause: Between such tries.
+        halves: Should that fail, half of the parts are tried to be joined.
+    """
+
+    whole: Job
+    parts: list[Job]
+    retry_s: float
+    pause: Backoff
+    halves: bool
 
 
 @dataclass(slots=True)
@@ -58,6 +97,7 @@ class Running:
         digest: Of the configuration.
         normaliser: Its tags' chains.
         jobs: Reads by interval (ms).
+        splits: Reads that were split.
         reported: Points that the device reports by itself.
         meanwhile: Reads by interval (ms) of what it should report and does not.
         backoff: Of a device that does not answer behind a link that does.
@@ -70,6 +110,7 @@ class Running:
     digest: str
     normaliser: Normaliser
     jobs: dict[int, list[Job]] = field(default_factory=dict)
+    splits: list[Split] = field(default_factory=list)
     reported: tuple[Point, ...] = ()
     meanwhile: dict[int, list[Job]] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
@@ -127,6 +168,8 @@ def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> 
     polled: dict[int, list[Point]] = {}
     for point in points:
         polled.setdefault(max(10, device.config.tags[point.name].poll_ms), []).append(point)
+    before = {point.name for jobs in device.meanwhile.values() for job in jobs for point in job.request.points}
+    device.splits = [one for one in device.splits if before.isdisjoint(point.name for point in one.whole.request.points)]
     device.meanwhile = _by_interval(device, polled, driver)
 
 
@@ -142,18 +185,27 @@ def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) 
     ]
 
 
-def split(device: Running, job: Job, driver: Driver) -> list[Job]:
-    """What to read instead of a job that the device refused: first without gap fill, then in halves.
+def split(device: Running, job: Job, driver: Driver, *, dear: bool = True) -> list[Job]:
+    """What to read instead of a job that the device does not answer.
 
-    A single point has nothing to be split into: [] is returned, and the caller marks it refused.
+    Args:
+        device: Whose job it is.
+        job: A single point has nothing to be split into: [] is returned.
+        driver: Groups the parts.
+        dear: Another failure costs a time-out or a connection: every run without a gap is read by itself at once, and a
+            run's points one by one. Otherwise they are halved, until the hole is found and all else still joined.
     """
     points = job.request.points
     if len(points) < 2:
         return []
     if job.gaps:
-        parts = jobs_of(device, driver.group(device.config, points, fill_gaps=False), gaps=False)
-        if len(parts) > 1 or parts[0].request.text != job.request.text:
-            return parts
+        runs = driver.group(device.config, points, fill_gaps=False)
+        if len(runs) > 1 and not dear:
+            return _halves(device, runs, driver)
+        if len(runs) > 1 or runs[0].text != job.request.text:
+            return jobs_of(device, runs, gaps=False)
+    if dear:
+        return alone(device, job, driver)
     half = len(points) // 2
     parts = []
     for some in (points[:half], points[half:]):
@@ -161,22 +213,79 @@ def split(device: Running, job: Job, driver: Driver) -> list[Job]:
     return parts
 
 
-def replace_job(device: Running, old: Job, new: Sequence[Job]) -> None:
-    """Remember a split: from now on the parts are read."""
+def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Job]:
+    half = len(runs) // 2
+    parts: list[Job] = []
+    for some in (runs[:half], runs[half:]):
+        parts += jobs_of(device, driver.group(device.config, [point for run in some for point in run.points]))
+    return parts
+
+
+def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
+    """Each point of a job as a read of its own."""
+    points = job.request.points
+    return [one for point in points for one in jobs_of(device, driver.group(device.config, [point], fill_gaps=False))]
+
+
+def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
+    """From now on the parts are read; a part of a split makes that one finer."""
+    _put(device, [job], parts)
+    known = [one for one in device.splits if job in one.parts]
+    for one in known:
+        at = one.parts.index(job)
+        one.parts[at : at + 1] = parts
+    if not known:
+        device.splits.append(_split(job, parts, now_s, first=True))
+
+
+def _split(whole: Job, parts: Sequence[Job], now_s: float, *, first: bool) -> Split:
+    pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
+    return Split(whole, list(parts), now_s + pause.next_s(), pause, first)
+
+
+def join(device: Running, known: Split) -> None:
+    """From now on it is read as a whole again."""
+    _put(device, known.parts, [known.whole])
+    gone = set(map(id, known.parts))
+    kept = []
+    for one in device.splits:
+        if gone >= set(map(id, one.parts)):
+            continue
+        if known.parts[0] in one.parts:
+            at = one.parts.index(known.parts[0])
+            one.parts[at : at + len(known.parts)] = [known.whole]
+        kept.append(one)
+    device.splits = kept
+
+
+def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> None:
+    """It was not answered as a whole again: its halves are tried, once each, and theirs after them."""
+    half = len(known.parts) // 2
+    known.halves = False
+    for some in (known.parts[:half], known.parts[half:]):
+        points = [point for one in some for point in one.request.points]
+        for job in jobs_of(device, driver.group(device.config, points)):
+            names = {point.name for point in job.request.points}
+            within = [one for one in some if names.issuperset(point.name for point in one.request.points)]
+            if len(within) > 1 and len(names) == sum(len(one.states) for one in within):
+                device.splits.append(_split(job, within, now_s, first=len(within) > 2))
+
+
+def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
     for jobs in [*device.jobs.values(), *device.meanwhile.values()]:
-        for position, job in enumerate(jobs):
-            if job is old:
-                jobs[position : position + 1] = new
-                return
+        if old[0] in jobs:
+            at = jobs.index(old[0])
+            jobs[at : at + len(old)] = new
+            return
 
 
 def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
     """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
-    device.counters.errors += 1
-    if error.reason is Reason.DEVICE_TIMEOUT:
-        device.counters.timeouts += 1
     device.reachable = False
     device.blocked_s = now_s + device.backoff.next_s()
+    for jobs in device.jobs.values():
+        for job in jobs:
+            job.answered = False
     device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
 
 

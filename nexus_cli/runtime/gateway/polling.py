@@ -8,17 +8,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Driver, DriverError, Scope, Session
+from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.device import (
-    ILLEGAL_RETRY_S,
-    Job,
-    Running,
-    answered,
-    fail,
-    replace_job,
-    split,
-)
+from nexus_cli.runtime.gateway.asking import Asking, Lost
+from nexus_cli.runtime.gateway.device import Running, answered, fail
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
@@ -27,7 +20,10 @@ Work = Callable[[Session], Awaitable[None]]
 """A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
 Dropped = Callable[[str], None]
 Key = tuple[str, int]
-MOST_SPLITS = 4096
+Reopen = Callable[[DriverError], Awaitable[bool]]
+"""Opens a session that ended anew, in place; False when it can't be had, or not without a loss."""
+CHANCES = 3
+"""So often in a row a session is opened anew without an answer between."""
 
 
 class Working:
@@ -64,17 +60,92 @@ class Working:
 class Poller:
     """Carries out due reads on one session."""
 
-    def __init__(self, session: Session, driver: Driver, *, clock: Clock, pipeline: Pipeline, work: Working) -> None:
-        """Poll through a session; `work` goes before every read."""
+    def __init__(
+        self,
+        session: Session,
+        driver: Driver,
+        *,
+        clock: Clock,
+        pipeline: Pipeline,
+        work: Working,
+        reopen: Reopen | None = None,
+        reopens: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Poll through a session.
+
+        Args:
+            session: Open.
+            driver: Of its protocol.
+            clock: Time.
+            pipeline: Where cycles go.
+            work: Goes before every read.
+            reopen: For a session that ends between or in reads.
+            reopens: Whether that is worth a try now.
+        """
         self._session, self._driver = session, driver
         self._clock, self._pipeline = clock, pipeline
         self._work = work
+        self._reopen, self._reopens = reopen, reopens
         self._limit = asyncio.Semaphore(max(1, driver.concurrency))
+        self._reopening = asyncio.Lock()
+        self._turn = 0
+        self._chances = CHANCES
+        self._fresh = True
 
     async def work(self) -> None:
         """Do what waits before polls. Raises DriverError with scope SESSION."""
         if self._work:
+            if not getattr(self._session, "connected", True):  # closed while nobody asked: nothing is lost yet
+                await self.again(DriverError("the connection was closed", scope=Scope.SESSION))
             await self._work.do(self._session)
+
+    async def again(self, error: DriverError, turn: int | None = None) -> bool:
+        """Open a session that ended anew; True when one stands.
+
+        Args:
+            error: Why it ended.
+            turn: The session that it was, as `_turn` had it; None for the one that is.
+        """
+        if self._reopen is None:
+            return False
+        async with self._reopening:
+            if turn is not None and turn != self._turn:
+                return True
+            if not self._chances or not self._reopens():
+                return False
+            self._chances -= 1
+            self._turn += 1
+            self._fresh = True
+            return await self._reopen(error)
+
+    async def check(self) -> None:
+        """See that the session stands, or open it anew: many devices close a connection on which nothing is asked.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        turn = self._turn
+        try:
+            await self._session.check()
+        except DriverError as error:
+            if error.scope is not Scope.SESSION or not await self.again(error, turn):
+                raise
+            self._chances = CHANCES  # nothing was asked for
+
+    async def _read(self, request: Request) -> ReadResult:
+        turn = self._turn
+        try:
+            result = await self._session.read(request)
+        except DriverError as error:
+            if error.scope is not Scope.SESSION:
+                if error.scope is not Scope.DEVICE:
+                    self._chances, self._fresh = CHANCES, False
+                raise
+            if not await self.again(error, turn):
+                raise
+            raise Lost(error) from None
+        self._chances, self._fresh = CHANCES, False
+        return result
 
     async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
         """Read the due groups, one cycle per device; True when some device answered.
@@ -122,80 +193,38 @@ class Poller:
         device.counters.cycles += len(intervals)
         if any(interval in device.jobs for interval in intervals):
             self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
-        reached = over = False
+        asking = Asking(
+            device,
+            driver=self._driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            read=self._read,
+            before=self.work,
+            fresh=self._fresh,
+            reopens=self._reopen is not None and self._reopens(),
+        )
+        over = False
         try:
-            every = [device.jobs, device.meanwhile]
-            for job in [job for interval in intervals for jobs in every for job in jobs.get(interval, ())]:
-                if job.refused is not None and now_s < job.retry_s:
-                    continue
-                if self._work:
-                    await self.work()
-                await self._job(device, job)
-                reached = True
-        except DriverError as error:
-            if error.scope is Scope.SESSION:
-                raise
-            if device.reachable or not device.backoff.step:
-                event(_log, "device lost", level=logging.WARNING, device=device.path, detail=error.message)
-            # In a cycle of its own: what was read before was true when it was read.
-            cycle = self._pipeline.cycle(device.path)
-            fail(device, error, self._clock.monotonic_s(), cycle)
-            self._pipeline.emit(device, cycle)
-            reached, over = False, True
-        else:
+            if self._work:
+                await self.work()
+            every = (device.jobs, device.meanwhile)
+            await asking.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
             over = True
-            if reached:
+            if asking.dead is not None:
+                if device.reachable or not device.backoff.step:
+                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=asking.dead.message)
+                # In a cycle of its own: what was read before was true when it was read.
+                cycle = self._pipeline.cycle(device.path)
+                fail(device, asking.dead, self._clock.monotonic_s(), cycle)
+                self._pipeline.emit(device, cycle)
+            elif asking.answered:
                 if not device.reachable and device.backoff.step:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
             # Also after an error of the session: what was read before it is kept.
             self._pipeline.finish(device, over=over)
-        return reached
-
-    async def _job(self, device: Running, job: Job) -> None:
-        """One read with whatever splitting it needs. Raises DriverError with scope SESSION or DEVICE."""
-        waiting = deque([job])
-        splits = 0
-        while waiting:
-            current = waiting.popleft()
-            if splits and self._work:
-                await self.work()
-            try:
-                result = await self._session.read(current.request)
-            except DriverError as error:
-                if error.scope in (Scope.SESSION, Scope.DEVICE):
-                    raise
-                device.counters.errors += 1
-                parts: list[Job] = []
-                if error.scope is Scope.REQUEST and not error.retriable and splits < MOST_SPLITS:
-                    parts = split(device, current, self._driver)
-                if parts:
-                    splits += 1
-                    replace_job(device, current, parts)
-                    waiting.extendleft(reversed(parts))
-                else:
-                    self._refused(device, current, error)
-                continue
-            current.refused = None
-            device.normaliser.take(
-                current.states,
-                result.values,
-                self._pipeline.ongoing(device),
-                faults=result.faults,
-                source_time_us=result.source_time_us,
-            )
-
-    def _refused(self, device: Running, job: Job, error: DriverError) -> None:
-        if not error.retriable:
-            if job.refused is None:
-                names = ", ".join(state.name for state in job.states[:5])
-                event(
-                    _log, "address refused", level=logging.WARNING, device=device.path, tags=names, detail=error.message
-                )
-            job.refused = error
-            job.retry_s = self._clock.monotonic_s() + ILLEGAL_RETRY_S
-        device.normaliser.bad(job.states, error.reason, self._pipeline.ongoing(device), code=error.code)
+        return asking.answered and asking.dead is None
 
 
 def _worst(group: BaseExceptionGroup[DriverError]) -> DriverError:

@@ -88,6 +88,11 @@ class Reporting:
         """When heartbeats are looked for, or a refused tag is asked for again."""
         return min(self._beat_s, min((one.retry_s for one in self._open.values()), default=math.inf))
 
+    @property
+    def open(self) -> bool:
+        """Whether anything is reported."""
+        return bool(self._open)
+
     async def renew(self, devices: Mapping[str, Running]) -> None:
         """Open what is missing and close what is gone; a device that did not change is not touched.
 

@@ -106,6 +106,7 @@ class Supervisor:
         self._ever_connected = False
         self._costly = 0
         self._lost_told = False
+        self._reopened_told = False
         self._polling = False
         self._session: GuardedSession | None = None
         self._busy = False
@@ -233,6 +234,7 @@ class Supervisor:
     async def _live_once(self, stop: asyncio.Event) -> None:
         """One session from connect to its end, and the wait before the next."""
         self._reconnect = False
+        self._reconfigured = False  # what changes while it connects is told to the session then
         if self.state.state != "backoff":
             self.state.to("connecting")
             self._changed()
@@ -266,7 +268,7 @@ class Supervisor:
             event(_log, "link connected", link=self.link)
         for device in self.devices.values():
             device.blocked_s, device.subscribed = 0.0, False
-        self._reconfigured = False
+        self._reopened_told = False
         self._changed()
 
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
@@ -281,6 +283,22 @@ class Supervisor:
             turn.want()
             self._wake.set()
 
+        def reopens() -> bool:
+            # What a device reported by itself is lost with its session: that is not passed over in silence.
+            return not (reporting.open or stop.is_set() or self._reconnect)
+
+        async def reopen(error: DriverError) -> bool:
+            return await self._reopen(session, error, want_check)
+
+        poller = Poller(
+            session,
+            self.driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            work=self._work,
+            reopen=reopen,
+            reopens=reopens,
+        )
         session.call_me(want_check)
         try:
             while not stop.is_set() and not self._reconnect:
@@ -307,7 +325,7 @@ class Supervisor:
                     turn.answered(now_s)
                 still = reporting.due(now_s)
                 if turn.begin(now_s) or still:
-                    await session.check()
+                    await poller.check()
                     self._backoff.reset()
                     reporting.repeat(still)
                     now_s = self._clock.monotonic_s()
@@ -326,6 +344,27 @@ class Supervisor:
         return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
 
     async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event, *, rest_s: float = 0.0) -> None:
+    async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
+        """Put a new session in the place of one that ended while it was polled: devices close connections when nothing
+        was asked for a while, after some answers, or for a request that they don't like. False when that fails."""
+        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        if not enabled:
+            return False
+        await session.close()
+        try:
+            with Door(_broke_off):
+                fresh = await self.driver.connect(enabled, home=self._home)
+        except DriverError:
+            return False
+        session.become(fresh)
+        session.call_me(want_check)
+        self.reconnects += 1
+        if not self._reopened_told:
+            self._reopened_told = True
+            event(_log, "link opened again within a poll", link=self.link, detail=error.message)
+        return True
+
+    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:
         self._busy = False
         wait_s = max(rest_s, self._backoff.next_s())
         if rest_s:

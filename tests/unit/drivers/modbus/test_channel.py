@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
 from nexus_cli.drivers.dialogue import Lost, Timeout
-from nexus_cli.drivers.modbus.channel import KEPT
+from nexus_cli.drivers.modbus.channel import KEPT, Lenience
 from nexus_cli.drivers.modbus.pdu import checksum
+from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.model.config import TagConfig
-from tests.unit.drivers.modbus.wires import Wire, World, device_of, pieces
+from tests.unit.drivers.modbus.wires import Say, Wire, World, device_of, pieces
 
 FRAMINGS = ["tcp", "rtu-over-tcp"]
 TAGS = {
@@ -134,20 +135,64 @@ async def test_a_late_answer_is_dropped_by_its_number() -> None:
 
 async def test_a_server_that_numbers_no_answer_is_told_from_one_that_does() -> None:
     """Without a number a late answer can't be told: until one was seen, only a new connection leaves it behind."""
-    world = World("tcp", lambda frame: [])
+    world = World("tcp", lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\1")])
     session = await world.session()
-    with pytest.raises(DriverError) as caught:
-        await session.read(world.request())
-    assert caught.value.scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [1]
+    world.wires[0]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    world.say = lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\2")]
+    assert (await session.read(world.request())).values == [2]
     assert len(world.wires) == 2 and world.wires[0].aborted
     world.wires[0].feed(b"\0\0\0\0\0\5\1\3\2\0\1")
-    world.wires[1]._say = lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\2")]
-    assert (await session.read(world.request())).values == [2]
     world.wires[1]._say = lambda frame: [framed("tcp", frame, b"\3\2\0\3")]
     assert (await session.read(world.request())).values == [3]
     stray = framed("tcp", b"\0\0\0\0", b"\3\2\0\4")
     world.wires[1]._say = lambda frame: [stray, framed("tcp", frame, b"\3\2\0\5")]
     assert (await session.read(world.request())).values == [5], "it numbers its answers: that was not one"
+    await session.close()
+
+
+async def fails(session: ModbusSession, request: Request) -> DriverError:
+    with pytest.raises(DriverError) as caught:
+        await session.read(request)
+    return caught.value
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_first_requests_that_are_dropped_are_asked_again_on_the_same_connection(framing: str) -> None:
+    """A new connection would drop its first requests too. What was not numbered is left behind after the answer."""
+    silent = 2
+
+    def say(frame: bytes) -> Sequence[bytes]:
+        nonlocal silent
+        silent -= 1
+        return [] if silent >= 0 else [framed(framing, frame, b"\3\2\0\7")]
+
+    world = World(framing, say)
+    session = await world.session()
+    for _ in range(2):
+        assert (await fails(session, world.request())).scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [7]
+    assert len(world.wires) == 1
+    await session.read(world.request())
+    assert len(world.wires) == (1 if framing == "tcp" else 2)
+    await session.close()
+
+
+async def test_what_is_asked_again_does_not_wait_behind_a_late_answer() -> None:
+    """Asked once more, a read goes over another connection; another unit's goes on over the one that there is."""
+    world = World("tcp", lambda frame: [framed("tcp", frame, b"\3\2\0\7")])
+    session = await world.session()
+    await session.read(world.request())
+    world.wires[0]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    assert (await session.read(world.request())).values == [7]
+    assert len(world.wires) == 2
+    world.wires[1]._say = lambda frame: []
+    assert (await fails(session, world.request())).scope is Scope.DEVICE
+    world.wires[1]._say = lambda frame: [framed("tcp", frame, b"\3\2\0\x08")]
+    assert await session.registers(5, 1, unit=1) == b"\0\x08"
+    assert len(world.wires) == 2
     await session.close()
 
 
@@ -205,7 +250,6 @@ async def test_a_loss_ends_the_waiting_request_and_says_why(framing: str) -> Non
         (lambda f: b"HTTP/1.1 400", "no Modbus TCP"),
         (lambda f: f[:2] + b"\0\0\0\1\1\3\0", "no Modbus TCP"),
         (lambda f: f[:2] + b"\0\0\1\xff\1\3\0", "no Modbus TCP"),
-        (lambda f: f[:4] + b"\0\5\x09\3\2\0\1", "unit 9 answered a request to unit 1"),
     ],
 )
 async def test_what_is_no_modbus_tcp_ends_the_connection_at_once(say: object, why: str) -> None:
@@ -267,4 +311,121 @@ async def test_a_cancelled_request_over_rtu_leaves_its_connection_behind() -> No
     world.say = lambda frame: [framed("rtu-over-tcp", frame, b"\3\2\0\5")]
     assert (await session.read(world.request())).values == [5]
     assert first.aborted and len(world.wires) == 2
+    await session.close()
+
+
+def numbered(step: int, unit: int) -> Say:
+    """A server whose answers have another transaction or unit id."""
+
+    def say(frame: bytes) -> Sequence[bytes]:
+        number = (int.from_bytes(frame[:2], "big") + step) % 0x10000
+        return [number.to_bytes(2, "big") + frame[2:4] + b"\0\5" + bytes((unit,)) + b"\3\2\0\7"]
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "key", "told"),
+    [
+        (0, 0, "any_unit", "unit 0 answered a request to unit 1; any_unit: true"),
+        (1, 1, "any_transaction", "transaction id 2 came to a request with 1; any_transaction: true"),
+    ],
+)
+async def test_answers_under_other_ids_are_named_or_taken(step: int, unit: int, key: str, told: str) -> None:
+    world = World("tcp", numbered(step, unit))
+    session = await world.session()
+    error = await fails(session, world.request())
+    assert told in error.message and error.scope is Scope.DEVICE
+    await session.close()
+    lenient = World("tcp", numbered(step, unit), lenience=Lenience(**{key: True}))
+    session = await lenient.session()
+    for _ in range(3):
+        assert (await session.read(lenient.request())).values == [7]
+    assert len(lenient.wires) == 1
+    lenient.wires[0]._say = lambda frame: []
+    await fails(session, lenient.request())
+    assert (await session.read(lenient.request())).values == [7]
+    assert len(lenient.wires) == 2, "what is late can't be told by an id that is not looked at"
+    await session.close()
+
+
+async def test_a_late_answer_is_no_strange_one() -> None:
+    """What was given up is answered while the next one is waited for: that is no reason to suspect the ids."""
+    world = World("tcp", lambda frame: [framed("tcp", frame, b"\3\2\0\7")])
+    session = await world.session()
+    await session.read(world.request())
+    sent = world.wires[0].sent[0]
+    world.wires[0]._say = lambda frame: [framed("tcp", sent, b"\3\2\0\6"), framed("tcp", frame, b"\3\2\0\x08")]
+    assert (await session.read(world.request())).values == [8]
+    await session.close()
+
+
+def echoing(answer: Callable[[bytes], bytes], cuts: Sequence[int] = ()) -> Say:
+    """An adapter that hears what it sends; `answer` is b"" from a dead unit."""
+    return lambda frame: pieces(frame + answer(frame), cuts)
+
+
+def unit_of_words(frame: bytes) -> bytes:
+    """A device that holds 7 in each register and takes every write."""
+    function = frame[1]
+    if function == 3:
+        count = int.from_bytes(frame[4:6], "big")
+        return framed("rtu", frame, bytes((3, 2 * count)) + b"\0\7" * count)
+    return framed("rtu", frame, frame[1:6])
+
+
+@given(cuts=CUTS)
+def test_an_echo_is_found_out_and_is_no_answer(cuts: list[int]) -> None:
+    async def main() -> None:
+        world = World("rtu-over-tcp", echoing(unit_of_words, cuts))
+        session = await world.session()
+        for start in (0, 10, 0x300, 0x200):
+            assert await session.registers(start, 1, unit=1) == b"\0\7"
+        assert session._channel.echoes is True
+        await session.write("a/l/d", points_of(world.device)[0], 5)
+        world.wires[0]._say = echoing(lambda frame: b"")
+        with pytest.raises(DriverError, match="no answer"):
+            await session.write("a/l/d", points_of(world.device)[0], 5)
+        await session.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("echo", [True, None])
+async def test_a_write_to_a_dead_unit_behind_an_echo_is_not_acknowledged(echo: bool | None) -> None:
+    """Also when it is the first thing that is asked: something is read before it."""
+    world = World("rtu-over-tcp", echoing(lambda frame: b""), lenience=Lenience(echo=echo))
+    session = await world.session()
+    with pytest.raises(DriverError, match="no answer"):
+        await session.write("a/l/d", points_of(world.device)[0], 5)
+    await session.close()
+
+
+async def test_a_refused_write_behind_an_echo_is_refused() -> None:
+    def refuses(frame: bytes) -> bytes:
+        return framed("rtu", frame, bytes((frame[1] | 0x80, 4))) if frame[1] == 6 else unit_of_words(frame)
+
+    world = World("rtu-over-tcp", echoing(refuses))
+    session = await world.session()
+    with pytest.raises(DriverError, match="server device failure"):
+        await session.write("a/l/d", points_of(world.device)[0], 5)
+    await session.close()
+
+
+async def test_a_line_without_an_echo_is_known_as_such() -> None:
+    world = World("rtu-over-tcp", lambda frame: [unit_of_words(frame)])
+    session = await world.session()
+    await session.write("a/l/d", points_of(world.device)[0], 5)
+    assert session._channel.echoes is False
+    await session.write("a/l/d", points_of(world.device)[0], 5)
+    assert [frame[1] for frame in world.wires[0].sent] == [3, 6, 6]
+    await session.close()
+
+
+@pytest.mark.parametrize("other", [b"\6\0\1\0\5", b"\6\0"])
+async def test_an_answer_to_another_write_acknowledges_nothing(other: bytes) -> None:
+    world = World("tcp", lambda frame: [frame[:4] + bytes((0, 1 + len(other), 1)) + other])
+    session = await world.session()
+    with pytest.raises(DriverError, match="another write"):
+        await session.write("a/l/d", points_of(world.device)[0], 5)
     await session.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import Request, points_of
-from nexus_cli.drivers.modbus.channel import Channel, RtuChannel, TcpChannel
+from nexus_cli.drivers.modbus.channel import STRICT, Channel, Lenience, RtuChannel, TcpChannel
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -45,9 +45,16 @@ class World:
     """A session over such connections; every one that it opens answers alike."""
 
     def __init__(
-        self, framing: str, say: Say, *, device: DeviceConfig | None = None, timeout_s: float = TIMEOUT_S
+        self,
+        framing: str,
+        say: Say,
+        *,
+        device: DeviceConfig | None = None,
+        timeout_s: float = TIMEOUT_S,
+        lenience: Lenience = STRICT,
     ) -> None:
         self.framing, self.say, self.timeout_s = framing, say, timeout_s
+        self.lenience = lenience
         self.wires: list[Wire] = []
         self.bugs: list[dict[str, Any]] = []
         self.device = device or device_of({"a": TagConfig(type="uint16", address="holding:0")})
@@ -63,7 +70,7 @@ class World:
                 world.wires.append(Wire(self, world.say))
                 self.connection_made(world.wires[-1])
 
-        made: Channel = Wired("nowhere", 0, timeout_s=self.timeout_s, connect_timeout_s=1.0)
+        made: Channel = Wired("nowhere", 0, timeout_s=self.timeout_s, connect_timeout_s=1.0, lenience=self.lenience)
         return made
 
     async def session(self) -> ModbusSession:

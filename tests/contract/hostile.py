@@ -1,0 +1,150 @@
+"""Devices that take only reads of one thing, by protocol: how a joined read is known, and how it can be refused."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from asyncua.ua.ua_binary import nodeid_from_binary
+
+from nexus_cli.drivers.ads.frame import AMS_HEADER_BYTES, HEADER, READ_WRITE
+from nexus_cli.drivers.modbus.pdu import checksum
+from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.contract.driver_case import DriverCase, constant
+from tests.garble import CUT, Ask
+
+SUM_READ = 0xF080
+"""Source: Beckhoff, ADS specification: ADSIGRP_SUMUP_READ."""
+ADS_ALONE = 4
+"""Items of a sum read of one symbol: what watches the PLC goes with it."""
+OPCUA_NODE = re.compile(rb"\x03..[\2\3]\0\0\0n\d\d?\x0d\0\0\0", re.DOTALL)
+"""A node of `of_words` and the attribute Value. Source: OPC 10000-6 §5.2.2.9 (NodeId), OPC 10000-4 §7.29 (ReadValueId)."""
+
+
+@dataclass(frozen=True)
+class Hostility:
+    """One way of taking a joined read.
+
+    Attributes:
+        name: For people.
+        answer: What the question is answered with; b"" is nothing, `CUT` closes the connection.
+    """
+
+    name: str
+    answer: Callable[[bytes], bytes]
+
+
+def modbus_tcp(code: int) -> Callable[[bytes], bytes]:
+    """An exception response."""
+    return lambda asked: asked[:4] + b"\0\3" + asked[6:7] + bytes((asked[7] | 0x80, code))
+
+
+def modbus_rtu(code: int) -> Callable[[bytes], bytes]:
+    """An exception response in an RTU frame."""
+
+    def answer(asked: bytes) -> bytes:
+        body = bytes((asked[0], asked[1] | 0x80, code))
+        return body + checksum(body)
+
+    return answer
+
+
+def s7_error(asked: bytes) -> bytes:
+    """A job that is refused as a whole: error class 0x85, code 0. Source: SIMATIC S7 communication, header of ACK_DATA."""
+    reference = asked[11:13]
+    job = b"\x32\x03\0\0" + reference + b"\0\2\0\0\x85\0\x04\0"
+    return struct.pack(">BBH", 3, 0, 7 + len(job)) + b"\x02\xf0\x80" + job
+
+
+def ads_error(code: int) -> Callable[[bytes], bytes]:
+    """An AMS error in the place of the answer's data."""
+
+    def answer(asked: bytes) -> bytes:
+        _, _, target, source, command, _, _, _, invoke = HEADER.unpack_from(asked)
+        return HEADER.pack(0, AMS_HEADER_BYTES, source, target, command, 5, 0, code, invoke)
+
+    return answer
+
+
+def opcua_fault(status: int) -> Callable[[bytes], bytes]:
+    """A ServiceFault. Source: OPC 10000-6 §7.1.2 (message chunk), OPC 10000-4 §7.33 (ResponseHeader)."""
+
+    def answer(asked: bytes) -> bytes:
+        stream = io.BytesIO(asked[28:])
+        nodeid_from_binary(stream)
+        handle = stream.read(12)[8:]
+        body = b"\x01\x00\x8d\x01" + bytes(8) + handle + struct.pack("<I", status) + b"\0" + struct.pack("<i", -1)
+        body += b"\0\0\0"
+        return b"MSGF" + struct.pack("<I", 24 + len(body)) + asked[8:24] + body
+
+    return answer
+
+
+def is_joined(protocol: str, asked: bytes) -> bool:
+    """Whether a frame asks for several things at once."""
+    if protocol == "modbus":
+        return asked[7] in (1, 2, 3, 4) and int.from_bytes(asked[10:12], "big") > 1
+    if protocol in ("modbus-rtu-over-tcp", "modbus-serial"):
+        return asked[1] in (1, 2, 3, 4) and int.from_bytes(asked[4:6], "big") > 1
+    if protocol == "s7":
+        read = len(asked) > 25 and asked[8] == 1 and asked[17] == 4
+        return read and (asked[18] > 1 or int.from_bytes(asked[23:25], "big") > 2)
+    if protocol == "ads":
+        if len(asked) < HEADER.size + 8 or HEADER.unpack_from(asked)[4] != READ_WRITE:
+            return False
+        group, count = struct.unpack_from("<II", asked, HEADER.size)
+        return bool(group == SUM_READ and count > ADS_ALONE)
+    return len(OPCUA_NODE.findall(asked)) > 1
+
+
+def refusals(protocol: str) -> Iterator[Hostility]:
+    """In the protocol's own words."""
+    if protocol.startswith("modbus"):
+        make = modbus_tcp if protocol == "modbus" else modbus_rtu
+        for code in range(1, 12) if protocol == "modbus" else (2, 4, 11):
+            yield Hostility(f"exception-{code}", make(code))
+    elif protocol == "s7":
+        yield Hostility("job-error", s7_error)
+    elif protocol == "ads":
+        for code in (4, 1793, 1800):
+            yield Hostility(f"error-{code}", ads_error(code))
+    else:
+        for status in (0x80100000, 0x80020000):
+            yield Hostility(f"status-{status >> 16:x}", opcua_fault(status))
+
+
+def hostilities(protocol: str) -> list[Hostility]:
+    """Every way in which a device of this protocol may take a joined read."""
+    return [
+        Hostility("silence", lambda asked: b""),
+        Hostility("closed", lambda asked: CUT),
+        Hostility("garbage", lambda asked: b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        *refusals(protocol),
+    ]
+
+
+def hostile(protocol: str, one: Hostility) -> Ask:
+    """Takes joined reads in this way, and lets all else pass."""
+    return lambda asked: one.answer(asked) if is_joined(protocol, asked) else None
+
+
+def of_words(case: DriverCase, device: DeviceConfig) -> DeviceConfig:
+    """The device with twelve tags that are one word each, some side by side and some over gaps."""
+    places = (0, 1, 2, 5, 6, 9, 20, 21, 40, 41, 42, 43)
+    made: dict[str, Any] = {
+        "modbus": lambda at: ("uint16", f"holding:{at}"),
+        "s7": lambda at: ("int16", f"%DB1:{at * 2}:INT"),
+        "ads": lambda at: ("int16", f"MAIN.n{at}"),
+        "opcua": lambda at: ("int16", f"nsu=urn:hostile;s=n{at}"),
+    }
+    at_place = made[device.protocol]
+    tags: dict[str, TagConfig] = {}
+    for at in places:
+        type_, address = at_place(at)
+        tags[f"n{at}"] = msgspec.structs.replace(constant(type_, address, at), poll_ms=100)
+    return msgspec.structs.replace(device, tags=tags)
