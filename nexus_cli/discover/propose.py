@@ -23,6 +23,7 @@ SUBSCRIBE_MOST = 10_000
 KEY_ORDER = (
     "address",
     "node",
+    "index",
     "symbol",
     "type",
     "raw_type",
@@ -142,7 +143,7 @@ def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
 
 
 def _keys(found: Found, name: str) -> dict[str, Any]:
-    keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
+    keys = {key: value for key, value in found.tag.items() if key != "writable" and _said(key, value)}
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
         keys.pop("description", None)  # many servers repeat the name there
@@ -154,6 +155,11 @@ def _keys(found: Found, name: str) -> dict[str, Any]:
     keys = {key: _harmless(value) for key, value in keys.items()}
     order = {key: place for place, key in enumerate(KEY_ORDER)}
     return dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def _said(key: str, value: Any) -> bool:
+    """An empty `index` says that brackets belong to the node's name; other keys say nothing when they are empty."""
+    return value is not None and (value != "" or key == "index")
 
 
 def _harmless(value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexus_cli.discover.importers.settings import Settings
+from nexus_cli.drivers.opcua.address import escape_uri
 from nexus_cli.drivers.opcua.kind import Security
 
 POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
@@ -102,7 +103,7 @@ def _identifier(inner: Settings, defaults: Mapping[str, Any]) -> str:
         return whole
     if not identifier:
         return ""
-    space = f"nsu={uri};" if uri else f"ns={index};" if index else ""
+    space = f"nsu={escape_uri(uri)};" if uri else f"ns={index};" if index else ""
     return f"{space}{kind or 's'}={identifier}"
 
 
