@@ -121,7 +121,7 @@ def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
 
 def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     """The edited file, proved to validate; nothing is written."""
-    from nexus_cli.discover.edit import edited, proved
+    from nexus_cli.discover.edit import edited, odd_ones, proved
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.project.text import read
     from nexus_cli.source.files import shown
@@ -136,7 +136,8 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         message = f"'{shown(ask.into)}' is not part of the site '{shown(found.site)}'"
         hint = f"add '{_from(found.site, ask.into)}' to its 'include:', or name another file"
         return Outcome(None, (finding("NX6603", message, hint=hint),))
-    outcome = edited(
+    make = partial(
+        edited,
         found.proposals,
         file=ask.into,
         at=ask.at,
@@ -145,6 +146,7 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         file_of=partial(_file_of, reading),
         kinds=kinds(),
     )
+    outcome = make()
     if outcome.value is None or outcome.value.merged.empty:
         return outcome
     if found.site is None:
@@ -157,9 +159,16 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         met.update(file.path.name for file in after.files)
         return after.findings
 
-    problems = proved(outcome.value, site=found.site, files=files, check=check)
-    if problems:
-        return Outcome(None, problems)
+    odd: dict[str, dict[str, str]] = {}
+    while problems := proved(outcome.value, site=found.site, files=files, check=check):
+        more = odd_ones(outcome.value, problems)
+        if not more or more.keys() <= odd.keys() and all(more[tag].keys() <= odd[tag].keys() for tag in more):
+            return Outcome(None, problems)
+        for tag, keys in more.items():
+            odd.setdefault(tag, {}).update(keys)
+        outcome = make(odd=odd)
+        if outcome.value is None or outcome.value.merged.empty:
+            return outcome
     if ask.into.name in met:
         return outcome
     own = _from(found.site, ask.into)
