@@ -29,7 +29,6 @@ _SPELLINGS: dict[str, str] = {
     "vars": "var",
     "kwh": "kWh",
     "wh": "Wh",
-    "mwh": "MWh",
     "kvarh": "kvarh",
     "celsius": "degC",
     "deg c": "degC",
@@ -73,11 +72,61 @@ _SPELLINGS: dict[str, str] = {
     "ohms": "ohm",
     "ω": "ohm",
     "kbar": "kbar",
+    "torr": "torr",
+    "mtorr": "mtorr",
+    "utorr": "utorr",
+    "mbar": "mbar",
+    "mbara": "mbar",
+    "bar": "bar",
+    "bara": "bar",
+    "bar(a)": "bar",
+    "bar a": "bar",
+    "psi": "psi",
+    "psi(a)": "psia",
+    "kpa": "kPa",
+    "hpa": "hPa",
+    "inhg": "inHg",
+    "in hg": "inHg",
+    "inh2o": "inH2O",
+    "in h2o": "inH2O",
+    "in wc": "inH2O",
+    "inwc": "inH2O",
+    "mmhg": "mmHg",
+    "mmh2o": "mmH2O",
+    "mm h2o": "mmH2O",
+    "lpm": "l/min",
+    "lph": "l/h",
+    "liter/min": "l/min",
+    "litre/min": "l/min",
+    "l/minute": "l/min",
+    "ml/minute": "ml/min",
+    "cfm": "cfm",
+    "m3/hr": "m3/h",
+    "m^3/hr": "m3/h",
+    "m³/hr": "m3/h",
+    "kg/hr": "kg/h",
+    "lb/hr": "lb/h",
+    "lbs/h": "lb/h",
+    "lbs/hr": "lb/h",
+    "btu": "BTU",
+    "btu/h": "BTU/h",
+    "btu/hr": "BTU/h",
+    "kcal/hr": "kcal/h",
+    "kw": "kW",
+    "kw h": "kWh",
+    "kw-h": "kWh",
+    "kw*h": "kWh",
+    "gwh": "GWh",
+    "gj": "GJ",
+    "kvah": "kVAh",
+    "kva": "kVA",
     "ug/m^3": "ug/m**3",
     "µg/m³": "ug/m**3",
     "μg/m³": "ug/m**3",
 }
 """By the lower-case spelling, blanks reduced to one."""
+_CAPITALS = {"MWH": "MWh", "MW": "MW", "MJ": "MJ", "MPA": "MPa", "MW H": "MWh", "PA": "Pa", "MPAA": "MPa"}
+"""Written in capitals, as displays and EPICS do; in other cases `m` is a thousandth and `M` a million."""
 
 
 def unit_of(written: str) -> str:
@@ -85,5 +134,5 @@ def unit_of(written: str) -> str:
     text = re.sub(r"\s+", " ", written.strip().replace("Â", ""))
     if not text:
         return ""
-    spelled = _SPELLINGS.get(text.lower(), text)
+    spelled = _CAPITALS.get(text) or _SPELLINGS.get(text.lower(), text)
     return spelled if known(spelled) else ""
