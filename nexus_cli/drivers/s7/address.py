@@ -42,6 +42,9 @@ SIZES: dict[str, int] = {
     "LDT": 8,
     "DT": 8,
     "DTL": 12,
+    "BCD8": 1,
+    "BCD16": 2,
+    "BCD32": 4,
 }
 """Bytes of one value. STRING(n) takes n + 2 bytes, WSTRING(n) 2n + 4."""
 
@@ -62,7 +65,7 @@ _TYPED = (
 _TIA_DB = re.compile(r"%?DB(?P<db>\d+)\.DB(?P<width>[XBWD])(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _PLC4X_DB = re.compile(r"%?DB(?P<db>\d+):(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_DB = re.compile(
-    r"(?:DB(?P<db>\d+)|(?P<gos7>PE|PA|MK)\d*)[.,](?P<letters>S5TIME|[A-Z]+)(?P<byte>\d+)"
+    r"(?:DB(?P<db>\d+)|(?P<gos7>PE|PA|MK)\d*)[.,](?P<letters>S5TIME|BCD(?:8|16|32)|[A-Z]+)(?P<byte>\d+)"
     r"(?:\.(?P<first>\d+))?(?:\.(?P<second>\d+))?\Z",
     re.I,
 )

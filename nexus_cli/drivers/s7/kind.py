@@ -43,6 +43,9 @@ FITS: dict[str, tuple[str, ...]] = {
     "LDT": ("datetime", "int64"),
     "DT": ("datetime",),
     "DTL": ("datetime",),
+    "BCD8": ("uint8",),
+    "BCD16": ("uint16", "int16"),
+    "BCD32": ("uint32", "int32"),
     "STRING": ("string",),
     "WSTRING": ("string",),
 }
