@@ -201,9 +201,7 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
         found = check(target / site.name) if (target / site.name).is_file() else ()
         shown_as = str(target)
         return tuple(
-            finding(
-                "NX6604", f"{item.code}: {item.message}".replace(shown_as, "…"), where=item.where, hint=item.hint
-            )
+            finding("NX6604", f"{item.code}: {item.message}".replace(shown_as, "…"), where=item.where, hint=item.hint)
             for item in found
             if has_errors((item,)) and (item.code, item.message) not in before
         )

@@ -147,10 +147,11 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         kinds=kinds(),
     )
     outcome = make()
-    if outcome.value is None or outcome.value.merged.empty:
+    change = outcome.value
+    if change is None or change.merged.empty:
         return outcome
     if found.site is None:
-        return Outcome(dataclasses.replace(outcome.value, notes=("no site.yaml includes this file yet",)))
+        return Outcome(dataclasses.replace(change, notes=("no site.yaml includes this file yet",)))
     files = [file.path for file in reading.files] if reading is not None else []
     met: set[str] = set()
 
@@ -160,20 +161,21 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         return after.findings
 
     odd: dict[str, dict[str, str]] = {}
-    while problems := proved(outcome.value, site=found.site, files=files, check=check):
-        more = odd_ones(outcome.value, problems)
-        if not more or more.keys() <= odd.keys() and all(more[tag].keys() <= odd[tag].keys() for tag in more):
+    while problems := proved(change, site=found.site, files=files, check=check):
+        more = odd_ones(change, problems)
+        if not more or (more.keys() <= odd.keys() and all(more[tag].keys() <= odd[tag].keys() for tag in more)):
             return Outcome(None, problems)
         for tag, keys in more.items():
             odd.setdefault(tag, {}).update(keys)
         outcome = make(odd=odd)
-        if outcome.value is None or outcome.value.merged.empty:
+        change = outcome.value
+        if change is None or change.merged.empty:
             return outcome
     if ask.into.name in met:
         return outcome
     own = _from(found.site, ask.into)
     note = f"'{shown(found.site)}' does not include this file yet: add '{own}' to its 'include:'"
-    return Outcome(dataclasses.replace(outcome.value, notes=(note,)))
+    return Outcome(dataclasses.replace(change, notes=(note,)))
 
 
 def _from(site: Path, file: Path) -> str:

@@ -32,7 +32,20 @@ _HEADER_KEYS = {"title", "version", "author", "family", "name", "known_how_prote
 _SECTIONS = {"var_input": "in", "var_output": "out", "var_in_out": "in_out", "var": "static"}
 _PROGRAM = {"function_block": "FB", "function": "FC", "organization_block": "OB"}
 _NUMBERED_KINDS = {"db", "udt", "fb", "sfb", "fc", "ob"}
-_BODIES = {"struct", "var", "var_input", "var_output", "var_in_out", "var_temp", "begin", "version", "author", "family", "end_type", "end_data_block"}
+_BODIES = {
+    "struct",
+    "var",
+    "var_input",
+    "var_output",
+    "var_in_out",
+    "var_temp",
+    "begin",
+    "version",
+    "author",
+    "family",
+    "end_type",
+    "end_data_block",
+}
 _OWN_TYPE = re.compile(r"(?:udt|fb|sfb)\d+\Z")
 _MODIFIERS = {"retain", "non_retain", "constant", "read_only", "unlinked", "standard", "db_specific"}
 

@@ -59,9 +59,7 @@ _LETTERS = {"X": "BOOL", "B": "BYTE", "C": "CHAR", "W": "WORD", "I": "INT", "DI"
 _LETTERS |= {"R": "REAL", "LR": "LREAL", "LI": "LINT", "S": "STRING", "DTZ": "DT", "DTLZ": "DTL"}
 _SHORT: dict[str, str] = {**_LETTERS, **{kind: kind for kind in TYPES if kind != "BOOL"}}
 
-_TYPED = (
-    r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\](?:\[(?P<more>\d+)\])?)?)?\Z"
-)
+_TYPED = r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\](?:\[(?P<more>\d+)\])?)?)?\Z"
 _TIA_DB = re.compile(r"%?DB(?P<db>\d+)\.DB(?P<width>[XBWD])(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _PLC4X_DB = re.compile(r"%?DB(?P<db>\d+):(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_DB = re.compile(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import struct
 
-from nexus_cli.drivers.s7.field import BCD, Field
 from nexus_cli.drivers.s7.digits import bcd_to
+from nexus_cli.drivers.s7.field import BCD, Field
 from nexus_cli.drivers.s7.moments import DAY_MS, MOMENTS, SPANS, counter_to
 from nexus_cli.drivers.s7.texts import narrow_to, never_written, wide_to
 from nexus_cli.model.datatype import INTEGER_BOUNDS

@@ -63,7 +63,9 @@ def test_an_element_s_name_depends_on_its_index_alone(indexes: list[tuple[int, i
     shuffled = [*originals, "A", "a"]
     order.shuffle(shuffled)
     named = {tag.original[0]: tag.name for tag in propose(opcua(*map(found, shuffled))).devices[0].tags}
-    told = {f"a[{a},{b}]": "-".join(("a", *(f"neg{-one}" if one < 0 else f"{one}" for one in (a, b)))) for a, b in indexes}
+    told = {
+        f"a[{a},{b}]": "-".join(("a", *(f"neg{-one}" if one < 0 else f"{one}" for one in (a, b)))) for a, b in indexes
+    }
     assert {one: named[one] for one in originals} == told
 
 

@@ -243,7 +243,9 @@ def test_a_node_id_of_another_tool_is_read_as_it_stands(identifier: str, tmp_pat
         assert read["n"]["node"] == node, name
         bound = OpcuaTag.model_validate(read["n"])
         assert KIND.address_of(None, bound) == Address(node), name
-        assert "i" not in read or KIND.address_of(None, OpcuaTag.model_validate(read["i"])).text == f"ns=5;s={identifier}"
+        assert (
+            "i" not in read or KIND.address_of(None, OpcuaTag.model_validate(read["i"])).text == f"ns=5;s={identifier}"
+        )
 
 
 def test_a_namespace_uri_of_another_tool_is_read_as_it_stands(tmp_path: Path) -> None:

@@ -160,7 +160,12 @@ def test_rows_of_bits_begin_at_a_byte_and_counters_are_structures(tmp_path: Path
         *("3.0:BOOL", "3.1:BOOL", "3.2:BOOL"),
     ]
     assert found["g"] == "4:BYTE[6]"
-    assert (found["c/CU"], found["c/QD"], found["c/PV"], found["c/CV"]) == ("10.0:BOOL", "10.5:BOOL", "12:INT", "14:INT")
+    assert (found["c/CU"], found["c/QD"], found["c/PV"], found["c/CV"]) == (
+        "10.0:BOOL",
+        "10.5:BOOL",
+        "12:INT",
+        "14:INT",
+    )
     assert (found["d/QU"], found["d/PV"], found["d/CV"]) == ("16.4:BOOL", "20:DINT", "24:DINT")
     assert (found["s/PV"], found["s/CV"], found["z"]) == ("61:USINT", "62:USINT", "64:INT")
     wide = "m : Array[1..3, 1..9] of Bool; z : Int;"

@@ -36,7 +36,21 @@ def test_dialects_have_one_normal_form(text: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "MAIN.", "MAIN..x", "MAIN. x", "MAIN.x:REAL", "MAIN.x:STRING(8)", "s=MAIN.x", "MAIN.\x1bx", "0x1,0x100000000", "1.2", "."]
+    "text",
+    [
+        "",
+        "x",
+        "MAIN.",
+        "MAIN..x",
+        "MAIN. x",
+        "MAIN.x:REAL",
+        "MAIN.x:STRING(8)",
+        "s=MAIN.x",
+        "MAIN.\x1bx",
+        "0x1,0x100000000",
+        "1.2",
+        ".",
+    ],
 )
 def test_refusals_say_what_to_write(text: str) -> None:
     with pytest.raises(AddressError) as caught:
