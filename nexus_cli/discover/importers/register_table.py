@@ -11,7 +11,7 @@ from typing import Any
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector, described
-from nexus_cli.discover.importers.headings import SEARCHED, Guess, area_of, guess
+from nexus_cli.discover.importers.headings import Guess, area_of, guess
 from nexus_cli.discover.importers.mapping import Column, Mapping, load_mapping
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
@@ -25,6 +25,7 @@ _STRING = re.compile(r"string\[(\d{1,4})\]\Z")
 _SPAN = re.compile(r"\s*(\d{1,6})\s*(?:-|–|\.\.|to)\s*(\d{1,6})\s*\Z")
 _FRACTION = re.compile(r"(?P<number>\d+(?:\.\d+)?)?\s*/\s*(?P<divisor>\d+(?:\.\d+)?)\Z")
 _POWER = re.compile(r"10\s*\^\s*(?P<exponent>-?\d{1,2})\Z")
+DELIMITERS = (",", ";", "\t")
 MAX_REGISTERS = 125
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?\s*\Z")
 
@@ -32,11 +33,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?\s*\Z")
 def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     """The rows of a table, by a mapping, else by its headings."""
     text = source.text().lstrip("\ufeff")
-    guessed: Guess | None = None
-    if not options.mapping:
-        delimiter = _delimiter(text)
-        rows = _rows(text, delimiter)
-        guessed = guess([row for _, row in rows], delimiter=delimiter)
+    guessed, rows = (None, []) if options.mapping else _guessed(text)
     mapping = guessed.mapping if guessed is not None else load_mapping(options.mapping)
     if guessed is None:
         rows = _rows(text, mapping.delimiter or _delimiter(text))
@@ -67,9 +64,19 @@ def _rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """What stands most often in the first lines; titles above the headings have none."""
-    lines = text[:20_000].splitlines()[:SEARCHED]
-    return max((",", ";", "\t"), key=lambda sign: max((line.count(sign) for line in lines), default=0))
+    first = text.partition("\n")[0]
+    return max(DELIMITERS, key=first.count)
+
+
+def _guessed(text: str) -> tuple[Guess | None, list[tuple[int, list[str]]]]:
+    """What the headings say, under the delimiter under which they say most, and the rows; None when none says enough."""
+    found: list[tuple[Guess, list[tuple[int, list[str]]]]] = []
+    for delimiter in DELIMITERS:
+        rows = _rows(text, delimiter)
+        guessed = guess([row for _, row in rows], delimiter=delimiter)
+        if guessed is not None:
+            found.append((guessed, rows))
+    return max(found, key=lambda one: len(one[0].used), default=(None, []))
 
 
 class _Table:

@@ -53,7 +53,7 @@ FORMATS: tuple[Format, ...] = (
         name="telegraf",
         title="Telegraf",
         marks=r"(?m)^[ \t]*\[\[?[ \t]*inputs\.",
-        suffixes=(),
+        suffixes=(".conf",),
         reader="telegraf:read",
     ),
     Format(
