@@ -145,7 +145,7 @@ def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
 
 
 def _keys(found: Found, name: str) -> dict[str, Any]:
-    keys = {key: value for key, value in found.tag.items() if key != "writable" and _said(key, value)}
+    keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
         keys.pop("description", None)  # many servers repeat the name there
@@ -154,14 +154,11 @@ def _keys(found: Found, name: str) -> dict[str, Any]:
             keys["description"] = original
         elif keys["description"] != original:
             keys["labels"] = {**keys.get("labels", {}), "original": original}
+    if found.tag.get("index") == "":
+        keys["index"] = ""  # that brackets belong to the node's name is said by nothing in it
     keys = {key: _harmless(value) for key, value in keys.items()}
     order = {key: place for place, key in enumerate(KEY_ORDER)}
     return dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order))))
-
-
-def _said(key: str, value: Any) -> bool:
-    """An empty `index` says that brackets belong to the node's name; other keys say nothing when they are empty."""
-    return value is not None and (value != "" or key == "index")
 
 
 def _harmless(value: Any) -> Any:

@@ -103,7 +103,7 @@ def _identifier(inner: Settings, defaults: Mapping[str, Any]) -> str:
         return whole
     if not identifier:
         return ""
-    space = f"nsu={escape_uri(uri)};" if uri else f"ns={index};" if index else ""
+    space = f"nsu={escape_uri(str(uri))};" if uri else f"ns={index};" if index else ""
     return f"{space}{kind or 's'}={identifier}"
 
 

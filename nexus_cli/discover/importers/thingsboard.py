@@ -203,11 +203,6 @@ def _server(source: SourceBytes, options: ImportOptions, node: Mapping[str, Any]
     return collector.discovery()
 
 
-def _inner(text: str) -> str:
-    """Without the `${…}` around it; a brace of the node's own name stays."""
-    return text[2:-1] if text.startswith("${") and text.endswith("}") else text
-
-
 def _mapping(collector: Collector, mapping: Mapping[str, Any], common: dict[str, Any], *, alone: bool) -> None:
     inner = Settings(mapping, where="mapping", collector=collector)
     pattern = inner.text("deviceNodePattern")
@@ -218,7 +213,9 @@ def _mapping(collector: Collector, mapping: Mapping[str, Any], common: dict[str,
     for section in SECTIONS:
         for written in inner.tables(section):
             key, kind = str(written.get("key") or ""), str(written.get("type") or "")
-            value = _inner(str(written.get("value") or "").strip())
+            value = str(written.get("value") or "").strip()
+            if value.startswith("${") and value.endswith("}"):
+                value = value[2:-1]
             with collector.entry(key or "a value"):
                 if kind != "identifier":
                     reason = (
