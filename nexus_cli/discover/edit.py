@@ -16,7 +16,7 @@ from typing import Any
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
-from nexus_cli.discover.merge import Merged, Mode, merge
+from nexus_cli.discover.merge import Merged, Mode, Odd, merge
 from nexus_cli.discover.place import Standing, device_at, device_path, split_at, standing
 from nexus_cli.discover.propose import Proposal, ProposedDevice
 from nexus_cli.discover.target import connected
@@ -25,6 +25,8 @@ from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Document, DocumentError
 from nexus_cli.source.files import shown
 
+DISPENSABLE = frozenset({"description", "labels", "range", "values", "unit"})
+"""Keys without which a tag still reads the right value."""
 Check = Callable[[Path], tuple[Diagnostic, ...]]
 """Reads a site file and gives its findings."""
 
@@ -67,6 +69,7 @@ def edited(
     model: Model | None,
     file_of: Callable[[tuple[str, ...]], str],
     kinds: Mapping[str, DriverKind],
+    odd: Odd | None = None,
 ) -> Outcome[Edit]:
     """Make the edit, without writing anything.
 
@@ -79,6 +82,7 @@ def edited(
         model: The site as it is, None when there is none yet.
         file_of: Name of the file that declares what stands at a model path.
         kinds: Driver kinds by protocol.
+        odd: What to leave out of new tags (`odd_ones` of an earlier try).
     """
     wanted = tuple(proposals)
     if mode == "prune" and not all(proposal.complete for proposal in wanted):
@@ -93,7 +97,17 @@ def edited(
     merged = Merged()
     for proposal, device in ((one, device) for one in wanted for device in one.devices):
         problem = _device(
-            device, proposal, document, merged, file=file, at=at, mode=mode, model=model, file_of=file_of, kinds=kinds
+            device,
+            proposal,
+            document,
+            merged,
+            file=file,
+            at=at,
+            mode=mode,
+            model=model,
+            file_of=file_of,
+            kinds=kinds,
+            odd=odd,
         )
         if problem is not None:
             return Outcome(None, (problem,))
@@ -113,6 +127,7 @@ def _device(
     model: Model | None,
     file_of: Callable[[tuple[str, ...]], str],
     kinds: Mapping[str, DriverKind],
+    odd: Odd | None,
 ) -> Diagnostic | None:
     place = device_at(at, device.place)
     if split_at(place) is None:
@@ -136,7 +151,16 @@ def _device(
     try:
         present = frozenset(proposal.facts.get("present", ()))
         merge(
-            document, place, device, held, mode=mode, kind=kind, connection=connection, merged=merged, present=present
+            document,
+            place,
+            device,
+            held,
+            mode=mode,
+            kind=kind,
+            connection=connection,
+            merged=merged,
+            present=present,
+            odd=odd,
         )
     except DocumentError as error:
         return finding("NX6603", f"'{place}' can't be written to '{shown(file)}': {error}")
@@ -177,10 +201,29 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
         found = check(target / site.name) if (target / site.name).is_file() else ()
         shown_as = str(target)
         return tuple(
-            finding("NX6604", f"{item.code}: {item.message}".replace(shown_as, "…"), hint=item.hint)
+            finding("NX6604", f"{item.code}: {item.message}".replace(shown_as, "…"), where=item.where, hint=item.hint)
             for item in found
             if has_errors((item,)) and (item.code, item.message) not in before
         )
+
+
+def odd_ones(edit: Edit, problems: Iterable[Diagnostic]) -> dict[str, dict[str, str]]:
+    """What to leave out of the new tags, so that one odd tag costs itself and not the edit.
+
+    Returns:
+        As `merge.Odd`; empty when a problem concerns something else.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for problem in problems:
+        where = [str(key) for key in problem.where]
+        place = "/".join(where[1:6:2])
+        if where[:6:2] != ["areas", "lines", "devices"] or where[6:7] != ["tags"] or len(where) < 8:
+            return {}
+        if where[7] not in edit.merged.added.get(place, ()):
+            return {}
+        key = where[8] if len(where) > 8 and where[8] in DISPENSABLE else ""
+        found.setdefault(f"{place}/{where[7]}", {})[key] = problem.message
+    return found
 
 
 def unwritable(path: Path) -> tuple[Diagnostic, ...]:

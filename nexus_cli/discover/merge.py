@@ -7,17 +7,19 @@ knows, in tags that this file declares. `prune` also removes tags of this file w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from nexus_cli.discover.found import Skipped
-from nexus_cli.discover.naming import plain, unique
+from nexus_cli.discover.naming import elements, plain, unique
 from nexus_cli.discover.place import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
 from nexus_cli.discover.propose import ProposedDevice, ProposedTag
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Block, Document
 
 Mode = Literal["merge", "overwrite", "prune"]
+Odd = Mapping[str, Mapping[str, str]]
+"""What the site language refuses of new tags, by tag path: key → reason; the key "" is the whole tag."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +70,7 @@ def merge(
     connection: Any,
     merged: Merged,
     present: frozenset[str] = frozenset(),
+    odd: Odd | None = None,
 ) -> None:
     """Edit one device.
 
@@ -81,9 +84,10 @@ def merge(
         connection: The device's connection as its kind reads it.
         merged: Takes notes.
         present: Addresses that are there although they were not proposed: their tags are never pruned.
+        odd: What to leave out of new tags, known from an earlier try.
     """
     where = device_path(at)
-    matched = _match(device, standing, kind, connection, merged)
+    matched = _without(odd or {}, _match(device, standing, kind, connection, merged), at, merged)
     fresh = {one.name: one.tag.keys for one in matched if not one.present}
     merged.kept += [f"{at}/{one.name}" for one in matched if one.present]
     if standing.device is None and not document.has(where):
@@ -148,6 +152,7 @@ def _match(
     device: ProposedDevice, standing: Standing, kind: DriverKind | None, connection: Any, merged: Merged
 ) -> list[_Matched]:
     taken = {plain(name) for name in standing.taken}
+    indexed = elements((tag.name, tag.original) for tag in device.tags)
     seen: dict[Identity, str] = {}
     matched = []
     for tag in device.tags:
@@ -164,10 +169,24 @@ def _match(
         if name is not None:
             matched.append(_Matched(tag, name, present=True))
             continue
-        name = unique(tag.name, taken)
+        name = unique(tag.name, taken, elements=indexed)
         taken.add(plain(name))
         matched.append(_Matched(tag, name, present=False))
     return matched
+
+
+def _without(odd: Odd, matched: Sequence[_Matched], at: str, merged: Merged) -> list[_Matched]:
+    """New tags without what is odd about them, which is noted; the others keep the names that they got."""
+    kept = []
+    for one in matched:
+        refused = {} if one.present else odd.get(f"{at}/{one.name}", {})
+        original = "/".join(one.tag.original)
+        merged.skipped += [Skipped(f"{original}: {key}" if key else original, why) for key, why in refused.items()]
+        if "" in refused:
+            continue
+        keys = {key: value for key, value in one.tag.keys.items() if key not in refused}
+        kept.append(replace(one, tag=replace(one.tag, keys=keys)) if refused else one)
+    return kept
 
 
 def _differing(now: Any, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

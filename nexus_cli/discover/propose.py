@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_cli.discover.found import Discovery, Found, Skipped
-from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
+from nexus_cli.discover.naming import common_levels, elements, plain, tag_name, unique
 from nexus_cli.drivers.opcua.address import is_whole
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
@@ -141,10 +141,12 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
 
 def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
     drop = common_levels([found.name for found in members]) if trim else 0
+    names = [tag_name(found.name[drop:] or found.name[-1:]) for found in members]
+    indexed = elements((name, found.name) for name, found in zip(names, members, strict=True))
     taken: set[str] = set()
     tags = []
-    for found in members:
-        name = unique(tag_name(found.name[drop:] or found.name[-1:]), taken)
+    for wanted, found in zip(names, members, strict=True):
+        name = unique(wanted, taken, elements=indexed)
         taken.add(plain(name))
         tags.append(ProposedTag(name=name, original=found.name, keys=_keys(found, name)))
     return tags
@@ -162,6 +164,8 @@ def _keys(found: Found, name: str) -> dict[str, Any]:
             keys["description"] = original
         elif keys["description"] != original:
             keys["labels"] = {**keys.get("labels", {}), "original": original}
+    if found.tag.get("index") == "":
+        keys["index"] = ""  # that brackets belong to the node's name is said by nothing in it
     keys = {key: _harmless(value) for key, value in keys.items()}
     order = {key: place for place, key in enumerate(KEY_ORDER)}
     return dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order))))

@@ -121,7 +121,7 @@ def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
 
 def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     """The edited file, proved to validate; nothing is written."""
-    from nexus_cli.discover.edit import edited, proved
+    from nexus_cli.discover.edit import edited, odd_ones, proved
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.project.text import read
     from nexus_cli.source.files import shown
@@ -136,7 +136,8 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         message = f"'{shown(ask.into)}' is not part of the site '{shown(found.site)}'"
         hint = f"add '{_from(found.site, ask.into)}' to its 'include:', or name another file"
         return Outcome(None, (finding("NX6603", message, hint=hint),))
-    outcome = edited(
+    make = partial(
+        edited,
         found.proposals,
         file=ask.into,
         at=ask.at,
@@ -145,10 +146,12 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         file_of=partial(_file_of, reading),
         kinds=kinds(),
     )
-    if outcome.value is None or outcome.value.merged.empty:
+    outcome = make()
+    change = outcome.value
+    if change is None or change.merged.empty:
         return outcome
     if found.site is None:
-        return Outcome(dataclasses.replace(outcome.value, notes=("no site.yaml includes this file yet",)))
+        return Outcome(dataclasses.replace(change, notes=("no site.yaml includes this file yet",)))
     files = [file.path for file in reading.files] if reading is not None else []
     met: set[str] = set()
 
@@ -157,14 +160,22 @@ def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
         met.update(file.path.name for file in after.files)
         return after.findings
 
-    problems = proved(outcome.value, site=found.site, files=files, check=check)
-    if problems:
-        return Outcome(None, problems)
+    odd: dict[str, dict[str, str]] = {}
+    while problems := proved(change, site=found.site, files=files, check=check):
+        more = odd_ones(change, problems)
+        if not more or (more.keys() <= odd.keys() and all(more[tag].keys() <= odd[tag].keys() for tag in more)):
+            return Outcome(None, problems)
+        for tag, keys in more.items():
+            odd.setdefault(tag, {}).update(keys)
+        outcome = make(odd=odd)
+        change = outcome.value
+        if change is None or change.merged.empty:
+            return outcome
     if ask.into.name in met:
         return outcome
     own = _from(found.site, ask.into)
     note = f"'{shown(found.site)}' does not include this file yet: add '{own}' to its 'include:'"
-    return Outcome(dataclasses.replace(outcome.value, notes=(note,)))
+    return Outcome(dataclasses.replace(change, notes=(note,)))
 
 
 def _from(site: Path, file: Path) -> str:

@@ -9,11 +9,12 @@ import time
 import msgspec
 import pytest
 
-from nexus_cli.drivers.ads import frame
+from nexus_cli.drivers.ads import frame, plc
 from nexus_cli.drivers.base import Fault
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, plant, tags, until
+from tests.own_time import now_s
 
 pytestmark = pytest.mark.own_time
 
@@ -74,6 +75,42 @@ async def test_what_a_plc_has_no_room_for_is_refused() -> None:
         assert set(subscription.faults.values()) == {Fault(Reason.DEVICE_ERROR, 1814)}
         assert len(subscription.faults) == 8
         await until(lambda: len(heard.values) == 3, "the others report")
+
+
+@pytest.mark.parametrize("code", [1793, 1802, 1800, 1])
+async def test_a_plc_without_notifications_is_read_as_ever(code: int) -> None:
+    async with plant() as one:
+        one.server.most_notifications, one.server.notification_error = 0, code
+        _, subscription = await one.subscribe("n1", "n2")
+        assert {fault.code for fault in subscription.faults.values()} == {code}
+        assert await one.read("n1", "n2") == {"n1": 100, "n2": 200}
+
+
+async def test_a_symbol_that_came_without_a_new_version_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plc, "RETRY_FIRST_S", 0.01)
+    async with plant() as one:
+        one.server.forbid(PATH, "n1")
+        values, faults = await one.read_all("n1", "n2")
+        assert (values["n2"], faults) == (200, {"n1": Fault(Reason.ILLEGAL_ADDRESS, 1808)})
+        next(iter(one.server.images.values())).forbidden.clear()
+        end = now_s() + 5
+        while faults and now_s() < end:
+            await asyncio.sleep(0.005)
+            values, faults = await one.read_all("n1", "n2")
+        assert values == {"n1": 100, "n2": 200}
+
+
+async def test_what_is_refused_is_asked_for_more_and_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plc, "RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr(plc, "RETRY_LONGEST_S", 0.03)
+    async with plant() as one:
+        (runtime,) = one.session._plcs.values()
+        waits = []
+        for _ in range(4):
+            runtime._note_refused({"MAIN.gone": Fault(Reason.ILLEGAL_ADDRESS, 1808)})
+            waits.append(runtime._refused["MAIN.gone"][1])
+        assert waits == [0.01, 0.02, 0.03, 0.03]
+        assert runtime.again_s("MAIN.n1") == float("inf")
 
 
 async def test_an_unknown_symbol_is_a_fault_and_comes_back_with_the_program() -> None:

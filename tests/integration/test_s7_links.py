@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Fault, Request, Scope, points_of
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
@@ -119,6 +119,51 @@ async def test_a_cpu_that_grants_less_than_planned_is_read_in_more_requests() ->
         found = await values(session, one)
         assert found == {**{f"r{at}": float(at) for at in range(200)}, **{f"s{at}": at for at in range(20)}}
         assert server.requests - before > len(requests)
+
+
+async def test_a_stopped_cpu_makes_its_values_uncertain() -> None:
+    async with linked() as (server, one, session):
+        assert (await values(session, one))["a"] == 100
+        told = Fault(Reason.SOURCE_UNCERTAIN, 4, uncertain=True)
+        server.cpu.state = 4
+        server.forbid(one.path, "f")
+        session.watch.due_s = 0.0
+        faults: dict[str, Fault] = {}
+        for request in DRIVER.group(one, points_of(one), fill_gaps=False):
+            result = await session.read(request)
+            faults |= {request.points[at].name: fault for at, fault in result.faults.items()}
+            assert (await session.read(request)).values == result.values
+        assert faults.pop("f").reason is Reason.ILLEGAL_ADDRESS
+        assert faults == dict.fromkeys(("a", "b", "c", "d", "e"), told)
+        second = await DRIVER.connect([one], home=".")
+        assert second.watch.fault == told
+        await second.close()
+        server.cpu.state = 8
+        session.watch.due_s = 0.0
+        (running,) = DRIVER.group(one, points_of(one)[:1])
+        assert not (await session.read(running)).faults
+
+
+async def test_a_device_without_a_state_is_read_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    one = device(0)
+    server = await serve([one])
+    one.connection["port"] = server.port
+    try:
+        server.cpu.state = 0
+        session = await DRIVER.connect([one], home=".")
+        assert await values(session, one) and session.watch.due_s == float("inf")
+        await session.check()
+        await session.close()
+        server.cpu.silent = True
+        for requests in (3, 1):  # two set-ups and the question; who kept silent once is not asked with the next link
+            before = server.requests
+            session = await DRIVER.connect([one], home=".")
+            assert server.requests - before == requests
+            assert (await values(session, one))["a"] == 100
+            await session.check()
+            await session.close()
+    finally:
+        await server.close()
 
 
 async def test_a_cpu_that_grants_more_than_planned_reads_long_values_at_once() -> None:

@@ -75,6 +75,9 @@ SPECIAL: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "TOD": ("duration", st.integers(0, 86_399_999)),
     "LTIME": ("duration", st.integers(-(2**50), 2**50).map(lambda ns: ns / 1_000_000)),
     "LTOD": ("duration", st.integers(0, 86_399_999_999_999).map(lambda ns: ns / 1_000_000)),
+    "BCD8": ("uint8", st.integers(0, 99)),
+    "BCD16": ("int16", st.integers(-999, 999)),
+    "BCD32": ("uint32", st.integers(0, 99_999_999)),
     "S5TIME": (
         "duration",
         st.tuples(st.sampled_from([10, 100, 1000, 10000]), st.integers(0, 999)).map(lambda p: p[0] * p[1]),
@@ -96,14 +99,14 @@ def point_and_value(draw: st.DrawFn) -> tuple[Point, Value]:
             return Point("p", f"{place}.{bit}:BOOL[{len(bits)}]", f"bool[{len(bits)}]"), bits
         return Point("p", f"{place}.{bit}:BOOL", "bool"), draw(st.booleans())
     if kind in ("STRING", "WSTRING"):
-        text = NARROW if kind == "STRING" else WIDE
+        text = (NARROW if kind == "STRING" else WIDE).filter(lambda one: not one.endswith("\0"))
         if many:
             texts = draw(st.lists(text, min_size=1, max_size=4))
             return Point("p", f"{place}:{kind}(13)[{len(texts)}]", f"string[13][{len(texts)}]"), texts
         length = draw(st.integers(12, 254))
         return Point("p", f"{place}:{kind}({length})", f"string[{length}]"), draw(text)
     if kind in ("CHAR", "WCHAR"):
-        text = draw(NARROW if kind == "CHAR" else WIDE).replace("\0", "").rstrip(" ")
+        text = draw(NARROW if kind == "CHAR" else WIDE).replace("\0", "").rstrip(" \xff\uffff")
         return Point("p", f"{place}:{kind}[12]", "string[12]"), text
     if kind == "special":
         s7_type = draw(st.sampled_from(sorted(SPECIAL)))

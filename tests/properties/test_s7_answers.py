@@ -35,7 +35,7 @@ ERRORS = st.sampled_from([0, 0, 0, 0, 0x8104, 0x8500, 0x8702, 0xD241, 0xFFFF])
 class Lying:
     """A channel to a CPU whose frames are in order, and nothing in them."""
 
-    host, port = "cpu", 102
+    host, port, tsap = "cpu", 102, 0x0101
 
     def __init__(self, data: st.DataObject, pdu: int) -> None:
         self.pdu = pdu

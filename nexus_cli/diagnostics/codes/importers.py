@@ -40,8 +40,8 @@ CODES: tuple[Code, ...] = (
         id="NX6704",
         slug="import-mapping",
         summary="A mapping of register columns that is missing or wrong.",
-        why="Every vendor orders columns in his own way; NEXUS must be told which one is the address.",
-        bad="nexus discover registers.csv",
+        why="Where the headings do not say what the columns are, NEXUS must be told which one is the address.",
+        bad="nexus discover registers.csv   # whose columns have no headings",
         good="nexus discover registers.csv --mapping victron   # or a mapping file, see docs/importers.md",
     ),
     Code(

@@ -47,6 +47,11 @@ class Columns(Strict):
     high: Column | None = Field(default=None, description="Highest value.")
     bit: Column | None = Field(default=None, description="Bit of the register, for a bool.")
     description: Column | None = Field(default=None, description="For people.")
+    registers: Column | None = Field(
+        default=None, description="Registers that the value takes, for types without a width."
+    )
+    order: Column | None = Field(default=None, description="Byte order of the row.")
+    unit_id: Column | None = Field(default=None, description="Unit id behind the connection.")
 
 
 class Codes(Strict):
@@ -108,9 +113,9 @@ def load_mapping(name: str) -> Mapping:
     if not name:
         names = ", ".join(built_in())
         raise MalformedError(
-            "a register table needs a mapping of its columns",
+            "no row of the table has headings for a name and an address, so that its columns need a mapping",
             code="NX6704",
-            hint=f"--mapping {names}, or a mapping file of your own (docs/importers.md)",
+            hint=f"a first row such as name,address,type,unit,scale; or --mapping {names} or a file of your own (docs/importers.md)",
         )
     path = BUILT_IN / f"{name}.yaml" if name in built_in() else Path(name)
     try:

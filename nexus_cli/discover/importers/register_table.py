@@ -11,37 +11,51 @@ from typing import Any
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector, described
+from nexus_cli.discover.importers.headings import Guess, area_of, guess
 from nexus_cli.discover.importers.mapping import Column, Mapping, load_mapping
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.spellings import type_of
+from nexus_cli.drivers.modbus.address import BIT_AREAS, parse_address
+from nexus_cli.model.driver_kind import AddressError
 
 MAX_CODE_RANGE = 64
 _CODE = re.compile(r"\s*(?P<first>-?\d{1,19})(?:\s*-\s*(?P<last>\d{1,19}))?\s*\Z")
 _STRING = re.compile(r"string\[(\d{1,4})\]\Z")
+_SPAN = re.compile(r"\s*(\d{1,6})\s*(?:-|–|\.\.|to)\s*(\d{1,6})\s*\Z")
+_FRACTION = re.compile(r"(?P<number>\d+(?:\.\d+)?)?\s*/\s*(?P<divisor>\d+(?:\.\d+)?)\Z")
+_POWER = re.compile(r"10\s*\^\s*(?P<exponent>-?\d{1,2})\Z")
+DELIMITERS = (",", ";", "\t")
+MAX_REGISTERS = 125
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?\s*\Z")
 
 
 def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
-    """The rows of a table."""
-    mapping = load_mapping(options.mapping)
-    rows = _rows(source.text().lstrip("\ufeff"), mapping)
+    """The rows of a table, by a mapping, else by its headings."""
+    text = source.text().lstrip("\ufeff")
+    guessed, rows = (None, []) if options.mapping else _guessed(text)
+    mapping = guessed.mapping if guessed is not None else load_mapping(options.mapping)
+    if guessed is None:
+        rows = _rows(text, mapping.delimiter or _delimiter(text))
     collector = Collector("modbus", source=source.name, options=options)
     collector.connection = dict(mapping.connection)
     if mapping.base:
         collector.connection["base"] = mapping.base
     if mapping.order:
         collector.connection["order"] = mapping.order
-    table = _Table(mapping, rows.pop(0)[1] if mapping.header and rows else [])
+    if guessed is not None:
+        del rows[: guessed.line]
+    headings = rows.pop(0)[1] if mapping.header and rows else []
+    table = _Table(mapping, headings, guessed)
     for line, row in rows:
         with collector.entry(f"row {line}"):
             table.row(collector, line, row)
+    table.tell(collector, headings)
     collector.facts.update(rows=len(rows), mapping=mapping.title or options.mapping)
     return [collector.discovery()]
 
 
-def _rows(text: str, mapping: Mapping) -> list[tuple[int, list[str]]]:
-    delimiter = mapping.delimiter or _delimiter(text)
+def _rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
         return [(reader.line_num, row) for row in reader if row]
@@ -51,14 +65,27 @@ def _rows(text: str, mapping: Mapping) -> list[tuple[int, list[str]]]:
 
 def _delimiter(text: str) -> str:
     first = text.partition("\n")[0]
-    return max((",", ";", "\t"), key=first.count)
+    return max(DELIMITERS, key=first.count)
+
+
+def _guessed(text: str) -> tuple[Guess | None, list[tuple[int, list[str]]]]:
+    """What the headings say, under the delimiter under which they say most, and the rows; None when none says enough."""
+    found: list[tuple[Guess, list[tuple[int, list[str]]]]] = []
+    for delimiter in DELIMITERS:
+        rows = _rows(text, delimiter)
+        guessed = guess([row for _, row in rows], delimiter=delimiter)
+        if guessed is not None:
+            found.append((guessed, rows))
+    return max(found, key=lambda one: len(one[0].used), default=(None, []))
 
 
 class _Table:
-    """A mapping bound to the headings of one table."""
+    """A mapping bound to the headings of one table; `guessed` when it was read from them."""
 
-    def __init__(self, mapping: Mapping, headings: Sequence[str]) -> None:
+    def __init__(self, mapping: Mapping, headings: Sequence[str], guessed: Guess | None) -> None:
         self.mapping = mapping
+        self._guessed = guessed
+        self._assumed: dict[str, str] = {}
         self._headings = {heading.strip().lower(): position for position, heading in enumerate(headings)}
         self._at = {
             key: self._position(column) for key, column in mapping.columns.model_dump().items() if column is not None
@@ -78,6 +105,16 @@ class _Table:
     def _cell(self, row: Sequence[str], key: str) -> str:
         position = self._at.get(key, -1)
         return row[position].strip() if 0 <= position < len(row) else ""
+
+    def tell(self, collector: Collector, headings: Sequence[str]) -> None:
+        """Say once what was taken for granted, and which columns nobody asked for."""
+        if self._guessed is None:
+            return
+        for what, reason in self._assumed.items():
+            collector.note(what, reason)
+        for at, heading in enumerate(headings):
+            if heading.strip() and at not in self._guessed.used:
+                collector.note(f"column {heading.strip()}", "its heading says nothing that a tag has")
 
     def row(self, collector: Collector, line: int, row: Sequence[str]) -> None:
         """One row becomes a tag or is skipped."""
@@ -112,8 +149,14 @@ class _Table:
         unit = self._cell(row, "unit")
         low, high = self._number(row, "low"), self._number(row, "high")
         bit = self._number(row, "bit")
+        unit_id = self._number(row, "unit_id")
+        address = self._address(row)
+        if self._guessed is not None and (bit is not None or _is_bit(address)) and kind in ("uint16", "int16"):
+            kind = "bool"
         return {
-            "address": self._address(row),
+            "address": address,
+            "order": self._cell(row, "order") or None,
+            "unit_id": int(unit_id) if unit_id is not None else None,
             "type": kind,
             "bit": int(bit) if bit is not None and kind == "bool" else None,
             "unit": unit if unit and not self._is_codes(unit) else None,
@@ -126,20 +169,59 @@ class _Table:
     def _address(self, row: Sequence[str]) -> str:
         text = self._cell(row, "address")
         area: str | None = self.mapping.area
-        if written := self._cell(row, "area"):
+        written = self._cell(row, "area")
+        if self._guessed is not None:
+            return self._guessed_address(text, written, self._guessed)
+        if written:
             area = self.mapping.areas.get(written, written.lower())
         return f"{area}:{text}" if area else text
 
+    def _guessed_address(self, text: str, written: str, guessed: Guess) -> str:
+        text = _SPAN.sub(r"\1", text)
+        if guessed.hexadecimal and re.fullmatch(r"[0-9A-Fa-f]{1,4}", text):
+            text = f"0x{text}"
+        area = area_of(written, function=guessed.function) if written else ""
+        if guessed.modicon and text.isdecimal():
+            self._assumed["base"] = (
+                "40001 and its like count from one, so that it is holding:0; a mapping takes them as they are"
+            )
+            return text
+        if not re.match(r"(0[xX])?[0-9A-Fa-f]+(\.\d+)?\Z", text):
+            return text  # in a dialect of its own
+        if not area:
+            self._assumed["area"] = "no column says it: plain numbers are taken as holding registers"
+        self._assumed["base"] = (
+            "plain numbers are taken as zero-based, as on the wire; a mapping with base: 1 says otherwise"
+        )
+        return f"{area or 'holding'}:{text}"
+
     def _type(self, row: Sequence[str]) -> str:
         written = self._cell(row, "type") or self.mapping.type or ""
+        registers = self._registers(row)
+        if self._guessed is not None and not written:
+            self._assumed["type"] = "rows that name none are taken as unsigned, as wide as their registers"
+            written = "uint"
         kind = self.mapping.types.get(written) or type_of(written)
         match = _STRING.match(kind)
-        if match and self.mapping.strings == "registers":
-            return f"string[{int(match[1]) * 2}]"
-        return kind
+        if match and (registers or self.mapping.strings == "registers"):
+            return f"string[{(registers or int(match[1])) * 2}]"
+        return _widened(kind, written, registers)
+
+    def _registers(self, row: Sequence[str]) -> int:
+        """How many registers the row says to take, 0 when it does not."""
+        span = _SPAN.match(self._cell(row, "address")) if self._guessed is not None else None
+        if span is not None and int(span[2]) >= int(span[1]):
+            return int(span[2]) - int(span[1]) + 1
+        count = self._number(row, "registers")
+        return int(count) if count is not None and 0 < count <= MAX_REGISTERS else 0
 
     def _scale(self, row: Sequence[str]) -> float | None:
         number = self._number(row, "scale")
+        if self._guessed is not None and number is not None:
+            if self._guessed.either_way and number > 1:
+                raise ValueError(f"its gain {number:g} may multiply or divide: a mapping says which (scale: divide)")
+            if number != 1 and self.mapping.scale == "multiply":
+                self._assumed["scale"] = "value = register * scale; a mapping with scale: divide says otherwise"
         if number is None or self.mapping.scale == "multiply":
             return number
         if self.mapping.scale == "exponent":
@@ -154,6 +236,8 @@ class _Table:
         text = self._cell(row, key)
         if not text:
             return None
+        if self._guessed is not None:
+            text = _number_text(text, comma=self._guessed.comma)
         if not _NUMBER.match(text):
             raise ValueError(f"its {key} '{text[:40]}' is not a number")
         number = float(text)
@@ -183,3 +267,35 @@ class _Table:
                 values.setdefault(number, label.strip())
         if values:
             tag["values"] = values
+
+
+def _is_bit(address: str) -> bool:
+    """Whether an address is a coil, a discrete input or a bit of a register."""
+    try:
+        read = parse_address(address)
+    except AddressError:
+        return False
+    return read.area in BIT_AREAS or read.suffix is not None
+
+
+def _number_text(text: str, *, comma: bool) -> str:
+    """A number as tables have it: `x0.1`, `/10`, `1/10`, `10^-2`, `0,1`; anything else as it is."""
+    plain = text.strip().lstrip("x×*").strip()
+    if comma and plain.count(",") == 1 and "." not in plain:
+        plain = plain.replace(",", ".")
+    if match := _FRACTION.match(plain):
+        divisor = float(match["divisor"])
+        return repr(float(match["number"] or 1) / divisor) if divisor else text
+    if match := _POWER.match(plain):
+        return f"1e{match['exponent']}"
+    return plain
+
+
+def _widened(kind: str, written: str, registers: int) -> str:
+    """A type whose name has no width, as wide as its registers: an `int` of two is an int32."""
+    if kind == "string":
+        return f"string[{registers * 2}]" if registers else kind
+    base = kind.rstrip("0123456789")
+    if any(sign.isdigit() for sign in written) or registers not in (2, 4) or base not in ("int", "uint", "float"):
+        return kind
+    return f"{base}{registers * 16}"

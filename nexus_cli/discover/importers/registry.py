@@ -53,7 +53,7 @@ FORMATS: tuple[Format, ...] = (
         name="telegraf",
         title="Telegraf",
         marks=r"(?m)^[ \t]*\[\[?[ \t]*inputs\.",
-        suffixes=(".conf", ".toml"),
+        suffixes=(".conf",),
         reader="telegraf:read",
     ),
     Format(
@@ -149,7 +149,7 @@ def _format(source: SourceBytes, options: ImportOptions) -> Format | Diagnostic:
     return finding(
         "NX6701",
         f"'{source.name}' is of no format that can be imported",
-        hint="one of " + ", ".join(item.name for item in FORMATS) + ", by --format",
+        hint="if it is one of them, --file-format says so: " + ", ".join(item.name for item in FORMATS),
     )
 
 

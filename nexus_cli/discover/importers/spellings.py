@@ -71,6 +71,29 @@ _TYPES: dict[str, str] = {
     "time_of_day": "duration",
     "ltime_of_day": "duration",
 }
+_WORDS: dict[str, str] = {
+    "integer": "int16",
+    "signed": "int16",
+    "unsigned": "uint16",
+    "unsignedint": "uint16",
+    "signedint": "int16",
+    "unsignedinteger": "uint16",
+    "signedinteger": "int16",
+    "unsignedlong": "uint32",
+    "long": "int32",
+    "ulong": "uint32",
+    "single": "float32",
+    "floatingpoint": "float32",
+    "ascii": "string",
+    "text": "string",
+    "char": "string[1]",
+    "flag": "bool",
+    "digital": "bool",
+}
+"""By letters and digits alone, where a table names no type of a language."""
+_WIDTH = re.compile(
+    r"(?P<sign>u|s|i|f|unsigned|signed|uint|sint|int|float|real)?(?P<width>8|16|32|64)(?:bits?)?(?P<after>unsigned|signed|uint|int|integer|float|real)?(?:integer|int|bits?)?\Z"
+)
 _STRING = re.compile(r"w?(?:string|char)\s*[\[(]\s*(\d{1,5})\s*[\])]\Z", re.I)
 
 
@@ -83,7 +106,22 @@ def type_of(written: str) -> str:
     text = written.strip()
     if match := _STRING.match(text):
         return f"string[{int(match[1])}]"
-    found = _TYPES.get(text.lower())
+    found = _TYPES.get(text.lower()) or _by_words(text)
     if found is None:
         raise ValueError(f"its type '{text[:40]}' is not known" if text else "it has no type")
     return found
+
+
+def _by_words(text: str) -> str | None:
+    """`16-bit unsigned`, `signed 32`, `Float 32`, `unsigned integer`."""
+    plain = "".join(sign for sign in text.lower() if sign.isalnum())
+    if plain in _WORDS:
+        return _WORDS[plain]
+    match = _WIDTH.match(plain)
+    said = f"{match['sign'] or ''}{match['after'] or ''}" if match else ""
+    if match is None or not said:
+        return None
+    width = int(match["width"])
+    if said[0] in "fr":
+        return f"float{width}" if width > 8 else None
+    return f"{'uint' if said[0] == 'u' else 'int'}{width}"

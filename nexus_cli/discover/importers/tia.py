@@ -13,9 +13,11 @@ from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
-from nexus_cli.discover.importers.tia_layout import Layout, Slot, flat
-from nexus_cli.discover.importers.tia_text import Block, Sources, Variable, parse
+from nexus_cli.discover.importers.tia_layout import COUNTERS, WITHOUT_TYPE, Layout, Slot, flat
+from nexus_cli.discover.importers.tia_text import Block, Declared, Sources, Variable, parse
 
+_PARTS = re.compile(r'(?:"[^"]*"|[^,"]|")+')
+"""Between commas that do not stand in a quoted name."""
 _NUMBER = re.compile(r"DB_?(\d{1,5})\Z", re.I)
 
 
@@ -28,16 +30,18 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     for block in sources.blocks:
         with collector.entry(block.name):
             _block(collector, sources, block, lengths)
+    _without_values(collector, sources)
     collector.facts.update(blocks=len(sources.blocks), types=len(sources.types), block_bytes=lengths)
     return [collector.discovery()]
 
 
 def _block(collector: Collector, sources: Sources, block: Block, lengths: dict[str, int]) -> None:
     variables = _variables(sources, block)
+    like = sources.types.get(block.like.lower())
     if variables is None:
-        collector.skip(block.name, f'it has the layout of "{block.like}", which is not in the source')
+        collector.skip(block.name, _no_layout(block, like))
         return
-    if block.optimized:
+    if block.optimized or (like is not None and like.optimized):
         for name in flat(variables):
             node = ".".join(f'"{part}"' for part in (block.name, *name))
             reason = f"optimised access has no offsets; reach it by OPC UA: nsu=http://www.siemens.com/simatic-s7-opcua;s={node}"
@@ -51,8 +55,30 @@ def _block(collector: Collector, sources: Sources, block: Block, lengths: dict[s
         _slot(collector, block.name, number, slot)
 
 
+def _no_layout(block: Block, like: Block | None) -> str:
+    if like is not None and like.trouble:
+        return f"the interface of {like.name} can't be read ({like.trouble})"
+    if block.like.lower() in WITHOUT_TYPE:
+        return f"an instance of {block.like}, which has no value that could be a tag"
+    return f'it has the layout of "{block.like}", which is not in the source'
+
+
+def _without_values(collector: Collector, sources: Sources) -> None:
+    """Name what the source holds besides values, so that an empty import tells what it looked at."""
+    used = {block.like.lower() for block in sources.blocks}
+    for kind, name in sources.programs:
+        if kind != "FB":
+            collector.skip(name, f"a block of program ({kind}), which holds no values")
+        elif name.lower() not in used:
+            collector.skip(name, "a function block: its values lie in its instance data blocks, which are not here")
+    if not sources.blocks:
+        for block in sources.types.values():
+            if block.kind == "type":
+                collector.skip(block.name, "a type: its values lie in the data blocks that have it, which are not here")
+
+
 def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> None:
-    name = (block, *slot.name)
+    name = (block, *filter(None, slot.name))
     if slot.reason:
         collector.skip("/".join(name), slot.reason)
         return
@@ -73,13 +99,15 @@ def _variables(sources: Sources, block: Block) -> list[Variable] | None:
     if block.body is not None:
         return block.body
     like = sources.types.get(block.like.lower())
+    if like is None and block.like.lower() in COUNTERS:
+        return [Variable(name="", type=Declared(name=block.like.lower()), line=block.line)]
     return like.body if like is not None else None
 
 
 def _numbers(mapping: str) -> dict[str, int]:
     """Numbers of blocks out of `Motors=12,Tanks=13`. Raises MalformedError."""
     found: dict[str, int] = {}
-    for part in filter(None, (item.strip() for item in mapping.split(","))):
+    for part in filter(None, (item.strip() for item in _PARTS.findall(mapping))):
         name, equals, number = part.rpartition("=")
         if not equals or not number.strip().isdecimal() or len(number) > 6:
             hint = "--mapping 'Motors=12,Tanks=13'"

@@ -1,10 +1,13 @@
 """Where every variable of a data block with standard access lies.
 
 Rules: a BOOL takes the next bit; one-byte types the next byte; everything else, and every structure, array and string,
-begins at an even byte; a structure or an array also ends at one.
+begins at an even byte; a structure or an array also ends at one. In an array of bits with several dimensions each row
+begins at a byte; bytes lie one behind the other. An instance data block holds inputs, outputs, in-outs and statics, each
+of these sections from an even byte on; an in-out of a compound type is a pointer of six bytes.
 
 Source: Siemens, "STEP 7 - Programming with STEP 7", appendix "Data types and declaration of local data: assignment of
-memory"; checked against the offsets that TIA Portal shows for python-snap7's test blocks.
+memory"; checked against the offsets that TIA Portal shows for python-snap7's test blocks. Rows of bits as in
+DotNetSiemensPLCToolBoxLibrary (S7DataRow), sections as in Awlsim (BlockInterface).
 """
 
 from __future__ import annotations
@@ -75,8 +78,24 @@ WITHOUT_TYPE: dict[str, int] = {
     "tof_time": 16,
     "tp_time": 16,
     "tonr_time": 16,
+    "iec_ltimer": 32,
+    "ton_ltime": 32,
+    "tof_ltime": 32,
+    "tp_ltime": 32,
+    "tonr_ltime": 32,
 }
 """Bytes of what has a place in a block but no value that could be a tag."""
+COUNTERS: dict[str, str] = {
+    f"iec_{letters}counter": kind
+    for letters, kind in (
+        ("", "int"), ("u", "uint"), ("s", "sint"), ("us", "usint"), ("d", "dint"), ("ud", "udint"), ("l", "lint"), ("ul", "ulint"),
+    )
+}  # fmt: skip
+"""Type of the count by the name of an IEC counter: six bits, filled up to the width of the count, its limit, the count.
+Source: Siemens, S7-1200 system manual, "Counter operations": 3, 6 and 12 bytes by the width of the count."""
+COUNTERS |= {f"{name}_{kind}": kind for name in ("ctu", "ctd", "ctud") for kind in tuple(COUNTERS.values())}
+COUNTER_BITS = ("CU", "CD", "R", "LD", "QU", "QD")
+POINTER_BYTES = 6
 STRING_DEFAULT = 254
 MAX_DEPTH = 40
 MAX_VALUES = 200_000
@@ -132,13 +151,22 @@ class Layout:
         return self._slots, 0 if self._lost else self._byte
 
     def _struct(self, variables: list[Variable], above: tuple[str, ...], depth: int) -> None:
+        section = ""
         for variable in variables:
             name = (*above, variable.name)
+            if variable.section != section:
+                section = variable.section
+                self._even()
             if self._lost:
                 self._skip(name, self._lost)
                 continue
             if variable.overlay:
                 self._skip(name, "a view (AT) of another variable")
+                continue
+            if section == "in_out" and self._compound(variable.type):
+                self._even()
+                self._skip(name, "VAR_IN_OUT: its value is that of another variable")
+                self._byte += POINTER_BYTES
                 continue
             try:
                 self._value(variable.type, name, variable.comment, depth)
@@ -160,12 +188,32 @@ class Layout:
             self._struct(members, name, depth + 1)
             self._even()
             return
+        if declared.name in COUNTERS and not declared.quoted:
+            self._counter(COUNTERS[declared.name], name)
+            return
         if declared.name in WITHOUT_TYPE and not declared.quoted:
             self._even()
             self._skip(name, f"{declared.name.upper()} has no value that could be a tag")
             self._byte += WITHOUT_TYPE[declared.name]
             return
         self._plain(declared, name, comment)
+
+    def _counter(self, kind: str, name: tuple[str, ...]) -> None:
+        s7, size, ours = SIZES[kind]
+        self._even()
+        for bit, member in enumerate(COUNTER_BITS):
+            self._slots.append(Slot(name=(*name, member), byte=self._byte, bit=bit, s7="BOOL", type="bool"))
+        for member in ("PV", "CV"):
+            self._byte += size
+            self._slots.append(Slot(name=(*name, member), byte=self._byte, s7=s7, type=ours))
+        self._byte += size
+        self._even()
+
+    def _compound(self, declared: Declared) -> bool:
+        """Whether an in-out of this type is a pointer; elementary ones are copied."""
+        if declared.bounds or declared.bounds is None or declared.quoted:
+            return True
+        return declared.name in ("struct", "dtl", "date_and_time", "dt", *_STRINGS, *COUNTERS)
 
     def _members(self, declared: Declared) -> list[Variable] | None:
         """Of a structure or of a type in the source; None for a plain type."""
@@ -174,7 +222,10 @@ class Layout:
         block = self._types.get(declared.name.lower())
         if block is not None and block.body is not None:
             return block.body
-        if declared.quoted or (declared.name not in SIZES and declared.name not in WITHOUT_TYPE | _STRINGS):
+        if block is not None and block.trouble:
+            raise _Unknown(f"the interface of {block.name} can't be read ({block.trouble})")
+        known = declared.name in SIZES or declared.name in WITHOUT_TYPE or declared.name in _STRINGS
+        if declared.quoted or not (known or declared.name in COUNTERS):
             raise _Unknown(f"its type {declared.name} is not in the source")
         return None
 
@@ -203,11 +254,9 @@ class Layout:
         if not count:
             raise _Unknown("an array without elements")
         self._even()
-        inner = bounds[-1][1] - bounds[-1][0] + 1
-        if len(bounds) > 1 and declared.name in ("bool", "byte", "char", "sint", "usint") and inner % 16:
-            raise _Unknown("how an array of several dimensions of bits or bytes is padded is not certain")
         members = self._members(element)
-        if members is None and declared.name not in ("bool", *WITHOUT_TYPE) and not self._elements:
+        whole = members is None and declared.name not in ("bool", *WITHOUT_TYPE, *COUNTERS)
+        if whole and not self._elements:
             self._array_tag(element, count, name, comment)
         else:
             self._listed(element, bounds, count, name, comment, depth)
@@ -232,17 +281,20 @@ class Layout:
         depth: int,
     ) -> None:
         """One by one up to the limit; what is beyond takes its place, for what follows, but is not handed out."""
-        stride = 0
         sizes = [(first, last - first + 1) for first, last in bounds]
-        start = self._byte * 8 + self._bit
+        row = sizes[-1][1] if len(sizes) > 1 and element.name == "bool" else 0  # a row of bits begins at a byte
+        start, stride = self._byte * 8 + self._bit, 1
         for position in range(min(count, self.limit)):
+            if row and not position % row:
+                self._whole_byte()
             place = (*name[:-1], f"{name[-1]}[{','.join(map(str, index_at(sizes, position)))}]")
             self._value(element, place, comment, depth + 1)
             if self._lost:
                 raise _Unknown(self._lost)
             if not position:
                 stride = self._byte * 8 + self._bit - start
-        self._byte, self._bit = divmod(start + stride * count, 8)
+        bits = count // row * -(-row // 8) * 8 if row else stride * count
+        self._byte, self._bit = divmod(start + bits, 8)
         if count > self.limit:
             beyond = f"{name[-1]}, elements {self.limit + 1} to {count}"
             self._skip((*name[:-1], beyond), f"an array of more than {self.limit} elements")

@@ -1,6 +1,8 @@
-"""Reads TIA Portal and STEP 7 sources (`.db`, `.scl`, `.udt`, `.awl`): types, data blocks and their variables.
+"""Reads TIA Portal and STEP 7 sources (`.db`, `.scl`, `.udt`, `.awl`): types, data blocks, the interfaces of function
+blocks, and their variables.
 
-Only declarations are read; what stands between BEGIN and the end of a block (initial values) is passed over.
+Only declarations are read; what stands between BEGIN and the end of a block (initial values, program) is passed over.
+Classic sources name types and blocks by number, `UDT 1`, `FB 41`: that is one name here, `UDT1`.
 Source: Siemens, "STEP 7 Professional: external source files"; IEC 61131-3 §6.4.
 """
 
@@ -27,8 +29,25 @@ _TOKEN = re.compile(
 _PRAGMA_PAIR = re.compile(r"(\w+)\s*:=\s*'([^']*)'")
 _NUMBERED = re.compile(r"\bDB\s?(?P<number>\d{1,5})\s+\"(?P<name>[^\"\n]+)\"", re.I)
 _HEADER_KEYS = {"title", "version", "author", "family", "name", "known_how_protect", "know_how_protect"}
-_BODIES = {"struct", "var", "begin", "version", "author", "family", "end_type", "end_data_block"}
-_MODIFIERS = {"retain", "non_retain", "constant", "read_only", "unlinked", "standard"}
+_SECTIONS = {"var_input": "in", "var_output": "out", "var_in_out": "in_out", "var": "static"}
+_PROGRAM = {"function_block": "FB", "function": "FC", "organization_block": "OB"}
+_NUMBERED_KINDS = {"db", "udt", "fb", "sfb", "fc", "ob"}
+_BODIES = {
+    "struct",
+    "var",
+    "var_input",
+    "var_output",
+    "var_in_out",
+    "var_temp",
+    "begin",
+    "version",
+    "author",
+    "family",
+    "end_type",
+    "end_data_block",
+}
+_OWN_TYPE = re.compile(r"(?:udt|fb|sfb)\d+\Z")
+_MODIFIERS = {"retain", "non_retain", "constant", "read_only", "unlinked", "standard", "db_specific"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +85,32 @@ class Declared:
 
 @dataclass(slots=True, kw_only=True)
 class Variable:
-    """One declared variable."""
+    """One declared variable.
+
+    Attributes:
+        overlay: It is a view (AT) of another one.
+        section: Of a function block's interface, in the order of its instance data: in, out, in_out or static.
+    """
 
     name: str
     type: Declared
     line: int
     comment: str = ""
     overlay: bool = False
+    section: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Block:
-    """A data block or a type.
+    """A data block, a type or a function block.
 
     Attributes:
-        kind: "data_block" or "type".
+        kind: "data_block", "type" or "function_block".
         name: As written.
         optimized: By its attribute; False when it has none.
         body: Its variables, or None when it takes them from `like`.
-        like: The type that an instance or typed block has.
+        like: The type or function block that an instance or typed block has.
+        trouble: Why the interface of a function block can't be read.
     """
 
     kind: str
@@ -93,15 +119,24 @@ class Block:
     optimized: bool = False
     body: list[Variable] | None = None
     like: str = ""
+    trouble: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Sources:
-    """What one file declares."""
+    """What one file declares.
+
+    Attributes:
+        blocks: Data blocks.
+        types: Types and function blocks by name in lower case.
+        numbers: Numbers of data blocks out of comments.
+        programs: Kind (FB, FC, OB) and name of the blocks of program.
+    """
 
     blocks: list[Block]
     types: dict[str, Block]
     numbers: dict[str, int]
+    programs: list[tuple[str, str]]
 
 
 def tokens(text: str) -> tuple[list[Token], dict[int, str]]:
@@ -130,19 +165,22 @@ def parse(text: str) -> Sources:
     """
     stream, comments = tokens(text.lstrip("\ufeff"))
     parser = _Parser(stream, comments)
-    sources = Sources(blocks=[], types={}, numbers={})
+    sources = Sources(blocks=[], types={}, numbers={}, programs=[])
     for match in _NUMBERED.finditer(text):
         sources.numbers.setdefault(match["name"], int(match["number"]))
     while not parser.ended:
-        word = parser.next().word
+        word = parser.next().word  # of a name in quotes it is ""
         if word in ("data_block", "type"):
             block = parser.block(word)
             if word == "type":
                 sources.types.setdefault(block.name.lower(), block)
             else:
                 sources.blocks.append(block)
-        elif word in ("function_block", "function", "organization_block"):
-            parser.skip_to(f"end_{word}")
+        elif word in _PROGRAM:
+            block = parser.program(word)
+            sources.programs.append((_PROGRAM[word], block.name))
+            if word == "function_block":
+                sources.types.setdefault(block.name.lower(), block)
     return sources
 
 
@@ -189,22 +227,43 @@ class _Parser:
 
     def block(self, kind: str) -> Block:
         """From behind DATA_BLOCK or TYPE to the end of the block."""
-        named = self.name()
-        text = named.text
-        if kind == "data_block" and named.word == "db" and self.peek().kind == "word":
-            text += self.next().text
-        block = Block(kind=kind, name=text, line=named.line)
+        named = self.named()
+        block = Block(kind=kind, name=named.text, line=named.line)
         self._header(block)
         token = self.peek()
-        if token.word in ("struct", "var"):
+        if token.word == "struct" or token.word in _SECTIONS:
             block.body = self._bodies()
         elif token.kind == "quoted" or (token.kind == "word" and token.word not in ("begin", f"end_{kind}")):
-            block.like = self.next().text
+            block.like = self.named().text
         elif kind == "type" and token.word == ":":
             self.next()
             block.body = self._bodies() if self.peek().word == "struct" else None
         self.skip_to(f"end_{kind}")
         return block
+
+    def program(self, kind: str) -> Block:
+        """From behind FUNCTION_BLOCK, FUNCTION or ORGANIZATION_BLOCK to its end.
+
+        What is odd in the interface of a function block costs that block alone.
+        """
+        named = self.named()
+        block = Block(kind=kind, name=named.text, line=named.line)
+        if kind == "function_block":
+            try:
+                self._header(block)
+                block.body = self._bodies()
+            except MalformedError as error:
+                block.body, block.trouble = None, f"line {error.line}: {error}"
+        self.skip_to(f"end_{kind}")
+        return block
+
+    def named(self) -> Token:
+        """A name; that of a numbered block or type is written in two words, or in one."""
+        token = self.name()
+        number = self.peek()
+        if token.word in _NUMBERED_KINDS and number.kind == "word" and number.text.isdecimal():
+            return Token(token.kind, token.text + self.next().text, token.line)
+        return token
 
     def _header(self, block: Block) -> None:
         while True:
@@ -226,14 +285,18 @@ class _Parser:
                 return
 
     def _bodies(self) -> list[Variable]:
-        """STRUCT … END_STRUCT, or one or more VAR … END_VAR."""
+        """STRUCT … END_STRUCT, or one or more VAR … END_VAR; what is temporary or constant has no place in a block."""
         members: list[Variable] = []
-        while (token := self.peek()).word in ("struct", "var"):
+        while (token := self.peek()).word in ("struct", "var_temp") or token.word in _SECTIONS:
             self.next()
-            if token.word == "var":
-                while self.peek().word in _MODIFIERS:
-                    self.next()
-            members += self._members(f"end_{token.word}", 0)
+            modifiers = set()
+            while token.word != "struct" and self.peek().word in _MODIFIERS:
+                modifiers.add(self.next().word)
+            found = self._members("end_struct" if token.word == "struct" else "end_var", 0)
+            if token.word != "var_temp" and "constant" not in modifiers:
+                for member in found:
+                    member.section = _SECTIONS.get(token.word, "")
+                members += found
             if self.peek().word == ";":
                 self.next()
         return members
@@ -293,7 +356,7 @@ class _Parser:
     def _type(self, depth: int) -> Declared:
         while self.peek().kind == "pragma":
             self.next()
-        token = self.name()
+        token = self.named()
         if token.word == "array":
             bounds = self._bounds()
             self.expect("of")
@@ -305,7 +368,8 @@ class _Parser:
             return element
         if token.word == "struct":
             return Declared(name="struct", members=self._members("end_struct", depth + 1))
-        declared = Declared(name=token.text if token.kind == "quoted" else token.word, quoted=token.kind == "quoted")
+        quoted = token.kind == "quoted" or _OWN_TYPE.match(token.word) is not None
+        declared = Declared(name=token.text if token.kind == "quoted" else token.word, quoted=quoted)
         if self.peek().word in ("[", "("):
             self.next()
             length = self.next()

@@ -24,6 +24,7 @@ from nexus_cli.discover.importers.twincat_types import (
     TypeInfo,
     TypeTable,
     array_text,
+    codes_of,
     index_at,
     member_of,
     string_length,
@@ -35,8 +36,9 @@ MAX_LEVELS = 30
 """Structures within structures."""
 MAX_ARRAY = 99_999
 """Elements of one array tag (the type's bracket has five digits)."""
-_PRAGMA_FIELD = re.compile(r"^\s*field:\s*(\w+)\s+(.+?)\s*$", re.M)
-_PRAGMA_PV = re.compile(r"^\s*pv:\s*(\S+)\s*$", re.M)
+_PRAGMA_ENTRY = re.compile(r"(?:\"[^\"\n]*\"|[^;\n\"]|\"(?![^\"\n]*\"))+")
+_PRAGMA_KEY = re.compile(r"\s*(?P<key>\w+)\s*:\s*(?P<text>.*?)\s*\Z", re.S)
+_IN_OUT = re.compile(r"\(\s*VAR_IN_OUT\s*\)\s*\Z", re.I)
 _ATTRIBUTE = re.compile(r"\{.*?\}", re.S)
 _APPLICATION = re.compile(r"Port_(\d{1,5})\Z")
 
@@ -118,6 +120,8 @@ class _Walker:
             collector.skip(address, f"the file has more than {collector.options.max_tags} values")
         elif "hide" in member.properties:
             collector.skip(address, "hidden in the PLC project ({attribute 'hide'})")
+        elif _IN_OUT.search(member.type):
+            collector.skip(address, "VAR_IN_OUT: its value is that of another variable")
         elif member.pointer:
             collector.skip(address, f"a pointer or reference to {member.type}")
         elif not member.type:
@@ -153,8 +157,8 @@ class _Walker:
             for inner in members:
                 self._walk(inner, f"{address}.{inner.name}", offset + inner.offset, above)
         elif info.values:
-            plain = self._plain(info.base, info.bits)
-            self._leaf(member, address, offset, plain or "int16", info.values)
+            plain = self._base(info)
+            self._leaf(member, address, offset, plain, codes_of(info.values, plain))
         elif info.hidden:
             self.collector.skip(address, f"its type {info.name} hides its members")
         elif info.opaque or info.pointer or not (info.base or info.bounds):
@@ -212,9 +216,22 @@ class _Walker:
             if info is None or self.types.members(info) or info.bounds or info.pointer or info.opaque:
                 return "", {}
             if info.values:
-                return self._plain(info.base, info.bits) or "int16", info.values
+                plain = self._base(info)
+                return plain, codes_of(info.values, plain)
             type_name, namespace = info.base, info.namespace
         return "", {}
+
+    def _base(self, info: TypeInfo) -> str:
+        """Our type of an enumeration; INT when it names none (IEC 61131-3)."""
+        type_name, namespace = info.base, info.namespace
+        for _ in range(MAX_LEVELS):
+            if plain := self._plain(type_name, info.bits):
+                return plain
+            below = self.types.find(type_name, namespace)
+            if below is None:
+                break
+            type_name, namespace = below.base, below.namespace
+        return "int16"
 
     @staticmethod
     def _plain(type_name: str, bits: int) -> str:
@@ -227,9 +244,9 @@ class _Walker:
         return PLAIN.get(upper, "")
 
     def _leaf(self, member: Member, address: str, offset: int, kind: str, values: dict[int, str] | None = None) -> None:
-        pragma = "\n".join(text for key, text in member.properties.items() if key in ("pytmc", "plcattribute_pytmc"))
-        fields = {key.upper(): text for key, text in _PRAGMA_FIELD.findall(pragma)}
-        pv = _PRAGMA_PV.search(pragma)
+        pv, fields = _pragma(
+            "\n".join(text for key, text in member.properties.items() if key in ("pytmc", "plcattribute_pytmc"))
+        )
         unit = fields.get("EGU") or member.properties.get("plcattribute_tcunit") or member.properties.get("tcunit")
         where = address
         if self.groups is not None:
@@ -242,16 +259,49 @@ class _Walker:
             "type": kind,
             "unit": unit,
             "values": dict(values) if values else None,
-            "range": _range(fields),
+            "range": self._range(address, fields),
             "description": described(fields.get("DESC", "") or _ATTRIBUTE.sub("", member.comment)),
-            "labels": {"pv": pv[1]} if pv else None,
+            "labels": {"pv": pv} if pv else None,
         }
         self.collector.take([part for part in address.split(".") if part], tag)
 
+    def _range(self, address: str, fields: dict[str, str]) -> list[float] | None:
+        """EPICS operator limits of a pragma, which bound what is right for the value."""
+        said = [f"{name} {fields[name]}" for name in ("LOPR", "HOPR") if name in fields]
+        if not said:
+            return None
+        try:
+            low, high = float(fields["LOPR"]), float(fields["HOPR"])
+        except (KeyError, ValueError):
+            self.collector.note(f"{address}: range", f"{', '.join(said)} is not two numbers")
+            return None
+        if not low < high:
+            if low or high:  # 0 and 0 are EPICS' way to say that there are none
+                self.collector.note(f"{address}: range", f"{', '.join(said)} is no range")
+            return None
+        return [low, high]
 
-def _range(fields: dict[str, str]) -> list[float] | None:
-    """EPICS operator limits of a pragma, which bound what is right for the value."""
-    try:
-        return [float(fields["LOPR"]), float(fields["HOPR"])]
-    except (KeyError, ValueError):
-        return None
+
+def _pragma(text: str) -> tuple[str, dict[str, str]]:
+    """Name of the EPICS variable, and its fields by upper-case name.
+
+    A pragma has one entry a line, or several with `;` between; texts may stand in double quotes, which are not theirs.
+    Source: pytmc documentation, "Pragma usage".
+    """
+    pv, fields = "", {}
+    for entry in _PRAGMA_ENTRY.findall(text):
+        match = _PRAGMA_KEY.match(entry)
+        if match is None:
+            continue
+        key, value = match["key"].lower(), match["text"]
+        if key == "pv":
+            pv = pv or _unquoted(value)
+        elif key == "field":
+            name, _, said = re.sub(r"\s", " ", value).partition(" ")
+            fields[name.upper()] = _unquoted(said)
+    return pv, fields
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text

@@ -6,11 +6,11 @@ Source: Beckhoff InfoSys, "TMC description" and "TPY file"; IEC 61131-3 §6.4 (n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nexus_cli.discover.importers.xml_tree import Node
-from nexus_cli.model.datatype import IEC_TYPES
+from nexus_cli.model.datatype import IEC_TYPES, INTEGER_BOUNDS
 
 PLAIN: dict[str, str] = {
     **IEC_TYPES,
@@ -132,6 +132,25 @@ def index_at(bounds: Sequence[tuple[int, int]], position: int) -> list[int]:
         index.insert(0, first + position % size)
         position //= size
     return index
+
+
+def codes_of(values: Mapping[int, str], kind: str) -> dict[int, str]:
+    """Names of an enumeration by the codes that its type reads: the bits are the same whatever sign a file writes.
+
+    Args:
+        values: Name by code as the file has it (`-32768` or `32768` for 16#8000).
+        kind: Our type; codes that it can't hold either way are left as they are.
+    """
+    low, high = INTEGER_BOUNDS.get(kind, (0, 0))
+    span = high - low + 1
+    found: dict[int, str] = {}
+    for code, label in values.items():
+        if low < 0 and high < code < span:
+            code -= span
+        elif not low and -span // 2 <= code < 0:
+            code += span
+        found.setdefault(code, label)
+    return found
 
 
 def bounds_of(node: Node) -> tuple[tuple[int, int], ...]:

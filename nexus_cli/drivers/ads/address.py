@@ -16,7 +16,11 @@ from nexus_cli.model.driver_kind import AddressError
 _RAW = re.compile(
     r"(?P<group>0[xX][0-9a-fA-F]+|\d+)\s*[,/:]\s*(?P<offset>0[xX][0-9a-fA-F]+|\d+)\Z",
 )
-_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\^?(?:\[\s*-?\d+(?:\s*,\s*-?\d+)*\s*\])*\Z")
+_INDEX = re.compile(r"\[\s*-?\d+(?:\s*,\s*-?\d+)*\s*\]")
+_PART = re.compile(r"\S(?:.*\S)?\Z")
+_FIRST = re.compile(r"[^\W\d]|`")
+_TYPED = re.compile(r"[^:]+:\s*[A-Za-z][A-Za-z0-9_]*(?:[(\[]\d+[)\]])?\Z")
+_FOREIGN = re.compile(r"(?:nsu?|[isgb])=", re.IGNORECASE)
 MAX_SYMBOL_CHARACTERS = 255
 _EXAMPLE = "write a symbol such as MAIN.x, GVL.motor.fSpeed, MAIN.arr[1], .z (TwinCAT 2), or raw 0x4040,0x7d01c"
 
@@ -56,27 +60,28 @@ def parse_address(text: str) -> AdsAddress:
                 f"'{text}' has an index group or offset above 0xffffffff", hint=_EXAMPLE, key="address", code="NX3401"
             )
         return AdsAddress(group=group, offset=offset)
-    global_mark = "." if stripped.startswith(".") else ""
-    parts = _split(stripped.removeprefix("."))
-    if not parts or len(stripped) > MAX_SYMBOL_CHARACTERS or not all(_PART.match(part) for part in parts):
+    if not _is_symbol(stripped):
         raise AddressError(f"'{text}' is not an ADS symbol", hint=_hint(stripped), key="address", code="NX3401")
-    if not global_mark and len(parts) == 1:
+    if not any(mark in stripped for mark in ".^"):
         raise AddressError(
             f"'{text}' names no program or variable list",
             hint=f"write MAIN.{stripped} or GVL.{stripped}; a TwinCAT 2 global is .{stripped}",
             key="address",
             code="NX3401",
         )
-    return AdsAddress(symbol=global_mark + ".".join(re.sub(r"\s", "", part) for part in parts))
+    return AdsAddress(symbol=_INDEX.sub(lambda index: re.sub(r"\s", "", index[0]), stripped))
 
 
-def _split(text: str) -> list[str]:
-    return text.split(".") if text else []
+def _is_symbol(text: str) -> bool:
+    """Whether it can be one. Only its outline is looked at: what a PLC, an axis (`Axes.Axis 1.ToPlc`) or a terminal
+    (`TIID^Term 2 (EL1008)^Channel 1`) calls its own is taken as it is, and asked for as a whole."""
+    parts = text.removeprefix(".").split(".")
+    if len(text) > MAX_SYMBOL_CHARACTERS or not text.isprintable() or not all(_PART.match(part) for part in parts):
+        return False
+    return bool(_FIRST.match(parts[0])) and not _TYPED.match(text) and not _FOREIGN.match(text)
 
 
 def _hint(text: str) -> str:
-    if re.match(r"[^:]+:[A-Za-z]+(\[\d+\])?\Z", text):
+    if _TYPED.match(text):
         return f"the type stands under `type:`; write the address as {text.partition(':')[0]}"
-    if " " in text or "-" in text:
-        return "symbols hold letters, digits and _; " + _EXAMPLE
     return _EXAMPLE

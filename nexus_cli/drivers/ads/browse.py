@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TypeVar
 
 from nexus_cli.drivers.ads import channel as ads
 from nexus_cli.drivers.ads.channel import Item
@@ -32,8 +33,12 @@ UPLOAD_INFO, SYMBOL_TABLE, TYPE_TABLE = Item(0xF00F, 0, 24), 0xF00B, 0xF00E
 MAX_TABLE_BYTES = 60 << 20
 MAX_ARRAY = 10_000
 """Elements of one array of structures that are taken apart; longer ones are named as skipped."""
+MIN_ENTRY_BYTES = 30
+"""A symbol's entry without its names; shorter ones are no entries."""
 BREATH = 500
 """After so many entries the loop gets a turn."""
+
+Entry = TypeVar("Entry", SymbolEntry, TypeEntry)
 
 
 async def browse(plc: Plc, *, start: str = "") -> AsyncIterator[Browsed]:
@@ -45,7 +50,9 @@ async def browse(plc: Plc, *, start: str = "") -> AsyncIterator[Browsed]:
         DriverError: The session is lost, the tables can't be read, or `start` is not there.
     """
     await plc.ready()
-    symbols, types = await upload(plc)
+    symbols, types, odd = await upload(plc)
+    for one in odd:
+        yield one
     known: dict[str, TypeEntry | None] = dict(types)
     wanted = start.strip().lower()
     number = found = 0
@@ -68,8 +75,8 @@ async def browse(plc: Plc, *, start: str = "") -> AsyncIterator[Browsed]:
         )
 
 
-async def upload(plc: Plc) -> tuple[list[SymbolEntry], dict[str, TypeEntry]]:
-    """All symbols, and the data types by name in upper case.
+async def upload(plc: Plc) -> tuple[list[SymbolEntry], dict[str, TypeEntry], list[Browsed]]:
+    """All symbols, the data types by name in upper case, and what of both tables can't be read, each with the reason.
 
     Raises:
         DriverError: The session is lost, or the tables can't be read.
@@ -83,26 +90,33 @@ async def upload(plc: Plc) -> tuple[list[SymbolEntry], dict[str, TypeEntry]]:
         raise ads.malformed(what)
     raw = await ads.read(plc.channel, plc.address, Item(SYMBOL_TABLE, 0, size), what) if size else b""
     raw_types = await ads.read(plc.channel, plc.address, Item(TYPE_TABLE, 0, type_size), what) if type_size else b""
-    symbols: list[SymbolEntry] = []
-    types: dict[str, TypeEntry] = {}
-    try:
-        at = 0
-        for number in range(count):
-            symbol, at = read_symbol(raw, at)
-            symbols.append(symbol)
-            if not number % BREATH:
-                await asyncio.sleep(0)
-        at = 0
-        for number in range(type_count):
-            entry, at = read_type(raw_types, at)
-            types[entry.name.upper()] = entry
-            if not number % BREATH:
-                await asyncio.sleep(0)
-    except EntryError as error:
-        raise DriverError(
-            f"{what}: the tables can't be read ({error})", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR
-        ) from None
-    return symbols, types
+    odd: list[Browsed] = []
+    symbols = await _table(raw, count, read_symbol, "symbol", odd, what)
+    types = await _table(raw_types, type_count, read_type, "data type", odd, what)
+    return symbols, {entry.name.upper(): entry for entry in types}, odd
+
+
+async def _table(
+    raw: bytes, count: int, read: Callable[[bytes, int], tuple[Entry, int]], each: str, odd: list[Browsed], what: str
+) -> list[Entry]:
+    """The entries of a table; one that can't be read costs itself, as long as it says where the next begins."""
+    found: list[Entry] = []
+    at = 0
+    for number in range(count):
+        try:
+            entry, at = read(raw, at)
+            found.append(entry)
+        except EntryError as error:
+            length = int.from_bytes(raw[at : at + 4], "little")
+            if length < MIN_ENTRY_BYTES or at + length > len(raw):
+                raise DriverError(
+                    f"{what}: the tables can't be read ({error})", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR
+                ) from None
+            at += length
+            odd.append(_skipped((f"{each} {number + 1}",), "", f"its description can't be read: {error}", ""))
+        if not number % BREATH:
+            await asyncio.sleep(0)
+    return found
 
 
 def _related(symbol: str, wanted: str) -> bool:
@@ -151,7 +165,7 @@ class _Walk:
         if shape.opaque:
             pointer = shape.name.upper().startswith(POINTERS)
             reason = "a pointer: its value is an address" if pointer else f"{shape.name} has no value of its own"
-            yield _skipped(path, address, reason, comment)
+            yield _skipped(path, address, shape.why or reason, comment)
             return
         if shape.members:
             for member in shape.members:

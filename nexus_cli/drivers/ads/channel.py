@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, NoReturn, Protocol
 
 from nexus_cli.drivers.ads import frame
@@ -136,9 +136,17 @@ async def read_state(channel: Channel, target: bytes, what: str) -> int:
 
 
 async def many(
-    channel: Channel, target: bytes, command: int, bodies: Sequence[bytes], what: str
+    channel: Channel, target: bytes, command: int, bodies: Sequence[bytes], what: str, *, own: Collection[int] = ()
 ) -> list[bytes | DriverError]:
     """Single requests, a window of them in flight; an answer with an error costs only itself.
+
+    Args:
+        channel: To the PLC.
+        target: Its AMS address.
+        command: Of all of them.
+        bodies: One each.
+        what: For people.
+        own: Codes that say something of this kind of request, although they mostly concern the whole device.
 
     Returns:
         Data or error by request, same order.
@@ -157,7 +165,7 @@ async def many(
             try:
                 out.append(await channel.answer(waiting.pop(0), what))
             except DriverError as error:
-                if error.scope in (Scope.SESSION, Scope.DEVICE):
+                if error.scope is Scope.SESSION or (error.scope is Scope.DEVICE and error.code not in own):
                     raise
                 out.append(error)
     finally:

@@ -22,6 +22,9 @@ SYMBOL_NOT_FOUND = 1808
 SYMBOL_VERSION_INVALID = 1809
 NO_MORE_HANDLES = 1814
 CLIENT_TIMEOUT = 1861
+NO_NOTIFICATIONS = frozenset({1, 1799, 1800, 1802, 1810, 1816})
+"""What else a PLC that has no notifications, or none left, answers a request for one, while it reads as ever: an internal
+error, not ready, busy, no memory, a state in which it does not report."""
 
 
 class Meaning(NamedTuple):

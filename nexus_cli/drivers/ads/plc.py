@@ -11,8 +11,9 @@ Source: Beckhoff, ADS device service: 0xF003 (handle by name), 0xF005 (value by 
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from nexus_cli.drivers.ads import frame
@@ -55,6 +56,8 @@ SYSTEM_PORT = 10_000
 """AMS port of the TwinCAT system service, which answers in config mode too."""
 MAX_SYMBOL_BYTES = 0xFFFF
 MAX_TYPE_BYTES = 1 << 20
+RETRY_FIRST_S, RETRY_LONGEST_S = 2.0, 60.0
+"""Between two look-ups of a symbol that the PLC does not have, or does not give; it doubles."""
 MAX_TYPE_ROUNDS = 256
 """So many descriptions are asked for one tag; each is one request, once a program."""
 
@@ -100,6 +103,7 @@ class Plc:
         self.renewed: list[Callable[[], None]] = []
         self.state_changed: list[Callable[[int, int], None]] = []
         self._symbols: dict[str, Located | Fault] = {}
+        self._refused: dict[str, tuple[float, float]] = {}  # when to ask again, and how long that was
         self._seen: set[str] = set()
         self._handles: list[int] = []
         self._renewing = asyncio.Lock()
@@ -217,15 +221,21 @@ class Plc:
             raise await self.explained(error) from None
 
     async def locate(self, names: Iterable[str]) -> dict[str, Located | Fault]:
-        """Where symbols are, by name; a fault for those that are not there.
+        """Where symbols are, by name; a fault for those that are not there. What was refused is asked for again in time:
+        not every PLC has a version that tells of a symbol that came.
 
         Raises:
             DriverError: With scope SESSION or DEVICE.
         """
         wanted = list(dict.fromkeys(names))
-        known = {name: self._symbols[name] for name in wanted if name in self._symbols}
+        now_s = asyncio.get_running_loop().time()
+        known = {name: self._symbols[name] for name in wanted if name in self._symbols and now_s < self.again_s(name)}
         missing = [name for name in wanted if name not in known]
         return known | await self._ask_symbols(missing) if missing else known
+
+    def again_s(self, name: str) -> float:
+        """When a symbol that was refused is asked for again, in the loop's time; infinity for all others."""
+        return self._refused.get(name, (math.inf, 0.0))[0]
 
     async def describe(self, name: str) -> None:
         """Ask for a data type. Raises DriverError with scope SESSION or DEVICE."""
@@ -262,6 +272,7 @@ class Plc:
         self.generation += 1
         self.forget()
         self._symbols.clear()
+        self._refused.clear()
         self.types.clear()
         items = [VERSION, STATE]
         # By handle, since the count's own address may move with the change that it tells of.
@@ -289,7 +300,18 @@ class Plc:
         if generation == self.generation:  # else the program changed meanwhile: these addresses are of the old one
             self._symbols.update(found)
             self._seen.update(name for name, one in found.items() if isinstance(one, Located))
+            self._note_refused(found)
         return found
+
+    def _note_refused(self, found: Mapping[str, Located | Fault]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for name, one in found.items():
+            _, waited_s = self._refused.pop(name, (0.0, 0.0))
+            if isinstance(one, Fault):
+                wait_s = min(2 * waited_s, RETRY_LONGEST_S) if waited_s else RETRY_FIRST_S
+                self._refused[name] = (now_s + wait_s, wait_s)
+            elif waited_s:  # it came without a new version, and so may its types have
+                self.types = {known: entry for known, entry in self.types.items() if entry is not None}
 
     async def _located(self, name: str, answer: bytes | DriverError) -> Located | Fault:
         if isinstance(answer, DriverError):

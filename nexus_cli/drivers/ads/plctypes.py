@@ -81,6 +81,7 @@ ALIGNMENT = 8
 """Widest alignment of a value. Source: Beckhoff TwinCAT 3, `pack_mode` (default 8)."""
 _ARRAY = re.compile(r"ARRAY\s*\[([^\]]*)\]\s*OF\s+(.+)\Z", re.IGNORECASE | re.DOTALL)
 _BOUNDS = re.compile(r"\s*(-?\d{1,10})\s*\.\.\s*(-?\d{1,10})\s*\Z")
+_IN_OUT = re.compile(r"\(\s*VAR_IN_OUT\s*\)\s*\Z", re.IGNORECASE)
 _TEXT = re.compile(r"(W?)STRING(?:\s*[\[(]\s*(\d{1,9})\s*[\])])?\Z", re.IGNORECASE)
 
 
@@ -90,6 +91,10 @@ class UnknownType(LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+class EndlessError(ValueError):
+    """A type that multiplies or nests without end: no part of it can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class Shape:
         members: Of a structure.
         labels: Names of an enumeration's values.
         parts: Members of a structure, those of its members included; 1 for everything else.
+        why: Why it has no value although its name promises one, "" where the name says it.
     """
 
     name: str
@@ -127,6 +133,7 @@ class Shape:
     members: tuple[Member, ...] = ()
     labels: Mapping[int, str] = field(default_factory=dict)
     parts: int = 1
+    why: str = ""
 
     @property
     def alignment(self) -> int:
@@ -174,7 +181,9 @@ class Resolver:
             ValueError: It makes no sense.
         """
         if depth > MAX_DEPTH:
-            raise ValueError(f"the type {name} is nested too deep")
+            raise EndlessError(f"the type {name} is nested too deep")
+        if _IN_OUT.search(name):  # as long as a pointer, whatever stands in front
+            return Shape(name, size, why="VAR_IN_OUT: its value is that of another variable")
         text = _TEXT.match(name)
         if text is not None or (ads in (ADS_STRING, ADS_WSTRING) and not name.upper().startswith("ARRAY")):
             wide = bool(text[1]) if text is not None else ads == ADS_WSTRING
@@ -202,13 +211,12 @@ class Resolver:
             return self._array(name, entry.bounds, entry.type_name, entry.ads, size, depth)
         if entry.members:
             return self._structure(name, size, entry, depth)
-        labels = {int.from_bytes(raw, "little", signed=True): label for label, raw in entry.labels}
         if entry.type_name and entry.type_name.upper() != name.upper():
             below = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
-            if not labels:
+            if not entry.labels:
                 return below
             scalar = below.base or scalar
-        return Shape(name, size, base=scalar, labels=labels if scalar is not None else {})
+        return Shape(name, size, base=scalar, labels=_labels(entry, scalar))
 
     def target(self, name: str) -> Shape:
         """The shape of what a `REFERENCE TO name` refers to. Raises as `shape` does."""
@@ -232,17 +240,22 @@ class Resolver:
             members.append(self._member(one, depth))
             parts += members[-1].shape.parts
             if parts > MAX_PARTS:
-                raise ValueError(f"{name} has more than {MAX_PARTS} members")
+                raise EndlessError(f"{name} has more than {MAX_PARTS} members")
         return Shape(name, size, members=tuple(members), parts=parts)
 
     def _member(self, entry: TypeEntry, depth: int) -> Member:
         if entry.flags & BIT_VALUES:
             shape = Shape(entry.type_name, 1, base=ELEMENTARY["BIT"])
             return Member(entry.name, entry.offset // 8, shape, entry.comment, entry.offset % 8)
-        if entry.bounds and _ARRAY.match(entry.type_name) is None:
-            shape = self._array(entry.type_name, entry.bounds, entry.type_name, entry.ads, entry.size, depth)
-        else:
-            shape = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
+        try:
+            if entry.bounds and _ARRAY.match(entry.type_name) is None:
+                shape = self._array(entry.type_name, entry.bounds, entry.type_name, entry.ads, entry.size, depth)
+            else:
+                shape = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
+        except EndlessError:
+            raise
+        except ValueError as error:  # it costs itself, not what stands beside it
+            shape = Shape(entry.type_name, entry.size, why=str(error))
         return Member(entry.name, entry.offset, shape, entry.comment)
 
     def _array(
@@ -254,6 +267,14 @@ class Resolver:
         element_ads = ADS_BIG if ads == ADS_BIG or _ARRAY.match(element) else ads
         one = self.shape(element, element_ads, size // count, depth + 1)
         return Shape(name, size, element=one, bounds=bounds, parts=one.parts)
+
+
+def _labels(entry: TypeEntry, base: Elementary | None) -> dict[int, str]:
+    """Names of an enumeration's values, whose sign is that of the type below it: 16#FFFF of a WORD is 65535."""
+    if base is None:
+        return {}
+    signed = base.code.islower()
+    return {int.from_bytes(raw, "little", signed=signed): label for label, raw in entry.labels}
 
 
 def _bounds(text: str) -> tuple[tuple[int, int], ...]:

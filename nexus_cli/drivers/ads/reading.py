@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,12 +62,17 @@ class Piece:
 
 @dataclass(slots=True)
 class Prepared:
-    """A request under one generation of a PLC; `whole` when one piece answers all of its points in order."""
+    """A request under one generation of a PLC; `whole` when one piece answers all of its points in order.
+
+    Attributes:
+        again_s: When what was refused is looked up again, in the loop's time; infinity when nothing was.
+    """
 
     generation: int
     pieces: list[Piece]
     faults: dict[int, Fault] = field(default_factory=dict)
     whole: bool = False
+    again_s: float = math.inf
 
 
 async def targets_of(plc: Plc, points: Sequence[Point]) -> list[Target | Fault]:
@@ -149,6 +155,7 @@ async def prepare(plc: Plc, points: Sequence[Point], *, limit: int) -> Prepared:
         size += target.item.size
     if part:
         prepared.pieces.append(_piece(plc, part))
+    prepared.again_s = min((plc.again_s(parse_address(point.address).symbol) for point in points), default=math.inf)
     prepared.whole = len(prepared.pieces) == 1 and not prepared.faults
     return prepared
 

@@ -110,7 +110,8 @@ class AdsSession:
     async def _prepare(self, plc: Plc, request: Request) -> reading.Prepared:
         plan: ReadPlan = request.detail
         prepared = self._prepared.get(plan)
-        if prepared is None or prepared.generation != plc.generation:
+        outdated = prepared is None or prepared.generation != plc.generation
+        if prepared is None or outdated or asyncio.get_running_loop().time() >= prepared.again_s:
             prepared = await reading.prepare(plc, plan.points, limit=self._limit(request.device))
             self._prepared[plan] = prepared
         return prepared

@@ -26,7 +26,8 @@ class SimulatorServer(Served):
         sums: False: no sum commands, as small devices have none.
         routes: AMS NetIds that have a route; None lets everybody in. Others are reset at their first frame.
         mute: Those without a route are left without an answer instead.
-        most_notifications: More are refused with 1814.
+        most_notifications: More are refused.
+        notification_error: With this code.
     """
 
     scheme = "ads"
@@ -36,7 +37,7 @@ class SimulatorServer(Served):
         self.sums = True
         self.routes: set[str] | None = None
         self.mute = False
-        self.most_notifications = 5_000
+        self.most_notifications, self.notification_error = 5_000, 1814
         self.images: dict[bytes, Image] = {}
         self._image_of: dict[str, Image] = {}
         for device in devices:

@@ -154,7 +154,7 @@ class Connection(Client):
     def _add(self, image: Image, one: frame.Frame) -> int:
         group, offset, size, mode, delay, cycle = struct.unpack_from("<6I", one.data)
         if len(self._reported) >= self._server.most_notifications:
-            raise Refused(1814)
+            raise Refused(self._server.notification_error)
         simulator_service.read(image, group, offset, size)
         self._next += 1
         cycle_s, delay_s = max(cycle / 1e7, 0.001), delay / 1e7

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from nexus_cli.drivers.ads import frame, reading
 from nexus_cli.drivers.ads.channel import Channel, Item, many
-from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, fault_of
+from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, NO_NOTIFICATIONS, fault_of
 from nexus_cli.drivers.ads.plc import STATE, Plc
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
 from nexus_cli.wire.sample import Reason, Value
@@ -124,7 +124,12 @@ class Reports:
         self._adding += 1
         try:
             answers = await many(
-                self.channel, plc.address, frame.ADD_NOTIFICATION, bodies, f"{plc.name}: register a notification"
+                self.channel,
+                plc.address,
+                frame.ADD_NOTIFICATION,
+                bodies,
+                f"{plc.name}: register a notification",
+                own=NO_NOTIFICATIONS,
             )
         finally:
             self._adding -= 1

@@ -1,4 +1,5 @@
-"""Reads S7 addresses in the dialects of TIA and PLC4X, nodeS7, and gos7 (Telegraf, UMH; `MK0.X1.2` too), and writes the one normal form.
+"""Reads S7 addresses in the dialects of TIA and PLC4X, nodeS7, and gos7 (Telegraf, UMH; `MK0.X1.2` too), the V memory of
+LOGO! and S7-200, which is data block 1, and writes the one normal form.
 
 Normal form: `%DB1:10:REAL[5]`, `%DB1:0.3:BOOL`, `%M10.3:BOOL`, `%I4:INT`, `%T5:TIMER`, `%DB1:20:STRING(30)`.
 Source: Siemens, "System Software for S7-300/400, System and Standard Functions" (areas); FIELD notes of the named projects.
@@ -41,6 +42,9 @@ SIZES: dict[str, int] = {
     "LDT": 8,
     "DT": 8,
     "DTL": 12,
+    "BCD8": 1,
+    "BCD16": 2,
+    "BCD32": 4,
 }
 """Bytes of one value. STRING(n) takes n + 2 bytes, WSTRING(n) 2n + 4."""
 
@@ -55,11 +59,11 @@ _LETTERS = {"X": "BOOL", "B": "BYTE", "C": "CHAR", "W": "WORD", "I": "INT", "DI"
 _LETTERS |= {"R": "REAL", "LR": "LREAL", "LI": "LINT", "S": "STRING", "DTZ": "DT", "DTLZ": "DTL"}
 _SHORT: dict[str, str] = {**_LETTERS, **{kind: kind for kind in TYPES if kind != "BOOL"}}
 
-_TYPED = r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\])?)?\Z"
+_TYPED = r"(?::(?P<type>[A-Za-z0-9_]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\](?:\[(?P<more>\d+)\])?)?)?\Z"
 _TIA_DB = re.compile(r"%?DB(?P<db>\d+)\.DB(?P<width>[XBWD])(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _PLC4X_DB = re.compile(r"%?DB(?P<db>\d+):(?P<byte>\d+)(?:\.(?P<bit>\d+))?" + _TYPED, re.I)
 _SHORT_DB = re.compile(
-    r"(?:DB(?P<db>\d+)|(?P<gos7>PE|PA|MK)\d*)[.,](?P<letters>S5TIME|[A-Z]+)(?P<byte>\d+)"
+    r"(?:DB(?P<db>\d+)|(?P<gos7>PE|PA|MK)\d*)[.,](?P<letters>S5TIME|BCD(?:8|16|32)|[A-Z]+)(?P<byte>\d+)"
     r"(?:\.(?P<first>\d+))?(?:\.(?P<second>\d+))?\Z",
     re.I,
 )
@@ -68,6 +72,12 @@ _SHORT_PLAIN = re.compile(
     rf"(?P<area>[IEQAMF])(?P<letters>{'|'.join(sorted(_SHORT, key=len, reverse=True))})(?P<byte>\d+)(?:\.(?P<first>\d+))?\Z",
     re.I,
 )
+_GOS7_NUMBER = re.compile(r"(?P<area>[TC])\d*\.(?P=area)(?P<byte>\d+)\Z", re.I)
+_V_MEMORY = re.compile(r"%?V(?P<letters>[A-Z]*)(?P<rest>\d.*)\Z", re.I)
+_LOGO = re.compile(r"%?(?P<area>N?AI|N?AQ|AM|NI|NQ)(?P<number>\d{1,2})\Z", re.I)
+_LOGO_WORDS = {"AI": (1032, 926), "AQ": (1072, 944), "AM": (1118, 952)}
+"""First V memory word of LOGO!'s analog values: of LOGO! 8 (0BA8), and of 0BA7. Source: LOGO! manuals, "VM mapping"."""
+_S7_200 = re.compile(r"%?(?:AI[WBD]|AQ[WBD]|SM[BWD]?|S|HC|AC)\d+(?:\.\d)?\Z", re.I)
 MAX_DB = 65535
 MAX_BYTE = 65535
 
@@ -104,12 +114,17 @@ def parse_address(text: str) -> Written:
         AddressError: It is none of them, symbolic, or outside the area.
     """
     text = text.strip()
+    _elsewhere(text)
+    plain = _v_memory(text)
     for pattern in (_TIA_DB, _PLC4X_DB, _PLAIN):
-        if match := pattern.match(text):
+        if match := pattern.match(plain):
             return _checked(text, _explicit(text, match))
     for pattern in (_SHORT_DB, _SHORT_PLAIN):
-        if match := pattern.match(text):
+        if match := pattern.match(plain):
             return _checked(text, _short(text, match))
+    if match := _GOS7_NUMBER.match(text):
+        area = match["area"].upper()
+        return Written(area=area, byte=int(match["byte"]), type="TIMER" if area == "T" else "COUNTER")
     if '"' in text or re.match(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z", text):
         raise AddressError(
             f"'{text}' is a symbol; S7 communication knows only absolute addresses",
@@ -124,9 +139,39 @@ def parse_address(text: str) -> Written:
         )
     raise AddressError(
         f"'{text}' is not an S7 address",
-        hint="write DB1.DBD10, %DB1:10:REAL, DB1,R4, DB1.X5.2, M10.3, IW4, T5 or C7",
+        hint="write DB1.DBD10, %DB1:10:REAL, DB1,R4, DB1.X5.2, M10.3, IW4, T5 or C7; VW10 of a LOGO!",
         code="NX3301",
     )
+
+
+def _v_memory(text: str) -> str:
+    """`VW10` of LOGO! and S7-200 as `DB1.DBW10`; everything else as it is."""
+    match = _V_MEMORY.match(text)
+    if match is None:
+        return text
+    letters, rest = match["letters"].upper(), match["rest"]
+    if not letters:
+        return f"%DB1:{rest}"
+    return f"DB1.DB{letters}{rest}" if letters in _WIDTH else f"DB1,{letters}{rest}"
+
+
+def _elsewhere(text: str) -> None:
+    """Refuse what LOGO! and S7-200 call by letters that mean something else on every other CPU. Raises AddressError."""
+    if match := _LOGO.match(text):
+        area, number = match["area"].upper(), int(match["number"])
+        hint = "LOGO! maps it to V memory (VM mapping in LOGO!Soft Comfort): write that, such as VW1032 or V1246.0"
+        if words := _LOGO_WORDS.get(area):
+            eight, seven = (first + 2 * (number - 1) for first in words)
+            hint = f"{area}{number} of a LOGO! is VW{eight} (LOGO! 8) or VW{seven} (0BA7)"
+            if area == "AI":
+                hint += f"; the output word {number} of another CPU is QW{number}"
+        raise AddressError(f"'{text}' is an analog or network value of a LOGO!", hint=hint, code="NX3301")
+    if _S7_200.match(text):
+        raise AddressError(
+            f"'{text}' is an area of S7-200 that is not read",
+            hint="have the program copy it to V memory and write that, such as VW100",
+            code="NX3301",
+        )
 
 
 def _explicit(text: str, match: re.Match[str]) -> Written:
@@ -147,6 +192,11 @@ def _explicit(text: str, match: re.Match[str]) -> Written:
         )
     if bit == 0 and kind not in ("", "BOOL", "TIMER", "COUNTER"):
         bit = None  # as TIA shows every offset: 20.0 for a REAL too
+    length, count = int(groups["length"] or 0), int(groups["count"] or 0)
+    if groups["more"]:
+        if length or kind not in ("STRING", "WSTRING"):
+            raise AddressError(f"'{text}': an array has one bracket", hint=f"write {kind}[{count}]", code="NX3301")
+        length, count = count, int(groups["more"])  # TIA's STRING[20], three of them
     return Written(
         area=area,
         db=int(groups.get("db") or 0),
@@ -154,8 +204,8 @@ def _explicit(text: str, match: re.Match[str]) -> Written:
         bit=bit,
         type=kind,
         loose=loose,
-        length=int(groups["length"] or 0),
-        count=int(groups["count"] or 0),
+        length=length,
+        count=count,
     )
 
 
@@ -169,7 +219,8 @@ def _short(text: str, match: re.Match[str]) -> Written:
     groups = match.groupdict()
     letters = groups["letters"].upper()
     if letters not in _SHORT:
-        raise AddressError(f"'{text}': '{letters}' is not a type", hint=did_you_mean(letters, _SHORT), code="NX3301")
+        hint = "did you mean 'WSTRING'?" if letters == "WS" else did_you_mean(letters, _SHORT)
+        raise AddressError(f"'{text}': '{letters}' is not a type", hint=hint, code="NX3301")
     kind = _SHORT[letters]
     first = int(groups["first"]) if groups["first"] else None
     bit = length = count = None

@@ -36,12 +36,14 @@ class Channel(Dialogue):
 
     Attributes:
         pdu: Bytes of a PDU as negotiated.
+        tsap: The CPU's.
     """
 
     def __init__(self, host: str, port: int, *, local_tsap: int, remote_tsap: int, timeout_s: float) -> None:
         super().__init__(timeout_s=timeout_s)
         self.host, self.port, self.pdu = host, port, 0
-        self._tsaps = local_tsap, remote_tsap
+        self.tsap = remote_tsap
+        self._local_tsap = local_tsap
         self._reference = 0
         self._connecting = True
         self._buffer = b""
@@ -61,7 +63,7 @@ class Channel(Dialogue):
         try:
             async with asyncio.timeout(connect_timeout_s):
                 await self._loop.create_connection(lambda: self, self.host, self.port)
-                confirmed = await self._exchange(connect_frame(*self._tsaps), bounded=False)
+                confirmed = await self._exchange(connect_frame(self._local_tsap, self.tsap), bounded=False)
                 if confirmed[5] != CC:
                     raise Lost("the CPU refuses the connection: rack, slot or TSAP is wrong, or none is free")
                 self._connecting = False

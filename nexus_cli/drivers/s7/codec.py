@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
-from nexus_cli.drivers.s7.field import Field
+from nexus_cli.drivers.s7.digits import bcd_from
+from nexus_cli.drivers.s7.field import BCD, Field
 from nexus_cli.drivers.s7.moments import MOMENTS, SPANS, counter_from
 from nexus_cli.drivers.s7.texts import chars_from, string_from, wstring_from
 from nexus_cli.wire.sample import Reason, Value
@@ -129,6 +130,9 @@ def _element(field: Field, at: int) -> Callable[[bytes], Value]:
     end = at + field.stride
     if s7_type == "COUNTER":
         return lambda buffer: counter_from(buffer[at:end])
+    if s7_type in BCD:
+        signed = base.startswith("int")
+        return lambda buffer: bcd_from(buffer[at:end], signed=signed)
     if base == "datetime":
         moment = MOMENTS[s7_type][0]
         return lambda buffer: moment(buffer[at:end])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.pdu import MAX_PDU
 from nexus_cli.drivers.s7.session import S7Session
+from nexus_cli.drivers.s7.watch import SILENT_FIRST_S, Silence
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
@@ -41,9 +43,31 @@ class S7Driver:
         """Join points into reads; see `groups.group`."""
         return group(device, points, fill_gaps=fill_gaps)
 
+    def __init__(self) -> None:
+        self._silence = Silence()
+
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> S7Session:
-        """Open the connection to the CPU of these devices. Raises DriverError with scope SESSION."""
-        connection = devices[0].connection
+        """Open the connection to the CPU of these devices. Raises DriverError with scope SESSION.
+
+        A device that does not survive the question for its state is connected to once more, and not asked.
+        """
+        loop = asyncio.get_running_loop()
+        session = await self._open(devices[0])
+        link = session.name
+        if not self._silence.asks(link, loop.time()):
+            return session
+        try:
+            await session.look()
+        except DriverError:
+            self._silence.keep(link, loop.time() + SILENT_FIRST_S)
+            return await self._open(devices[0])
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    async def _open(self, device: DeviceConfig) -> S7Session:
+        connection = device.connection
         host, port = str(connection.get("host", "")), int(connection.get("port") or 102)
         local = connection.get("local_tsap")
         channel = Channel(
@@ -63,7 +87,8 @@ class S7Driver:
             raise DriverError(
                 f"no connection to {host}:{port}: {cause}", scope=Scope.SESSION, reason=Reason.LINK_LOST
             ) from None
-        return S7Session(channel, pause_s=(connection.get("pause") or 0) / 1000)
+        pause_s = (connection.get("pause") or 0) / 1000
+        return S7Session(channel, pause_s=pause_s, silence=self._silence)
 
 
 DRIVER = S7Driver()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import struct
 
-from nexus_cli.drivers.s7.field import Field
+from nexus_cli.drivers.s7.digits import bcd_to
+from nexus_cli.drivers.s7.field import BCD, Field
 from nexus_cli.drivers.s7.moments import DAY_MS, MOMENTS, SPANS, counter_to
-from nexus_cli.drivers.s7.texts import narrow_to, wide_to
+from nexus_cli.drivers.s7.texts import narrow_to, never_written, wide_to
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Reason, Value
 
@@ -65,6 +66,8 @@ def _element(field: Field, value: Value) -> bytes:
         number = _number(value)
         if field.code:
             return _pack(field, number)
+        if field.type in BCD:
+            return bcd_to(_whole(number), len_bytes=field.stride, signed=base.startswith("int"))
         if field.type == "COUNTER":
             return counter_to(_whole(number))
         if field.type == "LTOD" and number >= DAY_MS:
@@ -118,12 +121,16 @@ def _text(field: Field, value: Value) -> bytes:
     length = field.length
     if len(raw) > length * (2 if wide else 1):
         raise EncodeError(f"{value!r} is longer than {length} characters", reason=Reason.OVERFLOW)
+    if field.type in ("STRING", "WSTRING") and value.endswith("\0"):
+        raise EncodeError(f"{value!r} ends in a NUL, which only fills a text up")
     if field.type == "STRING":
         return bytes((length, len(raw))) + raw.ljust(length, b"\0")
     if field.type == "WSTRING":
         return struct.pack(">HH", length, len(raw) // 2) + raw.ljust(2 * length, b"\0")
     if "\0" in value:
         raise EncodeError(f"{value!r} contains a NUL, which ends a text")
+    if len(value) == length and value.endswith(never_written(wide=wide)):
+        raise EncodeError(f"{value!r} ends in {value[-1]!r}, which reads as bytes that nobody wrote")
     return _padded(raw, length, wide=wide)
 
 

@@ -28,6 +28,8 @@ _NORMAL = re.compile(
     r"%(?:DB(?P<db>\d+):|(?P<area>[IQMTC]))(?P<byte>\d+)(?:\.(?P<bit>\d))?:"
     r"(?P<type>[A-Z0-9]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\])?\Z"
 )
+BCD = ("BCD8", "BCD16", "BCD32")
+"""Types whose half bytes are decimal digits; with a signed type of ours the first of them is the sign."""
 ELEMENTS = ("T", "C")
 """Areas that are addressed by number of a timer or counter, two bytes each, and not by byte."""
 
@@ -78,7 +80,7 @@ class Field:
     @property
     def code(self) -> str:
         """`struct` letter of one element, "" when it takes more than that."""
-        if self.type == "COUNTER":
+        if self.type == "COUNTER" or self.type in BCD:
             return ""
         if self.kind.base == "duration":
             return {"TIME": "i", "TOD": "I"}.get(self.type, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -42,6 +43,9 @@ FITS: dict[str, tuple[str, ...]] = {
     "LDT": ("datetime", "int64"),
     "DT": ("datetime",),
     "DTL": ("datetime",),
+    "BCD8": ("uint8",),
+    "BCD16": ("uint16", "int16"),
+    "BCD32": ("uint32", "int32"),
     "STRING": ("string",),
     "WSTRING": ("string",),
 }
@@ -103,7 +107,7 @@ class S7Tag(Tag):
     """A value in an S7 CPU."""
 
     address: str = Field(
-        description="DB1.DBD10, %DB1:10:REAL[5], DB1,R4, DB1.X5.2, M10.3, IW4, T5, C7.",
+        description="DB1.DBD10, %DB1:10:REAL[5], DB1,R4, DB1.X5.2, M10.3, IW4, T5, C7; VW10 and V10.3 of LOGO! and S7-200.",
         examples=["DB1.DBD10:REAL", "%DB1:0.3:BOOL", "DB1,R4", "DB1.S30.10", "MW20", "I0.1"],
     )
 
@@ -126,12 +130,13 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     if kind.base not in DEFAULTS:
         raise AddressError(f"S7 has no {kind.base} values", key="type", code="NX3302")
     s7_type = _settled(tag, written, kind)
+    written = _as_length(written, kind, s7_type)
     if written.count and kind.count and written.count != kind.count:
         raise AddressError(f"the address says {written.count} elements, the type {kind.count}", code="NX3302")
     if written.count > 1 and not kind.count and not (s7_type in ("CHAR", "WCHAR") and kind.base == "string"):
         raise AddressError(
             f"the address says {written.count} elements, the tag one",
-            hint=f"type: {kind.base}[{written.count}]",
+            hint=f"type: {_one(written, kind, s7_type)}[{written.count}]",
             key="type",
             code="NX3302",
         )
@@ -153,6 +158,21 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     if end > MAX_BYTES and written.area not in ("T", "C"):
         raise AddressError(f"'{tag.address}' ends at byte {end - 1}, beyond {MAX_BYTES - 1}", code="NX3306")
     return Address(text)
+
+
+def _as_length(written: Written, kind: DataType, s7_type: str) -> Written:
+    """TIA writes the length of a text as others write the number of elements, `STRING[30]`: it is that, unless the tag is
+    an array of as many."""
+    if s7_type not in ("STRING", "WSTRING") or written.length or not written.count or kind.count == written.count:
+        return written
+    return replace(written, length=written.count, count=0)
+
+
+def _one(written: Written, kind: DataType, s7_type: str) -> str:
+    """The type of one element."""
+    if s7_type not in ("STRING", "WSTRING"):
+        return kind.base
+    return f"string[{written.length or kind.length or MAX_STRING}]"
 
 
 def _settled(tag: S7Tag, written: Written, kind: DataType) -> str:

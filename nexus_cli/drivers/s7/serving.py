@@ -16,6 +16,7 @@ from nexus_cli.drivers.s7.userdata import BLOCK_TYPES
 AREAS = {0x81: "I", 0x82: "Q", 0x83: "M", 0x84: "DB", 0x1C: "C", 0x1D: "T"}
 SIZES = {0x02: 1, 0x03: 1, 0x04: 2, 0x05: 2, 0x06: 4, 0x07: 4, 0x08: 4, 0x1C: 2, 0x1D: 2}
 """Bytes of one element by transport size: BYTE CHAR WORD INT DWORD DINT REAL COUNTER TIMER."""
+RUN = 8
 NOT_SERVED, PDU_TOO_LONG, NO_FUNCTION = 0x8104, 0x8500, 0xD401
 UNSUPPORTED_TYPE = 0x06
 _HARDWARE = "6ES7 214-1AG40-0XB0"
@@ -37,11 +38,14 @@ class Cpu:
         pdu: Bytes of a PDU that it grants.
         put_get: Whether PUT/GET is allowed.
         informs: Whether it has lists of its blocks (S7-300/400 do, S7-1200/1500 don't).
+        state: Its operating state (SZL 0x0424), 8 while it runs and 4 in STOP; 0 when it has no such list.
+        silent: It does not answer at all when it is asked for a list, as small devices do.
     """
 
     def __init__(self, image: Image, *, pdu: int) -> None:
         self.image, self.pdu = image, pdu
         self.put_get = self.informs = True
+        self.state, self.silent = RUN, False
 
     def answer(self, request: bytes, *, granted: int, t_s: float) -> tuple[bytes | None, int]:
         """The frame that answers a PDU, None for silence; and the PDU length granted from now on."""
@@ -53,6 +57,8 @@ class Cpu:
         if len(parameters) != parameter_size or len(data) != data_size or not parameters:
             return None, granted
         try:
+            if kind == 7 and self.silent:
+                return None, granted
             if kind == 7:
                 return frame(_userdata(self, reference, parameters, data)), granted
             if kind != 1:
@@ -147,7 +153,7 @@ def _userdata(cpu: Cpu, reference: bytes, parameters: bytes, data: bytes) -> byt
     group, function, sequence = parameters[5] & 0x0F, parameters[6], parameters[7]
     found: bytes | None = None
     if group == 4 and function == 1:
-        found = _status_list(*struct.unpack(">HH", data[4:8]))
+        found = _status_list(cpu, *struct.unpack(">HH", data[4:8]))
     elif group == 3 and cpu.informs:
         found = _blocks(cpu.image, function, data[4:])
     error = 0 if found is not None else NO_FUNCTION
@@ -156,7 +162,7 @@ def _userdata(cpu: Cpu, reference: bytes, parameters: bytes, data: bytes) -> byt
     return struct.pack(">BBH2sHH", 0x32, 7, 0, reference, len(head), len(body)) + head + body
 
 
-def _status_list(szl: int, index: int) -> bytes | None:
+def _status_list(cpu: Cpu, szl: int, index: int) -> bytes | None:
     if szl == 0x0011:
         order = _HARDWARE.encode().ljust(20)
         rows = [
@@ -167,8 +173,8 @@ def _status_list(szl: int, index: int) -> bytes | None:
         rows = [struct.pack(">H32s", number, name.encode()) for number, name in _NAMES.items()]
     elif szl == 0x0232 and index == 4:
         rows = [struct.pack(">HHHHH30x", 4, 1, 0, 1, 1)]
-    elif szl == 0x0424:
-        rows = [bytes.fromhex("5100ff080000000000000000940310151435446100")]
+    elif szl == 0x0424 and cpu.state:
+        rows = [bytes.fromhex("5100ff") + bytes((cpu.state,)) + bytes.fromhex("0000000000000000940310151435446100")]
     else:
         return None
     return struct.pack(">HHHH", szl, index, len(rows[0]), len(rows)) + b"".join(rows)

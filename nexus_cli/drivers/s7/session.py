@@ -37,6 +37,7 @@ from nexus_cli.drivers.s7.pdu import (
     write_job,
 )
 from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED, job_error, reason_of, refusal
+from nexus_cli.drivers.s7.watch import SILENT_LATER_S, Silence, Watch
 from nexus_cli.drivers.s7.writing import Write, heads_of, jobs_of, plan_write, with_heads
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
@@ -47,8 +48,17 @@ _log = logging.getLogger("nexus.link")
 class S7Session:
     """An open link. See `nexus_cli.drivers.base.Session`."""
 
-    def __init__(self, channel: Channel, *, pause_s: float) -> None:
+    def __init__(self, channel: Channel, *, pause_s: float, silence: Silence | None = None) -> None:
+        """Speak through an open channel.
+
+        Args:
+            channel: To the CPU.
+            pause_s: Rest between two jobs.
+            silence: Where it is kept that this CPU must not be asked for its state.
+        """
         self._channel = channel
+        self.watch = Watch()
+        self._silence = silence or Silence()
         self._pause_s = pause_s
         self._loop = asyncio.get_running_loop()
         self._free_at_s = self._loop.time() + pause_s
@@ -62,6 +72,11 @@ class S7Session:
         """Bytes of a PDU as negotiated."""
         return self._channel.pdu
 
+    @property
+    def name(self) -> str:
+        """The CPU's address, and the TSAP that tells it from others behind the same address."""
+        return f"{self._channel.host}:{self._channel.port}/{self._channel.tsap:04x}"
+
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
         """Take note of the devices behind this link: their tags may be others now."""
         self._smaller.clear()
@@ -70,8 +85,35 @@ class S7Session:
     async def read(self, request: Request) -> ReadResult:
         """Carry out one read. Raises DriverError.
 
-        A refused item costs the tags in it; one of several tags raises scope REQUEST once, to be read tag by tag.
+        A refused item costs the tags in it; one of several tags raises scope REQUEST once, to be read tag by tag. What a
+        CPU that does not run has is uncertain.
         """
+        if self._loop.time() >= self.watch.due_s:
+            await self.look()
+        result = await self._read(request)
+        if (stopped := self.watch.fault) is None:
+            return result
+        return result._replace(faults={**dict.fromkeys(range(len(request.points)), stopped), **result.faults})
+
+    async def look(self) -> None:
+        """Ask for the CPU's state. Raises DriverError, SESSION: it does not survive the question, and is not asked again
+        for a while."""
+        try:
+            reply = await self._ask(userdata.ask_szl(*userdata.STATE), "read the CPU's state")
+        except DriverError:
+            self._silence.keep(self.name, self._loop.time() + SILENT_LATER_S)
+            raise
+        try:
+            answer = userdata.answer(reply)
+        except Malformed:
+            code = 0
+        else:
+            code = 0 if answer.error else userdata.state_code_of(answer.data)
+        if changed := self.watch.see(code, self._loop.time()):
+            level = logging.INFO if self.watch.fault is None else logging.WARNING
+            _log.log(level, "CPU state", extra={"fields": {"cpu": self.name, "detail": changed}})
+
+    async def _read(self, request: Request) -> ReadResult:
         block: Block = request.detail
         if block.long:
             return await self._read_long(request, block)
@@ -133,7 +175,7 @@ class S7Session:
                 _log.info("address answers", extra={"fields": {"item": item.text}})
 
     def _tell(self, what: str, detail: str) -> None:
-        _log.warning(what, extra={"fields": {"cpu": f"{self._channel.host}:{self._channel.port}", "detail": detail}})
+        _log.warning(what, extra={"fields": {"cpu": self.name, "detail": detail}})
 
     async def _read_long(self, request: Request, block: Block) -> ReadResult:
         """A value longer than a reply, in parts: it may be half old and half new, as the CPU gives no more."""
@@ -162,7 +204,7 @@ class S7Session:
         faults: dict[int, Fault] = {}
         requests, placed = self._smaller[block]
         for one, places in zip(requests, placed, strict=True):
-            part = await self.read(one)
+            part = await self._read(one)
             for number, place in enumerate(places):
                 values[place] = part.values[number]
                 if number in part.faults:
@@ -288,8 +330,12 @@ class S7Session:
         raise DriverError(f"{device}: S7 has no subscriptions; poll", scope=Scope.REQUEST, retriable=False)
 
     async def check(self) -> None:
-        """Ask for the CPU's state; any answer proves the link. Raises DriverError."""
-        await self.inform(userdata.STATUS, userdata.READ_SZL, userdata.ask_szl(*userdata.STATE))
+        """Ask for the CPU's state, or read a marker where that is not answered; any answer proves the link. Raises
+        DriverError."""
+        if self._silence.asks(self.name, self._loop.time()):
+            await self.look()
+        else:
+            await self.fetch((Item("M", 0, 0, 1),))
 
     def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
         """The CPU's identity and its blocks; see `browse.browse`. Raises DriverError."""

@@ -36,9 +36,15 @@ def wide_to(text: str) -> bytes:
 
 
 def chars_from(raw: bytes, *, wide: bool) -> str:
-    """Text of an array of CHAR or WCHAR: to the first NUL, padding blanks cut."""
-    text = wide_from(raw) if wide else narrow_from(raw)
-    return text.split("\0", 1)[0].rstrip(" ")
+    """Text of an array of CHAR or WCHAR: NULs before it and what follows the first NUL behind it don't belong to it, nor do
+    bytes at its end that were never written (0xFF), and the blanks before them."""
+    text = (wide_from(raw) if wide else narrow_from(raw)).lstrip("\0")
+    return text.split("\0", 1)[0].rstrip(never_written(wide=wide)).rstrip(" ")
+
+
+def never_written(*, wide: bool) -> str:
+    """The character that memory holds which nobody wrote."""
+    return "\uffff" if wide else "\xff"
 
 
 def string_from(raw: bytes, length: int) -> str:
@@ -49,7 +55,7 @@ def string_from(raw: bytes, length: int) -> str:
     """
     if raw[1] > length:
         raise ValueError(f"says {raw[1]} characters of {length}")
-    return narrow_from(raw[2 : 2 + raw[1]])
+    return narrow_from(raw[2 : 2 + raw[1]]).rstrip("\0")
 
 
 def wstring_from(raw: bytes, length: int) -> str:
@@ -57,4 +63,4 @@ def wstring_from(raw: bytes, length: int) -> str:
     actual = int.from_bytes(raw[2:4], "big")
     if actual > length:
         raise ValueError(f"says {actual} characters of {length}")
-    return wide_from(raw[4 : 4 + 2 * actual])
+    return wide_from(raw[4 : 4 + 2 * actual]).rstrip("\0")

@@ -20,7 +20,19 @@ BLOCK_TYPES = {0x38: "OB", 0x41: "DB", 0x42: "SDB", 0x43: "FC", 0x44: "SFC", 0x4
 DB = 0x41
 ORDER_CODE, IDENTITY, PROTECTION, STATE = (0x0011, 0), (0x001C, 0), (0x0232, 4), (0x0424, 0)
 """SZL id and index."""
-STATES = {0x08: "run", 0x04: "stop", 0x03: "stop", 0x07: "startup"}
+STATES = {
+    **dict.fromkeys((1, 2, 3, 4), "stop"),
+    **dict.fromkeys((5, 6, 7), "startup"),
+    8: "run",
+    9: "run",
+    10: "hold",
+    11: "run",
+    12: "run",
+    13: "defect",
+    15: "no power",
+}
+"""Operating states. 9, 11 and 12 are those of a redundant pair: run together, link-up and update of the second CPU."""
+RUNNING = frozenset(code for code, name in STATES.items() if name == "run")
 _IDENTITY = {1: "station", 2: "module", 3: "plant", 4: "copyright", 5: "serial_number", 7: "module_type"}
 
 
@@ -129,11 +141,17 @@ def protection_of(szl: bytes) -> dict[str, str]:
 
 
 def state_of(szl: bytes) -> str:
-    """SZL 0x0424: operating state of the CPU."""
+    """SZL 0x0424: name of the CPU's operating state, "" when it does not say."""
+    code = state_code_of(szl)
+    return STATES.get(code, f"state {code:#04x}") if code else ""
+
+
+def state_code_of(szl: bytes) -> int:
+    """SZL 0x0424: the CPU's operating state, 0 when it does not say. The state before stands in the high half."""
     for record in records(szl):
         if len(record) >= 4:
-            return STATES.get(record[3] & 0x0F, f"state {record[3]:#04x}")
-    return ""
+            return record[3] & 0x0F
+    return 0
 
 
 def counts_of(data: bytes) -> dict[str, int]:

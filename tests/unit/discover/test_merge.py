@@ -14,6 +14,8 @@ from nexus_cli.discover.edit import Edit, edited, proved, unwritable, write
 from nexus_cli.discover.found import Discovery, Found
 from nexus_cli.discover.propose import propose
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.project.discover import Ask, Discovered
+from nexus_cli.project.discover import edit as edit_text
 from nexus_cli.project.text import read
 
 AT = "packaging/line-1/filler"
@@ -151,6 +153,24 @@ def test_what_would_break_the_site_is_not_written(site: Path) -> None:
     problems = proved(change, site=site, files=[site], check=lambda path: read(path).findings)
     assert {item.code for item in problems} == {"NX6604"}
     assert "NX2102" in problems[0].message
+
+
+def test_one_odd_tag_costs_itself_and_not_the_edit(site: Path) -> None:
+    values = [
+        found(5, "A", range=[9.0, 1.0]),
+        found(6, "B", type="uint16", values={-1: "none", 0: "off"}),
+        found(7, "A"),
+        found(8, "C", type="int16", deadband=-3),
+    ]
+    there = Discovered(proposals=(propose(discovery(*values)),), site=site, reading=read(site))
+    change = edit_text(there, Ask(target="", into=site, at=AT), mode="merge").value
+    assert change is not None
+    assert change.merged.added == {AT: ["a", "b", "a-2"]}
+    skipped = dict(change.merged.skipped)
+    assert sorted(skipped) == ["A: range", "B: values", "C"]
+    assert "NX2112" in skipped["B: values"] and "-1" in skipped["B: values"]
+    write(change)
+    assert not [one for one in read(site).findings if one.severity == "error"]
 
 
 def test_another_protocol_and_another_file_are_refused(site: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -35,6 +37,38 @@ def test_names_are_unique_and_tell_where_they_come_from() -> None:
     assert names == ["boiler-1.temp", "boiler-1.temp-2", "boiler-2.temp-deg-c"]
     assert proposal.devices[0].tags[2].keys["description"] == "Boiler #2/Temp °C"
     assert unique("a-b", {plain("a.b")}) == "a-b-2"
+
+
+def test_elements_of_arrays_can_not_be_taken_for_others() -> None:
+    originals = ["els[-1]", "els[0]", "els[1]", "Els", "els", "g[0,-1]", "g[0,1]", "g[-0]", "g[ - 3 , 2]", "t (-1)"]
+    names = [tag.name for tag in propose(opcua(*(found("P", one) for one in originals))).devices[0].tags]
+    assert names == [
+        "els-neg1",
+        "els-0",
+        "els-1",
+        "els",
+        "els-dup2",
+        "g-0-neg1",
+        "g-0-1",
+        "g-neg0",
+        "g-neg3-2",
+        "t-1",
+    ]
+
+
+@given(
+    st.lists(st.lists(st.integers(-20, 20), min_size=2, max_size=2).map(tuple), min_size=1, max_size=8, unique=True),
+    st.randoms(),
+)
+def test_an_element_s_name_depends_on_its_index_alone(indexes: list[tuple[int, int]], order: Random) -> None:
+    originals = [f"a[{first},{second}]" for first, second in indexes]
+    shuffled = [*originals, "A", "a"]
+    order.shuffle(shuffled)
+    named = {tag.original[0]: tag.name for tag in propose(opcua(*map(found, shuffled))).devices[0].tags}
+    told = {
+        f"a[{a},{b}]": "-".join(("a", *(f"neg{-one}" if one < 0 else f"{one}" for one in (a, b)))) for a, b in indexes
+    }
+    assert {one: named[one] for one in originals} == told
 
 
 def test_shared_folders_are_left_out() -> None:

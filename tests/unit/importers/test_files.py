@@ -177,6 +177,18 @@ def test_nodeset_variables_with_units_ranges_and_names(tmp_path: Path) -> None:
         ("config_idx", ""),
         ("", ""),
         ("kWh", "kWh"),
+        ("TORR", "torr"),
+        ("mTorr", "mtorr"),
+        ("MBAR", "mbar"),
+        ("in H2O", "inH2O"),
+        ("LPM", "l/min"),
+        ("m^3/hr", "m3/h"),
+        ("BTU/hr", "BTU/h"),
+        ("MWH", "MWh"),
+        ("mWh", "mWh"),
+        ("mwh", ""),
+        ("MPa", "MPa"),
+        ("mPa", "mPa"),
     ],
 )
 def test_units(written: str, ours: str) -> None:

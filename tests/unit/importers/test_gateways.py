@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 
 from nexus_cli.discover.importers.telegraf_s7 import address_of
+from nexus_cli.discover.propose import propose
+from nexus_cli.drivers.opcua.address import parse_node
+from nexus_cli.drivers.opcua.kind import KIND, OpcuaTag
+from nexus_cli.model.driver_kind import Address
 from tests.importing import by_name, imported, reasons, refused
 
 
@@ -214,3 +220,37 @@ def test_numbers_beyond_64_bits_are_refused(tmp_path: Path) -> None:
     digits = "f" * 6000
     assert refused(tmp_path, "t.toml", f"[[inputs.modbus]]\nslave_id = 0x{digits}").code == "NX6702"
     assert refused(tmp_path, "t.json", '{"slaves": [{"port": 1' + "0" * 60 + "}]}").code == "NX6702"
+
+
+IDENTIFIERS = ("|var|App.GVL.arr[1]", "arr[]", "a[1][0:2]", '"DB"."x"[3]', "50%;x", "{tank}", "a=b;s=c", "it's [m³]")
+
+
+@pytest.mark.parametrize("identifier", IDENTIFIERS)
+def test_a_node_id_of_another_tool_is_read_as_it_stands(identifier: str, tmp_path: Path) -> None:
+    node = f"ns=4;s={identifier}"
+    toml = identifier.replace("\\", "\\\\").replace('"', '\\"')
+    telegraf = f"""[[inputs.opcua]]
+  nodes = [ {{name="n", namespace="4", identifier_type="s", identifier="{toml}"}}, {{name="i", id="ns=5;s={toml}"}} ]"""
+    board = {"server": {"url": "opc.tcp://p:4840"}, "mapping": [{"deviceNodePattern": "x"}]}
+    board["mapping"][0]["timeseries"] = [{"key": "n", "type": "identifier", "value": f"${{{node}}}"}]  # type: ignore[index]
+    hive = f"""<hivemq><protocol-adapters><protocol-adapter><adapterId>a</adapterId><protocolId>opcua</protocolId>
+<config><uri>opc.tcp://p:4840</uri></config><tags><tag><name>n</name><definition><node>{escape(node)}</node></definition>
+</tag></tags></protocol-adapter></protocol-adapters></hivemq>"""
+
+    for name, text in (("t.conf", telegraf), ("b.json", json.dumps(board)), ("h.xml", hive)):
+        (found,) = imported(tmp_path, name, text)
+        read = {tag.name: tag.keys for device in propose(found).devices for tag in device.tags}
+        assert read["n"]["node"] == node, name
+        bound = OpcuaTag.model_validate(read["n"])
+        assert KIND.address_of(None, bound) == Address(node), name
+        assert (
+            "i" not in read or KIND.address_of(None, OpcuaTag.model_validate(read["i"])).text == f"ns=5;s={identifier}"
+        )
+
+
+def test_a_namespace_uri_of_another_tool_is_read_as_it_stands(tmp_path: Path) -> None:
+    text = """[[inputs.opcua]]
+  nodes = [ {name="n", namespace_uri="urn:a;b%3Bc", identifier_type="s", identifier="x"} ]"""
+    (found,) = imported(tmp_path, "t.conf", text)
+
+    assert parse_node(by_name(found)["n"]["node"]).uri == "urn:a;b%3Bc"

@@ -146,3 +146,138 @@ def test_numbers_of_blocks_must_be_numbers(tmp_path: Path) -> None:
     finding = refused(tmp_path, "s.db", "DATA_BLOCK DB1 STRUCT a : Int; END_STRUCT; END_DATA_BLOCK", mapping="DB1=x")
 
     assert finding.code == "NX6704"
+
+
+def test_rows_of_bits_begin_at_a_byte_and_counters_are_structures(tmp_path: Path) -> None:
+    found = _addresses(
+        tmp_path,
+        "a : Bool; m : Array[0..1, 0..2] of Bool; g : Array[0..1, 0..2] of Byte; c : CTU_INT; d : IEC_DCOUNTER;"
+        " t : TON_LTIME; s : IEC_USCOUNTER; z : Int;",
+    )
+
+    assert [found[f"m[{row},{bit}]"] for row in (0, 1) for bit in range(3)] == [
+        *("2.0:BOOL", "2.1:BOOL", "2.2:BOOL"),
+        *("3.0:BOOL", "3.1:BOOL", "3.2:BOOL"),
+    ]
+    assert found["g"] == "4:BYTE[6]"
+    assert (found["c/CU"], found["c/QD"], found["c/PV"], found["c/CV"]) == (
+        "10.0:BOOL",
+        "10.5:BOOL",
+        "12:INT",
+        "14:INT",
+    )
+    assert (found["d/QU"], found["d/PV"], found["d/CV"]) == ("16.4:BOOL", "20:DINT", "24:DINT")
+    assert (found["s/PV"], found["s/CV"], found["z"]) == ("61:USINT", "62:USINT", "64:INT")
+    wide = "m : Array[1..3, 1..9] of Bool; z : Int;"
+    assert _addresses(tmp_path, wide, max_elements=4)["z"] == _addresses(tmp_path, wide)["z"] == "6:INT"
+
+
+CLASSIC = """TYPE UDT 1
+TITLE = motor
+  STRUCT
+    Run : BOOL ; // turning
+    Speed : REAL ;
+  END_STRUCT ;
+END_TYPE
+DATA_BLOCK DB 11
+TITLE =
+ UDT 1
+BEGIN
+   Run := FALSE;
+END_DATA_BLOCK
+DATA_BLOCK DB 12
+STRUCT
+  Motor : UDT 1 ;
+  Motors : ARRAY [1 .. 2 ] OF UDT 1 ;
+END_STRUCT ;
+BEGIN
+END_DATA_BLOCK
+"""
+
+
+def test_classic_sources_name_types_by_number(tmp_path: Path) -> None:
+    (found,) = imported(tmp_path, "s.awl", CLASSIC)
+
+    assert {name: tag["address"] for name, tag in by_name(found).items()} == {
+        "DB11/Run": "%DB11:0.0:BOOL",
+        "DB11/Speed": "%DB11:2:REAL",
+        "DB12/Motor/Run": "%DB12:0.0:BOOL",
+        "DB12/Motor/Speed": "%DB12:2:REAL",
+        "DB12/Motors[1]/Run": "%DB12:6.0:BOOL",
+        "DB12/Motors[1]/Speed": "%DB12:8:REAL",
+        "DB12/Motors[2]/Run": "%DB12:12.0:BOOL",
+        "DB12/Motors[2]/Speed": "%DB12:14:REAL",
+    }
+
+
+BLOCK = """FUNCTION_BLOCK %s
+{ S7_Optimized_Access := '%s' }
+VERSION : 0.1
+VAR_INPUT
+   start : Bool;
+   stop { S7_SetPoint := 'False'} : Bool := TRUE;
+END_VAR
+VAR_OUTPUT running : Bool; END_VAR
+VAR_IN_OUT
+   count : Int;
+   buffer : Array[0..9] of Byte;
+END_VAR
+VAR
+   state : Bool;
+   inner : FB 7;
+END_VAR
+VAR CONSTANT MAX : Int := 5; END_VAR
+VAR_TEMP scratch : Real; END_VAR
+BEGIN
+   #running := #start AND NOT #stop;
+END_FUNCTION_BLOCK
+"""
+INNER = "FUNCTION_BLOCK FB 7 VAR_INPUT x : Byte; END_VAR VAR y : Bool; END_VAR BEGIN END_FUNCTION_BLOCK\n"
+
+
+def test_an_instance_has_the_layout_of_its_function_block(tmp_path: Path) -> None:
+    text = INNER + BLOCK % ('"FB Motor"', "FALSE") + 'DATA_BLOCK "M1"\nVERSION : 0.1\n"FB Motor" BEGIN END_DATA_BLOCK'
+    (found,) = imported(tmp_path, "s.scl", text, db_numbers={"M1": 5})
+
+    assert {name: tag["address"] for name, tag in by_name(found).items()} == {
+        "M1/start": "%DB5:0.0:BOOL",
+        "M1/stop": "%DB5:0.1:BOOL",
+        "M1/running": "%DB5:2.0:BOOL",
+        "M1/count": "%DB5:4:INT",
+        "M1/state": "%DB5:12.0:BOOL",
+        "M1/inner/x": "%DB5:14:BYTE",
+        "M1/inner/y": "%DB5:16.0:BOOL",
+    }
+    assert reasons(found)["M1/buffer"] == "VAR_IN_OUT: its value is that of another variable"
+    assert found.facts["block_bytes"] == {"M1": 18}
+    (optimised,) = imported(tmp_path, "s.scl", text.replace("'FALSE'", "'TRUE'"), db_numbers={"M1": 5})
+    assert not optimised.found and "OPC UA" in reasons(optimised)["M1/start"]
+
+
+def test_an_odd_interface_costs_its_own_block_and_its_instances(tmp_path: Path) -> None:
+    text = """FUNCTION_BLOCK "Odd" VAR_INPUT a : Array[*] of Int; END_VAR BEGIN END_FUNCTION_BLOCK
+DATA_BLOCK "I" "Odd" BEGIN END_DATA_BLOCK
+DATA_BLOCK "T" IEC_TIMER BEGIN END_DATA_BLOCK
+DATA_BLOCK "C" { S7_Optimized_Access := 'FALSE' } IEC_COUNTER BEGIN END_DATA_BLOCK
+DATA_BLOCK DB1 STRUCT b : Int; o : "Odd"; END_STRUCT; BEGIN END_DATA_BLOCK"""
+    (found,) = imported(tmp_path, "s.scl", text, db_numbers={"C": 3})
+
+    assert by_name(found)["DB1/b"]["address"] == "%DB1:0:INT"
+    assert by_name(found)["C/CV"] == {"address": "%DB3:4:INT", "type": "int16"}
+    said = reasons(found)
+    assert "interface of Odd can't be read (line 1" in said["I"] and said["DB1/o"] == said["I"]
+    assert said["T"] == "an instance of IEC_TIMER, which has no value that could be a tag"
+
+
+def test_a_source_of_program_alone_says_what_was_in_it(tmp_path: Path) -> None:
+    text = INNER + 'FUNCTION "F" : Void BEGIN END_FUNCTION\nTYPE "U" STRUCT a : Int; END_STRUCT; END_TYPE'
+    (found,) = imported(tmp_path, "s.scl", text)
+
+    assert list(reasons(found)) == ["FB7", "F", "U"]
+
+
+def test_numbers_of_blocks_whose_names_hold_separators(tmp_path: Path) -> None:
+    text = 'DATA_BLOCK "A, B=1" STRUCT a : Int; END_STRUCT; BEGIN END_DATA_BLOCK'
+    (found,) = imported(tmp_path, "s.db", text, mapping='"A, B=1"=7, Other=8')
+
+    assert by_name(found)["A, B=1/a"]["address"] == "%DB7:0:INT"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nexus_cli.discover.importers.twincat_types import array_text, index_at, string_length, whole
+from nexus_cli.discover.importers.twincat_types import array_text, codes_of, index_at, string_length, whole
 from tests.importing import by_name, imported, reasons
 
 TYPES = """
@@ -48,6 +48,52 @@ def test_members_of_structures_with_units_ranges_and_enumerations(tmp_path: Path
         "MAIN/motor/sName": {"address": "MAIN.motor.sName", "type": "string[20]"},
     }
     assert reasons(found) == {"MAIN.motor.pNext": "a pointer or reference to ST_Motor"}
+
+
+def _pragma(text: str) -> str:
+    return f"<Properties><Property><Name>pytmc</Name><Value>{text}</Value></Property></Properties>"
+
+
+def test_pragmas_in_quotes_and_with_semicolons(tmp_path: Path) -> None:
+    symbols = {
+        "MAIN.a": 'pv: A;\nfield: EGU "TORR"\nfield: DESC "Chamber; upstream"\nfield: LOPR "0"\nfield: HOPR 10;',
+        "MAIN.b": "pv: B; field: EGU mbar; field: LOPR -1e-3; field: HOPR 1000; io: i",
+        "MAIN.c": 'pv: C\nfield: EGU "furlong/h',
+        "MAIN.d": "pv: D\nfield:\tEGU\tK\nfield: HOPR 10",
+        "MAIN.e": "pv: E\nfield: LOPR 0\nfield: HOPR 0",
+    }
+    text = _tmc("".join(_symbol(name, "REAL", _pragma(one)) for name, one in symbols.items()))
+    (found,) = imported(tmp_path, "p.tmc", text)
+
+    tags = {name.removeprefix("MAIN/"): tag for name, tag in by_name(found).items()}
+    assert tags["a"] == {
+        "address": "MAIN.a",
+        "type": "float32",
+        "unit": "torr",
+        "range": [0.0, 10.0],
+        "description": "Chamber; upstream",
+        "labels": {"pv": "A"},
+    }
+    assert (tags["b"]["unit"], tags["b"]["range"], tags["b"]["labels"]) == ("mbar", [-0.001, 1000.0], {"pv": "B"})
+    assert (tags["d"]["unit"], "range" in tags["d"], "range" in tags["e"]) == ("K", False, False)
+    assert reasons(found) == {
+        "MAIN/c: unit": "the unit '\"furlong/h' is unknown",
+        "MAIN.d: range": "HOPR 10 is not two numbers",
+    }
+
+
+def test_codes_have_the_sign_of_the_type_below_them(tmp_path: Path) -> None:
+    assert codes_of({-32768: "a", 3: "b"}, "uint16") == {32768: "a", 3: "b"}
+    assert codes_of({65535: "a", 70000: "b"}, "int16") == {-1: "a", 70000: "b"}
+    assert codes_of({1: "a"}, "float32") == {1: "a"}
+    types = """<DataType><Name>E_A</Name><BitSize>16</BitSize><BaseType>T_W</BaseType>
+<EnumInfo><Text>Fault</Text><Enum>-32768</Enum></EnumInfo></DataType>
+<DataType><Name>T_W</Name><BitSize>16</BitSize><BaseType>WORD</BaseType></DataType></DataTypes>"""
+    text = _tmc(_symbol("MAIN.e", "E_A", bits=16) + _symbol("MAIN.v", "ARRAY [0..9] OF BYTE (VAR_IN_OUT)"))
+    (found,) = imported(tmp_path, "p.tmc", text.replace("</DataTypes>", types, 1))
+
+    assert by_name(found)["MAIN/e"] == {"address": "MAIN.e", "type": "uint16", "values": {32768: "Fault"}}
+    assert reasons(found) == {"MAIN.v": "VAR_IN_OUT: its value is that of another variable"}
 
 
 def test_arrays_as_tags_as_elements_and_of_structures(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from nexus_cli.model.driver_kind import AddressError
         (".grid[1, 2]", ".grid[1,2]"),
         ("MAIN.arr[ -1 ].value", "MAIN.arr[-1].value"),
         ("MAIN.pMotor^.fSpeed", "MAIN.pMotor^.fSpeed"),
+        ("Axes.Axis 1.ToPlc.ActPos", "Axes.Axis 1.ToPlc.ActPos"),
+        ("TIID^Device 1 (EtherCAT)^Term 2 (EL1008)^Channel 1", "TIID^Device 1 (EtherCAT)^Term 2 (EL1008)^Channel 1"),
+        ("GVL.Füllstand 50%.it's [m³]", "GVL.Füllstand 50%.it's [m³]"),
         ("0x4040,0x7D01C", "0x4040,0x7d01c"),
         ("16448/512028", "0x4040,0x7d01c"),
         ("0x4040:0x7d01c", "0x4040,0x7d01c"),
@@ -33,7 +36,21 @@ def test_dialects_have_one_normal_form(text: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "MAIN.", "MAIN..x", "MAIN.a b", "MAIN.x:REAL", "0x1,0x100000000", "1.2", "."]
+    "text",
+    [
+        "",
+        "x",
+        "MAIN.",
+        "MAIN..x",
+        "MAIN. x",
+        "MAIN.x:REAL",
+        "MAIN.x:STRING(8)",
+        "s=MAIN.x",
+        "MAIN.\x1bx",
+        "0x1,0x100000000",
+        "1.2",
+        ".",
+    ],
 )
 def test_refusals_say_what_to_write(text: str) -> None:
     with pytest.raises(AddressError) as caught:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 
 import pytest
 
-from nexus_cli.drivers.ads.browse import _Walk
+from nexus_cli.drivers.ads.browse import _table, _Walk
 from nexus_cli.drivers.ads.codec import Mismatch, compile_codec, shape_for
-from nexus_cli.drivers.ads.entries import BIT_VALUES, TypeEntry
+from nexus_cli.drivers.ads.entries import BIT_VALUES, SymbolEntry, TypeEntry, read_symbol, write_symbol
 from nexus_cli.drivers.ads.plctypes import Resolver, Shape, UnknownType, shape_by_name
 from nexus_cli.drivers.ads.text import EncodeError, plain_text, wide_text
+from nexus_cli.drivers.base import Browsed, DriverError
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Reason
 
@@ -42,6 +44,63 @@ def test_enumerations_are_their_number_and_know_their_names() -> None:
     found = shape("E_State", 2, 2)
     assert dict(found.labels) == {0: "idle", -1: "fault"}
     assert compile_codec(parse_type("int16"), found).decode(b"\xff\xff") == -1
+
+
+@pytest.mark.parametrize(
+    ("base", "ads", "raw", "code"),
+    [
+        ("WORD", 18, b"\x00\x80", 32768),
+        ("USINT", 17, b"\xff", 255),
+        ("BYTE", 17, b"\xff", 255),
+        ("ULINT", 21, b"\xff" * 8, 2**64 - 1),
+        ("INT", 2, b"\x00\x80", -32768),
+        ("LINT", 20, b"\xff" * 8, -1),
+        ("E_Below", 18, b"\xff\xff", 65535),
+    ],
+)
+def test_the_codes_of_an_enumeration_have_the_sign_of_the_type_below_it(
+    base: str, ads: int, raw: bytes, code: int
+) -> None:
+    below = TypeEntry(name="E_Below", type_name="WORD", size=2, ads=18)
+    entry = TypeEntry(name="E_Any", type_name=base, size=len(raw), ads=ads, labels=(("one", raw),))
+    found = Resolver({"E_ANY": entry, "E_BELOW": below}, thorough=True).shape("E_Any", ads, len(raw))
+    assert dict(found.labels) == {code: "one"}
+
+
+def test_one_odd_member_costs_itself_by_name() -> None:
+    members = (
+        TypeEntry(name="rLevel", type_name="REAL", size=4, ads=4),
+        TypeEntry(name="aBuf", type_name="ARRAY [0..9] OF BYTE (VAR_IN_OUT)", size=4, offset=4, ads=17),
+        TypeEntry(name="dRef", type_name="DINT (VAR_IN_OUT)", size=4, offset=8, ads=3),
+        TypeEntry(name="aOdd", type_name="ARRAY [0..2] OF INT", size=5, offset=12, ads=2),
+        TypeEntry(name="aBound", type_name="ARRAY [0..n] OF INT", size=4, offset=18, ads=2),
+        TypeEntry(name="xOther", type_name="T_NotThere", size=3, offset=22, ads=65),
+        TypeEntry(name="n", type_name="INT", size=2, offset=26, ads=2),
+    )
+    block = TypeEntry(name="FB_Odd", type_name="", size=28, ads=65, members=members)
+    known: dict[str, TypeEntry | None] = {"FB_ODD": block}
+    found = list(_Walk(Resolver(known, thorough=True), known, True).walk(("M", "f"), "M.f", "FB_Odd", 65, 28, ""))
+
+    assert {one.address: one.type for one in found if one.type} == {"M.f.rLevel": "float32", "M.f.n": "int16"}
+    skipped = {one.address: one.detail["skipped"] for one in found if not one.type}
+    assert list(skipped) == ["M.f.aBuf", "M.f.dRef", "M.f.aOdd", "M.f.aBound", "M.f.xOther"]
+    assert "VAR_IN_OUT" in skipped["M.f.aBuf"] and "VAR_IN_OUT" in skipped["M.f.dRef"]
+    assert "5 bytes" in skipped["M.f.aOdd"]
+    whole = compile_codec(parse_type("json"), Resolver(known).shape("FB_Odd", 65, 28))
+    raw = struct.pack("<fIi", 12.5, 7, 8) + bytes(14) + struct.pack("<h", -3)
+    assert whole.decode(raw) == {"rLevel": 12.5, "n": -3}
+
+
+def test_a_description_that_can_not_be_read_costs_itself() -> None:
+    good = write_symbol(SymbolEntry(name="MAIN.a", type_name="INT", group=1, offset=2, size=2, ads=2))
+    odd = bytearray(write_symbol(SymbolEntry(name="MAIN.b", type_name="INT", group=1, offset=4, size=2, ads=2)))
+    odd[24:26] = b"\xff\xff"  # a name longer than its entry
+    said: list[Browsed] = []
+    found = asyncio.run(_table(good + bytes(odd) + good, 3, read_symbol, "symbol", said, "upload"))
+    assert [one.name for one in found] == ["MAIN.a", "MAIN.a"]
+    assert [one.path for one in said] == [("symbol 2",)] and said[0].detail["skipped"]
+    with pytest.raises(DriverError):
+        asyncio.run(_table(good + bytes(4), 2, read_symbol, "symbol", said, "upload"))
 
 
 def test_an_alias_of_a_time_is_a_time() -> None:

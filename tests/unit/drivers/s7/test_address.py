@@ -67,6 +67,20 @@ def normal(address: str, type_: str) -> str:
         ("DB1.DBD10", "duration", "%DB1:10:TIME"),
         ("DB1,WSTRING10.20", "string", "%DB1:10:WSTRING(20)"),
         ("DB1.STRING10.20.3", "string[20][3]", "%DB1:10:STRING(20)[3]"),
+        ("%DB1.DBX20.0:STRING[30]", "string[30]", "%DB1:20:STRING(30)"),
+        ("%DB1:20:STRING[30]", "string", "%DB1:20:STRING(30)"),
+        ("%DB1:20:WSTRING[30]", "string[30]", "%DB1:20:WSTRING(30)"),
+        ("%DB1:20:STRING[3]", "string[30][3]", "%DB1:20:STRING(30)[3]"),
+        ("%DB1:20:STRING[30]", "string[30][3]", "%DB1:20:STRING(30)[3]"),
+        ("%DB1:20:STRING[30][3]", "string[30][3]", "%DB1:20:STRING(30)[3]"),
+        ("T0.T3", "duration", "%T3:TIMER"),
+        ("C0.C3", "uint16", "%C3:COUNTER"),
+        ("V10.3", "bool", "%DB1:10.3:BOOL"),
+        ("VB10", "uint8", "%DB1:10:USINT"),
+        ("VW10", "int16", "%DB1:10:INT"),
+        ("VD10", "float32", "%DB1:10:REAL"),
+        ("%VW10:UINT", "uint16", "%DB1:10:UINT"),
+        ("VR4", "float32", "%DB1:4:REAL"),
     ],
 )
 def test_dialects(address: str, type_: str, text: str) -> None:
@@ -128,6 +142,12 @@ def test_every_area_has_bits_bytes_words_and_types(written: str, area: str) -> N
         ("DB1.WS10", "string", "NX3301"),
         ("%DB1:0:STRING(300)", "string", "NX3305"),
         ("%DB1:0:STRING(30)", "string[20]", "NX3305"),
+        ("%DB1:0:REAL[3][4]", "float32[3]", "NX3301"),
+        ("AI1", "int16", "NX3301"),
+        ("AIW0", "int16", "NX3301"),
+        ("SM0.5", "bool", "NX3301"),
+        ("V10.8", "bool", "NX3304"),
+        ("VD70000", "int32", "NX3306"),
         ("DB0.DBD10", "float32", "NX3306"),
         ("DB1.DBD70000", "float32", "NX3306"),
         ("DB1.DBD65534", "float32", "NX3306"),
@@ -152,6 +172,13 @@ def test_optimised_blocks_are_shown_the_way_to_opc_ua() -> None:
         ("PEW256", "int16", "address", "process image"),
         ("DB1.DBB10", "string[20]", "address", "write %DB1:10:STRING(20)"),
         ("DB1.DBW10", "bool", "type", "type: uint16"),
+        ("AI2", "int16", "address", "VW1034 (LOGO! 8) or VW928 (0BA7); the output word 2 of another CPU is QW2"),
+        ("AQ1", "int16", "address", "VW1072 (LOGO! 8) or VW944"),
+        ("AM3", "int16", "address", "VW1122 (LOGO! 8) or VW956"),
+        ("NI1", "bool", "address", "V1246.0"),
+        ("SMW22", "int16", "address", "V memory"),
+        ("DB1,WS0.128", "string", "address", "WSTRING"),
+        ("DB1,S20.30.3", "string[3]", "type", "type: string[30][3]"),
     ],
 )
 def test_the_hint_is_what_to_write_and_where(address: str, type_: str, key: str, hint: str) -> None:
@@ -159,6 +186,25 @@ def test_the_hint_is_what_to_write_and_where(address: str, type_: str, key: str,
         normal(address, type_)
     assert caught.value.key == key
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "type_"),
+    [
+        ("DB1,S20.30.3", "string"),
+        ("DB1,S20.30.3", "string[3]"),
+        ("%DB1:0:STRING(9)[3]", "string"),
+        ("DB1,R4.5", "float32"),
+        ("DB1.DBD10:REAL", "int32"),
+        ("DB1.DBW10", "bool"),
+        ("%DB1:4:LREAL", "string"),
+    ],
+)
+def test_what_a_hint_says_is_accepted(address: str, type_: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        normal(address, type_)
+    assert caught.value.hint.startswith("type: ")
+    assert normal(address, caught.value.hint.removeprefix("type: "))
 
 
 def test_an_input_is_not_writable() -> None:

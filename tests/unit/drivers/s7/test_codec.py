@@ -62,6 +62,20 @@ def decoded(address: str, type_: str, raw: str) -> tuple[Value, Fault | None]:
         ("%DB1:0:S5TIME", "duration", "3999", 9_990_000),
         ("%T3:TIMER", "duration", "1050", 5_000),
         ("%C3:COUNTER", "uint16", "0321", 321),
+        ("%DB1:0:BCD8", "uint8", "42", 42),
+        ("%DB1:0:BCD16", "uint16", "9876", 9876),
+        ("%DB1:0:BCD16", "int16", "0876", 876),
+        ("%DB1:0:BCD16", "int16", "f876", -876),
+        ("%DB1:0:BCD16", "int16", "8001", -1),
+        ("%DB1:0:BCD32", "uint32", "98765432", 98765432),
+        ("%DB1:0:BCD32", "int32", "f1234567", -1234567),
+        ("%DB1:0:BCD16[2]", "uint16[2]", "0001 1000", [1, 1000]),
+        ("%DB1:0:CHAR[6]", "string[6]", "5831ffffffff", "X1"),
+        ("%DB1:0:CHAR[6]", "string[6]", "ffffffffffff", ""),
+        ("%DB1:0:CHAR[6]", "string[6]", "000053370041", "S7"),
+        ("%DB1:0:CHAR[6]", "string[6]", "58ff31000000", "Xÿ1"),
+        ("%DB1:0:STRING(4)", "string", "0404 41420000", "AB"),
+        ("%DB1:0:WSTRING(3)", "string", "0003 0003 0041 0000 0000", "A"),
         ("%DB1:0:REAL[2]", "float32[2]", "3fc00000 c0000000", [1.5, -2.0]),
         ("%DB1:0:DT[2]", "datetime[2]", "9001010000000002" * 2, ["1990-01-01T00:00:00Z"] * 2),
     ],
@@ -82,6 +96,9 @@ def test_bytes_and_values(address: str, type_: str, raw: str, value: Value) -> N
         ("%DB1:0:DTL", "datetime", "07e8 02 1f 02 05 06 07 00000000"),
         ("%DB1:0:S5TIME", "duration", "0a99"),
         ("%C3:COUNTER", "uint16", "0a00"),
+        ("%DB1:0:BCD8", "uint8", "4a"),
+        ("%DB1:0:BCD16", "int16", "1234"),
+        ("%DB1:0:BCD32", "uint32", "f1234567"),
     ],
 )
 def test_bytes_that_mean_nothing_cost_their_tag_alone(address: str, type_: str, raw: str) -> None:
@@ -102,6 +119,21 @@ def test_a_word_and_its_bits_and_overlapping_numbers_are_read_from_one_block() -
     values, faults = compile_fields([(field, field.start) for field in fields])(bytes.fromhex("01030507"))
     assert values == [0x0103, 1, True, 0x01030507]
     assert not faults
+
+
+@pytest.mark.parametrize(
+    ("address", "type_", "value"),
+    [
+        ("%DB1:0:BCD8", "uint8", 100),
+        ("%DB1:0:BCD16", "int16", -1000),
+        ("%DB1:0:BCD16", "uint16", -1),
+        ("%DB1:0:STRING(4)", "string", "AB\0"),
+        ("%DB1:0:CHAR[2]", "string[2]", "Xÿ"),
+    ],
+)
+def test_what_would_be_read_as_something_else_is_not_written(address: str, type_: str, value: Value) -> None:
+    with pytest.raises(EncodeError):
+        encode_bytes(field_of(Point("p", address, type_)), value)
 
 
 def test_a_text_keeps_its_declared_length_and_writes_no_more_than_that() -> None:
