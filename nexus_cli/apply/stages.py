@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nexus_cli.plan.change import Action, Change
 
+SEQUENCES = "sequences"
 RECORD = "record"
 RIGHTS = "rights"
 NOTIFY = "notify"

@@ -65,7 +65,14 @@ class ParameterConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One sequence; `timeout_ms` bounds all of `steps` together."""
+    """One sequence.
+
+    Attributes:
+        timeout_ms: Bounds all of `steps` together.
+        max_age_ms: Of a value that conditions go by; None is the default of its kind.
+        uncertain: Conditions go by UNCERTAIN values too.
+        on_change: `refuse`, `wait` or `abort`: what a deployment does that changes what a run uses.
+    """
 
     requires: list[str] = []
     steps: list[StepConfig] = []
@@ -73,10 +80,17 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     description: str = ""
     parameters: dict[str, ParameterConfig] = {}
+    max_age_ms: int | None = None
+    uncertain: bool = False
+    on_change: str = "refuse"
 
     def written(self) -> set[str]:
         """Paths of the tags that it writes, the abort branch included."""
         return {step.subject for step in (*self.steps, *self.on_abort) if step.do == "write"}
+
+    def published(self) -> set[str]:
+        """Names of the messages that it publishes, the abort branch included."""
+        return {step.subject for step in (*self.steps, *self.on_abort) if step.do == "publish"}
 
     def conditions(self) -> list[str]:
         """Every expression in it."""
@@ -149,6 +163,9 @@ def sequence_config(sequence: Sequence) -> SequenceConfig:
         timeout_ms=sequence.timeout if sequence.timeout is not None else DEFAULT_TIMEOUT_MS,
         description=sequence.description or "",
         parameters={name: parameter_config(one) for name, one in sequence.parameters.items()},
+        max_age_ms=sequence.max_age,
+        uncertain=sequence.uncertain,
+        on_change=sequence.on_change,
     )
 
 

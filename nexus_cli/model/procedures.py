@@ -84,6 +84,17 @@ class Sequence(Strict):
         default_factory=list, description="Carried out when a step failed, time ran out or a person aborted it."
     )
     timeout: Duration | None = Field(default=None, description="Longest time of all steps together (default 1h).")
+    max_age: Duration | None = Field(
+        default=None,
+        description="How old a value may be that `requires` and `until` go by (default 15s; 60s of external tags).",
+    )
+    on_change: Literal["refuse", "wait", "abort"] = Field(
+        default="refuse",
+        description="A deployment that changes what a run uses is refused, waits for its end, or aborts it first.",
+    )
+    uncertain: bool = Field(
+        default=False, description="true lets `requires` and `until` go by UNCERTAIN values; GOOD is what counts else."
+    )
     description: str | None = Field(default=None, description="For people.")
 
 

@@ -14,6 +14,7 @@ NAMES: dict[str, str] = {
     "write-enable": "NX4103",
     "series-break": "NX4104",
     "empty-target": "NX4105",
+    "running-sequence": "NX4106",
 }
 """Code by name of hazard."""
 

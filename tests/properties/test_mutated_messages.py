@@ -21,10 +21,10 @@ from nexus_cli.runtime.gateway.configuration import Configuration
 from nexus_cli.runtime.gateway.device import running
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.publisher import Publisher
-from nexus_cli.runtime.historian.payloads import PayloadError, parse_payload
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
 from tests.mutation import mutated, mutated_bytes, mutated_json, mutations
 

@@ -101,7 +101,8 @@ def abort(run_id: str, format_: str) -> int:
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.abort(run_id))
-    _say(found, f"aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
+    already = "already " if found.get("again") else ""
+    _say(found, f"{already}aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
     return Exit.OK
 
 

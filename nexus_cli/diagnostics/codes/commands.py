@@ -296,6 +296,20 @@ _RUNTIME: tuple[Code, ...] = (
         good="nexus sequence run fill --set amount=35 --dry-run",
     ),
     Code(
+        id="NX6838",
+        slug="sequence-changed",
+        summary="A step on a tag that a deployment changed after the run was agreed.",
+        why="Its value was agreed in the meaning of before (another unit, type or address). The step was not done.",
+        good="on_change: refuse, wait or abort at the sequence keeps deployments off what it uses",
+    ),
+    Code(
+        id="NX6839",
+        slug="sequence-run-reused",
+        summary="The id of a run that was used for another sequence or other values.",
+        why="A repeat of a request gives the run that it began before; another wish under its id would be taken for done.",
+        good="a fresh id (a ULID or UUID) for every run",
+    ),
+    Code(
         id="NX6840",
         slug="message-unknown",
         summary="A message that is not declared.",

@@ -53,9 +53,9 @@ def add_sequence_routes(
     ) -> Response:
         return _answer(await runs.status(run, after=after, wait_s=wait))
 
-    @app.post(base + "/runs/{run}/abort", dependencies=[actor])
-    async def abort(run: Name) -> Response:
-        return _answer(await acting().abort(run))
+    @app.post(base + "/runs/{run}/abort")
+    async def abort(run: Name, caller: Caller = actor) -> Response:
+        return _answer(await acting().abort(run, who=caller.principal))
 
 
 def _answer(data: object, *, status: int = 200) -> Response:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.historian.payloads import OthersSample, PayloadError, parse_payload
+from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
 
 NOW_US = 1_790_000_000_000_000
 UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
@@ -30,6 +30,12 @@ UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
         (b'{"value": 1, "quality": 0}', (None, None, BAD)),
         (b'{"value": 1, "quality": "Bad_CommFault"}', (None, None, BAD)),
         (b'{"value": null}', (None, None, BAD)),
+        (b'{"value": 1, "quality": "bad"}', (None, None, BAD)),
+        (b'{"value": 1, "quality": " good "}', (1, None, None)),
+        (b'{"value": 1, "quality": "192"}', (1, None, None)),
+        (b'{"value": 1, "quality": "0"}', (None, None, BAD)),
+        (b'{"value": 1, "quality": 500}', (None, None, ("BAD", "source_bad", 500))),
+        (b'{"value": 1, "label": "run", "unit": 5}', (1, None, None, "run")),
         (b"21.5", (21.5, None, None)),
         (b'"on"', ("on", None, None)),
         (b"on", ("on", None, None)),
@@ -37,7 +43,7 @@ UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
     ],
 )
 def test_understood(payload: bytes, expected: tuple[object, ...]) -> None:
-    assert parse_payload(payload, now_us=NOW_US) == OthersSample(*expected)  # type: ignore[arg-type]
+    assert parse_payload(payload, now_us=NOW_US) == Reading(*expected)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
