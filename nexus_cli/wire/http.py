@@ -13,6 +13,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.settings import Settings
 
+SEQUENCES = "NX68"
+"""Codes of commands and sequences."""
 CONFLICT = 409
 SERVER_ERROR = 500
 EXIT_BLOCKED = 3
@@ -253,6 +255,8 @@ def _refused(status: int, data: Mapping[str, Any]) -> NexusError:
         exit_code = EXIT_CONFLICT
     elif code == "NX4002":
         exit_code = EXIT_BLOCKED
+    elif code.startswith(SEQUENCES) and status < SERVER_ERROR:
+        exit_code = 1  # a wish that does not fit, not a world that is away
     elif status in (401, 403) or status >= 500 or code.startswith("NX6"):
         exit_code = EXIT_OUTSIDE
     else:

@@ -110,6 +110,14 @@ _SITE: tuple[Code, ...] = (
         good='value: "${param:amount}"',
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX2914",
+        slug="sequence-timeout",
+        summary="A sequence whose `timeout` is over before its steps can be.",
+        why="The timeout bounds all steps together (default 1h): a wait that is longer always ends in the abort branch, and a longer `timeout` of one step never counts.",
+        bad="warm-up: {timeout: 30s, steps: [{wait: 5m}]}",
+        good="warm-up: {timeout: 10m, steps: [{wait: 5m}]}",
+    ),
 )
 
 _RUNTIME: tuple[Code, ...] = (

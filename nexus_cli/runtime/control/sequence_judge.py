@@ -66,7 +66,7 @@ def refuse_other(
             f"The id {known['id']} is that of a run {what}, which is {known['state']}; nothing was begun.",
             code="NX6839",
             hint="a fresh id for every run",
-            exit_code=1,
+            exit_code=5,
         )
 
 
