@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Action, Attributes, Change
 from nexus_cli.plan.hazards import Hazard
 
@@ -65,6 +66,13 @@ def meaning(device: Attributes | None, tag: str) -> Attributes | None:
     own = {key: value for key, value in attributes.items() if key not in IDLE_OF_TAG}
     around = {key: value for key, value in device.items() if key not in IDLE_OF_DEVICE}
     return {"tag": own, "device": around}
+
+
+def agreement(
+    sequence: Attributes, meanings: Mapping[str, Attributes | None], messages: Mapping[str, Attributes]
+) -> str:
+    """A digest of what a person agrees to: the sequence, the meaning of each tag it uses, the messages it publishes."""
+    return digest([sequence, sorted(meanings.items()), sorted(messages.items())])
 
 
 def touched(changes: Iterable[Change], running: Running) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.expression import ExpressionError
-from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig, render
 from nexus_cli.model.rehearsal import numbered, objection
+from nexus_cli.plan.running import agreement, meaning
 from nexus_cli.project.live import OBSERVER_QOS
 from nexus_cli.project.write import site_topics
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.control.live_values import Condition, LiveValues, Terms, terms_of
+from nexus_cli.runtime.control.live_values import Condition, LiveValues, Terms, paths_in, terms_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.http import ControlClient
@@ -59,12 +59,14 @@ class Rehearsal:
 
     Attributes:
         values: Of its parameters.
+        agreed: Digest of what was looked at: control begins nothing else (`plan.running.agreement`).
         ready: True when the preconditions hold and no step is known to fail.
     """
 
     name: str
     lines: list[Line] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    agreed: str = ""
 
     @property
     def ready(self) -> bool:
@@ -106,10 +108,11 @@ async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, setting
     """
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
-        config, values_set = _with_values(name, await _config(control, name), texts or {})
-        paths = {path for text in config.conditions() for path in names_in(text)} | config.written()
+        sequence = await _attributes(control, name)
+        config, values_set = _with_values(name, msgspec.convert(sequence, SequenceConfig), texts or {})
+        paths = paths_in(config.conditions()) | config.written()
         devices = sorted({path.rpartition("/")[0] for path in paths})
-        messages = sorted({step.subject for step in (*config.steps, *config.on_abort) if step.do == "publish"})
+        messages = sorted(config.published())
         addresses = [f"device.{one}" for one in devices] + [f"message.{one}" for one in messages]
         found = await control.resources(addresses)
     tags = {}
@@ -127,16 +130,30 @@ async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, setting
     }
     made = _rehearsal(name, config, tags, values, declared)
     made.values = values_set
+    made.agreed = agreement(
+        sequence,
+        {path: meaning(found.get(f"device.{path.rpartition('/')[0]}"), path.rpartition("/")[2]) for path in paths},
+        {one: found[f"message.{one}"] for one in messages if f"message.{one}" in found},
+    )
     return made
 
 
 async def start(
-    name: str, *, values: Mapping[str, Any] | None = None, reason: str = "", settings: Settings | None = None
+    name: str,
+    *,
+    values: Mapping[str, Any] | None = None,
+    reason: str = "",
+    agreed: str = "",
+    settings: Settings | None = None,
 ) -> str:
-    """Begin a run in control; gives its id. From here on it does not depend on us."""
+    """Begin a run in control; gives its id. From here on it does not depend on us.
+
+    Raises:
+        NexusError: NX6838, what `agreed` stands for has changed; and what control refuses.
+    """
     run = str(ULID())
     async with ControlClient(settings or load_settings()) as control:
-        await control.start_sequence(name, run=run, reason=reason, values=values)
+        await control.start_sequence(name, run=run, reason=reason, values=values, agreed=agreed)
     return run
 
 
@@ -185,14 +202,14 @@ async def abort(run: str, *, settings: Settings | None = None) -> dict[str, Any]
         return await control.abort_sequence(run)
 
 
-async def _config(control: ControlClient, name: str) -> SequenceConfig:
+async def _attributes(control: ControlClient, name: str) -> dict[str, Any]:
     found = (await control.resources([f"sequence.{name}"])).get(f"sequence.{name}")
     if found is None:
         digests = (await control.state())["digests"]
         known = [one.removeprefix("sequence.") for one in digests if one.startswith("sequence.")]
         hint = did_you_mean(name, known) if known else "declare it under `sequences:` and apply"
         raise NexusError(f"There is no sequence '{name}'.", code="NX6830", hint=hint, exit_code=1)
-    return msgspec.convert(found, SequenceConfig)
+    return found
 
 
 async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[str, str]) -> LiveValues:

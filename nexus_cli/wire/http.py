@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -101,13 +102,13 @@ class ControlClient:
 
     async def gateway_index(self, gateway: str) -> dict[str, Any]:
         """`{"deployment": n, "digest": D, "devices": {path: digest}}` of what a gateway has to run."""
-        return await self._call("GET", f"/gateways/{gateway}/index")
+        return await self._call("GET", f"/gateways/{_level(gateway)}/index")
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """`DeviceConfig` JSON by device path; only devices of that gateway."""
         if not paths:
             return {}
-        answer = await self._call("POST", f"/gateways/{gateway}/devices", body={"paths": list(paths)})
+        answer = await self._call("POST", f"/gateways/{_level(gateway)}/devices", body={"paths": list(paths)})
         found: dict[str, Any] = answer["devices"]
         return found
 
@@ -130,13 +131,13 @@ class ControlClient:
 
     async def alert_changes(self, name: str, *, limit: int = 50) -> list[dict[str, Any]]:
         """The newest changes of state of an alert, oldest first: at (µs), state, value, severity, tag, acknowledged_by."""
-        answer = await self._call("GET", f"/alerts/{name}/changes", params={"limit": str(limit)})
+        answer = await self._call("GET", f"/alerts/{_level(name)}/changes", params={"limit": str(limit)})
         found: list[dict[str, Any]] = answer["changes"]
         return found
 
     async def acknowledge(self, name: str) -> dict[str, Any]:
         """Acknowledge an active alert."""
-        return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
+        return await self._call("POST", f"/alerts/{_level(name)}/acknowledge", body={})
 
     async def audit(
         self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
@@ -150,21 +151,25 @@ class ControlClient:
         return await self._call("GET", "/sequences")
 
     async def start_sequence(
-        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None
+        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None, agreed: str = ""
     ) -> dict[str, Any]:
-        """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy."""
+        """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy.
+
+        `agreed` is what was shown to whom begins it (`plan.running.agreement`), "" nothing.
+        """
         body = {"run": run, "reason": reason, **({"set": dict(values)} if values else {})}
-        return await self._call("POST", f"/sequences/{name}/runs", body=body)
+        body |= {"agreed": agreed} if agreed else {}
+        return await self._call("POST", f"/sequences/{_level(name)}/runs", body=body)
 
     async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""
         wait_s = min(wait_s, LONGEST_WAIT_S)
         params = {"after": str(after), "wait": f"{wait_s:g}"}
-        return await self._call("GET", f"/runs/{run}", params=params, timeout_s=self._timeout_s + wait_s)
+        return await self._call("GET", f"/runs/{_level(run)}", params=params, timeout_s=self._timeout_s + wait_s)
 
     async def abort_sequence(self, run: str) -> dict[str, Any]:
         """End a run before its next step; its abort branch follows."""
-        return await self._call("POST", f"/runs/{run}/abort", body={})
+        return await self._call("POST", f"/runs/{_level(run)}/abort", body={})
 
     async def _call(
         self,
@@ -247,6 +252,11 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
         cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
         hint="look at NEXUS_CONTROL_URL, and at a proxy in between",
     )
+
+
+def _level(text: str) -> str:
+    """What a person typed, as one level of a path."""
+    return quote(text, safe="")
 
 
 def _refused(status: int, data: Mapping[str, Any]) -> NexusError:

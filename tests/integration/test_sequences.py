@@ -8,6 +8,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.plan.running import agreement, meaning
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import (
     FakeGateway,
@@ -131,3 +132,32 @@ async def test_a_run_that_would_stop_in_the_middle_does_not_begin(world: World) 
             error = await refusal(control.start_sequence("fill", run=f"r{amount:g}", values={"amount": amount}))
             assert error.code == "NX6837" and "step 2" in error.message and hint in error.hint
         assert (await control.sequences())["runs"] == []
+
+
+async def test_what_was_shown_before_a_deployment_does_not_begin_after_it(world: World) -> None:
+    rest = {"steps": [{"do": "write", "subject": "a/l/one/energy", "value": 40.0}]}
+
+    def site_in(unit: str) -> Snapshot:
+        level = tag(unit=unit, publish_unit=unit, writable=True)
+        return snapshot(device("a/l/one", tags={"energy": level}), sequence__rest=rest)
+
+    async def shown(control: ControlClient) -> str:
+        found = await control.resources(["sequence.rest", "device.a/l/one"])
+        path = "a/l/one/energy"
+        return agreement(found["sequence.rest"], {path: meaning(found["device.a/l/one"], "energy")}, {})
+
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, site_in("degC"))
+        agreed = await shown(control)
+        await applied(control, site_in("degF"), allow=ALLOW)
+        error = await refusal(control.start_sequence("rest", run="r1", agreed=agreed))
+        assert (error.code, error.exit_code) == ("NX6838", 5)
+        assert (await control.sequences())["runs"] == []
+        assert (await control.start_sequence("rest", run="r2", agreed=await shown(control)))["state"] == "running"
+
+
+async def test_what_a_person_types_is_one_level_of_a_path(world: World) -> None:
+    async with world.control() as control:
+        for typed in ("../state", "a/b", "..", "x?y=1", "x#y"):
+            error = await refusal(control.sequence_run(typed))
+            assert error.code in ("NX6830", "NX6405", "NX6406")

@@ -52,7 +52,7 @@ def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str
         note(rehearsal_text(rehearsal, style=styler(sys.stderr)))
     if not yes and not agreed("Run this?"):
         return Exit.FINDINGS
-    run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason))
+    run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason, agreed=rehearsal.agreed))
     style = styler(sys.stderr)
     try:
         found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style))))

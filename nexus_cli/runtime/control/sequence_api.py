@@ -22,6 +22,8 @@ class StartBody(BaseModel):
 
     run: str = Field(min_length=1, max_length=100)
     reason: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$")
+    agreed: str = Field(default="", max_length=100)
+    """What the caller was shown (`plan.running.agreement`); "" is nothing."""
     set: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=100)
 
 
@@ -42,7 +44,9 @@ def add_sequence_routes(
 
     @app.post(base + "/sequences/{name}/runs", status_code=202)
     async def start(name: Name, body: StartBody, caller: Caller = actor) -> Response:
-        found = await acting().start(name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set)
+        found = await acting().start(
+            name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set, agreed=body.agreed
+        )
         return _answer(found, status=202)
 
     @app.get(base + "/runs/{run}", dependencies=[reader])

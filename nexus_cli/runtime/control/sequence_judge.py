@@ -13,7 +13,7 @@ from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.parameters import ParameterError, arguments, bound
 from nexus_cli.model.procedure_config import SequenceConfig
 from nexus_cli.model.rehearsal import numbered, objection
-from nexus_cli.plan.running import meaning
+from nexus_cli.plan.running import agreement, meaning
 from nexus_cli.runtime.control.live_values import Condition
 from nexus_cli.runtime.control.sequence_run import Run
 from nexus_cli.runtime.logging import event
@@ -66,6 +66,20 @@ def refuse_other(
             f"The id {known['id']} is that of a run {what}, which is {known['state']}; nothing was begun.",
             code="NX6839",
             hint="a fresh id for every run",
+            exit_code=5,
+        )
+
+
+def refuse_not_agreed(
+    run: Run, agreed: str, sequence: Mapping[str, Any], messages: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises NexusError NX6838 when a deployment came between what the caller was shown and this run."""
+    known = {address.removeprefix("message."): attributes for address, attributes in messages.items()}
+    if agreement(sequence, run.meanings, known) != agreed:
+        raise NexusError(
+            f"A deployment changed '{run.name}', or what it uses, since it was shown; nothing was begun.",
+            code="NX6838",
+            hint="look at it again: nexus sequence run NAME --dry-run",
             exit_code=5,
         )
 

@@ -28,6 +28,7 @@ from nexus_cli.runtime.control.sequence_judge import (
     device_of,
     meaning_of,
     readable,
+    refuse_not_agreed,
     refuse_other,
     refuse_what_would_stop,
     with_arguments,
@@ -193,7 +194,14 @@ class Sequencing:
                 task.cancel()
 
     async def start(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        run_id: str,
+        who: str,
+        reason: str,
+        given: Mapping[str, Any] | None = None,
+        agreed: str = "",
     ) -> dict[str, Any]:
         """Begin a run; the same id gives the run that it began before.
 
@@ -203,22 +211,23 @@ class Sequencing:
             who: Principal.
             reason: For the record.
             given: Values of its parameters.
+            agreed: What the caller was shown, `plan.running.agreement`; "" when nothing was.
 
         Raises:
             NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't
-                fit, down to what the devices can hold, NX6839 the id is that of another run; nothing was begun.
+                fit, down to what the devices can hold, NX6838 it is not what was agreed any more, NX6839 the id is that of another run; nothing was begun.
         """
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
         with plain_errors(self._settings):
-            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {})
+            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {}, agreed=agreed)
             if known is not None:
                 return known
             async with self._pool.acquire() as conn:
                 return await rows.find_run(conn, self._site, run_id) or {}
 
     async def _begin(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any]
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any], agreed: str
     ) -> dict[str, Any] | None:
         """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
         if self._group is None:
@@ -238,6 +247,9 @@ class Sequencing:
                 declared = msgspec.convert(found[f"sequence.{name}"], SequenceConfig)
                 config, values = with_arguments(name, declared, given)
                 made = await self._make(conn, name, config, run_id=run_id, who=who)
+                if agreed:
+                    shown = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
+                    refuse_not_agreed(made, agreed, found[f"sequence.{name}"], shown)
                 refuse_what_would_stop(made)
                 self._refuse_changing(made, turns)
                 self._refuse_busy(made)
