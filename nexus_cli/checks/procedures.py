@@ -15,6 +15,7 @@ from nexus_cli.model.datatype import DataType
 from nexus_cli.model.expression import compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
 from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.message_schema import kinds_of, part
 from nexus_cli.model.parameters import (
     REFERENCE,
     ParameterError,
@@ -289,8 +290,13 @@ def message_schema(view: View) -> Iterator[Diagnostic]:
         where = ("messages", name, "schema") if message.schema_ else ("messages", name)
         fault = schema_fault(message.schema_)
         if fault:
-            yield finding("NX2909", f"this is no JSON Schema: {fault}", where=where)
+            yield finding("NX2909", f"the schema can't be used: {fault}", where=where)
             continue
+        for field in dict.fromkeys(PLACEHOLDER.findall(message.topic)):
+            kinds = kinds_of(part(message.schema_, field), message.schema_)
+            if not kinds & {"string", "integer"}:
+                text = f"the field '{field}' stands in the topic, and is never a text or a whole number"
+                yield finding("NX2909", text, where=where)
         loose = {**message.schema_}
         loose.pop("required", None)  # what is set completes it
         problem = schema_problem(loose, message.payload)

@@ -105,7 +105,7 @@ class Message(Strict):
     schema_: dict[str, Any] = Field(
         default_factory=dict, alias="schema", description="JSON Schema of the payload (an object)."
     )
-    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields; what is set lies over them.")
+    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields: nobody sets them.")
     qos: Literal[0, 1, 2] = Field(default=1, description="Quality of service.")
     retain: bool = Field(default=False, description="true lets the broker keep the last one.")
     description: str | None = Field(default=None, description="For people.")

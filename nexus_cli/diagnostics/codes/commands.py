@@ -72,8 +72,8 @@ _SITE: tuple[Code, ...] = (
     Code(
         id="NX2909",
         slug="message-schema",
-        summary="A message whose `schema` is no JSON Schema, or whose fixed payload does not fit it.",
-        why="Every message is checked against it before it is published.",
+        summary="A message whose `schema` is no JSON Schema, that nothing can fit, or whose fixed payload does not fit it.",
+        why="Every message is checked against it before it is published: references stay inside it, formats are among those that are checked, patterns are of Python's dialect.",
         bad="schema: {type: objekt}",
         good="schema: {type: object, properties: {order: {type: string}}, required: [order]}",
     ),
