@@ -96,7 +96,8 @@ def fault(schema: Mapping[str, Any]) -> str:
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:
-        return _at(error)
+        dialect = " of Python's dialect" if error.validator == "format" and error.validator_value == "regex" else ""
+        return _at(error) + dialect
     except RecursionError:
         return "it is nested too deeply"
     if schema.get("type", "object") != "object":
