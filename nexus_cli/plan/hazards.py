@@ -163,9 +163,9 @@ def _of_other(change: Change) -> Iterator[Hazard]:
 
 
 def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
-    """What a role or user has after and had not before: by `read`, `write`, `publish`, `subscribe`, `roles`."""
+    """What a role or user has after and had not before: by `read`, `write` and the other rights, `roles`."""
     found = {}
-    for what in ("read", "write", "publish", "subscribe", "roles"):
+    for what in ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "roles"):
         had = set(before.get(what) or ())
         fresh = [each for each in after.get(what) or () if each not in had]
         if fresh:

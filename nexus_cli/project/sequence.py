@@ -11,13 +11,11 @@ import msgspec
 from ulid import ULID
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig, render
 from nexus_cli.model.rehearsal import numbered, objection
-from nexus_cli.plan.running import agreement, meaning
 from nexus_cli.project.live import OBSERVER_QOS
 from nexus_cli.project.write import site_topics
 from nexus_cli.runtime.clock import SystemClock
@@ -108,33 +106,15 @@ async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, setting
     """
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
-        sequence = await _attributes(control, name)
-        config, values_set = _with_values(name, msgspec.convert(sequence, SequenceConfig), texts or {})
-        paths = paths_in(config.conditions()) | config.written()
-        devices = sorted({path.rpartition("/")[0] for path in paths})
-        messages = sorted(config.published())
-        addresses = [f"device.{one}" for one in devices] + [f"message.{one}" for one in messages]
-        found = await control.resources(addresses)
-    tags = {}
-    for path in paths:
-        device, _, tag = path.rpartition("/")
-        attributes = found.get(f"device.{device}", {}).get("tags", {}).get(tag)
-        if attributes is not None:
-            tags[path] = msgspec.convert(attributes, TagConfig)
-    gateways = {
-        address.removeprefix("device."): str(one["gateway"]) for address, one in found.items() if one.get("gateway")
-    }
-    values = await _values(sorted(paths), settings, gateways)
-    declared = {
-        one: msgspec.convert(found[f"message.{one}"], MessageConfig) for one in messages if f"message.{one}" in found
-    }
+        found = await control.sequence(name)
+    config, values_set = _with_values(name, msgspec.convert(found["sequence"], SequenceConfig), texts or {})
+    tags = {path: msgspec.convert(attributes, TagConfig) for path, attributes in found["tags"].items()}
+    declared = {one: msgspec.convert(attributes, MessageConfig) for one, attributes in found["messages"].items()}
+    paths = paths_in(config.conditions()) | config.written()
+    values = await _values(sorted(paths), settings, found["gateways"])
     made = _rehearsal(name, config, tags, values, declared)
     made.values = values_set
-    made.agreed = agreement(
-        sequence,
-        {path: meaning(found.get(f"device.{path.rpartition('/')[0]}"), path.rpartition("/")[2]) for path in paths},
-        {one: found[f"message.{one}"] for one in messages if f"message.{one}" in found},
-    )
+    made.agreed = found["agreed"]
     return made
 
 
@@ -200,16 +180,6 @@ async def abort(run: str, *, settings: Settings | None = None) -> dict[str, Any]
     """End a run before its next step."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.abort_sequence(run)
-
-
-async def _attributes(control: ControlClient, name: str) -> dict[str, Any]:
-    found = (await control.resources([f"sequence.{name}"])).get(f"sequence.{name}")
-    if found is None:
-        digests = (await control.state())["digests"]
-        known = [one.removeprefix("sequence.") for one in digests if one.startswith("sequence.")]
-        hint = did_you_mean(name, known) if known else "declare it under `sequences:` and apply"
-        raise NexusError(f"There is no sequence '{name}'.", code="NX6830", hint=hint, exit_code=1)
-    return found
 
 
 async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[str, str]) -> LiveValues:

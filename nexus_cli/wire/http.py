@@ -150,6 +150,19 @@ class ControlClient:
         """`{"sequences": [declared ones], "runs": [newest first]}`."""
         return await self._call("GET", "/sequences")
 
+    async def sequence(self, name: str) -> dict[str, Any]:
+        """A sequence with what it uses: `sequence`, `tags`, `gateways`, `messages`, `agreed`."""
+        return await self._call("GET", f"/sequences/{_level(name)}")
+
+    async def message(self, name: str) -> dict[str, Any]:
+        """A declared message."""
+        found: dict[str, Any] = (await self._call("GET", f"/messages/{_level(name)}"))["message"]
+        return found
+
+    async def publish(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Publish a message with these fields; gives topic and payload."""
+        return await self._call("POST", f"/messages/{_level(name)}", body={"set": dict(values)})
+
     async def start_sequence(
         self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None, agreed: str = ""
     ) -> dict[str, Any]:

@@ -36,6 +36,8 @@ from tests.servers import TestBroker, free_port, new_broker
 
 TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
+PEOPLE = {"anna": "anna-token", "ben": "ben-token"}
+API |= PEOPLE
 FAST = Timing(lease_ttl_s=2.0, observe_s=5.0, verify_s=3.0, retry_s=0.1)
 
 

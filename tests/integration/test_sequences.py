@@ -161,3 +161,60 @@ async def test_what_a_person_types_is_one_level_of_a_path(world: World) -> None:
         for typed in ("../state", "a/b", "..", "x?y=1", "x#y"):
             error = await refusal(control.sequence_run(typed))
             assert error.code in ("NX6830", "NX6405", "NX6406")
+
+
+async def test_people_run_abort_acknowledge_and_publish_what_their_roles_name_and_stand_in_the_trail(
+    world: World,
+) -> None:
+    others: dict[str, Any] = {
+        "role__operator": {"run": ["slow"], "acknowledge": ["hot"], "publish": ["order"]},
+        "role__reader": {"read": ["**"], "alerts": ["hot"]},
+        "user__anna": {"roles": ["operator"]},
+        "user__ben": {"roles": ["reader"]},
+        "sequence__slow": waiting(),
+        "sequence__rest": {"steps": [{"do": "wait", "wait_ms": 1}]},
+        "alert__hot": {"tag": "a/l/one/voltage", "above": 100.0, "severity": "critical"},
+        "alert__cold": {"tag": "a/l/one/energy", "below": -100.0},
+        "message__order": {"topic": "erp/{line}", "payload": {"source": "nexus"}},
+    }
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(device("a/l/one"), **others))
+        async with world.client("anna") as anna, world.client("ben") as ben:
+            found = await anna.sequences()
+            assert [one["name"] for one in found["sequences"]] == ["slow"]
+            assert (await anna.sequence("slow"))["agreed"]
+            await anna.start_sequence("slow", run="r1")
+            assert (await anna.sequence_run("r1"))["who"] == "anna"
+            value = b'{"value": 150.0, "timestamp": 1700000000000, "quality": "GOOD"}'
+            await gateway.client.publish("acme/chicago/a/l/one/voltage", value, retain=True)
+            while (await ben.alerts())[0]["state"] != "active":
+                pass
+            assert [one["name"] for one in await ben.alerts()] == ["hot"]
+            for wish in (
+                lambda: ben.start_sequence("slow", run="r2"),
+                lambda: ben.abort_sequence("r1"),
+                lambda: ben.sequence_run("r1"),
+                lambda: ben.acknowledge("hot"),
+                lambda: ben.publish("order", {"line": "one"}),
+                lambda: anna.start_sequence("rest", run="r3"),
+                lambda: anna.acknowledge("cold"),
+                lambda: anna.state(),
+                lambda: anna.deploy({}),
+                lambda: anna.audit(),
+                lambda: anna.gateway_index("gw-1"),
+                lambda: anna.break_lock(),
+            ):
+                assert (await refusal(wish())).code == "NX6403"
+            assert (await anna.acknowledge("hot"))["acknowledged_by"] == "anna"
+            assert (await anna.publish("order", {"line": "one"}))["payload"] == {"source": "nexus"}
+            assert (await refusal(anna.publish("order", {"line": "one", "source": "evil"}))).code == "NX6841"
+            await anna.abort_sequence("r1")
+            assert (await run_ended(anna, "r1"))["detail"]["aborted_by"] == "anna"
+        while len(trail := (await control.audit(who="anna"))["entries"]) < 4:
+            pass
+        assert [(one["kind"], one["subject"]) for one in trail] == [
+            ("alert", "hot"),
+            ("message", "order"),
+            ("sequence", "slow"),
+            ("sequence", "slow"),
+        ]

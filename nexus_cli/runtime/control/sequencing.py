@@ -1,7 +1,4 @@
-"""Sequences of the recorded state: which there are, which run, how they went.
-
-`Runs` reads and is there in every control; `Sequencing` carries out, in the one that leads.
-"""
+"""Sequences of the recorded state, carried out by the control that leads; `sequence_runs.Runs` reads in every one."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+import orjson
 
 from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
-from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
+from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, render
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.running import touched
 from nexus_cli.runtime.clock import Clock
@@ -33,7 +30,8 @@ from nexus_cli.runtime.control.sequence_judge import (
     refuse_what_would_stop,
     with_arguments,
 )
-from nexus_cli.runtime.control.sequence_run import Hands, Run
+from nexus_cli.runtime.control.sequence_run import PUBLISH_S, Hands, Run
+from nexus_cli.runtime.control.sequence_runs import Runs, one_message, one_sequence
 from nexus_cli.runtime.control.sequences_running import running_of
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
@@ -42,69 +40,10 @@ from nexus_cli.wire.command import is_id
 
 MOST_RUNNING = 16
 """Sequences that run at once (policy: refuse the newest)."""
-LONGEST_WAIT_S = 25.0
 RETRY_S = 1.0
 INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
 
 _log = logging.getLogger("nexus.sequence")
-
-
-class Runs:
-    """What the database knows of sequences and their runs."""
-
-    def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
-        """Read from a pool."""
-        self._settings, self._pool, self._clock, self._site = settings, pool, clock, settings.site
-        self._stepped = asyncio.Event()
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
-        self._stopping = True
-        self.stepped()
-
-    def stepped(self) -> None:
-        """A run came a step further: wake whoever waits for one."""
-        self._stepped.set()
-        self._stepped = asyncio.Event()
-
-    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
-        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
-        deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
-        while True:
-            stepped = self._stepped
-            with plain_errors(self._settings):
-                async with self._pool.acquire() as conn:
-                    found = await rows.find_run(conn, self._site, run_id)
-                    lines = await rows.journal(conn, self._site, run_id, after=after)
-            if found is None:
-                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
-            left_s = deadline_s - self._clock.monotonic_s()
-            if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
-                return {**found, "journal": lines}
-            try:
-                async with asyncio.timeout(min(left_s, 1.0)):
-                    await stepped.wait()
-            except TimeoutError:
-                continue
-
-    async def listing(self) -> dict[str, Any]:
-        """Every declared sequence, and the newest runs."""
-        with plain_errors(self._settings):
-            async with self._pool.acquire() as conn:
-                newest = await rows.runs(conn, self._site)
-                known = readable(await db.attributes_of_kind(conn, self._site, "sequence"))
-        declared = [
-            {
-                "name": name,
-                "steps": len(one.steps),
-                "writes": sorted(one.written()),
-                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
-                "description": one.description,
-            }
-            for name, one in sorted(known.items())
-        ]
-        return {"sequences": declared, "runs": newest}
 
 
 class Sequencing:
@@ -241,15 +180,13 @@ class Sequencing:
                 if known is not None:
                     refuse_other(known, name, found.get(f"sequence.{name}"), given)
                     return known
-                if not found:
-                    hint = did_you_mean(name, self._known) if self._known else "declare it under `sequences:` and apply"
-                    raise NexusError(f"There is no sequence '{name[:100]}'.", code="NX6830", hint=hint, exit_code=1)
-                declared = msgspec.convert(found[f"sequence.{name}"], SequenceConfig)
+                sequence = await one_sequence(conn, self._site, name)
+                declared = msgspec.convert(sequence, SequenceConfig)
                 config, values = with_arguments(name, declared, given)
                 made = await self._make(conn, name, config, run_id=run_id, who=who)
                 if agreed:
                     shown = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
-                    refuse_not_agreed(made, agreed, found[f"sequence.{name}"], shown)
+                    refuse_not_agreed(made, agreed, sequence, shown)
                 refuse_what_would_stop(made)
                 self._refuse_changing(made, turns)
                 self._refuse_busy(made)
@@ -282,6 +219,42 @@ class Sequencing:
                 async with self._pool.acquire() as conn:
                     await rows.write_abort(conn, self._site, run_id, name=run.name, who=who)
         return {**await self._runs.status(run_id), "again": not asked}
+
+    async def publish(self, name: str, values: Mapping[str, Any], *, who: str) -> dict[str, Any]:
+        """Publish a message for a caller, who stands in the audit trail. Gives topic and payload.
+
+        Raises:
+            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
+        """
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                message = msgspec.convert(await one_message(conn, self._site, name), MessageConfig)
+        try:
+            topic, payload = render(message, values)
+        except MessageError as error:
+            raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint, exit_code=1) from None
+        await self._confirmed()
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+        except TimeoutError:
+            raise NexusError(
+                "The broker did not acknowledge the message in time.",
+                code="NX6010",
+                hint="it may have been delivered; subscribers know",
+                retriable=True,
+            ) from None
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                await db.write_audit(
+                    conn,
+                    self._site,
+                    who=who,
+                    what="publish",
+                    subject=name,
+                    detail={"topic": topic, "set": dict(values)},
+                )
+        return {"topic": topic, "payload": orjson.loads(payload)}
 
     def _spawn(self, run: Run) -> None:
         if self._group is None:

@@ -32,7 +32,8 @@ from nexus_cli.runtime.control.live_values import LiveValues
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.presence import Presence
 from nexus_cli.runtime.control.retained import Retained
-from nexus_cli.runtime.control.sequencing import Runs, Sequencing
+from nexus_cli.runtime.control.sequence_runs import Runs
+from nexus_cli.runtime.control.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload
