@@ -141,7 +141,7 @@ def _quality(raw: object) -> tuple[str, str | None, int] | None:
     """Name, reason and code; None for GOOD. The two highest bits of OPC classic's number are the quality."""
     if raw is None or raw == Quality.GOOD.name:
         return None
-    code, name = 0, str(raw).strip().upper()
+    code, name = 0, raw.strip().upper() if isinstance(raw, str) else ""
     if isinstance(raw, str) and name.isascii() and name.isdecimal() and len(name) <= MOST_DIGITS:
         raw = int(name)
     if isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw):
@@ -153,6 +153,11 @@ def _quality(raw: object) -> tuple[str, str | None, int] | None:
     if known is Quality.GOOD:
         return None
     return known.name, f"source_{known.name.lower()}", code
+
+
+def _shown(raw: object) -> str:
+    """A part of a message, for the dead letters; structures may be nested too deep to be written."""
+    return type(raw).__name__ if isinstance(raw, (list, dict)) else str(raw)[:60]
 
 
 def _time_us(raw: object) -> int:
@@ -168,7 +173,7 @@ def _time_us(raw: object) -> int:
         return round(moment.timestamp() * 1_000_000)
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         return _scaled(raw)
-    raise PayloadError("bad_time", f"'{str(raw)[:60]}' is not a time")
+    raise PayloadError("bad_time", f"'{_shown(raw)}' is not a time")
 
 
 def _scaled(number: int | float) -> int:
