@@ -93,7 +93,7 @@ def sequence_step(view: View) -> Iterator[Diagnostic]:
 
 
 def sequence_timeout(view: View) -> Iterator[Diagnostic]:
-    """NX2914."""
+    """NX2914 and NX2915."""
     for name, sequence in view.model.site.sequences.items():
         limit_ms = DEFAULT_TIMEOUT_MS if sequence.timeout is None else sequence.timeout
         own = "the timeout" if sequence.timeout is not None else "the default timeout"
@@ -108,7 +108,7 @@ def sequence_timeout(view: View) -> Iterator[Diagnostic]:
                 break
             if step.timeout is not None and step.timeout > limit_ms:
                 message = f"this step may take {_long(step.timeout)}, and {own} of '{name}' is {_long(limit_ms)}"
-                yield finding("NX2914", message, where=(*where, "timeout"), hint="a longer timeout at the sequence")
+                yield finding("NX2915", message, where=(*where, "timeout"), hint="a longer timeout at the sequence")
 
 
 def _long(milliseconds: int) -> str:

@@ -113,10 +113,19 @@ _SITE: tuple[Code, ...] = (
     Code(
         id="NX2914",
         slug="sequence-timeout",
-        summary="A sequence whose `timeout` is over before its steps can be.",
-        why="The timeout bounds all steps together (default 1h): a wait that is longer always ends in the abort branch, and a longer `timeout` of one step never counts.",
+        summary="A sequence whose waits take longer than its `timeout`.",
+        why="The timeout bounds all steps together (default 1h): such a run always ends in its abort branch.",
         bad="warm-up: {timeout: 30s, steps: [{wait: 5m}]}",
         good="warm-up: {timeout: 10m, steps: [{wait: 5m}]}",
+    ),
+    Code(
+        id="NX2915",
+        slug="sequence-step-timeout",
+        summary="A step with a longer `timeout` than the whole sequence has.",
+        why="It never counts: the timeout of the sequence (default 1h) is over before, and the abort branch begins.",
+        bad="warm-up: {timeout: 30s, steps: [{until: '{packaging/line-1/filler/temperature} > 38', timeout: 5m}]}",
+        good="warm-up: {timeout: 10m, steps: [{until: '{packaging/line-1/filler/temperature} > 38', timeout: 5m}]}",
+        severity=Severity.WARNING,
     ),
 )
 
