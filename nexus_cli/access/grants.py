@@ -21,6 +21,9 @@ Action = Literal["publish", "subscribe"]
 MESSAGE_RIGHTS: tuple[Action, ...] = ("publish", "subscribe")
 """What a role may say of messages, in the site's words and the broker's."""
 
+ALERT_RIGHTS = ("alerts", "acknowledge")
+"""What a role may say of alerts: to hear them, which who may acknowledge them may too."""
+
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
 CLI = "nexus.cli"
@@ -152,10 +155,9 @@ def _platform(topics: Topics) -> Iterator[Grant]:
 
 
 def _messages(snapshot: Snapshot) -> Iterator[Grant]:
-    """Declared messages: by the command line of this machine, and by sequences."""
+    """Declared messages: by control, for sequences and for callers, whose names stand in the audit trail."""
     for name, message in snapshot.of_kind("message"):
-        for principal in (CLI, CONTROL):
-            yield Grant(principal, "publish", filter_of(str(message.get("topic") or "")), f"message {name}")
+        yield Grant(CONTROL, "publish", filter_of(str(message.get("topic") or "")), f"message {name}")
 
 
 def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
@@ -221,6 +223,7 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
     external = {path for path, device in devices.items() if device.get("protocol") == "external"}
     outside = [glob for path in external for glob in (devices[path].get("connection") or {}).get("globs", ())]
     topic_of = {name: str(message.get("topic") or "") for name, message in snapshot.of_kind("message")}
+    alerts = [name for name, _ in snapshot.of_kind("alert")]
     for user, attributes in snapshot.of_kind("user"):
         if user.startswith(RESERVED):
             continue
@@ -239,6 +242,10 @@ def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str
                 for glob in roles.get(role, {}).get(action, ()):
                     for name in names_matching(glob, topic_of):
                         yield Grant(user, action, filter_of(topic_of[name]), f"role {role}, {action} {glob}")
+            for right in ALERT_RIGHTS:
+                for glob in roles.get(role, {}).get(right, ()):
+                    for name in ["+"] if glob == "*" else names_matching(glob, alerts):
+                        yield Grant(user, "subscribe", topics.alert(name), f"role {role}, {right} {glob}")
 
 
 def is_rule(glob: str) -> bool:

@@ -25,6 +25,7 @@ from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
+from nexus_cli.plan.change import Change
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -35,6 +36,15 @@ Settle = Callable[[Collection[str]], Awaitable[None]]
 
 async def _nothing(_: Collection[str]) -> None:
     """Nobody waits for it."""
+
+
+MakeWay = Callable[[tuple[Change, ...], int, Callable[[str], Awaitable[None]]], Awaitable[None]]
+"""Called with the changes, the number of the deployment, and what to call with the id of each run that is waited for;
+returns when no sequence runs that uses what changes, and holds off new ones until the deployment has ended."""
+
+
+async def _clear_way(_: tuple[Change, ...], __: int, ___: Callable[[str], Awaitable[None]]) -> None:
+    """No sequences run here."""
 
 
 CLEAR_BATCH = 200
@@ -75,6 +85,7 @@ class Engine:
         on_step: Callable[[], None] = lambda: None,
         on_recorded: Settle = _nothing,
         may_act: Callable[[], None] = lambda: None,
+        make_way: MakeWay = _clear_way,
     ) -> None:
         """Join the parts.
 
@@ -89,6 +100,7 @@ class Engine:
             on_step: Called after every line of the journal.
             on_recorded: Called when the new state is recorded, with the devices that gateways are only about to
                 change, and again with none of them when the gateways have answered.
+            make_way: See `MakeWay`.
             may_act: Raises NexusError when this control does not lead (any more): asked before what no database
                 and no broker sees, which is the file with the grants.
         """
@@ -96,7 +108,7 @@ class Engine:
         self._topics = Topics(enterprise, name)
         self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
         self._seen, self._timing, self._on_step, self._on_recorded = observations, timing, on_step, on_recorded
-        self._may_act = may_act
+        self._may_act, self._make_way = may_act, make_way
         self._tokens: dict[int, str] = {}
         self._token = ""
         self._held = ""
@@ -189,6 +201,7 @@ class Engine:
         return token
 
     async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
+        await self._make_way(run.changes, run.deployment.number, lambda each: self._waits(run, each))
         if not run.is_done(step.RECORD):
             await self._record(run, token)
         table.recorded(run.rows)
@@ -203,6 +216,9 @@ class Engine:
         await self._journal(run, step.FINALISE, "begun")
         over.set()  # a heartbeat that meets the released lease must not take it for lost
         await self._close(run, token)
+
+    async def _waits(self, run: Run, sequence_run: str) -> None:
+        await self._journal(run, step.SEQUENCES, "begun", subject=sequence_run)
 
     async def _record(self, run: Run, token: str) -> None:
         run.reachable_before = run.reachable_before or self._reachable_now(run)

@@ -19,10 +19,11 @@ from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.diff import diff
-from nexus_cli.plan.hazards import blocked, hazards_of
+from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.running import Running, hazards_of_runs, touched_runs
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
@@ -75,15 +76,23 @@ def changes_between(
     return ordered(diff(Snapshot.of(enterprise, site, base), Snapshot.of(enterprise, site, after), moved=moved))
 
 
-def check_request(request: Request, recorded: Recorded, before: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+def check_request(
+    request: Request,
+    recorded: Recorded,
+    before: Mapping[str, dict[str, Any]],
+    *,
+    running: Sequence[Running] = (),
+) -> dict[str, str]:
     """See that a request may be carried out; gives the digests of what it writes.
 
     Args:
         before: Recorded attributes of the changed addresses.
+        running: Sequences on their way.
 
     Raises:
         FindingsError: NX5000, a resource that can't be one; NX4001, NX4004.
-        NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent.
+        NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent; NX5010 (exit
+            code 5), a run that wants no deployment touches what changes.
     """
     problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
     if problems:
@@ -100,12 +109,26 @@ def check_request(request: Request, recorded: Recorded, before: Mapping[str, dic
         )
     changes = changes_between(request.changed, before, moved=request.moved)
     devices_left = sum(address.startswith("device.") for address in desired.digests)
-    _refuse_hazards(changes, request, devices_left=devices_left, first=not recorded.digests)
+    hazards = hazards_of(changes, devices_left=devices_left, first=not recorded.digests)
+    _refuse_hazards((*hazards, *hazards_of_runs(changes, running)), request)
+    refuse_while_running(changes, running)
     return written
 
 
-def _refuse_hazards(changes: Sequence[Change], request: Request, *, devices_left: int, first: bool) -> None:
-    open_ = blocked(hazards_of(changes, devices_left=devices_left, first=first), request.allow)
+def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) -> None:
+    """Raises NexusError NX5010 (exit code 5) when a run that says `on_change: refuse` uses what changes."""
+    for one, paths in touched_runs(changes, running):
+        if one.on_change == "refuse":
+            raise NexusError(
+                f"Sequence '{one.name}' is running (run {one.run}) and uses {paths[0]}; nothing changed.",
+                code="NX5010",
+                hint=f"wait for its end, or `nexus sequence abort {one.run}`",
+                exit_code=EXIT_CONFLICT,
+            )
+
+
+def _refuse_hazards(hazards: Sequence[Hazard], request: Request) -> None:
+    open_ = blocked(hazards, request.allow)
     if open_:
         names = " ".join(f"--allow {name}" for name in sorted({hazard.name for hazard in open_}))
         raise NexusError(

@@ -32,6 +32,11 @@ class _Retention(msgspec.Struct, frozen=True):
 class _Role(msgspec.Struct, frozen=True):
     read: list[Path] = []
     write: list[Path] = []
+    publish: list[Path] = []
+    subscribe: list[Path] = []
+    run: list[Path] = []
+    acknowledge: list[Path] = []
+    alerts: list[Path] = []
 
 
 class _User(msgspec.Struct, frozen=True):

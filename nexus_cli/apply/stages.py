@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nexus_cli.plan.change import Action, Change
 
+SEQUENCES = "sequences"
 RECORD = "record"
 RIGHTS = "rights"
 NOTIFY = "notify"
@@ -71,9 +72,10 @@ def explain(stages: Iterable[Stage]) -> list[str]:
 
 
 def rights_change(changes: Iterable[Change]) -> bool:
-    """True when the changes can alter a grant: who reads which paths, roles, users, gateways."""
+    """True when the changes can alter a grant: who reads which paths, roles, users, gateways, messages, alerts."""
     return any(
-        change.type in ("gateway", "role", "user")
+        change.type in ("gateway", "role", "user", "message")
+        or (change.type == "alert" and change.action is not Action.UPDATE)
         or (change.type == "device" and (_moves_rights(change) or {"gateway", "protocol"} & set(change.keys)))
         for change in changes
     )

@@ -90,14 +90,21 @@ def right_not_expressible(view: View) -> Iterator[Diagnostic]:
 
 def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2609."""
-    messages = view.model.site.messages
-    for name, role in view.model.site.access.roles.items():
-        for right, globs in (("publish", role.publish), ("subscribe", role.subscribe)):
+    site = view.model.site
+    messages = site.messages
+    for name, role in site.access.roles.items():
+        for right, globs, what, known in (
+            ("publish", role.publish, "message", messages),
+            ("subscribe", role.subscribe, "message", messages),
+            ("run", role.run, "sequence", site.sequences),
+            ("acknowledge", role.acknowledge, "alert", site.alerts),
+            ("alerts", role.alerts, "alert", site.alerts),
+        ):
             for position, glob in enumerate(globs):
-                if not names_matching(glob, messages):
+                if not names_matching(glob, known):
                     where = ("access", "roles", name, right, position)
-                    hint = did_you_mean(glob, messages) if messages else "declare it under 'messages:'"
-                    yield finding("NX2609", f"'{glob}' matches no message", where=where, hint=hint)
+                    hint = did_you_mean(glob, known) if known else f"declare it under '{what}s:'"
+                    yield finding("NX2609", f"'{glob}' matches no {what}", where=where, hint=hint)
 
 
 def user_without_role(view: View) -> Iterator[Diagnostic]:

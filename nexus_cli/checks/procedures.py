@@ -15,6 +15,7 @@ from nexus_cli.model.datatype import DataType
 from nexus_cli.model.expression import compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
 from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.message_schema import kinds_of, part
 from nexus_cli.model.parameters import (
     REFERENCE,
     ParameterError,
@@ -24,6 +25,7 @@ from nexus_cli.model.parameters import (
     rehearsals,
 )
 from nexus_cli.model.procedure_config import (
+    DEFAULT_TIMEOUT_MS,
     LONGEST_WRITE_MS,
     PLACEHOLDER,
     MessageError,
@@ -88,6 +90,33 @@ def sequence_step(view: View) -> Iterator[Diagnostic]:
         if word == "write" and step.timeout is not None and not 0 < step.timeout <= LONGEST_WRITE_MS:
             message = "a write is answered within 60 s or not at all"
             yield finding("NX2903", message, where=(*where, "timeout"), hint="write 10s")
+
+
+def sequence_timeout(view: View) -> Iterator[Diagnostic]:
+    """NX2914 and NX2915."""
+    for name, sequence in view.model.site.sequences.items():
+        limit_ms = DEFAULT_TIMEOUT_MS if sequence.timeout is None else sequence.timeout
+        own = "the timeout" if sequence.timeout is not None else "the default timeout"
+        rest_ms = 0
+        for position, step in enumerate(sequence.steps):
+            where: ModelPath = ("sequences", name, "steps", position)
+            rest_ms += step.wait or 0
+            if rest_ms >= limit_ms and step.wait:
+                message = f"the waits up to here take {_long(rest_ms)}, and {own} of '{name}' is {_long(limit_ms)}"
+                hint = f"timeout: longer than {_long(rest_ms)} at the sequence"
+                yield finding("NX2914", message, where=(*where, "wait"), hint=hint)
+                break
+            if step.timeout is not None and step.timeout > limit_ms:
+                message = f"this step may take {_long(step.timeout)}, and {own} of '{name}' is {_long(limit_ms)}"
+                yield finding("NX2915", message, where=(*where, "timeout"), hint="a longer timeout at the sequence")
+
+
+def _long(milliseconds: int) -> str:
+    """A duration as the site language writes it."""
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
 
 
 def sequence_empty(view: View) -> Iterator[Diagnostic]:
@@ -261,8 +290,13 @@ def message_schema(view: View) -> Iterator[Diagnostic]:
         where = ("messages", name, "schema") if message.schema_ else ("messages", name)
         fault = schema_fault(message.schema_)
         if fault:
-            yield finding("NX2909", f"this is no JSON Schema: {fault}", where=where)
+            yield finding("NX2909", f"the schema can't be used: {fault}", where=where)
             continue
+        for field in dict.fromkeys(PLACEHOLDER.findall(message.topic)):
+            kinds = kinds_of(part(message.schema_, field), message.schema_)
+            if not kinds & {"string", "integer"}:
+                text = f"the field '{field}' stands in the topic, and is never a text or a whole number"
+                yield finding("NX2909", text, where=where)
         loose = {**message.schema_}
         loose.pop("required", None)  # what is set completes it
         problem = schema_problem(loose, message.payload)
@@ -273,6 +307,7 @@ def message_schema(view: View) -> Iterator[Diagnostic]:
 CHECKS = (
     sequence_step,
     sequence_empty,
+    sequence_timeout,
     sequence_tag,
     sequence_condition,
     sequence_message,

@@ -65,6 +65,8 @@ def pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[st
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"'{text}' is not NAME=VALUE")
+        if name.strip() in found:
+            raise click.BadParameter(f"'{name.strip()}' is given twice")
         found[name.strip()] = value
     return found
 

@@ -67,12 +67,17 @@ async def write(
     )
     if not changed:
         return
-    await conn.execute(
+    done = await conn.execute(
         "INSERT INTO nexus.alert_change (site, name, at, state, value, severity, tag, acknowledged_by) "
         "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8) ON CONFLICT DO NOTHING",
         *(site, facts["name"], since, facts["state"], value, facts["severity"], facts["tag"]),
         facts["acknowledged_by"],
     )
+    if done == "INSERT 0 1" and facts["state"] == "acknowledged":
+        await conn.execute(
+            "INSERT INTO nexus.audit (site, at, who, what, subject, detail) VALUES ($1, $2, $3, 'acknowledge', $4, '{}')",
+            *(site, since, facts["acknowledged_by"], facts["name"]),
+        )
     await conn.execute(
         "DELETE FROM nexus.alert_change WHERE site = $1 AND name = $2 AND at < (SELECT at FROM nexus.alert_change "
         "WHERE site = $1 AND name = $2 ORDER BY at DESC OFFSET $3 LIMIT 1)",

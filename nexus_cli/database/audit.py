@@ -16,11 +16,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
     "sequence": ("sequence",),
     "deployment": ("apply", "break-lock"),
+    "alert": ("acknowledge",),
+    "message": ("publish",),
 }
 """What `audit.what` holds, by what a person asks for."""
 FACTS = (
     *("id", "state", "value", "written", "old", "read_back", "expect", "unit", "gateway", "reason", "code", "detail"),
-    *("run", "set", "step", "abort_branch", "outcome", "counts", "owner"),
+    *("run", "set", "step", "abort_branch", "outcome", "counts", "owner", "aborted_by", "topic"),
 )
 """What of `audit.detail` is shown; anything else stays in the table."""
 MOST = 1000

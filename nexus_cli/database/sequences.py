@@ -41,6 +41,24 @@ async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping
         )
 
 
+async def write_abort(conn: Any, site: str, run: str, *, name: str, who: str) -> None:
+    """Who aborted a run, in the audit trail."""
+    await conn.execute(
+        "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
+        *(site, who, name, _json({"run": run, "state": "aborting"})),
+    )
+
+
+async def running(conn: Any, site: str) -> list[dict[str, Any]]:
+    """Runs that have not ended: `id`, `name` and the `definition` they began with."""
+    rows = await conn.fetch(
+        "SELECT id, name, definition::text AS definition FROM nexus.sequence_run "
+        "WHERE site = $1 AND ended IS NULL ORDER BY started",
+        site,
+    )
+    return [{"id": row["id"], "name": row["name"], "definition": orjson.loads(row["definition"])} for row in rows]
+
+
 async def end_interrupted(conn: Any, site: str, *, detail: Mapping[str, Any]) -> list[str]:
     """At the start of control: runs that its last life left. Gives their ids."""
     rows = await conn.fetch("SELECT id FROM nexus.sequence_run WHERE site = $1 AND ended IS NULL", site)

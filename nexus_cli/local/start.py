@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from nexus_cli.access.grants import compile_grants, join, principals
+from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
 from nexus_cli.access.handover import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
@@ -96,7 +96,10 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     known = read_grants(home.path)
     if known is None or join(known, grants) != known:
         store_grants(home.path, join(known or (), grants))
-    ensure_credentials(home.path, broker={*roles, *principals(known or ())}, api=roles, database=["nexus", SUPERUSER])
+    people = [name for name in principals(known or ()) if not name.startswith(RESERVED)]
+    ensure_credentials(
+        home.path, broker={*roles, *principals(known or ())}, api=[*roles, *people], database=["nexus", SUPERUSER]
+    )
     if runtime != before:
         home.write_runtime(runtime)
     return runtime

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 import orjson
 
-from nexus_cli.access.grants import principals
+from nexus_cli.access.grants import RESERVED, principals
 from nexus_cli.access.handover import grants_digest, in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
@@ -115,8 +115,9 @@ class Supervisor:
             mark_applied(self._home.path, grants_digest(grants))
 
     def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Passwords of every principal; a declared user that is new gets one."""
-        passwords = dict(ensure_credentials(self._home.path, broker=names)["broker"])
+        """Passwords of every principal; a declared user that is new gets one, and a token for control's API."""
+        people = [name for name in names if not name.startswith(RESERVED)]
+        passwords = dict(ensure_credentials(self._home.path, broker=names, api=people)["broker"])
         self._access.changed()
         return passwords
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import orjson
 
+from nexus_cli.model import message_schema
 from nexus_cli.model.procedures import Message, Parameter, Sequence, Step
 
 PLACEHOLDER = re.compile(r"\{([a-zA-Z][a-zA-Z0-9_-]{0,63})\}")
 _LEVEL = re.compile(r"[^/+#\x00-\x1f]{1,200}\Z")
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+LEVELS = "no '/', '+', '#', and no character that can't be seen"
+LONGEST_TOPIC_BYTES = 65_535
+"""MQTT 5.0 §1.5.4."""
+MOST_DIGITS = 21
+"""Of a whole number of 64 bits, with its sign."""
 DEFAULT_TIMEOUT_MS = 3_600_000
 DEFAULT_UNTIL_MS = 60_000
 DEFAULT_WRITE_MS = 10_000
@@ -65,7 +75,14 @@ class ParameterConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One sequence; `timeout_ms` bounds all of `steps` together."""
+    """One sequence.
+
+    Attributes:
+        timeout_ms: Bounds all of `steps` together.
+        max_age_ms: Of a value that conditions go by; None is the default of its kind.
+        uncertain: Conditions go by UNCERTAIN values too.
+        on_change: `refuse`, `wait` or `abort`: what a deployment does that changes what a run uses.
+    """
 
     requires: list[str] = []
     steps: list[StepConfig] = []
@@ -73,10 +90,17 @@ class SequenceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     description: str = ""
     parameters: dict[str, ParameterConfig] = {}
+    max_age_ms: int | None = None
+    uncertain: bool = False
+    on_change: str = "refuse"
 
     def written(self) -> set[str]:
         """Paths of the tags that it writes, the abort branch included."""
         return {step.subject for step in (*self.steps, *self.on_abort) if step.do == "write"}
+
+    def published(self) -> set[str]:
+        """Names of the messages that it publishes, the abort branch included."""
+        return {step.subject for step in (*self.steps, *self.on_abort) if step.do == "publish"}
 
     def conditions(self) -> list[str]:
         """Every expression in it."""
@@ -149,6 +173,9 @@ def sequence_config(sequence: Sequence) -> SequenceConfig:
         timeout_ms=sequence.timeout if sequence.timeout is not None else DEFAULT_TIMEOUT_MS,
         description=sequence.description or "",
         parameters={name: parameter_config(one) for name, one in sequence.parameters.items()},
+        max_age_ms=sequence.max_age,
+        uncertain=sequence.uncertain,
+        on_change=sequence.on_change,
     )
 
 
@@ -170,37 +197,82 @@ def filter_of(topic: str) -> str:
 
 
 def fields_of(message: MessageConfig) -> list[str]:
-    """What can be set: the schema's properties, then what only the topic needs."""
-    properties = message.schema.get("properties")
-    names = list(properties) if isinstance(properties, Mapping) else []
-    return names + [name for name in PLACEHOLDER.findall(message.topic) if name not in names]
+    """What can be set: the schema's properties, then what only the topic needs; never what is fixed."""
+    names = [*message_schema.fields(message.schema), *PLACEHOLDER.findall(message.topic)]
+    return [name for name in dict.fromkeys(names) if name not in message.payload]
 
 
 def typed(message: MessageConfig, name: str, text: str) -> Any:
-    """A field as a person types it, by the schema's type of it.
+    """A field as a person types it, by the types that the schema takes for it.
+
+    A text stands as it is; where the schema takes others too, what is JSON of one of those types is that.
 
     Raises:
-        MessageError: It is not of that type.
+        MessageError: It is of none of them.
     """
-    properties = message.schema.get("properties")
-    schema = properties.get(name) if isinstance(properties, Mapping) else None
-    kind = schema.get("type") if isinstance(schema, Mapping) else None
-    if kind in (None, "string") or (isinstance(kind, list) and "string" in kind):
+    schema = message_schema.part(message.schema, name)
+    kinds = message_schema.kinds_of(schema, message.schema)
+    if kinds in (message_schema.KINDS, {"string"}):
         return text
     try:
-        found = orjson.loads(text)
+        found = from_json(text)
+        if message_schema.kind_of_value(found) in kinds:
+            return found
+    except MessageError:
+        if "string" not in kinds:
+            raise
     except ValueError:
-        raise MessageError(f"'{name}' is to be {kind}, and '{text}' is none", hint="texts that are JSON") from None
+        pass
+    if "string" in kinds:
+        return text
+    wanted = " or ".join(sorted(kinds - {"integer"} if "number" in kinds else kinds)) or "nothing"
+    raise MessageError(f"'{name}' is to be {wanted}, and '{text}' is none", hint=_as_json(kinds))
+
+
+def _as_json(kinds: frozenset[str]) -> str:
+    return "write it as JSON: " + (
+        "[1, 2]" if "array" in kinds else '{"a": 1}' if "object" in kinds else "17, 2.5, true"
+    )
+
+
+def from_json(text: str) -> Any:
+    """JSON with numbers as they are written: whole ones of 64 bits exactly, and none beyond.
+
+    Raises:
+        ValueError: It is no JSON, or holds a number that no payload can.
+    """
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_refused)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > MOST_DIGITS or not -(2**63) <= int(text) < 2**64:
+        raise MessageError(f"{text[:40]} does not fit 64 bits", hint="a text, or a number of 64 bits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if not math.isfinite(found := float(text)):
+        raise MessageError(f"{text[:40]} is too large", hint="at most 1.8e308")
     return found
+
+
+def _refused(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
 
 
 def render(message: MessageConfig, values: Mapping[str, Any]) -> tuple[str, bytes]:
     """Topic and payload of a message with these values.
 
     Raises:
-        MessageError: A value is missing, of the wrong type, or can't stand in the topic.
+        MessageError: A value is missing, fixed, of the wrong type, or can't stand in the topic.
     """
     needed = PLACEHOLDER.findall(message.topic)
+    fixed = [name for name in values if name in message.payload]
+    if fixed:
+        raise MessageError(f"'{fixed[0]}' is fixed at the message", hint="fields: " + _named(message))
     everything = {**message.payload, **values}
     missing = [name for name in needed if name not in everything]
     if missing:
@@ -209,56 +281,47 @@ def render(message: MessageConfig, values: Mapping[str, Any]) -> tuple[str, byte
     def level(match: re.Match[str]) -> str:
         value = everything[match[1]]
         text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-        if not _LEVEL.match(text):
-            raise MessageError(f"'{match[1]}' can't stand in a topic: {value!r}")
+        if not is_level(text):
+            raise MessageError(f"'{match[1]}' can't stand in a topic: {value!r}", hint=LEVELS)
         return text
 
     topic = PLACEHOLDER.sub(level, message.topic)
-    properties = message.schema.get("properties")
-    declared = properties if isinstance(properties, Mapping) else {}
+    if len(topic.encode("utf-8", "surrogatepass")) > LONGEST_TOPIC_BYTES:
+        raise MessageError("the topic is too long")
+    declared = message_schema.fields(message.schema)
     payload = {name: value for name, value in everything.items() if name in declared or name not in needed}
     problem = schema_problem(message.schema, payload)
     if problem:
-        raise MessageError(problem, hint=f"fields: {', '.join(fields_of(message)) or 'none'}")
+        raise MessageError(problem, hint=f"fields: {_named(message)}")
     try:
         return topic, orjson.dumps(payload)
     except (TypeError, ValueError) as error:
         raise MessageError(f"the payload can't be JSON: {error}") from None
 
 
-def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """What of a payload does not fit a JSON Schema; "" when all does. References are never fetched from elsewhere."""
-    import jsonschema  # type: ignore[import-untyped]
-    import referencing
+def _named(message: MessageConfig) -> str:
+    return ", ".join(fields_of(message)) or "none"
 
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
-    try:
-        errors = kind(schema, registry=referencing.Registry()).iter_errors(payload)
-        found = min(errors, key=lambda error: list(map(str, error.path)), default=None)
-    except (referencing.exceptions.Unresolvable, jsonschema.SchemaError, RecursionError) as error:
-        return f"the schema can't be used: {str(error)[:200]}"
-    return "" if found is None else _at(found)
+
+def is_level(text: str) -> bool:
+    """Whether a value can be a level of a topic: no separator or wildcard, nothing that can't be seen as what it is.
+
+    Control, format (bidirectional, zero-width) and other invisible characters would show another topic than is meant.
+    Source: Unicode categories Cc, Cf, Cs, Co, Cn, Zl, Zp; MQTT 5.0 §1.5.4 and §4.7.
+    """
+    return bool(_LEVEL.match(text)) and not any(
+        unicodedata.category(sign) in _UNSEEN or (sign.isspace() and sign != " ") for sign in text
+    )
+
+
+def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
+    """What of a payload does not fit; see `message_schema.problem`."""
+    return message_schema.problem(schema, payload)
 
 
 def schema_fault(schema: Mapping[str, Any]) -> str:
-    """Why something is no JSON Schema of an object; "" when it is one."""
-    import jsonschema
-
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
-    try:
-        kind.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        return _at(error)
-    except RecursionError:
-        return "it is nested too deeply"
-    if schema.get("type", "object") != "object":
-        return f"a payload is an object, and this is a schema of '{schema['type']}'"
-    return ""
-
-
-def _at(error: Any) -> str:
-    place = ".".join(str(part) for part in error.path)
-    return f"{place}: {error.message}" if place else str(error.message)
+    """Why no payload can be made by a schema; see `message_schema.fault`."""
+    return message_schema.fault(schema)
 
 
 def to_attributes(config: SequenceConfig | MessageConfig) -> dict[str, Any]:

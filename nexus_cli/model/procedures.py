@@ -84,6 +84,17 @@ class Sequence(Strict):
         default_factory=list, description="Carried out when a step failed, time ran out or a person aborted it."
     )
     timeout: Duration | None = Field(default=None, description="Longest time of all steps together (default 1h).")
+    max_age: Duration | None = Field(
+        default=None,
+        description="How old a value may be that `requires` and `until` go by (default 15s; 60s of external tags).",
+    )
+    on_change: Literal["refuse", "wait", "abort"] = Field(
+        default="refuse",
+        description="A deployment that changes what a run uses is refused, waits for its end, or aborts it first.",
+    )
+    uncertain: bool = Field(
+        default=False, description="true lets `requires` and `until` go by UNCERTAIN values; GOOD is what counts else."
+    )
     description: str | None = Field(default=None, description="For people.")
 
 
@@ -94,7 +105,7 @@ class Message(Strict):
     schema_: dict[str, Any] = Field(
         default_factory=dict, alias="schema", description="JSON Schema of the payload (an object)."
     )
-    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields; what is set lies over them.")
+    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields: nobody sets them.")
     qos: Literal[0, 1, 2] = Field(default=1, description="Quality of service.")
     retain: bool = Field(default=False, description="true lets the broker keep the last one.")
     description: str | None = Field(default=None, description="For people.")

@@ -6,7 +6,8 @@ Resources and their attributes (defaults left out, durations in milliseconds):
 - `gateway.NAME`: select, description
 - `device.AREA/LINE/DEVICE`: a `DeviceConfig`
 - `retention.NAME`: keep_ms, compress_after_ms, rollups
-- `role.NAME`: read, write (path globs), publish, subscribe (names of messages, globs), description
+- `role.NAME`: read, write (path globs), publish, subscribe (names of messages, globs), run (of sequences), acknowledge, alerts (of
+  alerts), description
 - `user.NAME`: roles, description
 - `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description
 - `sequence.NAME`: a `SequenceConfig`

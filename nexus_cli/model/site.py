@@ -260,7 +260,7 @@ class Retention(Strict):
 
 
 class Role(Strict):
-    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish or hear, by name."""
+    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish, hear or run, by name."""
 
     read: list[str] = Field(default_factory=list, description="What its users see, e.g. packaging/**.")
     write: list[str] = Field(default_factory=list, description="What its users may send commands to.")
@@ -269,6 +269,15 @@ class Role(Strict):
     )
     subscribe: list[str] = Field(
         default_factory=list, description="Messages that its users may hear: names, or globs as line-*."
+    )
+    run: list[str] = Field(
+        default_factory=list, description="Sequences that its users may run and abort: names, or globs as line-*."
+    )
+    acknowledge: list[str] = Field(
+        default_factory=list, description="Alerts that its users may acknowledge, and hear: names, or globs as line-*."
+    )
+    alerts: list[str] = Field(
+        default_factory=list, description="Alerts whose topics its users may hear: names, or globs as line-*."
     )
     description: str | None = Field(default=None, description="For people.")
 

@@ -14,6 +14,7 @@ NAMES: dict[str, str] = {
     "write-enable": "NX4103",
     "series-break": "NX4104",
     "empty-target": "NX4105",
+    "running-sequence": "NX4106",
 }
 """Code by name of hazard."""
 
@@ -162,9 +163,9 @@ def _of_other(change: Change) -> Iterator[Hazard]:
 
 
 def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
-    """What a role or user has after and had not before: by `read`, `write`, `publish`, `subscribe`, `roles`."""
+    """What a role or user has after and had not before: by `read`, `write` and the other rights, `roles`."""
     found = {}
-    for what in ("read", "write", "publish", "subscribe", "roles"):
+    for what in ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "roles"):
         had = set(before.get(what) or ())
         fresh = [each for each in after.get(what) or () if each not in had]
         if fresh:

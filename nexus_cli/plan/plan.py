@@ -21,6 +21,7 @@ from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.running import Running, hazards_of_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,14 @@ class Base:
         digest: Over the whole state.
         digests: By address, complete.
         resources: Attributes of those that differ from what is declared.
+        running: Sequences on their way.
     """
 
     deployment: int
     digest: str
     digests: Mapping[str, str]
     resources: Mapping[str, Attributes]
+    running: Sequence[Running] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +142,10 @@ def make_plan(
                 written=written_before(changes, desired.resources),
             ),
         ),
-        hazards=hazards_of(changes, devices_left=len(devices), first=not base.digests),
+        hazards=(
+            *hazards_of(changes, devices_left=len(devices), first=not base.digests),
+            *hazards_of_runs(changes, base.running),
+        ),
         moved=tuple(moved),
         errored=has_errors(findings),
     )

@@ -28,7 +28,7 @@ async def audit(
         path: A path or glob of tags, a tag's topic, or the name of a sequence; "" is all.
         since: How long ago, or ISO 8601.
         who: A principal; "" is everybody.
-        kind: `command`, `sequence`, `deployment`, or "".
+        kind: `command`, `sequence`, `deployment`, `alert`, `message`, or "".
         limit: At most so many.
         settings: Instead of those of this folder.
         now: Instead of the clock.

@@ -184,6 +184,7 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
     from nexus_cli.plan.diff import differing
     from nexus_cli.plan.plan import Base, make_plan
     from nexus_cli.plan.requests import request_count
+    from nexus_cli.plan.running import Running
 
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
@@ -191,7 +192,13 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         digests: dict[str, str] = state["digests"]
         wanted = [address for address in differing(digests, desired.digests) if address in digests]
         resources = await control.resources(wanted)
-    base = Base(deployment=state["deployment"], digest=state["digest"], digests=digests, resources=resources)
+    base = Base(
+        deployment=state["deployment"],
+        digest=state["digest"],
+        digests=digests,
+        resources=resources,
+        running=[Running.from_json(one) for one in state.get("running", ())],
+    )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
     return make_plan(base, desired, moved=moved, kinds=kinds(), cost=request_count)
 

@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import PLATFORM, Topics
 
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
@@ -24,6 +25,8 @@ MOST_DEVICES = 20
 """Devices whose tags are looked at after a deployment."""
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber, on disk too, beside the frames; who only watches asks for none of that."""
+TAG_LEVELS = 4
+"""Levels of a tag's path; topics of others may have more."""
 RETAINED_WAIT_S = 1.0
 """MQTT has no end of the retained messages; a local broker sends them within milliseconds of the subscription."""
 
@@ -58,26 +61,35 @@ class Live:
 
 
 def parse_live(topics: Topics, message: Message) -> Live:
-    """Read a message; never fails."""
+    """Read a message; never fails.
+
+    On the topic of a tag it is read as the historian and the alerts read it. What they would not take keeps its text
+    and has no quality, and the reason says why.
+    """
     path = topics.path(message.topic)
+    if path is not None and path.count("/") >= TAG_LEVELS - 1:
+        try:
+            found = parse_payload(message.payload, now_us=None)
+            return Live(
+                topic=message.topic,
+                path=path,
+                value=found.value,
+                quality=found.state.name,
+                timestamp=None if found.time_us is None else found.time_us // 1000,
+                unit=found.unit,
+                label=found.label,
+                reason=found.reason,
+                retained=message.retain,
+            )
+        except PayloadError as error:
+            reason = str(error)
+    else:
+        reason = ""
     try:
         data = orjson.loads(message.payload)
     except ValueError:
         data = message.payload.decode(errors="replace")
-    if path is None or not isinstance(data, dict) or "value" not in data:
-        return Live(topic=message.topic, path=path or message.topic, value=data, retained=message.retain)
-    timestamp = data.get("timestamp")
-    return Live(
-        topic=message.topic,
-        path=path,
-        value=data["value"],
-        quality=str(data.get("quality") or ""),
-        timestamp=timestamp if isinstance(timestamp, int) else None,
-        unit=str(data.get("unit") or ""),
-        label=str(data.get("label") or ""),
-        reason=str(data.get("reason") or ""),
-        retained=message.retain,
-    )
+    return Live(topic=message.topic, path=path or message.topic, value=data, reason=reason, retained=message.retain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,10 +13,9 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, fields_of, render, typed
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.identity import client_id
 
-PUBLISH_S = 15.0
+PUBLISH_S = 30.0
+"""Longer than control waits for the broker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +27,7 @@ class Rendered:
         topic: With its fields filled in.
         payload: JSON.
         qos, retain: As declared.
+        values: What was set, as the schema types it.
     """
 
     name: str
@@ -36,6 +35,7 @@ class Rendered:
     payload: bytes
     qos: int
     retain: bool
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -53,12 +53,7 @@ async def prepare(name: str, texts: Mapping[str, str], *, settings: Settings | N
 
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
-        found = (await control.resources([f"message.{name}"])).get(f"message.{name}")
-        if found is None:
-            digests = (await control.state())["digests"]
-            known = [one.removeprefix("message.") for one in digests if one.startswith("message.")]
-            hint = did_you_mean(name, known) if known else "declare it under `messages:` and apply"
-            raise NexusError(f"There is no message '{name}'.", code="NX6840", hint=hint, exit_code=1)
+        found = await control.message(name)
     return fill(name, msgspec.convert(found, MessageConfig), texts)
 
 
@@ -69,27 +64,20 @@ def fill(name: str, message: MessageConfig, texts: Mapping[str, str]) -> Rendere
         unknown = [key for key in texts if key not in fields and message.schema.get("additionalProperties") is False]
         if unknown:
             raise MessageError(f"there is no field '{unknown[0]}'", hint=did_you_mean(unknown[0], fields))
-        topic, payload = render(message, {key: typed(message, key, text) for key, text in texts.items()})
+        values = {key: typed(message, key, text) for key, text in texts.items()}
+        topic, payload = render(message, values)
     except MessageError as error:
         raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint, exit_code=1) from None
-    return Rendered(name=name, topic=topic, payload=payload, qos=message.qos, retain=message.retain)
+    return Rendered(name=name, topic=topic, payload=payload, qos=message.qos, retain=message.retain, values=values)
 
 
 async def publish(message: Rendered, *, settings: Settings | None = None) -> None:
-    """Send it once and wait for the broker's acknowledgement.
+    """Have control publish it and wait for the broker's acknowledgement; who did it stands in the audit trail.
 
     Raises:
-        NexusError: NX6010, NX6011: the broker is away or refuses.
+        NexusError: NX6010 the broker is away, NX6400 control is; NX6403 we may not.
     """
-    settings = settings or load_settings()
-    client = BrokerClient(settings=settings, client_id=client_id("publish"))
-    try:
-        async with asyncio.timeout(PUBLISH_S), client.session():
-            await client.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
-    except TimeoutError:
-        raise NexusError(
-            "The broker did not acknowledge the message in time.",
-            code="NX6010",
-            hint="it may have been delivered; subscribers know",
-            retriable=True,
-        ) from None
+    from nexus_cli.wire.http import ControlClient
+
+    async with ControlClient(settings or load_settings(), timeout_s=PUBLISH_S) as control:
+        await control.publish(message.name, message.values)

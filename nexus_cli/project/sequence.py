@@ -11,16 +11,15 @@ import msgspec
 from ulid import ULID
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
-from nexus_cli.model.datatype import DataType, parse_type
-from nexus_cli.model.expression import ExpressionError, compile_expression
-from nexus_cli.model.expression_text import names_in
-from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
-from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
-from nexus_cli.project.live import OBSERVER_QOS, parse_live
+from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig, render
+from nexus_cli.model.rehearsal import numbered, objection
+from nexus_cli.project.live import OBSERVER_QOS
 from nexus_cli.project.write import site_topics
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.control.live_values import Condition, LiveValues, Terms, paths_in, terms_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.http import ControlClient
@@ -41,6 +40,7 @@ class Line:
         text: The step.
         now: What the tag holds, or whether the condition holds, right now; "" when that says nothing.
         problem: Why it would stop there; "" when nothing speaks against it.
+        hint: What to write instead.
     """
 
     number: int
@@ -48,6 +48,7 @@ class Line:
     text: str
     now: str = ""
     problem: str = ""
+    hint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,12 +57,14 @@ class Rehearsal:
 
     Attributes:
         values: Of its parameters.
+        agreed: Digest of what was looked at: control begins nothing else (`plan.running.agreement`).
         ready: True when the preconditions hold and no step is known to fail.
     """
 
     name: str
     lines: list[Line] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    agreed: str = ""
 
     @property
     def ready(self) -> bool:
@@ -71,7 +74,14 @@ class Rehearsal:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         lines = [
-            {"step": one.number, "branch": one.branch, "text": one.text, "now": one.now, "problem": one.problem}
+            {
+                "step": one.number,
+                "branch": one.branch,
+                "text": one.text,
+                "now": one.now,
+                "problem": one.problem,
+                **({"hint": one.hint} if one.hint else {}),
+            }
             for one in self.lines
         ]
         return {"name": self.name, "ready": self.ready, "set": self.values, "steps": lines}
@@ -96,34 +106,34 @@ async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, setting
     """
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
-        config, values_set = _with_values(name, await _config(control, name), texts or {})
-        paths = {path for text in config.conditions() for path in names_in(text)} | config.written()
-        devices = sorted({path.rpartition("/")[0] for path in paths})
-        messages = sorted({step.subject for step in (*config.steps, *config.on_abort) if step.do == "publish"})
-        addresses = [f"device.{one}" for one in devices] + [f"message.{one}" for one in messages]
-        found = await control.resources(addresses)
-    tags = {}
-    for path in paths:
-        device, _, tag = path.rpartition("/")
-        attributes = found.get(f"device.{device}", {}).get("tags", {}).get(tag)
-        if attributes is not None:
-            tags[path] = msgspec.convert(attributes, TagConfig)
-    values = await _values(sorted(paths), settings)
-    declared = {
-        one: msgspec.convert(found[f"message.{one}"], MessageConfig) for one in messages if f"message.{one}" in found
-    }
+        found = await control.sequence(name)
+    config, values_set = _with_values(name, msgspec.convert(found["sequence"], SequenceConfig), texts or {})
+    tags = {path: msgspec.convert(attributes, TagConfig) for path, attributes in found["tags"].items()}
+    declared = {one: msgspec.convert(attributes, MessageConfig) for one, attributes in found["messages"].items()}
+    paths = paths_in(config.conditions()) | config.written()
+    values = await _values(sorted(paths), settings, found["gateways"])
     made = _rehearsal(name, config, tags, values, declared)
     made.values = values_set
+    made.agreed = found["agreed"]
     return made
 
 
 async def start(
-    name: str, *, values: Mapping[str, Any] | None = None, reason: str = "", settings: Settings | None = None
+    name: str,
+    *,
+    values: Mapping[str, Any] | None = None,
+    reason: str = "",
+    agreed: str = "",
+    settings: Settings | None = None,
 ) -> str:
-    """Begin a run in control; gives its id. From here on it does not depend on us."""
+    """Begin a run in control; gives its id. From here on it does not depend on us.
+
+    Raises:
+        NexusError: NX6838, what `agreed` stands for has changed; and what control refuses.
+    """
     run = str(ULID())
     async with ControlClient(settings or load_settings()) as control:
-        await control.start_sequence(name, run=run, reason=reason, values=values)
+        await control.start_sequence(name, run=run, reason=reason, values=values, agreed=agreed)
     return run
 
 
@@ -172,20 +182,12 @@ async def abort(run: str, *, settings: Settings | None = None) -> dict[str, Any]
         return await control.abort_sequence(run)
 
 
-async def _config(control: ControlClient, name: str) -> SequenceConfig:
-    found = (await control.resources([f"sequence.{name}"])).get(f"sequence.{name}")
-    if found is None:
-        digests = (await control.state())["digests"]
-        known = [one.removeprefix("sequence.") for one in digests if one.startswith("sequence.")]
-        hint = did_you_mean(name, known) if known else "declare it under `sequences:` and apply"
-        raise NexusError(f"There is no sequence '{name}'.", code="NX6830", hint=hint, exit_code=1)
-    return msgspec.convert(found, SequenceConfig)
-
-
-async def _values(paths: Sequence[str], settings: Settings) -> dict[str, Value]:
-    """What the broker keeps of these tags; BAD ones are left out."""
+async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[str, str]) -> LiveValues:
+    """What the broker keeps of these tags, read as control reads it."""
     topics = site_topics(settings)
-    found: dict[str, Value] = {}
+    found = LiveValues(topics, clock=SystemClock())
+    found.gateways = gateways
+    found.want(paths)
     left = set(paths)
     if not left:
         return found
@@ -195,10 +197,9 @@ async def _values(paths: Sequence[str], settings: Settings) -> dict[str, Value]:
             await client.subscribe([(topics.tag(path), OBSERVER_QOS) for path in paths])
             async with asyncio.timeout(VALUES_S):
                 async for message in messages:
-                    live = parse_live(topics, message)
-                    left.discard(live.path)
-                    if live.quality != "BAD" and live.value is not None:
-                        found[live.path] = live.value
+                    # Whether a value without a time of its own is fresh, control knows: it was listening before.
+                    found.hear(message.topic, message.payload)
+                    left.discard(topics.path(message.topic) or "")
                     if not left:
                         break
     except TimeoutError:
@@ -210,69 +211,55 @@ def _rehearsal(
     name: str,
     config: SequenceConfig,
     tags: dict[str, TagConfig],
-    values: dict[str, Value],
+    values: LiveValues,
     messages: dict[str, MessageConfig],
 ) -> Rehearsal:
-    made = Rehearsal(name=name)
-    number = 0
-    for text in config.requires:
-        number += 1
-        now, problem = _condition(text, tags, values)
+    made, terms = Rehearsal(name=name), terms_of(config)
+    for number, text in enumerate(config.requires, 1):
+        now, problem = _condition(text, tags, values, terms)
         if now == "false":
             problem = "it does not hold"
         made.lines.append(Line(number=number, branch="requires", text=text, now=now, problem=problem))
-    for branch, steps in (("steps", config.steps), ("on_abort", config.on_abort)):
-        for step in steps:
-            number += 1
-            now, problem = _step(step, tags, values, messages)
-            made.lines.append(Line(number=number, branch=branch, text=step.text, now=now, problem=problem))
+    for number, branch, step in numbered(config):
+        now, problem, hint = _step(step, tags, values, messages, terms)
+        text = step.text
+        made.lines.append(Line(number=number, branch=branch, text=text, now=now, problem=problem, hint=hint))
     return made
 
 
 def _step(
-    step: StepConfig, tags: dict[str, TagConfig], values: dict[str, Value], messages: dict[str, MessageConfig]
-) -> tuple[str, str]:
+    step: StepConfig,
+    tags: dict[str, TagConfig],
+    values: LiveValues,
+    messages: dict[str, MessageConfig],
+    terms: Terms,
+) -> tuple[str, str, str]:
     if step.do == "until":
-        return _condition(step.subject, tags, values, later=True)
+        return *_condition(step.subject, tags, values, terms, later=True), ""
+    problem, hint = objection(step, tags, messages)
+    if problem:
+        return "", problem, hint
     if step.do == "publish":
-        message = messages.get(step.subject)
-        if message is None:
-            return "", "there is no such message"
-        try:
-            topic, payload = render(message, step.fields)
-        except MessageError as error:
-            return "", str(error)
-        return f"{topic} {payload.decode()}", ""
+        topic, payload = render(messages[step.subject], step.fields)
+        return f"{topic} {payload.decode()}", "", ""
     if step.do != "write":
-        return "", ""
-    tag = tags.get(step.subject)
-    if tag is None or not tag.writable:
-        return "", "there is no such tag" if tag is None else "the tag is not writable"
-    try:
-        raw_of(tag, step.value)
-    except InversionError as error:
-        return "", str(error)
+        return "", "", ""
+    tag, found = tags[step.subject], values.of([step.subject], Terms(float("inf"), uncertain=True))
     unit = f" {tag.publish_unit}" if tag.publish_unit else ""
-    return (f"holds {_shown(values[step.subject])}{unit}" if step.subject in values else "no good value now"), ""
+    return (f"holds {_shown(found[step.subject])}{unit}" if found else "no good value now"), "", ""
 
 
 def _condition(
-    text: str, tags: dict[str, TagConfig], values: dict[str, Value], *, later: bool = False
+    text: str, tags: dict[str, TagConfig], values: LiveValues, terms: Terms, *, later: bool = False
 ) -> tuple[str, str]:
-    types = {path: parse_type(tag.published_type or tag.type) for path, tag in tags.items()}
-    labels = {
-        path: {int(code): label for code, label in tag.values.items()} for path, tag in tags.items() if tag.values
-    }
-    made = compile_expression(text, types=types, labels=labels, result=DataType("bool"))
-    if made.value is None:
-        return "", made.findings[0].message if made.findings else "it can't be read"
-    missing = [path for path in made.value.names if path not in values]
-    if missing:
-        return "", "" if later else f"{missing[0]} has no good value"
     try:
-        return ("true" if made.value.evaluate(values) else "false"), ""
+        condition = Condition(text, tags)
     except ExpressionError as error:
-        return "", "" if later else str(error)
+        return "", str(error)
+    held = condition.holds(values, terms)
+    if held is None:
+        return "", "" if later else condition.objection(values, terms)
+    return ("true" if held else "false"), ""
 
 
 def _shown(value: Value) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -13,6 +14,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.settings import Settings
 
+SEQUENCES = "NX68"
+"""Codes of commands and sequences."""
 CONFLICT = 409
 SERVER_ERROR = 500
 EXIT_BLOCKED = 3
@@ -99,13 +102,13 @@ class ControlClient:
 
     async def gateway_index(self, gateway: str) -> dict[str, Any]:
         """`{"deployment": n, "digest": D, "devices": {path: digest}}` of what a gateway has to run."""
-        return await self._call("GET", f"/gateways/{gateway}/index")
+        return await self._call("GET", f"/gateways/{_level(gateway)}/index")
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """`DeviceConfig` JSON by device path; only devices of that gateway."""
         if not paths:
             return {}
-        answer = await self._call("POST", f"/gateways/{gateway}/devices", body={"paths": list(paths)})
+        answer = await self._call("POST", f"/gateways/{_level(gateway)}/devices", body={"paths": list(paths)})
         found: dict[str, Any] = answer["devices"]
         return found
 
@@ -128,13 +131,13 @@ class ControlClient:
 
     async def alert_changes(self, name: str, *, limit: int = 50) -> list[dict[str, Any]]:
         """The newest changes of state of an alert, oldest first: at (µs), state, value, severity, tag, acknowledged_by."""
-        answer = await self._call("GET", f"/alerts/{name}/changes", params={"limit": str(limit)})
+        answer = await self._call("GET", f"/alerts/{_level(name)}/changes", params={"limit": str(limit)})
         found: list[dict[str, Any]] = answer["changes"]
         return found
 
     async def acknowledge(self, name: str) -> dict[str, Any]:
         """Acknowledge an active alert."""
-        return await self._call("POST", f"/alerts/{name}/acknowledge", body={})
+        return await self._call("POST", f"/alerts/{_level(name)}/acknowledge", body={})
 
     async def audit(
         self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
@@ -147,22 +150,39 @@ class ControlClient:
         """`{"sequences": [declared ones], "runs": [newest first]}`."""
         return await self._call("GET", "/sequences")
 
+    async def sequence(self, name: str) -> dict[str, Any]:
+        """A sequence with what it uses: `sequence`, `tags`, `gateways`, `messages`, `agreed`."""
+        return await self._call("GET", f"/sequences/{_level(name)}")
+
+    async def message(self, name: str) -> dict[str, Any]:
+        """A declared message."""
+        found: dict[str, Any] = (await self._call("GET", f"/messages/{_level(name)}"))["message"]
+        return found
+
+    async def publish(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Publish a message with these fields; gives topic and payload."""
+        return await self._call("POST", f"/messages/{_level(name)}", body={"set": dict(values)})
+
     async def start_sequence(
-        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None
+        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None, agreed: str = ""
     ) -> dict[str, Any]:
-        """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy."""
+        """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy.
+
+        `agreed` is what was shown to whom begins it (`plan.running.agreement`), "" nothing.
+        """
         body = {"run": run, "reason": reason, **({"set": dict(values)} if values else {})}
-        return await self._call("POST", f"/sequences/{name}/runs", body=body)
+        body |= {"agreed": agreed} if agreed else {}
+        return await self._call("POST", f"/sequences/{_level(name)}/runs", body=body)
 
     async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""
         wait_s = min(wait_s, LONGEST_WAIT_S)
         params = {"after": str(after), "wait": f"{wait_s:g}"}
-        return await self._call("GET", f"/runs/{run}", params=params, timeout_s=self._timeout_s + wait_s)
+        return await self._call("GET", f"/runs/{_level(run)}", params=params, timeout_s=self._timeout_s + wait_s)
 
     async def abort_sequence(self, run: str) -> dict[str, Any]:
         """End a run before its next step; its abort branch follows."""
-        return await self._call("POST", f"/runs/{run}/abort", body={})
+        return await self._call("POST", f"/runs/{_level(run)}/abort", body={})
 
     async def _call(
         self,
@@ -247,12 +267,19 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
     )
 
 
+def _level(text: str) -> str:
+    """What a person typed, as one level of a path."""
+    return quote(text, safe="")
+
+
 def _refused(status: int, data: Mapping[str, Any]) -> NexusError:
     code = str(data["code"])
     if status == CONFLICT:
         exit_code = EXIT_CONFLICT
     elif code == "NX4002":
         exit_code = EXIT_BLOCKED
+    elif code.startswith(SEQUENCES) and status < SERVER_ERROR:
+        exit_code = 1  # a wish that does not fit, not a world that is away
     elif status in (401, 403) or status >= 500 or code.startswith("NX6"):
         exit_code = EXIT_OUTSIDE
     else:

@@ -62,6 +62,13 @@ sequences:
       - {{write: hall/line-1/drive/start, value: 2}}
     on_abort:
       - {{write: hall/line-1/drive/start, value: 9}}
+  patient:
+    steps:
+      - {{write: hall/line-1/drive/start, value: 1}}
+      - {{wait: 10m}}
+      - {{write: hall/line-1/drive/start, value: 2}}
+    on_abort:
+      - {{write: hall/line-1/drive/start, value: 9}}
   never:
     requires: ["{{hall/line-1/drive/mode}} == 'on'"]
     steps:

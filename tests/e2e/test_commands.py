@@ -319,7 +319,7 @@ def newest(plant: Commanded) -> dict[str, object]:
 
 
 def test_an_aborted_sequence_carries_out_its_abort_branch(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "slow", "--yes"]
+    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "patient", "--yes"]
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -25,6 +25,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.plan.running import Running
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
@@ -36,6 +37,8 @@ from tests.servers import TestBroker, free_port, new_broker
 
 TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
+PEOPLE = {"anna": "anna-token", "ben": "ben-token"}
+API |= PEOPLE
 FAST = Timing(lease_ttl_s=2.0, observe_s=5.0, verify_s=3.0, retry_s=0.1)
 
 
@@ -69,7 +72,13 @@ def snapshot(*devices: Mapping[str, Any], **others: Mapping[str, Any]) -> Snapsh
 async def plan_against(control: ControlClient, desired: Snapshot, *, moved: Any = ()) -> Plan:
     state = await control.state()
     resources = await control.resources(list(state["digests"]))
-    base = Base(deployment=state["deployment"], digest=state["digest"], digests=state["digests"], resources=resources)
+    base = Base(
+        deployment=state["deployment"],
+        digest=state["digest"],
+        digests=state["digests"],
+        resources=resources,
+        running=[Running.from_json(one) for one in state["running"]],
+    )
     return make_plan(base, desired, moved=moved).unwrap()
 
 

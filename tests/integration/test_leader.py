@@ -115,6 +115,34 @@ async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(w
             assert (await second.status())["leads"] is True
 
 
+async def test_a_run_of_a_control_that_was_stopped_is_ended_once_and_its_steps_are_never_sent(world: World) -> None:
+    second = world.twin()
+    write = {"do": "write", "subject": "a/l/one/energy", "value": 1.0, "timeout_ms": 5_000}
+    slow = {"steps": [{"do": "wait", "wait_ms": 1_000}, write], "on_abort": [write]}
+    level = {"energy": {**device("x")["tags"]["energy"], "writable": True}}
+    with ending(world.control_process(leader_ttl_s=3.0)) as first:
+        await world.until_leads()
+        async with second.control(QUICK, standby=True) as control, FakeGateway(second.settings).up():
+            async with world.client() as old:
+                await applied(old, snapshot(device("a/l/one", tags=level), sequence__slow=slow))
+                await old.start_sequence("slow", run="r1")
+                assert (await control.sequence_run("r1"))["state"] == "running", "a standby ends no run"
+                os.kill(first.pid, signal.SIGSTOP)
+            await second.until_leads()
+            while (found := await control.sequence_run("r1", wait_s=1.0))["state"] == "running":
+                pass
+            assert (found["state"], found["detail"]["code"]) == ("interrupted", "NX6835")
+            heard: list[str] = []
+            async with _listening(world, heard):
+                os.kill(first.pid, signal.SIGCONT)
+                await world.until_leads(False)
+                await asyncio.sleep(1.5)  # longer than what was left of its wait: what must not come has its chance
+                assert await control.sequence_run("r1") == found
+            assert [topic for topic in heard if "/cmd/" in topic] == []
+            trail = (await control.audit(kind="sequence"))["entries"]
+            assert [(one["subject"], one["state"]) for one in trail] == [("slow", "interrupted")]
+
+
 class _listening:
     """Collects topics on which anything but health is published while the block runs."""
 

@@ -15,16 +15,18 @@ from nexus_cli.apply.engine import Timing
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers import registry
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
+from nexus_cli.project.live import parse_live
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
+from nexus_cli.runtime.control.live_values import LiveValues
 from nexus_cli.runtime.gateway.configuration import Configuration
 from nexus_cli.runtime.gateway.device import running
 from nexus_cli.runtime.gateway.outbox import Outbox
 from nexus_cli.runtime.gateway.publisher import Publisher
-from nexus_cli.runtime.historian.payloads import PayloadError, parse_payload
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
 from tests.mutation import mutated, mutated_bytes, mutated_json, mutations
 
@@ -199,10 +201,16 @@ OTHERS: list[Any] = [
 
 def test_mutated_messages_of_others() -> None:
     chance, stored, refused = random.Random(5), 0, 0
+    values = LiveValues(TOPICS, clock=SystemClock())
+    values.want(["a/l/d/t"])
     for _ in range(mutations(10_000)):
         payload = mutated(chance.choice(OTHERS), chance)
+        message = Message(topic=TOPICS.tag("a/l/d/t"), payload=payload, qos=1, retain=False)
+        values.hear(message.topic, payload)
+        seen = parse_live(TOPICS, message)
         try:
             sample = parse_payload(payload, now_us=NOW_US)
+            assert (seen.value, seen.quality) == (sample.value, sample.state.name), "one reading for all"
             full_row(
                 chance.choice(list(Column)),
                 sample.value,

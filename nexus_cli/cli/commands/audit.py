@@ -23,7 +23,10 @@ EPILOG = (
 @click.option("--since", default="24h", show_default=True, help="How long ago (1h, 7d), or ISO 8601.")
 @click.option("--who", default="", metavar="NAME", help="Of this principal only.")
 @click.option(
-    "--kind", default=None, type=click.Choice(["command", "sequence", "deployment"]), help="Of this kind only."
+    "--kind",
+    default=None,
+    type=click.Choice(["command", "sequence", "deployment", "alert", "message"]),
+    help="Of this kind only.",
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="Newest so many.")
 @format_option("text", "json")

@@ -52,7 +52,7 @@ def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str
         note(rehearsal_text(rehearsal, style=styler(sys.stderr)))
     if not yes and not agreed("Run this?"):
         return Exit.FINDINGS
-    run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason))
+    run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason, agreed=rehearsal.agreed))
     style = styler(sys.stderr)
     try:
         found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style))))
@@ -101,7 +101,8 @@ def abort(run_id: str, format_: str) -> int:
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.abort(run_id))
-    _say(found, f"aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
+    already = "already " if found.get("again") else ""
+    _say(found, f"{already}aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
     return Exit.OK
 
 

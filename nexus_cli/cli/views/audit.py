@@ -11,7 +11,8 @@ from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import plain
 
 Style = Callable[[str, str], str]
-GOOD, DOUBTFUL = ("done", "applied"), ("unknown", "partly", "interrupted", "aborted")
+GOOD = ("done", "applied", "acknowledge", "publish")
+DOUBTFUL = ("unknown", "partly", "interrupted", "aborted", "aborting")
 
 
 def trail_text(found: Mapping[str, Any], *, since: str, style: Style, zone: tzinfo | None = None) -> str:
@@ -63,6 +64,10 @@ def _what(entry: Mapping[str, Any]) -> str:
         return f"{entry['subject'] or 'a command that could not be read'}  {chain}{unit if chain else ''}{back}"
     if entry["kind"] == "sequence":
         return f"sequence {entry['subject']}" + set_text(entry.get("set") or {})
+    if entry["kind"] == "alert":
+        return f"acknowledged the alert {entry['subject']}"
+    if entry["kind"] == "message":
+        return f"published {entry['subject']}" + (f" on {entry['topic']}" if entry.get("topic") else "")
     if entry["what"] == "break-lock":
         return f"broke the lock of {entry.get('owner', '?')}"
     counts = entry.get("counts") or {}

@@ -14,6 +14,7 @@ MOST_ROWS = 40
 MOST_TAGS = 8
 VERBS = {
     "away": "control does not answer; asking again for {subject} s, the deployment goes on when control is back",
+    "sequences": "waiting for the run {subject} of a sequence to end",
     "record": "recording",
     "rights": "giving rights at the broker",
     "revoke": "taking old rights away",

@@ -29,6 +29,8 @@ def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
         lines.append(f"  {one.number:>3}  {one_line(one.text)}{now}")
         if one.problem:
             lines.append(f"       {style(one_line(one.problem), 'error')}")
+        if one.hint:
+            lines.append(f"       {style('hint: ' + one_line(one.hint), 'dim')}")
     return "\n".join(lines)
 
 

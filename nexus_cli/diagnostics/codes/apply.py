@@ -72,6 +72,14 @@ CODES: tuple[Code, ...] = (
         severity=Severity.WARNING,
     ),
     Code(
+        id="NX5010",
+        slug="sequence-running",
+        summary="A running sequence uses what the deployment changes, and wants none meanwhile.",
+        why="`on_change: refuse` is the default: its next steps were agreed in the units and on the addresses of now.",
+        bad="nexus apply, while warm-up runs on the device that changes",
+        good="wait for its end, or nexus sequence abort RUN; or declare on_change: wait (or abort) at the sequence",
+    ),
+    Code(
         id="NX5009",
         slug="rights-not-in-force",
         summary="The broker's rights could not be brought in line with the deployment.",

@@ -105,6 +105,14 @@ HAZARDS: tuple[Code, ...] = (
         good="nexus apply --allow empty-target",
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX4106",
+        slug="running-sequence",
+        summary="A sequence is running and reads or writes what the plan changes.",
+        why="A run means what was agreed when it began: in another unit, or on another address, its next write is another one. What happens stands at the sequence (`on_change: refuse`, `wait` or `abort`).",
+        good="nexus apply --allow running-sequence=NAME",
+        severity=Severity.WARNING,
+    ),
 )
 
 CODES: tuple[Code, ...] = REFUSALS + HAZARDS

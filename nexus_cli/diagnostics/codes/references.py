@@ -180,8 +180,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX2609",
         slug="message-right-matches-nothing",
-        summary="A right to publish or hear that matches no message.",
-        why="Roles publish and hear declared messages, by name or glob; this one grants nothing to anybody.",
+        summary="A right on messages, sequences or alerts that matches none.",
+        why="Roles publish and hear declared messages, run sequences, acknowledge and hear alerts, by name or glob; this one grants nothing to anybody.",
         bad="publish: [start-oder]",
         good="publish: [start-order]",
         severity=Severity.WARNING,

@@ -22,6 +22,7 @@ from nexus_cli.runtime.control.leadership import boot_id
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
 
@@ -56,6 +57,7 @@ class Alerting:
         self._alerts: dict[str, Alert] = {}
         self._by_topic: dict[str, list[str]] = {}
         self._heard: dict[str, Heard] = {}
+        self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
         self._unjudged: set[str] = set()
         """Alerts that were given another tag, of which no value has come: time alone raises none of them."""
@@ -114,6 +116,7 @@ class Alerting:
         for name, alert in alerts.items():
             self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
         self._heard = {topic: heard for topic, heard in self._heard.items() if topic in self._by_topic}
+        self._unreadable &= self._by_topic.keys()
         for topic in self._heard:
             self._look(topic)
         self._wake.set()
@@ -141,11 +144,16 @@ class Alerting:
         if topic not in self._by_topic or not payload:
             return
         try:
-            message = orjson.loads(payload)
-            heard = Heard(message.get("value"), message.get("label"), Quality[message.get("quality", "GOOD")])
-        except (ValueError, KeyError, AttributeError, TypeError):
+            found = parse_payload(payload, now_us=None)
+        except PayloadError as error:
+            if topic not in self._unreadable:
+                self._unreadable.add(topic)
+                event(_log, "an alert's tag can't be read", level=logging.WARNING, topic=topic, cause=str(error))
             return
-        self._heard[topic] = heard
+        if topic in self._unreadable:
+            self._unreadable.discard(topic)
+            event(_log, "an alert's tag can be read again", topic=topic)
+        self._heard[topic] = Heard(found.value, found.label or None, found.state)
         self._look(topic)
 
     def hear_stored(self, path: str, found: Mapping[str, Any]) -> None:

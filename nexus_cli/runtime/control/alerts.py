@@ -8,7 +8,6 @@ wall clock neither raises an alert early nor keeps one back.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.model.chain import above, same
+from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Quality, Value
 
 LONGEST_TEXT = 1_000
@@ -155,13 +155,8 @@ class Alert:
 def _number(value: Value) -> float | None:
     if isinstance(value, (bool, int, float)):
         return float(value)
-    if isinstance(value, str):  # a 64-bit integer beyond 2^53
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        return number if math.isfinite(number) else None
-    return None
+    # A 64-bit integer beyond 2^53; no other text is a number, as the historian would not store it as one.
+    return float(value) if isinstance(value, str) and is_integer(value) else None
 
 
 def shown(value: Value) -> Value:

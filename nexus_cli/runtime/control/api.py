@@ -21,8 +21,10 @@ from nexus_cli.runtime.control.audit_api import add_audit_route
 from nexus_cli.runtime.control.auth import Caller, Tokens
 from nexus_cli.runtime.control.bodies import BODY_SCHEMA, Body, Name, read_deployment
 from nexus_cli.runtime.control.door import Door, failure
+from nexus_cli.runtime.control.people import People
 from nexus_cli.runtime.control.sequence_api import add_sequence_routes
-from nexus_cli.runtime.control.sequencing import Runs, Sequencing
+from nexus_cli.runtime.control.sequence_runs import Runs
+from nexus_cli.runtime.control.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Office, Service
 from nexus_cli.wire.topic import is_slug
 
@@ -52,6 +54,7 @@ def make_api(
     *,
     service: Service,
     runs: Runs,
+    people: People,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
     tokens: Tokens,
@@ -63,6 +66,7 @@ def make_api(
     Args:
         service: What every control can answer.
         runs: The same of sequences.
+        people: What declared users may do.
         acting: What only the control that leads can do; raises NexusError NX6408 in a standby.
         alerts: Where the alerts stand.
         tokens: Who may call.
@@ -82,9 +86,9 @@ def make_api(
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens)
+    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens, people=people)
     add_audit_route(app, base=BASE, service=service, may=routes.may)
-    add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing, may=routes.may)
+    add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing, people=people, may=routes.may)
     return Door(app, tokens=tokens, stopping=stopping)
 
 
@@ -106,7 +110,9 @@ class _Routes:
         acting: Callable[[], Acting],
         alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
         tokens: Tokens,
+        people: People,
     ) -> None:
+        self._people = people
         self._service, self._acting, self._alerts, self._tokens = service, acting, alerts, tokens
         may = self.may
         self._state_routes(app, may)
@@ -199,19 +205,25 @@ class _Routes:
             return answer(await service.gateway_devices(name, body.paths))
 
     def _alert_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
-        service, base, deployer = self._service, BASE, may(lambda caller: caller.may_deploy)
-        reader = may(lambda caller: caller.may_read)
+        service, base, people = self._service, BASE, self._people
+        anybody = may(lambda caller: not caller.gateway)
 
-        @app.get(base + "/alerts", dependencies=[reader])
-        async def alerts() -> Response:
-            return answer({"alerts": await self._alerts()})
+        @app.get(base + "/alerts")
+        async def alerts(caller: Caller = anybody) -> Response:
+            found = await self._alerts()
+            mine = await people.named(caller, "alerts", [one["name"] for one in found])
+            return answer({"alerts": [one for one in found if one["name"] in mine]})
 
-        @app.get(base + "/alerts/{name}/changes", dependencies=[reader])
-        async def changes(name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50) -> Response:
+        @app.get(base + "/alerts/{name}/changes")
+        async def changes(
+            name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50, caller: Caller = anybody
+        ) -> Response:
+            await people.require(caller, "alerts", name)
             return answer(await service.alert_changes(name, limit=limit))
 
         @app.post(base + "/alerts/{name}/acknowledge")
-        async def acknowledge(name: str, caller: Caller = deployer) -> Response:
+        async def acknowledge(name: str, caller: Caller = anybody) -> Response:
+            await people.require(caller, "acknowledge", name)
             return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))
 
 
@@ -231,6 +243,7 @@ _STATUS = {
     "NX5001": 409,
     "NX5002": 409,
     "NX5006": 404,
+    "NX5010": 409,
     "NX6401": 401,
     "NX6402": 404,
     "NX6403": 403,
@@ -239,7 +252,12 @@ _STATUS = {
     "NX6407": 409,
     "NX6830": 404,
     "NX6831": 409,
+    "NX6832": 422,
+    "NX6840": 404,
+    "NX6841": 400,
     "NX6837": 400,
+    "NX6838": 409,
+    "NX6839": 409,
 }
 
 

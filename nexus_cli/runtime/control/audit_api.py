@@ -24,7 +24,7 @@ def add_audit_route(
     async def audit(
         path: Text = "",
         who: Text = "",
-        kind: Literal["", "command", "sequence", "deployment"] = "",
+        kind: Literal["", "command", "sequence", "deployment", "alert", "message"] = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import Settings
+from nexus_cli.settings import CREDENTIALS_FILE, Settings
 
+OFFICE = "nexus."
+"""Principals of NEXUS itself begin so; no declared user does."""
 GATEWAY = "nexus.gateway."
 READERS = ("nexus.historian",)
 """Principals that may read state and alerts, but deploy nothing."""
@@ -25,34 +31,70 @@ class Caller:
         """Name of the gateway it is, "" for everyone else."""
         return self.principal.removeprefix(GATEWAY) if self.principal.startswith(GATEWAY) else ""
 
+    @property
+    def office(self) -> bool:
+        """One of NEXUS's own; a declared user may do what its roles name (`people.People`)."""
+        return self.principal.startswith(OFFICE)
+
     def may_read_gateway(self, name: str) -> bool:
-        """A gateway reads its own configuration; everyone else with a token may read any."""
-        return not self.gateway or self.gateway == name
+        """A gateway reads its own configuration; who may read state may read any."""
+        return self.may_read or (self.gateway == name and bool(name))
 
     @property
     def may_read(self) -> bool:
         """State, resources, deployments, alerts."""
-        return not self.gateway
+        return self.office and not self.gateway
 
     @property
     def may_deploy(self) -> bool:
-        """Deploy, break the lock, acknowledge alerts."""
-        return not self.gateway and self.principal not in READERS
+        """Deploy, break the lock, run every sequence, acknowledge every alert."""
+        return self.may_read and self.principal not in READERS
 
 
 class Tokens:
     """The known tokens. All of them are compared, so that the time tells nothing about a near miss."""
 
-    def __init__(self, tokens: Mapping[str, str]) -> None:
+    def __init__(
+        self, tokens: Mapping[str, str], *, newer: Callable[[], Mapping[str, str] | None] | None = None
+    ) -> None:
+        """Know some.
+
+        Args:
+            tokens: By principal.
+            newer: Asked when an unknown one is shown: the tokens of now, None when they are the same as before.
+        """
+        self._take(tokens)
+        self._newer = newer or (lambda: None)
+
+    def _take(self, tokens: Mapping[str, str]) -> None:
         self._tokens = [(name, token.encode()) for name, token in sorted(tokens.items()) if token]
 
     @classmethod
     def of(cls, settings: Settings) -> Tokens:
         """Tokens of `credentials.json` (`api`), and our own from the environment."""
-        known = {str(name): str(token) for name, token in (settings.credentials.get("api") or {}).items()}
-        if settings.control_token:
-            known.setdefault(settings.principal, settings.control_token)
-        return cls(known)
+
+        def joined(credentials: Mapping[str, Any]) -> dict[str, str]:
+            known = {str(name): str(token) for name, token in (credentials.get("api") or {}).items()}
+            if settings.control_token:
+                known.setdefault(settings.principal, settings.control_token)
+            return known
+
+        file = settings.home / CREDENTIALS_FILE
+        seen = [_stamp(file)]
+
+        def newer() -> dict[str, str] | None:
+            """Users that were applied while control runs get their token in the file."""
+            now = _stamp(file)
+            if now == seen[0]:
+                return None
+            seen[0] = now
+            try:
+                data = orjson.loads(file.read_bytes())
+            except (OSError, ValueError):
+                return None
+            return joined(data) if isinstance(data, dict) else None
+
+        return cls(joined(settings.credentials), newer=newer)
 
     def caller(self, authorization: str | None) -> Caller:
         """Who shows this `Authorization` header.
@@ -62,10 +104,10 @@ class Tokens:
         """
         scheme, _, shown = (authorization or "").partition(" ")
         token = shown.strip().encode("utf-8", "surrogateescape")
-        found: str | None = None
-        for name, known in self._tokens:
-            if hmac.compare_digest(known, token):
-                found = name
+        found = self._owner(token)
+        if found is None and token and (tokens := self._newer()) is not None:
+            self._take(tokens)
+            found = self._owner(token)
         if found is None or scheme.lower() != "bearer":
             raise NexusError(
                 "Control refused the token." if shown else "Control wants a token.",
@@ -73,3 +115,18 @@ class Tokens:
                 hint="NEXUS_CONTROL_TOKEN, or the token of your principal in .nexus/credentials.json",
             )
         return Caller(found)
+
+    def _owner(self, token: bytes) -> str | None:
+        found: str | None = None
+        for name, known in self._tokens:
+            if hmac.compare_digest(known, token):
+                found = name
+        return found
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

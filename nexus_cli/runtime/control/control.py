@@ -18,7 +18,8 @@ from nexus_cli.runtime.control.api import make_api
 from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
-from nexus_cli.runtime.control.sequencing import Runs
+from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.sequence_runs import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term
 from nexus_cli.runtime.health import health_routes, serve_http
@@ -106,6 +107,7 @@ class Control:
         return make_api(
             service=self._service,
             runs=self._runs,
+            people=People(settings=self._settings, pool=self._pool),
             acting=self.acting,
             alerts=self.alerts,
             tokens=Tokens.of(self._settings),

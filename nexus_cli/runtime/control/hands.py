@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import (
@@ -31,6 +32,7 @@ class BrokerHands:
 
     Attributes:
         gateways: Gateway by device path, as recorded. Only the gateway of the device may answer a command.
+        away: Whether a gateway is known to be gone, so that nothing needs to be sent to it.
     """
 
     def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock) -> None:
@@ -38,6 +40,7 @@ class BrokerHands:
         self._client, self._topics, self._principal, self._clock = client, topics, principal, clock
         self._waiting: dict[str, tuple[str, asyncio.Future[Response]]] = {}
         self.gateways: Mapping[str, str] = {}
+        self.away: Callable[[str], bool] = lambda _: False
 
     @property
     def filter(self) -> str:
@@ -59,7 +62,14 @@ class BrokerHands:
     async def write(
         self, path: str, *, command_id: str, value: Value, expect: Value, expects: bool, timeout_s: float, reason: str
     ) -> Response:
-        """One command, sent once; `unknown` when no answer comes. Raises NexusError NX6010 when it was not sent."""
+        """One command, sent once; `unknown` when no answer comes.
+
+        Raises:
+            NexusError: It was not sent: NX6010 the broker is away, NX6812 the device's gateway is.
+        """
+        gateway = self.gateways.get(path.rpartition("/")[0], "")
+        if gateway and self.away(gateway):
+            raise NexusError(f"Gateway {gateway} is away.", code="NX6812", retriable=True)
         ahead_us = getattr(self._clock, "ahead_us", 0)
         lifetime_us = min(int(timeout_s * 1e6), LONGEST_AHEAD_US - 1000)
         command = Command(
@@ -73,7 +83,7 @@ class BrokerHands:
         if problem := too_large(payload):
             return Response(id=command_id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._waiting[command_id] = self.gateways.get(path.rpartition("/")[0], ""), answer
+        self._waiting[command_id] = gateway, answer
         try:
             sent = self._client.post(self._topics.command(path, self._principal), payload, qos=2)
             try:

@@ -1,63 +1,159 @@
-"""The newest live values that conditions of sequences read, and the conditions compiled against their tags."""
+"""The newest live values that conditions of sequences read, and the conditions compiled against their tags.
+
+A value counts when it is GOOD and fresh. What a gateway reads is published when it changes, so a value that stands
+still is as fresh as the last sign of life of its gateway; a value of others is as old as its own time says, or, when it
+has none, as its arrival: what the broker had kept of it is of unknown age.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-
-import orjson
+from typing import NamedTuple
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.expression import Expression, ExpressionError, compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
 from nexus_cli.model.parameters import REFERENCE
-from nexus_cli.wire.sample import Value
+from nexus_cli.model.procedure_config import SequenceConfig
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.wire.reading import PayloadError, is_integer, parse_payload
+from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
 
-LONGEST_INTEGER = 20
-"""Characters of a 64-bit integer, with its sign."""
+READ_AGE_S = 15.0
+"""Default `max_age` of what a gateway reads: it gives a sign of life every 10 s (`health.PERIOD_S`)."""
+OTHERS_AGE_S = 60.0
+"""Default `max_age` of what others publish."""
+
+
+class Held(NamedTuple):
+    """The newest message of a tag.
+
+    Attributes:
+        value: None when it is BAD.
+        time_us: Its own time; None when it has none.
+        heard_s: When it came, monotonic; None when the broker had kept it from before.
+    """
+
+    value: Value
+    quality: Quality
+    reason: str
+    unit: str
+    time_us: int | None
+    heard_s: float | None
+
+
+class Terms(NamedTuple):
+    """What values a sequence goes by.
+
+    Attributes:
+        max_age_s: None takes the defaults above; infinity takes each.
+        uncertain: Whether an UNCERTAIN value counts.
+    """
+
+    max_age_s: float | None = None
+    uncertain: bool = False
+
+
+def terms_of(config: SequenceConfig) -> Terms:
+    """As the sequence declares them."""
+    return Terms(None if config.max_age_ms is None else config.max_age_ms / 1000, config.uncertain)
 
 
 class LiveValues:
-    """By path, of the tags that somebody waits for."""
+    """By path, of the tags that somebody waits for.
 
-    def __init__(self, topics: Topics) -> None:
+    Attributes:
+        gateways: Gateway by device path, as recorded; devices of others have none.
+    """
+
+    def __init__(self, topics: Topics, *, clock: Clock) -> None:
         """Know nothing yet."""
-        self._topics = topics
+        self._topics, self._clock = topics, clock
         self._wanted: set[str] = set()
-        self._values: dict[str, Value] = {}
+        self._held: dict[str, Held] = {}
+        self._alive_s: dict[str, float] = {}
         self._changed = asyncio.Event()
+        self.gateways: Mapping[str, str] = {}
 
     def want(self, paths: Iterable[str]) -> None:
         """Keep the values of these tags from now on."""
         self._wanted = set(paths)
-        self._values = {path: value for path, value in self._values.items() if path in self._wanted}
+        self._held = {path: held for path, held in self._held.items() if path in self._wanted}
 
     def filters(self) -> list[str]:
         """Topics to subscribe, sorted."""
         return sorted(self._topics.tag(path) for path in self._wanted)
 
-    def hear(self, topic: str, payload: bytes) -> None:
-        """Take a live message; a value that is not usable is forgotten."""
+    def hear(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        """Take a live message; what can't be read, and what was cleared, is no value."""
         path = self._topics.path(topic)
         if path is None or path not in self._wanted:
             return
         try:
-            message = orjson.loads(payload)
-            usable = message["quality"] != "BAD" and message["value"] is not None
-        except (ValueError, KeyError, TypeError):
-            usable = False
-        if usable:
-            self._values[path] = message["value"]
-        else:
-            self._values.pop(path, None)
+            # A gateway's own time proves nothing here, so a clock of it that is wrong costs nothing either.
+            found = parse_payload(payload, now_us=None if self._gateway(path) else self._clock.now_us())
+            heard_s = None if retained else self._clock.monotonic_s()
+            self._held[path] = Held(found.value, found.state, found.reason, found.unit, found.time_us, heard_s)
+        except PayloadError:
+            self._held.pop(path, None)
         self._changed.set()
 
-    def of(self, names: Iterable[str]) -> dict[str, Value] | None:
-        """The values of some tags; None when one has none that is usable."""
-        found = {name: self._values[name] for name in names if name in self._values}
-        return found if len(found) == len(set(names)) else None
+    def alive(self, gateway: str) -> None:
+        """A gateway gave a sign of life just now: what it published last is what it reads."""
+        self._alive_s[gateway] = self._clock.monotonic_s()
+        self._changed.set()
+
+    def of(self, names: Iterable[str], terms: Terms) -> dict[str, Value] | None:
+        """The values of some tags; None when one has none that counts."""
+        found: dict[str, Value] = {}
+        for name in names:
+            if self.objection(name, terms):
+                return None
+            found[name] = self._held[name].value
+        return found
+
+    def objection(self, path: str, terms: Terms) -> str:
+        """Why the value of a tag does not count; "" when it does."""
+        held = self._held.get(path)
+        if held is None:
+            return f"{path} has no value"
+        if held.quality is Quality.BAD or (held.quality is Quality.UNCERTAIN and not terms.uncertain):
+            return f"{path} is {held.quality.name}" + (f" ({held.reason})" if held.reason else "")
+        if held.value is None:
+            return f"{path} has no value"
+        age_s, limit_s = self._age_s(path, held), self._limit_s(path, terms)
+        if age_s <= limit_s:
+            return ""
+        old = "of unknown age" if age_s == float("inf") else f"{age_s:.0f} s old"
+        return f"{path} is {old}, and may be {limit_s:g} s"
+
+    def in_unit(self, path: str, unit: str) -> bool:
+        """False when a gateway said the value in another unit: that of before a deployment, or of after it."""
+        held = self._held.get(path)
+        return held is None or held.value is None or not self._gateway(path) or held.unit == unit
+
+    def too_old(self, path: str, terms: Terms) -> bool:
+        """True when a sign of life would do: there is a value, and it is older than it may be."""
+        held = self._held.get(path)
+        return held is not None and held.value is not None and self._age_s(path, held) > self._limit_s(path, terms)
+
+    def _gateway(self, path: str) -> str:
+        return self.gateways.get(path.rpartition("/")[0], "")
+
+    def _limit_s(self, path: str, terms: Terms) -> float:
+        if terms.max_age_s is not None:
+            return terms.max_age_s
+        return READ_AGE_S if self._gateway(path) else OTHERS_AGE_S
+
+    def _age_s(self, path: str, held: Held) -> float:
+        gateway, now_s = self._gateway(path), self._clock.monotonic_s()
+        if not gateway and held.time_us is not None:
+            return (self._clock.now_us() - held.time_us) / 1e6
+        known = [at_s for at_s in (held.heard_s, self._alive_s.get(gateway) if gateway else None) if at_s is not None]
+        return now_s - max(known) if known else float("inf")
 
     async def change(self, *, timeout_s: float) -> None:
         """Wait until something changes, at most so long."""
@@ -88,22 +184,36 @@ class Condition:
             path: {int(code): name for code, name in tag.values.items()} for path, tag in tags.items() if tag.values
         }
         self._types = types
+        self._units = {path: tag.publish_unit or tag.unit for path, tag in tags.items()}
         made = compile_expression(text, types=types, labels=labels, result=DataType("bool"))
         if made.value is None:
             raise ExpressionError(made.findings[0].message if made.findings else "it does not compile")
         self._expression: Expression = made.value
         self.names = made.value.names
 
-    def holds(self, values: LiveValues) -> bool | None:
-        """True or false; None when a value is missing or BAD, or the arithmetic has no result."""
-        found = values.of(self.names)
-        if found is None:
+    def holds(self, values: LiveValues, terms: Terms) -> bool | None:
+        """True or false; None when a value is missing or does not count, or the arithmetic has no result."""
+        found = values.of(self.names, terms)
+        if found is None or not all(values.in_unit(name, self._units[name]) for name in self.names):
             return None
-        usable = {name: _exact(value, self._types[name]) for name, value in found.items()}
         try:
-            return bool(self._expression.evaluate(usable))
+            return self.with_values(found)
         except ExpressionError:
             return None
+
+    def with_values(self, found: Mapping[str, Value]) -> bool:
+        """True or false with these values. Raises ExpressionError: one is not of its type, or there is no result."""
+        usable = {name: typed(value, self._types[name]) for name, value in found.items()}
+        return bool(self._expression.evaluate(usable))
+
+    def objection(self, values: LiveValues, terms: Terms) -> str:
+        """Why it can't be told whether it holds."""
+        for name in self.names:
+            if missing := values.objection(name, terms):
+                return missing
+            if not values.in_unit(name, self._units[name]):
+                return f"{name} is not in {self._units[name] or 'its own unit'} yet"
+        return "it has no result"
 
 
 def paths_in(conditions: Iterable[str]) -> set[str]:
@@ -117,9 +227,14 @@ def paths_in(conditions: Iterable[str]) -> set[str]:
     return found
 
 
-def _exact(value: Value, kind: DataType) -> Value:
-    """64-bit integers beyond 2^53 travel as text. Others' text may be of any length, which `int` does not take."""
-    short = isinstance(value, str) and len(value) <= LONGEST_INTEGER and value.isascii()
-    if kind.exact64 and isinstance(value, str) and short and value.removeprefix("-").isdecimal():
+def typed(value: Value, kind: DataType) -> Value:
+    """A value as JSON has it, in its tag's type; one that is of no such type stays, and no arithmetic takes it.
+
+    64-bit integers beyond 2^53 travel as text (others' text may be of any length, which `int` does not take), and
+    others say 0 and 1 of a truth value, which the historian stores too.
+    """
+    if kind.exact64 and isinstance(value, str) and is_integer(value):
         return int(value)
+    if kind.base == "bool" and not kind.count and isinstance(value, (int, float)) and value in (0, 1):
+        return bool(value)
     return value

@@ -66,8 +66,10 @@ class Loading:
             stored = await alert_states.load(conn, site)
             sequences = await db.attributes_of_kind(conn, site, "sequence")
             recorded = await db.recorded(conn, site)
+            await self._sequencing.compare(conn)
         gateways = recorded.gateways.items()
         self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
+        self._values.gateways = {path: gateway for path, gateway in self._hands.gateways.items() if gateway}
         gone = self._alerting.load(configs, stored, held=changing)
         self._sequencing.load(sequences)
         self.loaded = True

@@ -1,29 +1,38 @@
-"""Sequences of the recorded state: which there are, which run, how they went.
-
-`Runs` reads and is there in every control; `Sequencing` carries out, in the one that leads.
-"""
+"""Sequences of the recorded state, carried out by the control that leads; `sequence_runs.Runs` reads in every one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+import orjson
 
 from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import TagConfig
-from nexus_cli.model.parameters import ParameterError, arguments, bound
-from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
+from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, render
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.running import touched
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.live_values import LiveValues, paths_in
-from nexus_cli.runtime.control.sequence_run import Hands, Run
+from nexus_cli.runtime.control.sequence_judge import (
+    device_of,
+    meaning_of,
+    readable,
+    refuse_not_agreed,
+    refuse_other,
+    refuse_what_would_stop,
+    with_arguments,
+)
+from nexus_cli.runtime.control.sequence_run import PUBLISH_S, Hands, Run
+from nexus_cli.runtime.control.sequence_runs import Runs, one_message, one_sequence
+from nexus_cli.runtime.control.sequences_running import running_of
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -31,69 +40,10 @@ from nexus_cli.wire.command import is_id
 
 MOST_RUNNING = 16
 """Sequences that run at once (policy: refuse the newest)."""
-LONGEST_WAIT_S = 25.0
 RETRY_S = 1.0
 INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
 
 _log = logging.getLogger("nexus.sequence")
-
-
-class Runs:
-    """What the database knows of sequences and their runs."""
-
-    def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
-        """Read from a pool."""
-        self._settings, self._pool, self._clock, self._site = settings, pool, clock, settings.site
-        self._stepped = asyncio.Event()
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
-        self._stopping = True
-        self.stepped()
-
-    def stepped(self) -> None:
-        """A run came a step further: wake whoever waits for one."""
-        self._stepped.set()
-        self._stepped = asyncio.Event()
-
-    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
-        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
-        deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
-        while True:
-            stepped = self._stepped
-            with plain_errors(self._settings):
-                async with self._pool.acquire() as conn:
-                    found = await rows.find_run(conn, self._site, run_id)
-                    lines = await rows.journal(conn, self._site, run_id, after=after)
-            if found is None:
-                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
-            left_s = deadline_s - self._clock.monotonic_s()
-            if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
-                return {**found, "journal": lines}
-            try:
-                async with asyncio.timeout(min(left_s, 1.0)):
-                    await stepped.wait()
-            except TimeoutError:
-                continue
-
-    async def listing(self) -> dict[str, Any]:
-        """Every declared sequence, and the newest runs."""
-        with plain_errors(self._settings):
-            async with self._pool.acquire() as conn:
-                newest = await rows.runs(conn, self._site)
-                known = readable(await db.attributes_of_kind(conn, self._site, "sequence"))
-        declared = [
-            {
-                "name": name,
-                "steps": len(one.steps),
-                "writes": sorted(one.written()),
-                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
-                "description": one.description,
-            }
-            for name, one in sorted(known.items())
-        ]
-        return {"sequences": declared, "runs": newest}
 
 
 class Sequencing:
@@ -131,6 +81,9 @@ class Sequencing:
         self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
         self._site, self._runs, self._confirmed = settings.site, runs, confirmed
         self._known: dict[str, SequenceConfig] = {}
+        self._changing: tuple[Change, ...] = ()
+        """What the deployment that is carried out changes: no run begins that uses it."""
+        self._deployment = self._turns = 0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -140,6 +93,34 @@ class Sequencing:
         self._known = known
         running = [run.config for run in self.running.values()]
         self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
+
+    async def compare(self, conn: Any) -> None:
+        """Note at each run which tags mean something else by now than when it was agreed."""
+        for run in tuple(self.running.values()):
+            found = await self._devices(conn, run.tags)
+            run.changed |= {path for path, agreed in run.meanings.items() if meaning_of(found, path) != agreed}
+
+    async def make_way(self, changes: tuple[Change, ...], number: int, waits: Callable[[str], Awaitable[None]]) -> None:
+        """Return when no run uses what a deployment changes; until `way_is_free` none begins that does.
+
+        Args:
+            changes: The deployment's.
+            number: Its number.
+            waits: Called with the id of each run that is waited for.
+        """
+        self._changing, self._deployment = changes, number
+        self._turns += 1
+        for run in tuple(self.running.values()):
+            if not touched(changes, running_of(run.id, run.name, run.config)):
+                continue
+            if run.config.on_change == "abort" and run.abort(by=f"deployment {number}"):
+                event(_log, "sequence aborted by a deployment", run=run.id, deployment=number)
+            await waits(run.id)
+            await run.ended.wait()
+
+    def way_is_free(self) -> None:
+        """The deployment has ended."""
+        self._changing, self._deployment = (), 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
@@ -152,7 +133,14 @@ class Sequencing:
                 task.cancel()
 
     async def start(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        run_id: str,
+        who: str,
+        reason: str,
+        given: Mapping[str, Any] | None = None,
+        agreed: str = "",
     ) -> dict[str, Any]:
         """Begin a run; the same id gives the run that it began before.
 
@@ -162,21 +150,23 @@ class Sequencing:
             who: Principal.
             reason: For the record.
             given: Values of its parameters.
+            agreed: What the caller was shown, `plan.running.agreement`; "" when nothing was.
 
         Raises:
-            NexusError: NX6830 unknown, NX6831 busy, NX6837 the values don't fit; nothing was begun.
+            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't
+                fit, down to what the devices can hold, NX6838 it is not what was agreed any more, NX6839 the id is that of another run; nothing was begun.
         """
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
         with plain_errors(self._settings):
-            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {})
+            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {}, agreed=agreed)
             if known is not None:
                 return known
             async with self._pool.acquire() as conn:
                 return await rows.find_run(conn, self._site, run_id) or {}
 
     async def _begin(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any]
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any], agreed: str
     ) -> dict[str, Any] | None:
         """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
         if self._group is None:
@@ -184,16 +174,21 @@ class Sequencing:
         run: Run | None = None
         try:
             async with self._pool.acquire() as conn:
+                turns = self._turns
                 known = await rows.find_run(conn, self._site, run_id)
-                if known is not None:
-                    return known
                 found = await db.attributes(conn, self._site, [f"sequence.{name}"])
-                if not found:
-                    hint = did_you_mean(name, self._known) if self._known else "declare it under `sequences:` and apply"
-                    raise NexusError(f"There is no sequence '{name[:100]}'.", code="NX6830", hint=hint, exit_code=1)
-                declared = msgspec.convert(found[f"sequence.{name}"], SequenceConfig)
+                if known is not None:
+                    refuse_other(known, name, found.get(f"sequence.{name}"), given)
+                    return known
+                sequence = await one_sequence(conn, self._site, name)
+                declared = msgspec.convert(sequence, SequenceConfig)
                 config, values = with_arguments(name, declared, given)
                 made = await self._make(conn, name, config, run_id=run_id, who=who)
+                if agreed:
+                    shown = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
+                    refuse_not_agreed(made, agreed, sequence, shown)
+                refuse_what_would_stop(made)
+                self._refuse_changing(made, turns)
                 self._refuse_busy(made)
                 definition = {**msgspec.to_builtins(config), "arguments": values}
                 run = self.running[made.id] = made
@@ -208,14 +203,58 @@ class Sequencing:
             if run is not None and run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
                 self.running.pop(run.id, None)
 
-    async def abort(self, run_id: str) -> dict[str, Any]:
-        """End a run before its next step; its abort branch follows. Raises NexusError NX6830, NX6407."""
+    async def abort(self, run_id: str, *, who: str) -> dict[str, Any]:
+        """End a run before its next step; its abort branch follows, and nothing cuts that.
+
+        Gives the run, and `again`: whether it was being aborted already. Raises NexusError NX6830, NX6407.
+        """
         run = self.running.get(run_id)
         if run is None:
             found = await self._runs.status(run_id)
             raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407", exit_code=1)
-        run.aborted.set()
-        return await self._runs.status(run_id)
+        asked = run.abort(by=who)
+        if asked:
+            with plain_errors(self._settings):
+                await self._confirmed()
+                async with self._pool.acquire() as conn:
+                    await rows.write_abort(conn, self._site, run_id, name=run.name, who=who)
+        return {**await self._runs.status(run_id), "again": not asked}
+
+    async def publish(self, name: str, values: Mapping[str, Any], *, who: str) -> dict[str, Any]:
+        """Publish a message for a caller, who stands in the audit trail. Gives topic and payload.
+
+        Raises:
+            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
+        """
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                message = msgspec.convert(await one_message(conn, self._site, name), MessageConfig)
+        try:
+            topic, payload = render(message, values)
+        except MessageError as error:
+            raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint, exit_code=1) from None
+        await self._confirmed()
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+        except TimeoutError:
+            raise NexusError(
+                "The broker did not acknowledge the message in time.",
+                code="NX6010",
+                hint="it may have been delivered; subscribers know",
+                retriable=True,
+            ) from None
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                await db.write_audit(
+                    conn,
+                    self._site,
+                    who=who,
+                    what="publish",
+                    subject=name,
+                    detail={"topic": topic, "set": dict(values)},
+                )
+        return {"topic": topic, "payload": orjson.loads(payload)}
 
     def _spawn(self, run: Run) -> None:
         if self._group is None:
@@ -246,6 +285,18 @@ class Sequencing:
                 event(_log, "sequence interrupted", level=logging.WARNING, run=run)
             return
 
+    def _refuse_changing(self, run: Run, turns: int) -> None:
+        """No run begins on what is just being changed, or with what was read before a deployment changed it."""
+        if self._turns != turns or touched(self._changing, running_of(run.id, run.name, run.config)):
+            number = f" {self._deployment}" if self._deployment else ""
+            raise NexusError(
+                f"Deployment{number} is changing what '{run.name}' uses.",
+                code="NX6831",
+                hint="look at it again when the deployment has ended",
+                exit_code=5,
+                retriable=True,
+            )
+
     def _refuse_busy(self, run: Run) -> None:
         if len(self.running) >= MOST_RUNNING:
             raise NexusError(f"{MOST_RUNNING} sequences run already.", code="NX6831", exit_code=5)
@@ -260,15 +311,18 @@ class Sequencing:
                     exit_code=5,
                 )
 
+    async def _devices(self, conn: Any, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Attributes of the devices of some tags, by address."""
+        return await db.attributes(conn, self._site, sorted({device_of(path) for path in paths}))
+
     async def _make(self, conn: Any, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
-        paths = paths_in(config.conditions())
-        devices = sorted({path.rpartition("/")[0] for path in paths})
-        found = await db.attributes(conn, self._site, [f"device.{device}" for device in devices])
+        paths = paths_in(config.conditions()) | config.written()
+        found = await self._devices(conn, paths)
+        meanings = {path: meaning_of(found, path) for path in paths}
         tags = {
-            path: msgspec.convert(found[address]["tags"][tag], TagConfig)
-            for path in paths
-            for address, tag in [(f"device.{path.rpartition('/')[0]}", path.rpartition("/")[2])]
-            if address in found and tag in found[address].get("tags", {})
+            path: msgspec.convert(found[device_of(path)]["tags"][path.rpartition("/")[2]], TagConfig)
+            for path, known in meanings.items()
+            if known is not None
         }
         messages = await db.attributes_of_kind(conn, self._site, "message")
         return Run(
@@ -277,34 +331,13 @@ class Sequencing:
             who=who,
             config=config,
             tags=tags,
+            meanings=meanings,
             messages={key: msgspec.convert(value, MessageConfig) for key, value in messages.items()},
             hands=self._hands,
             journal=_Journal(self, run_id),
             values=self._values,
             clock=self._clock,
         )
-
-
-def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConfig]:
-    """The sequences of these attributes; what can't be read is told and left out."""
-    known: dict[str, SequenceConfig] = {}
-    for name, attributes in configs.items():
-        try:
-            known[name] = msgspec.convert(dict(attributes), SequenceConfig)
-        except msgspec.ValidationError as error:
-            event(_log, "sequence can't be read", level=logging.WARNING, sequence=name, error=str(error))
-    return known
-
-
-def with_arguments(
-    name: str, config: SequenceConfig, given: Mapping[str, Any]
-) -> tuple[SequenceConfig, dict[str, Any]]:
-    """The sequence with values in the places of its parameters, and the values. Raises NexusError NX6837."""
-    try:
-        values = arguments(config, given)
-        return bound(config, values), values
-    except ParameterError as error:
-        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint, exit_code=1) from None
 
 
 class _Journal:

@@ -17,6 +17,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.sequences_running import sequences_running
 from nexus_cli.settings import Settings
 
 LONGEST_WAIT_S = 25.0
@@ -67,7 +68,13 @@ class Service:
         """Digests of everything recorded."""
         async with self._connection() as conn:
             state = await db.recorded(conn, self.site)
-        return {"deployment": state.number, "digest": state.digest, "digests": state.digests}
+            running = await sequences_running(conn, self.site)
+        return {
+            "deployment": state.number,
+            "digest": state.digest,
+            "digests": state.digests,
+            "running": [one.to_json() for one in running],
+        }
 
     async def resources(self, addresses: Sequence[str]) -> dict[str, Any]:
         """Attributes of those that are recorded."""
@@ -80,14 +87,16 @@ class Service:
         The checks of a large site take seconds: they run in a thread, before anything is locked.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises.
+            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A run that
+                begins after this is waited for, or aborted, before anything is recorded.
         """
         async with self._connection() as conn:
             await self._refuse_locked(conn)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
-        digests = await asyncio.to_thread(check_request, request, recorded, before)
+            running = await sequences_running(conn, self.site)
+        digests = await asyncio.to_thread(check_request, request, recorded, before, running=running)
         plan = plan_of(request, before=before, digests=digests, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self._settings):

@@ -32,7 +32,8 @@ from nexus_cli.runtime.control.live_values import LiveValues
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.presence import Presence
 from nexus_cli.runtime.control.retained import Retained
-from nexus_cli.runtime.control.sequencing import Runs, Sequencing
+from nexus_cli.runtime.control.sequence_runs import Runs
+from nexus_cli.runtime.control.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload
@@ -84,7 +85,7 @@ class Term:
             client_id=client_id(NAME),
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
-        self._values = LiveValues(topics)
+        self._values = LiveValues(topics, clock=clock)
         self._hands = BrokerHands(self.broker, topics, principal=settings.principal, clock=clock)
         self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
@@ -116,6 +117,7 @@ class Term:
             observations=self.seen,
             clock=clock,
         )
+        self._hands.away = lambda name: name in self.presence.lost or name in self.presence.stopped
         self.engine = Engine(
             pool=self.pool,
             site=settings.site,
@@ -126,6 +128,7 @@ class Term:
             on_step=self._stepped,
             on_recorded=self._settle,
             may_act=leadership.assert_acting,
+            make_way=self.sequencing.make_way,
         )
         self.deployer = Deployer(
             settings=settings,
@@ -249,7 +252,7 @@ class Term:
             self._hear_control(message.payload)
         elif not self._hands.hear(message.topic, message.payload):
             self.alerting.hear(message.topic, message.payload)
-            self._values.hear(message.topic, message.payload)
+            self._values.hear(message.topic, message.payload, retained=message.retain)
 
     def _hear_gateway(self, gateway: str, message: Message) -> None:
         if not message.payload:
@@ -261,6 +264,8 @@ class Term:
         if not message.retain:
             self._away.discard(gateway)
             self._heard_s[gateway] = self._clock.monotonic_s()
+            if found is not None and found.state == "running":
+                self._values.alive(gateway)
         if found is not None:
             self.presence.hear(gateway, found)
 
@@ -367,6 +372,7 @@ class Term:
             self._due.set()
 
     async def _ended(self) -> None:
+        self.sequencing.way_is_free()
         await self._loading.load()
         self.retained.look()
 

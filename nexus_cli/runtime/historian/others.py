@@ -12,9 +12,9 @@ from nexus_cli.runtime.historian.batch import PendingSample
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
-from nexus_cli.runtime.historian.payloads import OthersSample, PayloadError, parse_payload
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.client import Message
+from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
 from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import Topics
 
@@ -169,7 +169,7 @@ class Others:
         return None
 
     @staticmethod
-    def _pending(message: Message, target: Target, sample: OthersSample, now_us: int) -> PendingSample:
+    def _pending(message: Message, target: Target, sample: Reading, now_us: int) -> PendingSample:
         row = full_row(
             target.column,
             sample.value,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.payloads import MOST_AHEAD_US
+from nexus_cli.wire.reading import MOST_AHEAD_US
 
 EARLIEST_US = 946_684_800_000_000
 LATEST_US = 4_102_444_800_000_000

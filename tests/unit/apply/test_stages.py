@@ -137,3 +137,12 @@ async def test_observations_wake_whoever_waits_and_survive_nonsense() -> None:
     assert seen.reachable("gw", "tcp:x:502") and not seen.reachable("gw", "tcp:y:502")
     seen.hear_health("gw", b'{"state":"lost"}')
     assert not seen.reachable("gw", "tcp:x:502")
+
+
+def test_messages_and_alerts_that_come_or_go_carry_rights_with_them() -> None:
+    for address in ("message.order", "alert.hot"):
+        body = {"topic": "x", "tag": "a/l/d/t", "above": 1.0}
+        assert "rights" in names(changes_between({address: body}, {}))
+        assert "revoke" in names(changes_between({address: None}, {address: body}))
+    louder = {"tag": "a/l/d/t", "above": 2.0}
+    assert "rights" not in names(changes_between({"alert.hot": louder}, {"alert.hot": {**louder, "above": 1.0}}))

@@ -140,13 +140,19 @@ async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plan
         stop.set()
 
 
+LONG = "0" * 10**6 + "9"
+
+
 @pytest.mark.parametrize(
-    "payload",
-    [b'{"value": ' + b"[" * 500 + b"]" * 500 + b', "quality": "BAD"}', b'{"value": "' + b"0" * 10**6 + b'9"}'],
+    ("payload", "wanted"),
+    [
+        (b'{"value": ' + b"[" * 500 + b"]" * 500 + b', "quality": "BAD"}', {"above": 5.0}),
+        (f'{{"value": "{LONG}"}}'.encode(), {"equals": LONG}),
+    ],
 )
-async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes) -> None:
+async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, wanted: dict[str, Any]) -> None:
     """A value that can be read may be nested too deep to be written, or too large for the broker."""
-    plant.load(odd={"above": 5.0, "on_bad": "raise"})
+    plant.load(odd={**wanted, "on_bad": "raise"})
     plant.alerting.hear(TOPICS.tag(TAG), payload)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -264,3 +270,39 @@ async def _until(condition: Any) -> None:
             return
         await asyncio.sleep(0.01)
     pytest.fail("it did not come true")
+
+
+@pytest.mark.parametrize(
+    ("payload", "state"),
+    [
+        (b"150.5", "active"),
+        (b'{"value": 150.5, "quality": 192}', "active"),
+        (b'{"value": 150.5, "quality": "good"}', "active"),
+        (b'{"value": 150.5, "timestamp": "yesterday"}', "active"),
+        (b'{"value": "9223372036854775809"}', "active"),
+        (b'{"value": "150.5"}', "cleared"),
+        (b'{"value": 150.5, "quality": "bad"}', "cleared"),
+        (b'{"temperature": 150.5}', "cleared"),
+    ],
+)
+def test_an_alert_reads_what_the_record_reads(plant: Plant, payload: bytes, state: str) -> None:
+    plant.load(hot={"above": 100.0})
+    plant.alerting.hear(TOPICS.tag(TAG), payload)
+    assert plant.states() == {"hot": state}
+
+
+@pytest.mark.parametrize("quality", ["bad", 0, "Bad_CommFault"])
+def test_a_bad_value_of_others_raises_where_that_is_declared(plant: Plant, quality: Any) -> None:
+    plant.load(hot={"above": 100.0, "on_bad": "raise"})
+    plant.value(5, quality=quality)
+    assert plant.states() == {"hot": "active"}
+
+
+def test_a_tag_that_can_not_be_read_is_told_once(plant: Plant, caplog: pytest.LogCaptureFixture) -> None:
+    plant.load(hot={"above": 100.0})
+    with caplog.at_level("INFO", logger="nexus.alerts"):
+        for payload in (b"{", b"{", b"150", b"{"):
+            plant.alerting.hear(TOPICS.tag(TAG), payload)
+    said = [record.getMessage() for record in caplog.records if "read" in record.getMessage()]
+    assert said == ["an alert's tag can't be read", "an alert's tag can be read again", "an alert's tag can't be read"]
+    assert plant.states() == {"hot": "active"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -36,3 +38,20 @@ def test_our_own_token_from_the_environment_counts_too() -> None:
     assert tokens.caller("Bearer x").principal == "nexus.cli"
     with pytest.raises(NexusError):
         Tokens.of(Settings()).caller("Bearer ")
+
+
+def test_a_declared_user_has_no_right_of_the_office() -> None:
+    anna = Tokens({"anna": "d" * 40}).caller("Bearer " + "d" * 40)
+    assert not (anna.office or anna.may_read or anna.may_deploy or anna.may_read_gateway("gw"))
+
+
+def test_who_was_applied_while_control_runs_is_known_by_the_file(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, credentials={"api": {"nexus.cli": "x"}})
+    tokens = Tokens.of(settings)
+    with pytest.raises(NexusError):
+        tokens.caller("Bearer fresh")
+    (tmp_path / "credentials.json").write_text('{"api": {"nexus.cli": "x", "anna": "fresh"}}')
+    assert tokens.caller("Bearer fresh").principal == "anna"
+    assert tokens.caller("Bearer x").principal == "nexus.cli"
+    (tmp_path / "credentials.json").write_text("no JSON, longer than before")
+    assert tokens.caller("Bearer fresh").principal == "anna"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.historian.payloads import MOST_AHEAD_US
 from nexus_cli.runtime.historian.time_bounds import AHEAD_S, PROBATION_S, TimeBounds, Verdict
+from nexus_cli.wire.reading import MOST_AHEAD_US
 
 HOUR_US = 3_600_000_000
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.historian.payloads import OthersSample, PayloadError, parse_payload
+from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
+from nexus_cli.wire.sample import Quality
 
 NOW_US = 1_790_000_000_000_000
 UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
@@ -30,6 +33,12 @@ UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
         (b'{"value": 1, "quality": 0}', (None, None, BAD)),
         (b'{"value": 1, "quality": "Bad_CommFault"}', (None, None, BAD)),
         (b'{"value": null}', (None, None, BAD)),
+        (b'{"value": 1, "quality": "bad"}', (None, None, BAD)),
+        (b'{"value": 1, "quality": " good "}', (1, None, None)),
+        (b'{"value": 1, "quality": "192"}', (1, None, None)),
+        (b'{"value": 1, "quality": "0"}', (None, None, BAD)),
+        (b'{"value": 1, "quality": 500}', (None, None, ("BAD", "source_bad", 500))),
+        (b'{"value": 1, "label": "run", "unit": 5}', (1, None, None, "run")),
         (b"21.5", (21.5, None, None)),
         (b'"on"', ("on", None, None)),
         (b"on", ("on", None, None)),
@@ -37,7 +46,7 @@ UNCERTAIN, BAD = ("UNCERTAIN", "source_uncertain", 64), ("BAD", "source_bad", 0)
     ],
 )
 def test_understood(payload: bytes, expected: tuple[object, ...]) -> None:
-    assert parse_payload(payload, now_us=NOW_US) == OthersSample(*expected)  # type: ignore[arg-type]
+    assert parse_payload(payload, now_us=NOW_US) == Reading(*expected)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -91,3 +100,19 @@ def test_objects_never_raise_anything_else(body: dict[str, object]) -> None:
         assert error.reason
     except ValueError:
         assert "NaN" in repr(body).replace("nan", "NaN") or "inf" in repr(body)
+
+
+@pytest.mark.parametrize("key", ["quality", "timestamp", "label", "unit", "reason"])
+def test_what_is_nested_deeply_is_read_all_the_same(key: str) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    payload = b'{"value": 1, "%s": %s}' % (key.encode(), deep)
+    if key == "timestamp":
+        with pytest.raises(PayloadError, match="list"):
+            parse_payload(payload, now_us=NOW_US)
+    assert parse_payload(payload, now_us=None).value == (None if key == "quality" else 1)
+
+
+@pytest.mark.parametrize("moment", ["yesterday", 12, 1_790_000_301_000, [1], None])
+def test_a_time_that_can_not_be_changes_no_value_for_who_does_not_judge_it(moment: object) -> None:
+    found = parse_payload(json.dumps({"value": 7, "timestamp": moment, "quality": 192}).encode(), now_us=None)
+    assert (found.value, found.state) == (7, Quality.GOOD)

@@ -1,0 +1,120 @@
+"""What a deployment touches of the sequences that run: a run means what was agreed when it began. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nexus_cli.model.config import digest
+from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.hazards import Hazard
+
+RUNNING = "running-sequence"
+IDLE_OF_TAG = frozenset(
+    {"description", "labels", "retention", "deadband", "heartbeat_ms", "poll_ms", "simulate"},
+)
+"""Keys of a tag that change neither what it means nor what a device is sent."""
+IDLE_OF_DEVICE = frozenset({"tags", "description", "labels"})
+WHAT_HAPPENS = {
+    "refuse": "the deployment is refused until it has ended",
+    "wait": "the deployment waits for its end",
+    "abort": "the run is aborted first",
+}
+"""By `on_change` of the sequence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A sequence on its way.
+
+    Attributes:
+        run: Id of the run.
+        name: Of the sequence.
+        on_change: A key of `WHAT_HAPPENS`.
+        tags: Paths that it reads or writes.
+        messages: Names of the messages that it publishes.
+    """
+
+    run: str
+    name: str
+    on_change: str = "refuse"
+    tags: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As control tells it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Running:
+        """Read `to_json`'s form."""
+        return cls(
+            run=str(data["run"]),
+            name=str(data["name"]),
+            on_change=str(data["on_change"]),
+            tags=tuple(data["tags"]),
+            messages=tuple(data["messages"]),
+        )
+
+
+def meaning(device: Attributes | None, tag: str) -> Attributes | None:
+    """What of a device's attributes makes the meaning of one of its tags; None when there is no such tag."""
+    attributes = (device or {}).get("tags", {}).get(tag)
+    if device is None or attributes is None:
+        return None
+    own = {key: value for key, value in attributes.items() if key not in IDLE_OF_TAG}
+    around = {key: value for key, value in device.items() if key not in IDLE_OF_DEVICE}
+    return {"tag": own, "device": around}
+
+
+def agreement(
+    sequence: Attributes, meanings: Mapping[str, Attributes | None], messages: Mapping[str, Attributes]
+) -> str:
+    """A digest of what a person agrees to: the sequence, the meaning of each tag it uses, the messages it publishes."""
+    return digest([sequence, sorted(meanings.items()), sorted(messages.items())])
+
+
+def touched(changes: Iterable[Change], running: Running) -> tuple[str, ...]:
+    """What a run uses and the changes alter: paths of tags and addresses of messages, sorted."""
+    found: set[str] = set()
+    mine: dict[str, list[str]] = {}
+    for path in running.tags:
+        mine.setdefault(path.rpartition("/")[0], []).append(path)
+    for change in changes:
+        if change.type == "message" and change.name in running.messages and change.action is not Action.CREATE:
+            found.add(change.address)
+        if change.type != "device":
+            continue
+        moved_away = change.previous_name != change.name
+        for path in mine.get(change.previous_name, ()):
+            tag = path.rpartition("/")[2]
+            if moved_away or meaning(change.before, tag) != meaning(change.after, tag):
+                found.add(path)
+    return tuple(sorted(found))
+
+
+def touched_runs(changes: Sequence[Change], running: Iterable[Running]) -> Iterator[tuple[Running, tuple[str, ...]]]:
+    """The runs that the changes touch, with what they touch of each."""
+    for one in running:
+        if paths := touched(changes, one):
+            yield one, paths
+
+
+def hazards_of_runs(changes: Sequence[Change], running: Iterable[Running]) -> tuple[Hazard, ...]:
+    """One hazard for each run that the changes touch."""
+    return tuple(
+        Hazard(
+            name=RUNNING,
+            scope=one.name,
+            address=f"sequence.{one.name}",
+            message=f"sequence '{one.name}' is running (run {one.run}) and uses {_named(paths)}: "
+            f"{WHAT_HAPPENS[one.on_change]}",
+        )
+        for one, paths in touched_runs(changes, running)
+    )
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 1} more of what changes" if len(paths) > 1 else ", which changes"
+    return paths[0] + more

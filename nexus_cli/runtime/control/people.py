@@ -1,0 +1,60 @@
+"""What the declared users may do through control: run and abort sequences, acknowledge and see alerts, publish messages.
+
+Control's own principals (`nexus.…`) have the rights of their office; everybody else those that the recorded roles name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from nexus_cli.access.globs import names_matching
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.auth import Caller
+from nexus_cli.settings import Settings
+
+Right = Literal["run", "acknowledge", "alerts", "publish"]
+VERBS: dict[Right, str] = {
+    "run": "run the sequence",
+    "acknowledge": "acknowledge the alert",
+    "alerts": "see the alert",
+    "publish": "publish the message",
+}
+
+
+class People:
+    """The rights of declared users, as recorded."""
+
+    def __init__(self, *, settings: Settings, pool: Pool) -> None:
+        """Ask a pool, at each request: a role that was taken away counts at once."""
+        self._settings, self._pool = settings, pool
+
+    async def require(self, caller: Caller, right: Right, name: str) -> None:
+        """Raises NexusError NX6403 unless a caller has a right on something of this name."""
+        if not await self.named(caller, right, [name]):
+            raise NexusError(
+                f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
+                code="NX6403",
+                hint=f"a role with `{right}: [{name[:100]}]`, given to this user and applied",
+            )
+
+    async def named(self, caller: Caller, right: Right, names: Iterable[str]) -> set[str]:
+        """Those of the names on which a caller has a right; who may acknowledge an alert may see it too."""
+        wanted = set(names)
+        if caller.office:
+            return wanted if caller.may_deploy or (caller.may_read and right == "alerts") else set()
+        rights = ("alerts", "acknowledge") if right == "alerts" else (right,)
+        roles = await self._roles(caller.principal)
+        globs = [glob for role in roles for each in rights for glob in role.get(each, ())]
+        return {name for glob in globs for name in names_matching(str(glob), wanted)}
+
+    async def _roles(self, user: str) -> list[dict[str, Any]]:
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                known = await db.attributes(conn, self._settings.site, [f"user.{user}"])
+                attributes = known.get(f"user.{user}", {})
+                names = [*attributes.get("roles", ()), *([attributes["role"]] if attributes.get("role") else [])]
+                roles = await db.attributes(conn, self._settings.site, [f"role.{name}" for name in names])
+        return list(roles.values())
