@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -96,7 +97,7 @@ def load_settings(
     Args:
         principal: Selects our own secrets in the credentials file.
         environ: Instead of the process environment.
-        home: Instead of NEXUS_HOME or `./.nexus`.
+        home: Instead of `home_folder`.
 
     Raises:
         NexusError: NX6001, a file is unreadable (exit code 6) or not JSON (1), or a variable is not possible (64).
@@ -146,9 +147,48 @@ def load_settings(
     )
 
 
+look_from: ContextVar[Path | None] = ContextVar("look_from", default=None)
+"""The folder of the site that a command was given: its `.nexus` is looked for from there upwards."""
+HOME_NAME = ".nexus"
+
+
 def home_folder(environ: Mapping[str, str]) -> Path:
-    """The `.nexus` folder, whatever lies in it."""
-    return Path(environ.get("NEXUS_HOME", ".nexus"))
+    """The `.nexus` folder: the one that NEXUS_HOME names, else that of the site's folder or of one above it (as `git`
+    finds its own), else that of the current folder or of one above it, else the one to be made here."""
+    if "NEXUS_HOME" in environ:
+        return Path(environ["NEXUS_HOME"])
+    try:
+        here = Path.cwd()
+    except OSError:  # the current folder was removed
+        return Path(HOME_NAME)
+    site = look_from.get()
+    found = (_above(site.absolute()) if site is not None else None) or _above(here)
+    if found is None or found.parent == here:
+        return Path(HOME_NAME)
+    return found
+
+
+def home_here(environ: Mapping[str, str]) -> Path:
+    """The `.nexus` folder that a new runtime gets: the one that NEXUS_HOME names, else the current folder's."""
+    return Path(environ.get("NEXUS_HOME", HOME_NAME))
+
+
+def _above(start: Path) -> Path | None:
+    """The nearest `.nexus` with a runtime in it. One that belongs to another user than the folder we begin in, and
+    not to us, is not taken for ours: what it says is sent, and what it names is ended."""
+    try:
+        owners = {start.stat().st_uid, os.getuid() if hasattr(os, "getuid") else 0}
+    except OSError:
+        return None
+    for folder in (start, *start.parents):
+        home = folder / HOME_NAME
+        try:
+            ours = any((home / name).is_file() for name in (RUNTIME_FILE, CREDENTIALS_FILE))
+            if ours and home.stat().st_uid in owners:
+                return home
+        except OSError:
+            continue
+    return None
 
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:

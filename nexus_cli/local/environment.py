@@ -27,6 +27,8 @@ ROLE = (
 """Settings of every role (`settings.load_settings`)."""
 DATABASE = ("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*")
 """Of the roles that open the database; `PG…` are PostgreSQL's own (`PGPASSFILE`, `PGSSLROOTCERT`)."""
+LOCKS = "NEXUS_LOCKS"
+"""Where the supervisor keeps its lock (`local.lock`)."""
 EXTRA = "NEXUS_PASS_ENVIRONMENT"
 """Names, separated by commas, that every process gets besides."""
 _REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
@@ -45,6 +47,8 @@ def environment_of(
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
     if principal in ("", CONTROL, HISTORIAN):
         patterns += _with_files(DATABASE)
+    if not principal:
+        patterns.append(LOCKS)
     wanted = references.values() if not principal else [references.get(principal, ())]
     exact = {name for names in wanted for name in names}
     return {

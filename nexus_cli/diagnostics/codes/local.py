@@ -85,6 +85,21 @@ LOCAL: tuple[Code, ...] = (
         good="look at the process named in the message",
     ),
     Code(
+        id="NX6516",
+        slug="no-place-for-locks",
+        summary="There is no place for the locks of runtimes.",
+        why="A runtime is named outside of its .nexus folder, so that nobody starts a second one beside it unseen.",
+        good="remove the folder that the message names, or set NEXUS_LOCKS to a folder of your own",
+    ),
+    Code(
+        id="NX6517",
+        slug="site-runs-elsewhere",
+        summary="This site runs on this machine already, from another folder.",
+        why="Two runtimes of one site poll the same devices, and each has half of the commands and the rows.",
+        bad="nexus up, in a copy of the folder that runs",
+        good="nexus --home FOLDER status shows the one that runs; nexus up --beside starts a second one on purpose",
+    ),
+    Code(
         id="NX6520",
         slug="no-value",
         summary="There is no value on this topic.",
