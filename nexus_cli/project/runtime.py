@@ -129,8 +129,8 @@ def up(
             needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
     from nexus_cli.database.connect import SCHEMA_BEHIND
-    from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, start_supervisor, wait_running, write_wish
     from nexus_cli.local.lock import announce, lock_folder
+    from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, start_supervisor, wait_running, write_wish
     from nexus_cli.local.supervisor import holder_for, myself
     from nexus_cli.project.text import load
 
@@ -140,9 +140,7 @@ def up(
     if loaded.value is None or has_errors(loaded.findings):
         return result
     home = _home_of(loaded.value.snapshot)
-    wish = Wish(
-        snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ
-    )
+    wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ)
     with one_at_a_time(home):
         end_strangers(home, progress=progress)
         before = home.read_runtime()

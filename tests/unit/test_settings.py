@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import load_settings
+from nexus_cli.settings import home_folder, home_here, load_settings, look_from
 
 
 def test_the_rate_of_the_live_view(tmp_path: Path) -> None:
@@ -121,3 +123,50 @@ def test_a_database_url_is_kept_without_its_password(tmp_path: Path, url: str, s
 def test_who_vouches_for_the_clock(tmp_path: Path, text: str, trust: str) -> None:
     assert load_settings(environ={"NEXUS_CLOCK_SYNCHRONISED": text}, home=tmp_path).clock_synchronised == trust
     assert load_settings(environ={}, home=tmp_path).clock_synchronised == "auto"
+
+
+def _runtime(folder: Path) -> Path:
+    (folder / ".nexus").mkdir(parents=True)
+    (folder / ".nexus" / "runtime.json").write_text("{}", encoding="utf-8")
+    return folder / ".nexus"
+
+
+def test_the_runtime_is_found_from_a_folder_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = _runtime(tmp_path / "plant")
+    below = tmp_path / "plant" / "areas" / "packaging"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert home_folder({}) == home
+    assert home_folder({"NEXUS_HOME": "x"}) == Path("x")
+    assert home_here({}) == Path(".nexus")
+    monkeypatch.chdir(tmp_path / "plant")
+    assert home_folder({}) == Path(".nexus"), "as it is shown to people"
+    (below / ".nexus").mkdir()
+    monkeypatch.chdir(below)
+    assert home_folder({}) == home, "an empty folder is no runtime"
+
+
+def test_a_sites_own_runtime_goes_before_that_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = _runtime(tmp_path / "here"), _runtime(tmp_path / "there")
+    (there.parent / "sites").mkdir()
+    monkeypatch.chdir(here.parent)
+    token = look_from.set(Path("../there/sites"))
+    try:
+        assert home_folder({}).resolve() == there
+        shutil.rmtree(there)
+        assert home_folder({}) == Path(".nexus")
+    finally:
+        look_from.reset(token)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives folders away")
+def test_a_strangers_runtime_above_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = _runtime(tmp_path)
+    (tmp_path / "mine").mkdir()
+    os.chown(home, 4711, 4711)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert home_folder({}) == Path(".nexus")
+    os.chown(tmp_path / "mine", 4711, 4711)
+    assert home_folder({}) == home, "root in the folder of its owner"

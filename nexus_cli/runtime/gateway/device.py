@@ -63,6 +63,7 @@ class Running:
         blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
         reachable: It answered at least once since it was configured and was not lost since.
         subscribed: Its subscription stands.
+        trouble: Reason, code and words of what it, or its link, last said in refusal.
     """
 
     config: DeviceConfig
@@ -74,6 +75,7 @@ class Running:
     blocked_s: float = 0.0
     reachable: bool = False
     subscribed: bool = False
+    trouble: tuple[Reason | None, int, str] = (None, 0, "")
     counters: Counters = field(default_factory=Counters)
 
     @property
@@ -163,6 +165,7 @@ def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> Non
     if error.reason is Reason.DEVICE_TIMEOUT:
         device.counters.timeouts += 1
     device.reachable = False
+    device.trouble = (error.reason, error.code, error.message)
     device.blocked_s = now_s + device.backoff.next_s()
     device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
 

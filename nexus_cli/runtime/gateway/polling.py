@@ -185,6 +185,7 @@ class Poller:
             )
 
     def _refused(self, device: Running, job: Job, error: DriverError) -> None:
+        device.trouble = (error.reason, error.code, error.message)
         if not error.retriable:
             if job.refused is None:
                 names = ", ".join(state.name for state in job.states[:5])
