@@ -55,8 +55,13 @@ class Settings:
         broker_user: Broker user name.
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
+        broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
+        broker_key: PEM file of its key; "" when it stands in the same file.
         database_url: `postgresql://user@host:port/name`, without the password.
         database_password: A secret.
+        database_ca: PEM file to trust for TLS to the database; without `sslmode` in the URL it asks for verify-full.
+        database_cert: PEM file of our certificate for a database that demands one.
+        database_key: PEM file of its key.
         http_host: Where a role serves `/health`, `/metrics`, `/status`.
         http_port: 0 picks a free port.
         log_format: `text` or `json`.
@@ -76,8 +81,13 @@ class Settings:
     broker_user: str = ""
     broker_password: str = field(default="", repr=False)
     broker_ca: str = ""
+    broker_cert: str = ""
+    broker_key: str = ""
     database_url: str = ""
     database_password: str = field(default="", repr=False)
+    database_ca: str = ""
+    database_cert: str = ""
+    database_key: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 0
     log_format: str = "text"
@@ -127,10 +137,15 @@ def load_settings(
         broker_user=pick("NEXUS_BROKER_USER", principal),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
+        broker_cert=pick("NEXUS_BROKER_CERT", runtime.get("broker_cert")),
+        broker_key=pick("NEXUS_BROKER_KEY", runtime.get("broker_key")),
         database_url=database_url,
         database_password=pick(
             "NEXUS_DATABASE_PASSWORD", database_password or credentials.get("database", {}).get("nexus")
         ),
+        database_ca=pick("NEXUS_DATABASE_CA", runtime.get("database_ca")),
+        database_cert=pick("NEXUS_DATABASE_CERT", runtime.get("database_cert")),
+        database_key=pick("NEXUS_DATABASE_KEY", runtime.get("database_key")),
         http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),

@@ -20,7 +20,7 @@ EMBEDDED = "embedded"
 
 
 class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`runtime.json`. `settings` reads the first six; the rest says what the supervisor starts.
+    """`runtime.json`. `settings` reads what comes before `broker_kind`; the rest says what the supervisor starts.
 
     Attributes:
         site: `enterprise/site`.
@@ -38,7 +38,12 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     control_url: str = ""
     broker_url: str = ""
     broker_ca: str = ""
+    broker_cert: str = ""
+    broker_key: str = ""
     database_url: str = ""
+    database_ca: str = ""
+    database_cert: str = ""
+    database_key: str = ""
     http_ports: dict[str, int] = {}
     broker_kind: str = ""
     database_kind: str = ""

@@ -29,6 +29,7 @@ from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
+from nexus_cli.wire.abilities import require_able
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
@@ -191,9 +192,12 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     if wanted not in ("", MOSQUITTO, AMQTT):
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
+        runtime.broker_cert = wish.environ.get("NEXUS_BROKER_CERT", "")
+        runtime.broker_key = wish.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
         runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
+        runtime.broker_cert = runtime.broker_key = ""
     there = {MOSQUITTO: broker_mosquitto.program() is not None, AMQTT: broker_amqtt.available()}
     kept = runtime.broker_kind if there.get(runtime.broker_kind) else ""
     kind = wanted or kept or next((name for name, found in there.items() if found), "")
@@ -213,7 +217,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
         return  # never silently another database than the one with the rows
     if not wanted or wanted == EMBEDDED:
         if runtime.database_kind == EXTERNAL:
-            runtime.database_url = ""
+            runtime.database_url = runtime.database_ca = runtime.database_cert = runtime.database_key = ""
         runtime.database_kind = EMBEDDED
         return
     if ":" in wanted.partition("://")[2].rpartition("@")[0]:
@@ -231,6 +235,9 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             exit_code=64,
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
+    runtime.database_ca = wish.environ.get("NEXUS_DATABASE_CA", "")
+    runtime.database_cert = wish.environ.get("NEXUS_DATABASE_CERT", "")
+    runtime.database_key = wish.environ.get("NEXUS_DATABASE_KEY", "")
 
 
 def _refuse_change(before: Runtime, after: Runtime) -> None:
@@ -278,14 +285,15 @@ def read_state(home: Home) -> dict[str, dict[str, Any]]:
 
 
 async def refuse_silent_broker(settings: Settings) -> None:
-    """A broker that was given by URL has to answer before anything is started.
+    """A broker that was given by URL has to answer, and to be able to do what is needed, before anything is started.
 
     Raises:
-        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials.
+        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials, NX6015 it can't do what is needed.
     """
     client = BrokerClient(settings=settings, client_id=client_id("up"))
     async with client.session():
-        return
+        pass
+    await require_able(settings)
 
 
 def wait_running(
