@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
@@ -125,7 +125,7 @@ def load_settings(
         return str(fallback or "")
 
     database_url, database_password = _password_apart(
-        _url("NEXUS_DATABASE_URL", pick("NEXUS_DATABASE_URL", runtime.get("database_url")), ("postgresql", "postgres"))
+        database_address(pick("NEXUS_DATABASE_URL", runtime.get("database_url")))
     )
     return Settings(
         home=folder,
@@ -236,6 +236,57 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     if "@" in urlsplit(value).netloc and schemes[0] == "http":
         hint = "the token belongs in NEXUS_CONTROL_TOKEN (or NEXUS_CONTROL_TOKEN_FILE)"
         raise _wrong(f"{name} holds credentials; they would show in messages and logs.", hint=hint)
+    return value
+
+
+def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
+    """Hosts and ports of a database's URL, in order; 5432 where no port stands. Several are tried in turn.
+
+    Raises:
+        ValueError: A port is none.
+    """
+    found = []
+    for part in urlsplit(url).netloc.rpartition("@")[2].split(","):
+        host, colon, port = part.rpartition(":") if not part.endswith("]") else (part, "", "")
+        host = host if colon else part
+        if colon and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(f"'{port}' is no port")
+        found.append((host.strip("[]"), int(port) if colon else 5432))
+    return tuple(found)
+
+
+def database_address(value: str) -> str:
+    """The database's URL as it is; refused when it can't be one. A password in it is not repeated.
+
+    Several hosts may stand in it, with `target_session_attrs=read-write` for the one that takes writes.
+    """
+    if not value:
+        return value
+    hint = "write postgresql://USER@HOST:PORT/NAME, or several hosts: postgresql://USER@A:5432,B:5432/NAME"
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+    if "@" in value.partition("://")[2][len(parts.netloc) :]:
+        raise _wrong(
+            "NEXUS_DATABASE_URL has an @ behind its host: a password in it is cut in two.",
+            hint="put it in NEXUS_DATABASE_PASSWORD as it is (or NEXUS_DATABASE_PASSWORD_FILE); in an address its "
+            "/ ? # @ : are written %2F %3F %23 %40 %3A",
+        )
+    try:
+        hosts = database_hosts(value)
+    except ValueError:
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint)
+    query = dict(parse_qsl(parts.query))
+    ours = parts.netloc.rpartition("@")[2]
+    if "port" in query and len(hosts) == 1 and ours and ours.rpartition(":")[2] in ("", ours):
+        # libpq takes the port from there too, and the driver does not.
+        port = query.pop("port")
+        return database_address(
+            parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{port}", query=urlencode(query)).geturl()
+        )
     return value
 
 

@@ -116,6 +116,11 @@ class Keeper:
             self._show("starting", pid=self._pid())
             send(self._process, self.service.signals[0][0])
 
+    def name_again(self) -> None:
+        """Write the pid file anew, which somebody removed."""
+        if self._process is not None and not self._gone():
+            self._name(self._process)
+
     def signal(self, number: int) -> bool:
         """Send a signal to the process; False when there is none."""
         import signal

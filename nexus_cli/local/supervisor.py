@@ -55,6 +55,7 @@ class Supervisor:
         async with Group() as group:
             while not stop.is_set() and not self._folder_removed():
                 self._follow_runtime(group)
+                self._name_all_again()
                 await self._follow_access()
                 self._rotate_logs()
                 try:
@@ -83,6 +84,26 @@ class Supervisor:
             return False
         _log.error("the folder %s was removed: everything that runs for it ends", self._home.path)
         return True
+
+    def _name_all_again(self) -> None:
+        """Files of `run/` that were removed are written anew: `up` and `logs` look there first."""
+        if not self._keepers or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
+            return
+        try:
+            self._home.make()
+            PidFile(self._home.pid_file(SUPERVISOR)).write(myself())
+        except OSError:
+            return  # `_write_state` tells of it
+        for keeper in self._keepers.values():
+            keeper.name_again()
+        self._write_state()
+
+    def _in_place(self) -> bool:
+        """False where the folder was moved: another one may be made in its place, and that is not ours."""
+        try:
+            return self._home.path.stat().st_ino == os.fstat(self._folder).st_ino
+        except OSError:
+            return False
 
     def _follow_runtime(self, group: asyncio.TaskGroup) -> None:
         """Start what `nexus up` added to `runtime.json`, end what it took away."""

@@ -181,8 +181,10 @@ def _ask_servers(home: Home, runtime: Runtime) -> None:
     from nexus_cli.local.layout import EXTERNAL
 
     if runtime.database_kind == EXTERNAL:
+        from nexus_cli.database.ability import require_able
         from nexus_cli.database.migrate import require_current
 
+        asyncio.run(require_able(load_settings(home=home.path)))
         asyncio.run(require_current(load_settings(home=home.path)))
     if runtime.broker_kind == EXTERNAL:
         from nexus_cli.local.start import refuse_silent_broker

@@ -170,3 +170,38 @@ def test_a_strangers_runtime_above_is_not_ours(tmp_path: Path, monkeypatch: pyte
     assert home_folder({}) == Path(".nexus")
     os.chown(tmp_path / "mine", 4711, 4711)
     assert home_folder({}) == home, "root in the folder of its owner"
+
+
+@pytest.mark.parametrize(
+    ("url", "becomes"),
+    [
+        ("postgresql://me@a:5432,b:5433/x?target_session_attrs=read-write", None),
+        ("postgresql://me@[::1]:5433/x", None),
+        ("postgresql://me@/x?host=/run/pg&port=5433", None),
+        ("postgresql://me@db/x?port=25434", "postgresql://me@db:25434/x"),
+        ("postgresql://me@db/x?port=25434&sslmode=require", "postgresql://me@db:25434/x?sslmode=require"),
+    ],
+)
+def test_a_database_may_have_several_hosts_and_its_port_in_the_query(
+    tmp_path: Path, url: str, becomes: str | None
+) -> None:
+    settings = load_settings(environ={"NEXUS_DATABASE_URL": url}, home=tmp_path)
+    assert settings.database_url == (becomes or url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@a:1,b:x/n", "postgresql://me@a:0/n", "postgresql://me@a:99999/n"])
+def test_a_port_that_is_none(tmp_path: Path, url: str) -> None:
+    with pytest.raises(NexusError, match="not an address"):
+        load_settings(environ={"NEXUS_DATABASE_URL": url}, home=tmp_path)
+
+
+def test_an_odd_password_in_an_address_is_told_how_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(NexusError) as caught:
+        load_settings(environ={"NEXUS_DATABASE_URL": "postgresql://me:p@:/?#%&@localhost/x"}, home=tmp_path)
+    assert "NEXUS_DATABASE_PASSWORD" in caught.value.hint and "p@:" not in f"{caught.value.message}{caught.value.cause}"
+
+
+def test_certificates_of_ours(tmp_path: Path) -> None:
+    names = ("BROKER_CA", "BROKER_CERT", "BROKER_KEY", "DATABASE_CA", "DATABASE_CERT", "DATABASE_KEY")
+    settings = load_settings(environ={f"NEXUS_{name}": f"/{name}" for name in names}, home=tmp_path)
+    assert all(getattr(settings, name.lower()) == f"/{name}" for name in names)
