@@ -108,6 +108,14 @@ LOCAL: tuple[Code, ...] = (
         good="nexus read packaging/line-1/filler/temperature, or --wait 10s for the next value",
     ),
     Code(
+        id="NX6522",
+        slug="no-address",
+        summary="The tag does not stand on a device.",
+        why="A calculated value, or one that somebody else publishes, has no address that could be asked.",
+        bad="nexus read packaging/line-1/filler/overheat --direct, of a calculated tag",
+        good="nexus explain packaging/line-1/filler/overheat shows its inputs: ask one of those",
+    ),
+    Code(
         id="NX6521",
         slug="bad-condition",
         summary="The condition after --where can't be read.",

@@ -61,11 +61,11 @@ class OpcuaDriver:
         try:
             async with asyncio.timeout(limit_s):
                 with Door(lambda error: _no_session(endpoint, f"the library broke off: {name_of(error)}")):
-                    client = _client(endpoint, connection, environ)
+                    client = client_of(endpoint, connection, environ)
                     channel = Channel(
                         client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
                     )
-                    first_seen = await _secure(client, endpoint, connection, home)
+                    first_seen = await secure(client, endpoint, connection, home)
                     await channel.open()
                     if first_seen is not None:
                         security.keep(*first_seen)
@@ -94,7 +94,8 @@ class OpcuaDriver:
                 await channel.close()
 
 
-def _client(endpoint: str, connection: Mapping[str, Any], environ: Mapping[str, str]) -> Client:
+def client_of(endpoint: str, connection: Mapping[str, Any], environ: Mapping[str, str]) -> Client:
+    """The library's client with what the connection says, not connected."""
     connect_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
     client = Client(endpoint, timeout=connect_s)
     client.name = client.description = "NEXUS"
@@ -106,7 +107,7 @@ def _client(endpoint: str, connection: Mapping[str, Any], environ: Mapping[str, 
     return client
 
 
-async def _secure(client: Client, endpoint: str, connection: Mapping[str, Any], home: str) -> tuple[Path, bytes] | None:
+async def secure(client: Client, endpoint: str, connection: Mapping[str, Any], home: str) -> tuple[Path, bytes] | None:
     """Look at the server's endpoints and set policy, mode and certificates.
 
     Returns:
