@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.cli.views.direct import document, text
+from nexus_cli.cli.views.probe import compared
+from nexus_cli.cli.views.probe import document as candidates
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, ask
@@ -20,6 +22,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project import direct as verb
 from nexus_cli.project.direct import read_direct
 from nexus_cli.project.live import Live
+from nexus_cli.project.probe import Second, probe
 from nexus_cli.project.simulate import serving
 from nexus_cli.settings import Settings
 from tests.integration.test_ads_peers import served as ads_served
@@ -150,3 +153,23 @@ async def test_it_is_shown_beside_what_is_published(tmp_path: Path, monkeypatch:
         with pytest.raises(NexusError) as caught:
             await read_direct("a/l/one/sum", client=NEXUS, settings=Settings(home=tmp_path))
         assert caught.value.code == "NX6522"
+
+
+async def test_probe_compares_the_registers_that_it_looked_at(tmp_path: Path) -> None:
+    async with _site("modbus", {"f32": MODBUS["f32"]}, unit_id=3) as device:
+        where, second = device.connection, Second(client="pymodbus")
+        outcome = await probe(
+            f"modbus://{where['host']}:{where['port']}?unit=3",
+            address="holding:10",
+            expected=230.5,
+            tolerance="",
+            around=1,
+            settings=Settings(home=tmp_path),
+            second=second,
+        )
+    assert outcome.value and outcome.value[0].keys["address"] == "holding:10"
+    assert second.registers >= 2 and not second.differ
+    said = compared(candidates(outcome.value, expected=230.5, second=second))
+    assert said == f"pymodbus read the same bytes in {second.registers} registers"
+    second.compare({(3, 10): b"\x01\x02"}, {(3, 10): b"\x02\x01"})
+    assert second.differ == ["FC3 10: nexus 01 02, pymodbus 02 01"]
