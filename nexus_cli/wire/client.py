@@ -161,7 +161,7 @@ class BrokerClient:
             opened = connection
             self.connects += 1
             self.problem, self._step = None, 0
-            _log.info("connected to the broker at %s", self.url)
+            _log.info("connected to the broker at %s as %s", self.url, self._client_id)
             connection.when_lost(cut.end)
             if on_connected is not None:
                 await on_connected()
