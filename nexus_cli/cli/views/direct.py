@@ -56,21 +56,27 @@ def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
     else:
         age = f", {age_text(now - live['timestamp'] / 1000)} old" if live.get("timestamp") else ""
         quality = " ".join(filter(None, (live["quality"], live.get("reason"))))
-        rows.append(("published", f"{live['value']}{unit}  {quality}{age}"))
+        rows.append(("published", f"{_value(live['value'], unit)}  {quality}{age}"))
     for one in result["answers"]:
         if one["problem"] and not one["bytes"]:
             rows.append((one["client"], one["problem"]))
             continue
         quality = " ".join(filter(None, (one["quality"], one["reason"])))
-        rows.append((one["client"], f"{one['value']}{unit}  {quality}"))
+        rows.append((one["client"], f"{_value(one['value'], unit)}  {quality}"))
         here = "  (bytes by the library, decoded by nexus)" if one["decoded_here"] else ""
         rows += [("", f"raw {one['raw']}{here}"), ("", f"bytes {_cut(one['bytes'])}"), ("", one["asked"])]
     width = max(len(name) for name, _ in rows)
     lines += [f"  {name:{width}}  {what}".rstrip() for name, what in rows]
     if len(result["answers"]) > 1:
         verdict = "both read the same" if result["agree"] else "they do not agree: a value that moves is read twice"
+        if not any(one["bytes"] for one in result["answers"]):
+            verdict = "neither was given a value"
         lines += ["", f"  {verdict}"]
     return "\n".join(lines)
+
+
+def _value(value: Any, unit: str) -> str:
+    return "no value" if value is None else f"{value}{unit}"
 
 
 def _cut(data: str) -> str:

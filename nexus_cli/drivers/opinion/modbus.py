@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -103,6 +104,7 @@ class Registers:
 
     def __init__(self, connection: Mapping[str, Any]) -> None:
         """Nothing is opened yet. Raises DriverError when a reference can't be resolved."""
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # what goes wrong is in our answer
         timeout_s = (connection.get("timeout") or 1000) / 1000
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient
         if connection.get("serial"):
