@@ -7,7 +7,6 @@ process, and a second runtime of the same site is seen before it polls the same 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import stat
@@ -60,14 +59,15 @@ def lock_folder(environ: Mapping[str, str] | None = None) -> Path:
         NexusError: NX6516, it can't be made, or it is somebody else's.
     """
     given = (os.environ if environ is None else environ).get(LOCKS, "")
-    folder = Path(given) if given else Path(tempfile.gettempdir(), f"nexus-{os.getuid()}")
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(given) if given else Path(tempfile.gettempdir(), f"nexus-{user}")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = folder.lstat()
     except OSError as error:
         raise _unusable(folder, str(error)) from None
     # A folder that somebody else made in /tmp could point our signals at any process.
-    if not given and (not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o022):
+    if not given and (not stat.S_ISDIR(seen.st_mode) or seen.st_uid != user or seen.st_mode & 0o022):
         raise _unusable(folder, "it is not a folder of this user alone")
     return folder
 
@@ -147,6 +147,8 @@ def _file(home: Home, folder: Path) -> Path:
 
 
 def _taken(descriptor: int) -> bool:
+    import fcntl  # only POSIX has it, and `nexus status` is for all
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

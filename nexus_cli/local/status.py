@@ -43,6 +43,9 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         "database": _judged(database.result(), _heard(answers, "database", "connected")),
     }
     parts = [*server.values(), *answers]
+    pids = {one["name"]: one["pid"] for one in processes}
+    for name, part in (*server.items(), *((role["name"], role) for role in answers)):
+        part["pid"] = part["pid"] or pids.get(name, 0)
     links, devices = _links(answers), _silent(answers)
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
     well = (

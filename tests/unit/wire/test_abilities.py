@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import Abilities, connect_packet, explain, parse_connack, require_able
+from nexus_cli.wire.client import BrokerClient
 
 CLOSED = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed the connection")
 EARLY = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed it before it accepted us")
@@ -99,3 +101,19 @@ def test_any_bytes_are_a_connack_or_none(data: bytes) -> None:
     except ValueError:
         return
     assert 0 <= code <= 255 and isinstance(abilities, Abilities)
+
+
+async def test_a_role_that_is_cut_off_says_why() -> None:
+    with _broker({5: _connack(0, b"\x25\x00"), 4: b"\x20\x02\x00\x00"}) as settings:
+        client, stop = BrokerClient(settings=settings, client_id="role"), asyncio.Event()
+
+        async def publish() -> None:
+            with contextlib.suppress(NexusError):
+                await client.publish("a/b", b"x" * 20, retain=True)
+
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            group.create_task(client.run(stop, subscriptions=[], on_message=lambda _: None, on_connected=publish))
+            while client.problem is None or client.problem.code != "NX6015":
+                await asyncio.sleep(0.01)
+            stop.set()
+        assert "retained" in client.problem.message
