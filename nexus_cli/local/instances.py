@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from nexus_cli.local.identity import server_users
 from nexus_cli.local.layout import Home
 from nexus_cli.local.processes import Running, identify
 
@@ -65,9 +66,9 @@ def holds(folder: Path, instance: str) -> bool:
 def living_parts() -> list[Part]:
     """Every living part of every runtime that this user may look at; children of parts are not listed."""
     found: dict[int, tuple[Part, int]] = {}
-    for pid, parent, environment in _environments():
+    for pid, parent, user, environment in _environments():
         process = identify(pid)
-        if process is not None:
+        if process is not None and _may_be(user, Path(environment.get(HOME, ""))):
             part = Part(
                 name=environment[PART],
                 process=process,
@@ -83,8 +84,19 @@ def living_parts() -> list[Part]:
     return [part for part, parent in found.values() if not is_child(part, parent)]
 
 
-def _environments() -> Iterator[tuple[int, int, Mapping[str, str]]]:
-    """Process id, parent and environment of what carries `NEXUS_PART`."""
+def _may_be(user: int, home: Path) -> bool:
+    """Whether a process of this user may be a part of that folder: anybody can write what he likes into the environment
+    of a process of his own, and root sees them all."""
+    if not hasattr(os, "getuid") or user == os.getuid():
+        return True
+    if os.getuid() != 0:
+        return False
+    there = next((folder for folder in (home, *home.parents) if folder.exists()), None)
+    return user in server_users() or (there is not None and user == there.stat().st_uid)
+
+
+def _environments() -> Iterator[tuple[int, int, int, Mapping[str, str]]]:
+    """Process id, parent, user and environment of what carries `NEXUS_PART`."""
     if sys.platform == "linux":
         for folder in Path("/proc").iterdir():
             if not folder.name.isdecimal():
@@ -93,19 +105,22 @@ def _environments() -> Iterator[tuple[int, int, Mapping[str, str]]]:
                 data = (folder / "environ").read_bytes()
                 if f"{PART}=".encode() not in data:
                     continue
-                # proc(5): the name in parentheses may hold spaces; the parent is field 4.
-                parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
+                # proc(5): "Uid:" begins with the real user. The folder's owner is root where a process hides its memory.
+                status = dict(
+                    line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
+                )
+                parent, user = int(status["PPid"]), int(status["Uid"].split()[0])
+            except (OSError, ValueError, KeyError, IndexError):
                 continue  # somebody else's, or it has just ended
             pairs = (os.fsdecode(entry).partition("=") for entry in data.split(b"\0"))
             environment = {name: value for name, _, value in pairs}
             if environment.get(PART):
-                yield int(folder.name), parent, environment
+                yield int(folder.name), parent, user, environment
         return
     for process in psutil.process_iter():
         try:
             environment = process.environ()
             if environment.get(PART):
-                yield process.pid, process.ppid(), environment
+                yield process.pid, process.ppid(), process.uids().real, environment
         except (psutil.Error, OSError):
             continue

@@ -90,7 +90,8 @@ def one_at_a_time(home: Home) -> Iterator[None]:
 
 
 def end_strangers(home: Home, *, progress: Progress) -> None:
-    """End what still runs for a folder that was removed, and whose place this one has: both would write here.
+    """End what still runs for a folder that was removed, and whose place this one has: both would write here. Of a
+    folder that was moved, what runs without a supervisor is ended too: it would write to the old place.
 
     Blocking.
 
@@ -100,9 +101,11 @@ def end_strangers(home: Home, *, progress: Progress) -> None:
     instance = home.instance()
     if not instance and home.there():
         return  # of a version that did not name its runtime: what runs is this folder's
-    strangers = [part for part in parts_of(home) if part.instance != instance]
+    parts = parts_of(home)
+    supervised = any(part.name == SUPERVISOR and part.instance == instance for part in parts)
+    strangers = [part for part in parts if part.instance != instance or (part.home != home.path and not supervised)]
     for part in strangers:
-        progress(part.name, "stopping", f"process {part.process.pid} runs for a folder that was removed")
+        progress(part.name, "stopping", f"process {part.process.pid} runs for a folder that was removed or moved")
     end_parts([(part.name, part.process) for part in strangers])
 
 

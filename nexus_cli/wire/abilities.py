@@ -21,7 +21,7 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.tls import no_tls, tls_context, tls_trouble
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
-TIMEOUT_S = 3.0
+TIMEOUT_S = 2.0
 SMALLEST_PACKET = 16 * 1024
 """What must pass whole: a command, a notice, the health of a gateway. Frames are split to whatever passes."""
 QOS = 2

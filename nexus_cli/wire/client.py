@@ -179,7 +179,10 @@ class BrokerClient:
         if error.code == "NX6010" and not stop.is_set():
             if error.cause != self._asked or now_s > self._ask_again_s:
                 self._asked, self._ask_again_s = error.cause, now_s + ASK_AGAIN_S
-                self._reason = await explain(self._settings, error)
+                self._reason = None
+                self._cut = Cut()
+                async with self._cut:  # a stop does not wait for it
+                    self._reason = await explain(self._settings, error)
             self.problem = self._reason or error
         if before is None or (before.code, before.message) != (self.problem.code, self.problem.message):
             _log.warning("%s %s", self.problem.message, self.problem.cause)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +47,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield begin
     for child in children:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # with what it started
         child.wait(10)
 
 
@@ -99,6 +103,22 @@ def test_what_runs_for_a_folder_that_was_removed_ends_before_another_takes_its_p
     end_strangers(home, progress=lambda *each: told.append(each))
     assert identify(old.pid) is None and identify(own.pid) == own
     assert [each[:2] for each in told] == [("gateway-a", "stopping")]
+
+
+def test_what_a_moved_folder_left_without_a_supervisor_ends_before_a_start(home: Home, start: Start) -> None:
+    old = start(home, "historian", "one")
+    moved = Home(home.path.with_name("moved"))
+    home.path.rename(moved.path)
+    end_strangers(moved, progress=lambda *_: None)
+    assert identify(old.pid) is None
+
+
+def test_a_process_of_another_user_is_nobodys_part(home: Home, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = start(home, "control", "one")
+    assert _found(home) == {"control": control.pid}
+    mine = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 4711)
+    assert not _found(home), "whoever may look at it"
 
 
 def test_every_supervisor_is_found(home: Home, start: Start) -> None:
