@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
@@ -54,8 +55,13 @@ class Settings:
         broker_user: Broker user name.
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
+        broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
+        broker_key: PEM file of its key; "" when it stands in the same file.
         database_url: `postgresql://user@host:port/name`, without the password.
         database_password: A secret.
+        database_ca: PEM file to trust for TLS to the database; without `sslmode` in the URL it asks for verify-full.
+        database_cert: PEM file of our certificate for a database that demands one.
+        database_key: PEM file of its key.
         http_host: Where a role serves `/health`, `/metrics`, `/status`.
         http_port: 0 picks a free port.
         log_format: `text` or `json`.
@@ -75,8 +81,13 @@ class Settings:
     broker_user: str = ""
     broker_password: str = field(default="", repr=False)
     broker_ca: str = ""
+    broker_cert: str = ""
+    broker_key: str = ""
     database_url: str = ""
     database_password: str = field(default="", repr=False)
+    database_ca: str = ""
+    database_cert: str = ""
+    database_key: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 0
     log_format: str = "text"
@@ -96,7 +107,7 @@ def load_settings(
     Args:
         principal: Selects our own secrets in the credentials file.
         environ: Instead of the process environment.
-        home: Instead of NEXUS_HOME or `./.nexus`.
+        home: Instead of `home_folder`.
 
     Raises:
         NexusError: NX6001, a file is unreadable (exit code 6) or not JSON (1), or a variable is not possible (64).
@@ -114,7 +125,7 @@ def load_settings(
         return str(fallback or "")
 
     database_url, database_password = _password_apart(
-        _url("NEXUS_DATABASE_URL", pick("NEXUS_DATABASE_URL", runtime.get("database_url")), ("postgresql", "postgres"))
+        database_address(pick("NEXUS_DATABASE_URL", runtime.get("database_url")))
     )
     return Settings(
         home=folder,
@@ -126,10 +137,15 @@ def load_settings(
         broker_user=pick("NEXUS_BROKER_USER", principal),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
+        broker_cert=pick("NEXUS_BROKER_CERT", runtime.get("broker_cert")),
+        broker_key=pick("NEXUS_BROKER_KEY", runtime.get("broker_key")),
         database_url=database_url,
         database_password=pick(
             "NEXUS_DATABASE_PASSWORD", database_password or credentials.get("database", {}).get("nexus")
         ),
+        database_ca=pick("NEXUS_DATABASE_CA", runtime.get("database_ca")),
+        database_cert=pick("NEXUS_DATABASE_CERT", runtime.get("database_cert")),
+        database_key=pick("NEXUS_DATABASE_KEY", runtime.get("database_key")),
         http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
@@ -146,9 +162,48 @@ def load_settings(
     )
 
 
+look_from: ContextVar[Path | None] = ContextVar("look_from", default=None)
+"""The folder of the site that a command was given: its `.nexus` is looked for from there upwards."""
+HOME_NAME = ".nexus"
+
+
 def home_folder(environ: Mapping[str, str]) -> Path:
-    """The `.nexus` folder, whatever lies in it."""
-    return Path(environ.get("NEXUS_HOME", ".nexus"))
+    """The `.nexus` folder: the one that NEXUS_HOME names, else that of the site's folder or of one above it (as `git`
+    finds its own), else that of the current folder or of one above it, else the one to be made here."""
+    if "NEXUS_HOME" in environ:
+        return Path(environ["NEXUS_HOME"])
+    try:
+        here = Path.cwd()
+    except OSError:  # the current folder was removed
+        return Path(HOME_NAME)
+    site = look_from.get()
+    found = (_above(site.absolute()) if site is not None else None) or _above(here)
+    if found is None or found.parent == here:
+        return Path(HOME_NAME)
+    return found
+
+
+def home_here(environ: Mapping[str, str]) -> Path:
+    """The `.nexus` folder that a new runtime gets: the one that NEXUS_HOME names, else the current folder's."""
+    return Path(environ.get("NEXUS_HOME", HOME_NAME))
+
+
+def _above(start: Path) -> Path | None:
+    """The nearest `.nexus` with a runtime in it. One that belongs to another user than the folder we begin in, and
+    not to us, is not taken for ours: what it says is sent, and what it names is ended."""
+    try:
+        owners = {start.stat().st_uid, os.getuid() if hasattr(os, "getuid") else 0}
+    except OSError:
+        return None
+    for folder in (start, *start.parents):
+        home = folder / HOME_NAME
+        try:
+            ours = any((home / name).is_file() for name in (RUNTIME_FILE, CREDENTIALS_FILE))
+            if ours and home.stat().st_uid in owners:
+                return home
+        except OSError:
+            continue
+    return None
 
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
@@ -181,6 +236,57 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     if "@" in urlsplit(value).netloc and schemes[0] == "http":
         hint = "the token belongs in NEXUS_CONTROL_TOKEN (or NEXUS_CONTROL_TOKEN_FILE)"
         raise _wrong(f"{name} holds credentials; they would show in messages and logs.", hint=hint)
+    return value
+
+
+def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
+    """Hosts and ports of a database's URL, in order; 5432 where no port stands. Several are tried in turn.
+
+    Raises:
+        ValueError: A port is none.
+    """
+    found = []
+    for part in urlsplit(url).netloc.rpartition("@")[2].split(","):
+        host, colon, port = part.rpartition(":") if not part.endswith("]") else (part, "", "")
+        host = host if colon else part
+        if colon and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(f"'{port}' is no port")
+        found.append((host.strip("[]"), int(port) if colon else 5432))
+    return tuple(found)
+
+
+def database_address(value: str) -> str:
+    """The database's URL as it is; refused when it can't be one. A password in it is not repeated.
+
+    Several hosts may stand in it, with `target_session_attrs=read-write` for the one that takes writes.
+    """
+    if not value:
+        return value
+    hint = "write postgresql://USER@HOST:PORT/NAME, or several hosts: postgresql://USER@A:5432,B:5432/NAME"
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+    if "@" in value.partition("://")[2][len(parts.netloc) :]:
+        raise _wrong(
+            "NEXUS_DATABASE_URL has an @ behind its host: a password in it is cut in two.",
+            hint="put it in NEXUS_DATABASE_PASSWORD as it is (or NEXUS_DATABASE_PASSWORD_FILE); in an address its "
+            "/ ? # @ : are written %2F %3F %23 %40 %3A",
+        )
+    try:
+        hosts = database_hosts(value)
+    except ValueError:
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint)
+    query = dict(parse_qsl(parts.query))
+    ours = parts.netloc.rpartition("@")[2]
+    if "port" in query and len(hosts) == 1 and ours and ours.rpartition(":")[2] in ("", ours):
+        # libpq takes the port from there too, and the driver does not.
+        port = query.pop("port")
+        return database_address(
+            parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{port}", query=urlencode(query)).geturl()
+        )
     return value
 
 

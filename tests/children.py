@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
+
+
+def bare_environment(locks: Path) -> dict[str, str]:
+    """Our environment without NEXUS_* variables, on a machine of its own as far as other runtimes are concerned.
+
+    Args:
+        locks: A folder for the locks of runtimes (`local.lock`).
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+    return {**kept, "NEXUS_LOCKS": str(locks)}
 
 
 def hearing_signals() -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +17,10 @@ import pytest
 
 from tests import servers
 from tests.own_time import OwnTimeLoop, own_time
+
+# A test run knows of no runtime but those that it starts.
+os.environ["NEXUS_LOCKS"] = tempfile.mkdtemp(prefix="nexus-test-locks-")
+atexit.register(shutil.rmtree, os.environ["NEXUS_LOCKS"], ignore_errors=True)
 
 pytest_plugins = ["tests.containers", "tests.postgres"]
 

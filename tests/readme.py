@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.children import bare_environment
+
 README = Path(__file__).parent.parent / "README.md"
 PORT = "15020"
 """Where the first site of `nexus init` has its device; the tests take a free port instead."""
@@ -54,7 +56,7 @@ class Terminal:
         self.folder = folder
         self.port = str(port)
         self.background: list[subprocess.Popen[str]] = []
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        kept = bare_environment(self.folder / "locks")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._environ = {**kept, "NO_COLOR": "1", "COLUMNS": "100", "PATH": path}
 

@@ -375,7 +375,9 @@ class Engine:
             for change in run.changes
             if change.type == "device"
             and change.before is not None
-            and self._seen.reachable(str(change.before.get("gateway", "")), str(change.before.get("link", "")))
+            and self._seen.answers(
+                str(change.before.get("gateway", "")), str(change.before.get("link", "")), change.previous_name
+            )
         ]
 
     async def _journal(

@@ -18,11 +18,12 @@ class DeviceSeen(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """Tags seen GOOD and not GOOD since the change, and whether the device answers at all."""
+    """Tags seen GOOD and not GOOD since the change, whether the device answers at all, and why no tag is GOOD."""
 
     good: int = 0
     bad: int = 0
     reachable: bool = False
+    detail: str = ""
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -42,6 +43,10 @@ class _Link(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class _Silent(msgspec.Struct, frozen=True):
+    path: str = ""
+
+
 class _Outbox(msgspec.Struct, frozen=True):
     epoch: str = ""
 
@@ -57,6 +62,8 @@ class GatewayHealth(msgspec.Struct, frozen=True):
         host, pid: Where the process runs.
         outbox: Its disk log.
         links: State by link.
+        silent: Devices that are switched on and give no value that counts.
+        silent_left_out: How many more there are.
     """
 
     state: str
@@ -67,6 +74,8 @@ class GatewayHealth(msgspec.Struct, frozen=True):
     pid: int = 0
     outbox: _Outbox = _Outbox()
     links: dict[str, _Link] = {}
+    silent: list[_Silent] = []
+    silent_left_out: int = 0
 
 
 _observed = msgspec.json.Decoder(Observed)
@@ -139,6 +148,16 @@ class Observations:
         health = self._health.get(gateway)
         found = health.links.get(link) if health is not None and health.state == "running" else None
         return found is not None and found.state == "connected"
+
+    def answers(self, gateway: str, link: str, device: str) -> bool:
+        """True when a device gives values, as its gateway says: its link is connected, and it is not among the silent.
+
+        Where a gateway has more silent devices than it names, nobody is sure of the rest: False.
+        """
+        health = self._health.get(gateway)
+        if health is None or health.silent_left_out or not self.reachable(gateway, link):
+            return False
+        return all(one.path != device for one in health.silent)
 
     def links(self) -> dict[str, Mapping[str, Any]]:
         """State of every link by gateway, for `/status`."""

@@ -28,7 +28,7 @@ class Run:
         journal: What earlier tries wrote.
         wanted: Digest that each gateway has to answer with.
         answers: What the gateways answered; None when nothing came in time.
-        reachable_before: Device paths whose link was connected before anything was recorded.
+        reachable_before: Device paths that gave values before anything was recorded.
     """
 
     deployment: Deployment

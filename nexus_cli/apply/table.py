@@ -94,7 +94,7 @@ def verified(
         rows: Changed in place.
         verifications: What the gateways found, by device path.
         wanted: Device paths that should have been verified.
-        reachable_before: Device paths whose link was connected when the deployment began.
+        reachable_before: Device paths that gave values when the deployment began.
     """
     for row in rows:
         path = row.address.partition(".")[2]
@@ -105,13 +105,19 @@ def verified(
             row.verification = "verified"
             row.detail = f"{found.bad} of {found.good + found.bad} tags are not GOOD" if found.bad else ""
         elif found is not None and found.reachable:
-            row.verification, row.detail = "unverified", "the device answers, but no tag is GOOD"
+            row.verification, row.detail = "unverified", _because("the device answers, but no tag is GOOD", found)
         elif found is not None and path in reachable_before:
-            row.verification, row.detail = "failed", "the device was reachable before and is not any more"
+            row.verification = "failed"
+            row.detail = _because("the device gave values before and does not answer any more", found)
         elif found is not None:
-            row.verification, row.detail = "unverified", "the device was not reachable before either"
+            before = "" if row.action == Action.CREATE else ", as before"
+            row.verification, row.detail = "unverified", _because(f"the device does not answer{before}", found)
         else:
             row.verification, row.detail = "unverified", "the gateway has not said yet whether values are GOOD"
+
+
+def _because(sentence: str, found: Verification) -> str:
+    return f"{sentence}: {found.detail}" if found.detail else sentence
 
 
 def outcome_of(rows: Sequence[Row]) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def site_argument(function: F) -> F:
     """PATH of a site file or its folder; None means `./site.yaml` or the only `sites/*/site.yaml`."""
-    return click.argument("path", required=False, type=click.Path(), metavar="[SITE]")(function)
+    return click.argument("path", required=False, type=click.Path(), metavar="[SITE]", callback=_near)(function)
 
 
 def env_option(function: F) -> F:
@@ -69,6 +72,15 @@ def pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[st
             raise click.BadParameter(f"'{name.strip()}' is given twice")
         found[name.strip()] = value
     return found
+
+
+def _near(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The runtime of a site is looked for from its folder upwards."""
+    if value:
+        given = Path(value)
+        token = look_from.set(given if given.is_dir() else given.parent)
+        context.call_on_close(lambda: look_from.reset(token))
+    return value
 
 
 def _colour(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

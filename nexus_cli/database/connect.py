@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
@@ -104,12 +105,29 @@ def _arguments(
     # A user called nexus would have schema nexus in the search path, and Alembic would take it for the default.
     session = {"application_name": application, "timezone": "UTC", "search_path": "public"}
     return {
-        "dsn": settings.database_url,
+        "dsn": with_files(settings),
         "password": settings.database_password or None,
         "timeout": timeout_s,
         "command_timeout": command_timeout_s or None,
         "server_settings": session | limits.settings(),
     }
+
+
+def with_files(settings: Settings) -> str:
+    """The URL with the files of NEXUS_DATABASE_CA, _CERT and _KEY, where it does not name its own. A CA is there to be
+    held against the server's certificate: then `sslmode` is verify-full unless the URL says otherwise."""
+    given = {
+        "sslrootcert": settings.database_ca,
+        "sslcert": settings.database_cert,
+        "sslkey": settings.database_key,
+        "sslmode": "verify-full" if settings.database_ca else "require" if settings.database_cert else "",
+    }
+    parts = urlsplit(settings.database_url)
+    named = dict(parse_qsl(parts.query))
+    query = {**{name: value for name, value in given.items() if value}, **named}
+    if query == named:
+        return settings.database_url
+    return parts._replace(query=urlencode(query)).geturl()
 
 
 async def open_connection(

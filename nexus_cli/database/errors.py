@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import Settings
+from nexus_cli.settings import Settings, database_hosts
 
 UNREACHABLE = "NX6200"
 SCHEMA_BEHIND = "NX6201"
@@ -59,6 +60,18 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _POOLER_WORDS = ("unsupported startup parameter", "prepared statement")
 
 
+# Source: OpenSSL, x509_vfy.h (X509_V_ERR_…).
+_VERDICTS = {
+    9: ("is not valid yet", "look at the clocks of both machines"),
+    10: ("has expired", "renew it at the server; nothing here can help"),
+    18: ("is signed by itself, and not trusted here", "name that certificate in NEXUS_DATABASE_CA"),
+    19: ("comes from a CA that is not trusted here", "name the PEM file of its CA in NEXUS_DATABASE_CA"),
+    20: ("comes from a CA that is not trusted here", "name the PEM file of its CA in NEXUS_DATABASE_CA"),
+    62: ("is for another host", "write the host in NEXUS_DATABASE_URL as the certificate names it"),
+    64: ("is for another address", "write the host in NEXUS_DATABASE_URL as the certificate names it"),
+}
+
+
 class Trouble(Enum):
     """What an error of the database asks for."""
 
@@ -89,10 +102,10 @@ def place_of(url: str) -> str:
     """`host:port/name` of a database URL, without user and password, for messages."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "localhost", parts.port or 5432
+        hosts = ",".join(f"{host or 'localhost'}:{port}" for host, port in database_hosts(url))
     except ValueError:
         return "the configured address"
-    return f"{host}:{port}{parts.path}"
+    return f"{hosts}{parts.path}"
 
 
 @contextmanager
@@ -144,12 +157,8 @@ def _own_cancellations_in_a_loop() -> Iterator[None]:
 def _plain(settings: Settings, error: asyncpg.PostgresError) -> NexusError | None:
     place, cause = place_of(settings.database_url), one_line(error)
     if isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)):
-        return NexusError(
-            f"The database at {place} refused us.",
-            code=REFUSED,
-            cause=cause,
-            hint="check the user and the database name in NEXUS_DATABASE_URL, and NEXUS_DATABASE_PASSWORD",
-        )
+        message, hint = _refusal(settings, cause)
+        return NexusError(message.format(place), code=REFUSED, cause=cause, hint=hint)
     if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)):
         return schema_behind(settings, cause=cause)
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
@@ -160,21 +169,39 @@ def _plain(settings: Settings, error: asyncpg.PostgresError) -> NexusError | Non
             hint="the user must own schema nexus; migrations also need CREATE on the database",
         )
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        return NexusError(
-            f"The database at {place} is read-only.",
-            code=READ_ONLY,
-            cause=cause,
-            hint="it is a standby, or default_transaction_read_only is set: name the primary in NEXUS_DATABASE_URL",
-            retriable=True,
-        )
+        return read_only(settings, cause=cause)
     if isinstance(error, _POOLED) or any(word in cause for word in _POOLER_WORDS):
-        return NexusError(
-            f"A connection pooler answers at {place}, and nexus can't work through it.",
-            code=POOLED,
-            cause=cause,
-            hint="name the server itself in NEXUS_DATABASE_URL: locks and prepared statements need a session of their own",
-        )
+        return pooled(settings, cause=cause)
     return _passing(settings, error)
+
+
+def _refusal(settings: Settings, cause: str) -> tuple[str, str]:
+    """Sentence and hint for what the server says of who we are.
+
+    Source: PostgreSQL, auth.c (`ClientAuthentication`), which words these refusals.
+    """
+    if "valid client certificate" in cause:
+        if settings.database_cert:
+            return "The database at {} does not accept our certificate.", (
+                "it must be signed by a CA that the server trusts (ssl_ca_file), and name the user; it is in "
+                "NEXUS_DATABASE_CERT"
+            )
+        return "The database at {} demands a certificate of ours.", (
+            "name its PEM file in NEXUS_DATABASE_CERT, and that of its key in NEXUS_DATABASE_KEY"
+        )
+    if "certificate authentication failed" in cause:
+        return "The certificate that we showed the database at {} is for another user.", (
+            "its common name must be the user in NEXUS_DATABASE_URL, or be mapped to it (pg_ident.conf)"
+        )
+    if "no pg_hba.conf entry" in cause and "no encryption" in cause:
+        return "The database at {} refuses us without TLS.", "add ?sslmode=verify-full to NEXUS_DATABASE_URL"
+    if "no pg_hba.conf entry" in cause:
+        return "The database at {} does not let us in from here.", (
+            "pg_hba.conf on the server has no line for this user, database and address"
+        )
+    return "The database at {} refused us.", (
+        "check the user and the database name in NEXUS_DATABASE_URL, and NEXUS_DATABASE_PASSWORD"
+    )
 
 
 def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | None:
@@ -195,15 +222,62 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
 
 def _away(settings: Settings, error: BaseException) -> NexusError:
     cause = one_line(error) or type(error).__name__
+    place = place_of(settings.database_url)
+    message = "The database at {} can't be reached."
     hint = "is it running? `nexus status` tells; `nexus up SITE` starts one on this machine"
     if "must be preloaded" in cause:
+        message = "The database at {} has TimescaleDB installed and not loaded."
         hint = "add timescaledb to shared_preload_libraries in postgresql.conf and start the server again"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        what, hint = _VERDICTS.get(error.verify_code, ("is not trusted", "name its CA in NEXUS_DATABASE_CA"))
+        message, cause = f"The certificate of the database at {{}} {what}.", error.verify_message
+    elif "rejected SSL upgrade" in cause:
+        message = "The database at {} does not speak TLS."
+        hint = "turn ssl on at the server, or write ?sslmode=disable in NEXUS_DATABASE_URL"
+    elif isinstance(error, ssl.SSLError):
+        message = "The database at {} and we don't agree on TLS."
+        hint = "look at NEXUS_DATABASE_CA, NEXUS_DATABASE_CERT and NEXUS_DATABASE_KEY, and at the server's log"
+    elif isinstance(error, (FileNotFoundError, PermissionError)) and error.filename:
+        message, cause = f"A file for TLS to the database at {{}} can't be read: {error.filename}.", str(error)
+        hint = "look at NEXUS_DATABASE_CA, NEXUS_DATABASE_CERT and NEXUS_DATABASE_KEY, and at ssl… in the address"
+    elif isinstance(error, asyncpg.ClientConfigurationError):
+        return NexusError(
+            f"The address of the database at {place} is not right.",
+            code=NOT_CONFIGURED,
+            cause=cause,
+            hint="look at what stands behind the ? in NEXUS_DATABASE_URL, and at PG… variables",
+            exit_code=64,
+        )
+    elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        message = "None of the databases at {} takes writes."
+        hint = "each is a standby, or read-only: is the primary among them?"
     return NexusError(
-        f"The database at {place_of(settings.database_url)} can't be reached.",
+        message.format(place),
         code=UNREACHABLE,
         cause=cause,
         hint=hint,
         retriable=True,
+    )
+
+
+def read_only(settings: Settings, *, cause: str) -> NexusError:
+    """The error NX6206 for a server that takes no writes."""
+    return NexusError(
+        f"The database at {place_of(settings.database_url)} is read-only.",
+        code=READ_ONLY,
+        cause=cause,
+        hint="it is a standby, or default_transaction_read_only is set: name the primary in NEXUS_DATABASE_URL",
+        retriable=True,
+    )
+
+
+def pooled(settings: Settings, *, cause: str) -> NexusError:
+    """The error NX6207 for a pooler that gives no session of one's own."""
+    return NexusError(
+        f"A connection pooler answers at {place_of(settings.database_url)}, and nexus can't work through it.",
+        code=POOLED,
+        cause=cause,
+        hint="name the server itself in NEXUS_DATABASE_URL: locks and prepared statements need a session of their own",
     )
 
 

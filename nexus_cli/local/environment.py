@@ -21,12 +21,25 @@ SYSTEM = (
 )
 """What programs expect of an operating system; no secret is kept in any of these."""
 ROLE = (
-    *("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_CA", "NEXUS_CONTROL_TOKEN"),
+    *(
+        "NEXUS_BROKER_URL",
+        "NEXUS_BROKER_USER",
+        "NEXUS_BROKER_PASSWORD",
+        "NEXUS_BROKER_CA",
+        "NEXUS_BROKER_CERT",
+        "NEXUS_BROKER_KEY",
+    ),
+    "NEXUS_CONTROL_TOKEN",
     *("NEXUS_HTTP_HOST", "NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
 )
 """Settings of every role (`settings.load_settings`)."""
-DATABASE = ("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*")
+DATABASE = (
+    *("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*"),
+    *("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"),
+)
 """Of the roles that open the database; `PG…` are PostgreSQL's own (`PGPASSFILE`, `PGSSLROOTCERT`)."""
+LOCKS = "NEXUS_LOCKS"
+"""Where the supervisor keeps its lock (`local.lock`)."""
 EXTRA = "NEXUS_PASS_ENVIRONMENT"
 """Names, separated by commas, that every process gets besides."""
 _REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
@@ -45,6 +58,8 @@ def environment_of(
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
     if principal in ("", CONTROL, HISTORIAN):
         patterns += _with_files(DATABASE)
+    if not principal:
+        patterns.append(LOCKS)
     wanted = references.values() if not principal else [references.get(principal, ())]
     exact = {name for names in wanted for name in names}
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,23 @@ def unprivileged(*candidates: str) -> Identity | None:
         hint="run nexus as a normal user, or create one of these users",
         exit_code=1,
     )
+
+
+SERVER_USERS = ("mosquitto", "nexus", "postgres", "nobody")
+"""Whom servers run as when we are root."""
+
+
+def server_users() -> frozenset[int]:
+    """Ids of the users that servers may run as, those of them that exist."""
+    if sys.platform == "win32":
+        return frozenset()
+    import pwd
+
+    found = set()
+    for name in SERVER_USERS:
+        with suppress(KeyError):
+            found.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(found)
 
 
 def private_folder(path: Path, identity: Identity | None) -> Path:

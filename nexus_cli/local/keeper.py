@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.instances import marks, parts_of
 from nexus_cli.local.layout import Home
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
@@ -115,6 +116,11 @@ class Keeper:
             self._show("starting", pid=self._pid())
             send(self._process, self.service.signals[0][0])
 
+    def name_again(self) -> None:
+        """Write the pid file anew, which somebody removed."""
+        if self._process is not None and not self._gone():
+            self._name(self._process)
+
     def signal(self, number: int) -> bool:
         """Send a signal to the process; False when there is none."""
         import signal
@@ -128,27 +134,42 @@ class Keeper:
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
         self._show("starting")
+        if not self._home.path.is_dir():  # what starts a process would make it anew
+            raise NexusError(f"The folder {self._home.path} was removed or moved.", code="NX6501")
         launch = await asyncio.to_thread(self.service.prepare)
         self._child = spawn(
             launch.command,
             log=self._home.log_file(self.service.name),
-            environment=launch.environment,
+            environment={**launch.environment, **marks(self._home, self._home.instance(), self.service.name)},
             folder=launch.folder,
             identity=launch.identity,
         )
         self._process = identify(self._child.pid)
         if self._process is not None:
-            self._pid_file.write(self._process)
+            self._name(self._process)
             self._show("starting", pid=self._process.pid)
             _log.info("%s: started as process %d", self.service.name, self._process.pid)
 
     def _adopted(self) -> Running | None:
+        """A process of this service that lives: as its file names it, as the server knows, as it says itself."""
         running = self._pid_file.read()
         if running is None and (pid := self.service.find()) is not None:
             running = identify(pid)
-            if running is not None:
-                self._pid_file.write(running)
+        if running is None:
+            instance = self._home.instance()
+            named = (part for part in parts_of(self._home) if part.name == self.service.name)
+            running = next((part.process for part in named if part.instance == instance), None)
+        if running is not None:
+            self._name(running)
         return running
+
+    def _name(self, process: Running) -> None:
+        """The file is a convenience: a disk that is full, or a folder that was removed, ends nobody."""
+        try:
+            if self._home.path.is_dir():
+                self._pid_file.write(process)
+        except OSError as error:
+            _log.warning("%s: its pid file can't be written: %s", self.service.name, error)
 
     async def _until_ready(self) -> bool:
         """False when it ended, or we were stopped, before it worked."""
@@ -198,7 +219,7 @@ class Keeper:
             while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - a stranger's end is no event
                 await asyncio.sleep(0.02)
         if self._gone():
-            self._pid_file.remove()
+            self._pid_file.remove(self._process)
         else:
             _log.error("%s: process %d does not end", self.service.name, self._pid())
 

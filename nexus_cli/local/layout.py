@@ -11,7 +11,7 @@ from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.ports import LOOPBACK, free_port
-from nexus_cli.settings import RUNTIME_FILE
+from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
 EXTERNAL = "external"
 MOSQUITTO = "mosquitto"
@@ -20,7 +20,7 @@ EMBEDDED = "embedded"
 
 
 class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`runtime.json`. `settings` reads the first six; the rest says what the supervisor starts.
+    """`runtime.json`. `settings` reads what comes before `broker_kind`; the rest says what the supervisor starts.
 
     Attributes:
         site: `enterprise/site`.
@@ -30,19 +30,28 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         gateways: Names, sorted.
         folder: Working directory of the roles (relative `${file:…}` references).
         references: Names of the variables in `${env:…}`, by gateway.
+        instance: Names this runtime, whatever its folder is called; its processes carry it.
+        beside: True when it may run besides another runtime of its site.
     """
 
     site: str = ""
     control_url: str = ""
     broker_url: str = ""
     broker_ca: str = ""
+    broker_cert: str = ""
+    broker_key: str = ""
     database_url: str = ""
+    database_ca: str = ""
+    database_cert: str = ""
+    database_key: str = ""
     http_ports: dict[str, int] = {}
     broker_kind: str = ""
     database_kind: str = ""
     gateways: list[str] = []
     folder: str = ""
     references: dict[str, list[str]] = {}
+    instance: str = ""
+    beside: bool = False
 
     @property
     def principals(self) -> tuple[str, ...]:
@@ -90,6 +99,10 @@ class Home:
         self.run.mkdir(mode=0o700, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
+    def there(self) -> bool:
+        """False once the folder, or everything in it that matters, was removed."""
+        return self.runtime_file.exists() or (self.path / CREDENTIALS_FILE).exists()
+
     def read_runtime(self) -> Runtime:
         """What was written; an empty one when there is none.
 
@@ -108,6 +121,13 @@ class Home:
                 hint="remove it; `nexus up` writes it anew (data and credentials stay)",
                 exit_code=1,
             ) from None
+
+    def instance(self) -> str:
+        """Which runtime this folder is of; "" when that is not known (no folder, an older or broken file)."""
+        try:
+            return self.read_runtime().instance
+        except NexusError:
+            return ""
 
     def write_runtime(self, runtime: Runtime) -> None:
         """Write it whole, or not at all; an empty one is no file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -66,25 +67,48 @@ async def role_ready(port: int) -> tuple[bool, str]:
     return answer[0] == 200, detail
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a server is of no use to us.
+
+    Attributes:
+        text: In a few words; "" when there is no problem.
+        refused: True when it answers and refuses *us*: that says nothing of those who have other credentials.
+    """
+
+    text: str = ""
+    refused: bool = False
+
+
 async def broker_answers(settings: Settings) -> str:
     """ "" when the broker accepts us, else why not."""
+    return (await broker_problem(settings)).text
+
+
+async def broker_problem(settings: Settings) -> Problem:
+    """What keeps us from the broker."""
     client = BrokerClient(settings=settings, client_id=client_id("check"))
     try:
         async with asyncio.timeout(TIMEOUT_S), client.session():
-            return ""
+            return Problem()
     except NexusError as error:
-        return error.cause or error.message
+        return Problem(error.cause or error.message, error.code == "NX6011")
     except TimeoutError:
-        return "no answer in time"
+        return Problem("no answer in time")
 
 
 async def database_answers(settings: Settings) -> str:
     """ "" when the database accepts us, else why not."""
+    return (await database_problem(settings)).text
+
+
+async def database_problem(settings: Settings) -> Problem:
+    """What keeps us from the database."""
     from nexus_cli.database.connect import connection
 
     try:
         async with connection(settings, application="nexus-check", timeout_s=TIMEOUT_S) as opened:
             await opened.fetchval("select 1")
     except NexusError as error:
-        return error.cause or error.message
-    return ""
+        return Problem(error.cause or error.message, error.code == "NX6202")
+    return Problem()

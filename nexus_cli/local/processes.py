@@ -65,19 +65,24 @@ class PidFile:
 
     def read(self) -> Running | None:
         """The process it names, when that very process is alive."""
+        process = self._named()
+        return process if process is not None and is_alive(process) else None
+
+    def _named(self) -> Running | None:
         try:
             data = orjson.loads(self.path.read_bytes())
-            process = Running(pid=int(data["pid"]), started=float(data["started"]))
+            return Running(pid=int(data["pid"]), started=float(data["started"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return process if is_alive(process) else None
 
     def write(self, process: Running) -> None:
         """Name a process."""
         write_private(self.path, orjson.dumps({"pid": process.pid, "started": process.started}), mode=0o644)
 
-    def remove(self) -> None:
-        """Name nobody."""
+    def remove(self, owner: Running | None = None) -> None:
+        """Name nobody; with an owner only if it is the one that is named: a successor's file stays."""
+        if owner is not None and self._named() not in (owner, None):
+            return
         self.path.unlink(missing_ok=True)
 
 

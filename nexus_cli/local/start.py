@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +19,17 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import references_of
+from nexus_cli.local.instances import holds, living_parts, marks, parts_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
+from nexus_cli.local.lock import announce, holder_of, holders, lock_folder
 from nexus_cli.local.postgres import SUPERUSER
-from nexus_cli.local.processes import PidFile, identify, last_line, spawn
+from nexus_cli.local.processes import PidFile, Running, identify, last_line, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
-from nexus_cli.local.stop import left_behind
+from nexus_cli.local.stop import end_parts, left_behind
+from nexus_cli.local.supervisor import holder_for
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
+from nexus_cli.wire.abilities import require_able
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
@@ -45,18 +50,31 @@ class Wish:
         snapshot: What the site file declares.
         broker: "" for what it was before, else what is there; `mosquitto`, `amqtt`, or a URL.
         database: "" for what it was before, else the embedded one; `embedded`, or a URL.
+        beside: Run although another runtime of this site runs on this machine.
         environ: The environment of the command.
     """
 
     snapshot: Snapshot
     broker: str = ""
     database: str = ""
+    beside: bool = False
     environ: Mapping[str, str]
 
 
 def supervisor_runs(home: Home) -> bool:
     """True while a supervisor of this folder is alive."""
-    return PidFile(home.pid_file(SUPERVISOR)).read() is not None
+    return supervisor_of(home) is not None
+
+
+def supervisor_of(home: Home) -> Running | None:
+    """The supervisor of this folder: as its file names it, as the lock does, as it says itself."""
+    named = PidFile(home.pid_file(SUPERVISOR)).read()
+    if named is not None:
+        return named
+    holder = holder_of(home, lock_folder())
+    if holder is not None:
+        return holder.process
+    return next((part.process for part in parts_of(home) if part.name == SUPERVISOR), None)
 
 
 @contextmanager
@@ -64,10 +82,58 @@ def one_at_a_time(home: Home) -> Iterator[None]:
     """Hold the folder while a start decides and writes: two `up` at once take turns, the second finds the first's."""
     import fcntl
 
-    home.make()
-    with (home.run / "up.lock").open("w") as lock:
+    # One for all folders: two of them may hold the same site.
+    with (lock_folder() / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        home.make()
         yield
+
+
+def end_strangers(home: Home, *, progress: Progress) -> None:
+    """End what still runs for a folder that was removed, and whose place this one has: both would write here. Of a
+    folder that was moved, what runs without a supervisor is ended too: it would write to the old place.
+
+    Blocking.
+
+    Raises:
+        NexusError: NX6515, a process does not end.
+    """
+    instance = home.instance()
+    if not instance and home.there():
+        return  # of a version that did not name its runtime: what runs is this folder's
+    parts = parts_of(home)
+    supervised = any(part.name == SUPERVISOR and part.instance == instance for part in parts)
+    strangers = [part for part in parts if part.instance != instance or (part.home != home.path and not supervised)]
+    for part in strangers:
+        progress(part.name, "stopping", f"process {part.process.pid} runs for a folder that was removed or moved")
+    end_parts([(part.name, part.process) for part in strangers])
+
+
+def refuse_second(home: Home, runtime: Runtime) -> None:
+    """Two runtimes of one site poll the same devices, and each has half of the commands and rows.
+
+    Raises:
+        NexusError: NX6517, another runtime of this site runs on this machine; NX6512, this one does, and its folder
+            was moved since.
+    """
+    for holder in holders(lock_folder()):
+        if holder.home == str(home.path) or holder.site != runtime.site:
+            continue
+        if holder.instance == runtime.instance and not holds(Path(holder.home), holder.instance):
+            raise NexusError(
+                f"The runtime here was started in {holder.home} and its folder was moved since.",
+                code="NX6512",
+                cause=f"process {holder.pid} and what it started still look for their files there",
+                hint="`nexus down` first, then `nexus up`: rows and credentials stay",
+                exit_code=1,
+            )
+        if not (holder.beside or runtime.beside):
+            raise NexusError(
+                f"{runtime.site} runs on this machine already: process {holder.pid}, in {holder.home}.",
+                code="NX6517",
+                hint=f"`nexus --home {holder.home} status` shows it; a second one on purpose: nexus up --beside",
+                exit_code=1,
+            )
 
 
 def write_wish(home: Home, wish: Wish) -> Runtime:
@@ -86,6 +152,9 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     runtime.gateways = gateways_of(wish.snapshot)
     runtime.folder = str(Path.cwd())
     runtime.references = references_of(wish.snapshot)
+    runtime.instance = _instance(home, before)
+    runtime.beside = wish.beside or (running and before.beside)
+    refuse_second(home, runtime)
     _choose_broker(runtime, wish)
     _choose_database(runtime, wish)
     if running:
@@ -105,6 +174,17 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     return runtime
 
 
+def _instance(home: Home, before: Runtime) -> str:
+    """The runtime's name: what it was, unless the folder is a copy of one that runs elsewhere."""
+    alive = [part for part in living_parts() if part.home == home.path]
+    if not before.instance:
+        # `runtime.json` was lost, and what runs here knows.
+        return next((part.instance for part in alive if part.instance), "") or secrets.token_hex(8)
+    elsewhere = (part for part in living_parts() if part.instance == before.instance and part.home != home.path)
+    copied = any(holds(part.home, part.instance) for part in elsewhere)
+    return secrets.token_hex(8) if copied and not alive else before.instance
+
+
 def gateways_of(snapshot: Snapshot) -> list[str]:
     """Names of the gateways that a site needs, sorted."""
     named = {name for name, _ in snapshot.of_kind("gateway")}
@@ -118,9 +198,12 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     if wanted not in ("", MOSQUITTO, AMQTT):
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
+        runtime.broker_cert = wish.environ.get("NEXUS_BROKER_CERT", "")
+        runtime.broker_key = wish.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
         runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
+        runtime.broker_cert = runtime.broker_key = ""
     there = {MOSQUITTO: broker_mosquitto.program() is not None, AMQTT: broker_amqtt.available()}
     kept = runtime.broker_kind if there.get(runtime.broker_kind) else ""
     kind = wanted or kept or next((name for name, found in there.items() if found), "")
@@ -140,7 +223,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
         return  # never silently another database than the one with the rows
     if not wanted or wanted == EMBEDDED:
         if runtime.database_kind == EXTERNAL:
-            runtime.database_url = ""
+            runtime.database_url = runtime.database_ca = runtime.database_cert = runtime.database_key = ""
         runtime.database_kind = EMBEDDED
         return
     if ":" in wanted.partition("://")[2].rpartition("@")[0]:
@@ -158,6 +241,9 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             exit_code=64,
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
+    runtime.database_ca = wish.environ.get("NEXUS_DATABASE_CA", "")
+    runtime.database_cert = wish.environ.get("NEXUS_DATABASE_CERT", "")
+    runtime.database_key = wish.environ.get("NEXUS_DATABASE_KEY", "")
 
 
 def _refuse_change(before: Runtime, after: Runtime) -> None:
@@ -183,12 +269,13 @@ def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
     child = spawn(
         [sys.executable, "-m", "nexus_cli", "run", SUPERVISOR],
         log=home.log_file(SUPERVISOR),
-        environment=role_environment(home, runtime, environ),
+        environment={**role_environment(home, runtime, environ), **marks(home, runtime.instance, SUPERVISOR)},
         folder=Path(runtime.folder) if runtime.folder else None,
     )
     running = identify(child.pid)
     if running is not None:
         # It does so itself as soon as Python has come up; a `down` in the meantime must find it already.
+        announce(home, holder_for(home, runtime, running), lock_folder())
         PidFile(home.pid_file(SUPERVISOR)).write(running)
 
 
@@ -204,14 +291,15 @@ def read_state(home: Home) -> dict[str, dict[str, Any]]:
 
 
 async def refuse_silent_broker(settings: Settings) -> None:
-    """A broker that was given by URL has to answer before anything is started.
+    """A broker that was given by URL has to answer, and to be able to do what is needed, before anything is started.
 
     Raises:
-        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials.
+        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials, NX6015 it can't do what is needed.
     """
     client = BrokerClient(settings=settings, client_id=client_id("up"))
     async with client.session():
-        return
+        pass
+    await require_able(settings)
 
 
 def wait_running(

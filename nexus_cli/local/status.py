@@ -1,4 +1,4 @@
-"""How everything is: what the supervisor sees, and what each role says of itself."""
+"""How everything is: what the processes say, what the supervisor sees, and what each role says of itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.handover import grants_digest, in_force, read_grants
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.instances import Part, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, Home, Runtime
-from nexus_cli.local.probe import broker_answers, database_answers, role_ready, role_status
-from nexus_cli.local.start import read_state, supervisor_runs
+from nexus_cli.local.lock import holder_of, lock_folder
+from nexus_cli.local.probe import Problem, broker_problem, database_problem, role_ready, role_status
+from nexus_cli.local.services import SUPERVISOR
+from nexus_cli.local.start import read_state
+from nexus_cli.local.stop import left_behind, supervisors_of
 from nexus_cli.settings import Settings
 
 UP = "up"
@@ -20,9 +24,10 @@ DEGRADED = "degraded"
 
 
 async def collect(home: Home, settings: Settings) -> dict[str, Any]:
-    """The status as JSON values; `state` is `up`, `degraded` (something is not well) or `down`."""
+    """The status as JSON values; `state` is `up`, `degraded` (something is not well) or `down` (nothing of it runs)."""
     runtime = home.read_runtime()
     seen = await asyncio.to_thread(read_state, home)
+    processes = await asyncio.to_thread(_processes, home)
     principals = {"control": CONTROL, "historian": HISTORIAN}
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
@@ -33,45 +38,107 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
             for name, principal in principals.items()
         ]
     answers = [role.result() for role in roles]
-    parts = [broker.result(), database.result(), *answers]
-    running = supervisor_runs(home)
-    well = all(part["state"] == UP for part in parts)
+    server = {
+        "broker": _judged(broker.result(), _heard(answers, "broker", "connected")),
+        "database": _judged(database.result(), _heard(answers, "database", "connected")),
+    }
+    parts = [*server.values(), *answers]
+    pids = {one["name"]: one["pid"] for one in processes}
+    for name, part in (*server.items(), *((role["name"], role) for role in answers)):
+        part["pid"] = part["pid"] or pids.get(name, 0)
+    links, devices = _links(answers), _silent(answers)
+    supervisor = await asyncio.to_thread(_supervisor, home, processes)
+    well = (
+        supervisor["state"] == UP
+        and all(part["state"] == UP for part in parts)
+        and all(link.get("state") in (None, "", "connected", "idle") for link in links)
+        and not devices
+    )
+    alive = bool(processes) or any(role["state"] != DOWN for role in answers)
     return {
         "format_version": "1.0",
-        "state": DOWN if not running else UP if well else DEGRADED,
+        "state": UP if well else DEGRADED if alive else DOWN,
         "site": runtime.site,
+        "supervisor": supervisor,
+        "processes": processes,
         "home": str(home.path),
         "control_url": runtime.control_url,
-        "broker": broker.result(),
-        "database": database.result(),
+        **server,
         "roles": answers,
-        "links": _links(answers),
+        "links": links,
+        "devices": devices,
+        "devices_left_out": sum(int(role["status"].get("silent_left_out") or 0) for role in _gateways(answers)),
+        "tags": _tags(answers),
         "access": _access(home, runtime),
     }
 
 
+def _processes(home: Home) -> list[dict[str, Any]]:
+    """What runs for this folder, by name: as the processes say, the lock and the pid files."""
+    found = [(SUPERVISOR, process.pid) for process in supervisors_of(home)]
+    return [{"name": name, "pid": pid} for name, pid in [*found, *((n, p.pid) for n, p in left_behind(home))]]
+
+
+def _supervisor(home: Home, processes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether somebody starts again what ends, and what is odd about it."""
+    pids = [one["pid"] for one in processes if one["name"] == SUPERVISOR]
+    detail = ""
+    if not pids:
+        detail = "no supervisor runs: what ends is not started again; `nexus up` starts it" if processes else ""
+    elif len(pids) > 1:
+        detail = f"{len(pids)} supervisors run (processes {', '.join(map(str, pids))}): `nexus down` ends them all"
+    elif not home.there():
+        detail = f"the folder {home.path} was removed while its runtime ran: `nexus down` ends it"
+    elif (moved := _moved_from(home)) is not None:
+        detail = f"the folder was moved from {moved} while its runtime ran: `nexus down`, then `nexus up`"
+    return {"state": UP if pids and not detail else DEGRADED if processes else DOWN, "pids": pids, "detail": detail}
+
+
+def _moved_from(home: Home) -> str | None:
+    holder = holder_of(home, lock_folder())
+    if holder is not None and holder.home != str(home.path):
+        return holder.home
+    elsewhere: list[Part] = [part for part in parts_of(home) if part.home != home.path]
+    return str(elsewhere[0].home) if elsewhere else None
+
+
 async def _broker(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     limits = {AMQTT: broker_amqtt.LIMITS, EXTERNAL: "its rights are not ours to manage"}
-    problem = await broker_answers(settings) if settings.broker_url else "no address"
+    problem = await broker_problem(settings) if settings.broker_url else Problem("no address")
     return {
         "kind": runtime.broker_kind or "none",
         "url": settings.broker_url,
-        "state": DOWN if problem else UP,
-        "detail": problem,
+        "state": DOWN if problem.text else UP,
+        "detail": problem.text,
+        "refused": problem.refused,
         "limits": limits.get(runtime.broker_kind, broker_mosquitto.LIMITS),
         **_process(seen.get("broker", {})),
     }
 
 
 async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    problem = await database_answers(settings) if settings.database_url else "no address"
+    problem = await database_problem(settings) if settings.database_url else Problem("no address")
     return {
         "kind": runtime.database_kind or "none",
         "url": settings.database_url,
-        "state": DOWN if problem else UP,
-        "detail": problem,
+        "state": DOWN if problem.text else UP,
+        "detail": problem.text,
+        "refused": problem.refused,
         **_process(seen.get("database", {})),
     }
+
+
+def _heard(roles: list[dict[str, Any]], server: str, well: str) -> str:
+    """The first role that says it works with this server; "" when none does."""
+    return next((role["name"] for role in roles if role["status"].get(server) == well), "")
+
+
+def _judged(part: dict[str, Any], witness: str) -> dict[str, Any]:
+    """A server that refuses *us* answers, and who has the credentials knows how it is."""
+    if part.pop("refused") and witness:
+        part["state"] = UP
+        part["detail"] = f"{witness} works with it; it refuses this shell: {part['detail']}"
+    return part
 
 
 async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +178,30 @@ def _links(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for link, facts in sorted(links.items()):
                 found.append({"gateway": role["name"].partition("-")[2], "link": link, **(facts or {})})
     return found
+
+
+def _gateways(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [role for role in roles if role["name"].startswith("gateway-")]
+
+
+def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Devices that give no value that counts, as their gateways tell."""
+    return [
+        {"gateway": role["name"].partition("-")[2], **device}
+        for role in _gateways(roles)
+        for device in role["status"].get("silent") or ()
+        if isinstance(device, dict)
+    ]
+
+
+def _tags(roles: list[dict[str, Any]]) -> dict[str, int]:
+    """Tags by the quality of their newest sample, over every gateway that answers."""
+    counts: dict[str, int] = {}
+    for role in _gateways(roles):
+        tags = role["status"].get("tags")
+        for quality, count in tags.items() if isinstance(tags, dict) else ():
+            counts[str(quality)] = counts.get(str(quality), 0) + int(count)
+    return counts
 
 
 def _access(home: Home, runtime: Runtime) -> dict[str, Any]:

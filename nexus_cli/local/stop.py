@@ -1,19 +1,25 @@
-"""`nexus down`: the supervisor ends everything in order; what a killed supervisor left behind is ended by its id."""
+"""`nexus down`: the supervisor ends everything in order; what runs without one is ended by its id.
+
+What runs is what the processes say (`instances`), what the lock names (`lock`) and what the pid files name, in this
+order of trust: files can be removed and moved while processes live.
+"""
 
 from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.instances import parts_of
 from nexus_cli.local.layout import Home
+from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.postgres import EmbeddedPostgres
 from nexus_cli.local.processes import PidFile, Running, identify, stop
 from nexus_cli.local.services import BROKER, DATABASE, SUPERVISOR
 
 PATIENCE_S = 90.0
-ORDER = ("gateway", "historian", "control", BROKER, DATABASE)
+ORDER = (SUPERVISOR, "gateway", "historian", "control", BROKER, DATABASE)
 
 
 def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
@@ -22,36 +28,66 @@ def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
     Raises:
         NexusError: NX6515, a process does not end.
     """
-    found = False
-    supervisor = PidFile(home.pid_file(SUPERVISOR)).read()
-    if supervisor is not None:
-        found = True
+    supervisors = supervisors_of(home)
+    if supervisors:
         progress("stopping")
-        _end(SUPERVISOR, supervisor, signals=((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, 5.0)))
+    for process in supervisors:
+        _end(SUPERVISOR, process, signals=((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, 5.0)))
+    found = bool(supervisors)
     for name, process in left_behind(home):
         found = True
         progress(f"stopping {name}, which runs without a supervisor")
-        first = signal.SIGINT if name == DATABASE else signal.SIGTERM
-        _end(name, process, signals=((first, 15.0), (signal.SIGKILL, 5.0)))
-        PidFile(home.pid_file(name)).remove()
+        end_parts([(name, process)])
+        PidFile(home.pid_file(name)).remove(process)
     (home.path / "access.applied").unlink(missing_ok=True)
     home.state_file.unlink(missing_ok=True)
     return found
 
 
+def supervisors_of(home: Home) -> list[Running]:
+    """Every living supervisor of this folder; more than one where `.nexus` was removed and made anew."""
+    holder = holder_of(home, lock_folder())
+    found = [PidFile(home.pid_file(SUPERVISOR)).read(), holder.process if holder is not None else None]
+    found += [part.process for part in parts_of(home) if part.name == SUPERVISOR]
+    alive = {process.pid: process for process in found if process is not None and identify(process.pid) == process}
+    return list(alive.values())
+
+
 def left_behind(home: Home) -> list[tuple[str, Running]]:
-    """Living processes of ours by name, in the order in which they should end."""
-    alive = []
+    """Living processes of ours by name but for supervisors, in the order in which they should end."""
+    alive: dict[int, tuple[str, Running]] = {}
     for file in home.run.glob("*.pid"):
         process = PidFile(file).read()
-        if process is not None and file.stem != SUPERVISOR:
-            alive.append((file.stem, process))
-    if DATABASE not in dict(alive) and (home.path / "postgres" / "data").is_dir():
+        if process is not None:
+            alive[process.pid] = (file.stem, process)
+    for part in parts_of(home):
+        alive[part.process.pid] = (part.name, part.process)
+    if (home.path / "postgres" / "data").is_dir():
         pid = EmbeddedPostgres(home.path).postmaster()
         running = identify(pid) if pid is not None else None
         if running is not None:
-            alive.append((DATABASE, running))
-    return sorted(alive, key=lambda entry: (ORDER.index(entry[0].partition("-")[0]), entry[0]))
+            alive[running.pid] = (DATABASE, running)
+    return _in_order(entry for entry in alive.values() if entry[0] != SUPERVISOR)
+
+
+def end_parts(parts: Iterable[tuple[str, Running]]) -> None:
+    """End processes by their ids, against the flow of data. Blocking.
+
+    Raises:
+        NexusError: NX6515, one does not end.
+    """
+    for name, process in _in_order(parts):
+        # PostgreSQL's fast shutdown; a smart one (SIGTERM) waits for every client to leave.
+        first = signal.SIGINT if name == DATABASE else signal.SIGTERM
+        _end(name, process, signals=((first, 15.0), (signal.SIGKILL, 5.0)))
+
+
+def _in_order(parts: Iterable[tuple[str, Running]]) -> list[tuple[str, Running]]:
+    def place(entry: tuple[str, Running]) -> tuple[int, str]:
+        kind = entry[0].partition("-")[0]
+        return (ORDER.index(kind) if kind in ORDER else 0, entry[0])
+
+    return sorted(parts, key=place)
 
 
 def _end(name: str, process: Running, *, signals: tuple[tuple[signal.Signals, float], ...]) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import orjson
 
@@ -23,10 +21,14 @@ from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.keeper import LOOK_S, Keeper
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, Home, Runtime
-from nexus_cli.local.processes import PidFile, identify, rotate
+from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
+from nexus_cli.local.processes import PidFile, Running, identify, rotate
 from nexus_cli.local.services import BROKER, SUPERVISOR, services_of
+from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
 ROTATE_EVERY_S = 5.0
+REMOVED_FOR_S = 1.0
+"""A folder is gone when neither file is there for so long: both are replaced, and restored from backups."""
 RELOAD_S = 0.1
 """What Mosquitto takes at most to read its files again after SIGHUP (measured: a few milliseconds)."""
 
@@ -36,20 +38,24 @@ _log = logging.getLogger("nexus.supervisor")
 class Supervisor:
     """All keepers of one runtime."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, *, locks: Path) -> None:
+        self._home, self._locks = home, locks
         self._runtime: Runtime = home.read_runtime()
         self._keepers: dict[str, Keeper] = {}
         self._access = AccessWatch(home)
+        self._folder = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
         self._runtime_stamp = 0
+        self._unread = self._unwritten = ""
+        self._missed_since = 0.0
         self._rotated = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep everything alive until stopped; then gateways end first and the database last."""
         self._access.changed()
         async with Group() as group:
-            while not stop.is_set():
+            while not stop.is_set() and not self._folder_removed():
                 self._follow_runtime(group)
+                self._name_all_again()
                 await self._follow_access()
                 self._rotate_logs()
                 try:
@@ -58,7 +64,46 @@ class Supervisor:
                 except TimeoutError:
                     pass
             await self._end()
+        os.close(self._folder)
         (self._home.path / "access.applied").unlink(missing_ok=True)
+
+    def _folder_removed(self) -> bool:
+        """True once the files of the folder that we were started for are gone: nobody could find us there again.
+
+        We look through the open folder, so one that was moved is still there.
+        """
+        for name in (RUNTIME_FILE, CREDENTIALS_FILE):
+            try:
+                os.stat(name, dir_fd=self._folder)
+            except OSError:
+                continue
+            self._missed_since = 0.0
+            return False
+        self._missed_since = self._missed_since or time.monotonic()
+        if time.monotonic() - self._missed_since < REMOVED_FOR_S:
+            return False
+        _log.error("the folder %s was removed: everything that runs for it ends", self._home.path)
+        return True
+
+    def _name_all_again(self) -> None:
+        """Files of `run/` that were removed are written anew: `up` and `logs` look there first."""
+        if not self._keepers or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
+            return
+        try:
+            self._home.make()
+            PidFile(self._home.pid_file(SUPERVISOR)).write(myself())
+        except OSError:
+            return  # `_write_state` tells of it
+        for keeper in self._keepers.values():
+            keeper.name_again()
+        self._write_state()
+
+    def _in_place(self) -> bool:
+        """False where the folder was moved: another one may be made in its place, and that is not ours."""
+        try:
+            return self._home.path.stat().st_ino == os.fstat(self._folder).st_ino
+        except OSError:
+            return False
 
     def _follow_runtime(self, group: asyncio.TaskGroup) -> None:
         """Start what `nexus up` added to `runtime.json`, end what it took away."""
@@ -68,9 +113,11 @@ class Supervisor:
                 return
             self._runtime = self._home.read_runtime()
         except (OSError, NexusError) as error:
-            _log.error("runtime.json can't be read: %s", error)
+            if str(error) != self._unread:
+                self._unread = str(error)
+                _log.error("runtime.json can't be read: %s", error)
             return
-        self._runtime_stamp = stamp
+        self._runtime_stamp, self._unread = stamp, ""
         if self._runtime.broker_kind in ("", EXTERNAL):
             (self._home.path / "access.applied").unlink(missing_ok=True)
         services = services_of(self._home, self._runtime)
@@ -128,6 +175,7 @@ class Supervisor:
         self._rotated = now
         for name in (*self._keepers, SUPERVISOR):
             rotate(self._home.log_file(name))
+        keep_fresh(self._home, self._locks)
 
     async def _end(self) -> None:
         """Against the flow: who produces ends first, so that everything on its way still arrives."""
@@ -142,8 +190,13 @@ class Supervisor:
         seen = {name: asdict(keeper.seen) for name, keeper in self._keepers.items()}
         data = orjson.dumps({"pid": os.getpid(), "services": seen}, option=orjson.OPT_INDENT_2)
         beside = self._home.state_file.with_suffix(".new")
-        beside.write_bytes(data)
-        beside.replace(self._home.state_file)
+        try:
+            beside.write_bytes(data)
+            beside.replace(self._home.state_file)
+        except OSError as error:  # a full disk, or a folder that was removed or moved, is no reason to leave them alone
+            if str(error) != self._unwritten:
+                self._unwritten = str(error)
+                _log.warning("%s can't be written: %s", self._home.state_file, error)
 
 
 async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
@@ -154,26 +207,30 @@ async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
     """
     home.make()
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with _alone(home):
+    me, runtime, locks = myself(), home.read_runtime(), lock_folder()
+    with held(home, holder_for(home, runtime, me), locks):
         pid_file = PidFile(home.pid_file(SUPERVISOR))
-        me = identify(os.getpid())
-        if me is not None:
-            pid_file.write(me)
+        pid_file.write(me)
         try:
-            await Supervisor(home).run(stop)
+            await Supervisor(home, locks=locks).run(stop)
         finally:
-            pid_file.remove()
-            home.state_file.unlink(missing_ok=True)
+            pid_file.remove(me)
+            if not home.path.is_dir() or pid_file.read() is None:  # a successor may be at work by now
+                home.state_file.unlink(missing_ok=True)
 
 
-@contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Hold the folder's lock; it goes with the process, however that ends."""
-    with (home.run / "supervisor.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise NexusError(
-                f"Another supervisor runs for {home.path}.", code="NX6515", hint="`nexus status` shows it", exit_code=1
-            ) from None
-        yield
+def myself() -> Running:
+    """This process."""
+    return identify(os.getpid()) or Running(pid=os.getpid(), started=0.0)
+
+
+def holder_for(home: Home, runtime: Runtime, process: Running) -> Holder:
+    """What a supervisor's lock says of it."""
+    return Holder(
+        pid=process.pid,
+        started=process.started,
+        site=runtime.site,
+        home=str(home.path),
+        instance=runtime.instance,
+        beside=runtime.beside,
+    )

@@ -238,8 +238,13 @@ async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> 
         try:
             found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)
         except NexusError as error:
-            if not error.retriable or loop.time() - heard > LOST_S:
+            if not error.retriable:
                 raise
+            if loop.time() - heard > LOST_S:
+                hint = (
+                    f"deployment {number} may go on without us: `nexus show` says what is recorded, `nexus status` why"
+                )
+                raise NexusError(error.message, code=error.code, cause=error.cause, hint=hint, retriable=True) from None
             if not away:
                 on_event({"step": "away", "state": "begun", "subject": f"{LOST_S:.0f}", "detail": {}})
             away = True

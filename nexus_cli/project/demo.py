@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import Settings, load_settings
+from nexus_cli.settings import Settings, home_here, load_settings
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Runtime
@@ -96,7 +97,8 @@ async def running_demo(
     from nexus_cli.project.text import load
 
     started = time.monotonic()
-    home = load_settings().home.resolve()
+    home = home_here(os.environ).resolve()
+    os.environ["NEXUS_HOME"] = str(home)  # as `--home` does: never that of a plant above this folder
     _refuse_running(home)
     ours = not home.exists()
     loaded = load(demo_site())
@@ -180,7 +182,7 @@ def _start(site: Path, env: str | None, broker: str, tell: Tell, *, given_up: Ca
     from nexus_cli.project.runtime import up
 
     tell.step("runtime", "begun", "")
-    done = up(str(site), env=env, broker=broker, progress=tell.step, given_up=given_up)
+    done = up(str(site), env=env, broker=broker, beside=True, progress=tell.step, given_up=given_up)
     runtime = done.runtime
     if runtime is None:
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from nexus_cli.diagnostics import Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus_cli.discover.probe import Candidate
+    from nexus_cli.discover.probe import Candidate, Read
+
+MOST_REGISTERS = 100
+"""In one read: every device takes so many that takes more than a few."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Second:
+    """What a published library read of the same registers.
+
+    Attributes:
+        client: Package and version.
+        registers: Compared.
+        differ: First register and bytes of both, as hex, where they are not the same; for people.
+    """
+
+    client: str
+    registers: int = 0
+    differ: list[str] = field(default_factory=list)
+
+    def compare(self, ours: Mapping[tuple[int, int], bytes], theirs: Mapping[tuple[int, int], bytes]) -> None:
+        """Take note of what both read, by function and register."""
+        for function, register in sorted(ours.keys() & theirs.keys()):
+            self.registers += 1
+            one, other = ours[function, register], theirs[function, register]
+            if one != other:
+                self.differ.append(f"FC{function} {register}: nexus {one.hex(' ')}, {self.client} {other.hex(' ')}")
 
 
 async def probe(
-    target: str, *, address: str, expected: float, tolerance: str, around: int, settings: Settings
+    target: str,
+    *,
+    address: str,
+    expected: float,
+    tolerance: str,
+    around: int,
+    settings: Settings,
+    second: Second | None = None,
 ) -> Outcome[list[Candidate]]:
     """Try every area, base, type, byte order and scale around an address.
 
@@ -24,6 +59,7 @@ async def probe(
         tolerance: A number, a percentage such as `2%`, or "" for the default.
         around: Registers to look at on either side.
         settings: For the home folder.
+        second: Given, the same registers are read once more by pymodbus, and compared here.
 
     Raises:
         NexusError: NX6602, the device does not answer.
@@ -56,11 +92,14 @@ async def probe(
         return Outcome(None, (finding("NX6600", f"{error}", hint="--address holding:100, --tolerance 0.5 or 2%"),))
     first = written.area if written.area in FUNCTIONS else "holding"
     unit = unit_of(device.connection)
+    ours: dict[tuple[int, int], bytes] = {}
     try:
         session = await DRIVER.connect([device], home=str(settings.home))
         try:
             found, refused = await search(
-                lambda function, start, count: session.registers(start, count, unit=unit, function=function),
+                _noting(
+                    ours, lambda function, start, count: session.registers(start, count, unit=unit, function=function)
+                ),
                 address=written.offset,
                 areas=[first, *(area for area in FUNCTIONS if area != first)],
                 expected=expected,
@@ -71,6 +110,8 @@ async def probe(
             await session.close()
     except DriverError as error:
         raise unreachable(error, "modbus") from None
+    if second is not None:
+        second.compare(ours, await _by_library(device.connection, ours, unit))
     if found:
         return Outcome(found)
     message = f"nothing within {limit:g} of {expected:g} near {written.area}:{written.offset}"
@@ -78,6 +119,55 @@ async def probe(
     if refused:
         hint += f"; the device has no {', '.join(refused[:5])}" + (" …" if len(refused) > 5 else "")
     return Outcome([], (finding("NX6620", message, hint=hint),))
+
+
+def _noting(seen: dict[tuple[int, int], bytes], read: Read) -> Read:
+    """Keep what was read, by function and register."""
+
+    async def noted(function: int, start: int, count: int) -> bytes:
+        data = await read(function, start, count)
+        for at in range(count):
+            seen[function, start + at] = data[2 * at : 2 * at + 2]
+        return data
+
+    return noted
+
+
+async def _by_library(
+    connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
+) -> dict[tuple[int, int], bytes]:
+    """The same registers, in the longest runs that they make. What the library can't read is not there."""
+    from nexus_cli.discover.reach import unreachable
+    from nexus_cli.drivers.base import DriverError, Scope
+    from nexus_cli.drivers.opinion.modbus import Registers
+
+    found: dict[tuple[int, int], bytes] = {}
+    try:
+        async with Registers(connection) as client:
+
+            async def by_pymodbus(function: int, start: int, count: int) -> bytes:
+                return await client.read(function, start, count, unit=unit)
+
+            read = _noting(found, by_pymodbus)
+            for function, start, count in _runs(sorted(ours)):
+                try:
+                    await read(function, start, count)
+                except DriverError as error:
+                    if error.scope is Scope.SESSION:
+                        raise
+    except DriverError as error:
+        raise unreachable(error, "modbus") from None
+    return found
+
+
+def _runs(places: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    runs: list[tuple[int, int, int]] = []
+    for function, register in places:
+        if runs and runs[-1][0] == function and runs[-1][1] + runs[-1][2] == register and runs[-1][2] < MOST_REGISTERS:
+            runs[-1] = (function, runs[-1][1], runs[-1][2] + 1)
+        else:
+            runs.append((function, register, 1))
+    return runs
 
 
 def _tolerance(text: str, expected: float) -> float:

@@ -14,10 +14,11 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_folder, load_settings
+from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_folder, home_here, load_settings
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Home, Runtime
+    from nexus_cli.model.snapshot import Snapshot
     from nexus_cli.source.nodes import SourceFile
 
 
@@ -99,6 +100,7 @@ def up(
     variables: Mapping[str, str] | None = None,
     broker: str = "",
     database: str = "",
+    beside: bool = False,
     foreground: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
@@ -114,6 +116,7 @@ def up(
         variables: Values over the declared `vars`.
         broker: "" (what it was, else what is there), `mosquitto`, `amqtt` or a URL.
         database: "" (what it was, else embedded), `embedded` or a URL.
+        beside: Run although another runtime of this site runs on this machine.
         foreground: Stay and be the supervisor until a signal.
         timeout_s: Longest wait until everything works.
         progress: Called with service, state and detail on every change.
@@ -122,21 +125,24 @@ def up(
         given_up: True ends the wait.
 
     Raises:
-        NexusError: NX6512 something else runs here; NX6513 a part does not work; NX6201 the given database
+        NexusError: NX6512 something else runs here; NX6517 this site runs elsewhere on this machine; NX6513 a part does not work; NX6201 the given database
             needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
     from nexus_cli.database.connect import SCHEMA_BEHIND
-    from nexus_cli.local.start import Wish, one_at_a_time, start_supervisor, wait_running, write_wish
+    from nexus_cli.local.lock import announce, lock_folder
+    from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, start_supervisor, wait_running, write_wish
+    from nexus_cli.local.supervisor import holder_for, myself
     from nexus_cli.project.text import load
 
-    home = _home(load_settings())
     loaded = load(site, env=env, variables=variables)
     result = UpResult(findings=loaded.findings, files=loaded.files)
     found(result)
     if loaded.value is None or has_errors(loaded.findings):
         return result
-    wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, environ=os.environ)
+    home = _home_of(loaded.value.snapshot)
+    wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ)
     with one_at_a_time(home):
+        end_strangers(home, progress=progress)
         before = home.read_runtime()
         runtime = write_wish(home, wish)
         try:
@@ -145,7 +151,9 @@ def up(
             if error.code != SCHEMA_BEHIND:  # there `nexus db upgrade` and the next `up` go on from here
                 home.write_runtime(before)
             raise
-        if not foreground:
+        if foreground:
+            announce(home, holder_for(home, runtime, myself()), lock_folder())
+        else:
             start_supervisor(home, runtime, os.environ)
     result = replace(result, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
     if foreground:
@@ -157,13 +165,26 @@ def up(
     return result
 
 
+def _home_of(snapshot: Snapshot) -> Home:
+    """The folder that a site runs in: one that is found above belongs to it only when it is of this site."""
+    from nexus_cli.local.layout import Home
+
+    found, here = _home(load_settings()), Home(home_here(os.environ).resolve())
+    if found.path != here.path and found.read_runtime().site != f"{snapshot.enterprise}/{snapshot.site}":
+        found = here
+    os.environ["NEXUS_HOME"] = str(found.path)  # as `--home` does: everything that follows means this one
+    return found
+
+
 def _ask_servers(home: Home, runtime: Runtime) -> None:
     """Servers that were given by URL have to answer before anything is started."""
     from nexus_cli.local.layout import EXTERNAL
 
     if runtime.database_kind == EXTERNAL:
+        from nexus_cli.database.ability import require_able
         from nexus_cli.database.migrate import require_current
 
+        asyncio.run(require_able(load_settings(home=home.path)))
         asyncio.run(require_current(load_settings(home=home.path)))
     if runtime.broker_kind == EXTERNAL:
         from nexus_cli.local.start import refuse_silent_broker

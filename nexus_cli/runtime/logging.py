@@ -67,7 +67,7 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
-        facts = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
+        facts = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if value != "")
         head = f"{_stamp(record.created)} {record.levelname.lower():7} {self._role}".rstrip()
         line = f"{head} {one_line(record.getMessage())}" + (f" {facts}" if facts else "")
         if record.exc_info:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Cut, tasks
 from nexus_cli.settings import Settings
+from nexus_cli.wire.abilities import explain
 from nexus_cli.wire.connection import Connection
 from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
@@ -23,6 +24,8 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
+ASK_AGAIN_S = 60.0
+"""How long the reason holds for which a broker closes connections."""
 
 _log = logging.getLogger("nexus.broker")
 Subscriptions = Sequence[tuple[str, int]]
@@ -75,6 +78,8 @@ class BrokerClient:
         self._inbox = Inbox()
         self._cut = Cut()
         self._step = 0
+        self._asked, self._ask_again_s = "", 0.0
+        self._reason: NexusError | None = None
 
     @property
     def reconnects(self) -> int:
@@ -134,7 +139,7 @@ class BrokerClient:
                     await self._live_once(subscriptions, on_message, on_connected)
                     continue  # only the stop ends it without an error
                 except NexusError as error:
-                    self._note(error)
+                    await self._note(error, stop)
                     if self.connects > before and on_lost is not None:
                         on_lost()
                 await self._pause(stop)
@@ -156,7 +161,7 @@ class BrokerClient:
             opened = connection
             self.connects += 1
             self.problem, self._step = None, 0
-            _log.info("connected to the broker at %s", self.url)
+            _log.info("connected to the broker at %s as %s", self.url, self._client_id)
             connection.when_lost(cut.end)
             if on_connected is not None:
                 await on_connected()
@@ -167,10 +172,20 @@ class BrokerClient:
             raise opened.bug
         raise self._unreachable(opened.why_lost)
 
-    def _note(self, error: NexusError) -> None:
-        if self.problem is None or self.problem.code != error.code:
-            _log.warning("%s %s", error.message, error.cause)
-        self.problem = error
+    async def _note(self, error: NexusError, stop: asyncio.Event) -> None:
+        """Say a change of state once. A broker that closes connections is asked for its reason, now and then."""
+        before, self.problem = self.problem, error
+        now_s = asyncio.get_running_loop().time()
+        if error.code == "NX6010" and not stop.is_set():
+            if error.cause != self._asked or now_s > self._ask_again_s:
+                self._asked, self._ask_again_s = error.cause, now_s + ASK_AGAIN_S
+                self._reason = None
+                self._cut = Cut()
+                async with self._cut:  # a stop does not wait for it
+                    self._reason = await explain(self._settings, error)
+            self.problem = self._reason or error
+        if before is None or (before.code, before.message) != (self.problem.code, self.problem.message):
+            _log.warning("%s %s", self.problem.message, self.problem.cause)
 
     async def _pause(self, stop: asyncio.Event) -> None:
         ceiling_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._step)
@@ -213,7 +228,7 @@ class BrokerClient:
         inbox = self._inbox = Inbox(newest=newest)
         # Closed here, in the caller's task: a reader left to the collector is closed by the loop while it still runs.
         async with (
-            self._open((), inbox.put) as connection,
+            self._open((), inbox.put, once=True) as connection,
             contextlib.aclosing(self._read(inbox, connection)) as messages,
         ):
             connection.when_lost(inbox.close)
@@ -252,13 +267,15 @@ class BrokerClient:
             )
 
     @contextlib.asynccontextmanager
-    async def _open(self, subscriptions: Subscriptions, on_message: OnMessage) -> AsyncIterator[Connection]:
+    async def _open(
+        self, subscriptions: Subscriptions, on_message: OnMessage, *, once: bool = False
+    ) -> AsyncIterator[Connection]:
         connection = Connection(
             self.url,
             client_id=self._client_id,
             user=self._settings.broker_user,
             password=self._settings.broker_password,
-            tls=tls_context(self.url, self._settings.broker_ca),
+            tls=tls_context(self.url, self._settings),
             will=self._will,
             clean=self._clean,
             keepalive_s=self._keepalive_s,
@@ -266,7 +283,7 @@ class BrokerClient:
             on_message=on_message,
         )
         try:
-            await self._connect(connection)
+            await (self._explained(connection) if once else self._connect(connection))
             await self._subscribe(connection, subscriptions)
             self._connection = connection
             yield connection
@@ -281,6 +298,15 @@ class BrokerClient:
             raise self._refused(error) from None
         except LostError as error:
             raise self._unreachable(str(error)) from None
+
+    async def _explained(self, connection: Connection) -> None:
+        """For a command, which tries once: the reason, as well as it can be had."""
+        try:
+            await self._connect(connection)
+        except NexusError as error:
+            if error.code != "NX6010":
+                raise
+            raise (await explain(self._settings, error) or error) from None
 
     def _refused(self, error: RefusedError) -> NexusError:
         # 3.1.1 return codes 4 and 5 (§3.2.2.3); paho shows them as MQTT 5 reason codes 134 and 135.

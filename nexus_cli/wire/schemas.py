@@ -198,7 +198,15 @@ def _configuration() -> dict[str, Schema]:
             "detail": _TEXT,
         },
     }
-    verification = {"type": "object", "properties": {"good": _COUNT, "bad": _COUNT, "reachable": {"type": "boolean"}}}
+    verification = {
+        "type": "object",
+        "properties": {
+            "good": _COUNT,
+            "bad": _COUNT,
+            "reachable": {"type": "boolean"},
+            "detail": {**_TEXT, "description": "Why no tag is good."},
+        },
+    }
     return {
         "config": _object(
             "Configuration notice",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import bare_environment
 from tests.e2e.field import Field
 from tests.e2e.sites import devices_of
 from tests.postgres import PASSWORD, EmbeddedPostgres
@@ -53,7 +53,7 @@ class Elsewhere:
 
     def nexus(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command and check its exit code."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        kept = bare_environment(self.folder / "locks")
         done = subprocess.run(
             [sys.executable, "-m", "nexus_cli", *arguments],
             cwd=self.folder,

@@ -126,6 +126,7 @@ class FakeGateway:
     Attributes:
         failing: Device paths that it can't configure.
         unreachable: Device paths whose verification finds nobody.
+        mute: Device paths that gave nothing from the beginning, as its health says.
         silent: True: hears everything and answers nothing.
         instance: Of its process.
         epoch: Of its disk log.
@@ -136,6 +137,7 @@ class FakeGateway:
     name: str = "gw-1"
     failing: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
+    mute: tuple[str, ...] = ()
     silent: bool = False
     instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
     accounted_since: int = 1
@@ -156,7 +158,8 @@ class FakeGateway:
 
         async def greet() -> None:
             links = {"tcp:10.0.0.9:502": {"state": "connected", "since": 0}}
-            await self.client.publish(health, self.said("running", links=links), retain=True)
+            mute = [{"path": path, "reason": "device_timeout"} for path in self.mute]
+            await self.client.publish(health, self.said("running", links=links, silent=mute), retain=True)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(

@@ -134,17 +134,19 @@ async def test_a_stale_plan_is_refused_and_says_so(world: World) -> None:
 
 
 async def test_a_failing_and_an_unreachable_device_show_in_the_table(world: World) -> None:
-    gateway = FakeGateway(world.settings, failing=("a/l/bad",), unreachable=("a/l/off", "a/l/was-on"))
+    away = ("a/l/off", "a/l/was-on", "a/l/was-mute")
+    gateway = FakeGateway(world.settings, failing=("a/l/bad",), unreachable=away, mute=("a/l/was-mute",))
     async with world.control() as control, gateway.up():
-        await applied(control, snapshot(device("a/l/was-on")))
-        changed = device("a/l/was-on")
-        changed["connection"]["port"] = 503
+        await applied(control, snapshot(device("a/l/was-on"), device("a/l/was-mute")))
+        changed, mute = device("a/l/was-on"), device("a/l/was-mute")
+        changed["connection"]["port"] = mute["connection"]["port"] = 503
         off = device("a/l/off", host="10.0.0.99")
-        found = await applied(control, snapshot(device("a/l/bad"), off, changed))
+        found = await applied(control, snapshot(device("a/l/bad"), off, changed, mute))
         table = {row["address"]: row for row in found["table"]}
         assert table["device.a/l/bad"]["state"] == "failed" and table["device.a/l/bad"]["detail"] == "no such register"
         assert table["device.a/l/off"]["verification"] == "unverified"
         assert table["device.a/l/was-on"]["verification"] == "failed"
+        assert table["device.a/l/was-mute"]["verification"] == "unverified", "its link was connected, it gave nothing"
         assert found["outcome"] == "partly"
 
 

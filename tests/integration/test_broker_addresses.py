@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -34,11 +36,29 @@ async def goes_round(settings: Settings, *, count: int = 20) -> None:
 
 
 class Encrypted:
-    """A broker with a TLS listener beside its plain one."""
+    """A broker with a TLS listener beside its plain one.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        mutual: It demands certificates of its clients.
+        names: Hosts in its certificate.
+        dates: Of its certificate, as `trustme` takes them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mutual: bool = False,
+        names: tuple[str, ...] = ("localhost", "127.0.0.1"),
+        **dates: datetime,
+    ) -> None:
         authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate = authority.issue_cert(*names, **dates)
+        ours, strange = authority.issue_cert(common_name="nexus.cli"), trustme.CA().issue_cert(common_name="nexus.cli")
+        self.ours, self.ours_key, self.strange = folder / "ours.pem", folder / "ours.key", folder / "strange.pem"
+        ours.cert_chain_pems[0].write_to_path(str(self.ours))
+        ours.private_key_pem.write_to_path(str(self.ours_key))
+        strange.private_key_and_cert_chain_pem.write_to_path(str(self.strange))
         self.ca, self.other_ca = folder / "ca.pem", folder / "other.pem"
         authority.cert_pem.write_to_path(str(self.ca))
         trustme.CA().cert_pem.write_to_path(str(self.other_ca))
@@ -47,6 +67,8 @@ class Encrypted:
         chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
         self.port = free_port()
         options = (f"listener {self.port} 127.0.0.1", f"certfile {chain}", f"keyfile {key}")
+        if mutual:
+            options += (f"cafile {self.ca}", "require_certificate true")
         self.broker = TestBroker(folder=folder, options=options)
 
     def settings(self, *, host: str = "localhost", ca: Path | None = None) -> Settings:
@@ -73,21 +95,67 @@ async def test_a_certificate_of_somebody_else_is_one_plain_sentence(encrypted: E
     with pytest.raises(NexusError) as failed:
         await goes_round(encrypted.settings(ca=encrypted.other_ca))
     assert failed.value.code == "NX6010"
-    assert (
-        failed.value.message == f"The certificate of the broker at mqtts://localhost:{encrypted.port} is not trusted."
+    assert failed.value.message == (
+        f"The certificate of the broker at mqtts://localhost:{encrypted.port} comes from a CA that is not trusted here."
     )
-    assert "certificate verify failed" in failed.value.cause
     assert "NEXUS_BROKER_CA" in failed.value.hint
 
 
 async def test_tls_to_a_plain_listener_and_the_other_way_round(encrypted: Encrypted) -> None:
     plain = dataclasses.replace(encrypted.settings(), broker_url=f"mqtts://localhost:{encrypted.broker.port}")
     reverse = dataclasses.replace(encrypted.settings(), broker_url=f"mqtt://localhost:{encrypted.port}")
-    for wrong in (plain, reverse):
+    for wrong, said in ((plain, "does not speak TLS"), (reverse, "speaks TLS")):
         with pytest.raises(NexusError) as failed:
             await goes_round(wrong)
-        assert failed.value.code == "NX6010"
+        assert failed.value.code == "NX6010" and said in failed.value.message
         assert failed.value.cause
+
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"names": ("broker.plant",)}, "is for another host"),
+        ({"not_before": NOW - timedelta(days=9), "not_after": NOW - timedelta(days=1)}, "has expired"),
+        ({"not_before": NOW + timedelta(days=1), "not_after": NOW + timedelta(days=9)}, "is not valid yet"),
+    ],
+)
+async def test_a_certificate_says_what_is_wrong_with_it(made: dict[str, Any], said: str, tmp_path: Path) -> None:
+    one = Encrypted(tmp_path, **made)
+    one.broker.start()
+    try:
+        with pytest.raises(NexusError) as failed:
+            await goes_round(one.settings())
+        assert said in failed.value.message and failed.value.hint, failed.value
+        client = BrokerClient(settings=one.settings(), client_id="role")
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.run(stop, subscriptions=[], on_message=lambda _: None))
+            await until(lambda: client.problem is not None and said in client.problem.message)
+            stop.set()
+    finally:
+        one.broker.kill()
+
+
+async def test_a_broker_that_demands_a_certificate(tmp_path: Path) -> None:
+    one = Encrypted(tmp_path, mutual=True)
+    one.broker.start()
+    try:
+        shown = dataclasses.replace(one.settings(), broker_cert=str(one.ours), broker_key=str(one.ours_key))
+        await goes_round(shown)
+        with pytest.raises(NexusError, match="demands a certificate of ours") as failed:
+            await goes_round(one.settings())
+        assert "NEXUS_BROKER_CERT" in failed.value.hint
+        with pytest.raises(NexusError, match="does not accept our certificate"):
+            await goes_round(dataclasses.replace(one.settings(), broker_cert=str(one.strange)))
+        for wrong in ({"broker_cert": str(one.strange)}, {"broker_key": str(tmp_path / "absent")}, {"broker_cert": ""}):
+            with pytest.raises(NexusError) as failed:
+                await goes_round(dataclasses.replace(shown, **wrong))
+            assert failed.value.code == "NX6002" and failed.value.hint
+    finally:
+        one.broker.kill()
 
 
 def test_a_ca_file_that_is_none(encrypted: Encrypted, tmp_path: Path) -> None:

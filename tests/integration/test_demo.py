@@ -17,7 +17,7 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
 from nexus_cli.local.processes import PidFile, identify
-from tests.children import deaf_to, hearing_signals
+from tests.children import bare_environment, deaf_to, hearing_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+    kept = bare_environment(home.parent / "locks")
     return {**kept, "NEXUS_HOME": str(home)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import orjson
 import psutil
 import pytest
 
+from nexus_cli.local.instances import parts_of
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
 from nexus_cli.local.processes import PidFile, identify
-from tests.children import hearing_signals
+from tests.children import bare_environment, hearing_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -58,16 +60,18 @@ TWO = SITE + (
 class Plant:
     """A folder with a site and its runtime."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, site: bool = True) -> None:
         self.folder = folder
         self.home = Home(folder / ".nexus")
-        self.write(ONE)
+        folder.mkdir(exist_ok=True)
+        if site:
+            self.write(ONE)
 
     def write(self, text: str) -> None:
         (self.folder / "site.yaml").write_text(text, encoding="utf-8")
 
     def nexus(self, *arguments: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        kept = bare_environment(self.folder / "locks")
         done = subprocess.run(
             [sys.executable, "-m", "nexus_cli", *arguments],
             cwd=self.folder,
@@ -83,7 +87,7 @@ class Plant:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The same, not waited for; stderr goes into stdout."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+        kept = bare_environment(self.folder / "locks")
         return subprocess.Popen(
             [sys.executable, "-m", "nexus_cli", *arguments],
             cwd=self.folder,
@@ -97,6 +101,10 @@ class Plant:
     def pid(self, name: str) -> int:
         process = PidFile(self.home.pid_file(name)).read()
         return process.pid if process is not None else 0
+
+    def parts(self) -> dict[str, int]:
+        """What the processes say of themselves."""
+        return {part.name: part.process.pid for part in parts_of(self.home)}
 
     def pids(self) -> dict[str, int]:
         return {file.stem: self.pid(file.stem) for file in sorted(self.home.run.glob("*.pid"))}
@@ -300,6 +308,44 @@ def test_two_at_once_are_one_and_a_down_in_the_middle_ends_both(tmp_path: Path) 
             if child.poll() is None:
                 child.kill()
             child.communicate()
+        plant.nexus("down", code=None)
+
+
+def test_what_people_do_to_the_folder_orphans_nothing(tmp_path: Path) -> None:
+    plant = Plant(tmp_path / "plant")
+    try:
+        plant.nexus("up")
+        copy = Plant(tmp_path / "copy")
+        copy.home.path.mkdir()
+        copy.home.write_runtime(plant.home.read_runtime())
+        locks = {"NEXUS_LOCKS": str(plant.folder / "locks")}
+        said = copy.nexus("up", code=1, **locks).stderr
+        assert "NX6517" in said and str(plant.home.path) in said
+        assert "nothing is running" in copy.nexus("down", **locks).stdout, (
+            "what runs for the original is not the copy's"
+        )
+
+        shutil.rmtree(plant.home.run, ignore_errors=True)  # it is written anew at once
+        before = plant.parts()
+        plant.nexus("up")
+        assert plant.parts() == before, "they are found, and no second supervisor fights with the first"
+        plant.nexus("down")
+        assert not plant.parts()
+
+        plant.nexus("up")
+        moved = Plant(tmp_path / "moved", site=False)
+        plant.home.path.rename(moved.home.path)
+        shutil.copy(plant.folder / "site.yaml", moved.folder)
+        assert "was moved" in moved.nexus("status", code=6, **locks).stdout
+        assert "NX6512" in moved.nexus("up", code=1, **locks).stderr
+        moved.nexus("down", **locks)
+        assert not plant.parts() and not moved.parts()
+
+        plant.nexus("up")
+        assert set(plant.parts()) > {"supervisor", "control", "historian"}
+        shutil.rmtree(plant.home.path, ignore_errors=True)
+        _until(lambda: not plant.parts(), "something goes on without its folder", 60.0)
+    finally:
         plant.nexus("down", code=None)
 
 

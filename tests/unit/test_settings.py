@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.settings import load_settings
+from nexus_cli.settings import home_folder, home_here, load_settings, look_from
 
 
 def test_the_rate_of_the_live_view(tmp_path: Path) -> None:
@@ -121,3 +123,85 @@ def test_a_database_url_is_kept_without_its_password(tmp_path: Path, url: str, s
 def test_who_vouches_for_the_clock(tmp_path: Path, text: str, trust: str) -> None:
     assert load_settings(environ={"NEXUS_CLOCK_SYNCHRONISED": text}, home=tmp_path).clock_synchronised == trust
     assert load_settings(environ={}, home=tmp_path).clock_synchronised == "auto"
+
+
+def _runtime(folder: Path) -> Path:
+    (folder / ".nexus").mkdir(parents=True)
+    (folder / ".nexus" / "runtime.json").write_text("{}", encoding="utf-8")
+    return folder / ".nexus"
+
+
+def test_the_runtime_is_found_from_a_folder_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = _runtime(tmp_path / "plant")
+    below = tmp_path / "plant" / "areas" / "packaging"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert home_folder({}) == home
+    assert home_folder({"NEXUS_HOME": "x"}) == Path("x")
+    assert home_here({}) == Path(".nexus")
+    monkeypatch.chdir(tmp_path / "plant")
+    assert home_folder({}) == Path(".nexus"), "as it is shown to people"
+    (below / ".nexus").mkdir()
+    monkeypatch.chdir(below)
+    assert home_folder({}) == home, "an empty folder is no runtime"
+
+
+def test_a_sites_own_runtime_goes_before_that_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = _runtime(tmp_path / "here"), _runtime(tmp_path / "there")
+    (there.parent / "sites").mkdir()
+    monkeypatch.chdir(here.parent)
+    token = look_from.set(Path("../there/sites"))
+    try:
+        assert home_folder({}).resolve() == there
+        shutil.rmtree(there)
+        assert home_folder({}) == Path(".nexus")
+    finally:
+        look_from.reset(token)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives folders away")
+def test_a_strangers_runtime_above_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = _runtime(tmp_path)
+    (tmp_path / "mine").mkdir()
+    os.chown(home, 4711, 4711)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert home_folder({}) == Path(".nexus")
+    os.chown(tmp_path / "mine", 4711, 4711)
+    assert home_folder({}) == home, "root in the folder of its owner"
+
+
+@pytest.mark.parametrize(
+    ("url", "becomes"),
+    [
+        ("postgresql://me@a:5432,b:5433/x?target_session_attrs=read-write", None),
+        ("postgresql://me@[::1]:5433/x", None),
+        ("postgresql://me@/x?host=/run/pg&port=5433", None),
+        ("postgresql://me@db/x?port=25434", "postgresql://me@db:25434/x"),
+        ("postgresql://me@db/x?port=25434&sslmode=require", "postgresql://me@db:25434/x?sslmode=require"),
+    ],
+)
+def test_a_database_may_have_several_hosts_and_its_port_in_the_query(
+    tmp_path: Path, url: str, becomes: str | None
+) -> None:
+    settings = load_settings(environ={"NEXUS_DATABASE_URL": url}, home=tmp_path)
+    assert settings.database_url == (becomes or url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@a:1,b:x/n", "postgresql://me@a:0/n", "postgresql://me@a:99999/n"])
+def test_a_port_that_is_none(tmp_path: Path, url: str) -> None:
+    with pytest.raises(NexusError, match="not an address"):
+        load_settings(environ={"NEXUS_DATABASE_URL": url}, home=tmp_path)
+
+
+def test_an_odd_password_in_an_address_is_told_how_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(NexusError) as caught:
+        load_settings(environ={"NEXUS_DATABASE_URL": "postgresql://me:p@:/?#%&@localhost/x"}, home=tmp_path)
+    assert "NEXUS_DATABASE_PASSWORD" in caught.value.hint and "p@:" not in f"{caught.value.message}{caught.value.cause}"
+
+
+def test_certificates_of_ours(tmp_path: Path) -> None:
+    names = ("BROKER_CA", "BROKER_CERT", "BROKER_KEY", "DATABASE_CA", "DATABASE_CERT", "DATABASE_KEY")
+    settings = load_settings(environ={f"NEXUS_{name}": f"/{name}" for name in names}, home=tmp_path)
+    assert all(getattr(settings, name.lower()) == f"/{name}" for name in names)

@@ -13,7 +13,8 @@ from nexus_cli.cli.options import color_option, format_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus probe 'modbus://10.0.0.9?unit=3' --address holding:100 --expect 230.1\n"
-    "  nexus probe modbus://10.0.0.9 --address 400101 --expect 50 --tolerance 2% --around 20\n\n"
+    "  nexus probe modbus://10.0.0.9 --address 400101 --expect 50 --tolerance 2% --around 20\n"
+    "  nexus probe modbus://10.0.0.9 --address holding:100 --expect 230.1 --client library\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
@@ -25,26 +26,49 @@ EPILOG = (
 @click.option("--tolerance", default="", help="Such as 0.5 or 2%. [default: half the last digit]")
 @click.option("--around", type=click.IntRange(0, 60), default=5, show_default=True, help="Registers on either side.")
 @click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="Candidates to show.")
+@click.option(
+    "--client",
+    type=click.Choice(["nexus", "library"]),
+    default="nexus",
+    help="library reads the registers once more through pymodbus, and compares.",
+)
 @format_option("text", "json")
 @color_option
-def command(target: str, address: str, expect: float, tolerance: str, around: int, most: int, format_: str) -> int:
+def command(
+    target: str, address: str, expect: float, tolerance: str, around: int, most: int, client: str, format_: str
+) -> int:
     """Try area, base, type, byte order and scale around an address, and name what gives the expected value.
 
     Reads only. A manual that counts from one, swaps words or scales by ten shows here in seconds.
     """
-    from nexus_cli.cli.views.probe import document, text
-    from nexus_cli.project.probe import probe
+    from nexus_cli.cli.views.probe import compared, document, text
+    from nexus_cli.project.probe import Second, probe
     from nexus_cli.settings import load_settings
 
+    second = None
+    if client == "library":
+        from nexus_cli.drivers.opinion.opinion import LIBRARY, named
+
+        second = Second(client=named(LIBRARY, "modbus"))
     outcome = asyncio.run(
-        probe(target, address=address, expected=expect, tolerance=tolerance, around=around, settings=load_settings())
+        probe(
+            target,
+            address=address,
+            expected=expect,
+            tolerance=tolerance,
+            around=around,
+            settings=load_settings(),
+            second=second,
+        )
     )
     complain(outcome.findings)
     if outcome.value is None:
         return Exit.FINDINGS
-    result = document(outcome.value, expected=expect)
+    result = document(outcome.value, expected=expect, second=second)
     if format_ == "json":
         answer_json(result)
     elif outcome.value:
         answer(text(result, most=most))
-    return Exit.OK if outcome.value else Exit.FINDINGS
+    if second is not None and format_ != "json":
+        answer(compared(result))
+    return Exit.OK if outcome.value and not (second is not None and second.differ) else Exit.FINDINGS

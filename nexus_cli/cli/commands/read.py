@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_bytes, colour_wanted
+from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 
 
@@ -17,13 +17,28 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 @click.argument("path")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 @click.option("--wait", "duration", default=None, metavar="TIME", help="Wait so long for a first value, e.g. 10s.")
-def command(path: str, form: str, duration: str | None) -> int:
+@click.option("--direct", is_flag=True, help="Ask the device now, from here, and show it beside what is published.")
+@click.option(
+    "--client",
+    type=click.Choice(["nexus", "library"]),
+    default="nexus",
+    help="With --direct: library also asks through pymodbus, python-snap7, pyads or asyncua.",
+)
+def command(path: str, form: str, duration: str | None, direct: bool, client: str) -> int:
     """Show the newest value of area/line/device/tag, as the broker keeps it.
 
+    --direct asks the tag's address on the device at once, over a connection of its own, and shows raw value and bytes.
+    With --client library the same address is read a second time by a published library: a second opinion.
+
     \b
-    Example:
+    Examples:
       nexus read packaging/line-1/filler/temperature --format json
+      nexus read packaging/line-1/filler/temperature --direct --client library
     """
+    if client != "nexus" and not direct:
+        raise click.UsageError("--client goes with --direct: the broker's value has no client.")
+    if direct:
+        return _direct(path, form, client)
     from nexus_cli.model.site import parse_duration
     from nexus_cli.project.live import read
 
@@ -41,3 +56,18 @@ def command(path: str, form: str, duration: str | None) -> int:
 
         answer(TailView(colour=colour_wanted(sys.stdout)).line(live))
     return Exit.OK
+
+
+def _direct(path: str, form: str, client: str) -> int:
+    from nexus_cli.cli.views.direct import document, text
+    from nexus_cli.project.direct import read_direct
+
+    found = asyncio.run(read_direct(path, client=client))
+    result = document(found)
+    if form == "json":
+        answer_json(result, default=str)
+    else:
+        answer(text(result))
+    if not any(one.opinion.data or one.quality != "BAD" for one in found.answers):
+        return Exit.OUTSIDE
+    return Exit.OK if found.agree else Exit.FINDINGS

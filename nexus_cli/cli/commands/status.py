@@ -15,7 +15,9 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 def command(form: str) -> int:
-    """Show broker, database, control, historian, gateways and their links. Exits with 6 when something is down.
+    """Show broker, database, control, historian, gateways, their links, and the devices that give no value.
+
+    Exits with 6 when one of them is not well: a part or a link is down, a device does not answer.
 
     \b
     Example:

@@ -13,6 +13,8 @@ from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 
 QUIET_S = 3.0
+STILL_S = 10.0
+"""After so long without another message who waits for a number of them is told what he waits for."""
 """Silence after which a person is told that nothing matches so far."""
 
 
@@ -67,6 +69,16 @@ def command(
         quiet = asyncio.get_running_loop().call_later(
             QUIET_S, lambda: None if seen else note(nothing_text(filters, passed))
         )
+        still: asyncio.TimerHandle | None = None
+
+        def wait_for_more() -> None:
+            nonlocal still
+            if still is not None:
+                still.cancel()
+            if count:
+                text = f"{seen} of {count} so far; a value that stands still is not published again (--for 30s ends it)"
+                still = asyncio.get_running_loop().call_later(STILL_S, lambda: note(text))
+
         following = tail(filters, conditions=wheres, passed_over=pass_over, backlog=backlog)
         try:
             async with asyncio.timeout(limit_s), tasks("tail") as group, contextlib.aclosing(following) as messages:
@@ -78,9 +90,12 @@ def command(
                     seen += 1
                     if count and seen >= count:
                         break
+                    wait_for_more()
                 showing.end()
         finally:
             quiet.cancel()
+            if still is not None:
+                still.cancel()
             if told := behind.last(dropped=backlog.dropped):
                 note(told)
 

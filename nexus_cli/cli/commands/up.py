@@ -22,6 +22,7 @@ from nexus_cli.cli.options import env_option, site_argument, var_option
 @var_option
 @click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
 @click.option("--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of yours.")
+@click.option("--beside", is_flag=True, help="Also where another runtime of this site runs on this machine.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
 @click.option(
     "--wait",
@@ -37,6 +38,7 @@ def command(
     variables: dict[str, str],
     broker: str,
     database: str,
+    beside: bool,
     foreground: bool,
     timeout_s: float,
 ) -> int:
@@ -61,6 +63,8 @@ def command(
     def progress(name: str, state: str, detail: str) -> None:
         if state == "running":
             note(style(f"  {name} runs", "dim", enabled=colour))
+        elif state == "stopping":
+            note(style(f"  stopping {name}: {detail}", "warning", enabled=colour))
         elif state == "backoff" and (reason := name + re.sub(r"\d+", "", detail)) not in told:
             told.add(reason)  # what is tried again and again for one reason, process ids apart, is told once
             note(style(f"  {name} is tried again: {detail}", "warning", enabled=colour))
@@ -76,6 +80,7 @@ def command(
             variables=variables,
             broker=broker,
             database=database,
+            beside=beside,
             foreground=foreground,
             timeout_s=timeout_s,
             progress=progress,

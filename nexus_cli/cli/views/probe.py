@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nexus_cli.discover.probe import Candidate
+    from nexus_cli.project.probe import Second
 
 
-def document(found: Sequence[Candidate], *, expected: float) -> dict[str, Any]:
+def document(found: Sequence[Candidate], *, expected: float, second: Second | None = None) -> dict[str, Any]:
     """The JSON form, the likeliest first."""
+    opinion = {"client": second.client, "registers": second.registers, "differ": second.differ} if second else None
     return {
+        **({"second_opinion": opinion} if opinion else {}),
         "expected": expected,
         "candidates": [
             {"tag": one.keys, "value": one.value, "distance": one.distance, "error": one.error} for one in found
@@ -31,3 +34,17 @@ def text(result: Mapping[str, Any], *, most: int) -> str:
     if len(result["candidates"]) > most:
         lines.append(f"… and {len(result['candidates']) - most} less likely ones (--most)")
     return "\n".join(lines)
+
+
+def compared(result: Mapping[str, Any]) -> str:
+    """What the second opinion is."""
+    second = result["second_opinion"]
+    count, client = second["registers"], second["client"]
+    if not count:
+        return f"{client} read none of these registers"
+    if not second["differ"]:
+        return f"{client} read the same bytes in {count} register{'s' if count != 1 else ''}"
+    return "\n".join(
+        [f"{client} read other bytes in {len(second['differ'])} of {count}; a value that moves is read twice:"]
+        + [f"  {line}" for line in second["differ"][:20]]
+    )

@@ -12,6 +12,8 @@ from nexus_cli.diagnostics.printable import plain
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Runtime
 
+SHOWN = 20
+"""Links, and devices, that are listed; the rest is counted."""
 COLOURS = {
     "up": "good",
     "connected": "good",
@@ -57,6 +59,8 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     """The whole status: parts, then links that are not connected, then counts."""
     now = time.time() if now_s is None else now_s
     found = plain(found)
+    if not found["site"] and found.get("processes"):
+        return _left_over(found, colour)
     if not found["site"] and found["state"] == "down":
         return f"nothing runs in {found['home']}\n\n  nexus up SITE starts it"
     state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
@@ -68,19 +72,10 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
         lines.append(f"  {name:{width}}  {_state(part['state'], colour)}  {_facts(part, now)}".rstrip())
         if part.get("detail") and found["state"] != "down":
             lines.append(f"  {'':{width}}  {part['detail']}")
-    links = [link for link in found["links"] if link.get("state")]
-    if links:
-        bad = [link for link in links if link.get("state") not in ("connected", "idle")]
-        lines += ["", f"  links: {len(links) - len(bad)} of {len(links)} connected"]
-        for link in bad[:20]:
-            state = _state(str(link.get("state")), colour)
-            lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
-        if len(bad) > 20:
-            lines.append(f"    and {len(bad) - 20} more")
-        limited = [link for link in links if link.get("state") == "connected" and link.get("detail")]
-        lines += [f"    {_state('limited', colour)}  {link['link']} {link['detail']}" for link in limited[:20]]
-        if len(limited) > 20:
-            lines.append(f"    and {len(limited) - 20} more")
+    supervisor = found.get("supervisor") or {}
+    if supervisor.get("detail"):
+        lines.append(f"  {'supervisor':{width}}  {_state(supervisor['state'], colour)}  {supervisor['detail']}")
+    lines += [*_links(found, colour), *_devices(found, colour, now)]
     access = found["access"]
     if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"
@@ -88,9 +83,61 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     ill = [name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
     if found["state"] == "down":
         lines += ["", "  nexus up SITE starts it"]
+    elif supervisor.get("detail"):
+        pass  # it says what to do
     elif ill:
         lines += ["", f"  why: nexus logs {ill[0]}"]
+    elif found.get("devices"):
+        lines += ["", f"  why: nexus logs gateway-{found['devices'][0].get('gateway', '')}"]
     return "\n".join(lines)
+
+
+def _left_over(found: dict[str, Any], colour: bool) -> str:
+    """The folder is gone, or empty, and what was started for it is not."""
+    state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
+    lines = [f"the folder {found['home']} was removed while its runtime ran: {state}", ""]
+    lines += [f"  {one['name']}  process {one['pid']}" for one in found["processes"]]
+    return "\n".join([*lines, "", "  nexus down ends them"])
+
+
+def _links(found: dict[str, Any], colour: bool) -> list[str]:
+    links = [link for link in found["links"] if link.get("state")]
+    mute = [role["name"] for role in found["roles"] if role["name"].startswith("gateway-") and role["state"] == "down"]
+    unknown = f"; those of {', '.join(mute)} are not known" if mute else ""
+    if not links:
+        return ["", f"  links: {unknown[2:]}"] if mute and found["state"] != "down" else []
+    bad = [link for link in links if link.get("state") not in ("connected", "idle")]
+    lines = ["", f"  links: {len(links) - len(bad)} of {len(links)} connected{unknown}"]
+    for link in bad[:SHOWN]:
+        state = _state(str(link.get("state")), colour)
+        lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
+    if len(bad) > SHOWN:
+        lines.append(f"    and {len(bad) - SHOWN} more")
+    limited = [link for link in links if link.get("state") == "connected" and link.get("detail")]
+    lines += [f"    {_state('limited', colour)}  {link['link']} {link['detail']}" for link in limited[:SHOWN]]
+    if len(limited) > SHOWN:
+        lines.append(f"    and {len(limited) - SHOWN} more")
+    return lines
+
+
+def _devices(found: dict[str, Any], colour: bool, now_s: float) -> list[str]:
+    """Tags by quality, then the devices that give nothing: with their reason and since when."""
+    tags, silent = found.get("tags") or {}, found.get("devices") or []
+    if not any(tags.values()) and not silent:
+        return []
+    lines = ["", "  tags: " + ", ".join(f"{count} {quality}" for quality, count in tags.items() if count)]
+    if not silent:
+        return lines
+    more = int(found.get("devices_left_out") or 0)
+    lines.append(f"  devices without a value: {len(silent) + more}")
+    for device in silent[:SHOWN]:
+        since = f"for {age_text(now_s - device['since'] / 1_000_000)}" if device.get("since") else ""
+        reason = _state(str(device.get("reason") or "BAD"), colour)
+        lines.append(f"    {reason}  {device['path']} {since}  {device.get('detail') or ''}".rstrip())
+    left = len(silent) + more - len(silent[:SHOWN])
+    if left:
+        lines.append(f"    and {left} more: nexus status --format json")
+    return lines
 
 
 def _state(state: str, colour: bool) -> str:

@@ -73,6 +73,15 @@ BROKER: tuple[Code, ...] = (
         bad="a full disk, a read-only folder, or a second gateway with the same name on this machine",
         good="free the disk or stop the other process; the folder is .nexus/outbox/NAME",
     ),
+    Code(
+        id="NX6015",
+        slug="broker-unable",
+        summary="The broker says that it can't do something that is needed.",
+        why="Without retained messages nobody hears of a deployment, and without QoS 2 a command may run twice; a broker "
+        "that can't do it closes connections without a word.",
+        bad="a broker without retained messages, with QoS 0 or 1 alone, with packets of 300 bytes, or for MQTT 5 alone",
+        good="allow it in the broker's configuration, or name another broker in NEXUS_BROKER_URL",
+    ),
 )
 
 CONTROL: tuple[Code, ...] = (

@@ -66,12 +66,12 @@ class OpcuaDriver:
         try:
             async with asyncio.timeout(limit_s):
                 with Door(lambda error: _no_session(endpoint, f"the library broke off: {name_of(error)}")):
-                    client = _client(endpoint, connection)
+                    client = client_of(endpoint, connection)
                     user = identity.of(connection, attempt, environ)
                     channel = Channel(
                         client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
                     )
-                    first_seen, doubts = await _secure(client, attempt, connection, home)
+                    first_seen, doubts = await secure(client, attempt, connection, home)
                     await channel.open(user)
                     if first_seen is not None:
                         security.keep(*first_seen)
@@ -107,7 +107,8 @@ class OpcuaDriver:
                 await channel.close()
 
 
-def _client(endpoint: str, connection: Mapping[str, Any]) -> Client:
+def client_of(endpoint: str, connection: Mapping[str, Any]) -> Client:
+    """The library's client with what the connection says of it, not connected and nobody yet."""
     connect_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
     client = Client(endpoint, timeout=connect_s)
     client.name = client.description = "NEXUS"
@@ -121,13 +122,13 @@ async def _tell_offered(attempt: refusals.Attempt, connection: Mapping[str, Any]
     try:
         async with asyncio.timeout(OFFERED_S):
             with Door(lambda error: ConnectionError(name_of(error))):
-                offered = await _client(attempt.endpoint, connection).connect_and_get_server_endpoints()
+                offered = await client_of(attempt.endpoint, connection).connect_and_get_server_endpoints()
     except (TimeoutError, ua.UaError, *LOST):
         return
     raise refusals.not_offered(attempt, [_name(found) for found in offered])
 
 
-async def _secure(
+async def secure(
     client: Client, attempt: refusals.Attempt, connection: Mapping[str, Any], home: str
 ) -> tuple[tuple[Path, bytes] | None, list[str]]:
     """Look at the server's endpoints and set policy, mode and certificates.

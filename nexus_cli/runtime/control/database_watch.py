@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from nexus_cli.database.ability import READ_ONLY
 from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.errors import read_only
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
@@ -39,7 +41,8 @@ class DatabaseWatch:
         try:
             with plain_errors(self._settings):
                 async with asyncio.timeout(ANSWER_S):
-                    await self._pool.fetchval("SELECT 1")
+                    if await self._pool.fetchval(READ_ONLY):
+                        raise read_only(self._settings, cause="transaction_read_only is on")
         except NexusError as error:
             if not self.problem:
                 event(_log, error.message, level=logging.WARNING, cause=error.cause)

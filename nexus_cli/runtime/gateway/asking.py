@@ -295,6 +295,7 @@ class Asking:
             if error.scope is Scope.SESSION:
                 raise error
             return  # should nothing else be answered either, the device is the matter
+        self._device.trouble = (error.reason, error.code, error.message)
         if dear or not error.retriable:
             if job.refused is None:
                 names = ", ".join(state.name for state in job.states[:5])

@@ -1,10 +1,12 @@
-"""The gateway's metrics: kept as plain integers by the parts, read when Prometheus asks; labels name links, not tags."""
+"""The gateway's metrics: kept as plain integers by the parts, read when Prometheus asks; labels name links and
+devices, not tags."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from nexus_cli.runtime.gateway.absence import Absence
+from nexus_cli.runtime.gateway.census import silence, tags_by_quality
 from nexus_cli.runtime.gateway.commanding.commands import Commands
 from nexus_cli.runtime.gateway.device import Running
 from nexus_cli.runtime.gateway.links import Links
@@ -31,6 +33,7 @@ def register(
 ) -> None:
     """Hand every counter of the gateway to its metrics."""
     _register_links(metrics, links)
+    _register_devices(metrics, links)
     totals: dict[str, tuple[str, Callable[[], float]]] = {
         "nexus_gateway_frames": ("Frames made.", lambda: pipeline.frames),
         "nexus_gateway_samples": ("Samples recorded.", lambda: pipeline.samples),
@@ -81,6 +84,34 @@ def register(
 
 def _alone(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], float]]:
     return lambda: {(): read()}
+
+
+def _register_devices(metrics: Metrics, links: Links) -> None:
+    def up() -> dict[tuple[str, ...], float]:
+        return {
+            (link, device.path): float(silence(device) is None)
+            for link, one in links.supervisors.items()
+            for device in one.devices.values()
+            if device.config.enabled
+        }
+
+    def tags() -> dict[tuple[str, ...], float]:
+        return {
+            (link, device.path, quality): count
+            for link, one in links.supervisors.items()
+            for device in one.devices.values()
+            for quality, count in tags_by_quality([device]).items()
+        }
+
+    metrics.watch_gauges(
+        "nexus_device_up", "1 while a device that is switched on gives values that count.", ("link", "device"), up
+    )
+    metrics.watch_gauges(
+        "nexus_device_tags",
+        "Tags of a device by the quality of their newest sample; UNKNOWN before the first.",
+        ("link", "device", "quality"),
+        tags,
+    )
 
 
 def _register_links(metrics: Metrics, links: Links) -> None:

@@ -104,6 +104,7 @@ class Running:
         blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
         reachable: It answered at least once since it was configured and was not lost since.
         subscribed: Its subscription stands.
+        trouble: Reason, code and words of what it, or its link, last said in refusal.
     """
 
     config: DeviceConfig
@@ -117,6 +118,7 @@ class Running:
     blocked_s: float = 0.0
     reachable: bool = False
     subscribed: bool = False
+    trouble: tuple[Reason | None, int, str] = (None, 0, "")
     counters: Counters = field(default_factory=Counters)
 
     @property
@@ -282,6 +284,7 @@ def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
 def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
     """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
     device.reachable = False
+    device.trouble = (error.reason, error.code, error.message)
     device.blocked_s = now_s + device.backoff.next_s()
     for jobs in device.jobs.values():
         for job in jobs:

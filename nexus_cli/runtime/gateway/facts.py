@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.runtime.gateway.census import silent
+
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 def facts_of(gateway: Gateway) -> dict[str, Any]:
     """JSON values, without secrets."""
     devices = gateway.links.devices()
+    without, more = silent(devices)
     problem = gateway.following.problem
     outbox = gateway.outbox
     return {
@@ -24,7 +27,8 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "digest": gateway.configuration.digest,
         "configuration": problem.message if problem is not None else "",
         "devices": len(devices),
-        "unreachable": sorted(one.path for one in devices if one.config.enabled and not one.reachable)[:100],
+        "silent": without,
+        "silent_left_out": more,
         "links": gateway.links.health(),
         "commands": gateway.commands.facts(),
         "canary": gateway.canary.state,

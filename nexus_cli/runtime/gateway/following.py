@@ -155,6 +155,7 @@ class Following:
         while not settled(changed) and self._clock.monotonic_s() < until_s and not stop.is_set():
             await self._clock.sleep(0.1)
         if deployment == self._configuration.deployment and self._duty.active:
+            self._changed()  # health names the devices that turned out to be silent
             await self._observe(difference, failed, verification=verify(changed))
 
     async def _observe(

@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.attending import Attending
 from nexus_cli.runtime.gateway.browsing import Browsing
 from nexus_cli.runtime.gateway.canary import Canary
+from nexus_cli.runtime.gateway.census import tags_by_quality
 from nexus_cli.runtime.gateway.commanding.commands import Commands
 from nexus_cli.runtime.gateway.commanding.journal import Journal
 from nexus_cli.runtime.gateway.commanding.judge import Clocks
@@ -315,7 +316,8 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """Everything worth seeing."""
         ready, detail = self.ready()
-        return {"role": ROLE, "name": self._name, "ready": ready, "detail": detail, **self.facts()}
+        tags = tags_by_quality(self.links.devices())  # each tag is looked at: for who asks, not in every health message
+        return {"role": ROLE, "name": self._name, "ready": ready, "detail": detail, "tags": tags, **self.facts()}
 
     def facts(self) -> dict[str, Any]:
         """The gateway's part of its health."""

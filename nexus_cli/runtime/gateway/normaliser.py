@@ -35,6 +35,7 @@ class TagState:
         raw: The last raw value that was recorded as GOOD without a fault; what an unchanged poll is compared with.
         value, quality, reason, code: The last recorded sample.
         time_us: Its gateway time; 0 before the first.
+        since_us: Gateway time of the first sample of this quality in a row.
         due_us: When the heartbeat asks for the next one.
         settle: Takes the result of an expression to what is published; None where it is that already.
         topic: Where the live view publishes it; "" until the gateway has taken the device up.
@@ -57,6 +58,7 @@ class TagState:
         "reason",
         "settle",
         "simple",
+        "since_us",
         "source_us",
         "time_us",
         "topic",
@@ -81,7 +83,7 @@ class TagState:
         self.quality = Quality.BAD
         self.reason: Reason | None = None
         self.code = 0
-        self.time_us = 0
+        self.time_us = self.since_us = 0
         self.source_us: int | None = None
         self.due_us = 0
 
@@ -291,6 +293,8 @@ class Normaliser:
         same = state.time_us and quality is state.quality and reason is state.reason and code == state.code
         if same and now_us < state.due_us and not _moved(state, value):
             return
+        if quality is not state.quality or not state.time_us:
+            state.since_us = now_us
         state.value, state.quality, state.reason, state.code = value, quality, reason, code
         state.time_us, state.source_us = now_us, source_us
         state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.runtime.gateway.census import silence
 from nexus_cli.runtime.gateway.configuration import Configuration, Difference
 from nexus_cli.runtime.gateway.device import Running
 
@@ -65,9 +66,12 @@ def settled(devices: Iterable[Running]) -> bool:
 
 
 def verify(devices: Iterable[Running]) -> dict[str, dict[str, Any]]:
-    """Good and bad tags and reachability by device path."""
+    """Good and bad tags, reachability, and the reason where no tag is good, by device path."""
     found: dict[str, dict[str, Any]] = {}
     for device in devices:
         good, bad = device.tally()
         found[device.path] = {"good": good, "bad": bad, "reachable": device.reachable}
+        trouble = silence(device)
+        if trouble is not None:
+            found[device.path]["detail"] = trouble["detail"] or trouble["reason"]
     return found

@@ -375,7 +375,7 @@ class Supervisor:
         self._work.drop(detail)
         # A refused login is told as such; everything else that ends a session is one reason for its tags.
         told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
-        self._tell_bad(list(self.devices.values()), told, code)
+        self._tell_bad(list(self.devices.values()), told, code, detail=detail)
         self._lost_told = True
         until_s = self._clock.monotonic_s() + wait_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
@@ -384,9 +384,10 @@ class Supervisor:
                 return
             await self._wake.wait(left_s)
 
-    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0) -> None:
+    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0, *, detail: str = "") -> None:
         for device in devices:
             device.reachable = False
+            device.trouble = (reason, code, detail)
             if not device.config.enabled:
                 continue
             cycle = self._pipeline.cycle(device.path)

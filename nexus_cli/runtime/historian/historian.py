@@ -175,7 +175,7 @@ class Historian:
     def ready(self) -> tuple[bool, str]:
         """True when both the broker and the database are there, and nothing waits for a clock."""
         if not self.client.connected:
-            return False, "the broker is away"
+            return False, self.client.problem.message if self.client.problem else "the broker is away"
         if not self.subscriber.listening:
             return False, "subscribing"
         if self.write_link.problem:

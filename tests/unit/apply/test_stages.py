@@ -108,6 +108,19 @@ def test_verification(verification: Verification | None, was_reachable: bool, ex
     assert table.outcome_of(rows) == ("partly" if expected == "failed" else "applied")
 
 
+@pytest.mark.parametrize(
+    ("before", "word"), [([], "does not answer: no route"), (["x"], "does not answer, as before: no route")]
+)
+def test_a_first_deployment_speaks_of_no_before(before: list[str], word: str) -> None:
+    changes = between([device("a/l/one", v=1)] if before else [], [device("a/l/one", v=2)])
+    rows = table.rows_of(changes)
+    table.recorded(rows)
+    table.answered(rows, {"gw": Observed(deployment=1, digest="x")})
+    found = {"a/l/one": Verification(bad=3, detail="no route")}
+    table.verified(rows, verifications=found, wanted=["a/l/one"], reachable_before=[])
+    assert rows[0].detail == f"the device {word}"
+
+
 def test_a_failed_record_step_says_that_nothing_changed() -> None:
     rows = table.rows_of(changes_between({"role.x": {}, "role.y": {}}, {}))
     table.failed(rows, "disk full")

@@ -179,6 +179,7 @@ def test_a_log_line_is_one_line() -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_TextFormatter("gateway gw-1"))
     record = logging.LogRecord("nexus", logging.WARNING, "", 0, "said %s", (EVIL,), None)
-    record.fields = {"detail": EVIL}
+    record.fields = {"detail": EVIL, "device": ""}
     handler.emit(record)
     assert unsafe(stream.getvalue()) == [] and stream.getvalue().count("\n") == 1
+    assert "device=" not in stream.getvalue(), "what is empty says nothing"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,24 @@ def test_every_tag_of_the_shipped_sites_can_be_explained(site: str) -> None:
             assert chain.file.partition(":")[0].endswith(".yaml") and chain.excerpt
             assert steps["topic"].endswith(f"{device.path}/{name}")
             assert steps["row"] and ("request" in steps or "computed" in steps or "source" in steps)
+
+
+def test_who_waits_for_more_of_a_value_that_stands_still_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from nexus_cli.cli.commands import tail as command
+    from nexus_cli.project import live
+
+    told: list[str] = []
+
+    async def one_and_no_more(*_: object, **__: object) -> AsyncIterator[live.Live]:
+        yield live.Live(topic="t", path="a/l/one/t", value=None, quality="BAD")
+        while not told:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(command, "STILL_S", 0.05)
+    monkeypatch.setattr(command, "note", told.append)
+    monkeypatch.setattr(live, "tail", one_and_no_more)
+    result = CliRunner().invoke(command.command, ["a/l/one/t", "--count", "3"], standalone_mode=False)
+    assert result.exception is None, result.exception
+    assert told == ["1 of 3 so far; a value that stands still is not published again (--for 30s ends it)"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import ssl
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import pytest
 
-from nexus_cli.database.connect import POOLED, READING, UPKEEP, WRITING, Limits
-from nexus_cli.database.errors import Trouble, is_lost, own_cancellations, plain_errors, trouble_of
+from nexus_cli.database.connect import POOLED, READING, UPKEEP, WRITING, Limits, with_files
+from nexus_cli.database.errors import Trouble, is_lost, own_cancellations, place_of, plain_errors, trouble_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -27,7 +30,7 @@ FOREIGN: list[tuple[BaseException, str, bool]] = [
     (asyncpg.TooManyConnectionsError("sorry, too many clients already"), "NX6200", True),
     (asyncpg.DiskFullError("could not extend file"), "NX6200", True),
     (asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"), "NX6200", True),
-    (asyncpg.ClientConfigurationError("no such sslmode"), "NX6200", True),
+    (asyncpg.ClientConfigurationError("no such sslmode"), "NX6203", False),
     (asyncpg.InvalidPasswordError("password authentication failed"), "NX6202", False),
     (asyncpg.InvalidCatalogNameError('database "plant" does not exist'), "NX6202", False),
     (asyncpg.InsufficientPrivilegeError("permission denied for schema nexus"), "NX6202", False),
@@ -53,6 +56,56 @@ def test_what_the_driver_raises_becomes_a_sentence(error: BaseException, code: s
     assert found.hint
     assert "secret" not in found.message + found.cause
     assert found.message.endswith(".")
+
+
+def _expired() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = 10, "certificate has expired"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "cert", "said", "word"),
+    [
+        (asyncpg.InvalidAuthorizationSpecificationError("connection requires a valid client certificate"), "", "demands", "_CERT"),
+        (asyncpg.InvalidAuthorizationSpecificationError("connection requires a valid client certificate"), "c", "not accept", "ssl_ca_file"),
+        (asyncpg.InvalidAuthorizationSpecificationError('certificate authentication failed for user "me"'), "c", "another user", "common name"),
+        (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", no encryption'), "", "without TLS", "sslmode"),
+        (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", SSL encryption'), "", "from here", "pg_hba.conf"),
+        (_expired(), "", "has expired", "renew"),
+        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not speak TLS", "sslmode=disable"),
+        (FileNotFoundError(2, "No such file or directory", "/ca.pem"), "", "/ca.pem", "NEXUS_DATABASE_CA"),
+        (asyncpg.TargetServerAttributeNotMatched("none of the hosts match"), "", "takes writes", "primary"),
+    ],
+)  # fmt: skip
+def test_what_tls_and_the_server_say_of_us_has_a_sentence_of_its_own(
+    error: BaseException, cert: str, said: str, word: str
+) -> None:
+    settings = dataclasses.replace(SETTINGS, database_cert=cert)
+    with pytest.raises(NexusError) as caught, plain_errors(settings):
+        raise error
+    assert said in caught.value.message and word in caught.value.hint, caught.value
+    assert "nexus up SITE" not in caught.value.hint
+
+
+def test_files_of_the_settings_go_into_the_address_unless_it_names_its_own() -> None:
+    named = dataclasses.replace(SETTINGS, database_ca="/ca.pem", database_cert="/c.pem", database_key="/k.pem")
+    assert with_files(SETTINGS) == SETTINGS.database_url
+    assert (
+        with_files(named).partition("?")[2]
+        == "sslrootcert=%2Fca.pem&sslcert=%2Fc.pem&sslkey=%2Fk.pem&sslmode=verify-full"
+    )
+    own = dataclasses.replace(named, database_url="postgresql://a:1,b:2/x?sslmode=verify-ca&sslrootcert=/other")
+    assert dict(parse_qsl(urlsplit(with_files(own)).query)) == {
+        "sslrootcert": "/other",
+        "sslcert": "/c.pem",
+        "sslkey": "/k.pem",
+        "sslmode": "verify-ca",
+    }
+
+
+def test_a_place_names_every_host() -> None:
+    assert place_of("postgresql://me:secret@a:5433,b,[::1]:7/plant?x=1") == "a:5433,b:5432,::1:7/plant"
 
 
 def test_a_library_that_is_not_preloaded_gets_its_own_hint() -> None:

@@ -1,0 +1,126 @@
+"""Which processes belong to a `.nexus` folder, as the processes themselves say.
+
+Every process that a supervisor starts carries three variables: where its folder was when it started, which runtime it
+is of, and which part of it. What lies in the folder can be removed, moved or copied while they run; they can't be
+mistaken by it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from nexus_cli.local.identity import server_users
+from nexus_cli.local.layout import Home
+from nexus_cli.local.processes import Running, identify
+
+HOME = "NEXUS_HOME"
+INSTANCE = "NEXUS_INSTANCE"
+PART = "NEXUS_PART"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A living process of a runtime of this user.
+
+    Attributes:
+        name: `supervisor`, `broker`, `database`, `control`, `historian`, `gateway-NAME`.
+        instance: The runtime that it was started for.
+        home: The `.nexus` folder that it was started with.
+    """
+
+    name: str
+    process: Running
+    instance: str
+    home: Path
+
+
+def marks(home: Home, instance: str, name: str) -> dict[str, str]:
+    """The variables by which a part is found again."""
+    return {HOME: str(home.path), INSTANCE: instance, PART: name}
+
+
+def parts_of(home: Home) -> list[Part]:
+    """Every living part that was started with this folder, or with the place that it was moved from.
+
+    A folder that was *copied* has the instance of its original: what runs for the original is not the copy's.
+    """
+    instance = home.instance()
+    return [
+        part
+        for part in living_parts()
+        if part.home == home.path or (instance and part.instance == instance and not holds(part.home, instance))
+    ]
+
+
+def holds(folder: Path, instance: str) -> bool:
+    """True when the folder is (still) that of this runtime."""
+    return Home(folder).instance() == instance
+
+
+def living_parts() -> list[Part]:
+    """Every living part of every runtime that this user may look at; children of parts are not listed."""
+    found: dict[int, tuple[Part, int]] = {}
+    for pid, parent, user, environment in _environments():
+        process = identify(pid)
+        if process is not None and _may_be(user, Path(environment.get(HOME, ""))):
+            part = Part(
+                name=environment[PART],
+                process=process,
+                instance=environment.get(INSTANCE, ""),
+                home=Path(environment.get(HOME, "")),
+            )
+            found[pid] = (part, parent)
+
+    def is_child(part: Part, parent: int) -> bool:
+        above = found.get(parent)
+        return above is not None and (above[0].instance, above[0].name) == (part.instance, part.name)
+
+    return [part for part, parent in found.values() if not is_child(part, parent)]
+
+
+def _may_be(user: int, home: Path) -> bool:
+    """Whether a process of this user may be a part of that folder: anybody can write what he likes into the environment
+    of a process of his own, and root sees them all."""
+    if not hasattr(os, "getuid") or user == os.getuid():
+        return True
+    if os.getuid() != 0:
+        return False
+    there = next((folder for folder in (home, *home.parents) if folder.exists()), None)
+    return user in server_users() or (there is not None and user == there.stat().st_uid)
+
+
+def _environments() -> Iterator[tuple[int, int, int, Mapping[str, str]]]:
+    """Process id, parent, user and environment of what carries `NEXUS_PART`."""
+    if sys.platform == "linux":
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdecimal():
+                continue
+            try:
+                data = (folder / "environ").read_bytes()
+                if f"{PART}=".encode() not in data:
+                    continue
+                # proc(5): "Uid:" begins with the real user. The folder's owner is root where a process hides its memory.
+                status = dict(
+                    line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
+                )
+                parent, user = int(status["PPid"]), int(status["Uid"].split()[0])
+            except (OSError, ValueError, KeyError, IndexError):
+                continue  # somebody else's, or it has just ended
+            pairs = (os.fsdecode(entry).partition("=") for entry in data.split(b"\0"))
+            environment = {name: value for name, _, value in pairs}
+            if environment.get(PART):
+                yield int(folder.name), parent, user, environment
+        return
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            if environment.get(PART):
+                yield process.pid, process.ppid(), process.uids().real, environment
+        except (psutil.Error, OSError):
+            continue

@@ -1,0 +1,154 @@
+"""The verb of `nexus read --direct`: the address of a tag asked on its device now, beside what is published of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from nexus_cli.drivers.opinion.opinion import Opinion
+    from nexus_cli.model.config import DeviceConfig
+    from nexus_cli.project.live import Live
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one client read, as a tag would be published.
+
+    Attributes:
+        opinion: Bytes and raw value.
+        value: In the published unit; None where there is none.
+        quality: `GOOD`, `UNCERTAIN` or `BAD`.
+        reason: Of what is not GOOD.
+    """
+
+    opinion: Opinion
+    value: Any = None
+    quality: str = "BAD"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """The answers, and what is published.
+
+    Attributes:
+        path: `area/line/device/tag`.
+        address, type, unit: As the site declares them; the unit is the published one.
+        live: What the broker keeps; None when there is nothing, or no broker.
+        without: Why there is no `live`.
+        answers: One per client that was asked, ours first.
+    """
+
+    path: str
+    address: str
+    type: str
+    unit: str
+    live: Live | None
+    without: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def agree(self) -> bool:
+        """False when two clients read different bytes or values, or one read nothing."""
+        first, *others = self.answers
+        said = [(one.opinion.data, one.value, one.quality) for one in self.answers]
+        return not first.opinion.problem and all(one == said[0] for one in said[1 : len(others) + 1])
+
+
+async def read_direct(path: str, *, client: str, settings: Settings | None = None) -> Direct:
+    """Ask the device from here, over a connection of our own.
+
+    Args:
+        path: Of one tag.
+        client: `nexus`, or `library` for ours and the published library.
+        settings: Instead of those of this folder.
+
+    Raises:
+        NexusError: NX6522 the tag does not stand on a device; NX6520 it is not recorded; NX6400 and others of control.
+    """
+    from nexus_cli.drivers.base import Point, points_of
+    from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, ask
+    from nexus_cli.project.live import read
+
+    settings = settings or load_settings()
+    device, name = await _declared(path, settings)
+    tag = device.tags[name]
+    points: dict[str, Point] = {point.name: point for point in points_of(device)}
+    if device.protocol == "external" or name not in points:
+        what = "is published by somebody else" if device.protocol == "external" else "is calculated"
+        raise NexusError(
+            f"'{path}' {what}; there is no address to ask.",
+            code="NX6522",
+            hint="nexus explain shows where it comes from",
+            exit_code=1,
+        )
+    live: Live | None = None
+    without = ""
+    try:
+        live = await read(path, settings=settings)
+    except NexusError as error:
+        without = error.message
+    answers = []
+    for one in (NEXUS, LIBRARY) if client == LIBRARY else (NEXUS,):
+        opinion = await ask(one, device, points[name], home=str(settings.home))
+        answers.append(_as_published(device, name, opinion))
+    return Direct(
+        path=path,
+        address=tag.address,
+        type=tag.type,
+        unit=tag.publish_unit or tag.unit,
+        live=live,
+        without=without,
+        answers=tuple(answers),
+    )
+
+
+def _as_published(device: DeviceConfig, name: str, opinion: Opinion) -> Answer:
+    """Through the chain of the gateway: scale, unit, range."""
+    from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser
+
+    if opinion.problem and opinion.fault is None:
+        return Answer(opinion=opinion)
+    chain = Normaliser(device)
+    state = chain.states[name]
+    faults = {} if opinion.fault is None else {0: opinion.fault}
+    chain.take([state], [opinion.value], Cycle(1), faults=faults)
+    reason = state.reason.value if state.reason is not None else ""
+    return Answer(opinion=opinion, value=state.value, quality=state.quality.name, reason=reason)
+
+
+async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
+    """The device as it is recorded; where control is away, as the site file here declares it."""
+    from nexus_cli.model.config import device_from_json
+    from nexus_cli.wire.http import ControlClient
+
+    device, _, name = path.strip("/").rpartition("/")
+    try:
+        async with ControlClient(settings) as control:
+            found = (await control.resources([f"device.{device}"])).get(f"device.{device}")
+            known = [] if found else [each for each in (await control.state())["digests"] if each.startswith("device.")]
+    except NexusError as away:
+        found, known = _from_file(device, away)
+    if not found:
+        near = did_you_mean(device, [each.removeprefix("device.") for each in known])
+        raise NexusError(f"No device '{device}' is recorded.", code="NX6520", hint=near or "nexus show", exit_code=1)
+    config = device_from_json(found)
+    if name not in config.tags:
+        hint = did_you_mean(name, config.tags) or f"it has {', '.join(list(config.tags)[:5])}"
+        raise NexusError(f"{device} has no tag '{name}'.", code="NX6520", hint=hint, exit_code=1)
+    return config, name
+
+
+def _from_file(device: str, away: NexusError) -> tuple[Any, list[str]]:
+    from nexus_cli.project.text import load
+
+    loaded = load(None)
+    if loaded.value is None:
+        raise away
+    devices = {f"device.{path}": attributes for path, attributes in loaded.value.snapshot.of_kind("device")}
+    return devices.get(f"device.{device}"), list(devices)

@@ -1,0 +1,57 @@
+"""How many tags of each device are good, and which devices give nothing: why, and since when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from nexus_cli.runtime.gateway.device import Running
+
+MOST_NAMED = 1_000
+"""Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
+UNKNOWN = "UNKNOWN"
+"""Of tags that were not read yet."""
+
+
+def silent(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> tuple[list[dict[str, Any]], int]:
+    """The devices that are switched on and give no value that counts, by path, and how many were left out.
+
+    Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
+    UTC, when its last tag became BAD).
+    """
+    found = [facts for device in devices if (facts := silence(device)) is not None]
+    found.sort(key=lambda facts: str(facts["path"]))
+    return found[:limit], max(0, len(found) - limit)
+
+
+def silence(device: Running) -> dict[str, Any] | None:
+    """What `silent` says of one device; None when it gives values, is switched off or was not asked yet."""
+    if not device.config.enabled:
+        return None
+    states = device.field_states()
+    known = [state for state in states if state.known]
+    # Before the first answer or failure a device is not silent, it was not asked.
+    if not known or any(state.quality for state in known) or (len(known) < len(states) and device.reachable):
+        return None
+    (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
+    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it speaks of an earlier time
+    return {
+        "path": device.path,
+        "reason": reason.value if reason is not None else "",
+        "code": code,
+        "detail": words,
+        "since": max(state.since_us for state in known),
+        "answers": device.reachable,
+    }
+
+
+def tags_by_quality(devices: Iterable[Running]) -> dict[str, int]:
+    """Tags that are switched on, by the quality of their newest sample; `UNKNOWN` before the first."""
+    counts = {"GOOD": 0, "UNCERTAIN": 0, "BAD": 0, UNKNOWN: 0}
+    for device in devices:
+        if device.config.enabled:
+            for state in device.normaliser.states.values():
+                if state.config.enabled:
+                    counts[state.quality.name if state.known else UNKNOWN] += 1
+    return counts

@@ -1,0 +1,300 @@
+"""What a broker says that it can do, asked with one MQTT 5 CONNECT; and why a connection fails, in one sentence.
+
+We speak MQTT 3.1.1, in which a broker has no words for what it can't do: it closes the connection. In MQTT 5 the
+CONNACK says it. So when a connection fails, and before `nexus up` starts anything, one CONNECT of version 5 asks.
+
+Source: MQTT 5.0, 3.1 "CONNECT", 3.2 "CONNACK" (properties in 3.2.2.3), 1.5.5 "Variable Byte Integer".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from dataclasses import dataclass
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.tls import no_tls, tls_context, tls_trouble
+from nexus_cli.wire.url import BrokerUrl, parse_broker_url
+
+TIMEOUT_S = 2.0
+SMALLEST_PACKET = 16 * 1024
+"""What must pass whole: a command, a notice, the health of a gateway. Frames are split to whatever passes."""
+QOS = 2
+"""Commands are published with it, so that none is carried out twice."""
+_CONNACK = 2
+_RETAIN, _MAXIMUM_QOS, _PACKET = 0x25, 0x24, 0x27
+_WILDCARD, _SHARED, _SUBSCRIPTION_ID = 0x28, 0x2A, 0x29
+# Widths of the CONNACK's other properties: 2 and 4 bytes, and those that begin with their length.
+_FIXED = {0x11: 4, 0x21: 2, 0x22: 2, 0x13: 2, _RETAIN: 1, _MAXIMUM_QOS: 1, _PACKET: 4}
+_FIXED |= {_WILDCARD: 1, _SHARED: 1, _SUBSCRIPTION_ID: 1}
+_TEXTS = frozenset((0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F))
+_USER_PROPERTY = 0x26
+_VERSION = 1
+"""Return code of a 3.1.1 CONNACK: "unacceptable protocol version" (MQTT 3.1.1, 3.2.2.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What the CONNACK says.
+
+    Attributes:
+        maximum_qos: 0 to 2.
+        retain: It keeps retained messages.
+        packet_bytes: Largest packet; 0 is no limit of its own.
+        wildcard: It takes subscriptions with `+` and `#`.
+        shared: It takes `$share/…`.
+    """
+
+    maximum_qos: int = 2
+    retain: bool = True
+    packet_bytes: int = 0
+    wildcard: bool = True
+    shared: bool = True
+
+    def lacks(self) -> list[str]:
+        """What we need and it can't do, each in a few words."""
+        found = []
+        if not self.retain:
+            found.append("it keeps no retained messages")
+        if self.maximum_qos < QOS:
+            found.append(f"it takes QoS {self.maximum_qos} at most, and commands go with QoS {QOS}")
+        if 0 < self.packet_bytes < SMALLEST_PACKET:
+            found.append(f"it takes packets of {self.packet_bytes} bytes at most, and {SMALLEST_PACKET} are needed")
+        if not self.wildcard:
+            found.append("it takes no subscription with + or #")
+        return found
+
+
+async def require_able(settings: Settings) -> None:
+    """Raise NX6015 when the broker says that it can't do what is needed; one that says nothing is let pass."""
+    error = await explain(settings, None)
+    if error is not None and error.code == "NX6015":
+        raise error
+
+
+async def explain(settings: Settings, error: NexusError | None) -> NexusError | None:
+    """A better reason than "does not answer", when one can be had; else the error that came in.
+
+    Never longer than a few seconds. It opens one connection, two where it is not clear what speaks there.
+    """
+    url = parse_broker_url(settings.broker_url)
+    if url.websocket:
+        return error  # what closes a WebSocket is mostly a proxy, which says so itself
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, _explain, url, settings, error)
+    except NexusError as better:
+        return better
+
+
+def _explain(url: BrokerUrl, settings: Settings, error: NexusError | None) -> NexusError | None:
+    try:
+        code, abilities = ask(url, settings)
+    except (OSError, ValueError, struct.error) as trouble:
+        # It closed before it answered, or said something that is no CONNACK.
+        return (_tls_trouble(url, settings, trouble) if url.tls else _speaks_tls(url)) or error
+    if code == 0 and (missing := abilities.lacks()):
+        return NexusError(
+            f"The broker at {url} can't do what nexus needs: {', and '.join(missing)}.",
+            code="NX6015",
+            hint="allow it in the broker's configuration, or name another broker in NEXUS_BROKER_URL",
+            retriable=True,
+        )
+    if code == 0 and error is not None and _unaccepted(error.cause) and not _takes_3(url, settings):
+        return NexusError(
+            f"The broker at {url} speaks MQTT 5 only, and nexus speaks MQTT 3.1.1.",
+            code="NX6015",
+            cause=error.cause,
+            hint="allow MQTT 3.1.1 (protocol level 4) in the broker's configuration",
+            retriable=True,
+        )
+    return error
+
+
+def _unaccepted(cause: str) -> bool:
+    said = cause.lower()
+    return any(word in said for word in ("before it accepted", "protocol version", "did not accept the connection"))
+
+
+def _takes_3(url: BrokerUrl, settings: Settings) -> bool:
+    """Whether it takes version 3.1.1 by now: a broker that was just started closed the first try for no reason."""
+    try:
+        return ask(url, settings, level=4)[0] == 0
+    except (OSError, ValueError):
+        return False
+
+
+def _tls_trouble(url: BrokerUrl, settings: Settings, trouble: BaseException) -> NexusError | None:
+    shown = bool(settings.broker_cert)
+    found = tls_trouble(trouble, url, has_certificate=shown)
+    if found is not None:
+        return found
+    try:
+        # In TLS 1.3 a refused certificate is told after the handshake, and lost when the connection is closed at once;
+        # in 1.2 it is part of it.
+        ask(url, settings, latest=ssl.TLSVersion.TLSv1_2)
+    except ssl.SSLError as told:
+        found = tls_trouble(told, url, has_certificate=shown)
+    except (OSError, ValueError):
+        pass
+    if found is None and _answers_plainly(url):
+        found = no_tls(url, cause=str(trouble))
+    return found
+
+
+def _answers_plainly(url: BrokerUrl) -> bool:
+    """Whether a listener without TLS was addressed with it. Nothing of ours is told: neither user nor password."""
+    plain = BrokerUrl(scheme="mqtt", host=url.host, port=url.port)
+    try:
+        ask(plain, Settings(), level=4)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _speaks_tls(url: BrokerUrl) -> NexusError | None:
+    """Whether a TLS listener was addressed without TLS: it closes at the first byte that is no handshake."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only whether it shakes hands
+    try:
+        with (
+            socket.create_connection((url.host, url.port), timeout=TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=url.host),
+        ):
+            pass
+    except (OSError, ValueError):
+        return None
+    return NexusError(
+        f"What answers at {url} speaks TLS.",
+        code="NX6010",
+        cause="it closes connections without",
+        hint=f"write mqtts://{url.host}:{url.port} in NEXUS_BROKER_URL, and its CA in NEXUS_BROKER_CA",
+        retriable=True,
+    )
+
+
+def ask(
+    url: BrokerUrl, settings: Settings, *, level: int = 5, latest: ssl.TLSVersion | None = None
+) -> tuple[int, Abilities]:
+    """The code that answers a CONNECT, and what the broker says that it can do (in version 5 alone). Blocking.
+
+    Raises:
+        OSError: It can't be reached, or closed before it answered (ssl.SSLError is one).
+        ValueError: What it said is no CONNACK.
+    """
+    context = tls_context(url, settings)
+    if context is not None and latest is not None:
+        context.maximum_version = latest
+    with contextlib.ExitStack() as stack:
+        sock: socket.socket = stack.enter_context(socket.create_connection((url.host, url.port), timeout=TIMEOUT_S))
+        if context is not None:
+            sock = stack.enter_context(context.wrap_socket(sock, server_hostname=url.host))
+        sock.settimeout(TIMEOUT_S)
+        sock.sendall(connect_packet(client_id("ask"), settings.broker_user, settings.broker_password, level=level))
+        answer = _connack(sock, level)
+        with contextlib.suppress(OSError):
+            sock.sendall(b"\xe0\x00")  # DISCONNECT
+        return answer
+
+
+def connect_packet(name: str, user: str, password: str, *, level: int = 5) -> bytes:
+    """A CONNECT with a clean start, without properties (3.1); level 4 is MQTT 3.1.1."""
+    flags = 0x02 | (0x80 if user else 0) | (0x40 if user and password else 0)
+    body = _text("MQTT") + bytes([level, flags]) + struct.pack(">H", 10)
+    body += (b"\x00" if level == 5 else b"") + _text(name)
+    if user:
+        body += _text(user) + (_text(password) if password else b"")
+    return b"\x10" + _length(len(body)) + body
+
+
+def _connack(sock: socket.socket, level: int) -> tuple[int, Abilities]:
+    first = _exactly(sock, 1)[0]
+    if first >> 4 != _CONNACK:
+        raise ValueError("no CONNACK")
+    size = shift = 0
+    for _ in range(4):
+        byte = _exactly(sock, 1)[0]
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            break
+    body = _exactly(sock, min(size, 65_536))
+    return parse_connack(body) if level == 5 else (body[1], Abilities())
+
+
+def parse_connack(body: bytes) -> tuple[int, Abilities]:
+    """Reason code and properties of a CONNACK without its fixed header.
+
+    One of a version 3.1.1 broker has two bytes; its code 1 says that it does not know version 5.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if len(body) < 2:
+        raise ValueError("a CONNACK is cut short")
+    code, rest = body[1], body[2:]
+    if not rest:
+        return (code or _VERSION), Abilities()
+    size, used = _variable(rest)
+    return code, _abilities(rest[used : used + size])
+
+
+def _abilities(data: bytes) -> Abilities:
+    found: dict[int, int] = {}
+    at = 0
+    while at < len(data):
+        name, at = data[at], at + 1
+        if name in _FIXED:
+            width = _FIXED[name]
+            found[name] = int.from_bytes(data[at : at + width], "big")
+        elif name in _TEXTS or name == _USER_PROPERTY:
+            width = 2 + int.from_bytes(data[at : at + 2], "big")
+            if name == _USER_PROPERTY:
+                width += 2 + int.from_bytes(data[at + width : at + width + 2], "big")
+        else:
+            raise ValueError(f"property 0x{name:02x} is unknown")
+        at += width
+    return Abilities(
+        maximum_qos=found.get(_MAXIMUM_QOS, 2),
+        retain=bool(found.get(_RETAIN, 1)),
+        packet_bytes=found.get(_PACKET, 0),
+        wildcard=bool(found.get(_WILDCARD, 1)),
+        shared=bool(found.get(_SHARED, 1)),
+    )
+
+
+def _variable(data: bytes) -> tuple[int, int]:
+    size = 0
+    for used, byte in enumerate(data[:4]):
+        size |= (byte & 0x7F) << (7 * used)
+        if not byte & 0x80:
+            return size, used + 1
+    raise ValueError("a length is cut short")
+
+
+def _length(size: int) -> bytes:
+    found = bytearray()
+    while True:
+        size, byte = divmod(size, 128)
+        found.append(byte | (0x80 if size else 0))
+        if not size:
+            return bytes(found)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            raise ConnectionError("the broker closed the connection before it answered")
+        data += part
+    return data

@@ -1,0 +1,199 @@
+"""What runs is what the processes say, wherever their folder is by now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.instances import marks, parts_of
+from nexus_cli.local.layout import Home, Runtime
+from nexus_cli.local.lock import Holder, announce, held, holder_of, holders, lock_folder
+from nexus_cli.local.processes import PidFile, Running, identify, spawn
+from nexus_cli.local.start import end_strangers, refuse_second, supervisor_of
+from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts processes that say whose they are; what is left of them is killed."""
+    children = []
+
+    def begin(home: Home, name: str, instance: str, code: str = SLEEPER) -> Running:
+        log = tmp_path / f"{name}.log"
+        said = log.stat().st_size if log.exists() else 0
+        command = [sys.executable, "-c", code]
+        child = spawn(command, log=log, environment=marks(home, instance, name))
+        children.append(child)
+        deadline = time.monotonic() + 30
+        while b"up" not in log.read_bytes()[said:]:  # its environment is there once it has begun
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        found = identify(child.pid)
+        assert found is not None
+        return found
+
+    yield begin
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # with what it started
+        child.wait(10)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return _made(tmp_path / "plant" / ".nexus", "one")
+
+
+def _made(path: Path, instance: str, site: str = "acme/chicago") -> Home:
+    home = Home(path)
+    home.make()
+    home.write_runtime(Runtime(site=site, instance=instance))
+    return home
+
+
+def _found(home: Home) -> dict[str, int]:
+    return {part.name: part.process.pid for part in parts_of(home)}
+
+
+def test_a_process_is_found_without_any_file(home: Home, start: Start) -> None:
+    control = start(home, "control", "one")
+    shutil.rmtree(home.path)
+    assert _found(home) == {"control": control.pid}
+    assert left_behind(home) == [("control", control)]
+    assert stop_runtime(home, progress=lambda _: None)
+    assert identify(control.pid) is None and not _found(home)
+    assert not stop_runtime(home, progress=lambda _: None)
+
+
+def test_what_a_part_starts_is_no_part(home: Home, start: Start) -> None:
+    parent = start(home, "control", "one", PARENT)
+    assert _found(home) == {"control": parent.pid}
+
+
+def test_a_folder_that_was_moved_has_its_processes_and_a_copy_has_none(home: Home, start: Start) -> None:
+    control = start(home, "control", "one")
+    copy = Home(home.path.with_name("copy"))
+    shutil.copytree(home.path, copy.path)
+    assert not _found(copy)
+    shutil.rmtree(copy.path)
+    moved = Home(home.path.with_name("moved"))
+    home.path.rename(moved.path)
+    assert _found(moved) == _found(home) == {"control": control.pid}, "the old place is where it still writes"
+
+
+def test_what_runs_for_a_folder_that_was_removed_ends_before_another_takes_its_place(home: Home, start: Start) -> None:
+    old = start(home, "gateway-a", "one")
+    shutil.rmtree(home.path)
+    told: list[tuple[str, str, str]] = []
+    home = _made(home.path, "two")
+    own = start(home, "control", "two")
+    end_strangers(home, progress=lambda *each: told.append(each))
+    assert identify(old.pid) is None and identify(own.pid) == own
+    assert [each[:2] for each in told] == [("gateway-a", "stopping")]
+
+
+def test_what_a_moved_folder_left_without_a_supervisor_ends_before_a_start(home: Home, start: Start) -> None:
+    old = start(home, "historian", "one")
+    moved = Home(home.path.with_name("moved"))
+    home.path.rename(moved.path)
+    end_strangers(moved, progress=lambda *_: None)
+    assert identify(old.pid) is None
+
+
+def test_a_process_of_another_user_is_nobodys_part(home: Home, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = start(home, "control", "one")
+    assert _found(home) == {"control": control.pid}
+    mine = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 4711)
+    assert not _found(home), "whoever may look at it"
+
+
+def test_every_supervisor_is_found(home: Home, start: Start) -> None:
+    first, second = start(home, "supervisor", "one"), start(home, "supervisor", "one")
+    PidFile(home.pid_file("supervisor")).write(first)
+    assert set(supervisors_of(home)) == {first, second}
+    shutil.rmtree(home.run)
+    assert supervisor_of(home) in (first, second)
+
+
+def test_a_pid_file_is_removed_by_its_owner_alone(home: Home, start: Start) -> None:
+    successor = start(home, "supervisor", "one")
+    file = PidFile(home.pid_file("supervisor"))
+    file.write(successor)
+    file.remove(Running(pid=1, started=2.0))
+    assert file.read() == successor
+    file.remove(successor)
+    assert file.read() is None
+
+
+def _holder(home: Home, process: Running, **keys: object) -> Holder:
+    facts = {"site": "acme/chicago", "home": str(home.path), "instance": home.instance(), **keys}
+    return Holder(pid=process.pid, started=process.started, **facts)  # type: ignore[arg-type]
+
+
+def test_a_lock_names_its_process_and_is_held_once(home: Home, start: Start, tmp_path: Path) -> None:
+    me, locks = start(home, "supervisor", "one"), tmp_path
+    with held(home, _holder(home, me), locks):
+        shutil.rmtree(home.path)
+        assert holders(locks) == [_holder(home, me, instance="one")]
+        with pytest.raises(NexusError) as caught, held(home, _holder(home, me), locks):
+            pass
+        assert caught.value.code == "NX6515" and str(me.pid) in caught.value.message
+        announce(home, _holder(home, Running(pid=1, started=0.0)), locks)
+        assert holder_of(home, locks) == _holder(home, me, instance="one"), "who holds it is not overwritten"
+    assert not holders(locks)
+
+
+def test_a_second_runtime_of_a_site_is_refused_by_name(
+    home: Home, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXUS_LOCKS", str(tmp_path / "locks"))
+    first = start(home, "supervisor", "one")
+    other = _made(tmp_path / "other" / ".nexus", "two")
+    announce(home, _holder(home, first), lock_folder())
+    with pytest.raises(NexusError) as caught:
+        refuse_second(other, other.read_runtime())
+    said = caught.value
+    assert said.code == "NX6517" and str(home.path) in said.message and str(first.pid) in said.message
+    refuse_second(other, Runtime(site="acme/springfield", instance="two"))
+    refuse_second(other, Runtime(site="acme/chicago", instance="two", beside=True))
+    refuse_second(home, home.read_runtime())
+    moved = Home(home.path.with_name("moved"))
+    home.path.rename(moved.path)
+    with pytest.raises(NexusError) as caught:
+        refuse_second(moved, moved.read_runtime())
+    assert caught.value.code == "NX6512" and "nexus down" in caught.value.hint
+    stop_runtime(moved, progress=lambda _: None)
+    refuse_second(moved, moved.read_runtime())
+
+
+def test_a_place_for_locks_that_others_may_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEXUS_LOCKS")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = lock_folder()
+    assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(NexusError) as caught:
+        lock_folder()
+    assert caught.value.code == "NX6516"
+
+
+def test_signals_reach_the_database_politely(home: Home, start: Start) -> None:
+    """SIGTERM would have PostgreSQL wait for its clients."""
+    code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(300)"
+    database = start(home, "database", "one", code)
+    assert stop_runtime(home, progress=lambda _: None)
+    assert identify(database.pid) is None

@@ -1,0 +1,116 @@
+"""Which devices give nothing, why and since when; how many tags are good."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+
+from nexus_cli.apply.observation import Observations
+from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.runtime.gateway.census import silence, silent, tags_by_quality
+from nexus_cli.runtime.gateway.counters import _register_devices
+from nexus_cli.runtime.gateway.device import Running, answered, fail, running
+from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.observed import verify
+from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.wire.sample import Reason
+from tests.field import FakeDriver, device
+
+
+def _made(path: str = "a/l/one", **keys: object) -> Running:
+    return running(device(path, tags=2, **keys), "d", FakeDriver())  # type: ignore[arg-type]
+
+
+def _timed_out(one: Running, time_us: int) -> None:
+    error = DriverError("unit 7 does not answer within 1 s", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
+    fail(one, error, 0.0, Cycle(time_us))
+
+
+def _read(one: Running, time_us: int, *values: float) -> None:
+    states = one.field_states()[: len(values)]
+    one.normaliser.take(states, values, Cycle(time_us))
+    answered(one)
+
+
+def test_a_device_that_was_not_asked_is_not_silent() -> None:
+    assert silent([_made()]) == ([], 0)
+
+
+def test_a_device_without_an_answer_is_named_with_reason_and_since_when() -> None:
+    one = _made()
+    _read(one, 1_000, 1.0, 2.0)
+    assert silent([one]) == ([], 0)
+    _timed_out(one, 5_000)
+    _timed_out(one, 9_000)
+    (found,), more = silent([one])
+    assert (found["path"], found["reason"], found["since"], more) == ("a/l/one", "device_timeout", 5_000, 0)
+    assert found["detail"] == "unit 7 does not answer within 1 s" and not found["answers"]
+    assert verify([one])["a/l/one"]["detail"] == found["detail"]
+    _read(one, 10_000, 1.0, 2.0)
+    assert silent([one]) == ([], 0)
+    one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(20_000), code=2)
+    (found,), _ = silent([one])
+    assert (found["code"], found["detail"], found["since"]) == (2, "", 20_000), (
+        "what was said of an earlier time is not"
+    )
+
+
+def test_a_device_that_refuses_everything_is_silent_and_one_good_tag_is_enough() -> None:
+    one = _made()
+    one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(1_000), code=11)
+    one.reachable = True
+    (found,), _ = silent([one])
+    assert (found["reason"], found["code"], found["answers"]) == ("device_error", 11, True)
+    _read(one, 2_000, 1.0)
+    assert silent([one]) == ([], 0)
+    assert tags_by_quality([one]) == {"GOOD": 1, "UNCERTAIN": 0, "BAD": 1, "UNKNOWN": 0}
+
+
+def test_what_is_switched_off_is_neither() -> None:
+    one = _made()
+    one.config = msgspec.structs.replace(one.config, enabled=False)
+    _timed_out(one, 1_000)
+    assert silence(one) is None and sum(tags_by_quality([one]).values()) == 0
+
+
+def test_a_network_that_is_away_is_told_of_in_a_bounded_message() -> None:
+    all_of_them = [_made(f"a/l/d{at:03}") for at in range(7)]
+    for one in all_of_them:
+        _timed_out(one, 1_000)
+    named, more = silent(reversed(all_of_them), limit=3)
+    assert [one["path"] for one in named] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
+
+
+def test_metrics_count_by_device_and_quality() -> None:
+    @dataclasses.dataclass
+    class Link:
+        devices: dict[str, Running]
+
+    @dataclasses.dataclass
+    class Links:
+        supervisors: dict[str, Link]
+
+    well, ill = _made("a/l/well"), _made("a/l/ill")
+    _read(well, 1_000, 1.0, 2.0)
+    _timed_out(ill, 1_000)
+    metrics = Metrics()
+    _register_devices(metrics, Links({"tcp:x:502": Link({one.path: one for one in (well, ill)})}))  # type: ignore[arg-type]
+    text = metrics.render().decode()
+    assert 'nexus_device_up{device="a/l/well",link="tcp:x:502"} 1.0' in text
+    assert 'nexus_device_up{device="a/l/ill",link="tcp:x:502"} 0.0' in text
+    assert 'nexus_device_tags{device="a/l/well",link="tcp:x:502",quality="GOOD"} 2.0' in text
+    assert 'nexus_device_tags{device="a/l/ill",link="tcp:x:502",quality="BAD"} 2.0' in text
+
+
+def test_control_judges_a_device_by_itself_and_not_by_its_link() -> None:
+    seen = Observations()
+    links = b'"links":{"tcp:x:502":{"state":"connected"}}'
+    seen.hear_health(
+        "gw", b'{"state":"running",' + links + b',"silent":[{"path":"a/l/mute","reason":"device_timeout"}]}'
+    )
+    assert seen.answers("gw", "tcp:x:502", "a/l/well") and not seen.answers("gw", "tcp:x:502", "a/l/mute")
+    assert not seen.answers("gw", "tcp:y:502", "a/l/well")
+    seen.hear_health("gw", b'{"state":"running",' + links + b',"silent_left_out":3}')
+    assert not seen.answers("gw", "tcp:x:502", "a/l/well"), "it may be one of those that were left out"
+    assert not Observations().answers("gw", "tcp:x:502", "a/l/well")
