@@ -53,7 +53,9 @@ def upgrade() -> None:
         "rollup_change",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("table_name", sa.Text(), nullable=False),
-        sa.Column("hours", sa.ARRAY(sa.BigInteger()), nullable=False, comment="hours since 1970 that rows were added to"),
+        sa.Column(
+            "hours", sa.ARRAY(sa.BigInteger()), nullable=False, comment="hours since 1970 that rows were added to"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_rollup_change"),
         comment="one row for each transaction that adds samples; what is rolled up again leaves it",
         schema="nexus",

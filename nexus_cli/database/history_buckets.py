@@ -132,12 +132,13 @@ def lost_moments(segments: Sequence[Segment], gaps: Iterable[int], *, last_us: i
         segments: Of the series.
         gaps: Where known gaps begin, µs since 1970 UTC.
         last_us: When the newest sample was.
-        active: Whether its tag is declared; when it was forgotten older versions did not write down.
+        active: Whether its tag is declared. Older versions did not write down when it was forgotten.
     """
     lost = set(gaps)
     for segment in segments:
         if segment.ended_us is not None:
             lost |= {segment.ended_us, segment.until_us}
-    if not active and last_us is not None:
+    ended_us = segments[-1].ended_us
+    if not active and last_us is not None and (ended_us is None or last_us >= ended_us):
         lost.add(last_us + 1)
     return sorted(lost)

@@ -209,7 +209,12 @@ class _Reader:
         name = await self._conn.fetchval(
             "SELECT attributes->>'time_zone' FROM nexus.resource WHERE site = $1 AND address = 'site'", self._site
         )
-        return zone_named(name) if name else None
+        try:
+            return zone_named(name) if name else None
+        except ValueError as error:
+            raise NexusError(
+                f"The site's {error} on this machine.", code="NX6211", hint="write --zone NAME, or --utc", exit_code=1
+            ) from None
 
     async def _segments(self) -> list[Segment]:
         from nexus_cli.database.segments import segments_of

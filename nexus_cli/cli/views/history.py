@@ -211,7 +211,7 @@ def plot(history: dict[str, Any], *, width: int = 72, height: int = 12) -> str:
     if seams:
         lines.append(f"{'seam':>{margin}} ┤" + "".join("|" if at in seams else " " for at in range(width)).rstrip())
     left, right = (short(datetime.fromisoformat(history[name]).replace(microsecond=0)) for name in ("since", "until"))
-    return "\n".join([title, *lines, " " * (margin + 2) + left + right.rjust(width - len(left))])
+    return "\n".join([title, *lines, " " * (margin + 2) + left + right.rjust(max(width - len(left), len(right) + 1))])
 
 
 def _gap_columns(gaps: list[dict[str, Any]], *, start: float, end: float, width: int) -> set[int]:
