@@ -18,8 +18,10 @@ from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.retention import keep_up
 from nexus_cli.database.rollup_tables import mark_changed, roll_up
 from nexus_cli.database.sample_class import load_classes
+from nexus_cli.database.seams import place_segments
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.calendar import microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import History, history, history_to_draw
 from nexus_cli.settings import Settings
@@ -153,7 +155,7 @@ async def test_a_forgotten_tag_holds_nothing_and_holds_again_when_it_comes_back(
 
     async def after(moment: datetime) -> bool:
         """Whether it has a value some time after the deployments."""
-        found = await ask(database, since="1h", every="1m", now=now + timedelta(hours=1))
+        found = await ask(database, since="2h", every="1m", now=now + timedelta(hours=1))
         assert any(datetime.fromisoformat(each["time"]) < now for each in found.samples)
         return any(datetime.fromisoformat(each["time"]) > moment for each in found.samples)
 
@@ -176,6 +178,29 @@ async def changed(conn: Connection, at: datetime, temp: TagConfig) -> None:
     stored[-1]["since"] = at.isoformat()
     stored[0]["since"] = (NOW - timedelta(days=9)).isoformat()
     await conn.execute("UPDATE nexus.series SET segments = $1::jsonb", orjson.dumps(stored).decode())
+
+
+async def test_a_seam_lies_where_the_gateway_took_the_change_over(database: Settings) -> None:
+    async with connection(database) as conn:
+        await sync_series(conn, site=SITE, devices=device(temp=tag(unit="kg"), other=tag(unit="kg")))
+        await conn.execute(
+            "INSERT INTO nexus.deployment (site, number, who, outcome, base_digest, desired_digest, plan)"
+            " VALUES ($1, 2, 'me', 'running', '', '', '{}')",
+            SITE,
+        )
+        await sync_series(conn, site=SITE, devices=device(temp=tag(unit="g"), other=tag(unit="kg")))
+        now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+        took_over = now + timedelta(seconds=3)
+
+        async def place(moment: datetime, path: str = PATH) -> int:
+            return await place_segments(conn, site=SITE, number=2, devices=[path], time_us=microseconds(moment))
+
+        assert await place(took_over, "packaging/line-1/other") == 0
+        assert await place(now + timedelta(hours=1)) == 0, "a clock that is wrong"
+        assert await place(took_over) == 1
+        # What was read by the old terms before the gateway heard of the new ones, then the first by the new ones.
+        await put(conn, "temp", [(now + timedelta(seconds=1), 5.0, 192), (took_over, 5000.0, 192)])
+    assert values(await ask(database, since="1m", now=now + timedelta(seconds=9))) == [5000.0, 5000.0]
 
 
 @pytest.mark.parametrize("rolled", [False, True])
