@@ -14,12 +14,25 @@ from nexus_cli.database.rollup_tables import WIDTHS_US, Kept, changed_hours, loa
 from nexus_cli.database.rollups import Piece
 from nexus_cli.database.segments import Kind
 from nexus_cli.database.tables import SCHEMA
-from nexus_cli.model.calendar import EARLIEST, HOUR_US, microseconds, moment_of
+from nexus_cli.model.calendar import DAY_US, EARLIEST, HOUR_US, microseconds, moment_of
 
 LOOK_BACK = (timedelta(hours=6), timedelta(days=8))
 """How far the last value before a moment is looked for at first; then in all that is stored."""
 _COLUMN = {"bool": "value", "number": "value", "text": "value_text", "json": "value_json"}
 _PREFETCH = 5000
+_TIME = '"time"'
+_WHERE = "series_id = $1 AND {0} >= $2 AND {0} < $3"
+_ROLLED = (
+    "first_time, last_time, n, good, low, high, first_value, last_value, held, days, covered_us, low_exact, high_exact,"
+    " first_exact, last_exact, held_exact"
+)
+_V, _X = "CASE WHEN quality <> 0 THEN value END", "CASE WHEN quality <> 0 THEN value_exact END"
+_ALONE = (
+    f"{_TIME} AS first_time, {_TIME} AS last_time, 1 AS n, (quality = 192)::int AS good, {_V} AS low, {_V} AS high,"
+    f" {_V} AS first_value, {_V} AS last_value, {_V} AS held, 0 AS days, 0 AS covered_us, {_X} AS low_exact,"
+    f" {_X} AS high_exact, {_X} AS first_exact, {_X} AS last_exact, {_X} AS held_exact"
+)
+"""A sample as a rollup of one."""
 
 
 class Sample(NamedTuple):
@@ -111,7 +124,7 @@ async def stream(
             async for sample in _raw(conn, sources, part, kind=kind, exact=exact):
                 yield sample
             continue
-        async for piece in _rolled(conn, sources, part):
+        async for piece in _rolled(conn, sources, part, exact=exact):
             if last_us is not None and piece.first_us <= last_us:
                 raise MixedError
             last_us = piece.last_us
@@ -133,46 +146,48 @@ async def _raw(conn: Connection, sources: Sources, part: Part, *, kind: Kind, ex
         yield Sample(microseconds(row[0]), value, row[1])
 
 
-async def _rolled(conn: Connection, sources: Sources, part: Part) -> AsyncIterator[Piece]:
-    there = sources.kept[part.width_us]
+async def _rolled(conn: Connection, sources: Sources, part: Part, *, exact: bool) -> AsyncIterator[Piece]:
+    cursor = await conn.cursor(
+        f"SELECT {_us('first_time')}, {_us('last_time')}, n, good, low, high, first_value, last_value, held, days,"
+        " covered_us, low_exact, high_exact, first_exact, last_exact, held_exact"
+        f" FROM ({_rolled_rows(sources, part.width_us)}) AS rolled ORDER BY first_time",
+        *(sources.series_id, moment_of(part.start_us), moment_of(part.end_us)),
+    )
+    while rows := await cursor.fetch(_PREFETCH):
+        for first_us, last_us, count, good, *values, days, covered_us, low, high, first, last, held in rows:
+            if exact:
+                precise = (low, high, first, last, held)
+                values = [one if other is None else int(other) for one, other in zip(values, precise, strict=True)]
+            yield Piece(
+                first_us=first_us,
+                last_us=last_us,
+                count=count,
+                good=good,
+                minimum=values[0],
+                maximum=values[1],
+                first=values[2],
+                last=values[3],
+                held=values[4],
+                area=(days or 0.0) * DAY_US,
+                covered_us=round(covered_us),
+            )
+
+
+def _us(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+def _rolled_rows(sources: Sources, width_us: int) -> str:
+    there = sources.kept[width_us]
     asked = []
     for table, relations in sources.tables.items():
         if table in there:
-            asked.append(
-                "SELECT first_time, last_time, n, good, low, high, first_value, last_value, held, low_exact, high_exact,"
-                f' first_exact, last_exact, held_exact, days, covered_us FROM {SCHEMA}."{there[table].relation}"'
-                " WHERE series_id = $1 AND bucket >= $2 AND bucket < $3"
-            )
+            asked.append(f'SELECT {_ROLLED} FROM {SCHEMA}."{there[table].relation}" WHERE {_WHERE.format("bucket")}')
         else:  # a class that the series was in once, and that keeps no rollups of this width: each row for itself
-            v, x = ("CASE WHEN quality <> 0 THEN value END", "CASE WHEN quality <> 0 THEN value_exact END")
             asked += [
-                f'SELECT "time", "time", 1, (quality = 192)::int, {v}, {v}, {v}, {v}, {v}, {x}, {x}, {x}, {x}, {x}, 0, 0'
-                f' FROM {SCHEMA}."{relation}" WHERE series_id = $1 AND "time" >= $2 AND "time" < $3'
-                for relation in relations
+                f'SELECT {_ALONE} FROM {SCHEMA}."{relation}" WHERE {_WHERE.format(_TIME)}' for relation in relations
             ]
-    cursor = conn.cursor(
-        " UNION ALL ".join(asked) + " ORDER BY 1",
-        *(sources.series_id, moment_of(part.start_us), moment_of(part.end_us)),
-        prefetch=_PREFETCH,
-    )
-    async for row in cursor:
-        values = tuple(row.values())
-        low, high, first, last, held = (
-            value if precise is None else int(precise) for value, precise in zip(values[4:9], values[9:14], strict=True)
-        )
-        yield Piece(
-            first_us=microseconds(row[0]),
-            last_us=microseconds(row[1]),
-            count=row[2],
-            good=row[3],
-            minimum=low,
-            maximum=high,
-            first=first,
-            last=last,
-            held=held,
-            area=(row[14] or 0.0) * 24 * HOUR_US,
-            covered_us=round(row[15]),
-        )
+    return " UNION ALL ".join(asked)
 
 
 async def last_before(conn: Connection, sources: Sources, *, time_us: int) -> StoredSample | None:

@@ -72,14 +72,16 @@ async def keep_up(conn: Connection, *, site: str, now: datetime) -> Upkeep | Non
         return None
     try:
         work = _Round(conn, now=now)
-        for made in (await load_classes(conn, site=site)).values():
+        classes = list((await load_classes(conn, site=site)).values())
+        for made in classes:
             if not made.hypertable:
                 await work.native(made)
             elif not await bring_policies(conn, made):
                 work.postponed.append(f"policies of {made.table}")
-            await work.rollups(made)
         if not await refresh_view(conn):
             work.postponed.append("view sample")
+        for made in classes:
+            await work.rollups(made)
         return work.result()
     finally:
         if not conn.is_closed():

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
+
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.tables import SCHEMA
@@ -169,27 +171,46 @@ async def ensure_rollups(conn: Connection, made: SampleClass) -> list[Kept]:
 
 
 async def _create(conn: Connection, made: SampleClass, width: str) -> None:
-    relation = f"{made.table}_{width}"
-    continuous = made.hypertable and await can_aggregate(conn)
+    relation = await _free_name(conn, f"{made.table}_{width}")
+    if made.hypertable and await can_aggregate(conn):
+        try:
+            async with conn.transaction():
+                await conn.execute(_continuous(made, width, relation))
+                await _remember(conn, made, width, relation, continuous=True)
+            return
+        except (asyncpg.FeatureNotSupportedError, asyncpg.InsufficientPrivilegeError):
+            pass  # this server won't, or not for us: a table of ours does as well
     async with conn.transaction():
-        if continuous:
-            await conn.execute(
-                _CONTINUOUS.format(
-                    relation=f'{SCHEMA}."{relation}"',
-                    source=f'{SCHEMA}."{made.table}"',
-                    schema=SCHEMA,
-                    seconds=WIDTHS_US[width] // 1_000_000,
-                    value=_VALUE,
-                    exact=_EXACT,
-                )
-            )
-        else:
-            await conn.execute(f'CREATE TABLE {SCHEMA}."{relation}" ({COLUMNS}, PRIMARY KEY (series_id, bucket))')
-            await conn.execute(f'CREATE INDEX "{relation}_bucket" ON {SCHEMA}."{relation}" (bucket)')
-        await conn.execute(
-            f"INSERT INTO {SCHEMA}.rollup (table_name, width, relation, continuous) VALUES ($1, $2, $3, $4)",
-            *(made.table, width, relation, continuous),
-        )
+        await conn.execute(f'CREATE TABLE {SCHEMA}."{relation}" ({COLUMNS}, PRIMARY KEY (series_id, bucket))')
+        await conn.execute(f'CREATE INDEX "{relation}_bucket" ON {SCHEMA}."{relation}" (bucket)')
+        await _remember(conn, made, width, relation, continuous=False)
+
+
+async def _free_name(conn: Connection, base: str) -> str:
+    """A class may be called as another one's rollups would be; they get a number then."""
+    names = (base, *(f"{base}_{number}" for number in range(2, 100)))
+    for name in names:
+        if await conn.fetchval("SELECT to_regclass($1)", f'{SCHEMA}."{name}"') is None:
+            return name
+    return names[-1]
+
+
+def _continuous(made: SampleClass, width: str, relation: str) -> str:
+    return _CONTINUOUS.format(
+        relation=f'{SCHEMA}."{relation}"',
+        source=f'{SCHEMA}."{made.table}"',
+        schema=SCHEMA,
+        seconds=WIDTHS_US[width] // 1_000_000,
+        value=_VALUE,
+        exact=_EXACT,
+    )
+
+
+async def _remember(conn: Connection, made: SampleClass, width: str, relation: str, *, continuous: bool) -> None:
+    await conn.execute(
+        f"INSERT INTO {SCHEMA}.rollup (table_name, width, relation, continuous) VALUES ($1, $2, $3, $4)",
+        *(made.table, width, relation, continuous),
+    )
 
 
 async def roll_up(conn: Connection, made: SampleClass, *, now: datetime, budget_s: float = BUDGET_S) -> bool:

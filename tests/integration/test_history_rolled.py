@@ -16,16 +16,19 @@ import pytest
 from nexus_cli.cli.views.history import table, to_csv
 from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.retention import keep_up
-from nexus_cli.database.rollup_tables import mark_changed, roll_up
+from nexus_cli.database.rollup_tables import changed_hours, mark_changed, roll_up
 from nexus_cli.database.sample_class import load_classes
 from nexus_cli.database.seams import place_segments
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.calendar import microseconds
+from nexus_cli.model.calendar import HOUR_US, microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import History, history, history_to_draw
 from nexus_cli.settings import Settings
+from tests.integration.historian_rig import SmallOutbox, declare, historian, outbox_settings
+from tests.integration.historian_rig import device as rig_device
 from tests.postgres import SITE
+from tests.servers import TestBroker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 PATH = "packaging/line-1/filler"
@@ -328,3 +331,16 @@ async def test_a_plot_of_more_than_can_be_listed_shows_the_whole_span(database: 
     assert datetime.fromisoformat(found.samples[0]["time"]) <= NOW - timedelta(minutes=49)
     few = await history_to_draw(f"{PATH}/temp", since="1h", limit=100, now=NOW, zone=UTC, settings=database)
     assert few.every is None
+
+
+async def test_the_historian_notes_the_hours_that_it_writes_to(database: Settings, broker: TestBroker) -> None:
+    await declare(database, rig_device(a="float64", b="string"))
+    now_us = microseconds(datetime.now(UTC))
+    outbox = SmallOutbox(outbox_settings(broker))
+    async with historian(database, broker), outbox.running():
+        outbox.frame(1, {"a": 1.0, "b": "x"}, time=now_us - 30 * HOUR_US)
+        outbox.frame(2, {"a": 2.0}, time=now_us)
+        await outbox.drained()
+    async with connection(database) as conn:
+        (made,) = (await load_classes(conn, site=SITE)).values()
+        assert await changed_hours(conn, [made.table]) == {now_us // HOUR_US - 30, now_us // HOUR_US}
