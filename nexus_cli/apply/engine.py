@@ -23,6 +23,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.recording import LeaseLost, record
+from nexus_cli.database.seams import place_segments
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.plan.change import Change
@@ -276,13 +277,19 @@ class Engine:
     async def _observe(self, run: Run) -> None:
         async with Group() as group:
             for stage in run.stages_named(step.OBSERVE):
-                group.create_task(self._observe_one(run, stage.subject), name=f"observe-{stage.subject}")
+                group.create_task(self._observe_one(run, stage), name=f"observe-{stage.subject}")
         table.answered(run.rows, run.answers)
 
-    async def _observe_one(self, run: Run, gateway: str) -> None:
+    async def _observe_one(self, run: Run, stage: Stage) -> None:
+        gateway = stage.subject
         await self._journal(run, step.OBSERVE, "begun", subject=gateway)
         heard = await self._seen.until(lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s)
-        run.answers[gateway] = self._answer(run, gateway)
+        answer = run.answers[gateway] = self._answer(run, gateway)
+        if answer is not None and answer.time and not answer.verification:  # said when it took the deployment over
+            async with self._pool.acquire() as conn:
+                await place_segments(
+                    conn, site=self._site, number=run.deployment.number, devices=stage.paths, time_us=answer.time
+                )
         detail = {} if heard else {"message": f"no answer within {self._timing.observe_s:g} s"}
         await self._journal(run, step.OBSERVE, "done" if heard else "failed", subject=gateway, detail=detail)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +60,17 @@ def color_option(function: F) -> F:
         callback=_colour,
         help="Colour the output (NO_COLOR is honoured).",
     )(function)
+
+
+def utc_option(function: F) -> F:
+    """`--utc`: times are read and shown in UTC; arrives as `zone`, None for this machine's clock."""
+    return click.option(
+        "--utc", "zone", is_flag=True, callback=_zone, help="Read and show times in UTC instead of local time."
+    )(function)
+
+
+def _zone(_context: click.Context, _parameter: click.Parameter, value: bool) -> tzinfo | None:
+    return UTC if value else None
 
 
 def pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

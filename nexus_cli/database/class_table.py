@@ -36,6 +36,7 @@ class SampleClass:
     keep_ms: int
     hypertable: bool
     compress_after_ms: int | None = None
+    rollups: tuple[str, ...] = ()
 
     @property
     def rest(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -138,22 +138,11 @@ async def load_samples(
             ORDER BY "time" {order} LIMIT $4""",
         *(series_id, since, until, limit),
     )
-    return [_sample(row) for row in (reversed(rows) if newest else rows)]
+    return [sample_of(row) for row in (reversed(rows) if newest else rows)]
 
 
-async def last_before(conn: Connection, *, series_id: int, moment: datetime) -> StoredSample | None:
-    """The newest sample before a moment: what was true when a span began. Looks back at most a day."""
-    row = await conn.fetchrow(
-        f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
-            FROM {await samples_of(conn, series_id=series_id)}
-            WHERE series_id = $1 AND "time" < $2 AND "time" >= $2 - interval '1 day'
-            ORDER BY "time" DESC LIMIT 1""",
-        *(series_id, moment),
-    )
-    return None if row is None else _sample(row)
-
-
-def _sample(row: Any) -> StoredSample:
+def sample_of(row: Any) -> StoredSample:
+    """A row with every column of a sample but its series."""
     return StoredSample(
         time=row["time"],
         value=row["value"],
@@ -217,22 +206,6 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
                 )
             )
     return found
-
-
-async def stream_numbers(
-    conn: Connection, *, series_id: int, since: datetime, until: datetime
-) -> AsyncIterator[tuple[datetime, float | None, int]]:
-    """Time, number and quality of every sample in `since <= time < until`, ascending; memory stays bounded."""
-    source = await samples_of(conn, series_id=series_id)
-    async with conn.transaction(readonly=True):
-        cursor = conn.cursor(
-            f"""SELECT "time", value, quality FROM {source}
-                WHERE series_id = $1 AND "time" >= $2 AND "time" < $3 ORDER BY "time" """,
-            *(series_id, since, until),
-            prefetch=5000,
-        )
-        async for row in cursor:
-            yield row["time"], row["value"], row["quality"]
 
 
 async def sites(conn: Connection) -> list[str]:

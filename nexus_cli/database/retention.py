@@ -1,4 +1,5 @@
-"""Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index.
+"""Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index, and rollups
+are brought up to date.
 
 It waits for readers and lets nobody wait for it. PostgreSQL serves locks in turn: whoever asks for an exclusive one
 behind a long query makes everybody wait who comes later, the writer among them. A partition is therefore detached
@@ -25,6 +26,7 @@ from nexus_cli.database.partitions import (
     period_of,
     periods_around,
 )
+from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
 from nexus_cli.database.tables import SCHEMA
 
@@ -70,13 +72,16 @@ async def keep_up(conn: Connection, *, site: str, now: datetime) -> Upkeep | Non
         return None
     try:
         work = _Round(conn, now=now)
-        for made in (await load_classes(conn, site=site)).values():
+        classes = list((await load_classes(conn, site=site)).values())
+        for made in classes:
             if not made.hypertable:
                 await work.native(made)
             elif not await bring_policies(conn, made):
                 work.postponed.append(f"policies of {made.table}")
         if not await refresh_view(conn):
             work.postponed.append("view sample")
+        for made in classes:
+            await work.rollups(made)
         return work.result()
     finally:
         if not conn.is_closed():
@@ -112,6 +117,14 @@ class _Round:
         await self._drop_old(made)
         await self._delete_old(made)
         await self._index_complete(made)
+
+    async def rollups(self, made: SampleClass) -> None:
+        """Bring the rollups of a class up to date; a long history takes several rounds."""
+        try:
+            if not await roll_up(self._conn, made, now=self._now):
+                self.postponed.append(f"rollups of {made.table}")
+        except asyncpg.PostgresError as error:
+            self._postpone(error, f"rollups of {made.table}")
 
     def _postpone(self, error: asyncpg.PostgresError, what: str) -> None:
         if trouble_of(error) not in (Trouble.BUSY, Trouble.SLOW):

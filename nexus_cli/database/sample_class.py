@@ -57,7 +57,7 @@ async def ensure_class(
         keep_ms: Age at which samples are dropped. None declares nothing: a class that exists stays as it is, a new one
             keeps its samples for the default length.
         compress_after_ms: Age at which chunks are compressed (TimescaleDB); None never.
-        rollups: Aggregates to keep: `1m`, `5m`, `15m`, `1h`, `1d`.
+        rollups: Rollups to keep beside hours: `1m`, `5m`, `15m`, `1h`, `1d`; see `rollup_tables`.
     """
     async with conn.transaction():
         made = await find_class(conn, name, site=site)
@@ -85,6 +85,7 @@ async def ensure_class(
             keep_ms=declared[0],
             hypertable=made.hypertable,
             compress_after_ms=compress_after_ms,
+            rollups=tuple(rollups),
         )
         await bring_policies(conn, made)
     return made
@@ -127,11 +128,13 @@ async def _free_table_name(conn: Connection, name: str, *, site: str) -> str:
     return next(each for each in (base, *(f"{base}_{number}" for number in range(2, 10_000))) if each not in taken)
 
 
-_CLASSES = f"SELECT site, name, table_name, keep_ms, compress_after_ms, hypertable FROM {SCHEMA}.retention_class"
+_CLASSES = (
+    f"SELECT site, name, table_name, keep_ms, compress_after_ms, rollups, hypertable FROM {SCHEMA}.retention_class"
+)
 
 
 def _class(row: asyncpg.Record) -> SampleClass:
-    fields = {**dict(row), "table": row["table_name"]}
+    fields = {**dict(row), "table": row["table_name"], "rollups": tuple(row["rollups"])}
     del fields["table_name"]
     return SampleClass(**fields)
 

@@ -1,5 +1,6 @@
 """Series: the stored history of each tag. An id is minted once and survives renames; a forgotten series keeps its
-samples and is resumed when its path comes back; a change of type or unit starts a new segment.
+samples and is resumed when its path comes back; a change of type or unit starts a new segment, and what a tag was called
+and measured at each time stays on record (see `segments`).
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ async def sync_series(
         await create_series(conn, site=site, facts=[wanted[path] for path in created])
         await _update(conn, site=site, facts=changed)
         await conn.execute(
-            f"UPDATE {SCHEMA}.series SET active = false WHERE site = $1 AND path = ANY($2::text[])", site, forgotten
+            f"UPDATE {SCHEMA}.series SET {_FORGET} WHERE site = $1 AND active AND path = ANY($2::text[])",
+            *(site, forgotten),
         )
         await assign(conn, site=site, devices=devices)
         await conn.execute("SELECT pg_notify($1, $2)", RECORDED_CHANNEL, site)
@@ -160,7 +162,17 @@ async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFa
     now: datetime = await conn.fetchval("SELECT now()")
     ids = [str(ULID()) for _ in facts]
     segments = [
-        orjson.dumps([{"segment": 1, "type": each.type, "unit": each.unit, "since": now.isoformat()}]).decode()
+        orjson.dumps(
+            [
+                {
+                    "segment": 1,
+                    "type": each.type,
+                    "unit": each.unit,
+                    "labels": orjson.loads(each.labels),
+                    "since": now.isoformat(),
+                }
+            ]
+        ).decode()
         for each in facts
     ]
     columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
@@ -209,8 +221,25 @@ async def create_by_globs(
         return await series_at(conn, site=site, paths=[each.path for each in facts])
 
 
+def _named(segments: str, labels: str) -> str:
+    """SQL: the segments, the newest with its value names; older versions did not write them down."""
+    return (
+        f"CASE WHEN jsonb_array_length({segments}) = 0 OR {segments}->-1 ? 'labels' THEN {segments}"
+        f" ELSE ({segments} - -1) || jsonb_build_array({segments}->-1 || jsonb_build_object('labels', {labels})) END"
+    )
+
+
+_FORGET = """active = false, segments = CASE WHEN jsonb_array_length(segments) = 0 THEN segments
+  ELSE (segments - -1) || jsonb_build_array(segments->-1 || jsonb_build_object('until', now())) END"""
+"""From now on its tag is not declared: the newest value does not hold any more."""
+
+
 async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:
-    """Write changed facts; a new segment where type or unit differ from the stored ones."""
+    """Write changed facts; a new segment where type or unit differ from the stored ones.
+
+    Its place in time is written down as well where only the value names differ, or the tag is declared again: what was
+    stored keeps the names that it was stored with, and no value holds over a time in which nobody read it.
+    """
     if not facts:
         return
     columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
@@ -218,8 +247,10 @@ async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) 
         f"""UPDATE {SCHEMA}.series AS s SET
               active = true, retention = n.retention, external = n.external, labels = n.labels, lineage = n.lineage,
               segment = s.segment + (s.type <> n.type OR s.unit <> n.unit)::int,
-              segments = CASE WHEN s.type <> n.type OR s.unit <> n.unit THEN s.segments || jsonb_build_array(
-                jsonb_build_object('segment', s.segment + 1, 'type', n.type, 'unit', n.unit, 'since', now()))
+              segments = CASE WHEN s.type <> n.type OR s.unit <> n.unit OR s.labels <> n.labels OR NOT s.active
+                THEN {_named("s.segments", "s.labels")} || jsonb_build_array(
+                  jsonb_build_object('segment', s.segment + (s.type <> n.type OR s.unit <> n.unit)::int, 'type', n.type,
+                    'unit', n.unit, 'labels', n.labels, 'since', now()))
                 ELSE s.segments END,
               type = n.type, unit = n.unit
             FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::jsonb[], $8::jsonb[])
@@ -277,7 +308,7 @@ async def _move(conn: Connection, *, site: str, moved: Sequence[tuple[str, str]]
         return []
     olds, news = [old for old, _ in pairs], [new for _, new in pairs]
     await conn.execute(
-        f"""UPDATE {SCHEMA}.series SET active = false, path = path || '~' || ulid,
+        f"""UPDATE {SCHEMA}.series SET {_FORGET}, path = path || '~' || ulid,
               former_paths = array_append(former_paths, path)
             WHERE site = $1 AND path = ANY($3::text[]) AND NOT path = ANY($2::text[])""",
         *(site, olds, news),

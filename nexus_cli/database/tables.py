@@ -140,7 +140,9 @@ series = Table(
     Column("active", Boolean, nullable=False, server_default="true", comment="false: forgotten, samples kept"),
     Column("external", Boolean, nullable=False, server_default="false"),
     Column("segment", Integer, nullable=False, server_default="1", comment="rises when type or unit changes"),
-    Column("segments", JSONB, nullable=False, server_default="[]", comment="[{segment, type, unit, since}]"),
+    Column(
+        "segments", JSONB, nullable=False, server_default="[]", comment="[{segment, type, unit, labels, since, until}]"
+    ),
     Column("labels", JSONB, nullable=False, server_default="{}", comment="value names of an enumeration"),
     Column(
         "lineage",
@@ -165,6 +167,27 @@ retention_class = Table(
     Column("hypertable", Boolean, nullable=False, server_default="false"),
     _now("created"),
     PrimaryKeyConstraint("site", "name"),
+)
+
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("table_name", Text, nullable=False, comment="the class's table of samples"),
+    Column("width", Text, nullable=False, comment="1m | 5m | 15m | 1h | 1d, counted from 1970 UTC"),
+    Column("relation", Text, nullable=False, unique=True),
+    Column("continuous", Boolean, nullable=False, comment="true: a continuous aggregate of TimescaleDB"),
+    Column("done_from", DateTime(timezone=True), comment="rolled up from here; empty before the first round"),
+    Column("done_until", DateTime(timezone=True), comment="and until here"),
+    PrimaryKeyConstraint("table_name", "width"),
+)
+
+rollup_change = Table(
+    "rollup_change",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("table_name", Text, nullable=False),
+    Column("hours", ARRAY(BigInteger), nullable=False, comment="hours since 1970 that rows were added to"),
+    comment="one row for each transaction that adds samples; what is rolled up again leaves it",
 )
 
 committed = Table(
@@ -362,6 +385,8 @@ __all__ = [
     "metadata",
     "resource",
     "retention_class",
+    "rollup",
+    "rollup_change",
     "sequence_run",
     "sequence_step",
     "series",

@@ -31,11 +31,16 @@ async def idle_timescale(conn: Connection) -> bool:
 
 
 async def _licensed(conn: Connection) -> bool:
-    """True when the build has compression and policies; the `apache` licence answers 0A000 to them."""
+    """True when the build has compression, policies and continuous aggregates; the `apache` licence answers 0A000 to them."""
     try:
         return bool(await conn.fetchval("SELECT current_setting('timescaledb.license', true)") == "timescale")
     except asyncpg.PostgresError:
         return False
+
+
+async def can_aggregate(conn: Connection) -> bool:
+    """True when the server keeps continuous aggregates: the extension is there, loaded and licensed."""
+    return await has_timescale(conn) and await _licensed(conn)
 
 
 async def make_hypertable(conn: Connection, table: str, *, chunk: timedelta) -> None:

@@ -2,7 +2,7 @@
 
 Resources and their attributes (defaults left out, durations in milliseconds):
 
-- `site`: enterprise, site, description
+- `site`: enterprise, site, time_zone, description
 - `gateway.NAME`: select, description
 - `device.AREA/LINE/DEVICE`: a `DeviceConfig`
 - `retention.NAME`: keep_ms, compress_after_ms, rollups
@@ -92,6 +92,8 @@ def device_config(device: BoundDevice) -> DeviceConfig:
 
 def _site(site: Site) -> Attributes:
     attributes: Attributes = {"enterprise": site.enterprise, "site": site.site}
+    if site.time_zone:
+        attributes["time_zone"] = site.time_zone
     return {**attributes, "description": site.description} if site.description else attributes
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.procedures import Message, Sequence
@@ -255,7 +256,7 @@ class Retention(Strict):
         default=None, description="Age at which chunks are compressed (TimescaleDB)."
     )
     rollups: list[Literal["1m", "5m", "15m", "1h", "1d"]] = Field(
-        default_factory=list, description="Aggregates to keep."
+        default_factory=list, description="Rollups to keep beside those of hours, which every class has."
     )
 
 
@@ -328,6 +329,9 @@ class Site(Strict):
     enterprise: str = Field(description="First level of every topic.")
     site: str = Field(description="Second level of every topic.")
     description: str | None = Field(default=None, description="For people.")
+    time_zone: ZoneName | None = Field(
+        default=None, description="Where its days begin, e.g. Europe/Berlin: for buckets of days, weeks and months."
+    )
     include: list[str] = Field(default_factory=list, description="Further files, as globs relative to this one.")
     vars: dict[str, Any] = Field(default_factory=dict, description="Plain variables: ${var:NAME}.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for the whole site.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.history import EPOCH, parse_moment
+from nexus_cli.model.calendar import microseconds
+from nexus_cli.project.history import parse_moment
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.http import ControlClient
@@ -19,6 +20,7 @@ async def audit(
     who: str = "",
     kind: str = "",
     limit: int = 50,
+    zone: tzinfo | None = None,
     settings: Settings | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
@@ -30,18 +32,19 @@ async def audit(
         who: A principal; "" is everybody.
         kind: `command`, `sequence`, `deployment`, `alert`, `message`, or "".
         limit: At most so many.
+        zone: On whose clocks `since` is read; None is this machine's.
         settings: Instead of those of this folder.
         now: Instead of the clock.
 
     Raises:
         NexusError: NX6211 not a time; NX6400, NX6401 control is away or refuses.
     """
-    moment = parse_moment(since, now=now or datetime.now(UTC))
+    moment = parse_moment(since, now=now or datetime.now(UTC), zone=zone)
     settings = settings or load_settings()
     if settings.site.count("/") == 1:
         path = site_topics(settings).path(path) or path
     if len(path) > 200:
         raise NexusError("The path is longer than any tag's.", code="NX6802", exit_code=1)
-    since_us = max(0, int((moment - EPOCH).total_seconds() * 1e6))
+    since_us = max(0, microseconds(moment))
     async with ControlClient(settings) as control:
         return await control.audit(path=path, who=who, kind=kind, since_us=since_us, limit=limit)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -14,27 +12,31 @@ from nexus_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from nexus_cli.database.connect import Connection
-    from nexus_cli.database.queries import Series, StoredGap, StoredSample
-    from nexus_cli.database.rollups import Rollup
+    from nexus_cli.database.queries import Series
+    from nexus_cli.model.calendar import Every
 
 Aggregate = Literal["avg", "min", "max", "last", "first", "count", "good"]
-MOST_BUCKETS = 100_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is stored of one tag in a span, as JSON values; the views render it.
+    """What is stored of one tag in a span, as JSON values; the views render it. Times are ISO 8601 with an offset.
 
     Attributes:
         path: `area/line/device/tag`, where the series stands now.
         asked: The path that was asked for; differs after a rename.
-        unit, type, active: Of the series.
-        since, until: The span, ISO 8601.
-        every_ms: Width of a bucket, or None for single samples.
+        unit, type: What values are shown in: what the newest of them were stored with.
+        active: Whether its tag is declared.
+        since, until: The span.
+        every: Width of a bucket as it was asked (`1h`, `1mo`), or None for single samples.
+        every_ms: The same where it is exact, else None.
+        zone: On whose clocks days, weeks and months begin; None without them.
+        aggregate: What of a bucket is shown.
         samples: `time`, `value`, `quality`, and where they apply `label`, `reason`, `code`, `source_time`; with
-            buckets `time`, `value`, `count`, `good`, and `gap` (reasons) where samples of it are known to be missing.
+            buckets `time`, `end`, `value`, `count`, `good`, and `label`, `gap` (reasons) where samples of it are known to
+            be missing. `unit` and `type` where they are others than those above and could not be converted.
         gaps: `start`, `end` (None while it lasts), `device`, `gateway`, `frames` (0 when not known), `reason`, by start.
+        seams: `time`, `before` and `after` (`type`, `unit`, and `labels` when those changed), `converted`, by time.
         truncated: True when there were more samples than the limit.
     """
 
@@ -45,10 +47,13 @@ class History:
     active: bool
     since: str
     until: str
+    every: str | None
     every_ms: int | None
+    zone: str | None
     aggregate: str | None
     samples: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
+    seams: list[dict[str, Any]]
     truncated: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -56,27 +61,19 @@ class History:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def parse_moment(text: str, *, now: datetime) -> datetime:
-    """A moment: how long ago (`90s`, `1h`, `7d`), `now`, or ISO 8601 (without a zone it is UTC).
+def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """A moment as every command reads it, UTC; without an offset it is on the clocks of `zone` (None: this machine's).
 
     Raises:
         NexusError: NX6211.
     """
-    from nexus_cli.model.site import parse_duration
+    from nexus_cli.model.calendar import MOMENT_HINT
+    from nexus_cli.model.calendar import parse_moment as parsed
 
-    if text == "now":
-        return now
     try:
-        return now - timedelta(milliseconds=parse_duration(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
+        return parsed(text, now=now, zone=zone)
     except ValueError:
-        raise NexusError(
-            f"'{text}' is not a time.", code="NX6211", hint="write 1h, 30m, 7d or 2026-01-31T06:00", exit_code=1
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise NexusError(f"'{text}' is not a time.", code="NX6211", hint=MOMENT_HINT, exit_code=1) from None
 
 
 async def history(
@@ -86,8 +83,10 @@ async def history(
     until: str = "now",
     limit: int = 1000,
     every: str | None = None,
-    aggregate: Aggregate = "avg",
+    aggregate: Aggregate | None = None,
+    zone: tzinfo | None = None,
     settings: Settings | None = None,
+    now: datetime | None = None,
 ) -> History:
     """Read a tag's stored values.
 
@@ -97,71 +96,116 @@ async def history(
         until: End of the span.
         limit: At most so many samples, the newest.
         every: Width of buckets; None gives single samples.
-        aggregate: What to show of each bucket.
+        aggregate: What to show of each bucket; None is the average, or the last value of what has none.
+        zone: Whose clocks times are read and shown on, and days begin on. None is this machine's, and for days the site's
+            when its file names one.
         settings: Instead of the environment's.
+        now: Instead of the clock.
 
     Raises:
         NexusError: NX6200 to NX6203; NX6210 there is no such series; NX6211 the span or grid can't be used.
     """
     from nexus_cli.database.connect import connection
-    from nexus_cli.database.queries import last_before, load_gaps, load_samples
+    from nexus_cli.database.history_rows import sources_of
+    from nexus_cli.model.calendar import iso, microseconds
+    from nexus_cli.project.history_reader import Reader, gap_json, seams_of
 
     chosen = settings or load_settings()
-    now = datetime.now(UTC)
-    start, end = parse_moment(since, now=now), parse_moment(until, now=now)
+    now = now or datetime.now(UTC)
+    start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
     if end <= start:
         raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier", exit_code=1)
-    every_ms = None if every is None else _width(every, start, end)
-    async with connection(chosen, application="nexus-history") as conn:
+    width = None if every is None else _width(every, start, end)
+    async with (
+        connection(chosen, application="nexus-history") as conn,
+        conn.transaction(isolation="repeatable_read", readonly=True),
+    ):
         site = chosen.site or await _only_site(conn)
         series = await _find(conn, site=site, path=path)
-        # A gap keeps the path that its device had then.
-        devices = sorted({path.rpartition("/")[0] for path in (series.path, *series.former_paths)})
-        gateway: str = await conn.fetchval("SELECT lineage->>'gateway' FROM nexus.series WHERE id = $1", series.id)
-        found = await load_gaps(conn, site=site, devices=devices, gateways=[gateway or ""], since=start, until=end)
-        gaps = [_gap_json(gap) for gap in found]
-        if every_ms is None:
-            stored = await load_samples(conn, series_id=series.id, since=start, until=end, limit=limit + 1, newest=True)
-            samples = [sample_json(sample, series) for sample in stored]
+        reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
+        days = zone if zone is not None or width is None or width.fixed_us else await reader.site_zone()
+        if width is None:
+            stretches, samples, found = await reader.samples(start, end, limit=limit + 1, zone=zone)
+            shown = None
         else:
-            before = await last_before(conn, series_id=series.id, moment=start)
-            lost_us = [_us(gap.start) for gap in found]
-            held = before.value if before else None
-            buckets = await _buckets(conn, series, start, min(end, now), every_ms, held, lost_us)
-            samples = [_bucket_json(bucket, aggregate) for bucket in buckets]
-            _name_gaps(samples, gaps, width=timedelta(milliseconds=every_ms))
-            filled = [bool(bucket.count or bucket.covered_us) for bucket in buckets]
-            samples = [one for one, has in zip(samples, filled, strict=True) if has or "gap" in one]
-    truncated = len(samples) > limit
-    samples = samples[-limit:]
+            shown = aggregate or _usual(series)
+            _check(shown, series)
+            stretches, samples, found = await reader.rolled(
+                start, min(end, now), every=width, aggregate=shown, days=days, zone=zone
+            )
+    newest = stretches[-1].last
+    calendar = width is not None and not width.fixed_us
     return History(
         path=series.path,
         asked=path,
-        unit=series.unit,
-        type=series.type,
+        unit=newest.unit,
+        type=newest.type,
         active=series.active,
-        since=start.isoformat(),
-        until=end.isoformat(),
-        every_ms=every_ms,
-        aggregate=aggregate if every_ms is not None else None,
-        samples=samples,
-        gaps=gaps,
-        truncated=truncated,
+        since=iso(start, zone),
+        until=iso(end, zone),
+        every=None if width is None else width.text,
+        every_ms=width.fixed_us // 1000 if width is not None and width.fixed_us else None,
+        zone=_zone_name(days, now) if calendar else None,
+        aggregate=shown,
+        samples=samples[-limit:],
+        gaps=[gap_json(gap, zone) for gap in found],
+        seams=seams_of(stretches, since_us=microseconds(start), zone=zone),
+        truncated=len(samples) > limit,
     )
 
 
-def _width(every: str, start: datetime, end: datetime) -> int:
-    from nexus_cli.model.site import parse_duration
+DRAWN = 144
+"""Points that a plot has room for, side by side."""
+_WIDTHS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+
+
+async def history_to_draw(path: str, *, every: str | None = None, **question: Any) -> History:
+    """As `history`; more samples than its limit become buckets, as narrow as a plot can show, over the whole span."""
+    found = await history(path, every=every, **question)
+    if every is not None or not found.truncated:
+        return found
+    span_s = (datetime.fromisoformat(found.until) - datetime.fromisoformat(found.since)).total_seconds()
+    width_s = next((each for each in _WIDTHS_S if each >= span_s / DRAWN), 86_400)
+    return await history(path, **{**question, "every": f"{width_s}s", "limit": max(question.get("limit", 0), 100_000)})
+
+
+def _zone_name(zone: tzinfo | None, now: datetime) -> str:
+    if zone is None:
+        return f"this machine ({now.astimezone().tzname()})"
+    return getattr(zone, "key", None) or str(zone)
+
+
+def _usual(series: Series) -> Aggregate:
+    from nexus_cli.database.segments import kind_of
+
+    return "avg" if kind_of(series.type) in ("bool", "number") and not series.labels else "last"
+
+
+def _check(aggregate: Aggregate, series: Series) -> None:
+    from nexus_cli.database.segments import kind_of
+
+    if aggregate in ("avg", "min", "max") and kind_of(series.type) in ("text", "json"):
+        raise NexusError(
+            f"'{series.path}' is {series.type}: it has no {aggregate}.",
+            code="NX6211",
+            hint="write --agg last, first, count or good",
+            exit_code=1,
+        )
+
+
+def _width(every: str, start: datetime, end: datetime) -> Every:
+    from nexus_cli.database.history_buckets import MOST_BUCKETS, too_many
+    from nexus_cli.model.calendar import EVERY_HINT, parse_every
 
     try:
-        every_ms = parse_duration(every)
+        width = parse_every(every)
     except ValueError as error:
-        raise NexusError(str(error), code="NX6211", hint="write 1m, 15m, 1h or 1d", exit_code=1) from None
-    if every_ms <= 0 or (end - start) / timedelta(milliseconds=every_ms) > MOST_BUCKETS:
+        raise NexusError(str(error), code="NX6211", hint=EVERY_HINT, exit_code=1) from None
+    if too_many((end - start) // timedelta(microseconds=1), width):
         raise NexusError(
             f"That would be more than {MOST_BUCKETS:,} buckets.", code="NX6211", hint="widen --every", exit_code=1
         )
-    return every_ms
+    return width
 
 
 async def _only_site(conn: Connection) -> str:
@@ -192,98 +236,3 @@ async def _find(conn: Connection, *, site: str, path: str) -> Series:
             exit_code=1,
         )
     return series
-
-
-async def _buckets(
-    conn: Connection,
-    series: Series,
-    start: datetime,
-    end: datetime,
-    every_ms: int,
-    before: float | None,
-    lost_us: list[int],
-) -> list[Rollup]:
-    """Buckets of the span; where a gap begins (`lost_us`, ascending) the value is not known until the next sample."""
-    from nexus_cli.database.queries import stream_numbers
-    from nexus_cli.database.rollups import RollupBuilder
-
-    builder = RollupBuilder(every_us=every_ms * 1000, since_us=_us(start), until_us=_us(end), before=before)
-    buckets: list[Rollup] = []
-    lost = deque(moment for moment in lost_us if moment < _us(end))
-    async for time, value, quality in stream_numbers(conn, series_id=series.id, since=start, until=end):
-        while lost and lost[0] <= _us(time):
-            buckets.extend(builder.lose(lost.popleft()))
-        buckets.extend(builder.add(_us(time), value, quality))
-    for moment in lost:
-        buckets.extend(builder.lose(moment))
-    buckets.extend(builder.finish())
-    return buckets
-
-
-def _us(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def sample_json(sample: StoredSample, series: Series) -> dict[str, Any]:
-    """One sample as JSON values: the value as its type says, the label of an enumeration, the reason when not GOOD."""
-    from nexus_cli.wire.sample import Quality, unpack_status
-
-    reason, code = unpack_status(sample.status)
-    row: dict[str, Any] = {
-        "time": sample.time.isoformat(),
-        "value": _value(sample, series.type),
-        "quality": Quality(sample.quality).name,
-    }
-    label = series.labels.get(str(row["value"])) if series.labels else None
-    optional = {"label": label, "reason": reason and reason.value, "code": code or None}
-    row |= {name: value for name, value in optional.items() if value is not None}
-    if sample.source_time is not None:
-        row["source_time"] = sample.source_time.isoformat()
-    return row
-
-
-def _value(sample: StoredSample, type_name: str) -> Any:
-    for kept in (sample.exact, sample.text, sample.json):
-        if kept is not None:
-            return kept
-    number = sample.value
-    if number is None:
-        return None
-    if type_name == "bool" and number in (0.0, 1.0):
-        return bool(number)
-    return int(number) if type_name.lstrip("u").startswith("int") and number.is_integer() else number
-
-
-def _bucket_json(bucket: Rollup, aggregate: Aggregate) -> dict[str, Any]:
-    values: dict[Aggregate, float | int | None] = {
-        "avg": bucket.average,
-        "min": bucket.minimum,
-        "max": bucket.maximum,
-        "first": bucket.first,
-        "last": bucket.last,
-        "count": bucket.count,
-        "good": bucket.good,
-    }
-    moment = EPOCH + timedelta(microseconds=bucket.start_us)
-    return {"time": moment.isoformat(), "value": values[aggregate], "count": bucket.count, "good": bucket.good}
-
-
-def _name_gaps(buckets: list[dict[str, Any]], gaps: list[dict[str, Any]], *, width: timedelta) -> None:
-    """Say in each bucket which gaps lie in it: what is shown of it was made of fewer samples."""
-    starts = [datetime.fromisoformat(bucket["time"]) for bucket in buckets]
-    for gap in gaps:
-        first = bisect_right(starts, datetime.fromisoformat(gap["start"]) - width)
-        last = len(starts) if gap["end"] is None else bisect_right(starts, datetime.fromisoformat(gap["end"]))
-        for bucket in buckets[first:last]:
-            bucket["gap"] = " ".join(sorted({*bucket.get("gap", "").split(), gap["reason"]}))
-
-
-def _gap_json(gap: StoredGap) -> dict[str, Any]:
-    return {
-        "start": gap.start.isoformat(),
-        "end": gap.end and gap.end.isoformat(),
-        "device": gap.device,
-        "gateway": gap.gateway,
-        "frames": gap.frames,
-        "reason": gap.reason,
-    }

@@ -138,9 +138,9 @@ async def test_on_the_command_line(world: World, shell: Shell) -> None:
     with running(world):
         done = shell("audit", "--since", "1h", TZ="Europe/Berlin", NEXUS_COLOR="never")
         assert done.returncode == 0, done.stderr
-        local = dt.datetime.fromtimestamp((NOW_US - 50_000_000) // 1_000_000, dt.UTC).strftime(":%M:%S CE")
+        local = dt.datetime.fromtimestamp((NOW_US - 50_000_000) // 1_000_000, dt.UTC).strftime(":%M:%S+0")
         first, second = done.stdout.splitlines()[:2]
-        assert local in first, "local time, and which"
+        assert local in first, "local time, with its offset"
         assert "done" in first and f"desk  {TAG}  40 → 42.5 degC, read back 42.5" in first
         assert second.strip() == "reason: shift; id one"
         assert "[NX6806] 95 is out of range" in done.stdout

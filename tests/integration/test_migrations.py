@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, load_custody
 from nexus_cli.database.connect import Limits, connection, open_connection
+from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings) -> None:
     assert (await migrate.current(empty_database)).current is None
     first = await migrate.upgrade(empty_database)
-    assert first == ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+    assert first == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
     assert await migrate.check(empty_database) == ()
     async with connection(empty_database) as conn:
         made = await ensure_class(conn, "process-fast", site=SITE, keep_ms=10 * DAY_MS)
@@ -32,6 +34,8 @@ async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings)
             f"INSERT INTO nexus.{made.table} (time, series_id, value, quality) VALUES (now(), 1, 2.5, 192)"
         )
         assert await conn.fetchval("SELECT value FROM nexus.sample") == 2.5
+        assert await roll_up(conn, made, now=datetime.now(UTC))
+        assert await conn.fetchval("SELECT count(*) FROM nexus.rollup") == 1
     assert await migrate.check(empty_database) == ()
     assert await migrate.upgrade(empty_database) == ()
     assert (await migrate.downgrade(empty_database, revision="base"))[-1] == "0001"
@@ -39,7 +43,7 @@ async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings)
     async with connection(empty_database) as conn:
         left = await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'nexus'")
         assert {row["tablename"] for row in left} <= {"alembic_version"}
-    assert await migrate.upgrade(empty_database) == ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+    assert await migrate.upgrade(empty_database) == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
     assert await migrate.check(empty_database) == ()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import tzinfo
 
 import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import color_option, format_option, utc_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
@@ -20,7 +21,7 @@ EPILOG = (
 
 @click.command("audit", short_help="Show who did what, and how it ended.", epilog=EPILOG)
 @click.argument("path", metavar="[PATH-GLOB]", default="")
-@click.option("--since", default="24h", show_default=True, help="How long ago (1h, 7d), or ISO 8601.")
+@click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
 @click.option("--who", default="", metavar="NAME", help="Of this principal only.")
 @click.option(
     "--kind",
@@ -29,21 +30,22 @@ EPILOG = (
     help="Of this kind only.",
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="Newest so many.")
+@utc_option
 @format_option("text", "json")
 @color_option
-def command(path: str, since: str, who: str, kind: str | None, limit: int, format_: str) -> int:
+def command(path: str, since: str, who: str, kind: str | None, limit: int, zone: tzinfo | None, format_: str) -> int:
     """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
 
     PATH-GLOB is a path (which covers what lies below it) or a glob: * is one level, ** the rest; or a sequence's name.
-    Times are local; --format json has microseconds since 1970 UTC.
+    Times are read and shown on the local clock, with its offset; --format json has microseconds since 1970 UTC.
     """
     from nexus_cli.cli.changing import styler
     from nexus_cli.cli.views.audit import trail_text
     from nexus_cli.project.audit import audit
 
-    found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit))
+    found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))
     if format_ == "json":
         answer_json(found)
     else:
-        answer(trail_text(found, since=since, style=styler(sys.stdout)))
+        answer(trail_text(found, since=since, style=styler(sys.stdout), zone=zone))
     return Exit.OK

@@ -4,50 +4,79 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import tzinfo
 from typing import Any
 
 import click
 
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import utc_option
+
+
+def _named(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tzinfo | None:
+    from nexus_cli.model.calendar import zone_named
+
+    try:
+        return None if value is None else zone_named(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write a name such as Europe/Berlin") from None
 
 
 @click.command(
     "history", short_help="Show stored values of a tag.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 @click.argument("path", metavar="PATH")
-@click.option("--since", default="1h", show_default=True, help="Start: how long ago (1h, 7d), or ISO 8601.")
+@click.option(
+    "--since", default="1h", show_default=True, help="Start: how long ago (1h, 7d), today, 06:00, or ISO 8601."
+)
 @click.option("--until", default="now", show_default=True, help="End, in the same forms.")
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), help="Newest so many.")
-@click.option("--every", default=None, metavar="TIME", help="One line per bucket of this width, such as 1m.")
+@click.option("--every", default=None, metavar="TIME", help="One line per bucket: 1m, 1h, 1d, 1w, 1mo.")
 @click.option(
     "--agg",
     "aggregate",
-    default="avg",
-    show_default=True,
+    default=None,
     type=click.Choice(["avg", "min", "max", "first", "last", "count", "good"]),
-    help="What to show of a bucket; avg is time-weighted.",
+    help="What to show of a bucket. [default: avg, weighted by time; last for text, JSON and named codes]",
 )
+@click.option("--zone", "named", default=None, metavar="ZONE", callback=_named, help="Time zone, e.g. Europe/Berlin.")
+@utc_option
 @click.option("--format", "format_", default="table", show_default=True, type=click.Choice(["table", "csv", "json"]))
+@click.option("--spreadsheet", is_flag=True, help="In CSV, write ' before text that a spreadsheet would calculate.")
 @click.option("--plot", is_flag=True, help="Draw the numbers in the terminal.")
-def command(path: str, format_: str, plot: bool, **question: Any) -> int:
-    """Show the stored values of a tag: time (UTC), value, quality and why, with known gaps between them.
+def command(
+    path: str,
+    format_: str,
+    spreadsheet: bool,
+    plot: bool,
+    named: tzinfo | None,
+    zone: tzinfo | None,
+    **question: Any,
+) -> int:
+    """Show the stored values of a tag: time, value, quality and why, with known gaps between them.
+
+    Times are read and shown on the local clock, with its offset; --zone or --utc change both. Days, weeks (from Monday)
+    and months follow that zone, or the `time_zone` of the site file when neither is given.
 
     \b
     Examples:
-      nexus history packaging/line-1/filler/temperature --since 1h
-      nexus history packaging/line-1/filler/temperature --since 7d --every 1h --agg max --format csv
+      nexus history packaging/line-1/filler/temperature --since today
+      nexus history packaging/line-1/filler/temperature --since 90d --every 1d --agg max --format csv
     """
     from nexus_cli.cli.views import history as view
-    from nexus_cli.project.history import history
+    from nexus_cli.project.history import history, history_to_draw
 
-    found = asyncio.run(history(path, **question)).to_json()
+    if named is not None and zone is not None:
+        raise click.UsageError("--zone and --utc say two things; write one of them")
+    look = history_to_draw if plot and format_ == "table" else history
+    found = asyncio.run(look(path, zone=named or zone, **question)).to_json()
     if format_ == "json":
         import orjson
 
         answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     elif format_ == "csv":
-        answer_data(view.to_csv(found))
+        answer_data(view.to_csv(found, spreadsheet=spreadsheet))
     else:
         answer(view.table(found, colour=colour_wanted(sys.stdout)) if not plot else view.plot(found))
     return Exit.OK

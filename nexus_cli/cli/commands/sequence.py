@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import tzinfo
 from typing import Any
 
 import click
 
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit
-from nexus_cli.cli.options import color_option, format_option, pairs
+from nexus_cli.cli.options import color_option, format_option, pairs, utc_option
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""
@@ -36,9 +37,12 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Show every step with what the tags hold now; write nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--reason", default="", help="Why, for the audit trail.")
+@utc_option
 @format_option("text", "json")
 @color_option
-def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, format_: str) -> int:
+def run(
+    name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, zone: tzinfo | None, format_: str
+) -> int:
     """Run sequence NAME and follow it; ending this command does not end the sequence."""
     from nexus_cli.cli.changing import agreed, styler
     from nexus_cli.cli.views.sequence import end_text, line_text, rehearsal_text
@@ -55,7 +59,7 @@ def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str
     run_id = asyncio.run(project.start(name, values=rehearsal.values, reason=reason, agreed=rehearsal.agreed))
     style = styler(sys.stderr)
     try:
-        found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style))))
+        found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style, zone=zone))))
     except KeyboardInterrupt:
         note(f"the sequence goes on in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
         raise
@@ -64,31 +68,33 @@ def run(name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str
 
 
 @command.command("list")
+@utc_option
 @format_option("text", "json")
 @color_option
-def list_(format_: str) -> int:
+def list_(zone: tzinfo | None, format_: str) -> int:
     """Show the applied sequences and the newest runs."""
     from nexus_cli.cli.changing import styler
     from nexus_cli.cli.views.sequence import listing_text
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.listing())
-    _say(found, listing_text(found, style=styler(sys.stdout)), format_)
+    _say(found, listing_text(found, style=styler(sys.stdout), zone=zone), format_)
     return Exit.OK
 
 
 @command.command("status")
 @click.argument("run_id", metavar="RUN")
+@utc_option
 @format_option("text", "json")
 @color_option
-def status(run_id: str, format_: str) -> int:
+def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
     """Show one run and its journal."""
     from nexus_cli.cli.changing import styler
     from nexus_cli.cli.views.sequence import status_text
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.status(run_id))
-    _say(found, status_text(found, style=styler(sys.stdout)), format_)
+    _say(found, status_text(found, style=styler(sys.stdout), zone=zone), format_)
     return Exit.OK
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from datetime import tzinfo
 
 import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import color_option, format_option, utc_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
@@ -18,9 +19,10 @@ EPILOG = (
 
 @click.command("show", epilog=EPILOG)
 @click.argument("address", required=False, metavar="[ADDRESS|PLANFILE]")
+@utc_option
 @format_option("text", "json")
 @color_option
-def command(address: str | None, format_: str) -> int:
+def command(address: str | None, zone: tzinfo | None, format_: str) -> int:
     """Show what control recorded, one resource of it, or a saved plan.
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
@@ -41,7 +43,7 @@ def command(address: str | None, format_: str) -> int:
     else:
         state = change.recorded_state(load_settings())
         if format_ == "text":
-            answer(state_text(state, style=styler(sys.stdout)))
+            answer(state_text(state, style=styler(sys.stdout), zone=zone))
             return Exit.OK
         found = state
     answer_json(found)

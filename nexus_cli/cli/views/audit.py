@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.sequence import set_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import plain
@@ -35,7 +36,7 @@ def trail_text(found: Mapping[str, Any], *, since: str, style: Style, zone: tzin
 
 def entry_text(entry: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
     """When, how it ended, who, what: old → new → read back; below it why, and the id."""
-    at = datetime.fromtimestamp(int(entry["at"]) / 1e6, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    at = clock_text(int(entry["at"]), zone=zone)
     state = str(entry.get("state") or entry.get("outcome") or entry["what"])
     colour = "good" if state in GOOD else "warning" if state in DOUBTFUL else "error"
     lines = [f"{at}  {style(f'{state:<11}', colour)} {entry['who']}  {_what(entry)}".rstrip()]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import tzinfo
 from typing import Any
 
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.diagnostics.printable import plain
 
 Style = Callable[[str, str], str]
@@ -99,7 +100,7 @@ def _end(found: Mapping[str, Any], style: Style) -> str:
     return f"{head} as deployment {found['number']}: {', '.join(parts)}" + (f" ({', '.join(sure)})." if sure else ".")
 
 
-def state_text(state: Mapping[str, Any], *, style: Style) -> str:
+def state_text(state: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
     """The recorded state: how many resources of each kind, the lock, the newest deployments."""
     kinds: dict[str, int] = {}
     for address in state["digests"]:
@@ -109,15 +110,14 @@ def state_text(state: Mapping[str, Any], *, style: Style) -> str:
     lines += [f"  {count:6} {kind}" for kind, count in sorted(kinds.items())]
     lock = state["lock"]
     if lock is not None:
-        lines += ["", f"locked by {lock['owner']} since {_time(lock['acquired'])} {lock['reason']}".rstrip()]
+        lines += [
+            "",
+            f"locked by {lock['owner']} since {clock_text(lock['acquired'], zone=zone)} {lock['reason']}".rstrip(),
+        ]
     if state["deployments"]:
         lines += ["", style("deployments", "bold")]
         lines += [
-            f"  {each['number']:5}  {_time(each['started'])}  {each['outcome']:8}  {each['who']}  {each['reason']}".rstrip()
+            f"  {each['number']:5}  {clock_text(each['started'], zone=zone)}  {each['outcome']:8}  {each['who']}  {each['reason']}".rstrip()
             for each in state["deployments"][:20]
         ]
     return "\n".join(lines)
-
-
-def _time(microseconds: int) -> str:
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S}Z"

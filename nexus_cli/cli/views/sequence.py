@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import one_line, plain
 
@@ -39,7 +40,7 @@ def set_text(values: Mapping[str, Any]) -> str:
     return "".join(f"  {name}={value_text(value)}" for name, value in values.items())
 
 
-def line_text(line: Mapping[str, Any], *, style: Style) -> str:
+def line_text(line: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
     """One line of the journal."""
     line = plain(line)
     state = str(line["state"])
@@ -50,7 +51,7 @@ def line_text(line: Mapping[str, Any], *, style: Style) -> str:
     if detail.get("detail"):
         code = f"[{detail['code']}] " if detail.get("code") else ""
         facts.append(f"{code}{detail['detail']}")
-    at = datetime.fromtimestamp(int(line["at"]) / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    at = clock_text(int(line["at"]), zone=zone, date=False, digits=3)
     tail = f"  {'; '.join(facts)}" if facts else ""
     branch = "" if line["branch"] == "steps" else f" ({line['branch']})"
     return f"{at} {line['step']:>3}  {style(f'{state:<7}', COLOURS.get(state, 'error'))} {line['text']}{branch}{tail}"
@@ -72,9 +73,11 @@ def end_text(found: Mapping[str, Any], *, style: Style) -> str:
     return "\n".join(lines)
 
 
-def status_text(found: Mapping[str, Any], *, style: Style) -> str:
+def status_text(found: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
     """One run with its journal."""
-    return "\n".join([end_text(found, style=style), *(line_text(line, style=style) for line in found["journal"])])
+    return "\n".join(
+        [end_text(found, style=style), *(line_text(line, style=style, zone=zone) for line in found["journal"])]
+    )
 
 
 def parameter_text(name: str, parameter: Mapping[str, Any]) -> str:
@@ -91,7 +94,7 @@ def parameter_text(name: str, parameter: Mapping[str, Any]) -> str:
     return f"--set {name}=…  {', '.join(facts)}{text}"
 
 
-def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
+def listing_text(found: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
     """Declared sequences, then the newest runs."""
     lines = []
     found = plain(found)
@@ -104,7 +107,7 @@ def listing_text(found: Mapping[str, Any], *, style: Style) -> str:
     if found["runs"]:
         lines.append("")
     for run in found["runs"]:
-        at = datetime.fromtimestamp(int(run["started"]) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        at = clock_text(int(run["started"]), zone=zone)
         state = style(f"{run['state']:<11}", COLOURS.get(run["state"], "error"))
         lines.append(f"{at}  {state} {run['name']}  {run['id']}  {run['who']}" + set_text(run.get("set") or {}))
     return "\n".join(lines)

@@ -213,10 +213,9 @@ def _locked(held: leases.Lease | None) -> NexusError:
     return NexusError(
         "Another deployment is running."
         if held is None
-        else f"{held.owner} holds the lock since {held.acquired:%Y-%m-%d %H:%M:%S} UTC"
-        + (f" ({held.reason})." if held.reason else "."),
+        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
         code="NX5001",
-        hint="wait until it ends; `nexus show` tells how far it is",
+        hint="wait until it ends; `nexus show` tells since when, and how far it is",
         exit_code=EXIT_CONFLICT,
     )
 

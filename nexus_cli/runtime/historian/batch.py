@@ -25,7 +25,7 @@ from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.command import Report
 from nexus_cli.wire.frame import Frame, Gap
 
-DAY_US = 86_400_000_000
+DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
 _NUMBERS = {float, int, bool}
 _SOURCE_LIMIT = 1 << 60
 
@@ -117,12 +117,12 @@ class Packed:
     Attributes:
         blocks: Rows to COPY.
         letters: What could not be packed.
-        days: Days since 1970 that the rows of each class touch, for the partitions.
+        hours: Hours since 1970 that the rows of each class touch, for the rollups and the partitions.
     """
 
     blocks: list[Block] = field(default_factory=list)
     letters: Letters = field(default_factory=Letters)
-    days: dict[str, set[int]] = field(default_factory=dict)
+    hours: dict[str, set[int]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -194,7 +194,7 @@ class Packer:
         self._plain: dict[str, _Group] = {}
         self._sourced: dict[str, _Group] = {}
         self._full: dict[str, list[bytes]] = {}
-        self._days: dict[str, set[int]] = {}
+        self._hours: dict[str, set[int]] = {}
         self._letters = Letters()
 
     def pack(self, frames: Iterable[PendingFrame], samples: Iterable[PendingSample] = ()) -> Packed:
@@ -203,7 +203,7 @@ class Packer:
             self._add(pending)
         for sample in samples:
             self._add_full(sample.retention, sample.row, sample.topic, sample.payload)
-        packed = Packed(letters=self._letters, days=self._days)
+        packed = Packed(letters=self._letters, hours=self._hours)
         for groups, sourced in ((self._plain, False), (self._sourced, True)):
             for retention, group in groups.items():
                 block = self._close(retention, group, sourced=sourced)
@@ -260,7 +260,7 @@ class Packer:
             return None
         times = np.repeat(np.array(group.times, dtype=np.int64), group.counts)
         rows = pack_plain(times, np.concatenate(group.series), values, source_us=sources)
-        self._days.setdefault(retention, set()).update(time // DAY_US for time in group.times)
+        self._hours.setdefault(retention, set()).update(time // HOUR_US for time in group.times)
         return Block(retention, SOURCED_COLUMNS if sourced else PLAIN_COLUMNS, [rows], len(values))
 
     def _slowly(self, pending: PendingFrame, positions: Iterable[int]) -> None:
@@ -303,7 +303,7 @@ class Packer:
                 self._letters.add(topic, "not_storable", detail=str(error), payload=payload)
             return
         self._full.setdefault(retention, []).append(packed)
-        self._days.setdefault(retention, set()).add(row.time_us // DAY_US)
+        self._hours.setdefault(retention, set()).add(row.time_us // HOUR_US)
 
     def _refuse(self, pending: PendingFrame, tag: str, reason: str, detail: str) -> None:
         frame = pending.frame

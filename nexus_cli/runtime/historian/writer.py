@@ -10,6 +10,7 @@ import asyncpg
 
 from nexus_cli.database.committed import Custody, OutboxKey, RangeSet, load_custody, replace_custody
 from nexus_cli.database.errors import DATA_ERRORS, one_line
+from nexus_cli.database.rollup_tables import mark_changed
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
@@ -98,7 +99,8 @@ class Writer:
             packed = batch.packed = Packer().pack(batch.frames, batch.samples)
         now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
         straight = not batch.samples
-        for retention, days in packed.days.items():
+        for retention, hours in packed.hours.items():
+            days = {hour // 24 for hour in hours}
             straight &= await self._tables.prepare(conn, retention, days, now=now)
         if straight:
             try:
@@ -135,6 +137,7 @@ class Writer:
                     _tell(letters, conflicts, made.table)
                 else:
                     await copy_straight(conn, made.table, block.pieces, block.columns)
+            await self._mark(conn, packed)
             await self._record_gaps(conn, batch, letters)
             reports = [pending.report for pending in batch.reports if pending.refusal is None]
             await record_reports(conn, self._site, reports, letters)
@@ -143,6 +146,10 @@ class Writer:
         self._count(batch, rows=rows, letters=letters.count)
         self._counters.duplicate_rows += duplicates
         self._taken(batch, new)
+
+    async def _mark(self, conn: Any, packed: Packed) -> None:
+        for retention, hours in packed.hours.items():
+            await mark_changed(conn, (await self._tables.table(conn, retention)).table, hours)
 
     def _taken(self, batch: Batch, new: dict[OutboxKey, Custody]) -> None:
         """Custody is on record: remember it and say the receipts."""

@@ -85,7 +85,7 @@ def views() -> dict[str, Callable[[str], str]]:
             "unit": text,
             "type": text,
             "active": True,
-            "every_ms": 0,
+            "every": None,
             "samples": [sample],
             "gaps": [gap],
             "truncated": False,

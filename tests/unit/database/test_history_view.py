@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from nexus_cli.cli.views.history import plot, table, to_csv
-from nexus_cli.database.queries import Series, StoredSample
+from nexus_cli.database.queries import StoredSample
+from nexus_cli.database.segments import ALWAYS_US, NEVER_US, Segment
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.history import parse_moment, sample_json
+from nexus_cli.project.history import parse_moment
+from nexus_cli.project.history_rows import sample_json
 from nexus_cli.wire.sample import pack_status
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -27,8 +29,12 @@ def answer(samples: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "active": True,
         "since": (NOW - timedelta(hours=1)).isoformat(),
         "until": NOW.isoformat(),
+        "every": None,
         "every_ms": None,
+        "zone": None,
+        "aggregate": None,
         "gaps": [],
+        "seams": [],
         "truncated": False,
     }
     return {**base, "samples": samples, **more}
@@ -43,10 +49,12 @@ def stored(**columns: Any) -> StoredSample:
     return StoredSample(**{**empty, "time": NOW, "quality": 192, **columns})
 
 
-def series(kind: str, **labels: str) -> Series:
-    return Series(
-        id=1, ulid="U", path="a/l/d/t", type=kind, unit="", retention="x", active=True, external=False, labels=labels
-    )
+def segment(kind: str, unit: str = "", factor: float = 1.0, **labels: str) -> Segment:
+    return Segment(since_us=ALWAYS_US, until_us=NEVER_US, type=kind, unit=unit, labels=labels, factor=factor)
+
+
+def row_of(sample: StoredSample, stored_as: Segment, shown_in: Segment | None = None) -> dict[str, Any]:
+    return sample_json(sample, stored_as, shown_in=shown_in or stored_as, zone=UTC)
 
 
 def test_gaps_stand_between_the_samples_they_lie_between() -> None:
@@ -77,51 +85,72 @@ def test_renamed_forgotten_and_cut_series_say_so() -> None:
     ],
 )
 def test_values_have_their_type_again(columns: dict[str, Any], kind: str, value: Any) -> None:
-    found = sample_json(stored(**columns), series(kind))["value"]
+    found = row_of(stored(**columns), segment(kind))["value"]
     assert found == value
     assert type(found) is type(value)
 
 
 def test_labels_reasons_and_codes_are_shown() -> None:
-    labelled = sample_json(stored(value=1.0), series("int16", **{"1": "running"}))
+    labelled = row_of(stored(value=1.0), segment("int16", **{"1": "running"}))
     assert labelled["label"] == "running"
-    bad = sample_json(stored(quality=0, status=pack_status("device_error", 0x86)), series("int16"))
+    bad = row_of(stored(quality=0, status=pack_status("device_error", 0x86)), segment("int16"))
     assert (bad["quality"], bad["reason"], bad["code"]) == ("BAD", "device_error", 0x86)
     assert "device_error 0x00000086" in table(answer([bad]))
 
 
-def test_csv_keeps_exact_integers_and_disarms_formulas() -> None:
-    rows = list(csv.DictReader(io.StringIO(to_csv(answer([sample(0, 2**64 - 1), sample(1, "=1+1"), sample(2, True)])))))
-    assert [row["value"] for row in rows] == [str(2**64 - 1), "'=1+1", "true"]
+def test_a_csv_says_what_the_json_says() -> None:
+    values = [2**64 - 1, "-5", "=1+1", 'a,"b"\nc', True, {"a": [1, None, True], "b": "x"}]
+    history = answer([sample(at, value) for at, value in enumerate(values)])
+    rows = list(csv.DictReader(io.StringIO(to_csv(history))))
+    shown = [str(2**64 - 1), "-5", "=1+1", 'a,"b"\nc', "true", '{"a":[1,null,true],"b":"x"}']
+    assert [row["value"] for row in rows] == shown
+    assert {(row["unit"], row["type"]) for row in rows} == {("bar", "float64")}
+    disarmed = [row["value"] for row in csv.DictReader(io.StringIO(to_csv(history, spreadsheet=True)))]
+    assert disarmed == [shown[0], "'-5", "'=1+1", *shown[3:]]
+    assert '{"a":[1,null,true],"b":"x"}' in table(history)
+
+
+def test_a_seam_stands_where_the_unit_changed_and_nothing_is_drawn_across_terms() -> None:
+    kilograms, grams, pieces = segment("float64", "kg", 1000.0), segment("float64", "g"), segment("float64", "pcs")
+    converted, same, other = (row_of(stored(value=5.0), each, grams) for each in (kilograms, grams, pieces))
+    assert (converted["value"], same["value"], other["value"]) == (5000.0, 5.0, 5.0)
+    assert [each.get("unit") for each in (converted, same, other)] == [None, None, "pcs"]
+    seams = [
+        {
+            "time": (NOW - timedelta(minutes=30)).isoformat(),
+            "before": {"type": "float64", "unit": "pcs"},
+            "after": {"type": "float64", "unit": "g"},
+            "converted": False,
+        }
+    ]
+    history = answer([sample(10, 5.0, unit="pcs"), sample(40, 5.0)], seams=seams, unit="g")
+    lines = table(history).splitlines()
+    assert "5 [pcs]" in lines[1]
+    assert "unit pcs -> g; what was before is not to be compared" in lines[2]
+    rows = list(csv.DictReader(io.StringIO(to_csv(history))))
+    assert [(row["quality"], row["unit"]) for row in rows] == [("GOOD", "pcs"), ("SEAM", "g"), ("GOOD", "g")]
+    drawn = plot(history, width=60).splitlines()
+    assert drawn[0] == "a/l/d/t [g]"
+    assert sum(any(0x2800 < ord(sign) <= 0x28FF for sign in line) for line in drawn) == 1
+    assert any(line.startswith("seam ┤") and line.rstrip().endswith("|") for line in drawn)
 
 
 def test_the_plot_puts_high_above_low() -> None:
     lines = plot(answer([sample(0, 0.0), sample(59, 10.0)]), width=20, height=4).splitlines()
-    assert lines[0].startswith("10 ┤")
-    assert lines[0].rstrip()[-1] != "┤"
-    assert lines[3].startswith(" 0 ┤")
-    assert len(lines) == 5
+    assert lines[0] == "a/l/d/t [bar]"
+    assert lines[1].startswith("10 ┤")
+    assert lines[1].rstrip()[-1] != "┤"
+    assert lines[4].startswith(" 0 ┤")
+    assert lines[5].split() == ["2026-01-31", "11:00:00Z", "2026-01-31", "12:00:00Z"]
+    assert len(lines) == 6
     assert plot(answer([sample(0, "text")])) == "no numbers to plot"
     assert "5 ┤" in plot(answer([sample(0, 5.0)]))
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("1h", NOW - timedelta(hours=1)),
-        ("now", NOW),
-        ("2026-01-30T06:00", datetime(2026, 1, 30, 6, tzinfo=UTC)),
-        ("2026-01-30T06:00+01:00", datetime(2026, 1, 30, 5, tzinfo=UTC)),
-    ],
-)
-def test_moments(text: str, moment: datetime) -> None:
-    assert parse_moment(text, now=NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["soon", "", "1x", "99999999999999d", "2026-13-01"])
 def test_no_moments(text: str) -> None:
     with pytest.raises(NexusError) as caught:
-        parse_moment(text, now=NOW)
+        parse_moment(text, now=NOW, zone=UTC)
     assert caught.value.code == "NX6211"
 
 
@@ -155,6 +184,6 @@ def test_a_plot_marks_the_columns_of_gaps() -> None:
 
 def test_a_bucket_names_its_gaps() -> None:
     buckets = [{"time": NOW.isoformat(), "value": None, "count": 0, "good": 0, "gap": "gateway_killed"}]
-    history = answer(buckets, every_ms=60_000)
+    history = answer(buckets, every="1m", every_ms=60_000)
     assert "gap: gateway_killed" in table(history)
-    assert to_csv(history).splitlines()[1].endswith(",gateway_killed")
+    assert to_csv(history).splitlines()[1].split(",")[4] == "gateway_killed"
