@@ -87,11 +87,42 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "NEXUS site",
         "description": "A site: hierarchy, devices, tags, gateways, retention, access and alerts.",
-        **{key: value for key, value in site.items() if key not in ("title", "description")},
-        "if": {"required": ["nexus"]},
-        "then": {"required": ["enterprise", "site"]},
-        "definitions": {name: _removable(definitions[name]) for name in sorted(definitions)},
+        **{key: value for key, value in site.items() if key not in ("title", "description", "properties")},
+        "properties": {
+            key: value if key in ("nexus", "enterprise", "site") else _or_null(_nullable(value))
+            for key, value in site["properties"].items()
+        },
+        "if": {"properties": {"nexus": True}, "required": ["nexus"]},
+        "then": {"properties": {"enterprise": True, "site": True}, "required": ["enterprise", "site"]},
+        "definitions": {name: _removable(_nullable(definitions[name])) for name in sorted(definitions)},
     }
+
+
+def _nullable(schema: Schema) -> Schema:
+    """The schema with `null` for every key that may be left out: it removes what is inherited, or what the site says."""
+    result = dict(schema)
+    required = frozenset(schema.get("required", ()))
+    if isinstance(properties := schema.get("properties"), dict):
+        result["properties"] = {
+            key: value if key in required else _or_null(_nullable(value)) for key, value in properties.items()
+        }
+    if isinstance(more := schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = _or_null(_nullable(more))
+    return result
+
+
+def _or_null(schema: Schema) -> Schema:
+    kind, choices = schema.get("type"), schema.get("anyOf")
+    if isinstance(choices, list):
+        return schema if {"type": "null"} in choices else {**schema, "anyOf": [*choices, {"type": "null"}]}
+    if "$ref" in schema or "not" in schema:
+        return schema  # what is referred to may be null itself
+    result = dict(schema)
+    if kind is not None and "null" not in kind:
+        result["type"] = [kind, "null"] if isinstance(kind, str) else [*kind, "null"]
+    if "enum" in schema and None not in schema["enum"]:
+        result["enum"] = [*schema["enum"], None]
+    return result
 
 
 def _removable(schema: Schema) -> Schema:
