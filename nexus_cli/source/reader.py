@@ -281,8 +281,9 @@ class Reader:
 
     def _add(self, code: str, message: str, event: Any, *, hint: str = "", related: tuple[Related, ...] = ()) -> None:
         start, end = event.start_mark.index, event.end_mark.index
-        line_end = self.file.text.find("\n", start)
-        end = min(end, line_end) if line_end >= 0 else end
+        number = self.file.line_column(start)[0]
+        if number < len(self.file.starts):
+            end = min(end, self.file.starts[number] - 1)
         place = self.file.place(start, end)
         self.findings.append(finding(code, self._back(message), place=place, hint=hint, related=related))
 

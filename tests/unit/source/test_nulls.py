@@ -90,8 +90,20 @@ OVERLAYS = [
     {"gateways": {"g": {"select": None}}},
     {"alerts": {"al": None}},
     {"access": {"roles": {"op": None}}},
-    {"areas": {"a": {"lines": {"l": {"devices": {"d": {"protocol": "modbus", "connection": {"port": None}, "labels": {"k": None}}}}}}}},
-    {"areas": {"a": {"lines": {"l": {"devices": {"d": {"template": "m", "tags": {"v": {"range": None, "labels": None}}}}}}}}},
+    {
+        "areas": {
+            "a": {
+                "lines": {
+                    "l": {"devices": {"d": {"protocol": "modbus", "connection": {"port": None}, "labels": {"k": None}}}}
+                }
+            }
+        }
+    },
+    {
+        "areas": {
+            "a": {"lines": {"l": {"devices": {"d": {"template": "m", "tags": {"v": {"range": None, "labels": None}}}}}}}
+        }
+    },
 ]
 
 
