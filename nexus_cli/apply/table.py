@@ -108,6 +108,8 @@ def verified(
             row.verification, row.detail = "unverified", "the device answers, but no tag is GOOD"
         elif found is not None and path in reachable_before:
             row.verification, row.detail = "failed", "the device was reachable before and is not any more"
+        elif found is not None and row.action == "create":
+            row.verification, row.detail = "unverified", "the device is new and has not answered yet"
         elif found is not None:
             row.verification, row.detail = "unverified", "the device was not reachable before either"
         else:

@@ -35,7 +35,8 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
     answers = [role.result() for role in roles]
     parts = [broker.result(), database.result(), *answers]
     running = supervisor_runs(home)
-    well = all(part["state"] == UP for part in parts)
+    links = _links(answers)
+    well = all(part["state"] == UP for part in parts) and not dark(links)
     return {
         "format_version": "1.0",
         "state": DOWN if not running else UP if well else DEGRADED,
@@ -45,7 +46,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         "broker": broker.result(),
         "database": database.result(),
         "roles": answers,
-        "links": _links(answers),
+        "links": links,
         "access": _access(home, runtime),
     }
 
@@ -111,6 +112,12 @@ def _links(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for link, facts in sorted(links.items()):
                 found.append({"gateway": role["name"].partition("-")[2], "link": link, **(facts or {})})
     return found
+
+
+def dark(links: list[dict[str, Any]]) -> bool:
+    """True when there are links to devices and not one is connected: nothing comes in, however well the parts are."""
+    states = [link["state"] for link in links if link.get("state")]
+    return bool(states) and not any(state in ("connected", "idle") for state in states)
 
 
 def _access(home: Home, runtime: Runtime) -> dict[str, Any]:

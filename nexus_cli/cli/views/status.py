@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.diagnostics.printable import plain
 
 if TYPE_CHECKING:
@@ -71,11 +72,7 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     if links:
         bad = [link for link in links if link.get("state") not in ("connected", "idle")]
         lines += ["", f"  links: {len(links) - len(bad)} of {len(links)} connected"]
-        for link in bad[:20]:
-            state = _state(str(link.get("state")), colour)
-            lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
-        if len(bad) > 20:
-            lines.append(f"    and {len(bad) - 20} more")
+        lines += link_lines(bad, state=lambda word: _state(word, colour))
     access = found["access"]
     if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"

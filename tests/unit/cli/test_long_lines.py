@@ -81,7 +81,10 @@ def test_what_is_wrong_is_cut_out_in_one_round() -> None:
 
 
 def places() -> Iterator[tuple[str, str]]:
-    yield "a: {password: 'x', b: [1, password: y, c], token: ${env:T}}", "a: {password: '*', b: [1, password: *, c], token: ${env:T}}"
+    yield (
+        "a: {password: 'x', b: [1, password: y, c], token: ${env:T}}",
+        "a: {password: '*', b: [1, password: *, c], token: ${env:T}}",
+    )
     yield "{password: a}, {password: b, x: '}'}, password: c d", "{password: *}, {password: *, x: '}'}, password: ***"
 
 
