@@ -56,8 +56,8 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
             "template": {"type": "string", "description": "Name of the template that this device is one of."},
             "with": {"type": "object", "description": "Values of the template's parameters."},
         },
-        "if": {"not": {"required": ["template"]}},
-        "then": {"required": ["protocol"]},
+        "if": {"not": {"type": "object", "properties": {"template": True}, "required": ["template"]}},
+        "then": {"type": ["object", "null"], "properties": {"protocol": True}, "required": ["protocol"]},
     }
     definitions["Template"] = {
         **device,
@@ -92,8 +92,12 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
             key: value if key in ("nexus", "enterprise", "site") else _or_null(_nullable(value))
             for key, value in site["properties"].items()
         },
-        "if": {"properties": {"nexus": True}, "required": ["nexus"]},
-        "then": {"properties": {"enterprise": True, "site": True}, "required": ["enterprise", "site"]},
+        "if": {"type": "object", "properties": {"nexus": True}, "required": ["nexus"]},
+        "then": {
+            "type": "object",
+            "properties": {"enterprise": True, "site": True},
+            "required": ["enterprise", "site"],
+        },
         "definitions": {name: _removable(_nullable(definitions[name])) for name in sorted(definitions)},
     }
 
@@ -167,12 +171,16 @@ def _device(kinds: Mapping[str, DriverKind], definitions: dict[str, Schema], *, 
         "allOf": [
             *branches,
             {
-                "if": {"not": {"required": ["protocol"]}},
+                "if": {"not": {"type": "object", "properties": {"protocol": True}, "required": ["protocol"]}},
                 "then": {
+                    "type": ["object", "null"],
                     "properties": {
                         "connection": {"$ref": "#/definitions/AnyConnection"},
-                        "tags": {"additionalProperties": {"$ref": "#/definitions/AnyTag"}},
-                    }
+                        "tags": {
+                            "type": ["object", "null"],
+                            "additionalProperties": {"$ref": "#/definitions/AnyTag"},
+                        },
+                    },
                 },
             },
         ],
@@ -185,17 +193,18 @@ def _branch(
     """What a protocol's devices may say. Only `type` is demanded of a tag: a template may give the rest."""
     definitions[f"{name}-tag"] = _model(tag, definitions)
     definitions[f"{name}-tag"].pop("required", None)
-    properties: dict[str, Schema] = {"tags": {"additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}}
+    tags = {"type": ["object", "null"], "additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}
+    properties: dict[str, Schema] = {"tags": tags}
     if connection is None:
-        properties["connection"] = {"maxProperties": 0}
+        properties["connection"] = {"type": ["object", "null"], "maxProperties": 0}
     else:
         definitions[f"{name}-connection"] = _model(connection, definitions)
         definitions[f"{name}-connection"].pop("required", None)
         properties["connection"] = {"$ref": f"#/definitions/{name}-connection"}
         properties["topics"] = properties["max_series"] = {"not": {}}
     return {
-        "if": {"properties": {"protocol": {"const": name}}, "required": ["protocol"]},
-        "then": {"properties": properties},
+        "if": {"type": "object", "properties": {"protocol": {"const": name}}, "required": ["protocol"]},
+        "then": {"type": "object", "properties": properties},
     }
 
 

@@ -163,7 +163,13 @@ def test_many_links_are_counted_by_reason() -> None:
 
 @pytest.mark.parametrize(
     ("states", "expected"),
-    [([], False), (["connected", "backoff"], False), (["backoff", "connecting"], True), (["idle"], False), ([""], False)],
+    [
+        ([], False),
+        (["connected", "backoff"], False),
+        (["backoff", "connecting"], True),
+        (["idle"], False),
+        ([""], False),
+    ],
 )
 def test_a_runtime_without_any_link_is_not_well(states: list[str], expected: bool) -> None:
     assert dark([{"link": "x", "gateway": "g", "state": state} for state in states]) is expected
