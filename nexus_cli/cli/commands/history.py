@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 
@@ -15,7 +16,7 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 @click.command(
     "history", short_help="Show stored values of a tag.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", shell_complete=tag_paths)
 @click.option("--since", default="1h", show_default=True, help="Start: how long ago (1h, 7d), or ISO 8601.")
 @click.option("--until", default="now", show_default=True, help="End, in the same forms.")
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), help="Newest so many.")
