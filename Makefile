@@ -52,8 +52,10 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "NEXUS needs Python 3.11 or newer; make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -e '.[test]'
+	@echo "installing about 120 packages into $(VENV): one to four minutes, nothing is compiled"
+	$(PIP_INSTALL) --progress-bar on -e '.[test]'
 	touch $(STAMP)
+	@echo "ready: $(BIN)/nexus --help, or: export PATH=\"\$$PWD/$(BIN):\$$PATH\""
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

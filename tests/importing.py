@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers import ImportOptions, import_file
 from nexus_cli.discover.importers.settle import STAND_INS
 from nexus_cli.discover.propose import propose
 from nexus_cli.project.text import read
-from nexus_cli.source.edit import round_trip
 
 
 def imported(folder: Path, name: str, text: str | bytes, **options: Any) -> list[Discovery]:
@@ -79,7 +80,7 @@ def site_errors(folder: Path, discoveries: list[Discovery]) -> list[Diagnostic]:
     }
     path = folder / "site.yaml"
     with path.open("w", encoding="utf-8") as file:
-        round_trip().dump(site, file)
+        YAML().dump(site, file)
     reading = read(path)
     errors = [item for item in reading.findings if item.severity == "error"]
     if not errors:

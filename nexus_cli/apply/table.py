@@ -109,6 +109,8 @@ def verified(
         elif found is not None and path in reachable_before:
             row.verification = "failed"
             row.detail = _because("the device gave values before and does not answer any more", found)
+        elif found is not None and row.action == "create":
+            row.verification, row.detail = "unverified", _because("the device is new and has not answered yet", found)
         elif found is not None:
             before = "" if row.action == Action.CREATE else ", as before"
             row.verification, row.detail = "unverified", _because(f"the device does not answer{before}", found)

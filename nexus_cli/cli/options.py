@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from nexus_cli.cli.completing import environments
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,7 +24,11 @@ def site_argument(function: F) -> F:
 def env_option(function: F) -> F:
     """`--env NAME`."""
     return click.option(
-        "--env", metavar="NAME", help="Lay env/NAME.yaml over the site. [env: NEXUS_ENV]", envvar="NEXUS_ENV"
+        "--env",
+        metavar="NAME",
+        help="Lay env/NAME.yaml over the site. [env: NEXUS_ENV]",
+        envvar="NEXUS_ENV",
+        shell_complete=environments,
     )(function)
 
 

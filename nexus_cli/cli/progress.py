@@ -1,4 +1,4 @@
-"""Progress of a deployment on stderr: a live line on a terminal, plain lines otherwise."""
+"""Progress on stderr: a live line on a terminal; otherwise plain lines of a deployment, and none of other work."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def _plain(line: Mapping[str, Any]) -> None:
     text = progress_line(line)
     if text is not None:
         note(f"  {text}")
+
+
+@contextmanager
+def doing(text: str) -> Iterator[Callable[[str], None]]:
+    """A live line while something takes its time; gives a function that changes it. Nothing without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    with rich_console(stderr=True).status(text) as status:
+        yield status.update

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
@@ -13,8 +14,13 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
         word: What was written; not necessarily a string.
         choices: What would have been accepted.
     """
-    options = sorted(set(choices))
-    close = difflib.get_close_matches(str(word), options, n=1, cutoff=0.6)
+    return _hint(str(word), tuple(sorted(set(choices))))
+
+
+@lru_cache(maxsize=1024)
+def _hint(word: str, options: tuple[str, ...]) -> str:
+    """Kept, because a mistake in a generated file comes ten thousand times."""
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
     if 0 < len(options) <= 12:

@@ -111,7 +111,10 @@ def edited(
         )
         if problem is not None:
             return Outcome(None, (problem,))
-    after = before if merged.empty else document.text()
+    try:
+        after = before if merged.empty else document.text()
+    except DocumentError as error:
+        return Outcome(None, (finding("NX6603", f"'{shown(file)}' can't be edited: {error}"),))
     return Outcome(Edit(path=file, before=before, after=after, merged=merged))
 
 

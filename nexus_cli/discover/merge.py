@@ -206,7 +206,7 @@ def _topics(
     have = list(getattr(standing.device.device, "topics", ())) if standing.device is not None else []
     missing = [glob for glob in found if glob not in have]
     if missing:
-        document.set((*where, "topics"), [*have, *missing])
+        document.extend((*where, "topics"), missing if document.has((*where, "topics")) else [*have, *missing])
         merged.changed.setdefault(at, []).append("topics")
 
 

@@ -7,7 +7,7 @@ one run shows everything.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -225,27 +225,44 @@ def _lenient(
         except ValidationError as error:
             if attempt == 0:
                 found.extend(findings_of(error, base=base, raw=value, shape=shape))
-            cuts = sorted(set(locations_of(error, value)), key=lambda cut: [str(step) for step in cut], reverse=True)
-            for cut in cuts:
-                value = _without(value, cut)
+            value = _without(value, _tree(locations_of(error, value)))
             if not isinstance(value, Mapping):
                 return None
             value = {**skeleton, **value} if isinstance(skeleton, Mapping) else value
     return None
 
 
-def _without(node: Any, cut: ModelPath) -> Any:
-    """A copy without the node at `cut`; the top itself is replaced by an empty map."""
-    if not cut:
+def _tree(cuts: Iterable[ModelPath]) -> dict[Any, Any] | None:
+    """Places as a tree by their steps; None stands for a whole node, and wins over what lies below it."""
+    root: dict[Any, Any] = {}
+    for cut in cuts:
+        if not cut:
+            return None
+        node = root
+        for step in cut[:-1]:
+            inner = node.setdefault(step, {})
+            if inner is None:
+                break
+            node = inner
+        else:
+            node[cut[-1]] = None
+    return root
+
+
+def _without(node: Any, cuts: dict[Any, Any] | None) -> Any:
+    """A copy without the nodes of a tree of places, each map and list copied once; the top itself becomes an empty map."""
+    if cuts is None:
         return dict(node) if isinstance(node, Mapping) else {}
-    step, rest = cut[0], cut[1:]
     if isinstance(node, Mapping):
-        if step not in node:
-            return node
-        if rest:
-            return {**node, step: _without(node[step], rest)}
-        return {key: value for key, value in node.items() if key != step}
-    if isinstance(node, list) and isinstance(step, int) and step < len(node):
-        tail = [_without(node[step], rest)] if rest else []
-        return [*node[:step], *tail, *node[step + 1 :]]
-    return node
+        pairs: Iterable[tuple[Any, Any]] = node.items()
+    elif isinstance(node, list):
+        pairs = enumerate(node)
+    else:
+        return node
+    whole = object()
+    kept = [
+        (key, value if inner is whole else _without(value, inner))
+        for key, value in pairs
+        if (inner := cuts.get(key, whole)) is not None
+    ]
+    return dict(kept) if isinstance(node, Mapping) else [value for _, value in kept]

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from nexus_cli.diagnostics.suggest import did_you_mean
+
 INTEGER_BOUNDS: dict[str, tuple[int, int]] = {
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
@@ -89,3 +91,55 @@ def parse_type(text: str) -> DataType:
     if second:
         raise ValueError(f"'{text}' has two dimensions; only strings take a second bracket")
     return DataType(match["base"], count=first)
+
+
+_WIDTHS = {"int": ("int16", "int32", "int64"), "uint": ("uint16", "uint32", "uint64"), "float": ("float32", "float64")}
+_MEANT: dict[str, tuple[str, ...]] = {
+    **{name.lower(): (ours,) for name, ours in IEC_TYPES.items() if name not in ("INT", "UINT")},
+    **dict.fromkeys(("int", "integer", "signed"), _WIDTHS["int"]),
+    **dict.fromkeys(("uint", "unsigned", "unsigned int"), _WIDTHS["uint"]),
+    **dict.fromkeys(("float", "number", "num", "analog", "decimal"), _WIDTHS["float"]),
+    **{
+        f"{short}{bits}": (f"{ours}{bits}",)
+        for bits in (8, 16, 32, 64)
+        for short, ours in (("i", "int"), ("s", "int"), ("u", "uint"))
+    },
+    **{f"f{bits}": (f"float{bits}",) for bits in (16, 32, 64)},
+    "double": ("float64",),
+    "single": ("float32",),
+    "half": ("float16",),
+    "short": ("int16",),
+    "ushort": ("uint16",),
+    "unsigned short": ("uint16",),
+    "long": ("int32", "int64"),
+    "ulong": ("uint32", "uint64"),
+    "unsigned long": ("uint32", "uint64"),
+    **dict.fromkeys(("boolean", "digital", "flag", "coil"), ("bool",)),
+    **dict.fromkeys(("str", "text", "char", "varchar", "ascii", "wstring"), ("string[20]",)),
+    **dict.fromkeys(("date", "timestamp", "date_and_time", "dt", "dtl", "ltime_of_day"), ("datetime",)),
+    **dict.fromkeys(("time", "ltime", "timespan", "interval"), ("duration",)),
+    **dict.fromkeys(("struct", "object", "array", "dict", "map", "list"), ("json",)),
+}
+"""What people write, small, and the types that it may mean. Source: IEC 61131-3 §6.4.2, C, .NET, Telegraf's modbus plugin."""
+_OF_PLC = {"int16": "INT", "int32": "DINT", "int64": "LINT", "uint16": "UINT, WORD", "uint32": "UDINT, DWORD",
+           "uint64": "ULINT, LWORD", "float32": "REAL", "float64": "LREAL"}  # fmt: skip
+
+
+def type_hint(text: str) -> str:
+    """What an engineer meant who wrote this for a type: one name, or the widths with a PLC's words for them."""
+    word, bracket, rest = text.strip().partition("[")
+    small = word.strip().lower().removesuffix("_t").replace("-", "_")
+    bare = re.sub(r"_?(?:be|le|beswap|leswap|abcd|cdab|badc|dcba)\Z", "", small)
+    for name in (small, bare):
+        meant = (name,) if name in NAMES else _MEANT.get(name)
+        if word in ("INT", "UINT"):
+            meant = (IEC_TYPES[word],)
+        if meant is None:
+            continue
+        order = "; the order of bytes is said by 'order'" if name != small else ""
+        if len(meant) > 1:
+            listed = ", ".join(f"{one} ({_OF_PLC[one]})" for one in meant)
+            return f"say how wide it is: {listed}{order}"
+        wanted = meant[0].partition("[")[0] + bracket + rest if bracket else meant[0]
+        return f"did you mean '{wanted}'?{order}"
+    return did_you_mean(word, NAMES) or "the types are " + ", ".join(NAMES)

@@ -56,8 +56,8 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
             "template": {"type": "string", "description": "Name of the template that this device is one of."},
             "with": {"type": "object", "description": "Values of the template's parameters."},
         },
-        "if": {"not": {"required": ["template"]}},
-        "then": {"required": ["protocol"]},
+        "if": {"not": {"type": "object", "properties": {"template": True}, "required": ["template"]}},
+        "then": {"type": ["object", "null"], "properties": {"protocol": True}, "required": ["protocol"]},
     }
     definitions["Template"] = {
         **device,
@@ -87,11 +87,46 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "NEXUS site",
         "description": "A site: hierarchy, devices, tags, gateways, retention, access and alerts.",
-        **{key: value for key, value in site.items() if key not in ("title", "description")},
-        "if": {"required": ["nexus"]},
-        "then": {"required": ["enterprise", "site"]},
-        "definitions": {name: _removable(definitions[name]) for name in sorted(definitions)},
+        **{key: value for key, value in site.items() if key not in ("title", "description", "properties")},
+        "properties": {
+            key: value if key in ("nexus", "enterprise", "site") else _or_null(_nullable(value))
+            for key, value in site["properties"].items()
+        },
+        "if": {"type": "object", "properties": {"nexus": True}, "required": ["nexus"]},
+        "then": {
+            "type": "object",
+            "properties": {"enterprise": True, "site": True},
+            "required": ["enterprise", "site"],
+        },
+        "definitions": {name: _removable(_nullable(definitions[name])) for name in sorted(definitions)},
     }
+
+
+def _nullable(schema: Schema) -> Schema:
+    """The schema with `null` for every key that may be left out: it removes what is inherited, or what the site says."""
+    result = dict(schema)
+    required = frozenset(schema.get("required", ()))
+    if isinstance(properties := schema.get("properties"), dict):
+        result["properties"] = {
+            key: value if key in required else _or_null(_nullable(value)) for key, value in properties.items()
+        }
+    if isinstance(more := schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = _or_null(_nullable(more))
+    return result
+
+
+def _or_null(schema: Schema) -> Schema:
+    kind, choices = schema.get("type"), schema.get("anyOf")
+    if isinstance(choices, list):
+        return schema if {"type": "null"} in choices else {**schema, "anyOf": [*choices, {"type": "null"}]}
+    if "$ref" in schema or "not" in schema:
+        return schema  # what is referred to may be null itself
+    result = dict(schema)
+    if kind is not None and "null" not in kind:
+        result["type"] = [kind, "null"] if isinstance(kind, str) else [*kind, "null"]
+    if "enum" in schema and None not in schema["enum"]:
+        result["enum"] = [*schema["enum"], None]
+    return result
 
 
 def _removable(schema: Schema) -> Schema:
@@ -136,12 +171,16 @@ def _device(kinds: Mapping[str, DriverKind], definitions: dict[str, Schema], *, 
         "allOf": [
             *branches,
             {
-                "if": {"not": {"required": ["protocol"]}},
+                "if": {"not": {"type": "object", "properties": {"protocol": True}, "required": ["protocol"]}},
                 "then": {
+                    "type": ["object", "null"],
                     "properties": {
                         "connection": {"$ref": "#/definitions/AnyConnection"},
-                        "tags": {"additionalProperties": {"$ref": "#/definitions/AnyTag"}},
-                    }
+                        "tags": {
+                            "type": ["object", "null"],
+                            "additionalProperties": {"$ref": "#/definitions/AnyTag"},
+                        },
+                    },
                 },
             },
         ],
@@ -154,17 +193,18 @@ def _branch(
     """What a protocol's devices may say. Only `type` is demanded of a tag: a template may give the rest."""
     definitions[f"{name}-tag"] = _model(tag, definitions)
     definitions[f"{name}-tag"].pop("required", None)
-    properties: dict[str, Schema] = {"tags": {"additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}}
+    tags = {"type": ["object", "null"], "additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}
+    properties: dict[str, Schema] = {"tags": tags}
     if connection is None:
-        properties["connection"] = {"maxProperties": 0}
+        properties["connection"] = {"type": ["object", "null"], "maxProperties": 0}
     else:
         definitions[f"{name}-connection"] = _model(connection, definitions)
         definitions[f"{name}-connection"].pop("required", None)
         properties["connection"] = {"$ref": f"#/definitions/{name}-connection"}
         properties["topics"] = properties["max_series"] = {"not": {}}
     return {
-        "if": {"properties": {"protocol": {"const": name}}, "required": ["protocol"]},
-        "then": {"properties": properties},
+        "if": {"type": "object", "properties": {"protocol": {"const": name}}, "required": ["protocol"]},
+        "then": {"type": "object", "properties": properties},
     }
 
 

@@ -12,10 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
-from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.datatype import parse_type, type_hint
 from nexus_cli.model.procedures import Message, Sequence
 from nexus_cli.model.spelling import Duration as Duration
 from nexus_cli.model.spelling import SpellingError as SpellingError
@@ -63,7 +62,7 @@ def _type_of(text: str) -> str:
     try:
         return str(parse_type(text))
     except ValueError as error:
-        raise SpellingError(str(error), code="NX1006", hint=did_you_mean(text.partition("[")[0], TYPE_NAMES)) from None
+        raise SpellingError(str(error), code="NX1006", hint=type_hint(text)) from None
 
 
 def _codes(value: object) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,18 @@ SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formatted:
-    """One file, before and after."""
+    """One file, before and after.
+
+    Attributes:
+        path: Where it lies.
+        before, after: Its text, a byte order mark and line breaks as they are.
+        kept: True when it stays as it is because the style would cost it a value or a comment.
+    """
 
     path: Path
     before: str
     after: str
+    kept: bool = False
 
     @property
     def changed(self) -> bool:
@@ -41,15 +48,16 @@ class Formatting:
     sources: tuple[SourceFile, ...]
 
 
-def fmt(paths: Sequence[str], *, write: bool) -> Formatting:
+def fmt(paths: Sequence[str], *, write: bool, tell: Callable[[str], None] | None = None) -> Formatting:
     """Format YAML files and the YAML files in folders (default: the site that `validate` would take).
 
     Args:
         paths: Files or folders; empty for the folder of the default site.
         write: False only computes.
+        tell: Takes what is going on, one short sentence a file.
     """
     from nexus_cli.project.text import locate
-    from nexus_cli.source.edit import formatted
+    from nexus_cli.source.edit import styled
     from nexus_cli.source.files import shown
     from nexus_cli.source.nodes import SourceFile
 
@@ -60,19 +68,22 @@ def fmt(paths: Sequence[str], *, write: bool) -> Formatting:
         paths = [str(located.value.parent)] if located.value else []
     files: list[Formatted] = []
     sources: list[SourceFile] = []
-    for path in _targets(paths, findings):
+    targets = _targets(paths, findings)
+    for number, path in enumerate(targets, start=1):
+        if tell is not None:
+            tell(f"{number} of {len(targets)}: {shown(path)}")
         try:
             data = path.read_bytes()
         except OSError as error:
             findings.append(finding("NX0001", f"'{shown(path)}' can't be read: {error.strerror}"))
             continue
-        outcome = formatted(data, name=shown(path))
+        outcome = styled(data, name=shown(path))
         before = data.decode("utf-8", errors="replace")
         if outcome.value is None:
             findings.extend(outcome.findings)
             sources.append(SourceFile(number=len(sources), name=shown(path), path=path, text=before))
             continue
-        result = Formatted(path=path, before=before, after=outcome.value)
+        result = Formatted(path=path, before=before, after=outcome.value.text, kept=outcome.value.kept)
         files.append(result)
         if write and result.changed:
             _replace(path, result.after)

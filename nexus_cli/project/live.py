@@ -21,6 +21,8 @@ from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import PLATFORM, Topics
 
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
+LEVELS_OF_A_TAG = 4
+"""area/line/device/tag"""
 MOST_DEVICES = 20
 """Devices whose tags are looked at after a deployment."""
 OBSERVER_QOS = 0
@@ -155,7 +157,10 @@ class Wanted:
 
 
 def wanted(topics: Topics, text: str) -> Wanted:
-    """Read a path glob below the site, or a whole MQTT filter (with `+` or `#`, or below `_nexus`)."""
+    """Read a path glob below the site, or a whole MQTT filter (with `+` or `#`, or below `_nexus`).
+
+    The path of an area, a line or a device means what lies below it, as in `nexus audit`.
+    """
     if "#" in text or "+" in text or text.split("/", 1)[0] == PLATFORM or text.startswith(topics.live + "/"):
         return Wanted(text)
     levels: list[str] = []
@@ -164,6 +169,8 @@ def wanted(topics: Topics, text: str) -> Wanted:
             levels.append("#")
             break
         levels.append("+" if "*" in level else level)
+    if len(levels) < LEVELS_OF_A_TAG and levels[-1] != "#":
+        return Wanted(topics.tag("/".join([*levels, "#"])), f"{text.strip('/')}/**")
     return Wanted(topics.tag("/".join(levels)), text.strip("/"))
 
 

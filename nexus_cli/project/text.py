@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,30 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
     return Reading(findings=findings, files=files, tree=source.value, model=bound.value)
 
 
+def read_all(
+    paths: Sequence[Path | str], *, env: str | None = None, variables: Mapping[str, str] | None = None
+) -> tuple[Reading, ...]:
+    """Read several sites, each once however often it is named; none means the default site."""
+    chosen: dict[object, Path | str | None] = {}
+    for path in paths:
+        located = locate(path).value
+        chosen.setdefault(located.resolve() if located is not None else path, path)
+    return tuple(read(path, env=env, variables=variables) for path in (chosen.values() if paths else (None,)))
+
+
+def sites_of(paths: Sequence[Path | str]) -> tuple[Path, ...]:
+    """The site files that files belong to: the `site.yaml` beside or nearest above each; files of no site are left out."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        here = Path(path).absolute()
+        for folder in (here, *here.parents) if here.is_dir() else here.parents:
+            if (folder / SITE_FILE).is_file():
+                site = folder / SITE_FILE
+                found[site.relative_to(Path.cwd()) if site.is_relative_to(Path.cwd()) else site] = None
+                break
+    return tuple(found)
+
+
 def locate(path: Path | str | None) -> Outcome[Path]:
     """The site file that is meant by a path, a folder, or nothing."""
     if path is not None:
@@ -163,3 +187,15 @@ def facts(reading: Reading) -> dict[str, object] | None:
         "devices": len(model.devices),
         "tags": sum(len(device.tags) + len(device.device.calculated) for device in model.devices.values()),
     }
+
+
+def facts_of_all(readings: Sequence[Reading]) -> dict[str, object] | None:
+    """As `facts`; of several sites the sums, with each site's own below `sites`. None when one has no model."""
+    each = [facts(reading) for reading in readings]
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    if len(known) == 1:
+        return known[0]
+    sums = {key: sum(int(str(one[key])) for one in known) for key in ("devices", "tags")}
+    return {"name": ", ".join(str(one["name"]) for one in known), **sums, "sites": known}

@@ -1,27 +1,31 @@
 """Edits of a YAML text at places, byte for byte the same everywhere else: comments, order, quotes and spacing stay.
 
 A round trip through a YAML library reformats what nobody touched and moves comments that stand behind the last entry
-of a map; so the text is parsed once for the places of its nodes, and edits are cut into it.
+of a map; so the text is parsed once for the places of its nodes, and edits are cut into it. What comes out is read
+again and compared: every value but the edited ones, and every comment but those of removed entries, or it is refused.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from nexus_cli.source.places import Node, Places, plain
+from nexus_cli.source.written import STEP, Block, flow, key_text, lines, read_back, scalar
+
+__all__ = ["Block", "Document", "DocumentError", "flow", "scalar"]
+
 Path = Sequence[str]
-STEP = 2
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+°µ²³-]*(?: [A-Za-z0-9_./+°µ²³-]+)*\Z")
-_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-_ODD = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"\\\\\t\n\x85]')
+_COMMA = re.compile(r"(?:\s|#[^\n]*)*,")
+_REST = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=\r?\n|\Z)")
 
 
 class DocumentError(ValueError):
-    """The text is not a YAML map, or what stands at a path is something else than a map."""
+    """The text is not a YAML map, what stands at a path is no map, or an edit would cost more than was asked."""
 
 
 class Document:
@@ -41,119 +45,149 @@ class Document:
         self._text = text
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, int, str]] = []
-        self._indexed: dict[int, dict[str, Any]] = {}
+        self._removed: list[tuple[int, int]] = []  # ranges whose comments go with an entry
+        self._grown: dict[int, str] = {}  # maps in brackets that got an entry on a line of its own: what parts the next
+        self._emptied: set[int] = set()
         self._depth = 0
         try:
-            self._root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            self._places = Places(text)
+        except yaml.YAMLError as error:
             raise DocumentError(f"it can't be parsed: {str(error).splitlines()[0]}") from None
-        if self._root is not None and not isinstance(self._root, yaml.MappingNode):
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"it can't be edited: {error}") from None
+        self._root = self._places.root
+        if self._root is not None and self._root.empty and self._root.kind == "scalar":
+            self._root = None
+        if self._root is not None and self._root.kind != "map":
             raise DocumentError("its top is not a map")
+        self._wanted: dict[str, Any] = plain(self._root) or {}
 
     def settle(self) -> None:
-        """Carry out the edits that wait, so that what follows may touch the same places."""
+        """Carry out the edits that wait, so that what follows may touch the same places. Raises DocumentError."""
         if self._edits:
             self._parse(self.text())
 
     def has(self, path: Path) -> bool:
-        """True when something stands at the path."""
-        return self._find(path)[0] == len(path)
+        """True when something stands at the path, an alias followed."""
+        return self._seen(path) is not None
 
     def keys(self, path: Path) -> list[str]:
         """Keys of the map at a path; none when there is no map."""
-        depth, node = self._find(path)
-        if depth != len(path) or not isinstance(node, yaml.MappingNode):
-            return []
-        return [str(key.value) for key, _ in node.value]
+        node = self._seen(path)
+        return [] if node is None or node.kind != "map" else [key.text for key, _, _ in node.entries]
 
     def value(self, path: Path) -> Any:
-        """What stands at a path as plain values (YAML 1.1's scalars), None when nothing does."""
-        depth, node = self._find(path)
-        if depth != len(path) or node is None:
-            return None
-        loader = yaml.SafeLoader("")
-        try:
-            return loader.construct_document(node)
-        except (yaml.YAMLError, ValueError):
-            return None
-        finally:
-            loader.dispose()
+        """What stands at a path as plain values, None when nothing does."""
+        return plain(self._seen(path))
 
     def add(self, path: Path, entries: Mapping[str, Any]) -> None:
         """Add entries at the end of the map at a path, each on one line; levels that are missing are made.
 
         Raises:
-            DocumentError: Something on the way is not a map.
+            DocumentError: Something on the way is not a map, or stands for other places too.
         """
         if not entries:
             return
-        depth, node = self._find(path)
-        self._depth = depth
+        depth, node, holder = self._find(path)
         rest = list(path[depth:])
-        if isinstance(node, yaml.MappingNode) and node.value and node.flow_style:
-            self._add_in_flow(node, rest, entries)
-            return
-        if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
-            at = self._line_end(_end(node))
-            column = node.value[0][0].start_mark.column
-            self._cut((at, at, self._joined(_lines(rest, entries, column), at)))
-            return
+        self._depth = depth
         if node is None:
             body = self._text if not self._text or self._text.endswith("\n") else self._text + self._newline
-            lines = _lines(rest, entries, 0)
-            self._cut((0, len(self._text), body + self._newline.join(lines) + self._newline))
-            return
-        if not _empty(node):
+            made = lines(rest, entries, 0)
+            self._cut(0, len(self._text), body + self._newline.join(made) + self._newline)
+        elif node.kind == "map" and node.entries:
+            if node.flow:
+                self._add_in_flow(node, rest, entries)
+            else:
+                self._unended(node)
+                at = self._line_end(node.end)
+                self._cut(at, at, self._joined(lines(rest, entries, self._column(node.entries[0][0].start)), at))
+        elif not _vacant(node):
             raise DocumentError(f"'{'.'.join(path[:depth])}' is not a map")
-        if self._in_flow(path[:depth]):
-            value: Any = dict(entries)
-            for name in reversed(rest):
-                value = {name: value}
-            space = " " if _span(node) == 0 else ""
-            self._cut((node.start_mark.index, node.end_mark.index, space + flow(value)))
-            return
-        column = self._column_of(path[:depth]) + STEP
-        begin = self._text.rfind(":", 0, node.start_mark.index) + 1 if _span(node) == 0 else node.start_mark.index
-        while begin and self._text[begin - 1] == " ":
-            begin -= 1
-        block = "".join(self._newline + line for line in _lines(rest, entries, column))
-        end = begin if _span(node) == 0 else node.end_mark.index
-        tail = self._line_end(end)
-        comment = self._text[end:tail]
-        self._cut((begin, tail, comment.rstrip("\r\n") + block + self._ending(tail)))
+        else:
+            if node.start in self._emptied:
+                self.settle()
+                self.add(path, entries)
+                return
+            self._emptied.add(node.start)
+            self._fill(path[:depth], node, holder, rest, entries)
+        self._note(path, dict(entries))
 
     def set(self, path: Path, value: Any) -> None:
-        """Replace a value, or add its key. Raises DocumentError."""
-        depth, node = self._find(path)
+        """Replace a value, or add its key.
+
+        Raises:
+            DocumentError: The map is not there, the value stands for other places too, or comments would go.
+        """
+        depth, node, holder = self._find(path)
         if depth < len(path):
             if depth < len(path) - 1:
                 raise DocumentError(f"'{'.'.join(path)}' is not there")
             self.add(path[:-1], {path[-1]: value})
             return
         assert node is not None
-        begin, end = node.start_mark.index, _end(node)
-        self._cut((begin, end, (" " if begin == end else "") + flow(value)))
+        self._depth = depth
+        block = node.kind in ("map", "list") and not node.flow
+        begin = holder if node.empty or block else node.start
+        if any(begin <= at < node.end for at, _ in self._places.comments()):
+            raise DocumentError(f"'{'.'.join(path)}' holds comments that would be lost")
+        self._cut(begin, node.end, (" " if begin == holder else "") + flow(value))
+        self._note(path[:-1], {path[-1]: value})
+
+    def extend(self, path: Path, items: Sequence[Any]) -> None:
+        """Add items at the end of the list at a path; it is made where there is none. Raises DocumentError."""
+        depth, node, _ = self._find(path)
+        if depth < len(path) or node is None or node.kind != "list" or not node.items:
+            self.set(path, list(items))
+            return
+        self._depth = depth
+        last = node.items[-1]
+        if node.flow:
+            self._cut(last.end, last.end, "".join(", " + flow(item) for item in items))
+        else:
+            self._unended(node)
+            at = self._line_end(node.end)
+            dash = self._text.rfind("-", 0, node.items[0].start)
+            made = [" " * self._column(dash) + f"- {flow(item)}" for item in items]
+            self._cut(at, at, self._joined(made, at))
+        held = self._wanted_at(path[:-1])
+        held[path[-1]] = [*held[path[-1]], *(read_back(item) for item in items)]
 
     def remove(self, path: Path, names: Sequence[str]) -> None:
-        """Remove entries of the map at a path; an emptied map becomes `{}`."""
-        _, node = self._find(path)
+        """Remove entries of the map at a path, with their comments; an emptied map becomes `{}`.
+
+        Raises:
+            DocumentError: Something on the way, or an alias elsewhere, stands for what would go.
+        """
+        depth, node, holder = self._find(path)
         gone = set(names)
-        if not isinstance(node, yaml.MappingNode) or not gone:
+        if depth < len(path) or node is None or node.kind != "map":
             return
-        entries = [(key, value) for key, value in node.value if str(key.value) in gone]
-        if len(entries) == len(node.value):
-            self._cut((node.start_mark.index, _end(node), "{}"))
+        entries = [entry for entry in node.entries if entry[0].text in gone]
+        if not entries:
             return
-        if not node.flow_style:
-            for key, value in entries:
-                begin = self._text.rfind("\n", 0, key.start_mark.index) + 1
-                self._cut((begin, self._line_end(max(_end(value), key.end_mark.index)), ""))
-            return
-        left = [self._text[key.start_mark.index : _end(value)] for key, value in node.value if key.value not in gone]
-        self._cut((node.start_mark.index, node.end_mark.index, "{" + ", ".join(left) + "}"))
+        self._needed(path, entries)
+        self._depth = depth
+        if node.flow:
+            self._remove_in_flow(node, gone)
+        else:
+            for key, value, colon in entries:
+                begin = self._text.rfind("\n", 0, key.start) + 1
+                self._drop(begin, self._line_end(max(value.end, colon)))
+            if len(entries) == len(node.entries):
+                self._cut(holder, holder, " {}")
+        held = self._wanted_at(path)
+        for name in gone:
+            held.pop(name, None)
 
     def text(self) -> str:
-        """The text with all edits."""
+        """The text with all edits.
+
+        Raises:
+            DocumentError: The edits would change more than was asked.
+        """
+        if not self._edits:
+            return self._text
         out = self._text
         # What ends a deeper map stands before what ends the maps around it.
         numbered = [(begin, end, -depth, number, new) for number, (begin, end, depth, new) in enumerate(self._edits)]
@@ -162,144 +196,203 @@ class Document:
         for begin, end, _, _, new in sorted(numbered, reverse=True):  # from the end, so that places stay true
             pieces += [out[end:rest], new]
             rest = begin
-        return "".join((out[:rest], *reversed(pieces)))
+        edited = "".join((out[:rest], *reversed(pieces)))
+        self._prove(edited)
+        return edited
 
-    def _cut(self, edit: tuple[int, int, str]) -> None:
-        begin, end, new = edit
+    def _prove(self, edited: str) -> None:
+        """Read what came out: the values that were asked for, and every comment that did not go with its entry."""
+        try:
+            places = Places(edited)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise DocumentError("the edit can't be made without breaking the text around it") from None
+        if repr(plain(places.root) or {}) != repr(self._wanted):
+            raise DocumentError("the edit would change a value beside what was asked")
+        removed = sorted(self._removed)
+        left = []
+        for at, words in self._places.comments():
+            while removed and removed[0][1] <= at:
+                removed.pop(0)
+            if not removed or at < removed[0][0]:
+                left.append(words)
+        if [words for _, words in places.comments()] != left:
+            raise DocumentError("the edit would cost a comment")
+
+    def _cut(self, begin: int, end: int, new: str) -> None:
         self._edits.append((begin, end, self._depth, new))
 
-    def _find(self, path: Path) -> tuple[int, Any]:
-        """How many levels of a path are there, and the deepest node of them."""
-        node: Any = self._root
-        for depth, name in enumerate(path):
-            following = None
-            if isinstance(node, yaml.MappingNode):
-                following = self._entries(node).get(name)
-            if following is None:
-                return depth, node
-            node = following
-        return len(path), node
+    def _drop(self, begin: int, end: int) -> None:
+        self._cut(begin, end, "")
+        self._removed.append((begin, end))
 
-    def _entries(self, node: Any) -> dict[str, Any]:
-        """The values of a map by key, the first of equal keys; made once, because a map may hold 100,000 tags."""
-        found = self._indexed.get(id(node))
-        if found is None:
-            found = {key.value: value for key, value in reversed(node.value) if isinstance(key, yaml.ScalarNode)}
-            self._indexed[id(node)] = found
-        return found
+    def _note(self, path: Path, entries: Mapping[str, Any]) -> None:
+        held = self._wanted_at(path)
+        for name, value in entries.items():
+            held[key_text(name)] = read_back(value)
+
+    def _wanted_at(self, path: Path) -> dict[str, Any]:
+        held = self._wanted
+        for name in path:
+            inner = held.get(name)
+            held[name] = inner if isinstance(inner, dict) else {}
+            held = held[name]
+        return held
+
+    def _seen(self, path: Path) -> Node | None:
+        node = self._root
+        for name in path:
+            while node is not None and node.kind == "alias":
+                node = node.target
+            entry = node.entry(name) if node is not None and node.kind == "map" else None
+            if entry is None:
+                return None
+            node = entry[1]
+        while node is not None and node.kind == "alias":
+            node = node.target
+        return node
+
+    def _find(self, path: Path) -> tuple[int, Node | None, int]:
+        """How many levels of a path are there, the deepest node of them, and where its key's colon ends.
+
+        Raises:
+            DocumentError: A node on the way stands for other places too.
+        """
+        node, holder = self._root, 0
+        for depth, name in enumerate(path):
+            if node is not None and node.kind == "map" and node.entry("<<") is not None:
+                raise DocumentError(f"'{'.'.join(path[:depth])}' takes keys from elsewhere ('<<')")
+            entry = node.entry(name) if node is not None and node.kind == "map" else None
+            if entry is None:
+                return depth, node, holder
+            _, node, holder = entry
+            if node.kind == "alias":
+                raise DocumentError(f"'{'.'.join(path[: depth + 1])}' is the alias '*{node.anchor}' of another place")
+            if self._used(node):
+                raise DocumentError(f"'{'.'.join(path[: depth + 1])}' is used elsewhere as '*{node.anchor}'")
+        return len(path), node, holder
+
+    def _used(self, node: Node) -> bool:
+        return bool(node.anchor) and node.anchor in self._places.aliased
+
+    def _needed(self, path: Path, entries: Sequence[tuple[Node, Node, int]]) -> None:
+        """Refuse when an alias that stays refers to an anchor in what would go."""
+        if not self._places.aliased:
+            return
+        going = Counter(one.anchor for _, value, _ in entries for one in value.below() if one.kind == "alias")
+        for key, value, _ in entries:
+            for one in value.below():
+                if one.kind != "alias" and self._places.aliased[one.anchor] > going[one.anchor]:
+                    raise DocumentError(f"'{'.'.join((*path, key.text))}' is used elsewhere as '*{one.anchor}'")
+
+    def _unended(self, node: Node) -> None:
+        """A block scalar at the end of a file without a line break would get one by what is added behind it."""
+        while node.entries or node.items:
+            node = node.entries[-1][1] if node.entries else node.items[-1]
+        header = self._text[node.begin : node.begin + 3]
+        if node.style in ("|", ">") and node.end == len(self._text) and "-" not in header:
+            raise DocumentError("the text block at its end has no line break, which an addition would give it")
+
+    def _fill(self, path: Path, node: Node, holder: int, rest: Sequence[str], entries: Mapping[str, Any]) -> None:
+        """Entries for a key that has nothing yet, `null` or `{}`."""
+        inside = self._text[node.begin : node.end]
+        if self._in_flow(path) or "\n" in inside:
+            value: Any = dict(entries)
+            for name in reversed(rest):
+                value = {name: value}
+            if "\n" in inside:
+                self._cut(node.end - 1, node.end - 1, flow(value)[1:-1])
+            else:
+                begin = holder if node.empty else node.begin
+                self._cut(begin, node.end, (" " if node.empty else "") + flow(value))
+            return
+        if not node.empty:
+            begin = node.begin
+            while self._text[begin - 1] == " ":
+                begin -= 1
+            self._cut(begin, node.end, "")
+        column = STEP + self._column(self._key_of(path).start)
+        at = self._line_end(node.end)
+        self._cut(at, at, self._joined(lines(rest, entries, column), at))
+
+    def _key_of(self, path: Path) -> Node:
+        parent = self._find(path[:-1])[1]
+        entry = parent.entry(path[-1]) if parent is not None else None
+        assert entry is not None
+        return entry[0]
 
     def _in_flow(self, path: Path) -> bool:
-        """True when a map around the path is written on one line, in braces."""
-        return any(getattr(self._find(path[:level])[1], "flow_style", False) for level in range(len(path)))
+        """True when a map around the path is written in brackets."""
+        node = self._root
+        for name in path:
+            if node is None or node.flow:
+                return node is not None
+            entry = node.entry(name)
+            node = entry[1] if entry is not None else None
+        return False
 
-    def _column_of(self, path: Path) -> int:
-        _, parent = self._find(path[:-1])
-        return next(int(key.start_mark.column) for key, _ in parent.value if key.value == path[-1])
-
-    def _add_in_flow(self, node: Any, rest: list[str], entries: Mapping[str, Any]) -> None:
-        """Before the closing brace; the map stays on its line."""
+    def _add_in_flow(self, node: Node, rest: list[str], entries: Mapping[str, Any]) -> None:
+        """Before the closing bracket: on the line of the last entry, or on its own where that one has its own."""
         value: Any = dict(entries)
         for name in reversed(rest):
             value = {name: value}
-        at = _end(node.value[-1][1])
         inner = flow(value)[1:-1]
-        self._cut((at, at, ", " + inner))
+        key, last, colon = node.entries[-1]
+        end = max(last.end, key.end, colon)
+        line = self._text.rfind("\n", 0, key.start) + 1
+        comma = _COMMA.match(self._text, end)
+        closing = _REST.match(self._text, comma.end() if comma else end)
+        if self._text[line : key.start].strip() or "\n" not in self._text[line : node.end] or closing is None:
+            self._cut(end, end, ", " + inner)
+            return
+        lead = self._newline + self._text[line : key.start]
+        parted = self._grown.get(node.start)
+        if parted is None and comma is None:
+            self._cut(end, end, ",")
+        self._cut(closing.end(), closing.end(), (parted or "") + lead + inner + ("," if comma else ""))
+        self._grown[node.start] = "" if comma else ","
+
+    def _remove_in_flow(self, node: Node, gone: Collection[str]) -> None:
+        """Entries in brackets with their commas; lines that hold nothing else go with their comments."""
+        kept_end = -1
+        for number, (key, value, colon) in enumerate(node.entries):
+            end = max(value.end, key.end, colon)
+            if key.text not in gone:
+                kept_end = end
+                continue
+            comma = _COMMA.match(self._text, end) if number + 1 < len(node.entries) or self._trails(end) else None
+            stop = comma.end() if comma else end
+            line = self._text.rfind("\n", 0, key.start) + 1
+            rest = _REST.match(self._text, stop)
+            if not self._text[line : key.start].strip() and rest is not None and rest.end() < node.end:
+                self._drop(line, self._line_end(rest.end()))
+            else:
+                while comma and self._text[stop] == " " and self._text[stop : stop + 2] != " #":
+                    stop += 1
+                self._drop(key.start, stop)
+            last = number + 1 == len(node.entries)
+            if last and comma is None and kept_end >= 0:
+                before = _COMMA.match(self._text, kept_end)
+                if before is not None:
+                    self._cut(before.end() - 1, before.end(), "")
+
+    def _trails(self, end: int) -> bool:
+        return _COMMA.match(self._text, end) is not None
+
+    def _column(self, at: int) -> int:
+        return at - self._text.rfind("\n", 0, at) - 1
 
     def _line_end(self, at: int) -> int:
         """Behind the line break of the line that holds `at`."""
         found = self._text.find("\n", at)
         return len(self._text) if found < 0 else found + 1
 
-    def _ending(self, at: int) -> str:
-        return self._newline if at and self._text[at - 1 : at] == "\n" else ""
-
-    def _joined(self, lines: Sequence[str], at: int) -> str:
-        body = "".join(line + self._newline for line in lines)
+    def _joined(self, made: Sequence[str], at: int) -> str:
+        body = "".join(line + self._newline for line in made)
         return body if not at or self._text[at - 1] == "\n" else self._newline + body.rstrip("\r\n")
 
 
-def _end(node: Any) -> int:
-    """Where a node's own text ends; a block's end mark lies behind the comments that follow it."""
-    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
-        key, value = node.value[-1]
-        return max(_end(value), int(key.end_mark.index) + 1)
-    if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:
-        return _end(node.value[-1])
-    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
-        return int(node.end_mark.index) - 1  # its mark lies behind its last line break
-    return int(node.end_mark.index)
-
-
-def _span(node: Any) -> int:
-    return int(node.end_mark.index) - int(node.start_mark.index)
-
-
-def _empty(node: Any) -> bool:
-    if isinstance(node, yaml.MappingNode):
-        return not node.value
-    return isinstance(node, yaml.ScalarNode) and node.value in ("", "null", "~") and not node.style
-
-
-def _lines(rest: Sequence[str], entries: Mapping[str, Any], column: int) -> list[str]:
-    lines = []
-    for name in rest:
-        lines.append(f"{' ' * column}{scalar(name)}:")
-        column += STEP
-    for name, value in entries.items():
-        lines.extend(_entry(name, value, column))
-    return lines
-
-
-def _entry(name: str, value: Any, column: int) -> Iterator[str]:
-    if isinstance(value, Block):
-        yield f"{' ' * column}{scalar(name)}:" + ("" if value else " {}")
-        for inner, item in value.items():
-            yield from _entry(inner, item, column + STEP)
-        return
-    yield f"{' ' * column}{scalar(name)}: {flow(value)}"
-
-
-class Block(dict[str, Any]):
-    """A map that is written over several lines, one entry each."""
-
-
-def flow(value: Any) -> str:
-    """A value on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(flow(item) for item in value) + "]"
-    return scalar(value)
-
-
-def scalar(value: Any) -> str:
-    """A scalar that reads back as itself in YAML 1.1 and 1.2."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{value} can't stand in a site file")
-        mantissa, e, exponent = repr(value).partition("e")
-        if not e:
-            return mantissa
-        mantissa += "" if "." in mantissa else ".0"  # YAML 1.1 takes 5e-324 for a text
-        return f"{mantissa}e{exponent}" if exponent[0] in "+-" else f"{mantissa}e+{exponent}"
-    text = str(value)
-    if _PLAIN.match(text) and text.lower() not in _WORDS:
-        return text
-    return '"' + _ODD.sub(_escape, text) + '"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    sign = match[0]
-    known = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-    if sign in known:
-        return known[sign]
-    code = ord(sign)
-    if 0xD800 <= code <= 0xDFFF:
-        return "\\uFFFD"
-    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}"
+def _vacant(node: Node) -> bool:
+    """True when a map may stand there: nothing, `null`, `{}`."""
+    if node.kind == "map":
+        return not node.entries
+    return node.kind == "scalar" and not node.style and node.text in ("", "null", "~")

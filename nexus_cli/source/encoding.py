@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from nexus_cli.diagnostics import Diagnostic
@@ -11,6 +12,8 @@ from nexus_cli.source.nodes import SourceFile
 
 LOOKED_AT_BYTES = 8192
 """The beginning of a file tells what it is."""
+MARK = "\ufeff"
+"""The byte order mark, as a character."""
 _NOWHERE = Path()
 _BOMS = (
     ("UTF-32", b"\xff\xfe\x00\x00"),
@@ -28,6 +31,7 @@ _KINDS = (
     (b"\xff\xd8\xff", "a picture (JPEG)", ""),
     (b"SQLite format 3\x00", "an SQLite database", ""),
 )
+_BREAKS_11 = re.compile("[\x85\u2028\u2029]")
 _STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 
 
@@ -50,6 +54,24 @@ def decode(data: bytes, name: str) -> tuple[str | None, list[Diagnostic]]:
         message = f"the byte 0x{body[error.start]:02x} is not UTF-8"
         place = shell.place(position, position + 1)
         return text, [finding("NX0002", message, place=place, hint="save the file as UTF-8")]
+
+
+def for_libyaml(text: str) -> tuple[str, Callable[[str], str]]:
+    """The text with stand-ins for what ends a line in YAML 1.1 only, and the way back; positions stay.
+
+    U+0085, U+2028 and U+2029 are characters like others in YAML 1.2, while libyaml ends a line, and so a comment, there.
+    Source: YAML 1.2.2, section 5.4 "Line Break Characters", and appendix of changes from 1.1.
+    """
+    if text.isascii() or _BREAKS_11.search(text) is None:
+        return text, _same
+    free = (sign for sign in map(chr, range(0xF000, 0xF8FF)) if sign not in text)
+    there = dict(zip("\x85\u2028\u2029", free, strict=False))
+    forth, back = str.maketrans(there), str.maketrans({new: old for old, new in there.items()})
+    return text.translate(forth), lambda piece: piece.translate(back)
+
+
+def _same(text: str) -> str:
+    return text
 
 
 def _not_text(data: bytes) -> tuple[str, str] | None:

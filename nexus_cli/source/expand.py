@@ -89,8 +89,9 @@ class Expander:
             merged = _over(connection, own) if own is not None else connection
             device["connection"] = merged
             device.marks.setdefault("connection", next(iter(connection.marks.values()), 0))
-        if isinstance(own, Map) and None in own.values():
-            device["connection"] = _without_nulls(device["connection"])
+        for key in _MERGED:
+            if isinstance(laid := device.get(key), Map) and None in laid.values():
+                device[key] = _without_nulls(laid)
         level = _join([device, inherited], self.inherited)
         if inherited.get("enabled") is False and "enabled" not in device:
             device["enabled"] = False
@@ -220,9 +221,7 @@ def _fill_own(tags: Map, level: Map) -> Map:
                 if key not in tag:
                     tag[key] = value
                     marks[key] = level.marks[key]
-            if None in tag.values():
-                for key in [key for key, value in tag.items() if value is None]:
-                    del tag[key]
+            _drop_nulls(tag)
     return tags
 
 
@@ -234,9 +233,18 @@ def _inherit(tag: Map, level: Map) -> Map:
         if key not in tag:
             result[key] = value
             marks[key] = level.marks[key]
-    for key in [key for key, value in result.items() if value is None]:
-        del result[key]
+    _drop_nulls(result)
     return result
+
+
+def _drop_nulls(tag: Map) -> None:
+    """Remove the keys of a tag, and of its labels, that are `null`."""
+    labels = tag.get("labels")
+    if isinstance(labels, Map) and None in labels.values():
+        tag["labels"] = _without_nulls(labels)
+    if None in tag.values():
+        for key in [key for key, value in tag.items() if value is None]:
+            del tag[key]
 
 
 def _defaults(holder: Map) -> list[Map]:

@@ -20,9 +20,10 @@ from yaml._yaml import CParser
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Related
+from nexus_cli.source.encoding import for_libyaml
 from nexus_cli.source.nodes import Map, Seq, SourceFile, span_end, unpack
 from nexus_cli.source.scalars import CORE_PREFIX, CORE_TAGS, ScalarError, resolve, resolve_tagged
-from nexus_cli.source.syntax import MAX_DEPTH, syntax_findings
+from nexus_cli.source.syntax import MAX_DEPTH, deceptive_findings, syntax_findings
 
 MAX_ALIASED = 2_000_000
 """Characters of text that aliases may stand for, all together; a real site needs a few thousand."""
@@ -51,7 +52,9 @@ class Reader:
         self._anchors = "&" in text or "*" in text
         self._decorated = self._tags or self._anchors
         self._base = file.number << 64
-        self._get: Callable[[], Any] = CParser(text).get_event
+        readable, self._back = for_libyaml(text)
+        self._stands_in = readable is not text
+        self._get: Callable[[], Any] = CParser(readable).get_event
         self._strings: dict[str, str] = {}
         self._numbers: dict[str, Any] = {}
         self._anchored: dict[str, tuple[Any, int, int]] = {}  # value, weight in characters, height in levels
@@ -64,8 +67,10 @@ class Reader:
         """The root node of the first document; None when there is none or the text can't be parsed."""
         was_enabled = gc.isenabled()
         gc.disable()  # nothing here becomes garbage, and a collection of a million nodes costs more than reading them
+        self.findings.extend(deceptive_findings(self.file))
         try:
-            return self._document()
+            root = self._document()
+            return _restored(root, self._back) if self._stands_in else root
         except YAMLError:
             self.findings.extend(syntax_findings(self.file))
             return None
@@ -276,13 +281,26 @@ class Reader:
 
     def _add(self, code: str, message: str, event: Any, *, hint: str = "", related: tuple[Related, ...] = ()) -> None:
         start, end = event.start_mark.index, event.end_mark.index
-        line_end = self.file.text.find("\n", start)
-        end = min(end, line_end) if line_end >= 0 else end
+        number = self.file.line_column(start)[0]
+        if number < len(self.file.starts):
+            end = min(end, self.file.starts[number] - 1)
         place = self.file.place(start, end)
-        self.findings.append(finding(code, message, place=place, hint=hint, related=related))
+        self.findings.append(finding(code, self._back(message), place=place, hint=hint, related=related))
 
 
 _NO_KEY = object()
+
+
+def _restored(node: Any, back: Callable[[str], str]) -> Any:
+    """The node, changed in place, with the characters of the text where `for_libyaml` put stand-ins."""
+    if isinstance(node, Map):
+        for key, value in list(node.items()):
+            node[key] = _restored(value, back)
+            if isinstance(key, str) and (name := back(key)) != key:
+                node[name], node.marks[name] = node.pop(key), node.marks.pop(key)
+    elif isinstance(node, Seq):
+        node[:] = [_restored(item, back) for item in node]
+    return back(node) if isinstance(node, str) else node
 
 
 def _fits(tag: str, kind: type) -> bool:

@@ -12,6 +12,7 @@ from yaml._yaml import CParser
 
 from nexus_cli.diagnostics import Diagnostic, Place, Severity
 from nexus_cli.diagnostics.codes import catalogue, finding
+from nexus_cli.source.encoding import for_libyaml
 from nexus_cli.source.nodes import SourceFile
 
 _COMMENT = re.compile(r"(?<![^\s])#\s*nexus:ignore\b(?P<rest>[^\n\r]*)")
@@ -116,7 +117,7 @@ def _target(file: SourceFile, line: int) -> int:
 def _scalars(text: str) -> list[tuple[int, int]]:
     """Ranges of quoted and block scalars: a `#` in there begins no comment."""
     found: list[tuple[int, int]] = []
-    get: Callable[[], Any] = CParser(text).get_event
+    get: Callable[[], Any] = CParser(for_libyaml(text)[0]).get_event
     try:
         while (event := get()) is not None:
             kind = type(event)

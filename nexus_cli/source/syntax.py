@@ -1,5 +1,8 @@
 """What libyaml refuses, told as findings: control characters, tabs, and every syntax error of a file.
 
+And what it takes although a person sees something else: separators that are no line breaks, and controls that turn text
+around.
+
 libyaml stops at its first error. To find the next one, the broken line and what is indented below it are blanked
 and the text is parsed again, a bounded number of times.
 """
@@ -7,21 +10,26 @@ and the text is parsed again, a bounded number of times.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from yaml import CollectionEndEvent, CollectionStartEvent, MarkedYAMLError, YAMLError
+from yaml import CollectionEndEvent, CollectionStartEvent, MarkedYAMLError, ScalarEvent, YAMLError
 from yaml._yaml import CParser
 
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.source.encoding import for_libyaml
 from nexus_cli.source.nodes import SourceFile
 
 MAX_SYNTAX_ERRORS = 10
 MAX_DEPTH = 64
 """Levels; no part of a site needs more than 12, and libyaml's time grows with their square."""
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_SEPARATORS = {"\x85": "next line", "\u2028": "line separator", "\u2029": "paragraph separator"}
+_DECEPTIVE = re.compile("[\x85\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Source: Unicode Standard Annex 9, table of explicit directional formatting; Unicode Technical Standard 55, 4.1."""
 _BARE_KEY = re.compile(r"\s*[A-Za-z][\w.-]*\s+[^:#]+\s*$")
 
 _COLON = "write 'key: value', with a space after the colon"
@@ -48,6 +56,48 @@ def control_findings(file: SourceFile) -> list[Diagnostic]:
     return found
 
 
+def deceptive_findings(file: SourceFile) -> list[Diagnostic]:
+    """One finding per separator or bidirectional control outside quotes, at most a few.
+
+    Some programs break the line at such a separator and others don't; a bidirectional control changes the order in
+    which text is shown. Either way a reviewer sees another file than the one that is read.
+    """
+    text = file.text
+    if text.isascii() or _DECEPTIVE.search(text) is None:
+        return []
+    quoted = quoted_spans(text)
+    found: list[Diagnostic] = []
+    for match in _DECEPTIVE.finditer(text):
+        at = match.start()
+        number = bisect_right(quoted, (at, len(text)))
+        if number and quoted[number - 1][0] < at < quoted[number - 1][1]:
+            continue
+        code, name = f"U+{ord(match[0]):04X}", _SEPARATORS.get(match[0])
+        if name:
+            message = f"the {name} {code} shows as a new line in some programs and is none in YAML"
+            hint = f'remove it, or press Enter there; in double quotes it may be written "\\u{ord(match[0]):04X}"'
+        else:
+            message = f"the bidirectional control {code} makes the text look other than it is read"
+            hint = "remove it, or put the text that needs it in quotes"
+        found.append(finding("NX0003", message, place=file.place(at, at + 1), hint=hint))
+        if len(found) == MAX_SYNTAX_ERRORS:
+            break
+    return found
+
+
+def quoted_spans(text: str) -> list[tuple[int, int]]:
+    """Where the quoted scalars of a text begin and end, in order, as far as it can be read."""
+    found: list[tuple[int, int]] = []
+    get: Callable[[], Any] = CParser(for_libyaml(text)[0]).get_event
+    try:
+        while (event := get()) is not None:
+            if isinstance(event, ScalarEvent) and event.style in ("'", '"'):
+                found.append((event.start_mark.index, event.end_mark.index))
+    except YAMLError:
+        pass
+    return found
+
+
 def without_controls(text: str) -> str:
     """The text with every forbidden character replaced by a space; positions stay."""
     return _CONTROL.sub(" ", text)
@@ -56,7 +106,7 @@ def without_controls(text: str) -> str:
 def syntax_findings(file: SourceFile) -> list[Diagnostic]:
     """Every syntax error of the text that can be told apart, in order. Empty when it parses."""
     controls = control_findings(file)
-    text = without_controls(file.text) if controls else file.text
+    text = for_libyaml(without_controls(file.text) if controls else file.text)[0]
     found: list[Diagnostic] = []
     lines = [text[start:end] for start, end in pairwise([*file.starts, len(text)])]
     while len(found) < MAX_SYNTAX_ERRORS:

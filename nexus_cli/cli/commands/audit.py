@@ -8,6 +8,7 @@ from datetime import tzinfo
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option, utc_option
@@ -20,7 +21,7 @@ EPILOG = (
 
 
 @click.command("audit", short_help="Show who did what, and how it ended.", epilog=EPILOG)
-@click.argument("path", metavar="[PATH-GLOB]", default="")
+@click.argument("path", metavar="[PATH-GLOB]", default="", shell_complete=tag_paths)
 @click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
 @click.option("--who", default="", metavar="NAME", help="Of this principal only.")
 @click.option(

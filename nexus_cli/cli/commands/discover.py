@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nexus_cli.cli.changing import complain, styler
+from nexus_cli.cli.completing import device_paths, gateways
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option
@@ -26,7 +27,13 @@ EPILOG = (
 @click.command("discover", epilog=EPILOG)
 @click.argument("target", required=False, default="")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="Site file to edit.")
-@click.option("--at", default="", metavar="AREA/LINE/DEVICE", help="Where; the device is made if it is not there.")
+@click.option(
+    "--at",
+    default="",
+    metavar="AREA/LINE/DEVICE",
+    shell_complete=device_paths,
+    help="Where; the device is made if it is not there.",
+)
 @click.option("--mode", type=click.Choice(["merge", "overwrite", "prune"]), default="merge", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Show the diff, write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before tags are removed (--mode prune).")
@@ -38,7 +45,13 @@ EPILOG = (
 @click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Most values a second.")
 @click.option("--properties", is_flag=True, help="OPC UA: also properties such as serial numbers.")
 @click.option("--listen", default="3s", metavar="TIME", show_default=True, help="MQTT: how long to listen.")
-@click.option("--via", default="", metavar="GATEWAY", help="Let a running gateway browse through its own link.")
+@click.option(
+    "--via",
+    default="",
+    metavar="GATEWAY",
+    shell_complete=gateways,
+    help="Let a running gateway browse through its own link.",
+)
 @click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of the connection. Repeatable.")
 @click.option("--user", help="User name at the device.")

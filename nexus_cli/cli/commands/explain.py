@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted, columns, style
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
@@ -18,7 +19,7 @@ EPILOG = (
 
 
 @click.command("explain", epilog=EPILOG)
-@click.argument("subject", metavar="CODE|PATH|MESSAGE")
+@click.argument("subject", metavar="CODE|PATH|MESSAGE", shell_complete=tag_paths)
 @click.option("--site", "site", type=click.Path(), help="The site file or its folder, for a PATH.")
 @env_option
 @var_option

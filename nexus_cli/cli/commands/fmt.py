@@ -7,9 +7,10 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, colour_wanted, style
+from nexus_cli.cli.console import answer, colour_wanted, note, style
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option
+from nexus_cli.cli.progress import doing
 
 EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 
@@ -20,7 +21,7 @@ EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @color_option
 def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
-    """Format site files: indentation, spacing, blank lines. Comments, order and values stay.
+    """Format site files: indentation, spacing, blank lines. Comments, order, quotes and values stay.
 
     A PATH is a file, or a folder with all YAML files below it; by default the folder of the site.
     """
@@ -28,7 +29,8 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     from nexus_cli.project.fmt import fmt
 
     colour = colour_wanted(sys.stdout)
-    result = fmt(paths, write=not (check or diff))
+    with doing("formatting …") as tell:
+        result = fmt(paths, write=not (check or diff), tell=lambda text: tell(f"formatting {text}"))
     changed = [file for file in result.files if file.changed]
     for file in changed:
         if diff:
@@ -37,6 +39,9 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
             answer("".join(difflib.unified_diff(before, after, name, name)), newline=False)
         else:
             answer(f"{'would change' if check else 'formatted'} {file.path.as_posix()}")
+    for file in result.files:
+        if file.kept:
+            note(f"{file.path.as_posix()} stays as it is: the style would cost it a value or a comment")
     if result.findings:
         problem = document(result.findings, result.sources)
         answer(text(problem, style=lambda words, name: style(words, name, enabled=colour)))

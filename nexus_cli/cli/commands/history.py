@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import utc_option
@@ -26,7 +27,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.command(
     "history", short_help="Show stored values of a tag.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", shell_complete=tag_paths)
 @click.option(
     "--since", default="1h", show_default=True, help="Start: how long ago (1h, 7d), today, 06:00, or ISO 8601."
 )

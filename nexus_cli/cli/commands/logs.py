@@ -6,6 +6,7 @@ import time
 
 import click
 
+from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_codes import Exit, help_text
 
@@ -13,7 +14,7 @@ LOOK_S = 0.2
 
 
 @click.command("logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS))
-@click.argument("part", required=False)
+@click.argument("part", required=False, shell_complete=parts)
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Last lines of each log.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 def command(part: str | None, lines: int, follow: bool) -> int:

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from nexus_cli.cli.completing import messages
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 from nexus_cli.cli.options import color_option, format_option, pairs
@@ -18,7 +19,7 @@ EPILOG = (
 
 
 @click.command("publish", short_help="Publish a declared message.", epilog=EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=messages)
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", callback=pairs, help="A field. Repeatable.")
 @click.option("--preview", is_flag=True, help="Show topic and payload, publish nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
 
@@ -14,7 +15,7 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 @click.command(
     "read", short_help="Show the newest value of a tag.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-@click.argument("path")
+@click.argument("path", shell_complete=tag_paths)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 @click.option("--wait", "duration", default=None, metavar="TIME", help="Wait so long for a first value, e.g. 10s.")
 @click.option("--direct", is_flag=True, help="Ask the device now, from here, and show it beside what is published.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nexus_cli.cli.completing import gateways
 from nexus_cli.cli.exit_codes import Exit, help_text
 
 ROLES = ("control", "gateway", "historian", "broker", "supervisor")
@@ -15,7 +16,12 @@ ROLES = ("control", "gateway", "historian", "broker", "supervisor")
     epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE),
 )
 @click.argument("role", type=click.Choice(ROLES))
-@click.option("--name", default="", help="Name of the gateway (as in `gateways:`), or of one historian of several.")
+@click.option(
+    "--name",
+    default="",
+    shell_complete=gateways,
+    help="Name of the gateway (as in `gateways:`), or of one historian of several.",
+)
 def command(role: str, name: str) -> int:
     """Run one role until SIGTERM or Ctrl-C. `nexus up` starts them all; use this under systemd or Kubernetes.
 

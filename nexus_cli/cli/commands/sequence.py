@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nexus_cli.cli.completing import sequences
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.cli.options import color_option, format_option, pairs, utc_option
@@ -32,7 +33,7 @@ def command() -> None:
     epilog="\b\nExamples:\n  nexus sequence run warm-up --dry-run\n  nexus sequence run warm-up --yes\n"
     "  nexus sequence run fill --set amount=35 --reason 'order 17'\n\n" + CODES,
 )
-@click.argument("name")
+@click.argument("name", shell_complete=sequences)
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A parameter. Repeatable.")
 @click.option("--dry-run", is_flag=True, help="Show every step with what the tags hold now; write nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")

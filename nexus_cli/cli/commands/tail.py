@@ -9,6 +9,7 @@ import time
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_codes import Exit, help_text
 
@@ -19,7 +20,7 @@ STILL_S = 10.0
 
 
 @click.command("tail", short_help="Follow topics live.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
-@click.argument("filters", nargs=-1, metavar="[FILTER]...")
+@click.argument("filters", nargs=-1, metavar="[FILTER]...", shell_complete=tag_paths)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--count", default=0, type=click.IntRange(min=0), help="End after so many messages.")
 @click.option("--for", "duration", default=None, metavar="TIME", help="End after this time, such as 10s or 5m.")
@@ -35,7 +36,8 @@ def command(
 ) -> int:
     """Follow tag topics with value, unit, quality and age; all of the site unless filters say otherwise.
 
-    A filter is a path glob below the site (`packaging/**`, `*/line-1/filler/temp*`), or a whole MQTT filter.
+    A filter is a path glob below the site (`packaging/**`, `*/line-1/filler/temp*`), or a whole MQTT filter. An area,
+    a line or a device means all that is below it.
     When more comes than can be shown, older values make room for newer ones; stderr says how far behind it is.
 
     \b

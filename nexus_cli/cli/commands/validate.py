@@ -1,4 +1,4 @@
-"""`nexus validate`: everything that is wrong with a site, in one run."""
+"""`nexus validate`: everything that is wrong with a site, or with several, in one run."""
 
 from __future__ import annotations
 
@@ -9,35 +9,56 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.options import color_option, env_option, format_option, var_option
 
-EPILOG = "\b\nExamples:\n  nexus validate\n  nexus validate sites/demo --env prod --format json\n\n" + help_text(
-    Exit.OK, Exit.FINDINGS
+EPILOG = (
+    "\b\nExamples:\n  nexus validate\n  nexus validate sites/demo --env prod --format json\n"
+    "  nexus validate sites/* --format junit > report.xml\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 )
 
 
 @click.command("validate", epilog=EPILOG)
-@site_argument
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[SITE]...")
 @env_option
 @var_option
-@format_option("text", "json", "sarif", "github")
+@format_option("text", "json", "sarif", "github", "junit")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--containing", is_flag=True, help="Take paths as files of sites, and check the sites that they belong to."
+)
 @color_option
-def command(path: str | None, env: str | None, variables: dict[str, str], format_: str, strict: bool) -> int:
-    """Check a site file and everything it includes. Writes nothing.
+def command(
+    paths: tuple[str, ...],
+    env: str | None,
+    variables: dict[str, str],
+    format_: str,
+    strict: bool,
+    containing: bool,
+) -> int:
+    """Check site files and everything they include. Writes nothing.
 
     SITE is a site file or its folder; by default ./site.yaml, or the only sites/*/site.yaml.
     """
     from nexus_cli.cli.views.findings import document, text
-    from nexus_cli.project.text import facts, read
+    from nexus_cli.project.text import facts_of_all, read_all, sites_of
 
-    reading = read(path, env=env, variables=variables)
-    result = document(reading.findings, reading.files, site=facts(reading), strict=strict)
+    chosen = sites_of(paths) if containing else paths
+    if containing and paths and not chosen:
+        answer("No site holds these files.")
+        return Exit.OK
+    readings = read_all(chosen, env=env, variables=variables)
+    findings = [item for reading in readings for item in reading.findings]
+    files = [file for reading in readings for file in reading.files]
+    result = document(findings, files, site=facts_of_all(readings), strict=strict)
     if format_ == "text":
         colour = colour_wanted(sys.stdout)
         answer(text(result, style=lambda words, name: style(words, name, enabled=colour)))
     elif format_ == "github":
         _github(result)
+    elif format_ == "junit":
+        from nexus_cli.cli.views.junit import junit
+
+        answer(junit(result, strict=strict), newline=False)
     else:
         if format_ == "sarif":
             from nexus_cli.cli.views.sarif import sarif

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, note
 from nexus_cli.cli.exit_codes import TEXT, Exit
 from nexus_cli.cli.options import color_option, format_option
@@ -24,7 +25,7 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
 @click.command(
     "write", short_help="Write a value to a tag.", epilog=EPILOG, context_settings={"ignore_unknown_options": True}
 )
-@click.argument("path")
+@click.argument("path", shell_complete=tag_paths)
 @click.argument("value")
 @click.option("--expect", default=None, metavar="VALUE", help="Write only if the tag holds this right before.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")

@@ -10,10 +10,13 @@ from nexus_cli.model.secrets import NAMES, is_reference, without_passwords
 if TYPE_CHECKING:
     from nexus_cli.source.nodes import SourceFile
 
+WHOLE = 400
+"""Characters of a line that is quoted whole; of a longer one as many around the finding."""
 LONGEST_BLOCK = 200
 """Lines that a multi-line secret may have; a PEM key of 4,096 bits has 51."""
 _KEY = re.compile(rf"""(?<![\w-])[\w-]*{NAMES}['"]?\s*:[ \t]*""", re.IGNORECASE)
 _QUOTED = re.compile(r"""'(?:[^']|'')*'?|"(?:[^"\\]|\\.)*"?""")
+_INDENT = re.compile(r"[^\S\r\n]*")
 _PLAIN = re.compile(r"(?:[^,{}\[\]#$]|\$\{[^{}]*\}|\$|(?<!\s)#)*")
 """Up to what ends a plain scalar in a flow map or begins a comment (YAML 1.2 §7.3.3)."""
 _REST = re.compile(r"(?:[^#]|(?<!\s)#)*")
@@ -22,6 +25,31 @@ _EXPLICIT_KEY = re.compile(rf"""\s*\?\s+['"]?[\w-]*{NAMES}['"]?\s*\Z""", re.IGNO
 _BLOCK = re.compile(r"[|>][+\-0-9]*\s*(?:#.*)?\Z")
 _FILE_KEY = re.compile(r"private[-_]?key\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(?:var|param):[^{}]+\}")
+
+
+class Excerpts:
+    """Excerpts of one file; what was made of a line is kept for the findings that follow in it.
+
+    A generated file may be one line of many megabytes with a finding in every tag: it is masked once, and of the result
+    only the part around a finding is taken.
+    """
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self._number = 0
+        self._line = ""
+
+    def around(self, number: int, start: int, end: int) -> tuple[str, int, int]:
+        """A line of the file without secrets, cut when it is long, and a range of it (columns from 0) in what is left."""
+        if number != self._number:
+            self._number, self._line = number, masked_line(self._file, number)
+        line = self._line
+        if len(line) <= WHOLE:
+            return line, start, end
+        first = max(0, min(start - WHOLE // 4, len(line) - WHOLE))
+        last = first + WHOLE
+        shown = f"{'…' if first else ''}{line[first + bool(first) : last - (last < len(line))]}{'…' if last < len(line) else ''}"
+        return shown, start - first, min(end - first, len(shown))
 
 
 def masked_line(file: SourceFile, number: int) -> str:
@@ -37,24 +65,35 @@ def masked_line(file: SourceFile, number: int) -> str:
 
 
 def _values_masked(line: str) -> str:
-    shown, position = "", 0
+    shown: list[str] = []
+    position = depth = counted = 0
     for key in _KEY.finditer(line):
         if key.end() < position or _FILE_KEY.search(key[0]):
             continue
-        value = _QUOTED.match(line, key.end()) or _plain(line, key).match(line, key.end())
-        text = value[0].rstrip() if value else ""
         start = key.end()
-        shown += line[position:start] + _masked_value(text)
+        depth += _opened(line, counted, key.start())
+        counted = start
+        pattern = _plain(line, start, within=depth > 0)
+        value = _QUOTED.match(line, start) or pattern.match(line, start)
+        text = value[0].rstrip() if value else ""
+        shown += (line[position:start], _masked_value(text))
         position = start + len(text)
-    return shown + line[position:]
+        if text and text[0] in "'\"":
+            counted = position
+    return "".join((*shown, line[position:]))
 
 
-def _plain(line: str, key: re.Match[str]) -> re.Pattern[str]:
+def _opened(line: str, start: int, end: int) -> int:
+    """Brackets opened and not closed between two places of a line, quoted text apart."""
+    if end <= start:
+        return 0
+    part = _QUOTED.sub("", line[start:end])
+    return part.count("{") + part.count("[") - part.count("}") - part.count("]")
+
+
+def _plain(line: str, start: int, *, within: bool) -> re.Pattern[str]:
     """What a value that is not quoted may hold: less inside the braces of a flow map."""
-    before = _QUOTED.sub("", line[: key.start()])
-    within = before.count("{") + before.count("[") > before.count("}") + before.count("]")
-    after = line[key.end() :]
-    if after.startswith("[") or not (within or after.startswith("{")):
+    if line.startswith("[", start) or not (within or line.startswith("{", start)):
         return _REST
     return _PLAIN
 
@@ -70,19 +109,28 @@ def _masked_value(text: str) -> str:
 
 
 def _inside_secret_block(file: SourceFile, number: int) -> bool:
-    """True when the line goes on with a value that began on a line above, under the key of a secret."""
-    line = file.line(number)
-    indent = len(line) - len(line.lstrip())
-    if line.lstrip().startswith(":"):
+    """True when the line goes on with a value that began on a line above, under the key of a secret.
+
+    Nothing is copied but the one line that may hold the key: a line may be as long as the file.
+    """
+    indent, first = _indent(file, number)
+    if first == ":":
         return number > 1 and _EXPLICIT_KEY.match(file.line(number - 1)) is not None
     for above in range(number - 1, max(0, number - 1 - LONGEST_BLOCK), -1):
-        text = file.line(above)
-        if not text.strip():
-            continue
-        if len(text) - len(text.lstrip()) < indent:
+        here, begins = _indent(file, above)
+        if begins and here < indent:
+            text = file.line(above)
             key = _KEY.search(text)
             return key is not None and (not text[key.end() :].strip() or _goes_on(text[key.end() :].strip()))
     return False
+
+
+def _indent(file: SourceFile, number: int) -> tuple[int, str]:
+    """How far a line is indented, and its first character; "" for an empty line."""
+    start = file.starts[number - 1]
+    match = _INDENT.match(file.text, start)
+    end = match.end() if match else start
+    return end - start, file.text[end : end + 1].strip()
 
 
 def _goes_on(value: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.cli.views.excerpt import masked_line
+from nexus_cli.cli.views.excerpt import Excerpts
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.diagnostic import format_path
 
@@ -17,6 +17,9 @@ MOST_SHOWN = 100
 """Findings in text; JSON and SARIF have all of them."""
 WIDEST = 110
 """Characters of an excerpt's line."""
+
+STRIDE = 4096
+"""Characters between two places whose byte offset is kept."""
 
 Document = dict[str, Any]
 Style = Callable[[str, str], str]
@@ -55,17 +58,22 @@ class _Text:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
+        self.excerpts = Excerpts(file)
         self._bytes: list[int] | None = None
 
     def byte(self, line: int, column: int) -> int:
+        """Offset in bytes of a place; counted from the last multiple of `STRIDE` characters, however long its line is."""
         file = self.file
+        position = file.starts[line - 1] + column - 1
         if file.text.isascii():
-            return file.starts[line - 1] + column - 1
+            return position
         if self._bytes is None:
             self._bytes = [0]
-            for start, end in zip(file.starts, file.starts[1:], strict=False):
-                self._bytes.append(self._bytes[-1] + len(file.text[start:end].encode("utf-8")))
-        return self._bytes[line - 1] + len(file.line(line)[: column - 1].encode("utf-8"))
+            for start in range(0, len(file.text), STRIDE):
+                self._bytes.append(self._bytes[-1] + len(file.text[start : start + STRIDE].encode("utf-8")))
+        position = min(position, len(file.text))
+        number = position // STRIDE
+        return self._bytes[number] + len(file.text[number * STRIDE : position].encode("utf-8"))
 
 
 def _diagnostic(item: Diagnostic, texts: dict[str, _Text]) -> Document:
@@ -100,15 +108,17 @@ def _range(place: Place, texts: dict[str, _Text]) -> Document:
 
 
 def _snippet(place: Place, text: _Text) -> Document:
-    code = masked_line(text.file, place.line)
     start = place.column - 1
-    end = place.end_column - 1 if place.end_line == place.line else len(code)
+    line_end = text.file.starts[place.line] if place.line < len(text.file.starts) else len(text.file.text)
+    length = max(0, line_end - text.file.starts[place.line - 1])
+    end = place.end_column - 1 if place.end_line == place.line else length
+    code, start, end = text.excerpts.around(place.line, start, end)
     return {
         "context": None,
         "code": code,
         "start_line": place.line,
         "highlight_start_offset": start,
-        "highlight_end_offset": max(end, start + 1),
+        "highlight_end_offset": max(min(end, len(code)), start + 1),
         "values": [],
     }
 
@@ -153,7 +163,7 @@ def block(item: Document, style: Style) -> str:
 
 def _window(snippet: Document) -> tuple[str, int, int]:
     """The excerpt's line, cut around the highlight when it is long, with tabs and controls as spaces."""
-    code: str = "".join(character if character.isprintable() else " " for character in snippet["code"])
+    code: str = snippet["code"]
     start, end = snippet["highlight_start_offset"], snippet["highlight_end_offset"]
     if len(code) > WIDEST:
         first = max(0, min(start - 30, len(code) - WIDEST))
@@ -163,7 +173,7 @@ def _window(snippet: Document) -> tuple[str, int, int]:
             + ("…" if first + WIDEST < len(code) else "")
         )
         start, end = start - first, min(end - first, WIDEST)
-    return code, start, max(end, start + 1)
+    return "".join(sign if sign.isprintable() else " " for sign in code), start, max(end, start + 1)
 
 
 def summary(answer: Document, style: Style) -> str:

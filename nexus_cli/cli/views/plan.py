@@ -8,6 +8,16 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.cli.views.plan_groups import (
+    MOST_GROUPS,
+    SINGLE_HAZARDS,
+    alike,
+    hazard_groups,
+    impact_lines,
+    narrowest,
+    places,
+)
+
 Document = Mapping[str, Any]
 Style = Callable[[str, str], str]
 
@@ -16,6 +26,9 @@ STYLES = {"create": "good", "update": "warning", "move": "info", "forget": "erro
 FOLD_ABOVE = 25
 """New or vanished devices of one line are folded into one row when a plan has more of them than this."""
 MOST_TAGS = 20
+MOST_HAZARDS = 40
+LONG = 40
+"""Lines; a longer plan begins with what it ends with."""
 WIDTH = 60
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
@@ -34,6 +47,11 @@ def plan_text(plan: Document, *, style: Style) -> str:
     for impact in plan["impact"]:
         impacts[impact["address"]].append(impact)
     folded, shown = _fold(plan["resource_changes"])
+    changed = [change for change in shown if change["type"] == "device" and _action(change) == "update"]
+    if len(changed) > FOLD_ABOVE:
+        together = {change["address"] for change in changed}
+        shown = [change for change in shown if change["address"] not in together]
+        lines += _alike(changed, impacts, style)
     for change in shown:
         lines += _change(change, impacts[change["address"]], style)
     for (action, line), (devices, tags) in sorted(folded.items()):
@@ -41,8 +59,44 @@ def plan_text(plan: Document, *, style: Style) -> str:
         lines.append(f"  {mark} device.{line}/* ({_count(devices, 'device')}, {_count(tags, 'tag')})")
     lines += _hazards(plan["hazards"], style)
     if plan["resource_changes"]:
+        if len(lines) > LONG or len(plan["resource_changes"]) > FOLD_ABOVE:
+            lines[1:1] = [headline(plan), *_reach(plan)]
         lines += ["", headline(plan)]
     return "\n".join(lines)
+
+
+def _reach(plan: Document) -> Iterator[str]:
+    """How much a long plan touches, and what it needs: for who reads its first lines only."""
+    planes = Counter(impact["plane"] for impact in plan["impact"])
+    if planes:
+        yield "Impact: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
+    names = Counter(hazard["name"] for hazard in plan["hazards"] if not hazard["allowed"])
+    if names:
+        yield "Needs consent: " + ", ".join(f"{name} {count:,}" for name, count in names.items()) + "; see below."
+
+
+def _alike(changed: Sequence[Document], impacts: Mapping[str, Sequence[Document]], style: Style) -> Iterator[str]:
+    """Changed devices, one block for all that change alike; beyond `MOST_GROUPS` kinds of change only counts."""
+
+    def block(change: Document) -> list[str]:
+        found = impacts.get(change["address"], ())
+        return [*list(_change(change, (), lambda text, _: text))[1:], *impact_lines(found, name=change["name"])]
+
+    groups = alike(changed, block)
+    mark = style(MARKS["update"], STYLES["update"])
+    for first, group in groups[:MOST_GROUPS]:
+        if len(group) == 1:
+            yield from _change(first, impacts.get(first["address"], ()), style)
+            continue
+        yield f"  {mark} {_count(len(group), 'device')} alike: {places(one['name'] for one in group)}"
+        yield from list(_change(first, (), style))[1:]
+        for line in impact_lines(impacts.get(first["address"], ()), name=first["name"]):
+            yield style(f"      each: {line}", "dim")
+    rest = [one for _, group in groups[MOST_GROUPS:] for one in group]
+    if rest:
+        tags = sum(len(one["tags"]) for one in rest)
+        yield f"  {mark} {_count(len(rest), 'device')} more ({_count(tags, 'tag')}): {places(one['name'] for one in rest)}"
+        yield "      (--format json shows all)"
 
 
 def headline(plan: Document) -> str:
@@ -117,8 +171,8 @@ def _change(change: Document, impacts: Sequence[Document], style: Style) -> Iter
             yield from _tag(tag, style)
         if len(tags) > MOST_TAGS:
             yield f"      … and {_count(len(tags) - MOST_TAGS, 'tag')} more (--format json shows all)"
-    for impact in impacts:
-        yield style(f"      {impact['plane']}: {impact['text']}", "dim")
+    for line in impact_lines(impacts):
+        yield style(f"      {line}", "dim")
 
 
 def _tag(tag: Document, style: Style) -> Iterator[str]:
@@ -155,19 +209,25 @@ def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
     for hazard in hazards:
         by_name[hazard["name"]].append(hazard)
     for name, found in by_name.items():
-        for hazard in found[:MOST_TAGS]:
-            state = style("allowed", "good") if hazard["allowed"] else style("not allowed", "error")
-            yield f"  ! {name}: {hazard['message']} [{state}]"
-        if len(found) > MOST_TAGS:
-            yield f"  ! {name}: … and {len(found) - MOST_TAGS} more"
+        groups = list(hazard_groups(found))
+        for sentence, group in groups[:MOST_HAZARDS]:
+            allowed = all(hazard["allowed"] for hazard in group)
+            state = style("allowed", "good") if allowed else style("not allowed", "error")
+            yield f"  ! {name}: {sentence} [{state}]"
+            if not allowed and len(found) > SINGLE_HAZARDS:
+                yield f"      consent: --allow {consent(group, name)}"
+        if len(groups) > MOST_HAZARDS:
+            yield f"  ! {name}: … and {sum(len(group) for _, group in groups[MOST_HAZARDS:]):,} more"
         if not all(hazard["allowed"] for hazard in found):
-            yield f"    consent: --allow {consent(found, name)}"
+            every = " for all of them" if len(groups) > 1 else ""
+            yield f"    consent{every}: --allow {consent(found, name)}"
 
 
 def consent(hazards: Sequence[Document], name: str) -> str:
-    """What `--allow` takes to consent to all hazards of this name: with its scope when there is just one."""
-    found = [hazard for hazard in hazards if hazard["name"] == name]
-    return f"{name}={found[0]['scope']}" if len(found) == 1 and name != "empty-target" else name
+    """What `--allow` takes to consent to all hazards of this name and to as little else as a glob can say."""
+    if name == "empty-target":
+        return name
+    return f"{name}={narrowest(hazard['scope'] for hazard in hazards if hazard['name'] == name)}"
 
 
 def _action(change: Document) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nexus_cli.cli.views.plan import headline, plan_text
+from nexus_cli.cli.views.plan import MOST_HAZARDS, consent, headline, plan_text
+from nexus_cli.cli.views.plan_groups import hazard_groups
 
 MOST_CHARACTERS = 65_000
 """GitHub refuses longer comments (65,536 characters)."""
@@ -19,9 +20,7 @@ def plan_markdown(plan: Mapping[str, Any]) -> str:
     open_ = [each for each in plan["hazards"] if not each["allowed"]]
     if open_:
         lines += ["", f"**{len(open_)} hazard{'s' * (len(open_) > 1)} without consent**", ""]
-        lines += [f"- `{each['name']}` {each['message']}" for each in open_[:50]]
-        if len(open_) > 50:
-            lines.append(f"- … and {len(open_) - 50} more")
+        lines += _open_hazards(open_)
     for each in plan["diagnostics"]:
         if each["severity"] != "info":
             lines += ["", f"**{each['severity']}[{each['code']}]** {each['summary']}"]
@@ -35,6 +34,18 @@ def plan_markdown(plan: Mapping[str, Any]) -> str:
         cut = body[: room - 80].rsplit("\n", 1)[0]
         body = f"{cut}\n… cut here; `nexus plan --format json` has everything"
     return head + opening + body.replace("```", "'''") + closing
+
+
+def _open_hazards(open_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for each in open_:
+        by_name.setdefault(each["name"], []).append(each)
+    for name, found in by_name.items():
+        groups = list(hazard_groups(found))
+        yield from (f"- `{name}` {sentence}" for sentence, _ in groups[:MOST_HAZARDS])
+        if len(groups) > MOST_HAZARDS:
+            yield f"- `{name}` … and {sum(len(group) for _, group in groups[MOST_HAZARDS:]):,} more"
+        yield f"  consent: `--allow {consent(found, name)}`"
 
 
 def plan_annotations(plan: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.diagnostics.printable import plain
 
 if TYPE_CHECKING:
@@ -108,11 +109,7 @@ def _links(found: dict[str, Any], colour: bool) -> list[str]:
         return ["", f"  links: {unknown[2:]}"] if mute and found["state"] != "down" else []
     bad = [link for link in links if link.get("state") not in ("connected", "idle")]
     lines = ["", f"  links: {len(links) - len(bad)} of {len(links)} connected{unknown}"]
-    for link in bad[:SHOWN]:
-        state = _state(str(link.get("state")), colour)
-        lines.append(f"    {state}  {link['link']} ({link['gateway']}) {link.get('detail') or ''}".rstrip())
-    if len(bad) > SHOWN:
-        lines.append(f"    and {len(bad) - SHOWN} more")
+    lines += link_lines(bad, state=lambda word: _state(word, colour))
     limited = [link for link in links if link.get("state") == "connected" and link.get("detail")]
     lines += [f"    {_state('limited', colour)}  {link['link']} {link['detail']}" for link in limited[:SHOWN]]
     if len(limited) > SHOWN:

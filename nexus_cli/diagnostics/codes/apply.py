@@ -67,7 +67,7 @@ CODES: tuple[Code, ...] = (
         id="NX5008",
         slug="device-unverified",
         summary="No GOOD value of the device has been seen since the change.",
-        why="It was not reachable before either, so the change can't be blamed; neither can it be trusted.",
+        why="It is new or was not reachable before either, so the change can't be blamed; neither can it be trusted.",
         good="switch the device on; its state shows in nexus status",
         severity=Severity.WARNING,
     ),

@@ -24,8 +24,11 @@ YAML: tuple[Code, ...] = (
     Code(
         id="NX0003",
         slug="control-character",
-        summary="A control character stands in the text.",
-        why="It is invisible in an editor, and later in topics, in SQL and in logs.",
+        summary="A character stands in the text that is invisible or makes it look other than it is.",
+        why="Control characters are invisible in an editor, and later in topics, in SQL and in logs. The separators "
+        "U+0085, U+2028 and U+2029 look like new lines in some programs and not in others, and bidirectional controls "
+        "change the order in which text is shown: both can hide configuration from a reviewer. Text in quotes may hold "
+        "them.",
         bad="description: Filler<NUL>",
         good="description: Filler",
     ),

@@ -142,7 +142,8 @@ def test_fmt_does_not_touch_what_would_change_meaning() -> None:
     text = 'a: "x  \\\n  y"\nb: |+\n  keep\n\n\n\nc: 1\n'
     outcome = formatted(text.encode(), name="x.yaml")
     assert outcome.unwrap().count("\n\n") >= 1
-    assert formatted(b"a: 1\r\nb: 2", name="x").unwrap() == "a: 1\nb: 2\n"
+    assert formatted(b"a:  1\r\nb: 2", name="x").unwrap() == "a: 1\r\nb: 2\r\n"
+    assert formatted(b"\xef\xbb\xbfa:  1\n", name="x").unwrap() == "\ufeffa: 1\n"
     assert formatted(b"# only a comment", name="x").unwrap() == "# only a comment\n"
 
 

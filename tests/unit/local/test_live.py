@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.cli.views.status import age_text, render_status
 from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
 from nexus_cli.diagnostics.errors import NexusError
@@ -140,6 +141,23 @@ def test_status_text_names_what_is_down() -> None:
         and "access" not in text
         and text.endswith("nexus up SITE starts it")
     )
+
+
+def test_many_links_are_counted_by_reason() -> None:
+    links = [
+        {"gateway": "a", "link": f"tcp:10.0.{n // 250}.{n % 250}:502", "state": "backoff",
+         "detail": f"10.0.{n // 250}.{n % 250}:502 refused the connection; next try in {n} s"}
+        for n in range(600)
+    ]  # fmt: skip
+    links += [{"gateway": "b", "link": "opcua:opc.tcp://plc-7:4840", "state": "connecting", "detail": ""}]
+    lines = list(link_lines(links, state=str))
+    assert lines == [
+        "    backoff  600 tcp: … refused the connection; next try in … (tcp:10.0.0.0:502 and 599 more)",
+        "    connecting  1 opcua: no reason known (opcua:opc.tcp://plc-7:4840)",
+    ]
+    few = list(link_lines([{"gateway": "b", "link": "opcua:opc.tcp://plc-7:4840", "state": "backoff",
+                            "detail": "opc.tcp://plc-7:4840 does not answer"}], state=str))  # fmt: skip
+    assert few == ["    backoff  opcua:opc.tcp://plc-7:4840 (b) it does not answer"]
 
 
 def test_silence_is_explained() -> None:

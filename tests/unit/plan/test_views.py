@@ -8,6 +8,7 @@ from nexus_cli.cli.views.deployment import deployment_text, progress_line
 from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
 from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.hazards import Hazard, blocked
 from tests.unit.plan.test_plan import device, outcome, snapshot, tag
 
 
@@ -136,10 +137,50 @@ def test_what_only_follows_another_key_is_not_told_twice() -> None:
     assert "~ energy  unit: kWh -> MWh\n" in plan_text(document(before, after), style=plain)
 
 
-def test_a_consent_names_its_scope_when_there_is_just_one() -> None:
+def test_a_consent_covers_what_it_is_for_and_little_else() -> None:
     hazards = [{"name": "data-loss", "scope": "a/l/one"}, {"name": "series-break", "scope": "a/l/x"}]
     assert consent(hazards, "data-loss") == "data-loss=a/l/one"
-    assert consent([*hazards, hazards[0]], "data-loss") == "data-loss"
+    more = [*hazards, {"name": "data-loss", "scope": "a/l/two"}]
+    assert consent(more, "data-loss") == "data-loss=a/l/*"
+    assert consent([*more, {"name": "data-loss", "scope": "a/x"}], "data-loss") == "data-loss=a/**"
+    assert consent([*more, {"name": "data-loss", "scope": "b/l/two"}], "data-loss") == "data-loss=*/l/*"
+
+
+def test_one_edit_of_a_template_is_told_once_with_its_count_and_its_consents() -> None:
+    def plant(unit: str) -> Any:
+        tags = {f"t{n}": tag(unit=unit, publish_unit=unit) for n in range(30)}
+        return snapshot(*(device(f"a{n // 100}/l{n // 20}/d{n}", tags=tags) for n in range(300)))
+
+    found = document(plant("kWh"), plant("MWh"))
+    text = plan_text(found, style=plain)
+    lines = text.splitlines()
+    assert len(lines) < 80
+    assert lines[1] == lines[-1] == "Plan: 300 to update (tags: 9000 to update)."
+    assert lines[3] == "Needs consent: series-break 9,000; see below."
+    assert "  ~ 300 devices alike: a0/l0/* (20), a0/l1/* (20), a0/l2/* (20), a0/l3/* (20)" in text
+    assert "      ~ t0  unit: kWh -> MWh" in lines and "      … and 10 tags more (--format json shows all)" in lines
+    offered = [line.partition("--allow ")[2] for line in lines if "--allow" in line]
+    for glob in offered[:-1]:
+        assert blocked_by(found, glob) < 9000
+    assert offered[-1] == "series-break=*/*/*/*" and blocked_by(found, offered[-1]) == 0
+    assert blocked_by(found, *offered[:-1]) == 0
+    shown = plan_markdown(found)
+    assert len(shown) < 10_000 and "cut here" not in shown
+
+
+def blocked_by(found: dict[str, Any], *allow: str) -> int:
+    hazards = [
+        Hazard(**{key: each[key] for key in ("name", "scope", "address", "message")}) for each in found["hazards"]
+    ]
+    return len(blocked(hazards, allow))
+
+
+def test_many_different_updates_are_counted_by_line() -> None:
+    before = snapshot(*(device(f"a/l{n // 50}/d{n}", description="x") for n in range(100)))
+    after = snapshot(*(device(f"a/l{n // 50}/d{n}", description=f"y{n}") for n in range(100)))
+    text = plan_text(document(before, after), style=plain)
+    assert "  ~ device.a/l0/d0\n      description: x -> y0\n" in text
+    assert "  ~ 80 devices more (0 tags): a/l0/* (30), a/l1/* (50)" in text
 
 
 def test_values_that_are_missing_after_an_apply_say_where_to_look() -> None:

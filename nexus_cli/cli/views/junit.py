@@ -1,0 +1,66 @@
+"""Findings as JUnit XML, which every CI server shows: a suite a file, a failed case a finding.
+
+Source: the JUnit 10 schema of Jenkins' xUnit plugin; GitLab and Azure read `testsuite/testcase/failure` of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NO_FILE = "site"
+"""Suite of findings that have no place in a file."""
+
+
+def junit(answer: dict[str, Any], *, strict: bool = False) -> str:
+    """The XML of a validation document. Warnings are passed cases with their text, unless `strict` makes them fail."""
+    suites: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in answer["diagnostics"]:
+        suites[item["range"]["filename"] if "range" in item else NO_FILE].append(item)
+    if not suites:
+        name = (answer["site"] or {}).get("name", NO_FILE)
+        suites[name] = []
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<testsuites name="nexus validate">']
+    for name, items in suites.items():
+        failed = sum(_fails(item, strict=strict) for item in items)
+        count = max(1, len(items))
+        lines.append(f'  <testsuite name={_attribute(name)} tests="{count}" failures="{failed}" errors="0">')
+        lines += [_case(name, item, strict=strict) for item in items]
+        if not items:
+            lines.append(f'    <testcase classname={_attribute(name)} name="valid"/>')
+        lines.append("  </testsuite>")
+    return "\n".join([*lines, "</testsuites>", ""])
+
+
+def _fails(item: dict[str, Any], *, strict: bool) -> bool:
+    return item["severity"] == "error" or (strict and item["severity"] == "warning")
+
+
+def _case(suite: str, item: dict[str, Any], *, strict: bool) -> str:
+    place = item.get("range")
+    at = f"{place['start']['line']}:{place['start']['column']}" if place else ""
+    name = f"{item['code']} {at}".strip()
+    words = "\n".join(part for part in (f"{suite}:{at}" if at else "", item["summary"], _hint(item)) if part)
+    inner = (
+        f"<failure type={_attribute(item['code'])} message={_attribute(item['summary'])}>{_text(words)}</failure>"
+        if _fails(item, strict=strict)
+        else f"<system-out>{_text(item['severity'] + ': ' + words)}</system-out>"
+    )
+    line = f' line="{place["start"]["line"]}"' if place else ""
+    file = f" file={_attribute(suite)}{line}" if place else ""
+    return f"    <testcase classname={_attribute(suite)} name={_attribute(name)}{file}>{inner}</testcase>"
+
+
+def _hint(item: dict[str, Any]) -> str:
+    return f"hint: {item['detail']}" if item["detail"] else ""
+
+
+def _text(words: str) -> str:
+    return escape(_NOT_XML.sub("?", words))
+
+
+def _attribute(words: str) -> str:
+    return quoteattr(_NOT_XML.sub("?", words))

@@ -1,0 +1,111 @@
+"""What a large plan says once instead of a thousand times: devices that change alike, and hazards of one kind.
+
+One edit of a template changes every device of its kind in the same way, so the lines of such devices are the same but
+for the device's name. They become one block with a count; hazards become one line with the narrowest consent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+Document = Mapping[str, Any]
+MOST_PLACES = 6
+"""Lines of a plant that a block names; more are counted."""
+MOST_GROUPS = 20
+SINGLE_HAZARDS = 20
+"""As many hazards of one name are told one by one."""
+SAME_IMPACTS = 3
+"""As many impacts of one plane are told one by one."""
+
+
+def alike(
+    changes: Sequence[Document], block: Callable[[Document], Sequence[str]]
+) -> list[tuple[Document, list[Document]]]:
+    """Changed devices in groups that read the same but for their names, in the order of their first one.
+
+    Args:
+        changes: Updates of devices.
+        block: The lines of one, its heading apart.
+    """
+    groups: dict[tuple[str, ...], list[Document]] = {}
+    for change in changes:
+        name = change["name"]
+        key = tuple(line.replace(name, "…") for line in block(change))
+        groups.setdefault(key, []).append(change)
+    return [(group[0], group) for group in groups.values()]
+
+
+def places(names: Iterable[str]) -> str:
+    """`packaging/line-1/* (20), packaging/line-2/* (5) and 3 lines more` for paths of devices."""
+    by_line = Counter(name.rpartition("/")[0] for name in names)
+    shown = [f"{line}/* ({count})" for line, count in sorted(by_line.items())[:MOST_PLACES]]
+    more = len(by_line) - len(shown)
+    return ", ".join(shown) + (f" and {more} line{'s' * (more > 1)} more" if more else "")
+
+
+def impact_lines(impacts: Sequence[Document], *, name: str = "") -> Iterator[str]:
+    """One line an impact; of a plane with many the first ones and a count.
+
+    Args:
+        impacts: Of one device.
+        name: Its path, which is left out where the block stands for several.
+    """
+    by_plane: dict[str, list[str]] = defaultdict(list)
+    for impact in impacts:
+        by_plane[impact["plane"]].append(impact["text"].replace(name, "…") if name else impact["text"])
+    for plane, texts in by_plane.items():
+        shown = texts if len(texts) <= SAME_IMPACTS + 1 else texts[:SAME_IMPACTS]
+        yield from (f"{plane}: {text}" for text in shown)
+        if len(texts) > len(shown):
+            yield f"{plane}: … and {len(texts) - len(shown):,} more like these"
+
+
+def narrowest(scopes: Iterable[str]) -> str:
+    """The narrowest glob of a consent that covers every scope: what all share stays, `*` for a level, `**` for several."""
+    paths = [scope.split("/") for scope in scopes]
+    if len({len(path) for path in paths}) == 1:
+        levels = zip(*paths, strict=True)
+        return "/".join(level[0] if len(set(level)) == 1 else "*" for level in levels)
+    shared = []
+    for level in zip(*paths, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    return "/".join([*shared, "**"])
+
+
+def hazard_groups(hazards: Sequence[Document]) -> Iterator[tuple[str, list[Document]]]:
+    """Hazards of one name as `(sentence, hazards)`: one by one when they are few, else by kind and place."""
+    if len(hazards) <= SINGLE_HAZARDS:
+        for hazard in hazards:
+            yield hazard["message"], [hazard]
+        return
+    kinds: dict[str, list[Document]] = defaultdict(list)
+    for hazard in hazards:
+        kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
+    for message, found in kinds.items():
+        for scope, group in _by_place(found):
+            if len(group) == 1:
+                yield group[0]["message"], group
+            else:
+                yield f"{scope}, {len(group):,} tags{_devices(group)}: {message.removeprefix('… ')}", group
+
+
+def _by_place(found: Sequence[Document]) -> Iterator[tuple[str, list[Document]]]:
+    """By tag name, device, line or area: whichever gives few groups first; the name of a group is its narrowest glob."""
+    group: dict[str, list[Document]] = {}
+    for levels in (3, 2, 1):
+        group = defaultdict(list)
+        for hazard in found:
+            group["/".join(hazard["scope"].split("/")[:levels])].append(hazard)
+        if len(group) <= MOST_PLACES * 2:
+            break
+    for hazards in group.values():
+        yield narrowest(hazard["scope"] for hazard in hazards), hazards
+
+
+def _devices(group: Sequence[Document]) -> str:
+    count = len({hazard["scope"].rpartition("/")[0] for hazard in group})
+    return f" of {count:,} devices" if count > 1 else ""
