@@ -12,6 +12,7 @@ from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_o
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
+from nexus_cli.wire.sample import Reason
 
 ILLEGAL_RETRY_S = 60.0
 """How long a point that the device refuses is left alone, in seconds."""
@@ -171,7 +172,9 @@ def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> 
     for point in points:
         polled.setdefault(max(10, device.config.tags[point.name].poll_ms), []).append(point)
     before = {point.name for jobs in device.meanwhile.values() for job in jobs for point in job.request.points}
-    device.splits = [one for one in device.splits if before.isdisjoint(point.name for point in one.whole.request.points)]
+    device.splits = [
+        one for one in device.splits if before.isdisjoint(point.name for point in one.whole.request.points)
+    ]
     device.meanwhile = _by_interval(device, polled, driver)
 
 

@@ -343,7 +343,6 @@ class Supervisor:
         self._costly = self._costly + 1 if error.rest_s else 0
         return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
 
-    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event, *, rest_s: float = 0.0) -> None:
     async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
         """Put a new session in the place of one that ended while it was polled: devices close connections when nothing
         was asked for a while, after some answers, or for a request that they don't like. False when that fails."""
@@ -364,7 +363,7 @@ class Supervisor:
             event(_log, "link opened again within a poll", link=self.link, detail=error.message)
         return True
 
-    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event) -> None:
+    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event, *, rest_s: float = 0.0) -> None:
         self._busy = False
         wait_s = max(rest_s, self._backoff.next_s())
         if rest_s:
