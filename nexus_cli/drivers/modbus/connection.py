@@ -48,11 +48,11 @@ class ModbusConnection(Connection):
         default="tcp",
         description="Modbus TCP, or RTU frames with checksum in a TCP stream (serial servers). On a serial line: rtu, by itself.",
     )
-    any_unit: bool = Field(
-        default=False, description="Take answers under another unit id, from devices that answer as unit 0."
+    any_unit: bool | None = Field(
+        default=None, description="Take answers under another unit id, from devices that answer as unit 0."
     )
-    any_transaction: bool = Field(
-        default=False, description="Take answers under another transaction id, from servers that count their own."
+    any_transaction: bool | None = Field(
+        default=None, description="Take answers under another transaction id, from servers that count their own."
     )
     echo: bool | None = Field(
         default=None,

@@ -190,7 +190,7 @@ def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) 
     ]
 
 
-def split(device: Running, job: Job, driver: Driver, *, dear: bool = True) -> list[Job]:
+def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> list[Job]:
     """What to read instead of a job that the device does not answer.
 
     Args:

@@ -92,7 +92,10 @@ class Schedule(Generic[K]):
             interval_s = self._intervals[key]
             following_s = at_s + self._second.pop(key, interval_s)
             missed = 0 if now_s < following_s else 1 + int((now_s - following_s) / interval_s)
-            self._push(key, following_s + missed * interval_s)
+            next_s = following_s + missed * interval_s
+            if next_s <= now_s:  # a rounding error short of the cycle that is still to come
+                missed, next_s = missed + 1, next_s + interval_s
+            self._push(key, next_s)
             due.append((key, Due(key, at_s, missed)))
         return due
 

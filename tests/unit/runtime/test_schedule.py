@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.schedule import CHECK_GAP_S, CHECK_S, CheckTurn, Schedule
@@ -52,6 +52,7 @@ def test_a_group_that_was_taken_up_again_has_one_turn_a_time() -> None:
     assert [key for now_s in (1.5, 2.0, 2.5) for key, _ in schedule.pop_due(now_s)].count("d") == 3
 
 
+@example(interval_s=0.02, waits=[128.0, 128.0], name="")
 @given(st.floats(0.01, 100.0), st.lists(st.floats(0.0, 250.0), min_size=1, max_size=40), st.text(max_size=8))
 def test_turns_and_skips_add_up(interval_s: float, waits: list[float], name: str) -> None:
     schedule: Schedule[str] = Schedule()
