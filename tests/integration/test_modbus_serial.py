@@ -169,6 +169,11 @@ async def test_a_broadcast_is_not_waited_for_and_reaches_every_unit() -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_an_adapter_that_is_gone_is_looked_for_by_its_id() -> None:
+    assert "/dev/serial/by-id" in (await refused("/dev/ttyUSB-of-nobody")).message
+    assert "by-id" not in (await refused("/dev/serial/by-id/of-nobody")).message.replace("by-id/of-nobody", "")
+
+
 async def test_a_line_that_cannot_be_opened_is_one_plain_sentence(tmp_path: Path) -> None:
     missing = await refused(str(tmp_path / "ttyUSB9"))
     assert missing.message == f"no connection to {tmp_path}/ttyUSB9: No such file or directory"

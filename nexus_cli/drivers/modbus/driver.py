@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -69,11 +70,21 @@ class ModbusDriver:
         except OSError as error:
             where = connection.get("serial") or f"{connection.get('host')}:{channel.port}"
             raise DriverError(
-                f"no connection to {where}: {cause_of(error)}",
+                f"no connection to {where}: {cause_of(error)}{_other_name(error, connection)}",
                 scope=Scope.SESSION,
                 reason=Reason.LINK_LOST,
             ) from None
         return ModbusSession(channel, devices, reopen=make, pause_s=(connection.get("pause") or 0) / 1000)
+
+
+def _other_name(error: OSError, connection: Mapping[str, Any]) -> str:
+    """What to do about an adapter that was plugged in again and has another name now."""
+    line = str(connection.get("serial") or "")
+    if not line.startswith("/dev/tty") or error.errno not in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
+        return ""
+    return (
+        "; an adapter may come back under another name, the one below /dev/serial/by-id stays (ls -l /dev/serial/by-id)"
+    )
 
 
 DRIVER = ModbusDriver()

@@ -157,4 +157,4 @@ def _plain(error: OSError) -> OSError:
     cause = os.strerror(error.errno)
     if error.errno in (errno.EACCES, errno.EPERM):
         cause += "; who may use it is said by its group, often dialout"
-    return OSError(cause)
+    return OSError(error.errno, cause)
