@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nexus_cli.discover import naming
 from nexus_cli.discover.found import Discovery, Found, Skipped
-from nexus_cli.discover.naming import common_levels, elements, plain, tag_name, unique
+from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
 from nexus_cli.drivers.opcua.address import is_whole
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
@@ -142,7 +143,7 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
 def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
     drop = common_levels([found.name for found in members]) if trim else 0
     names = [tag_name(found.name[drop:] or found.name[-1:]) for found in members]
-    indexed = elements((name, found.name) for name, found in zip(names, members, strict=True))
+    indexed = naming.elements((name, found.name) for name, found in zip(names, members, strict=True))
     taken: set[str] = set()
     tags = []
     for wanted, found in zip(names, members, strict=True):

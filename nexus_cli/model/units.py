@@ -218,23 +218,6 @@ AMBIGUOUS: dict[str, tuple[str, ...]] = {
 """Names that mean different units to different people, and what to write instead: a guess would be wrong by up to 40 %."""
 
 SPELLINGS: dict[str, str] = {
-    "kpa": "kPa",
-    "hpa": "hPa",
-    "inhg": "inHg",
-    "inh2o": "inH2O",
-    "mmhg": "mmHg",
-    "mmh2o": "mmH2O",
-    "btu": "BTU",
-    "btu/h": "BTU/h",
-    "btu/hr": "BTU/h",
-    "kw": "kW",
-    "kw h": "kWh",
-    "kw-h": "kWh",
-    "kw*h": "kWh",
-    "gwh": "GWh",
-    "gj": "GJ",
-    "kva": "kVA",
-    "kvah": "kVAh",
     "%rh": "%RH", "% rh": "%RH", "percent": "%", "amp": "A", "amps": "A", "ampere": "A", "amperes": "A", "a ac": "A",
     "a dc": "A", "volt": "V", "volts": "V", "v ac": "V", "v dc": "V", "watt": "W", "watts": "W", "w ac": "W",
     "w dc": "W", "voltamps": "VA", "volt-amps": "VA", "vars": "var", "kwh": "kWh", "wh": "Wh", "mwh": "MWh",

@@ -10,6 +10,7 @@ from typing import Any
 
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.importers.capitals import in_known_letters
 from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.headings import Guess, area_of, guess
 from nexus_cli.discover.importers.mapping import Column, Mapping, load_mapping
@@ -146,7 +147,7 @@ class _Table:
     def _tag(self, row: Sequence[str]) -> dict[str, Any]:
         """The keys of a row. Raises ValueError with the reason when one can't be read."""
         kind = self._type(row)
-        unit = self._cell(row, "unit")
+        unit = in_known_letters(self._cell(row, "unit"))
         low, high = self._number(row, "low"), self._number(row, "high")
         bit = self._number(row, "bit")
         unit_id = self._number(row, "unit_id")

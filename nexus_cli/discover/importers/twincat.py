@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.importers.capitals import in_known_letters
 from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import SourceBytes
@@ -257,7 +258,7 @@ class _Walker:
         tag: dict[str, Any] = {
             "address": where,
             "type": kind,
-            "unit": unit,
+            "unit": in_known_letters(unit) if unit else None,
             "values": dict(values) if values else None,
             "range": self._range(address, fields),
             "description": described(fields.get("DESC", "") or _ATTRIBUTE.sub("", member.comment)),

@@ -7,17 +7,12 @@ import re
 from nexus_cli.model.quantities import choices, in_table, known
 from nexus_cli.model.units import SPELLINGS
 
-_CAPITALS = {"MPA": "MPa", "MPAA": "MPa", "MW H": "MWh", "PA": "Pa"}
-"""Written in capitals, as displays and EPICS do; in other cases `m` is a thousandth and `M` a million."""
-
 
 def unit_of(written: str) -> str:
     """The unit in our spelling, or "" when it can't be converted by anything here, or is ambiguous."""
     text = re.sub(r"\s+", " ", written.strip().replace("Â", ""))
     if not text:
         return ""
-    if text in _CAPITALS:
-        return _CAPITALS[text]
     if (listed := in_table(text)) != "-":  # before the letters' size is lost: mWh is not MWh
         return listed
     spelled = SPELLINGS.get(text.lower(), text)

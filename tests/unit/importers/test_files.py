@@ -9,6 +9,7 @@ import pytest
 
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.discover.importers import ImportOptions, import_file
+from nexus_cli.discover.importers.capitals import in_known_letters
 from nexus_cli.discover.importers.mapping import built_in, load_mapping
 from nexus_cli.discover.importers.units import unit_of
 from tests.importing import by_name, imported, reasons, refused
@@ -177,22 +178,29 @@ def test_nodeset_variables_with_units_ranges_and_names(tmp_path: Path) -> None:
         ("config_idx", ""),
         ("", ""),
         ("kWh", "kWh"),
-        ("TORR", "torr"),
-        ("mTorr", "mtorr"),
-        ("MBAR", "mbar"),
-        ("in H2O", "inH2O"),
-        ("LPM", "l/min"),
-        ("m^3/hr", "m3/h"),
-        ("BTU/hr", "BTU/h"),
-        ("MWH", "MWh"),
-        ("mWh", "mWh"),
-        ("mwh", ""),
-        ("MPa", "MPa"),
-        ("mPa", "mPa"),
     ],
 )
 def test_units(written: str, ours: str) -> None:
     assert unit_of(written) == ours
+
+
+@pytest.mark.parametrize(
+    ("written", "ours"),
+    [
+        ("TORR", "torr"),
+        ("MBAR", "mbar"),
+        ("KPA", "kPa"),
+        ("MPA", "MPa"),
+        ("MW", "MW"),
+        ("LPM", "l/min"),
+        ("KG/H", "kg/h"),
+        ("mbar", "mbar"),
+        ("BANANAS", "BANANAS"),
+        ("", ""),
+    ],
+)
+def test_units_in_capitals(written: str, ours: str) -> None:
+    assert in_known_letters(written) == ours
 
 
 def test_references_of_other_tools_never_become_ours(tmp_path: Path) -> None:
