@@ -12,20 +12,9 @@ import re
 from dataclasses import dataclass, field
 
 from nexus_cli.discover.importers.reading import MalformedError
+from nexus_cli.discover.importers.tia_tokens import Token, tokens
 
 MAX_NESTING = 40
-_TOKEN = re.compile(
-    r"""(?P<blank>[ \t\r\f\v\u00a0]+)
-    |(?P<newline>\n)
-    |(?P<line_comment>//[^\n]*)
-    |(?P<comment>\(\*.*?(?:\*\)|\Z)|/\*.*?(?:\*/|\Z))
-    |(?P<pragma>\{[^{}]*\})
-    |(?P<quoted>"[^"\n]*")
-    |(?P<text>'(?:\$.|[^'$\n])*')
-    |(?P<word>[^\W\d]\w*|\d[\w#.+]*?(?=\.\.|[^\w#.+]|\Z))
-    |(?P<sign>\.\.|:=|.)""",
-    re.X | re.S,
-)
 _PRAGMA_PAIR = re.compile(r"(\w+)\s*:=\s*'([^']*)'")
 _NUMBERED = re.compile(r"\bDB\s?(?P<number>\d{1,5})\s+\"(?P<name>[^\"\n]+)\"", re.I)
 _HEADER_KEYS = {"title", "version", "author", "family", "name", "known_how_protect", "know_how_protect"}
@@ -48,20 +37,6 @@ _BODIES = {
 }
 _OWN_TYPE = re.compile(r"(?:udt|fb|sfb)\d+\Z")
 _MODIFIERS = {"retain", "non_retain", "constant", "read_only", "unlinked", "standard", "db_specific"}
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token; quoted names come without their quotes as kind `quoted`."""
-
-    kind: str
-    text: str
-    line: int
-
-    @property
-    def word(self) -> str:
-        """Lower-case text of a bare word or sign, "" for quoted ones."""
-        return self.text.lower() if self.kind in ("word", "sign") else ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,24 +112,6 @@ class Sources:
     types: dict[str, Block]
     numbers: dict[str, int]
     programs: list[tuple[str, str]]
-
-
-def tokens(text: str) -> tuple[list[Token], dict[int, str]]:
-    """The tokens without comments, and the line comments by line."""
-    found: list[Token] = []
-    comments: dict[int, str] = {}
-    line = 1
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        value = match.group()
-        if kind == "line_comment":
-            comments[line] = value.lstrip("/ ").strip()
-        elif kind in ("pragma", "text", "word", "sign"):
-            found.append(Token(kind, value, line))
-        elif kind == "quoted":
-            found.append(Token(kind, value[1:-1], line))
-        line += value.count("\n")
-    return found, comments
 
 
 def parse(text: str) -> Sources:
