@@ -192,7 +192,6 @@ def test_units(written: str, ours: str) -> None:
         ("KPA", "kPa"),
         ("MPA", "MPa"),
         ("MW", "MW"),
-        ("LPM", "l/min"),
         ("KG/H", "kg/h"),
         ("mbar", "mbar"),
         ("BANANAS", "BANANAS"),
