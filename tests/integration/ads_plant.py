@@ -134,13 +134,16 @@ class Told(Pipeline):
         self.now_us = self._clock.now_us
         self._polled: dict[str, Cycle] = {}
 
-    def cycle(self, device: str) -> Cycle:
+    def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
         return Cycle(self._clock.now_us())
+
+    def asked(self, device: str) -> None:
+        pass
 
     def ongoing(self, device: Running) -> Cycle:
         return self._polled.setdefault(device.path, self.cycle(device.path))
 
-    def finish(self, device: Running) -> None:
+    def finish(self, device: Running, *, over: bool = True) -> None:
         if device.path in self._polled:
             self.emit(device, self._polled.pop(device.path))
 

@@ -118,10 +118,10 @@ class CheckTurn:
         next_s: When that is, monotonic seconds.
     """
 
-    def __init__(self, now_s: float, *, check_s: float = CHECK_S) -> None:
-        """Begin with a link that has just answered, and is checked so often, in seconds."""
-        self._check_s = check_s
-        self.next_s = now_s + check_s
+    def __init__(self, now_s: float, *, check_s: float | None = None) -> None:
+        """Begin with a link that has just answered; `check_s` is for one that has to be checked more often, in seconds."""
+        self._check_s = CHECK_S if check_s is None else min(CHECK_S, check_s)
+        self.next_s = now_s + self._check_s
         self._wanted = False
         self._free_s = now_s
         self._gap_s = 0.0

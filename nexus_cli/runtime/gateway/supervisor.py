@@ -275,7 +275,7 @@ class Supervisor:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
         poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
         reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile)
-        check_s = session.inner.check_s if isinstance(session.inner, Quickened) else CHECK_S
+        check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
         turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
         doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
 
