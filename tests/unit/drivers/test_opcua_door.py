@@ -54,7 +54,7 @@ async def test_a_time_out_that_meets_the_answer_is_a_time_out() -> None:
 async def test_a_connect_never_ends_as_a_cancellation(monkeypatch: pytest.MonkeyPatch, raised: Any) -> None:
     closed: list[Channel] = []
 
-    async def opened(self: Channel) -> None:
+    async def opened(self: Channel, identity: Any) -> None:
         await asyncio.sleep(0)
         raise raised() if raised else WithResult("the answer", False)
 
@@ -70,7 +70,7 @@ async def test_a_connect_never_ends_as_a_cancellation(monkeypatch: pytest.Monkey
 
 
 async def test_a_connect_whose_time_out_raises_the_library_s_own_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def opened(self: Channel) -> None:
+    async def opened(self: Channel, identity: Any) -> None:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
