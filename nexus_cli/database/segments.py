@@ -109,8 +109,8 @@ def segments_of(stored: str | bytes, *, type: str, unit: str, labels: dict[str, 
     """The segments of a series, ascending; the newest has the terms of today.
 
     Args:
-        stored: The column `segments`, as JSON: `[{segment, type, unit, since, labels, until}]`. Older versions wrote no
-            `labels` (those of the newest are known) and no `until`.
+        stored: The column `segments`, as JSON: `[{segment, type, unit, since, labels, until}]`. No `labels` are no
+            names; older versions wrote none (those of the newest are known), and no `until`.
         type: Of the series today.
         unit: Of the series today.
         labels: Of the series today.

@@ -161,20 +161,7 @@ async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFa
         return
     now: datetime = await conn.fetchval("SELECT now()")
     ids = [str(ULID()) for _ in facts]
-    segments = [
-        orjson.dumps(
-            [
-                {
-                    "segment": 1,
-                    "type": each.type,
-                    "unit": each.unit,
-                    "labels": orjson.loads(each.labels),
-                    "since": now.isoformat(),
-                }
-            ]
-        ).decode()
-        for each in facts
-    ]
+    segments = [orjson.dumps([_first_segment(each, since=now.isoformat())]).decode() for each in facts]
     columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
     await conn.execute(
         f"""INSERT INTO {SCHEMA}.series
@@ -184,6 +171,12 @@ async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFa
             ON CONFLICT (site, path) DO NOTHING""",
         *(site, ids, *columns, segments),
     )
+
+
+def _first_segment(facts: SeriesFacts, *, since: str) -> dict[str, Any]:
+    """Without names there is no `labels`: most tags have none, and a site may have 41,000."""
+    segment = {"segment": 1, "type": facts.type, "unit": facts.unit, "since": since}
+    return segment if facts.labels == "{}" else {**segment, "labels": orjson.loads(facts.labels)}
 
 
 async def create_by_globs(
