@@ -75,7 +75,7 @@ def values(found: History) -> list[Any]:
 
 
 async def test_rollups_say_what_the_samples_say(database: Settings) -> None:
-    source = random.Random(11)  # noqa: S311: reproducible, not secret
+    source = random.Random(11)
     start = NOW - timedelta(days=4)
     times = sorted({start + timedelta(seconds=source.randrange(4 * 86_400)) for _ in range(600)})
     rows = []

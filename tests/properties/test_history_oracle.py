@@ -47,7 +47,7 @@ def stories(draw: st.DrawFn) -> tuple[Story, Every, ZoneInfo]:
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
     around = microseconds(datetime.fromisoformat(draw(st.sampled_from(CHANGES))).replace(tzinfo=UTC))
     reach = min(every.about_us * 4, 60 * DAY_US)
-    source = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311: reproducible, not secret
+    source = random.Random(draw(st.integers(0, 2**32)))
 
     def moment() -> int:
         exact = around + source.randrange(-reach, reach)
