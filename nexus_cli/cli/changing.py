@@ -55,7 +55,8 @@ def complain(findings: Sequence[Diagnostic], files: Iterable[SourceFile] = ()) -
             note(block(each, colour).removesuffix("" if "snippet" in each else "\n"))
     for code, count in told.items():
         if count > MOST_OF_A_CODE:
-            note(f"… and {count - MOST_OF_A_CODE:,} more {code} (--format json shows all)")
+            where = " (`nexus validate --format json` lists all)" if texts else ""
+            note(f"… and {count - MOST_OF_A_CODE:,} more {code}{where}")
     if texts and not answer["valid"]:
         note(summary(answer, colour))
 

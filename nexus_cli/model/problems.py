@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,8 @@ _EXPECTED = {
 _MAPS = ("dict_type", "model_type", "model_attributes_type", "mapping_type")
 _BOUNDS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 _BOUND_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_MOST_KEYS = 12
+"""Keys that a hint lists when none is near to what was written."""
 _LENGTHS = ("too_short", "too_long")
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 _SECRET = re.compile(r"pass|secret|token|credential|private", re.IGNORECASE)
@@ -91,9 +93,9 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
             "NX1012", f"the name {shown} is not text", where=where, on_key=True, hint=f"put it in quotes: '{value}'"
         )
     if kind == "extra_forbidden":
-        return finding(
-            "NX1001", f"unknown key '{name}'", where=where, on_key=True, hint=did_you_mean(name, _keys_of(shape))
-        )
+        keys = _keys_of(shape)
+        hint = did_you_mean(name, keys) or _some_of(keys)
+        return finding("NX1001", f"unknown key '{name}'", where=where, on_key=True, hint=hint)
     if kind == "missing":
         return _missing(problem["loc"], where)
     if kind in _MAPS:
@@ -127,12 +129,20 @@ def _value(
     return finding("NX1003", f"'{name}' must be {expected}, not {shown}", where=where, hint=_hint_for(expected, value))
 
 
+def _some_of(keys: Iterable[str]) -> str:
+    known = sorted(set(keys))
+    more = f", … ({len(known)} keys)" if len(known) > _MOST_KEYS else ""
+    return f"known here: {', '.join(known[:_MOST_KEYS])}{more}" if known else ""
+
+
 def _missing(location: Sequence[int | str], where: ModelPath) -> Diagnostic:
     if isinstance(location[-1], int):
         name = str(where[-1]) if where else "the list"
         return finding("NX1013", f"'{name}' needs {location[-1] + 1} values", where=where, hint="[low, high]")
     owner = f"'{where[-1]}'" if where else "the site"
-    return finding("NX1002", f"{owner} lacks the key '{location[-1]}'", where=where, hint=f"add '{location[-1]}: …'")
+    value = "1" if location[-1] == "nexus" else "…"  # the version of the site language; there is one
+    message = f"{owner} lacks the key '{location[-1]}'"
+    return finding("NX1002", message, where=where, hint=f"add '{location[-1]}: {value}'")
 
 
 def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagnostic:
@@ -152,6 +162,8 @@ def _hint_for(expected: str, value: object) -> str:
         return "put it in quotes"
     if expected == "true or false":
         return "write true or false, without quotes"
+    if expected == "a number" and isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value.strip()):
+        return f"write a point: {value.strip().replace(',', '.')}"
     if expected in ("a number", "a whole number") and isinstance(value, str):
         return "write it as a number, without quotes" if re.fullmatch(r"-?[\d.]+", value) else ""
     if expected == "a list":

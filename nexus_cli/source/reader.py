@@ -89,7 +89,8 @@ class Reader:
             if kind is DocumentStartEvent:
                 documents += 1
                 if documents == 2:
-                    self._add("NX0013", "a second document begins here; a site file holds one", event)
+                    hint = "remove the '---', or put what follows into a file of its own and `include` it"
+                    self._add("NX0013", "a second document begins here; a site file holds one", event, hint=hint)
                 if documents >= 2:
                     self._skip()
                 else:
@@ -195,7 +196,8 @@ class Reader:
         name = event.anchor
         if name not in self._anchored:
             what = "it stands inside itself" if name in self._open else "no anchor of that name stands before it"
-            self._add("NX0019", f"the alias '*{name}' can't be used: {what}", event)
+            hint = f"write '&{name}' before what it stands for, above; or put '*{name}' in quotes if it is text"
+            self._add("NX0019", f"the alias '*{name}' can't be used: {what}", event, hint=hint)
             return None
         self.shared = True
         value, weight, height = self._anchored[name]

@@ -36,6 +36,10 @@ _COLON = "write 'key: value', with a space after the colon"
 _HINTS = (
     ("mapping values are not allowed", "put text with ': ' in it in quotes, and check the indentation"),
     ("could not find expected ':'", "a key needs ': ' and a value; is an indentation or a colon missing?"),
+    (
+        "did not find expected '-' indicator",
+        "a '-' begins an item of a list; devices and tags are maps, 'name: …' without it",
+    ),
     ("did not find expected key", "the indentation differs from the line above, or a quote or bracket is not closed"),
     ("did not find expected ',' or", "a list or map in brackets is not closed, or lacks a comma"),
     ("unexpected end of stream", "a quote is not closed"),
@@ -171,7 +175,9 @@ def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
         start = max(0, len(text.rstrip()) - 1)
     problem = (getattr(error, "problem", None) or str(error)).strip()
     character = text[start : start + 1]
-    if "cannot start any token" in problem and character == "\t":
+    if ("cannot start any token" in problem and character == "\t") or "tab character" in problem:
+        tab = text.find("\t", text.rfind("\n", 0, start) + 1)
+        start = tab if tab >= 0 else start
         hint = "indent with spaces"
         return finding("NX0011", "a tab can't indent YAML", place=file.place(start, start + 1), hint=hint)
     context = (getattr(error, "context", None) or "").strip()

@@ -261,8 +261,7 @@ class BrokerClient:
             raise NexusError(
                 f"The broker at {self.url} refuses the subscription of {_join(refused)}.",
                 code="NX6012",
-                hint=f"its access rules do not let '{self._settings.broker_user}' read that; "
-                "`nexus access can` says which rule decides",
+                hint=f"its access rules do not let '{self._settings.broker_user}' read that: give that user the right there",
                 retriable=True,
             )
 

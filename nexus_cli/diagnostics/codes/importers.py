@@ -18,7 +18,7 @@ CODES: tuple[Code, ...] = (
         summary="A file of a format that no importer knows.",
         why="Formats are recognised by their content; guessing one would invent tags.",
         bad="nexus discover notes.txt",
-        good="TwinCAT .tmc/.tpy, TIA .db/.scl, NodeSet2 XML, register CSV, Telegraf .conf, HiveMQ Edge XML, or --format",
+        good="TwinCAT .tmc/.tpy, TIA .db/.scl, NodeSet2 XML, register CSV, Telegraf .conf, HiveMQ Edge XML, or --file-format",
     ),
     Code(
         id="NX6702",

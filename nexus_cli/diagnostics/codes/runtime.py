@@ -48,7 +48,7 @@ BROKER: tuple[Code, ...] = (
         slug="broker-refused-credentials",
         summary="The broker refused our user name or password.",
         why="Every role has its own principal; the broker's password file and .nexus/credentials.json must agree.",
-        good="nexus up writes both; for a broker of your own, `nexus access render` and its password file",
+        good="nexus up writes both; at a broker of your own, the user and password that NEXUS_BROKER_USER and its password file say",
     ),
     Code(
         id="NX6012",
@@ -56,7 +56,7 @@ BROKER: tuple[Code, ...] = (
         summary="The broker refused a subscription, or dropped a publish without a word.",
         why="MQTT 3.1.1 has no answer for a refused publish: a role that only acknowledges would lose data in silence.",
         bad="a gateway whose grants were not pushed to the broker: its canary does not come back",
-        good="nexus access render --broker …, then load it; `nexus access can` says which rule decides",
+        good="nexus apply brings the rights of nexus up in line; at a broker of your own give the user the topic that was refused",
     ),
     Code(
         id="NX6013",

@@ -26,7 +26,7 @@ class Format:
     """One format.
 
     Attributes:
-        name: For `--format`.
+        name: For `--file-format`.
         title: For people.
         marks: Recognises the first characters of a file, comments included.
         suffixes: Extensions for files whose content says nothing; also what a person may expect to work.

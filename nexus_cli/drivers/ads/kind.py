@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.hosts import host_of
 from nexus_cli.model.site import Connection, Duration, Tag
 
 TCP_PORT = 48898
@@ -67,9 +67,8 @@ class AdsConnection(Connection):
     @field_validator("host")
     @classmethod
     def _plain_host(cls, text: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9._\-:]+", text.strip()) and "${" not in text:
-            raise ValueError(f"'{text}' is not a host name or IP address")
-        return text.strip().lower() if "${" not in text else text
+        host = host_of(text, port_key="tcp_port")
+        return host.lower() if "${" not in host else host
 
 
 PLC_TYPES: dict[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from nexus_cli.drivers.modbus.order import canonical_order
 from nexus_cli.model.driver_kind import AddressError
+from nexus_cli.model.hosts import Host
 from nexus_cli.model.site import Connection
 
 MAX_READ = 125
@@ -25,7 +26,7 @@ SERIAL_LINE: dict[str, int | str] = {"baudrate": 19_200, "parity": "even", "stop
 class ModbusConnection(Connection):
     """How to reach a Modbus device. Devices behind one host and port, or on one serial line, share one connection."""
 
-    host: str | None = Field(default=None, min_length=1, description="Name or IP address; or `serial`.")
+    host: Host | None = Field(default=None, min_length=1, description="Name or IP address; or `serial`.")
     port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
     serial: str | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.hosts import Host
 from nexus_cli.model.site import Connection, Tag
 
 FITS: dict[str, tuple[str, ...]] = {
@@ -83,7 +84,7 @@ MAX_BYTES = 65_536
 class S7Connection(Connection):
     """How to reach a Siemens S7 CPU (ISO on TCP)."""
 
-    host: str = Field(min_length=1, description="Name or IP address.")
+    host: Host = Field(min_length=1, description="Name or IP address.")
     port: int = Field(default=102, ge=1, le=65535, description="TCP port.")
     rack: int = Field(default=0, ge=0, le=7, description="Rack of the CPU.")
     slot: int = Field(default=1, ge=0, le=31, description="Slot of the CPU: 1 for S7-1200/1500, 2 for S7-300/400.")
