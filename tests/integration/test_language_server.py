@@ -1,6 +1,6 @@
 """The site schema where people meet it: `ajv` in strict mode, and an editor's YAML language server over LSP.
 
-Needs the npm packages `ajv` and `yaml-language-server` below NEXUS_TEST_NODE_MODULES.
+Needs the npm packages `ajv` and `yaml-language-server` (`make peers`, or below NEXUS_TEST_NODE_MODULES).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = Path(os.environ.get("NEXUS_TEST_NODE_MODULES", "node_modules"))
+MODULES = Path(os.environ.get("NEXUS_TEST_NODE_MODULES", str(ROOT / "tests/peers/node_modules")))
 NODE = shutil.which("node")
 SCHEMA = ROOT / "schemas/site.schema.json"
 SITES = sorted((ROOT / "sites").glob("*/site.yaml"))
@@ -29,7 +29,7 @@ new Ajv({strict: true, strictTypes: true, strictTuples: true, strictRequired: tr
 
 def package(name: str) -> Path:
     if NODE is None or not (MODULES / name).is_dir():
-        pytest.skip(f"needs node and the npm package {name} in NEXUS_TEST_NODE_MODULES")
+        pytest.skip(f"no npm {name} in {MODULES}: `make peers`, or NEXUS_TEST_NODE_MODULES names another folder")
     return MODULES / name
 
 
