@@ -21,6 +21,7 @@ from nexus_cli.project import live as live_module
 from nexus_cli.project.live import Backlog, parse_where, tail
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from tests.children import hearing_signals
 from tests.integration.test_gateway import until
 from tests.patience import PATIENCE_S
 from tests.scripted_broker import ScriptedBroker
@@ -135,7 +136,7 @@ async def test_a_tail_whose_output_nobody_reads_ends_with_the_newest_values(
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "nexus_cli", "tail", "--json", stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path, limit=1 << 16,
+        stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path, limit=1 << 16, **hearing_signals(),
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
