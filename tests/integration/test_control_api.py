@@ -24,6 +24,7 @@ async def test_empty_state_is_deployment_0(world: World) -> None:
             "deployment": 0,
             "digest": Snapshot.of("acme", "chicago", {}).digest,
             "digests": {},
+            "running": [],
         }
         assert await control.resources(["device.a/b/c"]) == {}
         assert await control.lock() is None
