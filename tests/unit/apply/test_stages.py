@@ -109,7 +109,8 @@ def test_verification(verification: Verification | None, was_reachable: bool, ex
 
 
 @pytest.mark.parametrize(
-    ("before", "word"), [([], "does not answer: no route"), (["x"], "does not answer, as before: no route")]
+    ("before", "word"),
+    [([], "is new and has not answered yet: no route"), (["x"], "does not answer, as before: no route")],
 )
 def test_a_first_deployment_speaks_of_no_before(before: list[str], word: str) -> None:
     changes = between([device("a/l/one", v=1)] if before else [], [device("a/l/one", v=2)])

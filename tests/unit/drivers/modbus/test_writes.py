@@ -29,7 +29,8 @@ def written(name: str, value: Any, answer: Any, *, framing: str = "tcp") -> Driv
 
     def say(frame: bytes) -> Sequence[bytes]:
         pdu = frame[7:] if framing == "tcp" else frame[1:-2]
-        said = answer(pdu)
+        # Before its first write a link without transaction ids is asked for something, to find out whether it echoes.
+        said = bytes((pdu[0], 2, 0, 0)) if pdu[0] <= 4 else answer(pdu)
         if said is None:
             return []
         body = b"\1" + said
