@@ -13,6 +13,7 @@ from nexus_cli.source.encoding import MARK, decode, for_libyaml
 from nexus_cli.source.layout import Layout
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.reader import Reader
+from nexus_cli.source.second_reader import agrees
 
 _BREAK = re.compile(r"\r\n|\r")
 _ROUNDS = 3
@@ -68,7 +69,7 @@ def styled(data: bytes, *, name: str) -> Outcome[Styled]:
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     body = _BREAK.sub("\n", text)
     tidy = _settled(body)
-    if tidy is not None and tidy != body and _values(tidy, name)[0] != before:
+    if tidy is not None and tidy != body and not (_values(tidy, name)[0] == before and agrees(body, tidy)):
         tidy = None
     if tidy is None:
         return Outcome(Styled(text=mark + text, kept=True))
