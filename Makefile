@@ -15,7 +15,7 @@ STAMP  := $(VENV)/.installed
 # The project itself is built from this folder, which the option does not touch.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt
 
-# No servers, no timing: two at once. The rest owns the machine while it runs.
+# Two at once. What starts servers keeps a file together: its tests share them, and have ports and folders of their own.
 PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
 SERIAL   := tests/contract tests/integration tests/e2e
 
@@ -26,7 +26,7 @@ demo: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 $(PARALLEL) $(ARGS)
-	$(BIN)/python -m pytest -q $(SERIAL) $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(SERIAL) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -83,6 +83,8 @@ async def test_a_plc_without_notifications_is_read_as_ever(code: int) -> None:
         one.server.most_notifications, one.server.notification_error = 0, code
         _, subscription = await one.subscribe("n1", "n2")
         assert {fault.code for fault in subscription.faults.values()} == {code}
+        (note,) = subscription.notes()
+        assert note.startswith("2 tags: the PLC gives no notifications") and f"0x{code:x}" in note
         assert await one.read("n1", "n2") == {"n1": 100, "n2": 200}
 
 

@@ -21,6 +21,7 @@ WRONG_SIZE = 1797
 SYMBOL_NOT_FOUND = 1808
 SYMBOL_VERSION_INVALID = 1809
 NO_MORE_HANDLES = 1814
+BUSY = 1800
 CLIENT_TIMEOUT = 1861
 NO_NOTIFICATIONS = frozenset({1, 1799, 1800, 1802, 1810, 1816})
 """What else a PLC that has no notifications, or none left, answers a request for one, while it reads as ever: an internal
@@ -117,6 +118,7 @@ def error_of(code: int, what: str, *, hint: str = "") -> DriverError:
         retriable=meaning.retriable,
         reason=meaning.reason,
         code=code,
+        transient=code == BUSY,
     )
 
 

@@ -10,12 +10,13 @@ at most 550 notifications a connection.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.drivers.ads import frame, reading
 from nexus_cli.drivers.ads.channel import Channel, Item, many
-from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, NO_NOTIFICATIONS, fault_of
+from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, NO_NOTIFICATIONS, SERVICE_NOT_SUPPORTED, fault_of, meaning_of
 from nexus_cli.drivers.ads.plc import STATE, Plc
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
 from nexus_cli.wire.sample import Reason, Value
@@ -271,8 +272,11 @@ class AdsSubscription:
 
     def notes(self) -> Sequence[str]:
         """See `Subscription.notes`."""
-        full = sum(1 for fault in self.faults.values() if fault.code == NO_MORE_HANDLES)
-        return [f"{full} tags: the PLC has no notifications left (0x{NO_MORE_HANDLES:x})"] if full else []
+        counts = Counter(fault.code for fault in self.faults.values())
+        words = {NO_MORE_HANDLES: "the PLC has no notifications left"}
+        for code in (SERVICE_NOT_SUPPORTED, *sorted(NO_NOTIFICATIONS)):
+            words[code] = f"the PLC gives no notifications: {meaning_of(code).text}"
+        return [f"{counts[code]} tags: {text} (0x{code:x})" for code, text in words.items() if counts[code]]
 
     async def retry(self) -> None:
         """See `Subscription.retry`. While the program is out of date, `again` asks for all of it."""
