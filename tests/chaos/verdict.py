@@ -17,6 +17,9 @@ EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
+AGAIN_US = 90_000
+"""A value whose answer was late is asked for once more; a device that was held up answers both at once, and the second one
+has the row. Far below every interval, so that no lost row passes for that."""
 REPORT_NOTICED_US = 10_000_000
 """The same for reports of a server: a link that nothing polls is proved alive every 5 s, and the answer is awaited."""
 FOREVER_US = 1 << 62
@@ -74,7 +77,7 @@ class Account:
 
     Attributes:
         found: Handed out and in a row.
-        explained: Without a row, by the reason of the gap, or `BAD`.
+        explained: Without a row, by the reason of the gap, `BAD`, or `asked_again`.
         moments: True time of each explained one, with the explanation.
         lost: Without a row and without an explanation.
         doubled: Numbers in more than one row, where nothing but the row is new. A value that is stated again because
@@ -187,6 +190,8 @@ def _missing(
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
+        elif following is not None and following.number in placed and following.time_us - one.time_us <= AGAIN_US:
+            result.explained["asked_again"] += 1
         else:
             result.lost.append(one)
 
