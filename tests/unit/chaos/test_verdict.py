@@ -85,7 +85,7 @@ def test_one_missing_value_is_lost() -> None:
 
 def test_a_value_that_was_asked_for_again_at_once_is_explained_and_one_that_was_not_is_lost() -> None:
     values = handed(50)
-    values[17] = dataclasses.replace(values[17], time_us=values[18].time_us - 14_000)  # both answered after a pause
+    values[16] = dataclasses.replace(values[16], time_us=values[17].time_us - 14_000)  # both answered after a pause
     found = of(values, rows_of(values, without=[17]))
     assert not found.faults and found.explained == {"asked_again": 1}
     found = of(values, rows_of(values, without=[17, 18]))
