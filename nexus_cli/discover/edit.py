@@ -258,19 +258,17 @@ def write(edit: Edit) -> None:
             hint="the same command again",
             exit_code=1,
         )
-    edit.path.parent.mkdir(parents=True, exist_ok=True)
-    mark: Any = b"\xef\xbb\xbf" if edit.path.exists() and edit.path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
-    descriptor, name = tempfile.mkstemp(dir=edit.path.parent, prefix=f".{edit.path.name}.")
+    path = edit.path.resolve()  # behind a link, the file that is meant
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark: Any = b"\xef\xbb\xbf" if path.exists() and path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(mark + edit.after.encode())
             handle.flush()
             os.fsync(handle.fileno())
-        if edit.path.exists():
-            os.chmod(name, edit.path.stat().st_mode & 0o7777)  # noqa: PTH101 - a file that is a bare name here
-        else:
-            os.chmod(name, 0o644)  # noqa: PTH101 - as above
-        os.replace(name, edit.path)  # noqa: PTH105 - as above
+        os.chmod(name, path.stat().st_mode & 0o7777 if path.exists() else 0o644)  # noqa: PTH101 - a bare name here
+        os.replace(name, path)  # noqa: PTH105 - as above
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise

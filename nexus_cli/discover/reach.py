@@ -49,6 +49,8 @@ def _hint(message: str, protocol: str, *, refused: bool, retriable: bool) -> str
     if refused:
         usual = f" ({PORTS[protocol]} is usual)" if protocol in PORTS else ""
         return f"nothing listens there: is it switched on, and is the port right{usual}?"
+    if protocol == "modbus" and ("gateway target" in message or "gateway path" in message):
+        return "it speaks Modbus, and has no such unit: `nexus discover modbus://HOST?unit=1-10` says which answer"
     if protocol == "modbus" and "no answer in time" in message:
         return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
     if "No such file" in message:
@@ -56,5 +58,7 @@ def _hint(message: str, protocol: str, *, refused: bool, retriable: bool) -> str
     if "ermission denied" in message and "/dev/" in message:
         return "your user may not open it: sudo usermod -aG dialout $USER, then log in again"
     if not retriable:
-        return "check the connection keys; a gateway beside the device may reach it: --via"
-    return f"is it {protocol} that listens there? a gateway beside the device may reach it: --via"
+        return "check the connection keys; a gateway beside the device may reach it: `nexus discover --via GATEWAY`"
+    return (
+        f"is it {protocol} that listens there? a gateway beside the device may reach it: `nexus discover --via GATEWAY`"
+    )

@@ -58,6 +58,13 @@ def parts_of(home: Home) -> list[Part]:
     ]
 
 
+def is_ours(home: Home, process: Running) -> bool:
+    """Whether a process that a file of this folder names may be its own: what a copied folder's files name runs for the
+    original, and says so. What says nothing (started by hand, or its environment can't be read) may be."""
+    named = [part for part in living_parts() if part.process == process]
+    return not named or any(part.process == process for part in parts_of(home))
+
+
 def holds(folder: Path, instance: str) -> bool:
     """True when the folder is (still) that of this runtime."""
     return Home(folder).instance() == instance

@@ -19,7 +19,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import references_of
-from nexus_cli.local.instances import holds, living_parts, marks, parts_of
+from nexus_cli.local.instances import holds, is_ours, living_parts, marks, parts_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
 from nexus_cli.local.lock import announce, holder_of, holders, lock_folder
 from nexus_cli.local.postgres import SUPERUSER
@@ -69,7 +69,7 @@ def supervisor_runs(home: Home) -> bool:
 def supervisor_of(home: Home) -> Running | None:
     """The supervisor of this folder: as its file names it, as the lock does, as it says itself."""
     named = PidFile(home.pid_file(SUPERVISOR)).read()
-    if named is not None:
+    if named is not None and is_ours(home, named):
         return named
     holder = holder_of(home, lock_folder())
     if holder is not None:
@@ -191,6 +191,16 @@ def gateways_of(snapshot: Snapshot) -> list[str]:
     return sorted(named | {str(device["gateway"]) for _, device in snapshot.of_kind("device") if device.get("gateway")})
 
 
+def _brokers_here() -> list[str]:
+    there = {MOSQUITTO: broker_mosquitto.program() is not None, AMQTT: broker_amqtt.available()}
+    return [name for name, found in there.items() if found]
+
+
+def broker_here() -> str:
+    """The kind of broker that this machine has, the better one first; "" when it has none."""
+    return next(iter(_brokers_here()), "")
+
+
 def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
     if not wanted and runtime.broker_kind == EXTERNAL:
@@ -204,10 +214,10 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     if runtime.broker_kind == EXTERNAL:
         runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
         runtime.broker_cert = runtime.broker_key = ""
-    there = {MOSQUITTO: broker_mosquitto.program() is not None, AMQTT: broker_amqtt.available()}
-    kept = runtime.broker_kind if there.get(runtime.broker_kind) else ""
-    kind = wanted or kept or next((name for name, found in there.items() if found), "")
-    if not there.get(kind):
+    there = _brokers_here()
+    kept = runtime.broker_kind if runtime.broker_kind in there else ""
+    kind = wanted or kept or broker_here()
+    if kind not in there:
         raise NexusError(
             f"There is no {kind or 'broker'} on this machine.",
             code="NX6505",

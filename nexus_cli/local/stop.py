@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import parts_of
+from nexus_cli.local.instances import is_ours, parts_of
 from nexus_cli.local.layout import Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.postgres import EmbeddedPostgres
@@ -47,7 +47,9 @@ def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
 def supervisors_of(home: Home) -> list[Running]:
     """Every living supervisor of this folder; more than one where `.nexus` was removed and made anew."""
     holder = holder_of(home, lock_folder())
-    found = [PidFile(home.pid_file(SUPERVISOR)).read(), holder.process if holder is not None else None]
+    named = PidFile(home.pid_file(SUPERVISOR)).read()
+    found = [named if named is not None and is_ours(home, named) else None]
+    found += [holder.process if holder is not None else None]
     found += [part.process for part in parts_of(home) if part.name == SUPERVISOR]
     alive = {process.pid: process for process in found if process is not None and identify(process.pid) == process}
     return list(alive.values())
@@ -58,14 +60,14 @@ def left_behind(home: Home) -> list[tuple[str, Running]]:
     alive: dict[int, tuple[str, Running]] = {}
     for file in home.run.glob("*.pid"):
         process = PidFile(file).read()
-        if process is not None:
+        if process is not None and is_ours(home, process):
             alive[process.pid] = (file.stem, process)
     for part in parts_of(home):
         alive[part.process.pid] = (part.name, part.process)
     if (home.path / "postgres" / "data").is_dir():
         pid = EmbeddedPostgres(home.path).postmaster()
         running = identify(pid) if pid is not None else None
-        if running is not None:
+        if running is not None and is_ours(home, running):
             alive[running.pid] = (DATABASE, running)
     return _in_order(entry for entry in alive.values() if entry[0] != SUPERVISOR)
 

@@ -142,8 +142,22 @@ def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Valu
     if not line.factor:
         raise InversionError("the tag's scale is 0: no value can be inverted", code=INEXACT)
     if kind.base in INTEGER_BOUNDS:
-        return _whole(tag, kind, value, line, bounds)
-    return _real(tag, kind, value, line, bounds)
+        raw: float = _whole(tag, kind, value, line, bounds)
+    else:
+        raw = _real(tag, kind, value, line, bounds)
+    _check_coding(tag, kind, raw)
+    return raw
+
+
+def _check_coding(tag: TagConfig, kind: DataType, raw: float) -> None:
+    """What the device's own coding leaves out: digits beyond a BCD number's, and numbers that mean "no value"."""
+    if raw in tag.options.get("none", ()):
+        raise InversionError(f"the raw number {raw} means 'no value' in this device (none:)", code=RANGE)
+    if tag.options.get("encoding") == "bcd" and kind.base in INTEGER_BOUNDS:
+        low, high = INTEGER_BOUNDS[kind.base]
+        digits = (high - low).bit_length() // 4
+        if not 0 <= raw < 10**digits:
+            raise InversionError(f"the device's BCD number has {digits} digits, and can't hold {raw}", code=INEXACT)
 
 
 def _known_code(tag: TagConfig, value: float) -> None:

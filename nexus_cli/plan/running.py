@@ -19,7 +19,7 @@ IDLE_OF_DEVICE = frozenset({"tags", "description", "labels"})
 WHAT_HAPPENS = {
     "refuse": "the deployment is refused until it has ended",
     "wait": "the deployment waits for its end",
-    "abort": "the run is aborted first",
+    "abort": "the run would be aborted first",
 }
 """By `on_change` of the sequence."""
 

@@ -61,6 +61,12 @@ class Ready:
         }
         return [hazards[each] for each in blocked(hazards, allow)]
 
+    def consented(self, allow: Sequence[str]) -> dict[str, Any]:
+        """The document with its hazards marked by these consents: a saved plan carries those of its own time."""
+        open_ = self.open_hazards(allow)
+        hazards = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
+        return {**self.document, "hazards": hazards}
+
 
 def plan_site(
     path: str | None,

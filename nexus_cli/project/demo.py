@@ -99,12 +99,12 @@ async def running_demo(
     started = time.monotonic()
     home = home_here(os.environ).resolve()
     os.environ["NEXUS_HOME"] = str(home)  # as `--home` does: never that of a plant above this folder
-    _refuse_running(home)
-    ours = not home.exists()
     loaded = load(demo_site())
     if loaded.value is None:
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")
     snapshot = loaded.value.snapshot
+    _refuse_anothers(home, f"{snapshot.enterprise}/{snapshot.site}")
+    ours = not home.exists()
     tell.step("devices", "begun", "")
     blocking, since = Blocking(), datetime.now(UTC)
     async with serving(devices_of(snapshot, folder=demo_site())) as simulation:
@@ -123,11 +123,19 @@ async def running_demo(
             await blocking.call(lambda: _stop(home, remove=ours and not keep))
 
 
-def _refuse_running(home: Path) -> None:
-    """The demo ends by stopping what runs in its folder: that must not be somebody's plant."""
+def _refuse_anothers(home: Path, site: str) -> None:
+    """The demo writes into its folder and ends by stopping what runs there: that must not be somebody's plant."""
     from nexus_cli.local.layout import Home
     from nexus_cli.local.start import supervisor_runs
 
+    kept = Home(home).read_runtime().site
+    if kept not in ("", site):
+        raise NexusError(
+            f"{home} belongs to {kept}, and the demo would use its servers.",
+            code="NX6512",
+            hint="run the demo from another folder",
+            exit_code=1,
+        )
     if supervisor_runs(Home(home)):
         raise NexusError(
             f"A runtime runs in {home} already.",
@@ -179,10 +187,14 @@ def _where(simulation: Any, home: Path) -> tuple[Path, str | None]:
 
 
 def _start(site: Path, env: str | None, broker: str, tell: Tell, *, given_up: Callable[[], bool]) -> Runtime:
+    from nexus_cli.local.layout import EMBEDDED
+    from nexus_cli.local.start import broker_here
     from nexus_cli.project.runtime import up
 
     tell.step("runtime", "begun", "")
-    done = up(str(site), env=env, broker=broker, beside=True, progress=tell.step, given_up=given_up)
+    # Servers of its own, whatever this shell names: simulated values belong into nobody's plant.
+    broker = broker or broker_here()
+    done = up(str(site), env=env, broker=broker, database=EMBEDDED, beside=True, progress=tell.step, given_up=given_up)
     runtime = done.runtime
     if runtime is None:
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")

@@ -107,6 +107,7 @@ def _targets(paths: Sequence[str], findings: list[Diagnostic]) -> list[Path]:
 
 def _replace(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old file or the new one."""
+    path = path.resolve()  # behind a link, the file that is meant
     mode = path.stat().st_mode
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

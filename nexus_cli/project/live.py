@@ -312,6 +312,8 @@ async def _hint(path: str, settings: Settings) -> str:
                 for address in (await control.state())["digests"]
                 if address.startswith("device.")
             }
+            if path in known:
+                return "it is a device: name one of its tags, or `nexus tail` it"
             device, _, tag = path.rpartition("/")
             if device not in known:
                 near = did_you_mean(device, known)

@@ -141,7 +141,11 @@ def _parse(gathered: Gathered, file: SourceFile) -> Part | None:
         return Part(file, root, reader.references, reader.shared)
     gathered.broken = True
     if root is None and not reader.findings:
-        hint = "`nexus init` writes a first site" if file.number == 0 else "remove it, or write what it should declare"
+        hint = (
+            "remove it, and `nexus init` writes a first site"
+            if file.number == 0
+            else "remove it, or write what it should declare"
+        )
         gathered.add("NX0005", f"'{file.name}' has no content", place=file.place(0), hint=hint)
     elif root is not None:
         start = len(file.text) - len(file.text.lstrip())

@@ -56,7 +56,7 @@ def command(
             return Exit.FINDINGS
         ready = planned.value
     if format_ == "text":
-        show_plan(ready.document)
+        show_plan(ready.consented(allow))
     if ready.empty:
         if format_ == "json":
             show_end({"outcome": "nothing", "counts": {}, "table": []}, format_=format_)

@@ -85,7 +85,8 @@ def _next(found: Mapping[str, Any], style: Style) -> list[str]:
 def _row(row: Mapping[str, Any], width: int, style: Style) -> str:
     state = style(f"{row['state']:8}", STATES.get(row["state"], "dim"))
     verification = {"failed": "error", "unverified": "warning", "verified": "good"}.get(row["verification"])
-    checked = style(f"{row['verification']:10}", verification) if verification else " " * 10
+    word = "unreachable" if row["verification"] == "failed" else row["verification"]
+    checked = style(f"{word:10}", verification) if verification else " " * 10
     return f"  {row['address']:{width}}  {state}  {checked}  {row['detail']}".rstrip()
 
 

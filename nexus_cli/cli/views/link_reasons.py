@@ -46,5 +46,6 @@ def _named(link: Mapping[str, Any]) -> str:
     """A link with its gateway and reason; an endpoint that the reason names is not said twice."""
     detail = str(link.get("detail") or "")
     named = str(link["link"])
+    detail = detail.replace(named, "it")
     detail = detail.replace(named.partition(":")[2], "it") if len(named.partition(":")[2]) > 8 else detail
     return f"{named} ({link['gateway']}) {detail}"

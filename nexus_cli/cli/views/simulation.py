@@ -58,7 +58,9 @@ def text(result: dict[str, Any]) -> str:
         )
     elif any(link["moved"] for link in links):
         lines.append("some links are served at another address: the port is in use, or the host is not this machine")
-        lines.append("to use these addresses: nexus sim --overlay env/sim.yaml, then nexus apply --env sim")
+        lines.append(
+            "to use these addresses: nexus sim SITE --overlay SITE/env/sim.yaml, then nexus apply SITE --env sim"
+        )
     return "\n".join(lines)
 
 

@@ -21,4 +21,4 @@ def test_a_link_at_another_address_comes_with_the_reason_and_the_commands(moved:
     )
     said = text(document(Simulation(links=(served,), skipped={}), overlay=""))
     assert ("the port is in use" in said) is moved
-    assert ("nexus sim --overlay env/sim.yaml, then nexus apply --env sim" in said) is moved
+    assert ("nexus sim SITE --overlay SITE/env/sim.yaml, then nexus apply SITE --env sim" in said) is moved

@@ -94,6 +94,18 @@ def test_a_folder_that_was_moved_has_its_processes_and_a_copy_has_none(home: Hom
     assert _found(moved) == _found(home) == {"control": control.pid}, "the old place is where it still writes"
 
 
+def test_the_files_of_a_copy_name_processes_of_the_original_and_end_none(home: Home, start: Start) -> None:
+    supervisor, control = start(home, "supervisor", "one"), start(home, "control", "one")
+    PidFile(home.pid_file("supervisor")).write(supervisor)
+    PidFile(home.pid_file("control")).write(control)
+    copy = Home(home.path.parent.parent / "copy" / ".nexus")
+    shutil.copytree(home.path, copy.path)
+    assert supervisor_of(copy) is None and not supervisors_of(copy) and not left_behind(copy)
+    assert not stop_runtime(copy, progress=lambda _: None)
+    assert identify(control.pid) == control and identify(supervisor.pid) == supervisor
+    assert supervisor_of(home) == supervisor and left_behind(home) == [("control", control)]
+
+
 def test_what_runs_for_a_folder_that_was_removed_ends_before_another_takes_its_place(home: Home, start: Start) -> None:
     old = start(home, "gateway-a", "one")
     shutil.rmtree(home.path)
