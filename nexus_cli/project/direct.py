@@ -54,10 +54,15 @@ class Direct:
 
     @property
     def agree(self) -> bool:
-        """False when two clients read different bytes or values, or one read nothing."""
+        """False when two clients read different bytes, or one read nothing.
+
+        Equal bytes are agreement, whatever a library makes of them: BCD and `none` are the site's words.
+        """
         first, *others = self.answers
+        if first.opinion.data and all(one.opinion.data for one in others):
+            return all(one.opinion.data == first.opinion.data for one in others)
         said = [(one.opinion.data, one.value, one.quality) for one in self.answers]
-        return not first.opinion.problem and all(one == said[0] for one in said[1 : len(others) + 1])
+        return not first.opinion.problem and all(one == said[0] for one in said)
 
 
 async def read_direct(path: str, *, client: str, settings: Settings | None = None) -> Direct:

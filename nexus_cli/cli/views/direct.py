@@ -69,8 +69,11 @@ def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
     lines += [f"  {name:{width}}  {what}".rstrip() for name, what in rows]
     if len(result["answers"]) > 1:
         verdict = "both read the same" if result["agree"] else "they do not agree: a value that moves is read twice"
-        if not any(one["bytes"] for one in result["answers"]):
+        given = [one["client"] for one in result["answers"] if one["bytes"]]
+        if not given:
             verdict = "neither was given a value"
+        elif len(given) < len(result["answers"]):
+            verdict = f"only {given[0]} was given an answer"
         lines += ["", f"  {verdict}"]
     return "\n".join(lines)
 
