@@ -28,9 +28,8 @@ MOST_JOINED = 2
 MOST_DEAR = 8
 """So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
 MOST_SILENT, MOST_SILENT_NEW, MOST_SILENT_AWAY = 2, 2, 1
-"""Requests in a row without an answer after which a device counts as dead, be it the join that it does not like: parts are looked
-for later, while it is BAD. One that answered in the cycle before, one
-that was not asked yet, and one that did not answer."""
+"""Requests in a row without an answer after which a device counts as dead, also when a join is why (its parts are looked for
+while it is BAD): one that answered in the cycle before, one that was not asked yet, and one that did not answer."""
 PROBES, DEAR_PROBES = 8, 2
 """Points asked alone to see whether the join is at fault, where a failure costs nothing, and where it is dear."""
 
