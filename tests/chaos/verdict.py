@@ -18,8 +18,8 @@ EDGE_US = 500_000
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
 AGAIN_US = 90_000
-"""A value whose answer was late is asked for once more; a device that was held up answers both at once, and the second one
-has the row. Far below every interval, so that no lost row passes for that."""
+"""A value whose answer was late is asked for again; a device that was held up answers all of that at once, and the last one
+has the row. So far apart are two of them at most: far below every interval, so that no lost row passes for that."""
 REPORT_NOTICED_US = 10_000_000
 """The same for reports of a server: a link that nothing polls is proved alive every 5 s, and the answer is awaited."""
 FOREVER_US = 1 << 62
@@ -173,6 +173,7 @@ def _missing(
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
+    again = _asked_again(handed, placed)
     for one, following in itertools.zip_longest(handed, handed[1:]):
         if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
             continue
@@ -190,10 +191,20 @@ def _missing(
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
-        elif following is not None and following.number in placed and following.time_us - one.time_us <= AGAIN_US:
+        elif one.number in again:
             result.explained["asked_again"] += 1
         else:
             result.lost.append(one)
+
+
+def _asked_again(handed: Sequence[Handed], placed: Mapping[int, int]) -> set[int]:
+    """Numbers without a row that others follow at once, the last of which has one."""
+    again: set[int] = set()
+    for one, following in itertools.pairwise(reversed(handed)):
+        if one.number in placed or one.number in again:
+            if following.number not in placed and one.time_us - following.time_us <= AGAIN_US:
+                again.add(following.number)
+    return again
 
 
 def _true_us(before: Handed, after: Handed, placed: Mapping[int, int]) -> int:

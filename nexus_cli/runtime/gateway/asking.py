@@ -136,14 +136,22 @@ class Asking:
         return list(jobs)
 
     async def _job(self, job: Job) -> None:
+        answered_before = job.answered
         if job.losses > 1 and job.lost is not None and job.several:
             error: DriverError | None = job.lost  # it ended two sessions in a row: not asked as a whole
         else:
             error = await self._try(job, patient=True)
         if error is None:
             return
-        if error.scope is Scope.DEVICE and not self.answered and await self._is_dead(job, error):
-            return
+        if error.scope is Scope.DEVICE and not self.answered:
+            if await self._is_dead(job, error):
+                return
+            if self.answered and answered_before:
+                # The device was held up, perhaps, and is back: nothing is split or refused for that.
+                again = await self._try(job)
+                if again is None:
+                    return
+                error = again
         if not job.several:
             self._refuse(job, error)
         elif (

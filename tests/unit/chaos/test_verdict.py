@@ -90,6 +90,11 @@ def test_a_value_that_was_asked_for_again_at_once_is_explained_and_one_that_was_
     assert not found.faults and found.explained == {"asked_again": 1}
     found = of(values, rows_of(values, without=[17, 18]))
     assert [one.number for one in found.lost] == [17, 18]
+    values[15] = dataclasses.replace(values[15], time_us=values[16].time_us - 80_000)
+    found = of(values, rows_of(values, without=[16, 17]))
+    assert not found.faults and found.explained == {"asked_again": 2}, "two late answers in a row"
+    found = of(values, rows_of(values, without=[15, 16, 17]))
+    assert [one.number for one in found.lost] == [15]
 
 
 def test_one_doubled_value() -> None:

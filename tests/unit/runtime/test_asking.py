@@ -243,6 +243,23 @@ def test_an_answer_that_is_late_once_costs_nothing(late: tuple[int, ...]) -> Non
         assert field.bad() == set()
 
 
+def test_a_device_that_was_held_up_is_read_as_before() -> None:
+    """What is silent until another read is answered was no join that the device does not like."""
+    silent = 0
+
+    def refuses(_: Sequence[int]) -> DriverError | None:
+        nonlocal silent
+        silent -= 1
+        return SILENT if silent >= 0 else None
+
+    field = Field(tags(0, 2, 300), refuses)
+    field.poll()
+    silent, before = 2, len(field.asked)
+    field.poll()
+    assert field.asked[before:] == [(0, 2), (0, 2), (300,), (0, 2), (300,)]
+    assert field.bad() == set() and not field.device.splits
+
+
 def test_what_answered_in_another_interval_speaks_for_the_device() -> None:
     """A register that is never answered, in an interval of its own, does not make the rest BAD."""
     field = Field({**tags(0), **tags(300, poll_ms=5000)}, lambda asked: SILENT if 300 in asked else None)
