@@ -201,9 +201,9 @@ def _asked_again(handed: Sequence[Handed], placed: Mapping[int, int]) -> set[int
     """Numbers without a row that others follow at once, the last of which has one."""
     again: set[int] = set()
     for one, following in itertools.pairwise(reversed(handed)):
-        if one.number in placed or one.number in again:
-            if following.number not in placed and one.time_us - following.time_us <= AGAIN_US:
-                again.add(following.number)
+        recorded = one.number in placed or one.number in again
+        if recorded and following.number not in placed and one.time_us - following.time_us <= AGAIN_US:
+            again.add(following.number)
     return again
 
 
