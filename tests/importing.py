@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers import ImportOptions, import_file
-from nexus_cli.discover.importers.settle import STAND_INS
 from nexus_cli.discover.propose import propose
+from nexus_cli.drivers.registry import kinds
 from nexus_cli.project.text import read
 
 
@@ -62,7 +62,7 @@ def site_errors(folder: Path, discoveries: list[Discovery]) -> list[Diagnostic]:
     for number, discovery in enumerate(discoveries):
         for proposed in propose(discovery).devices:
             head = dict(proposed.head)
-            head["connection"] = {**STAND_INS[discovery.protocol], **discovery.connection}
+            head["connection"] = {**kinds()[discovery.protocol].stand_in, **discovery.connection}
             if discovery.protocol == "modbus":
                 head["connection"]["host"] = f"device-{len(devices)}"  # settings of a shared link may differ by file
             elif discovery.protocol == "opcua":

@@ -15,9 +15,8 @@ from tests.sessions import REGENERATE, Step, agrees, parse, render, run_inside
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(path for path in CASES.iterdir() if path.is_dir())
-WITHOUT_CASE = {"NX0004", "NX3007"}
-"""One would need a file of 64 MB; tests/unit/source/test_load.py has it with a smaller limit. The other needs a protocol
-without a driver, and every one has its driver: tests/unit/checks/test_links.py takes it away."""
+WITHOUT_CASE = {"NX0004"}
+"""It would need a file of 64 MB; tests/unit/source/test_load.py has it with a smaller limit."""
 DEMANDED = [code for code in catalogue().values() if code.id[2] in "0123" and code.id not in WITHOUT_CASE]
 
 

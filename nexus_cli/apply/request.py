@@ -181,9 +181,8 @@ def _device_problems(address: str, path: str, value: dict[str, Any]) -> list[Dia
         return found
     kind = kinds().get(device.protocol)
     if kind is None:
-        found.append(finding("NX5000", f"{address} speaks '{device.protocol}', which is no protocol"))
-    elif not kind.built and device.enabled:
-        found.append(finding("NX4001", f"{address} speaks '{device.protocol}': driver not built yet"))
+        known = ", ".join(sorted(kinds()))
+        found.append(finding("NX4001", f"{address} speaks '{device.protocol}'; control has drivers for {known}"))
     if not is_slug(device.gateway):
         found.append(finding("NX5000", f"{address} belongs to no gateway"))
     found += [finding("NX5000", f"'{tag}' is not the name of a tag") for tag in device.tags if not is_slug(tag)]

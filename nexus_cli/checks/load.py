@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from nexus_cli.checks.tags import SHORTEST_POLL_MS
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.drivers.base import points_of
+from nexus_cli.drivers.registry import plugin, protocols
 from nexus_cli.model.bound import BoundDevice
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.resolve import DEFAULT_POLL_MS, device_config
 from nexus_cli.model.site import Tag
 
-ANSWER_MS = {"modbus": 10.0, "opcua": 5.0, "s7": 10.0, "ads": 5.0}
-"""A typical time from request to answer on a local network. An estimate: the plan says so."""
-
-Group = Callable[..., Sequence[Any]]
-
-
-@cache
-def _grouping(protocol: str) -> Group | None:
-    """The pure grouping of a protocol, None when it has none (yet)."""
-    target = f"nexus_cli.drivers.{protocol}.groups"
-    if protocol not in ANSWER_MS or find_spec(target) is None:
-        return None
-    group: Group = import_module(target).group
-    return group
-
 
 def busy_share(devices: Sequence[BoundDevice]) -> float:
-    """The share of time that polling keeps a link busy, 1.0 is all of it; estimated at `ANSWER_MS` a request."""
+    """The share of time that polling keeps a link busy, 1.0 is all of it; estimated at `DriverKind.answer_ms` a request."""
     return sum(_busy_ms_per_s(device) for device in devices) / 1000
 
 
 def link_overloaded(view: View) -> Iterator[Diagnostic]:
     """NX3004."""
     for link, devices in view.model.links().items():
-        protocol = devices[0].device.protocol
-        if _grouping(protocol) is None or _least_trouble(devices) <= 1000:
+        if devices[0].kind is None or _least_trouble(devices) <= 1000:
             continue
         share = busy_share(devices)
         if share > 1:
@@ -55,7 +36,7 @@ def link_overloaded(view: View) -> Iterator[Diagnostic]:
 
 def _cost_ms(device: BoundDevice) -> float:
     pause = getattr(device.connection, "pause", None) or 0
-    return ANSWER_MS[device.device.protocol] + float(pause)
+    return (device.kind.answer_ms if device.kind is not None else 0.0) + float(pause)
 
 
 def _polled(device: BoundDevice) -> dict[int, list[str]]:
@@ -79,9 +60,9 @@ def _least_trouble(devices: Sequence[BoundDevice]) -> float:
 
 
 def _busy_ms_per_s(device: BoundDevice) -> float:
-    group = _grouping(device.device.protocol)
-    if group is None or device.device.enabled is False:
+    if device.kind is None or device.kind.name not in protocols() or device.device.enabled is False:
         return 0.0
+    group = plugin(device.kind.name).group
     config: DeviceConfig = device_config(device)
     return sum(
         len(group(config, points_of(config, names))) * _cost_ms(device) * 1000 / interval_ms

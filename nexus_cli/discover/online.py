@@ -14,9 +14,8 @@ from nexus_cli.discover.importers.units import unit_of
 from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.registry import kinds
 
-ADDRESS_KEY = {"opcua": "node"}
-"""Name of the address key by protocol; `address` otherwise."""
 PROGRESS_EVERY_S = 0.1
 
 
@@ -70,7 +69,7 @@ class Collector:
         self.discovery = Discovery(protocol=target.protocol, connection=dict(target.connection), source=target.text)
         self.discovery.facts.update(target=target.text)
         self._wanted = wanted
-        self._key = ADDRESS_KEY.get(target.protocol, "address")
+        self._key = kinds()[target.protocol].address_key if target.device is not None else "address"
         self._addresses: set[tuple[Any, ...]] = set()
         self._recognised: dict[str, list[str]] = {}
 

@@ -13,13 +13,12 @@ from nexus_cli.discover import naming
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
 from nexus_cli.drivers.opcua.address import is_whole
+from nexus_cli.drivers.registry import kinds
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 """What is proposed; 1 s is the language's default and is not written."""
-LOAD = 0.5
+LOAD = 0.25
 """Share of an interval that the reads of one cycle may take."""
-COST_MS: dict[str, float] = {"modbus": 25.0, "s7": 15.0, "ads": 8.0, "opcua": 30.0}
-"""One request on an ordinary plant network, by protocol; measured ones in the gateway replace this guess."""
 SUBSCRIBE_MOST = 10_000
 """Largest number of monitored items that is proposed (an S7-1500 bears so many)."""
 OPAQUE_KEYS = ("address", "node", "symbol")
@@ -123,7 +122,7 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
             head["connection"] = dict(discovery.connection)
         head.update(discovery.facts.get("heads", {}).get(place, {}))
         count = requests or _guess
-        if discovery.protocol in COST_MS:
+        if discovery.protocol in kinds():
             head.update(_pace(discovery.protocol, len(tags), count(discovery.protocol, discovery.connection, tags)))
         devices.append(ProposedDevice(place=place, head=head, tags=tags))
     for place, head in discovery.facts.get("heads", {}).items():
@@ -183,9 +182,10 @@ def _harmless(value: Any) -> Any:
 
 def _pace(protocol: str, tags: int, requests: int) -> dict[str, Any]:
     """Mode and interval: reporting where the protocol has it, otherwise as fast as half the link allows."""
-    if protocol == "opcua" and tags <= SUBSCRIBE_MOST:
+    kind = kinds()[protocol]
+    if kind.modes[0] == "poll" and "subscribe" in kind.modes and tags <= SUBSCRIBE_MOST:
         return {"mode": "subscribe"}
-    needed_ms = requests * COST_MS[protocol] / LOAD
+    needed_ms = requests * kind.answer_ms / LOAD
     chosen = next((interval for interval in INTERVALS_MS if needed_ms <= interval), INTERVALS_MS[-1])
     return {} if chosen == INTERVALS_MS[0] else {"poll": f"{chosen // 1000}s"}
 

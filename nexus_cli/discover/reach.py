@@ -6,8 +6,8 @@ import re
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.registry import kinds
 
-PORTS = {"opcua": 4840, "modbus": 502, "s7": 102, "ads": 48898}
 _NO_NAME = (
     "Name or service not known",
     "nodename nor servname",
@@ -44,15 +44,12 @@ def _hint(message: str, protocol: str, *, refused: bool, retriable: bool) -> str
         return "one that it knows: --user NAME --password '${env:PLC_PASSWORD}', and the variable set in this shell"
     if unset := re.search(r"environment variable (\S+) is not set", message):
         return f"in this shell first: read -rs {unset[1]}; export {unset[1]}"
-    if "it offers" in message:
-        return "--security with one that it offers, --security None without"
+    kind = kinds().get(protocol)
+    if kind is not None and (own := kind.hint(message)):
+        return own
     if refused:
-        usual = f" ({PORTS[protocol]} is usual)" if protocol in PORTS else ""
+        usual = f" ({kind.default_port} is usual)" if kind is not None and kind.default_port else ""
         return f"nothing listens there: is it switched on, and is the port right{usual}?"
-    if protocol == "modbus" and ("gateway target" in message or "gateway path" in message):
-        return "it speaks Modbus, and has no such unit: `nexus discover modbus://HOST?unit=1-10` says which answer"
-    if protocol == "modbus" and "no answer in time" in message:
-        return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
     if "No such file" in message:
         return "ls /dev/ttyUSB* /dev/ttyACM* /dev/serial/by-id shows the serial lines of this machine"
     if "ermission denied" in message and "/dev/" in message:

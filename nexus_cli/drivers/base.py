@@ -155,8 +155,10 @@ Sink = Callable[[str, Sequence[Notification]], None]
 class Subscription(Protocol):
     """A running subscription; it ends with its session or by `close`."""
 
-    faults: Mapping[str, Fault]
-    """Points that the device does not report, by name: refused from the start, or no longer. It changes as they do."""
+    @property
+    def faults(self) -> Mapping[str, Fault]:
+        """Points that the device does not report, by name: refused from the start, or no longer. It changes as they do."""
+        ...
 
     def notes(self) -> Sequence[str]:
         """What a limit of the device changes in how it reports, a sentence each: who it is, and its own word for it."""
@@ -175,6 +177,32 @@ class Subscription(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowseOptions:
+    """What to browse, and how. A protocol takes what it can, and leaves out the rest.
+
+    Attributes:
+        start: Where to begin, in the protocol's spelling; "" is its usual beginning.
+        device: Path of the device to browse, where several share the link; "" is the first.
+        depth: Most levels, 0 for all.
+        properties: Whether to report properties that describe no other value.
+        parallel: Calls under way at once.
+        resume: Where an earlier run ended.
+        only_resume: Whether to look only at what `resume` has waiting, and no further.
+    """
+
+    start: str = ""
+    device: str = ""
+    depth: int = 0
+    properties: bool = False
+    parallel: int = 1
+    resume: Mapping[str, Any] | None = None
+    only_resume: bool = False
+
+
+EVERYTHING = BrowseOptions()
+
+
 class Browsed(NamedTuple):
     """One thing found on a device (`nexus discover`)."""
 
@@ -185,6 +213,31 @@ class Browsed(NamedTuple):
     description: str = ""
     writable: bool = False
     detail: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """One answer.
+
+    Attributes:
+        asked: What went out, in words.
+        data: The value's bytes as they came; empty where there was no answer.
+        value: What it made of them, before scale and unit.
+        fault: Why there is no good value; None when there is one.
+        decoded_here: True where the library gave bytes, and its own words for a value end there: then the value is
+            our decoder's.
+        problem: What went wrong, in words; "" when there was an answer.
+        client: `nexus`, or package and version, e.g. `pymodbus 3.11.2`; put there by who asked for both.
+    """
+
+    asked: str = ""
+    data: bytes = b""
+    value: Value = None
+    fault: Fault | None = None
+    decoded_here: bool = False
+    problem: str = ""
+    client: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 class Session(Protocol):
@@ -214,8 +267,8 @@ class Session(Protocol):
         """Prove that the link is alive when nothing was polled (subscriptions). Raises DriverError."""
         ...
 
-    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
-        """Walk what the device offers. Raises DriverError."""
+    def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
+        """Report what the device offers. Raises DriverError while it is iterated."""
         ...
 
     async def close(self) -> None:

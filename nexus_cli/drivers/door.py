@@ -13,7 +13,9 @@ from typing import Any
 
 from nexus_cli.diagnostics.foreign import Door, is_foreign, name_of
 from nexus_cli.drivers.base import (
+    EVERYTHING,
     Browsed,
+    BrowseOptions,
     Calling,
     Driver,
     DriverError,
@@ -129,9 +131,9 @@ class GuardedSession:
         finally:
             self.calls += 1
 
-    async def browse(self, **keys: Any) -> AsyncGenerator[Browsed, None]:
+    async def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncGenerator[Browsed, None]:
         """See `Session.browse`."""
-        walk = self.inner.browse(**keys)
+        walk = self.inner.browse(options)
         try:
             while True:
                 try:

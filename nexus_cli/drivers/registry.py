@@ -1,44 +1,78 @@
-"""The drivers there are: a literal table. Kinds are pure and cheap; drivers and simulators load on demand."""
+"""The drivers there are: four of our own, and those of installed packages with an entry point in the group `nexus.drivers`."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
 
+from nexus_cli.drivers.ads.plugin import PLUGIN as ADS
 from nexus_cli.drivers.base import Driver
 from nexus_cli.drivers.door import guarded
+from nexus_cli.drivers.modbus.plugin import PLUGIN as MODBUS
+from nexus_cli.drivers.opcua.plugin import PLUGIN as OPCUA
+from nexus_cli.drivers.plugin import Plugin, Serve
+from nexus_cli.drivers.s7.plugin import PLUGIN as S7
 from nexus_cli.model.driver_kind import DriverKind
 
-KINDS: dict[str, str] = {
-    "modbus": "nexus_cli.drivers.modbus.kind:KIND",
-    "opcua": "nexus_cli.drivers.opcua.kind:KIND",
-    "s7": "nexus_cli.drivers.s7.kind:KIND",
-    "ads": "nexus_cli.drivers.ads.kind:KIND",
-}
-DRIVERS: dict[str, str] = {
-    "modbus": "nexus_cli.drivers.modbus.driver:DRIVER",
-    "opcua": "nexus_cli.drivers.opcua.driver:DRIVER",
-    "ads": "nexus_cli.drivers.ads.driver:DRIVER",
-    "s7": "nexus_cli.drivers.s7.driver:DRIVER",
-}
-SIMULATORS: dict[str, str] = {
-    "modbus": "nexus_cli.drivers.modbus.simulator:serve",
-    "opcua": "nexus_cli.drivers.opcua.simulator:serve",
-    "ads": "nexus_cli.drivers.ads.simulator:serve",
-    "s7": "nexus_cli.drivers.s7.simulator:serve",
-}
+BUILT_IN = (MODBUS, OPCUA, S7, ADS)
+ENTRY_POINTS = "nexus.drivers"
 
 
-def _load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
+@cache
+def _found() -> tuple[dict[str, Plugin], dict[str, str]]:
+    """Plug-ins by protocol, and what is wrong with those that could not be taken."""
+    plugins = {one.name: one for one in BUILT_IN}
+    broken: dict[str, str] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
+        problem = _take(entry, plugins)
+        if problem:
+            broken[entry.name] = problem
+    return plugins, broken
+
+
+def _take(entry: EntryPoint, plugins: dict[str, Plugin]) -> str:
+    """Add what an entry point names; why not, where it can't be."""
+    package = entry.dist.name if entry.dist is not None else entry.module
+    try:
+        plugin = entry.load()
+    except Exception as error:  # noqa: BLE001 - the code of another package: whatever it raises is its problem alone
+        return f"the driver '{entry.name}' of the package {package} can't be imported ({type(error).__name__}: {error})"
+    if not isinstance(plugin, Plugin):
+        return f"the driver '{entry.name}' of the package {package} is a {type(plugin).__name__}, not a Plugin"
+    if plugin.name != entry.name:
+        return f"the entry point '{entry.name}' of the package {package} brings a driver for '{plugin.name}'"
+    if plugin.name in plugins:
+        return f"the package {package} brings a driver for '{entry.name}', which has one already"
+    plugins[plugin.name] = plugin
+    return ""
+
+
+def plugin(name: str) -> Plugin:
+    """The plug-in of a protocol.
+
+    Raises:
+        KeyError: There is none; the message says why where a package has a broken one.
+    """
+    plugins, broken = _found()
+    if name not in plugins and name in broken:
+        raise KeyError(broken[name])
+    return plugins[name]
+
+
+def protocols() -> tuple[str, ...]:
+    """Every protocol that has a driver; ours come first."""
+    return tuple(_found()[0])
+
+
+def broken() -> dict[str, str]:
+    """What is wrong with drivers of other packages that could not be taken, by their name."""
+    return dict(_found()[1])
 
 
 @cache
 def kinds() -> dict[str, DriverKind]:
     """Every protocol that the site language knows, by name, `external` apart."""
-    return {name: _load(target) for name, target in KINDS.items()}
+    return {name: one.kind for name, one in _found()[0].items()}
 
 
 @cache
@@ -46,11 +80,12 @@ def driver(name: str) -> Driver:
     """The driver of a protocol, behind the door; imports its library.
 
     Raises:
-        KeyError: There is none (yet).
+        KeyError: There is none.
     """
-    return guarded(_load(DRIVERS[name]))
+    return guarded(plugin(name).driver())
 
 
-def simulator(name: str) -> Any:
-    """The simulator of a protocol: `async serve(devices, *, signals, host, port) -> SimulatorServer`."""
-    return _load(SIMULATORS[name])
+def simulator(name: str) -> Serve | None:
+    """Starts the simulator of a protocol; None when it has none."""
+    serve = plugin(name).serve
+    return serve() if serve is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from typing import Any
 
 
 class Client(asyncio.Protocol, ABC):
@@ -75,6 +76,10 @@ class Served(ABC):
     def endpoint(self) -> str:
         """Where it is reached."""
         return f"{self.scheme}://{self.host}:{self.port}"
+
+    def connection(self) -> dict[str, Any]:
+        """Keys of `connection:` that lead here, in the place of the device's own."""
+        return {"host": self.host, "port": self.port}
 
     @property
     def clients(self) -> int:

@@ -5,10 +5,12 @@ Every driver folder has a `kind.py` that makes one of these; the model binds wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.model.device_url import UrlReader
 from nexus_cli.model.site import Connection, Tag
 
 
@@ -41,6 +43,25 @@ class Address:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def no_findings(_link: str, _devices: Sequence[Any]) -> Iterable[Diagnostic]:
+    """Of a protocol that has no checks of its own."""
+    return ()
+
+
+def as_it_is(_keys: dict[str, Any]) -> None:
+    """Of a protocol whose addresses other tools write as we do."""
+
+
+def host_and_port(connection: Mapping[str, Any]) -> tuple[str, int]:
+    """Of a connection with the keys `host` and `port`."""
+    return str(connection.get("host") or ""), int(connection.get("port") or 0)
+
+
+def no_hint(_message: str) -> str:
+    """Of a protocol that has no hints of its own."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverKind:
     """One protocol as the site language sees it.
@@ -48,7 +69,6 @@ class DriverKind:
     Attributes:
         name: The value of `protocol:`.
         title: For people, e.g. "Modbus TCP".
-        built: False when the language accepts it but no driver exists yet (apply refuses it).
         modes: What `mode:` may say; the first is the default.
         connection: Model of `connection:`.
         tag: Model of a tag, common keys included.
@@ -56,12 +76,22 @@ class DriverKind:
         address_of: Normal form of a tag's address within a connection. Raises AddressError.
         link_keys: Connection keys that belong to the link: devices that share it must agree on them.
         resolved_keys: Connection keys whose `${env:…}` and `${file:…}` the driver resolves when it connects.
-        writable_default: Never true by itself; says whether writes are possible at all.
+        url: How `nexus discover` and `nexus probe` read an address of it; None when there is no way to write one.
+        default_port: TCP port that such a device usually listens on, 0 when there is none.
+        listens_at: Host and TCP port that a connection (as JSON, references as they are) leads to; "" and 0 where it is
+            no network.
+        answer_ms: A typical time from request to answer on a local network: an estimate, for the load of a link.
+        stand_in: Connection of an imported device of which the file says nothing.
+        address_key: Name of the tag key that says where a value is.
+        browse_resumes: Whether browsing can go on where an earlier run ended.
+        browse_hint: What to try when browsing finds nothing.
+        imported: Changes the keys of a tag that another tool's file describes, before they are read.
+        check_link: Findings about the devices of one link, with its id.
+        hint: What to try when a device can't be reached, from the driver's message; "" leaves it to the general ones.
     """
 
     name: str
     title: str
-    built: bool
     modes: tuple[str, ...]
     connection: type[Connection]
     tag: type[Tag]
@@ -69,3 +99,14 @@ class DriverKind:
     address_of: Callable[[Any, Any], Address]
     link_keys: frozenset[str] = frozenset()
     resolved_keys: frozenset[str] = frozenset()
+    url: UrlReader | None = None
+    default_port: int = 0
+    answer_ms: float = 10.0
+    stand_in: Mapping[str, Any] = field(default_factory=dict)
+    address_key: str = "address"
+    browse_resumes: bool = False
+    listens_at: Callable[[Mapping[str, Any]], tuple[str, int]] = host_and_port
+    browse_hint: str = ""
+    imported: Callable[[dict[str, Any]], None] = as_it_is
+    check_link: Callable[[str, Sequence[Any]], Iterable[Diagnostic]] = no_findings
+    hint: Callable[[str], str] = no_hint

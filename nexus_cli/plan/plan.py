@@ -12,7 +12,6 @@ import orjson
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
-from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
@@ -106,7 +105,6 @@ def make_plan(
     desired: Snapshot,
     *,
     moved: Sequence[Rename] = (),
-    kinds: Mapping[str, DriverKind] | None = None,
     cost: Cost = lambda _: None,
 ) -> Outcome[Plan]:
     """Compare, order, weigh. Pure.
@@ -115,14 +113,12 @@ def make_plan(
         base: What control recorded.
         desired: What the files declare.
         moved: The site's renames.
-        kinds: Protocols by name, to say which have no driver yet.
         cost: Requests per device, where a driver can tell.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     findings = [
-        *_not_built(devices, kinds or {}),
         *_secrets(devices),
         *_useless_moves(changes, moved, first=not base.digests),
     ]
@@ -157,21 +153,6 @@ def _plain_json(desired: Snapshot, base: Mapping[str, str]) -> Snapshot:
     addresses = [address for address in differing(base, desired.digests) if address in desired.digests]
     resources = orjson.loads(orjson.dumps({address: desired.resources[address] for address in addresses}))
     return Snapshot(desired.enterprise, desired.site, resources, desired.digests)
-
-
-def _not_built(devices: Mapping[str, Attributes], kinds: Mapping[str, DriverKind]) -> list[Diagnostic]:
-    return [
-        finding(
-            "NX4001",
-            f"device '{address.removeprefix(DEVICE)}' speaks '{device['protocol']}': driver not built yet",
-            where=(*where_of(address), "protocol"),
-            hint="set `enabled: false` on the device until the driver exists",
-        )
-        for address, device in devices.items()
-        if (kind := kinds.get(str(device.get("protocol")))) is not None
-        and not kind.built
-        and device.get("enabled", True)
-    ]
 
 
 def _secrets(devices: Mapping[str, Attributes]) -> list[Diagnostic]:

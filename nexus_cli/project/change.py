@@ -186,7 +186,6 @@ def recorded_resource(settings: Settings, address: str) -> dict[str, Any]:
 
 
 async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
-    from nexus_cli.drivers.registry import kinds
     from nexus_cli.plan.diff import differing
     from nexus_cli.plan.plan import Base, make_plan
     from nexus_cli.plan.requests import request_count
@@ -206,7 +205,7 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         running=[Running.from_json(one) for one in state.get("running", ())],
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(base, desired, moved=moved, kinds=kinds(), cost=request_count)
+    return make_plan(base, desired, moved=moved, cost=request_count)
 
 
 def _client(settings: Settings, site: str | None = None) -> ControlClient:

@@ -10,7 +10,7 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from nexus_cli.drivers.opinion.opinion import Opinion
+    from nexus_cli.drivers.base import Opinion
     from nexus_cli.model.config import DeviceConfig
     from nexus_cli.project.live import Live
 
@@ -77,7 +77,7 @@ async def read_direct(path: str, *, client: str, settings: Settings | None = Non
         NexusError: NX6522 the tag does not stand on a device; NX6520 it is not recorded; NX6400 and others of control.
     """
     from nexus_cli.drivers.base import Point, points_of
-    from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, ask
+    from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
     from nexus_cli.project.live import read
 
     settings = settings or load_settings()

@@ -17,7 +17,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Progress, Tell, Wanted
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
-from nexus_cli.discover.target import PLACE, SERIAL, Target, connected, is_address, parse_target
+from nexus_cli.discover.target import PLACE, Target, connected, is_address, parse_target
 from nexus_cli.project.discover_online import Ask, driver_of
 from nexus_cli.project.discover_online import online as look_online
 from nexus_cli.settings import Settings
@@ -88,8 +88,8 @@ async def discover(
         findings = (*findings, finding("NX6607", what, hint=hint))
     elif "units" not in discoveries[0].facts and not any(one.tags or one.devices for one in proposals):
         online = not ask.target or is_address(ask.target)
-        modbus = online and discoveries[0].protocol == "modbus"
-        hint = "it speaks no SunSpec: import its register list, or nexus probe finds a reading" if modbus else ""
+        kind = kinds().get(discoveries[0].protocol)
+        hint = kind.browse_hint if online and kind is not None else ""
         nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
         findings = findings or (nothing,)
     model = reading.model if reading is not None else None
@@ -225,14 +225,15 @@ def _read(site: Path | None) -> Reading | None:
 
 def _imported(ask: Ask) -> Outcome[list[Discovery]]:
     from nexus_cli.discover.importers import ImportOptions, import_file
+    from nexus_cli.drivers.modbus.url import SERIAL
+    from nexus_cli.drivers.registry import kinds
 
     if SERIAL.fullmatch(ask.target) and not Path(ask.target).is_file():
         hint = f"modbus:///{ask.target.lstrip('/')}?unit=1&baudrate=9600"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' is a serial line", hint=hint),))
     if _HOST.fullmatch(ask.target) and not Path(ask.target).exists():
-        hint = (
-            f"opcua://{ask.target}, modbus://{ask.target}, s7://{ask.target}, ads://{ask.target} or mqtt://{ask.target}"
-        )
+        schemes = [*(kind.url.schemes[0] for kind in kinds().values() if kind.url is not None), "mqtt"]
+        hint = " or ".join(f"{scheme}://{ask.target}" for scheme in schemes)
         return Outcome(None, (finding("NX6600", f"'{ask.target}' names no protocol and is no file", hint=hint),))
     imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
     for discovery in imported.value or ():

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from nexus_cli.drivers.base import Browsed
     from nexus_cli.project.text import Reading
 
-RESUMABLE = frozenset({"opcua"})
-"""Protocols whose walk can go on where an earlier one ended."""
 PATIENCE_MS = 15_000
 """Longest wait for an answer while walking on a link of our own, unless the connection says one."""
 PARALLEL = 8
@@ -85,7 +83,9 @@ async def online(
             raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
     journal = None
-    if target.protocol in RESUMABLE:
+    from nexus_cli.drivers.registry import kinds
+
+    if kinds()[target.protocol].browse_resumes:
         from nexus_cli.discover.journal import Journal
         from nexus_cli.drivers.opcua.browse import OBJECTS
 
@@ -111,8 +111,8 @@ async def _source(
     target: Target, ask: Ask, settings: Settings, journal: Journal | None
 ) -> AsyncGenerator[Browsed, None]:
     """What a driver, or a gateway, browses."""
-    from nexus_cli.drivers.base import DriverError
-    from nexus_cli.drivers.walk import walk
+    from nexus_cli.drivers.base import BrowseOptions, DriverError
+    from nexus_cli.drivers.registry import kinds
 
     if ask.via:
         from nexus_cli.discover.frontier import Frontier
@@ -128,22 +128,21 @@ async def _source(
     driver = driver_of(target.protocol)
     assert target.device is not None
     device = target.device
-    if target.protocol in RESUMABLE and "timeout" not in target.connection:
+    if kinds()[target.protocol].browse_resumes and "timeout" not in target.connection:
         # time-outs are made for polls; a server may think for seconds about eight calls of 500 nodes each
         device = replace(device, connection={**device.connection, "timeout": PATIENCE_MS})
     try:
         session = await driver.connect([device], home=str(settings.home))
         try:
             wanted = ask.wanted
-            async for browsed in walk(
-                target.protocol,
-                session,
+            options = BrowseOptions(
                 start=wanted.start,
                 depth=wanted.depth,
                 properties=wanted.properties,
                 parallel=PARALLEL,
                 resume=journal.resume if journal is not None else {},
-            ):
+            )
+            async for browsed in session.browse(options):
                 yield browsed
         finally:
             await session.close()

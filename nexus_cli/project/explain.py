@@ -186,10 +186,10 @@ def _options(tag: TagConfig) -> str:
 
 def _request(device: DeviceConfig, tag: TagConfig, name: str) -> str:
     from nexus_cli.drivers.base import points_of
-    from nexus_cli.drivers.registry import DRIVERS, driver
+    from nexus_cli.drivers.registry import driver, protocols
 
-    if device.protocol not in DRIVERS:
-        return f"the {device.protocol} driver is not built yet"
+    if device.protocol not in protocols():
+        return f"no driver for {device.protocol} is installed here"
     if not tag.enabled or not device.enabled:
         return "none, it is disabled"
     same = [other for other, config in device.tags.items() if (config.mode, config.poll_ms) == (tag.mode, tag.poll_ms)]

@@ -72,6 +72,7 @@ async def probe(
     from nexus_cli.drivers.modbus.address import parse_address
     from nexus_cli.drivers.modbus.driver import DRIVER
     from nexus_cli.drivers.modbus.groups import unit_of
+    from nexus_cli.drivers.modbus.kind import KIND
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.model.driver_kind import AddressError
 
@@ -79,7 +80,7 @@ async def probe(
     if made.value is None:
         return Outcome(None, made.findings)
     device = made.value.device
-    if made.value.protocol != "modbus" or device is None:
+    if made.value.protocol != KIND.name or device is None:
         hint = "the other protocols describe their values: nexus discover"
         return Outcome(None, (finding("NX6600", f"'{target}' is not a Modbus device", hint=hint),))
     if made.value.units:
@@ -109,7 +110,7 @@ async def probe(
         finally:
             await session.close()
     except DriverError as error:
-        raise unreachable(error, "modbus") from None
+        raise unreachable(error, KIND.name) from None
     if second is not None:
         second.compare(ours, await _by_library(device.connection, ours, unit))
     if found:
@@ -139,7 +140,8 @@ async def _by_library(
     """The same registers, in the longest runs that they make. What the library can't read is not there."""
     from nexus_cli.discover.reach import unreachable
     from nexus_cli.drivers.base import DriverError, Scope
-    from nexus_cli.drivers.opinion.modbus import Registers
+    from nexus_cli.drivers.modbus.kind import KIND
+    from nexus_cli.drivers.modbus.opinion import Registers
 
     found: dict[tuple[int, int], bytes] = {}
     try:
@@ -156,7 +158,7 @@ async def _by_library(
                     if error.scope is Scope.SESSION:
                         raise
     except DriverError as error:
-        raise unreachable(error, "modbus") from None
+        raise unreachable(error, KIND.name) from None
     return found
 
 

@@ -9,15 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.ads.kind import TCP_PORT
 from nexus_cli.drivers.base import DriverError
-from nexus_cli.drivers.registry import SIMULATORS, simulator
+from nexus_cli.drivers.registry import kinds, simulator
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.snapshot import Snapshot
@@ -109,13 +107,14 @@ def _reason_to_skip(device: DeviceConfig) -> str:
         return "others publish them"
     if not device.enabled:
         return "not enabled"
-    return "" if device.protocol in SIMULATORS else f"no simulator for {device.protocol}"
+    return "" if simulator(device.protocol) is not None else f"no simulator for {device.protocol}"
 
 
 async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Served:
     """Start one server."""
     serve = simulator(devices[0].protocol)
-    host, port = _declared(devices[0].connection)
+    assert serve is not None
+    host, port = _declared(devices[0])
     here = _loopback(host)
     try:
         server = None
@@ -142,17 +141,23 @@ async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Serve
     )
 
 
-def _declared(connection: dict[str, Any]) -> tuple[str, int]:
+def _declared(device: DeviceConfig) -> tuple[str, int]:
     """Host and port that the site says; "" and 0 when it does not, or when a secret is not at hand."""
     try:
-        if endpoint := connection.get("endpoint"):
-            parts = urlsplit(resolve(str(endpoint)))
-            return parts.hostname or "", parts.port or 4840
-        # `port` of an ADS device is the AMS port of its runtime; the TCP port has a key of its own.
-        port = connection.get("tcp_port") or TCP_PORT if "ams_net_id" in connection else connection.get("port")
-        return resolve(str(connection.get("host") or "")), int(port or 0)
-    except (ValueError, DriverError):
+        host, port = kinds()[device.protocol].listens_at(
+            {key: _known(value) for key, value in device.connection.items()}
+        )
+    except ValueError:
         return "", 0
+    return ("", 0) if "${" in host else (host, port)
+
+
+def _known(value: Any) -> Any:
+    """A value with its references resolved, as it is where one is not at hand."""
+    try:
+        return resolve(value) if isinstance(value, str) else value
+    except DriverError:
+        return value
 
 
 def _loopback(host: str) -> bool:
@@ -170,15 +175,7 @@ def overlay_of(simulation: Simulation) -> dict[str, Any]:
     for served in simulation.links:
         if not served.moved:
             continue
-        if served.protocol == "opcua":
-            connection: dict[str, Any] = {"endpoint": served.endpoint}
-        elif served.protocol == "ads":
-            connection = {"host": HERE, "tcp_port": served.server.port}
-        elif served.endpoint.startswith("serial:"):
-            # a pseudo-terminal has no parity
-            connection = {"serial": served.server.device, "parity": "none"}
-        else:
-            connection = {"host": HERE, "port": served.server.port}
+        connection = served.server.connection()
         for path in served.devices:
             area, line, device = path.split("/", 2)
             lines = areas.setdefault(area, {"lines": {}})["lines"]

@@ -7,7 +7,7 @@ import pytest
 
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.simulator import serve
-from nexus_cli.drivers.base import Browsed, Scope, points_of
+from nexus_cli.drivers.base import Browsed, BrowseOptions, Scope, points_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import ads_device, constant
@@ -56,14 +56,14 @@ async def test_comments_and_a_start() -> None:
         "other": constant("bool", "MAIN.motor2.bRun", True),
     }
     async with plant(made) as one:
-        found = [item async for item in one.session.browse(start="MAIN.motor")]
+        found = [item async for item in one.session.browse(BrowseOptions(start="MAIN.motor"))]
         assert [item.address for item in found] == ["MAIN.motor.fSpeed", "MAIN.motor.bRun"]
         assert found[0].description == "Speed of the motor"
-        found = [item async for item in one.session.browse(start="main")]
+        found = [item async for item in one.session.browse(BrowseOptions(start="main"))]
         assert len(found) == 3
-        found = [item async for item in one.session.browse(start="MAIN.motor2.bRun")]
+        found = [item async for item in one.session.browse(BrowseOptions(start="MAIN.motor2.bRun"))]
         assert [item.address for item in found] == ["MAIN.motor2.bRun"]
-        nothing = one.session.browse(start="MAIN.ghost")
+        nothing = one.session.browse(BrowseOptions(start="MAIN.ghost"))
         error = await fails(anext(nothing))
         assert (error.scope, error.reason) == (Scope.ITEM, Reason.ILLEGAL_ADDRESS)
 

@@ -8,8 +8,7 @@ import pytest
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 
-from nexus_cli.drivers.base import Browsed
-from nexus_cli.drivers.opcua.browse import BrowseLimits
+from nexus_cli.drivers.base import Browsed, BrowseOptions
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.opcua.simulator import SimulatorServer, serve
@@ -77,7 +76,7 @@ async def walk(tight: Tight, home: str, *, parallel: int = 4) -> tuple[list[Brow
         session = await OpcuaDriver().connect([device(server.port)], home=home)
         try:
             tight.of(server, session)
-            return [one async for one in session.browse(limits=BrowseLimits(parallel=parallel))], session
+            return [one async for one in session.browse(BrowseOptions(parallel=parallel))], session
         finally:
             await session.close()
     finally:

@@ -13,8 +13,8 @@ from asyncua import Server, ua
 from asyncua.common.node import Node
 
 from nexus_cli.cli.views.discover import document, text
+from nexus_cli.drivers.base import BrowseOptions
 from nexus_cli.drivers.opcua import browse_companions
-from nexus_cli.drivers.opcua.browse import BrowseLimits
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.nodeset import serve_nodeset
 from nexus_cli.model.config import DeviceConfig
@@ -125,11 +125,11 @@ async def test_a_type_is_looked_up_once_and_a_mute_server_is_walked_all_the_same
         )
         session = await OpcuaDriver().connect([config], home=str(tmp_path))
         try:
-            found = [one async for one in session.browse(limits=BrowseLimits(parallel=1))]
+            found = [one async for one in session.browse(BrowseOptions(parallel=1))]
             assert len(asked) == len(set(asked)) <= 8
             assert sum("object" in one.detail for one in found) == 11
             monkeypatch.setattr(browse_companions, "MOST_TYPES", -1)
-            mute = [one async for one in session.browse(limits=BrowseLimits(parallel=1))]
+            mute = [one async for one in session.browse(BrowseOptions(parallel=1))]
             assert [one.address for one in mute if one.type] == [one.address for one in found if one.type]
         finally:
             await session.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.base import DriverError, Fault, Request, Scope, points_of
+from nexus_cli.drivers.base import BrowseOptions, DriverError, Fault, Request, Scope, points_of
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
@@ -365,10 +365,10 @@ async def test_browsing_tells_identity_blocks_and_lengths() -> None:
             assert [(one["block"], one["length"]) for one in listed] == [("DB1", 16), ("DB2", 8)]
             others = [browsed for browsed in found[1:] if "facts" not in browsed.detail]
             assert all(browsed.type == "" and browsed.detail["skipped"] for browsed in others)
-        (alone,) = [browsed async for browsed in session.browse(start="DB2")]
+        (alone,) = [browsed async for browsed in session.browse(BrowseOptions(start="DB2"))]
         assert alone.detail["length"] == 8
         with pytest.raises(DriverError):
-            await anext(session.browse(start="tank"))
+            await anext(session.browse(BrowseOptions(start="tank")))
         server.protect(one.path)
         server.cpu.informs = True
         found = [browsed async for browsed in session.browse()]

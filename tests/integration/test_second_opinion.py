@@ -17,7 +17,7 @@ from nexus_cli.cli.views.probe import compared
 from nexus_cli.cli.views.probe import document as candidates
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import points_of
-from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, ask
+from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project import direct as verb
 from nexus_cli.project.direct import read_direct

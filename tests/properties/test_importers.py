@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from nexus_cli.discover.importers import ImportOptions, import_file
 from nexus_cli.discover.importers.registry import FORMATS
-from nexus_cli.discover.importers.settle import STAND_INS
 from nexus_cli.discover.importers.tia_layout import Layout
 from nexus_cli.discover.importers.tia_text import parse
 from nexus_cli.drivers.registry import kinds
@@ -141,7 +140,7 @@ def _import(data: bytes, format_name: str) -> None:
     for discovery in outcome.value:
         assert_counted(discovery)
         kind = kinds()[discovery.protocol]
-        connection = kind.connection.model_validate({**STAND_INS[discovery.protocol], **discovery.connection})
+        connection = kind.connection.model_validate({**kind.stand_in, **discovery.connection})
         for found in discovery.found:
             kind.address_of(connection, kind.tag.model_validate(found.tag))
 

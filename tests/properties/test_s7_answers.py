@@ -9,7 +9,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, points_of
+from nexus_cli.drivers.base import BrowseOptions, DriverError, points_of
 from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.pdu import ACK, ACK_DATA, DATA_HEADER, FRAME_HEADER, JOB, READ, USERDATA, WRITE
@@ -118,7 +118,7 @@ async def converse(data: st.DataObject) -> None:
                 await session.check()
             else:
                 found = 0
-                async for _ in session.browse(start="DB3" if verb == "block" else ""):
+                async for _ in session.browse(BrowseOptions(start="DB3" if verb == "block" else "")):
                     found += 1
                     if found > 3:
                         break

@@ -47,9 +47,10 @@ def command(
 
     second = None
     if client == "library":
-        from nexus_cli.drivers.opinion.opinion import LIBRARY, named
+        from nexus_cli.drivers.modbus.kind import KIND
+        from nexus_cli.drivers.opinion import LIBRARY, named
 
-        second = Second(client=named(LIBRARY, "modbus"))
+        second = Second(client=named(LIBRARY, KIND.name))
     outcome = asyncio.run(
         probe(
             target,

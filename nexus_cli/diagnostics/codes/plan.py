@@ -6,11 +6,12 @@ from nexus_cli.diagnostics.diagnostic import Severity
 REFUSALS: tuple[Code, ...] = (
     Code(
         id="NX4001",
-        slug="driver-not-built",
-        summary="The protocol is accepted by the language, but no driver exists for it yet.",
-        why="Applying would record a device that no gateway can read; its tags would stay BAD for ever.",
-        bad="filler: {protocol: ads, connection: {...}, tags: {...}}",
-        good="filler: {protocol: ads, enabled: false}     # until the driver exists",
+        slug="driver-not-installed",
+        summary="The runtime has no driver for the protocol of a device.",
+        why="Drivers of other packages must be installed where the site is validated and where the runtime runs; "
+        "a device that no gateway can read would stay BAD for ever.",
+        bad="filler: {protocol: bacnet, connection: {...}, tags: {...}}     # its package is installed on the laptop alone",
+        good="pip install the driver's package on the machines of control and gateways, and start them again",
     ),
     Code(
         id="NX4002",

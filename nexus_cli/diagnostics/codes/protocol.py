@@ -46,13 +46,4 @@ CODES: tuple[Code, ...] = (
         good="security: Basic256Sha256/SignAndEncrypt",
         severity=Severity.WARNING,
     ),
-    Code(
-        id="NX3007",
-        slug="driver-not-built",
-        summary="A protocol that has no driver yet.",
-        why="The file is right, and `apply` will refuse it until the driver exists.",
-        bad="protocol: s7",
-        good="a protocol that is built: modbus, opcua",
-        severity=Severity.INFO,
-    ),
 )

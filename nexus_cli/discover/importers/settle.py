@@ -13,18 +13,9 @@ from pydantic import ValidationError
 from nexus_cli.discover.found import Found, Skipped
 from nexus_cli.discover.importers.units import problem_of, unit_of
 from nexus_cli.discover.place import Identity, identity
-from nexus_cli.drivers.opcua.address import parse_address
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.driver_kind import AddressError
-
-STAND_INS: dict[str, dict[str, Any]] = {
-    "modbus": {"host": "device"},
-    "opcua": {"endpoint": "opc.tcp://device:4840"},
-    "s7": {"host": "device"},
-    "ads": {"host": "device", "ams_net_id": "1.1.1.1.1.1"},
-}
-"""For the keys of a connection that a file need not have; only to read addresses, never handed out."""
 
 OPTIONAL = frozenset({"description", "labels", "range", "values", "unit", "poll", "mode", "deadband", "heartbeat"})
 """Keys without which a tag still reads the right value."""
@@ -49,7 +40,7 @@ class Settler:
         self._seen: dict[Identity, str] = {}
 
     def _bind(self) -> Any:
-        stand_ins = STAND_INS[self.kind.name]
+        stand_ins = self.kind.stand_in
         for key in [key for key, value in self.connection.items() if "${" in str(value)]:
             self.connection.pop(key)
             self.notes.append(Skipped(f"connection: {key}", "a reference of another tool is not taken over"))
@@ -74,8 +65,7 @@ class Settler:
         if any("${" in str(value) for value in tag.values()):
             self._refuse(what, "its address holds '${', which a site file reads as a reference")
             return None
-        if self.kind.name == "opcua":
-            _keep_whole(tag)
+        self.kind.imported(tag)
         kind = self._type(what, tag)
         if kind is None or not self._scaled(what, tag, kind):
             return None
@@ -182,16 +172,6 @@ class Settler:
                     return None
                 self._leave_out(what, tag, key, _said(problem))
         return None
-
-
-def _keep_whole(tag: dict[str, Any]) -> None:
-    """Say of a node id that ends in brackets that they are its own: no other tool's file has ranges behind a node id."""
-    try:
-        ours = parse_address(str(tag.get("node", ""))).range != ""
-    except AddressError:
-        ours = True  # brackets that are no range of ours, or no node id at all, which is found later
-    if ours and str(tag.get("node", "")).rstrip().endswith("]"):
-        tag["index"] = ""
 
 
 def _said(problem: Any) -> str:

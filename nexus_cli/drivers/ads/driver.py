@@ -12,8 +12,8 @@ from nexus_cli.drivers.ads import frame, groups
 from nexus_cli.drivers.ads.channel import Channel
 from nexus_cli.drivers.ads.direct import DirectChannel
 from nexus_cli.drivers.ads.errors import route_hint
-from nexus_cli.drivers.ads.kind import TCP_PORT
 from nexus_cli.drivers.ads.session import AdsSession
+from nexus_cli.drivers.ads.url import TCP_PORT
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from nexus_cli.drivers.ads.address import parse_address
+from nexus_cli.drivers.ads.checks import check_link
+from nexus_cli.drivers.ads.url import TCP_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import host_of
 from nexus_cli.model.site import Connection, Duration, Tag
-
-TCP_PORT = 48898
-"""Source: Beckhoff, ADS/AMS over TCP."""
 
 
 def _net_id(text: str) -> str:
@@ -169,10 +169,14 @@ def _check_raw(declared: DataType, tag: Any) -> None:
         )
 
 
+def _listens_at(connection: Mapping[str, Any]) -> tuple[str, int]:
+    """`port` of a connection is the AMS port of the runtime; the TCP port has a key of its own."""
+    return str(connection.get("host") or ""), int(connection.get("tcp_port") or TCP_PORT)
+
+
 KIND = DriverKind(
     name="ads",
     title="Beckhoff ADS",
-    built=True,
     modes=("subscribe", "cyclic", "poll"),
     connection=AdsConnection,
     tag=AdsTag,
@@ -182,4 +186,10 @@ KIND = DriverKind(
         {"host", "tcp_port", "router", "source_net_id", "max_subscribe", "timeout", "pause", "connect_timeout"}
     ),
     resolved_keys=frozenset({"host"}),
+    url=URL,
+    default_port=TCP_PORT,
+    answer_ms=5.0,
+    listens_at=_listens_at,
+    stand_in={"host": "device", "ams_net_id": "1.1.1.1.1.1"},
+    check_link=check_link,
 )

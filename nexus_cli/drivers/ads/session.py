@@ -15,7 +15,19 @@ from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
 from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
 from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
 from nexus_cli.drivers.ads.text import EncodeError
-from nexus_cli.drivers.base import Browsed, DriverError, Effect, Fault, Point, ReadResult, Request, Scope, Sink
+from nexus_cli.drivers.base import (
+    EVERYTHING,
+    Browsed,
+    BrowseOptions,
+    DriverError,
+    Effect,
+    Fault,
+    Point,
+    ReadResult,
+    Request,
+    Scope,
+    Sink,
+)
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -232,9 +244,10 @@ class AdsSession:
                 plc.stale = True
                 self.reports.fail(plc, Fault(error.reason, error.code))
 
-    def browse(self, *, start: str = "", device: str = "") -> AsyncIterator[Browsed]:
-        """See `Session.browse`: everything below `start` (a symbol or program), of a device (the link's first)."""
-        return browse.browse(self._of_device.get(device) or next(iter(self._of_device.values())), start=start)
+    def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
+        """See `Session.browse`: everything below `start` (a symbol or program)."""
+        plc = self._of_device.get(options.device) or next(iter(self._of_device.values()))
+        return browse.browse(plc, start=options.start)
 
     async def close(self) -> None:
         """See `Session.close`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, RUN
@@ -59,6 +60,10 @@ class SimulatorServer(Served):
             for cell in image.cells.values():
                 if cell.tag.simulate.get("signal") == "constant":
                     image.freeze(cell)
+
+    def connection(self) -> dict[str, Any]:
+        """See `Served.connection`; `port` would be the AMS port."""
+        return {"host": self.host, "tcp_port": self.port}
 
     def client(self) -> Client:
         """What speaks with the next one who connects."""

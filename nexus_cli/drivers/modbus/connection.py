@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from nexus_cli.drivers.modbus.order import canonical_order
+from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.model.driver_kind import AddressError
 from nexus_cli.model.hosts import Host
 from nexus_cli.model.site import Connection
@@ -27,7 +28,7 @@ class ModbusConnection(Connection):
     """How to reach a Modbus device. Devices behind one host and port, or on one serial line, share one connection."""
 
     host: Host | None = Field(default=None, min_length=1, description="Name or IP address; or `serial`.")
-    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535, description="TCP port.")
     serial: str | None = Field(
         default=None,
         min_length=1,

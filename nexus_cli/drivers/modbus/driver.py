@@ -11,6 +11,7 @@ from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.modbus.channel import Channel, Lenience, RtuChannel, TcpChannel
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.session import ModbusSession, cause_of
+from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
@@ -43,7 +44,7 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
     return partial(
         RtuChannel if connection.get("framing") == "rtu-over-tcp" else TcpChannel,
         resolve(str(connection.get("host", ""))),
-        int(connection.get("port") or 502),
+        int(connection.get("port") or DEFAULT_PORT),
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
         lenience=lenience,

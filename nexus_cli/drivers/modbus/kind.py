@@ -8,10 +8,12 @@ from pydantic import Field
 
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.drivers.modbus.address import BIT_AREAS, MAX_ADDRESS, READ_ONLY, Written, normal_text, parse_address
+from nexus_cli.drivers.modbus.checks import check_link
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE, ModbusConnection, link_of
 from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
 from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
 from nexus_cli.drivers.modbus.special import BCD_TYPES, none_of
+from nexus_cli.drivers.modbus.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Tag, TypeName
@@ -321,10 +323,18 @@ def _agreed(key: str, by_key: Any, by_address: Any) -> Any:
     return by_address if by_key is None else by_key
 
 
+def _hint(message: str) -> str:
+    """What to try when a device or its gateway does not answer."""
+    if "gateway target" in message or "gateway path" in message:
+        return "it speaks Modbus, and has no such unit: `nexus discover modbus://HOST?unit=1-10` says which answer"
+    if "no answer in time" in message:
+        return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
+    return ""
+
+
 KIND = DriverKind(
     name="modbus",
     title="Modbus TCP",
-    built=True,
     modes=("poll",),
     connection=ModbusConnection,
     tag=ModbusTag,
@@ -334,4 +344,11 @@ KIND = DriverKind(
         {"framing", "timeout", "connect_timeout", "pause", "any_unit", "any_transaction", "echo", *SERIAL_LINE}
     ),
     resolved_keys=frozenset({"host", "serial"}),
+    url=URL,
+    default_port=DEFAULT_PORT,
+    answer_ms=10.0,
+    stand_in={"host": "device"},
+    browse_hint="it speaks no SunSpec: import its register list, or nexus probe finds a reading",
+    check_link=check_link,
+    hint=_hint,
 )

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn
 
 from nexus_cli.drivers.base import (
+    EVERYTHING,
     Browsed,
+    BrowseOptions,
     DriverError,
     Effect,
     Fault,
@@ -326,16 +328,15 @@ class ModbusSession:
         if not self._channel.connected:
             self._lost("the connection was lost")
 
-    async def browse(self, *, start: str = "", device: str = "") -> AsyncIterator[Browsed]:
+    async def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
         """What a device says of itself: identification (FC43) and SunSpec models. Raises DriverError.
 
         Args:
-            start: Register of the SunSpec marker, when it is none of the usual ones.
-            device: Path of the one meant; the first of the link when empty.
+            options: `start` is the register of the SunSpec marker, when it is not one of the usual ones.
         """
-        meant = self._devices.get(device) or next(iter(self._devices.values()), None)
-        unit = unit_of(meant.connection) if meant is not None else 1
-        async for found in browse(self, unit=unit, start=start):
+        device = self._devices.get(options.device) or next(iter(self._devices.values()), None)
+        unit = unit_of(device.connection) if device is not None else 1
+        async for found in browse(self, unit=unit, start=options.start):
             yield found
 
     async def registers(self, start: int, count: int, *, unit: int, function: int = 3) -> bytes:

@@ -9,6 +9,7 @@ import tempfile
 import tty
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nexus_cli.drivers.modbus.simulator import SimulatorServer
 from nexus_cli.model.config import DeviceConfig
@@ -66,6 +67,10 @@ class SerialSimulator(SimulatorServer):
         self.rtu = True
         self.device = ""
         self._own_folder = ""
+
+    def connection(self) -> dict[str, Any]:
+        """See `Served.connection`; a pseudo-terminal has no parity."""
+        return {"serial": self.device, "parity": "none"}
 
     @property
     def endpoint(self) -> str:

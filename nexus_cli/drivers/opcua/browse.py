@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncua import ua
 
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Browsed, DriverError, Scope
+from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.browse_companions import Companions, Seen, States
@@ -64,29 +63,13 @@ class Entry(NamedTuple):
     property: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrowseLimits:
-    """How far and how hard to walk.
-
-    Attributes:
-        depth: Most levels below the start, 0 for all.
-        properties: Also take properties that don't describe another variable (serial numbers, names).
-        parallel: Calls that may be under way at once; 1 beside polls.
-        given: Look only at what waits, and leave what is found below it to whoever asked.
-    """
-
-    depth: int = 0
-    properties: bool = False
-    parallel: int = 1
-    given: bool = False
-
-
 class Walk:
     """One walk, breadth first. It can be continued by another session from what its beats said."""
 
-    def __init__(self, session: OpcuaSession, *, start: str, limits: BrowseLimits, resume: Mapping[str, Any]) -> None:
+    def __init__(self, session: OpcuaSession, options: BrowseOptions) -> None:
+        start, resume = options.start, options.resume or {}
         self._session = session
-        self._limits = limits
+        self._options = options
         self._types = DataTypes(session)
         self._companions = Companions(session)
         self._states = States(session, self._companions)
@@ -110,7 +93,7 @@ class Walk:
             limits = self._session.limits
             each = max(1, min(limits.browse, limits.read // READS_PER_NODE))
             round_: list[list[Entry]] = []
-            while self._waiting and len(round_) < (1 if self._scarce else max(1, self._limits.parallel)):
+            while self._waiting and len(round_) < (1 if self._scarce else max(1, self._options.parallel)):
                 round_.append([self._waiting.popleft() for _ in range(min(each, len(self._waiting)))])
             queued: list[Entry] = []
             for browsed in await self._side_by_side(round_, queued):
@@ -118,7 +101,7 @@ class Walk:
             while self._alone:  # its references did not fit beside the others': now it has the server for itself
                 for browsed in await self._piece([self._alone.pop()], queued):
                     yield browsed
-            if not self._limits.given:
+            if not self._options.only_resume:
                 self._waiting.extend(queued)
             done = sum(len(piece) for piece in round_)
             yield Browsed((), "", "", detail={"beat": True, "done": done, "queued": [list(one) for one in queued]})
@@ -218,14 +201,14 @@ class Walk:
         if is_property and entry.variable and browse_name in DESCRIBING:
             own[browse_name] = node
             return [self._skipped(path, node, f"describes {entry.path[-1]}")]
-        if is_property and not self._limits.properties:
+        if is_property and not self._options.properties:
             return [self._skipped(path, node, "a property (--properties takes it)")]
-        if self._limits.depth and len(path) > self._limits.depth:
-            return [self._skipped(path, node, f"deeper than {self._limits.depth} levels (--depth)")]
+        if self._options.depth and len(path) > self._options.depth:
+            return [self._skipped(path, node, f"deeper than {self._options.depth} levels (--depth)")]
         if len(self._seen) >= MAX_NODES or len(path) > MAX_LEVELS:
             return [self._skipped(path, node, f"beyond {MAX_NODES:,} nodes or {MAX_LEVELS} levels")]
         queued.append(Entry(name, path, is_variable, is_property))
-        if not self._limits.given:
+        if not self._options.only_resume:
             self._nodes[name] = node
         if not is_variable:
             objects.append(Seen(path, node, reference))
@@ -278,13 +261,7 @@ class Walk:
         return f"nsu={escape_uri(self._session.namespaces[index])};{text.partition(';')[2]}"
 
 
-def browse(
-    session: OpcuaSession,
-    *,
-    start: str = "",
-    limits: BrowseLimits | None = None,
-    resume: Mapping[str, Any] | None = None,
-) -> AsyncIterator[Browsed]:
+def browse(session: OpcuaSession, options: BrowseOptions) -> AsyncIterator[Browsed]:
     """Every variable below `start` (Objects when empty); the Server object itself is left out.
 
     Besides variables come, each with an empty type: what is skipped (`detail["skipped"]`, the reason), instances of
@@ -293,14 +270,13 @@ def browse(
 
     Args:
         session: An open one.
-        start: Node id to begin at.
-        limits: How far and how hard.
-        resume: `queue` (the entries that waited) and `seen` (every node id that was queued) of an earlier walk.
+        options: `start` is a node id; `resume` has `queue` (the entries that waited) and `seen` (every node id that was
+            queued) of an earlier walk.
 
     Raises:
         DriverError: The session is lost, or `start` is not there.
     """
-    return Walk(session, start=start, limits=limits or BrowseLimits(), resume=resume or {}).run()
+    return Walk(session, options).run()
 
 
 def _unseen(entry: Entry, reason: str) -> Browsed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, field_validator, mode
 
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
+from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Connection, Deadband, Duration, Tag
@@ -24,9 +26,6 @@ Security = Literal[
     "Aes256Sha256RsaPss/SignAndEncrypt",
 ]
 Profile = Literal["s7-1200", "s7-1500", "kepware", "ignition", "open", "unknown"]
-DEFAULT_PORT = 4840
-"""Source: IANA, opcua-tcp."""
-
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 
 
@@ -228,10 +227,30 @@ def _address_of(connection: Any, tag: Any) -> Address:
     return Address(node.text, options)
 
 
+def _keep_brackets(keys: dict[str, Any]) -> None:
+    """Say of a node id that ends in brackets that they are its own: no other tool's file has ranges behind a node id."""
+    try:
+        ours = parse_address(str(keys.get("node", ""))).range != ""
+    except AddressError:
+        ours = True  # brackets that are no range of ours, or no node id at all, which is found later
+    if ours and str(keys.get("node", "")).rstrip().endswith("]"):
+        keys["index"] = ""
+
+
+def _hint(message: str) -> str:
+    """What to try when a server refuses us."""
+    return "--security with one that it offers, --security None without" if "it offers" in message else ""
+
+
+def _listens_at(connection: Mapping[str, Any]) -> tuple[str, int]:
+    """Of its endpoint."""
+    parts = urlsplit(str(connection.get("endpoint") or ""))
+    return parts.hostname or "", parts.port or DEFAULT_PORT
+
+
 KIND = DriverKind(
     name="opcua",
     title="OPC UA",
-    built=True,
     modes=("poll", "subscribe"),
     connection=OpcuaConnection,
     tag=OpcuaTag,
@@ -239,4 +258,13 @@ KIND = DriverKind(
     address_of=_address_of,
     link_keys=frozenset(OpcuaConnection.model_fields),
     resolved_keys=frozenset({"endpoint", "user", "password"}),
+    url=URL,
+    default_port=DEFAULT_PORT,
+    answer_ms=20.0,
+    listens_at=_listens_at,
+    stand_in={"endpoint": "opc.tcp://device:4840"},
+    address_key="node",
+    browse_resumes=True,
+    imported=_keep_brackets,
+    hint=_hint,
 )

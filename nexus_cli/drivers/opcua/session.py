@@ -7,13 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import NoReturn
 from weakref import WeakKeyDictionary
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import (
+    EVERYTHING,
     Browsed,
+    BrowseOptions,
     DriverError,
     Fault,
     Point,
@@ -185,11 +187,9 @@ class OpcuaSession:
         if found.value == SHUTTING_DOWN:
             raise DriverError(f"{self.channel.endpoint} is shutting down", scope=Scope.SESSION)
 
-    def browse(
-        self, *, start: str = "", limits: browse.BrowseLimits | None = None, resume: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[Browsed]:
+    def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
         """See `Session.browse`: every variable below `start` (Objects when empty), or on from where a walk ended."""
-        return browse.browse(self, start=start, limits=limits, resume=resume)
+        return browse.browse(self, options)
 
     async def close(self) -> None:
         """See `Session.close`."""

@@ -83,6 +83,10 @@ class SimulatorServer:
         """Where it is reached."""
         return f"opc.tcp://{self.host}:{self.port}"
 
+    def connection(self) -> dict[str, Any]:
+        """Keys of `connection:` that lead here, in the place of the device's own."""
+        return {"endpoint": self.endpoint}
+
     def values(self, device_path: str) -> dict[str, Value]:
         """What a reader would get right now, raw, by tag."""
         t_s = self._t_s()

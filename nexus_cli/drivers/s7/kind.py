@@ -10,6 +10,7 @@ from pydantic import Field
 from nexus_cli.drivers.base import Point
 from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
 from nexus_cli.drivers.s7.field import field_of
+from nexus_cli.drivers.s7.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import Host
@@ -85,7 +86,7 @@ class S7Connection(Connection):
     """How to reach a Siemens S7 CPU (ISO on TCP)."""
 
     host: Host = Field(min_length=1, description="Name or IP address.")
-    port: int = Field(default=102, ge=1, le=65535, description="TCP port.")
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535, description="TCP port.")
     rack: int = Field(default=0, ge=0, le=7, description="Rack of the CPU.")
     slot: int = Field(default=1, ge=0, le=31, description="Slot of the CPU: 1 for S7-1200/1500, 2 for S7-300/400.")
     connection_type: Literal["pg", "op", "basic"] = Field(
@@ -211,7 +212,6 @@ def _length(written: Written, kind: DataType, s7_type: str) -> int:
 KIND = DriverKind(
     name="s7",
     title="Siemens S7",
-    built=True,
     modes=("poll",),
     connection=S7Connection,
     tag=S7Tag,
@@ -219,4 +219,8 @@ KIND = DriverKind(
     address_of=address_of,
     link_keys=frozenset({"connection_type", "local_tsap", "pdu", "timeout", "connect_timeout", "pause"}),
     resolved_keys=frozenset({"host"}),
+    url=URL,
+    default_port=DEFAULT_PORT,
+    answer_ms=10.0,
+    stand_in={"host": "device"},
 )

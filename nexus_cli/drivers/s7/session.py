@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NoReturn
 
 from nexus_cli.drivers.base import (
+    EVERYTHING,
     Browsed,
+    BrowseOptions,
     DriverError,
     Effect,
     Fault,
@@ -337,9 +339,9 @@ class S7Session:
         else:
             await self.fetch((Item("M", 0, 0, 1),))
 
-    def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:
+    def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
         """The CPU's identity and its blocks; see `browse.browse`. Raises DriverError."""
-        return browse(self, start=start)
+        return browse(self, start=options.start)
 
     async def close(self) -> None:
         """Drop the connection."""

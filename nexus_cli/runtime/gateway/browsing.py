@@ -16,8 +16,7 @@ import orjson
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Browsed, DriverError, Scope, Session
-from nexus_cli.drivers.walk import walk
+from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.supervisor import Supervisor
@@ -260,15 +259,15 @@ class _Steps:
         if self._walk is None:
             self._session = session
             request = self._request
-            self._walk = walk(
-                self.supervisor.driver.name,
-                session,
-                start=str(request.get("start") or ""),
-                device=self._path,
-                depth=int(request.get("depth") or 0),
-                properties=bool(request.get("properties")),
-                resume={"queue": self._nodes} if self._nodes else None,
-                given=bool(self._nodes),
+            self._walk = session.browse(
+                BrowseOptions(
+                    start=str(request.get("start") or ""),
+                    device=self._path,
+                    depth=int(request.get("depth") or 0),
+                    properties=bool(request.get("properties")),
+                    resume={"queue": self._nodes} if self._nodes else None,
+                    only_resume=bool(self._nodes),
+                )
             )
         if session is not self._session:
             raise DriverError("the link was lost and came back", scope=Scope.ITEM)

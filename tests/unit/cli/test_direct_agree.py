@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.opinion.opinion import Opinion
+from nexus_cli.drivers.base import Opinion
 from nexus_cli.project.direct import Answer, Direct
 
 

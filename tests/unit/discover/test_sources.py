@@ -16,10 +16,11 @@ from nexus_cli.discover.online import Wanted, left_out
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
 from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
-from nexus_cli.discover.target import parse_target, units_of
+from nexus_cli.discover.target import parse_target
 from nexus_cli.discover.topics import from_topics
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.modbus import sunspec
+from nexus_cli.drivers.modbus.url import units_of
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.quantities import known

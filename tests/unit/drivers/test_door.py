@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers import registry
-from nexus_cli.drivers.base import Browsed, Driver, DriverError, Request, Scope
+from nexus_cli.drivers.base import Browsed, BrowseOptions, Driver, DriverError, Request, Scope
 from nexus_cli.drivers.door import GuardedDriver, GuardedSession, guarded
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
@@ -73,7 +73,7 @@ async def test_the_end_of_a_session_never_raises(error: BaseException) -> None:
 async def test_a_walk_that_breaks_off_is_a_lost_session() -> None:
     found = []
     with pytest.raises(DriverError, match="broke off"):
-        async for one in GuardedSession(Raising(asyncio.CancelledError())).browse(start="here"):
+        async for one in GuardedSession(Raising(asyncio.CancelledError())).browse(BrowseOptions(start="here")):
             found += [one.path]
     assert found == [("here",)]
 

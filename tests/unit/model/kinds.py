@@ -34,7 +34,6 @@ def _link_of(connection: FakeConnection) -> str:
 FAKE = DriverKind(
     name="fake",
     title="Fake",
-    built=True,
     modes=("poll", "subscribe"),
     connection=FakeConnection,
     tag=FakeTag,

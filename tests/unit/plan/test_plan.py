@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.secrets import is_reference
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Action
@@ -245,19 +244,6 @@ def test_removing_everything_needs_its_own_consent() -> None:
 )
 def test_globs(glob: str, path: str, expected: bool) -> None:
     assert covers(glob, path) is expected
-
-
-def test_a_driver_that_is_not_built_is_an_error_unless_disabled() -> None:
-    unbuilt = next((name for name, kind in kinds().items() if not kind.built), None)
-    assert unbuilt is not None or all(kind.built for kind in kinds().values())
-    if unbuilt is None:
-        return
-    found = outcome(snapshot(), snapshot(device("a/l/one", protocol=unbuilt)), kinds=kinds())
-    assert [each.code for each in found.findings] == ["NX4001"]
-    assert found.findings[0].where == ("areas", "a", "lines", "l", "devices", "one", "protocol")
-    assert found.unwrap().errored and not found.unwrap().applyable and found.unwrap().changes
-    off = outcome(snapshot(), snapshot(device("a/l/one", protocol=unbuilt, enabled=False)), kinds=kinds())
-    assert off.findings == () and off.unwrap().applyable
 
 
 def test_secrets_are_references_or_masked() -> None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
+from nexus_cli.model.bound import BoundDevice
 
 _PREFIXED = re.compile(r"\s*(?P<area>[A-Za-z][A-Za-z_ ]*):(?P<number>\d{5})\b")
 _FIRST = {"holding": 40_000, "input": 30_000}
 """Where the five-digit numbering of SCADA systems puts an area: 40001 is holding register 0 on the wire."""
 
 
-def one_based_number(view: View) -> Iterator[Diagnostic]:
+def check_link(_link: str, devices: Sequence[BoundDevice]) -> Iterator[Diagnostic]:
     """NX3111: once per device.
 
     A tag at exactly 40000 proves that the device counts from zero (SunSpec begins there): 40000 is no one-based number.
     """
-    for device in view.model.devices.values():
-        if device.kind is None or device.kind.name != "modbus":
-            continue
+    for device in devices:
         suspects: list[tuple[str, ModelPath, str, str]] = []
         for bound in device.tags.values():
             written = str(getattr(bound.tag, "address", ""))
@@ -44,6 +42,3 @@ def one_based_number(view: View) -> Iterator[Diagnostic]:
                     where=(*where, "address"),
                     hint=f"if the manual counts from one, as in {number}, write {number} alone, or {zero_based}",
                 )
-
-
-CHECKS = (one_based_number,)

@@ -10,13 +10,13 @@ from snap7.client import Client
 from snap7.type import Area
 from snap7.util import getters
 
-from nexus_cli.drivers.base import DriverError, Fault, Point, Scope
-from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, Opinion, named
+from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.s7.driver import DRIVER, tsap_of
 from nexus_cli.drivers.s7.field import ELEMENTS, Field, field_of
 from nexus_cli.drivers.s7.groups import Block
 from nexus_cli.drivers.s7.pdu import OK
 from nexus_cli.drivers.s7.status import reason_of
+from nexus_cli.drivers.s7.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -52,12 +52,10 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         await session.close()
     code = next((code for code, _ in answers if code != OK), OK)
     if code != OK:
-        return Opinion(
-            client=NEXUS, asked=request.text, fault=Fault(reason_of(code), code), problem=f"refused, code {code}"
-        )
+        return Opinion(asked=request.text, fault=Fault(reason_of(code), code), problem=f"refused, code {code}")
     raw = b"".join(data for _, data in answers)
     values, faults = block.image()(raw)
-    return Opinion(client=NEXUS, asked=request.text, data=raw, value=values[0], fault=faults.get(0))
+    return Opinion(asked=request.text, data=raw, value=values[0], fault=faults.get(0))
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -75,7 +73,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         values, faults = block.image()(raw)
         value, fault = values[0], faults.get(0)
     return Opinion(
-        client=named(LIBRARY, "s7"),
         asked=f"read_area({_AREAS[item.area].name}, {item.db}, {start}, {size})",
         data=raw,
         value=value,
@@ -91,7 +88,7 @@ def _read(connection: Mapping[str, Any], area: Area, db: int, start: int, size: 
         raise DriverError("python-snap7 takes no local TSAP here", scope=Scope.SESSION, retriable=False)
     client = Client()
     client.set_connection_type(tsap >> 8)
-    client.connect(host, tsap >> 5 & 7, tsap & 31, int(connection.get("port") or 102))
+    client.connect(host, tsap >> 5 & 7, tsap & 31, int(connection.get("port") or DEFAULT_PORT))
     try:
         return bytes(client.read_area(area, db, start, size))
     finally:

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from nexus_cli.drivers.base import DriverError, Fault, Point, Scope
+from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.groups import Block
-from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, Opinion, named
+from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -42,7 +42,7 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
             value, fault = decoded(block, raw)
     finally:
         await session.close()
-    return Opinion(client=NEXUS, asked=request.text, data=raw, value=value, fault=fault)
+    return Opinion(asked=request.text, data=raw, value=value, fault=fault)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -57,7 +57,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     if here:
         value, fault = decoded(block, raw)
     return Opinion(
-        client=named(LIBRARY, "modbus"),
         asked=f"{_CALLS[block.function]}({block.start}, count={block.count}, device_id={block.unit_id})",
         data=raw,
         value=value,
@@ -121,7 +120,7 @@ class Registers:
             rtu = connection.get("framing") == "rtu-over-tcp"
             self._client = AsyncModbusTcpClient(
                 resolve(str(connection.get("host", ""))),
-                port=int(connection.get("port") or 502),
+                port=int(connection.get("port") or DEFAULT_PORT),
                 framer=FramerType.RTU if rtu else FramerType.SOCKET,
                 timeout=timeout_s,
                 retries=0,

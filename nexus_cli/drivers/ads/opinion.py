@@ -14,13 +14,12 @@ from nexus_cli.drivers.ads.codec import Codec
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.reading import targets_of
 from nexus_cli.drivers.ads.session import DEFAULT_AMS_PORT
-from nexus_cli.drivers.base import DriverError, Fault, Point, Scope
-from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, Opinion, named
+from nexus_cli.drivers.ads.url import TCP_PORT
+from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
-TCP_PORT = 48_898
 _TYPES: dict[str, Any] = {
     "bool": pyads.PLCTYPE_BOOL,
     "int8": pyads.PLCTYPE_SINT,
@@ -44,7 +43,7 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         await plc.ready()
         (target,) = await targets_of(plc, [point])
         if isinstance(target, Fault):
-            return Opinion(client=NEXUS, asked=point.address, fault=target, problem=f"{target.reason.value}")
+            return Opinion(asked=point.address, fault=target, problem=f"{target.reason.value}")
         data = await plc.read((target.item,), sum_body((target.item,)), f"read {point.address}")
     finally:
         await session.close()
@@ -52,7 +51,6 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     if code:
         raise DriverError(f"{point.address}: ADS error 0x{code:x}", scope=Scope.ITEM, code=code)
     return Opinion(
-        client=NEXUS,
         asked=f"group 0x{target.item.group:x} offset {target.item.offset}, {len(raw)} bytes",
         data=raw,
         value=target.codec.decode(raw),
@@ -76,7 +74,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     here = value is None
     address = parse_address(point.address)
     return Opinion(
-        client=named(LIBRARY, "ads"),
         asked=f"read_by_name({address.symbol!r})" if address.symbol else f"read({address.group:#x}, {address.offset})",
         data=raw,
         value=codec.decode(raw) if here else value,

@@ -9,14 +9,13 @@ import struct
 from asyncua import ua
 from asyncua.ua.ua_binary import variant_to_binary
 
-from nexus_cli.drivers.base import DriverError, Fault, Point, Scope
+from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.opcua import identity
 from nexus_cli.drivers.opcua.codec import DataValue, read_data_value
 from nexus_cli.drivers.opcua.driver import DRIVER, client_of, secure
 from nexus_cli.drivers.opcua.groups import node_of
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
 from nexus_cli.drivers.opcua.refusals import Attempt
-from nexus_cli.drivers.opinion.opinion import LIBRARY, NEXUS, Opinion, named
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
@@ -30,7 +29,6 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         node = node_id(address, session.namespaces)
         if node is None:
             return Opinion(
-                client=NEXUS,
                 asked=f"Read {point.address}",
                 fault=Fault(Reason.ILLEGAL_ADDRESS, 0x80340000),
                 problem="the server does not know the namespace",
@@ -45,7 +43,7 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         value = session.converter(point)(found)
     finally:
         await session.close()
-    return _opinion(NEXUS, f"Read {point.address}", _variant(data[at + 4 : end], found), value)
+    return _opinion(f"Read {point.address}", _variant(data[at + 4 : end], found), value)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -69,7 +67,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     if answer.Value is None or not answer.StatusCode.is_good():
         code = int(answer.StatusCode.value)
         return Opinion(
-            client=named(LIBRARY, "opcua"),
             asked=f"read({node.to_string()})",
             fault=Fault(Reason.DEVICE_ERROR, code),
             problem=answer.StatusCode.name,
@@ -77,7 +74,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     value = answer.Value.Value
     plain = value if isinstance(value, (bool, int, float, str)) else None
     return Opinion(
-        client=named(LIBRARY, "opcua"),
         asked=f"read({node.to_string()})",
         data=variant_to_binary(answer.Value),
         value=plain if plain is not None else str(value),
@@ -104,7 +100,7 @@ def _variant(data: bytes, found: DataValue) -> bytes:
     return data[1 : len(data) - behind]
 
 
-def _opinion(client: str, asked: str, data: bytes, value: Value | Fault) -> Opinion:
+def _opinion(asked: str, data: bytes, value: Value | Fault) -> Opinion:
     if isinstance(value, Fault):
-        return Opinion(client=client, asked=asked, data=data, fault=value)
-    return Opinion(client=client, asked=asked, data=data, value=value)
+        return Opinion(asked=asked, data=data, fault=value)
+    return Opinion(asked=asked, data=data, value=value)

@@ -1,0 +1,31 @@
+"""Modbus as a plug-in: the one module of this folder that the rest of NEXUS knows. Libraries are imported when they are needed."""
+
+from __future__ import annotations
+
+from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.modbus.groups import group
+from nexus_cli.drivers.modbus.kind import KIND
+from nexus_cli.drivers.plugin import Clients, Library, Plugin, Serve
+
+
+def _driver() -> Driver:
+    from nexus_cli.drivers.modbus.driver import DRIVER
+
+    return DRIVER
+
+
+def _serve() -> Serve:
+    from nexus_cli.drivers.modbus.simulator import serve
+
+    return serve
+
+
+def _clients() -> Clients:
+    from nexus_cli.drivers.modbus import opinion
+
+    return opinion
+
+
+PLUGIN = Plugin(
+    kind=KIND, group=group, driver=_driver, serve=_serve, library=Library(package="pymodbus", load=_clients)
+)

@@ -1,0 +1,29 @@
+"""OPC UA as a plug-in: the one module of this folder that the rest of NEXUS knows. Libraries are imported when they are needed."""
+
+from __future__ import annotations
+
+from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.opcua.groups import group
+from nexus_cli.drivers.opcua.kind import KIND
+from nexus_cli.drivers.plugin import Clients, Library, Plugin, Serve
+
+
+def _driver() -> Driver:
+    from nexus_cli.drivers.opcua.driver import DRIVER
+
+    return DRIVER
+
+
+def _serve() -> Serve:
+    from nexus_cli.drivers.opcua.simulator import serve
+
+    return serve
+
+
+def _clients() -> Clients:
+    from nexus_cli.drivers.opcua import opinion
+
+    return opinion
+
+
+PLUGIN = Plugin(kind=KIND, group=group, driver=_driver, serve=_serve, library=Library(package="asyncua", load=_clients))

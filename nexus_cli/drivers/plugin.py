@@ -1,0 +1,119 @@
+"""What one protocol brings. A driver is a folder with a `plugin.py` that makes one of these; nothing else knows its name.
+
+Those of other packages are found by their entry points, see `docs/write-a-driver.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nexus_cli.drivers.base import Driver, Opinion, Point, Request
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.wire.sample import Value
+
+
+class Group(Protocol):
+    """Which reads to join. Pure, without a protocol library behind it."""
+
+    def __call__(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        """See `Driver.group`."""
+        ...
+
+
+class Simulator(Protocol):
+    """A running simulator of one link.
+
+    Attributes:
+        host: Address it listens on.
+        port: Port it listens on.
+        endpoint: Where it is reached, for people.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is reached, for people."""
+        ...
+
+    def connection(self) -> dict[str, Any]:
+        """Keys of `connection:` that lead to it, in the place of the device's own."""
+        ...
+
+    def values(self, device_path: str) -> Mapping[str, Value]:
+        """What a reader would get right now, raw, by tag."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening and drop every client."""
+        ...
+
+
+class Serve(Protocol):
+    """Starts a simulator."""
+
+    async def __call__(
+        self, devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+    ) -> Simulator:
+        """Serve the devices of one link.
+
+        Raises:
+            OSError: The address can't be had.
+            ValueError: A signal can't be simulated.
+        """
+        ...
+
+
+class Clients(Protocol):
+    """What asks one address over a connection of its own, twice: with our client, and with a published library."""
+
+    async def ours(self, device: DeviceConfig, point: Point, *, home: str) -> Opinion:
+        """Ask with our client. Raises DriverError."""
+        ...
+
+    async def library(self, device: DeviceConfig, point: Point, *, home: str) -> Opinion:
+        """Ask with the library. Raises DriverError, and what the library raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """A published client of the protocol, for a second opinion.
+
+    Attributes:
+        package: Its name, e.g. `pymodbus`.
+        extra: Extra of ours that installs it, "" when it is always installed.
+        load: Imports and returns what asks with our client and with this one. Raises ModuleNotFoundError.
+    """
+
+    package: str
+    load: Callable[[], Clients]
+    extra: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """One protocol, as its folder describes it. Making one must be cheap: libraries are imported by `driver` and `serve`.
+
+    Attributes:
+        kind: What the site language may say of it.
+        group: Which reads to join.
+        driver: Imports and returns the driver.
+        serve: Imports and returns the simulator's start; None when it has no simulator.
+        library: A published client; None when there is none.
+    """
+
+    kind: DriverKind
+    group: Group
+    driver: Callable[[], Driver]
+    serve: Callable[[], Serve] | None = None
+    library: Library | None = None
+
+    @property
+    def name(self) -> str:
+        """The value of `protocol:`."""
+        return self.kind.name
