@@ -30,14 +30,16 @@ __all__ = ["BoundDevice", "BoundTag", "Model", "bind"]
 
 _SKELETON: dict[str, Any] = {"nexus": 1, "enterprise": "", "site": ""}
 _ROUNDS = 50
+NOTHING: Mapping[str, str] = {}
 
 
-def bind(root: object, kinds: Mapping[str, DriverKind]) -> Outcome[Model]:
+def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, str] = NOTHING) -> Outcome[Model]:
     """Bind an expanded tree to the protocols.
 
     Args:
         root: The tree of `source`: includes, overlays, variables, templates and inheritance resolved.
         kinds: The protocols by name, `external` apart.
+        broken: What is wrong with installed drivers that can't be used, by protocol.
 
     Returns:
         The model of everything that has no errors, and every error. None when the text is not a map at all.
@@ -53,6 +55,10 @@ def bind(root: object, kinds: Mapping[str, DriverKind]) -> Outcome[Model]:
         declared: list[str] = []
         read: _Read = {}
         for path, where, raw in _devices(site):
+            if (protocol := raw.get("protocol")) in broken:
+                hint = "repair or remove that package"
+                found.append(finding("NX1009", broken[protocol], where=(*where, "protocol"), hint=hint))
+                continue
             device = _bind_device(path, where, raw, kinds, found, read)
             declared.extend(_declared(path, raw))
             if device is not None:

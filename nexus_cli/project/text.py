@@ -86,7 +86,7 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
     if located.value is None:
         return Reading(findings=located.findings)
     from nexus_cli.checks import check
-    from nexus_cli.drivers.registry import kinds
+    from nexus_cli.drivers.registry import broken, kinds
     from nexus_cli.model.bind import bind
     from nexus_cli.model.site import Inherited
     from nexus_cli.source.load import load_files
@@ -97,7 +97,7 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
         )
         if source.value is None:
             return Reading(findings=source.findings, files=files)
-        bound = bind(source.value.root, kinds())
+        bound = bind(source.value.root, kinds(), broken=broken())
         checked = check(bound.value) if bound.value is not None else ()
         findings = source.value.settle([*source.findings, *bound.findings, *checked])
     return Reading(findings=findings, files=files, tree=source.value, model=bound.value)

@@ -104,7 +104,7 @@ async def test_what_else_a_session_has_is_reached_through_the_door() -> None:
         GuardedSession(Raising(RuntimeError())).missing  # noqa: B018
 
 
-@pytest.mark.parametrize("protocol", registry.DRIVERS)
+@pytest.mark.parametrize("protocol", registry.protocols())
 def test_no_driver_is_given_out_without_its_door(protocol: str) -> None:
     driver: Driver = registry.driver(protocol)
     assert isinstance(driver, GuardedDriver)

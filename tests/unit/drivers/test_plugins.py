@@ -1,0 +1,41 @@
+"""A protocol's name stands in its own folder, in importers and in the registry, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import nexus_cli
+from nexus_cli.drivers.registry import BUILT_IN, plugin
+from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
+from nexus_cli.plan.requests import request_count
+
+PACKAGE = Path(nexus_cli.__file__).parent
+NAMES = {one.name for one in BUILT_IN}
+MAY = {f"drivers/{name}" for name in NAMES} | {"discover/importers"}
+ADDRESSES = {"modbus": "holding:0", "opcua": "nsu=urn:x;s=a", "s7": "%DB1:0:REAL", "ads": "MAIN.a"}
+
+
+def literals(path: Path) -> set[str]:
+    """Texts of a module that are the name of a protocol, and not documentation."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)} & NAMES
+
+
+def test_no_other_module_knows_a_protocol() -> None:
+    elsewhere = {
+        relative: sorted(found)
+        for path in PACKAGE.rglob("*.py")
+        if not (relative := path.relative_to(PACKAGE).as_posix()).startswith(tuple(MAY)) and (found := literals(path))
+    }
+    assert elsewhere == {}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_the_plan_knows_the_load_of_every_protocol(name: str) -> None:
+    tags = {"a": TagConfig(address=ADDRESSES[name], type="float32")}
+    device = DeviceConfig(path="a/l/d", protocol=name, gateway="gw", link="x", connection={"host": "h"}, tags=tags)
+    assert request_count(to_json(device)) == 1
+    assert plugin(name).kind.answer_ms > 0
