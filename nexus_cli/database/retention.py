@@ -198,7 +198,7 @@ class _Round:
     async def _index_complete(self, made: SampleClass) -> None:
         """Index by series what is written no more: the unique key begins with the time, which serves writing, not reading.
 
-        While a partition is being written a second index would cost a third of the speed (FIELD §7).
+        While a partition is being written a second index would cost a third of the speed (decision 0009).
         """
         current, _ = period_of(self._now, keep_ms=made.keep_ms)
         complete = [

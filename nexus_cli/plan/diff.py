@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_cli.model.snapshot import Snapshot
@@ -38,20 +38,6 @@ def diff(base: Snapshot, desired: Snapshot, *, moved: Sequence[Rename] = ()) -> 
         for address in addresses
         if not (address in gone and address not in after)
     )
-
-
-def apply_changes(base: Snapshot, changes: Iterable[Change]) -> Snapshot:
-    """The snapshot that the changes make of `base`: what control does when it records them."""
-    resources = dict(base.resources)
-    for change in changes:
-        if change.previous_address is not None:
-            resources.pop(change.previous_address, None)
-        if change.after is None:
-            resources.pop(change.address, None)
-    for change in changes:
-        if change.after is not None:
-            resources[change.address] = dict(change.after)
-    return Snapshot.of(base.enterprise, base.site, resources)
 
 
 def _change(

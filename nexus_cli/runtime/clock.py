@@ -1,8 +1,8 @@
 """Time: injected everywhere, strictly rising per key across clock steps and restarts.
 
 A row is keyed by series and gateway time, so two samples of one tag must never carry the same microsecond and a
-later one never an earlier time, whatever the wall clock does (DESIGN §4, row identity). The one exception is a time
-that was wrong by more than `MOST_AHEAD_US`: it is set back, once the wall clock is believed (decision 0027).
+later one never an earlier time, whatever the wall clock does (decision 0027). The one exception is a time
+that was wrong by more than `MOST_AHEAD_US`: it is set back, once the wall clock is believed.
 """
 
 from __future__ import annotations

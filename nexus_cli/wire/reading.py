@@ -14,7 +14,7 @@ import orjson
 from nexus_cli.wire.sample import Quality, Value
 
 MOST_AHEAD_US = 300_000_000
-"""A timestamp more than 5 minutes ahead is a wrong clock (DESIGN §4)."""
+"""A timestamp more than 5 minutes ahead is a wrong clock (decision 0031)."""
 EARLIEST_US = 31_536_000_000_000
 """1971-01-01: whatever is earlier is a clock that was never set, or seconds taken for microseconds."""
 LONGEST_INTEGER = 20

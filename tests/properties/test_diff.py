@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jsonschema
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from nexus_cli.apply.request import changes_between
 from nexus_cli.apply.stages import cleared_paths, stages_of
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.plan.change import Action
-from nexus_cli.plan.diff import apply_changes, diff, differing
+from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.diff import diff, differing
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.plan.hazards import hazards_of
@@ -75,6 +76,20 @@ def tags_of(snapshot: Snapshot) -> set[str]:
         if address.startswith("device.")
         for tag in value["tags"]
     }
+
+
+def apply_changes(base: Snapshot, changes: Iterable[Change]) -> Snapshot:
+    """The snapshot that the changes make of `base`: what control does when it records them."""
+    resources = dict(base.resources)
+    for change in changes:
+        if change.previous_address is not None:
+            resources.pop(change.previous_address, None)
+        if change.after is None:
+            resources.pop(change.address, None)
+    for change in changes:
+        if change.after is not None:
+            resources[change.address] = dict(change.after)
+    return Snapshot.of(base.enterprise, base.site, resources)
 
 
 @given(snapshots(), RENAMES)

@@ -32,7 +32,7 @@ POLICIES = {
 MODES = {"SIGN": "Sign", "SIGN_AND_ENCRYPT": "SignAndEncrypt"}
 ADS_TCP_PORT = 48898
 SLOTS = {"S7_300": 2, "S7_400": 2, "S7_1200": 1, "S7_1500": 1}
-"""Slot of the CPU where the file says none. Source: Siemens; FIELD: 0/1 for 1200/1500, 0/2 for 300/400."""
+"""Slot of the CPU where the file says none. Source: Siemens: rack 0, slot 1 for S7-1200/1500, slot 2 for S7-300/400."""
 _HAS_TYPE = re.compile(r":[A-Za-z]")
 S7_NAMES = {"TIME_OF_DAY": "TOD", "DATE_AND_TIME": "DT", "LTIME_OF_DAY": "LTOD", "LDATE_AND_TIME": "LDT"}
 

@@ -1,6 +1,6 @@
 """How much one call may hold: by the server's make, by configuration, by the server's own word. Pure.
 
-Source: FIELD facts: S7-1200 100 a call and 1,000 items in all; S7-1500 500 and 10,000; Kepware 1,000; Ignition 64;
+Source: the vendors' data sheets: S7-1200 100 a call and 1,000 items in all; S7-1500 500 and 10,000; Kepware 1,000; Ignition 64;
 an unknown server 50.
 """
 

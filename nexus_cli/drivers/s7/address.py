@@ -2,7 +2,7 @@
 LOGO! and S7-200, which is data block 1, and writes the one normal form.
 
 Normal form: `%DB1:10:REAL[5]`, `%DB1:0.3:BOOL`, `%M10.3:BOOL`, `%I4:INT`, `%T5:TIMER`, `%DB1:20:STRING(30)`.
-Source: Siemens, "System Software for S7-300/400, System and Standard Functions" (areas); FIELD notes of the named projects.
+Source: Siemens, "System Software for S7-300/400, System and Standard Functions" (areas); the address parsers of the named projects.
 """
 
 from __future__ import annotations

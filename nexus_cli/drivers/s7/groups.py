@@ -3,7 +3,7 @@
 Points of one area and block become spans over small gaps; spans become the items of multi-item reads. A span is cut
 only between two values. A value longer than a reply (a STRING[254] where the CPU grants 240) is a request of its own,
 read in parts.
-Source: FIELD §2; SIMATIC S7 communication: at most 20 variables a job, the negotiated PDU bounds request and reply.
+Source: SIMATIC S7 communication: at most 20 variables a job, the negotiated PDU bounds request and reply.
 """
 
 from __future__ import annotations

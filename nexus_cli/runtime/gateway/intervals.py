@@ -52,13 +52,6 @@ class Intervals:
         at = bisect_right(self._starts, number) - 1
         return self._ends[at] + 1 if at >= 0 and self._ends[at] >= number else number
 
-    def forget_below(self, number: int) -> None:
-        """Treat everything below `number` as one range; keeps the list short when the past no longer matters."""
-        at = bisect_right(self._starts, number) - 1
-        if at > 0:
-            self._starts[:at] = []
-            self._ends[:at] = []
-
     def ranges(self) -> list[Range]:
         """The ranges, ascending."""
         return list(zip(self._starts, self._ends, strict=True))

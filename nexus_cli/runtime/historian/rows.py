@@ -100,7 +100,7 @@ def _float(value: int | float) -> float:
 
 
 def _integer(value: Value) -> int:
-    """An exact integer; beyond 2^53 it may come as text (DESIGN §4), and a whole float is taken too."""
+    """An exact integer; beyond 2^53 it may come as text (schemas/frame.schema.json), and a whole float is taken too."""
     number: int
     if (
         isinstance(value, (bool, int))

@@ -107,7 +107,7 @@ class Writer:
                 await self._commit(conn, batch, packed, staged=False, lock_s=lock_s)
                 return
             except asyncpg.UniqueViolationError:
-                pass  # FIELD §7: straight is three times as fast; the one batch with a double goes the careful way.
+                pass  # Straight is three times as fast (decision 0009); the one batch with a double goes the careful way.
             except asyncpg.CheckViolationError:
                 self._tables.forget()  # a partition was dropped meanwhile
         try:
