@@ -55,7 +55,7 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
         declared: list[str] = []
         read: _Read = {}
         for path, where, raw in _devices(site):
-            if (protocol := raw.get("protocol")) in broken:
+            if isinstance(protocol := raw.get("protocol"), str) and protocol in broken:
                 hint = "repair or remove that package"
                 found.append(finding("NX1009", broken[protocol], where=(*where, "protocol"), hint=hint))
                 continue
