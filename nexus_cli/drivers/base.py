@@ -152,6 +152,18 @@ Sink = Callable[[str, Sequence[Notification]], None]
 """Called with the device path and reported values, on the loop; must not block."""
 
 
+class Promise(NamedTuple):
+    """What a device reports of a point.
+
+    Attributes:
+        within_s: Longest time between a change and its report, in seconds, on a connection without delay.
+        step: A number that moved by no more than this need not be reported; infinity when no change of a good value is.
+    """
+
+    within_s: float
+    step: float = 0.0
+
+
 class Subscription(Protocol):
     """A running subscription; it ends with its session or by `close`."""
 
@@ -167,6 +179,19 @@ class Subscription(Protocol):
 
         Raises:
             DriverError: With scope SESSION or DEVICE; anything smaller stays in `faults`.
+        """
+        ...
+
+    def promise(self, name: str) -> Promise:
+        """When and what the device reports of a point of this subscription."""
+        ...
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """A read showed that the device does not report these although it took them on: what should have reported them
+        ends, and they stand in `faults` until `retry` has them reported anew.
+
+        Raises:
+            DriverError: With scope SESSION.
         """
         ...
 

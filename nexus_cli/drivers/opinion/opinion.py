@@ -19,6 +19,10 @@ EXTRAS = {"python-snap7": "second-opinion", "pyads": "ads"}
 """Extra of ours that brings a package which is not always installed."""
 
 
+class CannotAsk(Exception):
+    """The library has no way to ask this, whatever the device would answer; the text says what it lacks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """One answer.
@@ -32,6 +36,7 @@ class Opinion:
         decoded_here: True where the library gave bytes, and its own words for a value end there: then the value is
             our decoder's.
         problem: What went wrong, in words; "" when there was an answer.
+        unable: True where the library has no way to ask: then there is no second opinion, and no disagreement.
     """
 
     client: str
@@ -41,6 +46,7 @@ class Opinion:
     fault: Fault | None = None
     decoded_here: bool = False
     problem: str = ""
+    unable: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +71,8 @@ async def ask(client: str, device: DeviceConfig, point: Point, *, home: str) -> 
         package = LIBRARIES.get(device.protocol, "")
         extra = f"pip install 'nexus-cli[{EXTRAS[package]}]'" if package in EXTRAS else f"pip install {package}"
         return Opinion(client=name, problem=f"{package} is not installed: {extra} ({error.name} is missing)")
+    except CannotAsk as error:
+        return Opinion(client=name, problem=f"the library can't ask this: {error}", unable=True)
     except DriverError as error:
         return Opinion(client=name, problem=error.message, fault=Fault(error.reason, error.code))
     except TimeoutError:
