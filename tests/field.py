@@ -12,6 +12,7 @@ from nexus_cli.drivers.base import (
     Fault,
     Notification,
     Point,
+    Promise,
     ReadResult,
     Request,
     Scope,
@@ -35,6 +36,7 @@ class FakeSubscription:
         self.sink, self.device, self.points = sink, device, points
         self.faults: dict[str, Fault] = {}
         self.retried = 0
+        self.distrusted: list[str] = []
         self.closed = False
 
     def notes(self) -> Sequence[str]:
@@ -44,6 +46,15 @@ class FakeSubscription:
     async def retry(self) -> None:
         """Count it."""
         self.retried += 1
+
+    def promise(self, name: str) -> Promise:
+        """A second."""
+        return Promise(1.0)
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """They stand in faults, and in a list."""
+        self.distrusted += names
+        self.faults.update({name: Fault(Reason.DEVICE_ERROR) for name in names})
 
     def report(self, **values: Value) -> None:
         """Report values by tag name."""

@@ -152,6 +152,18 @@ Sink = Callable[[str, Sequence[Notification]], None]
 """Called with the device path and reported values, on the loop; must not block."""
 
 
+class Promise(NamedTuple):
+    """What a device reports of a point.
+
+    Attributes:
+        within_s: Longest time between a change and its report, in seconds, on a connection without delay.
+        step: A number that moved by no more than this need not be reported; infinity when no change of a good value is.
+    """
+
+    within_s: float
+    step: float = 0.0
+
+
 class Subscription(Protocol):
     """A running subscription; it ends with its session or by `close`."""
 
@@ -169,6 +181,19 @@ class Subscription(Protocol):
 
         Raises:
             DriverError: With scope SESSION or DEVICE; anything smaller stays in `faults`.
+        """
+        ...
+
+    def promise(self, name: str) -> Promise:
+        """When and what the device reports of a point of this subscription."""
+        ...
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """A read showed that the device does not report these although it took them on: what should have reported them
+        ends, and they stand in `faults` until `retry` has them reported anew.
+
+        Raises:
+            DriverError: With scope SESSION.
         """
         ...
 
@@ -215,6 +240,10 @@ class Browsed(NamedTuple):
     detail: Mapping[str, Any] = {}
 
 
+class CannotAsk(Exception):
+    """A published library has no way to ask this, whatever the device would answer; the text says what it lacks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """One answer.
@@ -227,6 +256,7 @@ class Opinion:
         decoded_here: True where the library gave bytes, and its own words for a value end there: then the value is
             our decoder's.
         problem: What went wrong, in words; "" when there was an answer.
+        unable: True where the library has no way to ask: then there is no second opinion, and no disagreement.
         client: `nexus`, or package and version, e.g. `pymodbus 3.11.2`; put there by who asked for both.
     """
 
@@ -236,6 +266,7 @@ class Opinion:
     fault: Fault | None = None
     decoded_here: bool = False
     problem: str = ""
+    unable: bool = False
     client: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 

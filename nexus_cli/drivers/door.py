@@ -21,6 +21,7 @@ from nexus_cli.drivers.base import (
     DriverError,
     Fault,
     Point,
+    Promise,
     ReadResult,
     Request,
     Scope,
@@ -50,6 +51,15 @@ class GuardedSubscription:
         """See `Subscription.retry`."""
         with Door(_broken):
             await self.inner.retry()
+
+    def promise(self, name: str) -> Promise:
+        """See `Subscription.promise`."""
+        return self.inner.promise(name)
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """See `Subscription.distrust`."""
+        with Door(_broken):
+            await self.inner.distrust(names)
 
     async def close(self) -> None:
         """See `Subscription.close`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
-from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point
+from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point
 from nexus_cli.drivers.registry import plugin
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
@@ -38,6 +38,8 @@ async def ask(client: str, device: DeviceConfig, point: Point, *, home: str) -> 
         extra = f"'nexus-cli[{library.extra}]'" if library.extra else library.package
         problem = f"{library.package} is not installed: pip install {extra} ({error.name} is missing)"
         return Opinion(client=name, problem=problem)
+    except CannotAsk as error:
+        return Opinion(client=name, problem=f"the library can't ask this: {error}", unable=True)
     except DriverError as error:
         return Opinion(client=name, problem=error.message, fault=Fault(error.reason, error.code))
     except TimeoutError:

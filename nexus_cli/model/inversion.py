@@ -125,7 +125,7 @@ def _one(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Value:
         return value
     if not isinstance(value, str):
         raise InversionError(f"the tag is a text ({kind}), and this is {_shown(value)}", code=TYPE)
-    return _text(kind, value)
+    return _text(tag, kind, value)
 
 
 def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Value:
@@ -259,22 +259,37 @@ def _out_of_range(tag: TagConfig, value: float) -> InversionError:
     return InversionError(f"{_tidy(value)}{unit} is out of range", code=RANGE, hint=f"the range is {ends}")
 
 
-def _text(kind: DataType, value: str) -> str:
+def _text(tag: TagConfig, kind: DataType, value: str) -> str:
     if "\0" in value:
         raise InversionError("a text with a NUL can't be written", code=TYPE)
     try:
         value.encode()
     except UnicodeEncodeError:
         raise InversionError("the text is not Unicode", code=TYPE) from None
-    # Characters here: how many bytes each one takes is the device's matter, and its driver refuses before it sends.
-    if kind.base == "string" and kind.length and len(value) > kind.length:
-        raise InversionError(f"the text has {len(value)} characters and the tag holds {kind.length}", code=INEXACT)
+    length = kind.length or int(tag.options.get("length", 0))
+    if kind.base == "string" and length:
+        _fits(value, length, str(tag.options.get("text", "")))
     if kind.base == "datetime":
         try:
             instant_ns(value)
         except ValueError as error:
             raise InversionError(str(error), code=TYPE, hint="write it as 2026-03-04T05:06:07Z") from None
     return value
+
+
+def _fits(text: str, length: int, encoding: str) -> None:
+    """Raises InversionError for a text that the tag has no room for: in bytes where the kind says their encoding."""
+    if len(text) > length:
+        raise InversionError(f"the text has {len(text)} characters and the tag holds {length}", code=INEXACT)
+    # Without an encoding the bytes are the device's matter (a PLC says itself which one it has), and its driver refuses
+    # before it sends.
+    size = len(text.encode(encoding)) if encoding else 0
+    if size > length:
+        raise InversionError(
+            f"the text takes {size} bytes ({encoding.upper()}) and the tag holds {length}",
+            code=INEXACT,
+            hint=f"its {len(text)} characters are no plain ASCII: shorten it, or write them as ASCII",
+        )
 
 
 def _plain(value: Value, depth: int) -> None:

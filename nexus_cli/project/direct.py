@@ -54,14 +54,14 @@ class Direct:
 
     @property
     def agree(self) -> bool:
-        """False when two clients read different bytes, or one read nothing.
+        """False when two clients read different bytes, or one that can ask read nothing.
 
         Equal bytes are agreement, whatever a library makes of them: BCD and `none` are the site's words.
         """
-        first, *others = self.answers
+        first, *others = [one for one in self.answers if not one.opinion.unable]
         if first.opinion.data and all(one.opinion.data for one in others):
             return all(one.opinion.data == first.opinion.data for one in others)
-        said = [(one.opinion.data, one.value, one.quality) for one in self.answers]
+        said = [(one.opinion.data, one.value, one.quality) for one in (first, *others)]
         return not first.opinion.problem and all(one == said[0] for one in said)
 
 

@@ -25,11 +25,13 @@ class Second:
         client: Package and version.
         registers: Compared.
         differ: First register and bytes of both, as hex, where they are not the same; for people.
+        unable: Why the library has no way to ask; "" when it has.
     """
 
     client: str
     registers: int = 0
     differ: list[str] = field(default_factory=list)
+    unable: str = ""
 
     def compare(self, ours: Mapping[tuple[int, int], bytes], theirs: Mapping[tuple[int, int], bytes]) -> None:
         """Take note of what both read, by function and register."""
@@ -112,7 +114,7 @@ async def probe(
     except DriverError as error:
         raise unreachable(error, KIND.name) from None
     if second is not None:
-        second.compare(ours, await _by_library(device.connection, ours, unit))
+        await _second(second, device.connection, ours, unit)
     if found:
         return Outcome(found)
     message = f"nothing within {limit:g} of {expected:g} near {written.area}:{written.offset}"
@@ -132,6 +134,17 @@ def _noting(seen: dict[tuple[int, int], bytes], read: Read) -> Read:
         return data
 
     return noted
+
+
+async def _second(
+    second: Second, connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
+) -> None:
+    from nexus_cli.drivers.opinion import CannotAsk
+
+    try:
+        second.compare(ours, await _by_library(connection, ours, unit))
+    except CannotAsk as error:
+        second.unable = str(error)
 
 
 async def _by_library(

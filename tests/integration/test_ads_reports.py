@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from nexus_cli.drivers.ads import frame, plc
-from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.base import Fault, Promise
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, plant, tags, until
@@ -170,3 +170,33 @@ async def test_a_busy_subscription_and_reads_share_the_link() -> None:
             assert await one.read("polled") == {"polled": 42}
             await one.write("polled", 42)
         await until(lambda: len(heard.values) == 200, "all report")
+
+
+async def test_a_plc_that_restarted_behind_its_router_reports_again_what_is_distrusted() -> None:
+    """The connection to the router stood, so only a read can show that the notifications are gone, and the watch with them."""
+    async with plant() as one:
+        heard, subscription = await one.subscribe()
+        await until(lambda: len(heard.values) == 11, "first values")
+        for connection in one.server.connections:
+            for image in one.server.images.values():
+                connection.forget(image)
+        one.server.set(PATH, "n2", -5)
+        assert (await one.read("n2"))["n2"] == -5
+        assert heard.values["n2"] == 200
+        await subscription.distrust(["n2"])
+        assert set(subscription.faults) == {"n2"}
+        await subscription.retry()
+        assert not subscription.faults
+        await until(lambda: heard.values["n2"] == -5, "the value is reported anew")
+        one.server.set(PATH, "n2", -6)
+        await until(lambda: heard.values["n2"] == -6, "its change is reported")
+        changes = one.session.reports.changes
+        one.server.online_change(PATH)
+        await until(lambda: one.session.reports.changes > changes, "the watch reports a change of the program")
+
+
+async def test_a_plc_promises_the_cycle_and_its_delay() -> None:
+    made = {"slow": constant("int32", "MAIN.slow", 0, mode="subscribe", poll_ms=10, options={"max_delay": 200})}
+    async with plant(made) as one:
+        _, subscription = await one.subscribe()
+        assert subscription.promise("slow") == Promise(0.21)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Notification, Point, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Notification, Point, Promise, Scope, points_of
 from nexus_cli.drivers.opcua.codec import DecodeError
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
@@ -266,6 +267,61 @@ async def test_what_comes_later_is_reported_when_it_is_asked_for_again(tmp_path:
         assert not subscription.notes()
         await until(lambda: heard.value(config.path, "late") == 5, "the late node is not reported")
         await until(lambda: heard.value(config.path, "b") == 6, "the other late node is not reported")
+    finally:
+        await session.close()
+        await server.close()
+
+
+async def test_a_node_that_is_made_again_without_a_word_is_reported_when_it_is_distrusted(tmp_path: Any) -> None:
+    server = await serve([device(count=2)])
+    config, heard = device(server.port, count=2), Heard()
+    known = await server.server.get_namespace_index(URI)
+    objects = server.server.nodes.objects
+    node = await objects.add_variable(ua.NodeId("B", known), "B", 6, ua.VariantType.Int32)
+    points = [*points_of(config), Point("b", f"nsu={URI};s=B", "int32")]
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        subscription = await session.subscribe(config.path, points, interval_ms=[100] * 3, sink=heard)
+        await until(lambda: heard.value(config.path, "b") == 6, "not reported at first")
+        await server.server.delete_nodes([node])
+        (request,) = OpcuaDriver().group(config, points[2:])
+        assert (await session.read(request)).faults[0].reason is Reason.ILLEGAL_ADDRESS
+        await subscription.distrust(["b"])
+        assert subscription.notes() == ["1 tag: changed without a report"]
+        await subscription.retry()
+        assert subscription.notes() == ["1 tag: Bad_NodeIdUnknown"]
+        node = await objects.add_variable(ua.NodeId("B", known), "B", 8, ua.VariantType.Int32)
+        await subscription.retry()
+        assert not subscription.faults
+        await until(lambda: heard.value(config.path, "b") == 8, "the new node is not reported")
+        await node.write_value(9, ua.VariantType.Int32)
+        await until(lambda: heard.value(config.path, "b") == 9, "its change is not reported")
+        (served,) = server.server.iserver.subscription_service.subscriptions.values()
+        assert len(served.monitored_item_srv._monitored_items) == 3, "the item of the old node stayed on the server"
+    finally:
+        await session.close()
+        await server.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "promised"),
+    [
+        ({}, Promise(0.2)),
+        ({"sampling": 1000}, Promise(1.1)),
+        ({"device_deadband": 0.5}, Promise(0.2, 0.5)),
+        ({"device_deadband_percent": 5}, Promise(0.2, math.inf)),
+        ({"trigger": "Status"}, Promise(0.2, math.inf)),
+    ],
+)
+async def test_what_a_server_promises_to_report(tmp_path: Any, options: dict[str, Any], promised: Promise) -> None:
+    server = await serve([device(count=1)])
+    config = device(server.port, count=1)
+    (point,) = points_of(config)
+    session = await OpcuaDriver().connect([config], home=str(tmp_path))
+    try:
+        wanted = [Point(point.name, point.address, point.type, options)]
+        subscription = await session.subscribe(config.path, wanted, interval_ms=[100], sink=Heard())
+        assert subscription.promise(point.name) == promised
     finally:
         await session.close()
         await server.close()

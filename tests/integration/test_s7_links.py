@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import BrowseOptions, DriverError, Fault, Request, Scope, points_of
+from nexus_cli.drivers.s7 import browse
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
@@ -351,7 +352,8 @@ async def test_a_pause_is_kept_between_requests() -> None:
         assert now_s() - began >= 0.08
 
 
-async def test_browsing_tells_identity_blocks_and_lengths() -> None:
+async def test_browsing_tells_identity_blocks_and_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browse, "PROBED_BLOCKS", 100)
     async with linked() as (server, one, session):
         for informs in (True, False):
             server.cpu.informs = informs

@@ -149,7 +149,7 @@ class Plant:
         self.work = Working()
         self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
         self.reporting = Reporting(
-            self, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
+            self, driver=driver, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
         )  # type: ignore[arg-type]
         self.execution = Execution(pipeline=self.pipeline, find=self.devices.get, expired=lambda order: False)
         self.link = Supervisor(

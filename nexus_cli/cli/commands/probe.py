@@ -39,7 +39,8 @@ def command(
 ) -> int:
     """Try area, base, type, byte order and scale around an address, and name what gives the expected value.
 
-    Reads only. A manual that counts from one, swaps words or scales by ten shows here in seconds.
+    Reads only, and from this machine: the device must be reachable from here. A manual that counts from one, swaps words
+    or scales by ten shows here in seconds.
     """
     from nexus_cli.cli.views.probe import compared, document, text
     from nexus_cli.project.probe import Second, probe

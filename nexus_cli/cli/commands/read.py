@@ -29,7 +29,9 @@ def command(path: str, form: str, duration: str | None, direct: bool, client: st
     """Show the newest value of area/line/device/tag, as the broker keeps it.
 
     --direct asks the tag's address on the device at once, over a connection of its own, and shows raw value and bytes.
-    With --client library the same address is read a second time by a published library: a second opinion.
+    With --client library the same address is read a second time by a published library: a second opinion. Both ask from
+    this machine, not through the gateway: the device must be reachable from here, and take another connection. What the
+    library has no way to ask is said, and the exit code is that of our own answer.
 
     \b
     Examples:

@@ -34,6 +34,7 @@ def document(found: Direct) -> dict[str, Any]:
                 "quality": one.quality,
                 "reason": one.reason,
                 "problem": one.opinion.problem,
+                "unable": one.opinion.unable,
             }
             for one in found.answers
         ],
@@ -70,7 +71,9 @@ def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
     if len(result["answers"]) > 1:
         verdict = "both read the same" if result["agree"] else "they do not agree: a value that moves is read twice"
         given = [one["client"] for one in result["answers"] if one["bytes"]]
-        if not given:
+        if any(one["unable"] for one in result["answers"]):
+            verdict = "no second opinion: the answer of nexus stands alone"
+        elif not given:
             verdict = "neither was given a value"
         elif len(given) < len(result["answers"]):
             verdict = f"only {given[0]} was given an answer"

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 def document(found: Sequence[Candidate], *, expected: float, second: Second | None = None) -> dict[str, Any]:
     """The JSON form, the likeliest first."""
-    opinion = {"client": second.client, "registers": second.registers, "differ": second.differ} if second else None
+    opinion = (
+        {"client": second.client, "registers": second.registers, "differ": second.differ, "unable": second.unable}
+        if second
+        else None
+    )
     return {
         **({"second_opinion": opinion} if opinion else {}),
         "expected": expected,
@@ -40,6 +44,8 @@ def compared(result: Mapping[str, Any]) -> str:
     """What the second opinion is."""
     second = result["second_opinion"]
     count, client = second["registers"], second["client"]
+    if second["unable"]:
+        return f"no second opinion: the library can't ask this: {second['unable']}"
     if not count:
         return f"{client} read none of these registers"
     if not second["differ"]:

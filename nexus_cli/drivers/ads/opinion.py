@@ -15,7 +15,7 @@ from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.reading import targets_of
 from nexus_cli.drivers.ads.session import DEFAULT_AMS_PORT
 from nexus_cli.drivers.ads.url import TCP_PORT
-from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -63,7 +63,7 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     connection = device.connection
     port = int(connection.get("tcp_port") or TCP_PORT)
     if port != TCP_PORT:
-        raise DriverError(f"pyads speaks on TCP port {TCP_PORT} alone, not on {port}", scope=Scope.SESSION)
+        raise CannotAsk(f"pyads speaks on TCP port {TCP_PORT} alone, not on {port}")
     # The size of the symbol, and how what is not a plain number is read, are ours to know.
     known = await ours(device, point, home=home)
     codec: Codec | None = known.more.get("codec")
@@ -90,9 +90,7 @@ def _read(device: DeviceConfig, point: Point, size: int) -> tuple[bytes, Value]:
         pyads.open_port()
         pyads.set_local_address(source)
         pyads.close_port()
-    plc = pyads.Connection(
-        str(connection.get("ams_net_id", "")), int(connection.get("ams_port") or DEFAULT_AMS_PORT), host
-    )
+    plc = pyads.Connection(str(connection.get("ams_net_id", "")), int(connection.get("port") or DEFAULT_AMS_PORT), host)
     plc.open()
     try:
         plc.set_timeout(int(connection.get("timeout") or 1000))

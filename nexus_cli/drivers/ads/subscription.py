@@ -18,7 +18,7 @@ from nexus_cli.drivers.ads import frame, reading
 from nexus_cli.drivers.ads.channel import Channel, Item, many
 from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, NO_NOTIFICATIONS, SERVICE_NOT_SUPPORTED, fault_of, meaning_of
 from nexus_cli.drivers.ads.plc import STATE, Plc
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Promise, Scope, Sink
 from nexus_cli.wire.sample import Reason, Value
 
 CYCLIC, ON_CHANGE = 3, 4
@@ -101,6 +101,19 @@ class Reports:
             remaining.remove(subscription)
         entries = self._entries.get(address, {})
         gone = [handle for handle, entry in entries.items() if entry.owner is subscription or not remaining]
+        for handle in gone:
+            del entries[handle]
+        self._release(address, gone)
+
+    def distrust(self, subscription: AdsSubscription, names: set[str]) -> None:
+        """End the notifications of these points, and the watch: both are registered anew with what comes next."""
+        address = subscription.plc.address
+        entries = self._entries.get(address, {})
+        gone = [
+            handle
+            for handle, entry in entries.items()
+            if entry.point is None or (entry.owner is subscription and entry.point.name in names)
+        ]
         for handle in gone:
             del entries[handle]
         self._release(address, gone)
@@ -263,10 +276,13 @@ class AdsSubscription:
         self.current = False
         self._reports = reports
         self._wanted: list[tuple[Point, int, bool]] = []
+        self._promises: dict[str, Promise] = {}
 
     async def start(self, points: Sequence[Point], *, interval_ms: Sequence[int], cyclic: Sequence[bool]) -> None:
         """Register every point. Raises DriverError with scope SESSION or DEVICE."""
         self._wanted = list(zip(points, (max(1, int(one)) for one in interval_ms), cyclic, strict=True))
+        for point, interval, _ in self._wanted:
+            self._promises[point.name] = Promise((interval + int(point.options.get("max_delay") or 0)) / 1000)
         self._reports.joined(self)
         await self._register(self._wanted)
 
@@ -296,6 +312,16 @@ class AdsSubscription:
         if self.current:
             self.current = False
             self.sink(self.device, [Notification(point, None, fault) for point, _, _ in self._wanted])
+
+    def promise(self, name: str) -> Promise:
+        """See `Subscription.promise`."""
+        return self._promises[name]
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """See `Subscription.distrust`: a PLC that restarted behind a router whose connection stood has forgotten them, and
+        the watch over its program as well."""
+        self._reports.distrust(self, set(names))
+        self.faults.update(dict.fromkeys(names, _CHANGED))
 
     async def close(self) -> None:
         """See `Subscription.close`."""

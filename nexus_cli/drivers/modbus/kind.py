@@ -83,7 +83,7 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     """Normal form of a tag's address: text such as `holding:100.3`, and options.
 
     Options (only what differs from the plain case): `order` in letters for the value's size, `byte` (high), `layout`,
-    `length` of a string whose type gives none, `unit_id` when it is not the device's, `none` (raw numbers), `encoding`.
+    `length` of a string whose type gives none, `text` (how a string's length counts its bytes), `unit_id` when it is not the device's, `none` (raw numbers), `encoding`.
 
     Raises:
         AddressError: What it says can't be, with a hint.
@@ -228,6 +228,7 @@ def _string_options(tag: ModbusTag, written: Written, kind: DataType, options: d
         raise AddressError("a string in registers needs its length", key="type", hint="type: string[20]", code="NX3107")
     if not kind.length:
         options["length"] = length
+    options["text"] = "utf-8"
     layout = _agreed("layout", tag.layout, written.layout or None)
     if layout and layout != "high-first":
         options["layout"] = layout

@@ -8,15 +8,17 @@ from typing import Any, Literal
 
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
 
-from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.groups import Block
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.wire.sample import Value
+from nexus_cli.wire.sample import Reason, Value
 
 _TYPES = ("int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
 _WORDS: dict[str, Literal["big", "little"]] = {
@@ -95,6 +97,11 @@ def _own_words(field: Field, raw: bytes) -> Value:
     return value if isinstance(value, (int, float)) else None
 
 
+LENIENT = {
+    "any_unit": "pymodbus takes no answer under another unit id",
+    "any_transaction": "pymodbus takes no answer under another transaction id",
+}
+"""What a connection may forgive a device and pymodbus does not, by key."""
 _CALLS = {1: "read_coils", 2: "read_discrete_inputs", 3: "read_holding_registers", 4: "read_input_registers"}
 
 
@@ -106,13 +113,16 @@ class Registers:
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # what goes wrong is in our answer
         timeout_s = (connection.get("timeout") or 1000) / 1000
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient
+        self._lenient = next((key for key in LENIENT if connection.get(key)), "")
         if connection.get("serial"):
+            line = {key: connection.get(key) or usual for key, usual in SERIAL_LINE.items()}
             self._client = AsyncModbusSerialClient(
                 resolve(str(connection["serial"])),
-                baudrate=int(connection.get("baudrate") or 9600),
-                bytesize=int(connection.get("data_bits") or 8),
-                parity=str(connection.get("parity") or "even")[0].upper(),
-                stopbits=int(connection.get("stop_bits") or 1),
+                baudrate=int(line["baudrate"]),
+                bytesize=int(line["bytesize"]),
+                parity=str(line["parity"])[0].upper(),
+                stopbits=int(line["stopbits"]),
+                handle_local_echo=bool(connection.get("echo")),
                 timeout=timeout_s,
                 retries=0,
             )
@@ -136,9 +146,21 @@ class Registers:
         self._client.close()
 
     async def read(self, function: int, start: int, count: int, *, unit: int) -> bytes:
-        """Registers or bits as they came, bits eight to a byte. Raises DriverError when the device refuses."""
+        """Registers or bits as they came, bits eight to a byte.
+
+        Raises:
+            DriverError: The device refuses, or does not answer.
+            CannotAsk: It does not answer in a way that pymodbus takes.
+        """
         call = getattr(self._client, _CALLS[function])
-        answer = await call(start, count=count, device_id=unit)
+        try:
+            answer = await call(start, count=count, device_id=unit)
+        except ModbusException as error:  # nothing came that it takes for an answer
+            if self._lenient:
+                raise CannotAsk(f"{LENIENT[self._lenient]} ({self._lenient}: true in the connection)") from None
+            raise DriverError(
+                f"{_CALLS[function]}: {error}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT
+            ) from None
         if answer.isError():
             code = int(getattr(answer, "exception_code", 0) or 0)
             raise DriverError(f"{_CALLS[function]}: {answer}", scope=Scope.REQUEST, retriable=False, code=code)

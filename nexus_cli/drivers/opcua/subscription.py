@@ -5,13 +5,14 @@ Source: OPC 10000-4 §5.13 (monitored items).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Fault, Point, Request, Scope, Sink
+from nexus_cli.drivers.base import DriverError, Fault, Point, Promise, Request, Scope, Sink
 from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.groups import ReadPlan, node_of
 from nexus_cli.drivers.opcua.limits import chunks
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from nexus_cli.drivers.opcua.session import OpcuaSession
 
 NO_NAMESPACE = Fault(Reason.ILLEGAL_ADDRESS, 0x80340000)
+SILENT = Fault(Reason.DEVICE_ERROR, 0)
+"""Of what changed without a report."""
+UNREPORTED = "changed without a report"
 
 
 class OpcuaSubscription:
@@ -41,7 +45,7 @@ class OpcuaSubscription:
 
     def notes(self) -> Sequence[str]:
         """See `Subscription.notes`."""
-        counted = Counter(name_of(fault.code) for fault in self.faults.values())
+        counted = Counter(UNREPORTED if fault == SILENT else name_of(fault.code) for fault in self.faults.values())
         found = [f"{count} tag{'s' if count > 1 else ''}: {name}" for name, count in sorted(counted.items())]
         streams = self._publisher.streams
         shared = {streams[interval].shared for interval in self._handles if interval in streams} - {""}
@@ -59,6 +63,38 @@ class OpcuaSubscription:
         if any(fault == NO_NAMESPACE for fault in self.faults.values()):
             await self._session.look_for_namespaces()
         await self._ask([self._wanted[name] for name in self.faults])
+
+    def promise(self, name: str) -> Promise:
+        """See `Subscription.promise`. Source: OPC 10000-4 §7.22.2 (DataChangeFilter, deadband), §5.13.1 (sampling)."""
+        point, interval = self._wanted[name]
+        options = point.options
+        within_s = (interval + float(options.get("sampling", interval))) / 1000
+        if options.get("device_deadband_percent") is not None or options.get("trigger") == "Status":
+            return Promise(within_s, math.inf)
+        return Promise(within_s, float(options.get("device_deadband") or 0.0))
+
+    async def distrust(self, names: Sequence[str]) -> None:
+        """See `Subscription.distrust`. A node that was deleted and made again leaves its item behind, bound to nothing."""
+        publisher, wanted = self._publisher, set(names)
+        for interval, handles in self._handles.items():
+            items = publisher.items
+            ends = {one for one in handles if one in items and items[one].point.name in wanted}
+            self._handles[interval] = [one for one in handles if one not in ends]
+            stream = publisher.streams.get(interval)
+            numbers = [] if stream is None else [stream.items.pop(one) for one in ends if one in stream.items]
+            for handle in ends:
+                del items[handle]
+            if stream is not None:
+                await self._delete(stream, numbers)
+        self.faults.update(dict.fromkeys(names, SILENT))
+
+    async def _delete(self, stream: Stream[Reports], numbers: Sequence[int]) -> None:
+        for piece in chunks(numbers, self._session.limits.monitor):
+            try:
+                await monitor.delete_items(self._publisher.channel, stream.id, piece)
+            except DriverError as error:  # the server may have forgotten the item itself
+                if error.scope is Scope.SESSION:
+                    raise
 
     async def close(self) -> None:
         """See `Subscription.close`."""

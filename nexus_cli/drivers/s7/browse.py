@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.pdu import OK, Item
-from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED
+from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED, OPTIMISED, PUT_GET
 from nexus_cli.wire.sample import Reason
 
 if TYPE_CHECKING:
     from nexus_cli.drivers.s7.session import S7Session
 
-PROBED_BLOCKS = 1_000
-"""Data blocks that are tried, from 1, when the CPU has no list of them (S7-1200, S7-1500)."""
+PROBED_BLOCKS = 59_999
+"""Data blocks that are tried, from 1, when the CPU has no list of them (S7-1200, S7-1500): as many as TIA Portal numbers.
+Source: Siemens, STEP 7 system manual, "Data blocks": 1 to 59999 by hand, those above are made by the program itself."""
 PROBE_ITEMS = 18
 MAX_LENGTH = 65_536
 TOLD = ("length", "name", "author", "family", "protected")
@@ -111,9 +112,9 @@ async def _block(session: S7Session, number: int) -> Browsed:
     detail["skipped"] = NO_NAMES
     if readable == NOT_ALLOWED:
         detail["protected"] = True
-        detail["skipped"] = "it may not be read: look at the CPU's protection level"
+        detail["skipped"] = f"it may not be read: look at the CPU's access level, and at {PUT_GET}"
     elif readable != OK:
-        detail["skipped"] = "it can't be read: empty, or optimised (then use OPC UA)"
+        detail["skipped"] = f"it can't be read: empty, or optimised; {OPTIMISED}"
     return Browsed((block,), f"%{block}:0", "", description=str(detail.get("name", "")), detail=detail)
 
 

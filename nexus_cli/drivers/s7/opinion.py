@@ -10,7 +10,7 @@ from snap7.client import Client
 from snap7.type import Area
 from snap7.util import getters
 
-from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.base import CannotAsk, Fault, Opinion, Point
 from nexus_cli.drivers.s7.driver import DRIVER, tsap_of
 from nexus_cli.drivers.s7.field import ELEMENTS, Field, field_of
 from nexus_cli.drivers.s7.groups import Block
@@ -85,7 +85,7 @@ def _read(connection: Mapping[str, Any], area: Area, db: int, start: int, size: 
     """Blocking."""
     host, tsap = resolve(str(connection.get("host", ""))), tsap_of(connection)
     if connection.get("local_tsap") is not None:
-        raise DriverError("python-snap7 takes no local TSAP here", scope=Scope.SESSION, retriable=False)
+        raise CannotAsk("python-snap7 takes no local TSAP beside rack and slot")
     client = Client()
     client.set_connection_type(tsap >> 8)
     client.connect(host, tsap >> 5 & 7, tsap & 31, int(connection.get("port") or DEFAULT_PORT))

@@ -10,7 +10,12 @@ from nexus_cli.drivers.s7.pdu import Item
 from nexus_cli.wire.sample import Reason
 
 HARDWARE, NOT_ALLOWED, OUT_OF_RANGE, TYPE_UNKNOWN, TYPE_DIFFERS, NO_OBJECT = 1, 3, 5, 6, 7, 10
-OPTIMISED = "optimised blocks have no offsets: switch optimised access off, or read the tag by OPC UA (protocol: opcua)"
+OPTIMISED = (
+    "optimised blocks have no offsets: clear 'Optimized block access' in the block's attributes, or read the tag by OPC UA "
+    "(protocol: opcua)"
+)
+PUT_GET = "'Permit access with PUT/GET communication from remote partner' in the CPU's properties, under Protection & Security"
+"""As TIA Portal has it, of an S7-1200 from firmware 4 and an S7-1500. Off when a project is new."""
 
 _REASONS = {
     HARDWARE: Reason.DEVICE_ERROR,
@@ -26,7 +31,7 @@ _JOBS: dict[int, tuple[Scope, Reason, str]] = {
     0x8104: (
         Scope.DEVICE,
         Reason.ACCESS_DENIED,
-        "the CPU does not serve this: allow PUT/GET in its protection settings, or read it by OPC UA",
+        f"the CPU does not serve this: allow {PUT_GET}, or read it by OPC UA (protocol: opcua)",
     ),
     0x8500: (Scope.REQUEST, Reason.DEVICE_ERROR, "the PDU is longer than the CPU takes"),
     0xD241: (Scope.DEVICE, Reason.ACCESS_DENIED, "the CPU is protected and asks for a password"),
@@ -50,7 +55,7 @@ def refusal(code: int, item: Item) -> str:
         return f"{item.text}: beyond the end of {where}, or {where} is optimised; {OPTIMISED}"
     texts = {
         HARDWARE: "hardware fault",
-        NOT_ALLOWED: f"access to {where} is not allowed; look at the CPU's protection level",
+        NOT_ALLOWED: f"access to {where} is not allowed: look at the CPU's access level, and at {PUT_GET}",
         OUT_OF_RANGE: f"beyond the end of {where}",
         TYPE_UNKNOWN: "the CPU does not know this data type",
         TYPE_DIFFERS: "the CPU finds the data type inconsistent",

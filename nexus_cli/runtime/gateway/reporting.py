@@ -3,7 +3,8 @@
 A device reports changes only. So it is this side that repeats a value that stands still when its heartbeat is due.
 
 What a device does not report (its node is not there yet, it takes no more items, it ended the subscription) is polled
-meanwhile, and asked for again with a back-off. It costs neither the link nor the other tags.
+meanwhile, and asked for again with a back-off. It costs neither the link nor the other tags. What it took on and is silent
+about is read now and then (`silence`), so that nothing holds for ever on the word of a device that forgot it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Session, Subscription
+from nexus_cli.drivers.base import (
+    Driver,
+    DriverError,
+    Fault,
+    Notification,
+    Point,
+    ReadResult,
+    Request,
+    Scope,
+    Session,
+    Subscription,
+)
 from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import Running, answered, fail
 from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.silence import SILENT_S, Silence, Verdict, Watched
 from nexus_cli.runtime.gateway.spacing import spaced
 from nexus_cli.runtime.logging import event
 
@@ -72,10 +85,14 @@ class Reporting:
         limits: What the devices' limits change, one sentence for people; "" when nothing.
     """
 
-    def __init__(self, session: Session, *, clock: Clock, pipeline: Pipeline, meanwhile: Meanwhile) -> None:
-        """Subscribe through a session."""
+    def __init__(
+        self, session: Session, *, driver: Driver, clock: Clock, pipeline: Pipeline, meanwhile: Meanwhile
+    ) -> None:
+        """Subscribe through a session of a driver."""
         self.limits = ""
-        self._session = session
+        self._session, self._driver = session, driver
+        self._silence = Silence()
+        self._look_s = 0.0
         self._clock, self._pipeline, self._meanwhile = clock, pipeline, meanwhile
         self._open: dict[str, _Kept] = {}
         self._beat_s = math.inf
@@ -85,8 +102,9 @@ class Reporting:
 
     @property
     def next_s(self) -> float:
-        """When heartbeats are looked for, or a refused tag is asked for again."""
-        return min(self._beat_s, min((one.retry_s for one in self._open.values()), default=math.inf))
+        """When heartbeats are looked for, a refused tag is asked for again, or a silent one is read."""
+        retry_s = min((one.retry_s for one in self._open.values()), default=math.inf)
+        return min(self._beat_s, retry_s, max(self._look_s, self._silence.next_s))
 
     @property
     def open(self) -> bool:
@@ -104,6 +122,7 @@ class Reporting:
             if devices.get(path) is not kept.device:
                 del self._open[path]
                 self._beating.pop(path, None)
+                self._silence.forget(path)
                 await kept.subscription.close()
             elif kept.lacking or kept.subscription.faults:
                 await self._ask_again(kept)
@@ -159,16 +178,69 @@ class Reporting:
             return []
         self._beat_s = now_s + SCAN_S if self._beating else math.inf
         until_us = self._pipeline.now_us() + EARLY_US
-        late = ((path, [one for one in states if _due(one, until_us)]) for path, states in self._beating.items())
+        late = ((path, self._late(path, states, until_us)) for path, states in self._beating.items())
         return [(self._open[path].device, states) for path, states in late if states]
+
+    def _late(self, path: str, states: Iterable[TagState], until_us: int) -> list[TagState]:
+        # What a read has just put in doubt is not claimed to hold.
+        return [one for one in states if _due(one, until_us) and not self._silence.doubted(path, one.name)]
 
     def repeat(self, due: Iterable[tuple[Running, list[TagState]]]) -> None:
         """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
         for device, states in due:
             until_us = self._pipeline.now_us() + EARLY_US
             cycle = self._pipeline.cycle(device.path)
-            device.normaliser.again([one for one in states if _due(one, until_us)], cycle)
+            device.normaliser.again(self._late(device.path, states, until_us), cycle)
             self._pipeline.emit(device, cycle)
+
+    async def read_silent(self) -> None:
+        """Read some of the tags of which nothing was heard for a while. Call it before `repeat`.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s < max(self._look_s, self._silence.next_s):
+            return
+        self._look_s = now_s + SCAN_S
+        silent: dict[str, list[Watched]] = {}
+        for one in self._silence.due(now_s):
+            if one.point.name in self._open[one.device].subscription.faults:  # it is polled
+                self._silence.postpone(one, now_s)
+            else:
+                silent.setdefault(one.device, []).append(one)
+        for path, many in silent.items():
+            device = self._open[path].device
+            named = {one.point.name: one for one in many}
+            for request in self._driver.group(device.config, [one.point for one in many]):
+                await self._compare(device, request, [named[point.name] for point in request.points])
+
+    async def _compare(self, device: Running, request: Request, many: Sequence[Watched]) -> None:
+        """Read silent tags; what was not reported is taken, and is to be reported anew."""
+        try:
+            result = await self._session.read(request)
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            now_s = self._clock.monotonic_s()
+            self._silence.refused(many, now_s)
+            if error.scope is Scope.DEVICE:  # it cost a time-out
+                self._look_s = now_s + SILENT_S
+            return
+        self._silence.answered()
+        now_s = self._clock.monotonic_s()
+        missed: list[Notification] = []
+        for at, one in enumerate(many):
+            reported = one.last
+            found = self._silence.judge(one, result.values[at], result.faults.get(at), now_s)
+            if found in (Verdict.OTHER, Verdict.GONE):
+                missed.append(_notification(one, result, at))
+                _tell_missed(device, one, found, reported)
+        kept = self._open[device.path]
+        if missed:
+            self._deliver(device, missed, self._pipeline.now_us())
+            await kept.subscription.distrust([one.point.name for one in missed])
+            kept.retry_s = now_s
 
     async def close(self) -> None:
         """End every subscription."""
@@ -177,6 +249,8 @@ class Reporting:
             if kept.lacking:
                 self._meanwhile(kept.device, ())
             await kept.subscription.close()
+        for path in self._open:
+            self._silence.forget(path)
         self._open.clear()
         self._beating.clear()
 
@@ -205,6 +279,12 @@ class Reporting:
         if beating:
             self._beating[device.path] = beating
             self._beat_s = min(self._beat_s, self._clock.monotonic_s())
+        states = device.normaliser.states
+        watched = [
+            (point, subscription.promise(point.name), states[point.name].heartbeat_us / 1e6)
+            for point in device.reported
+        ]
+        self._silence.watch(device.path, watched, self._clock.monotonic_s())
         self._tell(kept)  # what is refused gets its quality from the poll that is due at once
 
     def _sink(self, path: str, notifications: Sequence[Notification]) -> None:
@@ -213,6 +293,7 @@ class Reporting:
             return
         # What a subscription reports that a new configuration has just replaced is nobody's.
         known = [one for one in notifications if one.point.name in device.normaliser.states]
+        self._silence.heard(path, known, self._clock.monotonic_s())
         now_us = self._pipeline.now_us()
         for at_us, batch in spaced(known, now_us=now_us, floor_us=self._since_us.get(path, now_us)):
             self._deliver(device, batch, at_us)
@@ -233,3 +314,18 @@ class Reporting:
 
 def _due(state: TagState, until_us: int) -> bool:
     return state.known and state.due_us <= until_us
+
+
+def _notification(one: Watched, result: ReadResult, at: int) -> Notification:
+    times = result.source_time_us
+    return Notification(one.point, result.values[at], result.faults.get(at), None if times is None else times[at])
+
+
+def _tell_missed(device: Running, one: Watched, found: Verdict, reported: Notification | None) -> None:
+    if found is Verdict.GONE:
+        detail = "a read says that it is not there, and nothing was reported"
+    else:
+        detail = "a read gives another value than the last report" if reported else "it was never reported"
+    event(
+        _log, "a change was not reported", level=logging.WARNING, device=device.path, tags=one.point.name, detail=detail
+    )

@@ -273,8 +273,9 @@ class Supervisor:
 
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
-        poller = Poller(session, self.driver, clock=self._clock, pipeline=self._pipeline, work=self._work)
-        reporting = Reporting(session, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile)
+        reporting = Reporting(
+            session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
+        )
         check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
         turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
         doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
@@ -327,8 +328,9 @@ class Supervisor:
                 if turn.begin(now_s) or still:
                     await poller.check()
                     self._backoff.reset()
-                    reporting.repeat(still)
-                    now_s = self._clock.monotonic_s()
+                await reporting.read_silent()
+                reporting.repeat(still)
+                now_s = self._clock.monotonic_s()
                 self._polling = self._busy = False
                 following_s = self._schedule.next_s()
                 until_s = min(turn.next_s, reporting.next_s)

@@ -46,11 +46,11 @@ def tag(address: str | int, type_: str = "uint16", **keys: Any) -> ModbusTag:
         ("1!400101", "uint16", "holding:100", {}),
         ("7!400101", "uint16", "holding:100", {"unit_id": 7}),
         ("1!400101.4", "bool", "holding:100.4", {}),
-        ("1!400101.10H", "string[10]", "holding:100", {}),
-        ("1!400101.10", "string", "holding:100", {"length": 10}),
-        ("1!400101.10L", "string[10]", "holding:100", {"layout": "low-first"}),
-        ("1!400101.10D", "string[10]", "holding:100", {"layout": "high-byte"}),
-        ("1!400101.10E", "string[10]", "holding:100", {"layout": "low-byte"}),
+        ("1!400101.10H", "string[10]", "holding:100", {"text": "utf-8"}),
+        ("1!400101.10", "string", "holding:100", {"length": 10, "text": "utf-8"}),
+        ("1!400101.10L", "string[10]", "holding:100", {"layout": "low-first", "text": "utf-8"}),
+        ("1!400101.10D", "string[10]", "holding:100", {"layout": "high-byte", "text": "utf-8"}),
+        ("1!400101.10E", "string[10]", "holding:100", {"layout": "low-byte", "text": "utf-8"}),
         ("1!400101#BB", "float32", "holding:100", {"order": "DCBA"}),
         ("1!400101#LL", "float32", "holding:100", {}),
         ("1!400101#BL", "float32", "holding:100", {"order": "CDAB"}),
@@ -109,7 +109,7 @@ def test_a_device_has_an_order_for_all_its_values() -> None:
     device = connection(order="CDAB")
     assert address_of(device, tag("holding:0", "float32")).options == {"order": "CDAB"}
     assert address_of(device, tag("holding:0", "uint16")).options == {}
-    assert address_of(device, tag("holding:0", "string[4]")).options == {}
+    assert address_of(device, tag("holding:0", "string[4]")).options == {"text": "utf-8"}
     assert address_of(device, tag("coil:0", "bool")).options == {}
     assert address_of(device, tag("holding:0", "float32", order="ABCD")).options == {}
     with pytest.raises(ValueError, match="not a byte order"):

@@ -1,0 +1,220 @@
+"""Reported tags of which nothing was heard for a while: which are read now, and what their values say. Pure.
+
+A report says that a value changed; silence is taken to say that it did not. But a server that deletes a node and makes it
+again, or a PLC that restarts behind a router, forgets what it was asked to report and says nothing. So silent tags are read
+now and then (an integrity poll), a bounded number at a time, whatever their number (decision 0048).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from nexus_cli.drivers.base import Fault, Notification, Point, Promise
+from nexus_cli.wire.sample import Reason, Value
+
+SILENT_S = 60.0
+"""A tag that was not reported for so long is read, in seconds; one with a shorter heartbeat before that is due."""
+LEAST_SILENT_S = 1.0
+HEARTBEAT_SHARE = 0.9
+"""Of its heartbeat a silent tag may wait until it is read."""
+LEAST_DOUBT_S = 2.0
+"""Shortest time that the report of a changed value is waited for, in seconds."""
+LONGEST_S = 3600.0
+"""Longest time between two reads of a tag whose reads and reports go on differing, in seconds."""
+MOST_A_TURN = 50
+"""Points read at a time."""
+
+
+class Verdict(Enum):
+    """What a read says of the last report.
+
+    HOLDS: The value is the one that was reported.
+    WAIT: It is another one, and its report may be on its way.
+    OTHER: It is another one, and was not reported in time.
+    GONE: What was reported is not there any more.
+    UNKNOWN: The read says nothing of it.
+    """
+
+    HOLDS = "holds"
+    WAIT = "wait"
+    OTHER = "other"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """One reported point.
+
+    Attributes:
+        device: Its device's path.
+        promise: When and what the device reports of it.
+        silent_s: It is read after so long without a report, in seconds.
+        last: Its last report; None before the first.
+        heard_s: When it was last reported, or a read said the same, monotonic seconds.
+        doubt_s: Since when a read differs from what was reported, monotonic seconds; infinity while none does.
+        strikes: How often in a row a change was not reported.
+        ended: It is not watched any more.
+    """
+
+    device: str
+    point: Point
+    promise: Promise
+    silent_s: float
+    heard_s: float
+    last: Notification | None = None
+    doubt_s: float = math.inf
+    strikes: int = 0
+    ended: bool = False
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a read said something else since the last report."""
+        return self.doubt_s != math.inf and self.heard_s < self.doubt_s
+
+    @property
+    def wait_s(self) -> float:
+        """How long a report may take, in seconds."""
+        return max(LEAST_DOUBT_S, 2 * self.promise.within_s)
+
+    @property
+    def due_s(self) -> float:
+        """When it is to be read, monotonic seconds."""
+        if self.doubted:
+            return self.doubt_s + self.wait_s
+        return self.heard_s + min(max(LONGEST_S, self.silent_s), self.silent_s * 2.0 ** min(self.strikes, 16))
+
+
+class Silence:
+    """The reported points of a link, by when they are to be read."""
+
+    def __init__(self) -> None:
+        """Start without points."""
+        self._of: dict[str, dict[str, Watched]] = {}
+        self._heap: list[tuple[float, int, Watched]] = []
+        self._count = 0
+        self._most = MOST_A_TURN
+
+    @property
+    def next_s(self) -> float:
+        """When something may be due, monotonic seconds; infinity when nothing is watched."""
+        while self._heap and self._heap[0][2].ended:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else math.inf
+
+    def watch(self, device: str, points: Iterable[tuple[Point, Promise, float]], now_s: float) -> None:
+        """Watch a device's points: each with what its device promises, and its heartbeat in seconds (0: none)."""
+        self.forget(device)
+        found = self._of[device] = {}
+        for point, promise, heartbeat_s in points:
+            wanted_s = min(SILENT_S, HEARTBEAT_SHARE * heartbeat_s or SILENT_S)
+            silent_s = max(LEAST_SILENT_S, 2 * promise.within_s, wanted_s)
+            one = found[point.name] = Watched(device, point, promise, silent_s, now_s)
+            self._push(one, one.due_s)
+
+    def forget(self, device: str) -> None:
+        """A device that reports nothing any more."""
+        for one in self._of.pop(device, {}).values():
+            one.ended = True
+
+    def heard(self, device: str, notifications: Sequence[Notification], now_s: float) -> None:
+        """Take note of reports."""
+        known = self._of.get(device)
+        if known is None:
+            return
+        for notification in notifications:
+            one = known.get(notification.point.name)
+            if one is not None:
+                one.last, one.heard_s = notification, now_s
+
+    def doubted(self, device: str, name: str) -> bool:
+        """Whether a read of a tag said something else than its last report."""
+        one = self._of.get(device, {}).get(name)
+        return one is not None and one.doubted
+
+    def due(self, now_s: float) -> list[Watched]:
+        """What is to be read now, the longest silent first; at most `MOST_A_TURN`. Each has to be judged, or postponed."""
+        found: list[Watched] = []
+        while self._heap and self._heap[0][0] <= now_s and len(found) < self._most:
+            _, _, one = heapq.heappop(self._heap)
+            if one.ended:
+                continue
+            if one.due_s > now_s:  # it was heard of since
+                self._push(one, one.due_s)
+            else:
+                found.append(one)
+        return found
+
+    def judge(self, one: Watched, value: Value, fault: Fault | None, now_s: float) -> Verdict:
+        """What a read says of the last report; plans the next read."""
+        verdict = self._judge(one, value, fault, now_s)
+        self._push(one, one.due_s if verdict is not Verdict.UNKNOWN else now_s + SILENT_S)
+        return verdict
+
+    def refused(self, many: Sequence[Watched], now_s: float) -> None:
+        """A read of these was not answered: they are read later, and fewer at a time, for one of them may be the cause."""
+        self._most = max(1, len(many) // 2)
+        for one in many:
+            one.strikes += len(many) == 1
+            self._push(one, max(one.due_s, now_s + SILENT_S))
+
+    def postpone(self, one: Watched, now_s: float) -> None:
+        """It is not to be read this time."""
+        self._push(one, now_s + one.silent_s)
+
+    def answered(self) -> None:
+        """A read was answered."""
+        self._most = min(MOST_A_TURN, 2 * self._most)
+
+    def _judge(self, one: Watched, value: Value, fault: Fault | None, now_s: float) -> Verdict:
+        reported = one.last
+        if fault is not None and fault.reason is Reason.ACCESS_DENIED:
+            return Verdict.UNKNOWN  # it may be reported and not be read
+        if reported is not None and _same(reported, value, fault, one.promise.step):
+            one.heard_s, one.strikes, one.doubt_s = now_s, 0, math.inf
+            return Verdict.HOLDS
+        gone = fault is not None and fault.reason is Reason.ILLEGAL_ADDRESS
+        if not gone and not one.doubted:
+            one.doubt_s = now_s
+            return Verdict.WAIT
+        if not gone and now_s < one.due_s:
+            return Verdict.WAIT
+        one.strikes += 1
+        one.heard_s, one.doubt_s = now_s, math.inf
+        one.last = Notification(one.point, value, fault)
+        return Verdict.GONE if gone else Verdict.OTHER
+
+    def _push(self, one: Watched, at_s: float) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (at_s, self._count, one))
+
+
+def _same(reported: Notification, value: Value, fault: Fault | None, step: float) -> bool:
+    """Whether a read says what was reported, but for what the device does not have to report."""
+    before = reported.fault
+    if (before is None) is not (fault is None):
+        return False
+    if fault is not None and before is not None:
+        if (before.reason, before.uncertain) != (fault.reason, fault.uncertain):
+            return False
+        if not fault.uncertain:
+            return True
+    return step == math.inf or all(_near(one, other, step) for one, other in _pairs(reported.value, value))
+
+
+def _pairs(before: Value, now: Value) -> Iterator[tuple[object, object]]:
+    if isinstance(before, (list, tuple)) and isinstance(now, (list, tuple)) and len(before) == len(now):
+        yield from zip(before, now, strict=True)
+    else:
+        yield before, now
+
+
+def _near(before: object, now: object, step: float) -> bool:
+    if before == now or (before != before and now != now):  # NaN is not equal to itself
+        return True
+    numbers = isinstance(before, (int, float)) and isinstance(now, (int, float))
+    return bool(step and numbers and abs(before - now) <= step)  # type: ignore[operator]
