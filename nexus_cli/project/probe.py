@@ -139,7 +139,7 @@ def _noting(seen: dict[tuple[int, int], bytes], read: Read) -> Read:
 async def _second(
     second: Second, connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
 ) -> None:
-    from nexus_cli.drivers.opinion import CannotAsk
+    from nexus_cli.drivers.base import CannotAsk
 
     try:
         second.compare(ours, await _by_library(connection, ours, unit))
