@@ -21,6 +21,7 @@ from nexus_cli.database.errors import (
     plain_errors,
     schema_behind,
 )
+from nexus_cli.database.waiters import driver_loop
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -110,6 +111,7 @@ def _arguments(
         "timeout": timeout_s,
         "command_timeout": command_timeout_s or None,
         "server_settings": session | limits.settings(),
+        "loop": driver_loop(),
     }
 
 

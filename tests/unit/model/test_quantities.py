@@ -47,7 +47,9 @@ def test_what_is_no_unit_is_unknown_and_costs_nothing(unit: str) -> None:
     assert error.value.unit == unit
 
 
-WORDS = st.sampled_from([*(unit for unit in UNITS if unit), "dB", "dBm", "Np", "pH", "octave", "delta_degC", "foo", "1"])
+WORDS = st.sampled_from(
+    [*(unit for unit in UNITS if unit), "dB", "dBm", "Np", "pH", "octave", "delta_degC", "foo", "1"]
+)
 PRODUCTS = st.builds("{}{}{}".format, WORDS, st.sampled_from(["", "/", "*", "**", "^2/", " "]), WORDS)
 
 
