@@ -45,7 +45,7 @@ async def server(*, welcomes: bool) -> AsyncIterator[Settings]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while welcomes:
-                size, code = struct.unpack("!ii", await reader.readexactly(8))
+                (size, _) = struct.unpack("!ii", await reader.readexactly(8))
                 if size != 8:
                     await reader.readexactly(size - 8)
                     writer.write(WELCOME)
