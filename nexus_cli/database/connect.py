@@ -163,7 +163,7 @@ async def open_connection(
     )
     with plain_errors(settings):
         opened = await asyncpg.connect(**arguments)
-        await _refuse_pooler(opened, settings)
+        await _refuse_pooler(opened, settings, timeout_s=timeout_s)
         if limits is not NO_LIMITS:
             # Not on every platform of a server, hence not among the parameters that a refusal of would end it.
             with suppress(asyncpg.PostgresError):
@@ -171,13 +171,13 @@ async def open_connection(
         return opened
 
 
-async def _refuse_pooler(opened: Connection, settings: Settings) -> None:
+async def _refuse_pooler(opened: Connection, settings: Settings, *, timeout_s: float) -> None:
     """Raise NexusError NX6207 when what a session begins with did not arrive: a pooler was told to ignore it.
 
     Limits and names would be missing in silence, and in transaction mode every statement may meet another session.
     """
     try:
-        path = await opened.fetchval("SELECT current_setting('search_path')")
+        path = await opened.fetchval("SELECT current_setting('search_path')", timeout=timeout_s)
         if path != _SEARCH_PATH:
             raise pooled(settings, cause=f"search_path is {path!r}, and '{_SEARCH_PATH}' was asked for")
     except BaseException:
@@ -237,7 +237,7 @@ async def open_pool(settings: Settings, *, application: str = "nexus", size: int
     )
 
     async def begin(opened: Connection) -> None:
-        await _refuse_pooler(opened, settings)
+        await _refuse_pooler(opened, settings, timeout_s=timeout_s)
 
     with plain_errors(settings):
         return await asyncpg.create_pool(min_size=1, max_size=size, init=begin, **arguments)

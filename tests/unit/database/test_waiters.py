@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nexus_cli.database import connect
 from nexus_cli.database.connect import close, open_connection
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -88,10 +89,10 @@ async def test_an_attempt_that_fails_inside_the_loop_leaves_nothing(
     complaints: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
-    connect = loop.create_connection
+    create = loop.create_connection
 
     async def too_late(*arguments: Any, **named: Any) -> Any:
-        transport, _ = await connect(*arguments, **named)
+        transport, _ = await create(*arguments, **named)
         transport.close()
         raise TimeoutError
 
@@ -105,7 +106,20 @@ async def test_an_attempt_that_fails_inside_the_loop_leaves_nothing(
     assert complaints == []
 
 
-async def test_a_statement_cancelled_while_its_connection_ends_leaves_nothing(complaints: list[str]) -> None:
+async def test_a_server_that_answers_no_statement_is_waited_for_as_long_as_for_a_connection() -> None:
+    async with server(welcomes=True) as settings:
+        with pytest.raises(NexusError) as caught:
+            await open_connection(settings, timeout_s=0.2)
+        assert caught.value.code == "NX6200"
+
+
+async def test_a_statement_cancelled_while_its_connection_ends_leaves_nothing(
+    complaints: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answered(*_: Any, **__: Any) -> None:
+        """What the server would be asked first."""
+
+    monkeypatch.setattr(connect, "_refuse_pooler", answered)
     async with server(welcomes=True) as settings:
         for cut_first in (True, False):
             opened = await open_connection(settings)
