@@ -253,9 +253,7 @@ class Retention(Strict):
     """How long samples of this class live."""
 
     keep: Age = Field(description="Age at which samples are dropped, e.g. 400d.")
-    compress_after: Age | None = Field(
-        default=None, description="Age at which chunks are compressed (TimescaleDB)."
-    )
+    compress_after: Age | None = Field(default=None, description="Age at which chunks are compressed (TimescaleDB).")
     rollups: list[Literal["1m", "5m", "15m", "1h", "1d"]] = Field(
         default_factory=list, description="Rollups to keep beside those of hours, which every class has."
     )
