@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from nexus_cli.cli.views.deployment import deployment_text, progress_line
@@ -22,7 +23,7 @@ def document(before: Any, after: Any, *, allow: tuple[str, ...] = (), **keys: An
 
 
 def test_text_of_a_small_plan() -> None:
-    before = snapshot(device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(), "temp": tag()}))
+    before = snapshot(device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(address="holding:9"), "temp": tag()}))
     after = snapshot(
         device("a/l/one", description="meter", tags={"energy": tag(deadband=1.0), "temperature": tag()}),
         device("a/l/two"),
@@ -54,6 +55,17 @@ Needs consent:
 
 Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to forget)."""
     )
+
+
+def test_what_looks_renamed_is_offered_as_a_block_to_paste() -> None:
+    path = "a/l/one"
+    found = document(snapshot(device(path)), snapshot(device(path, tags={"energy-total": tag()})))
+    block = "moved:\n  - {from: a/l/one/energy, to: a/l/one/energy-total}\n"
+    assert textwrap.indent(block, "  ") in plan_text(found, style=plain)
+    shown = plan_markdown(found)
+    assert f"```yaml\n{block}```" in shown and shown.count("energy-total}") == 1
+    allowed = document(snapshot(device(path)), snapshot(device(path, tags={"energy": tag(deadband=1.0)})))
+    assert "Renamed?" not in plan_text(allowed, style=plain) + plan_markdown(allowed)
 
 
 def test_text_of_no_change_and_of_many() -> None:
