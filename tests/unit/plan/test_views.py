@@ -23,7 +23,9 @@ def document(before: Any, after: Any, *, allow: tuple[str, ...] = (), **keys: An
 
 
 def test_text_of_a_small_plan() -> None:
-    before = snapshot(device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(address="holding:9"), "temp": tag()}))
+    before = snapshot(
+        device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(address="holding:9"), "temp": tag()})
+    )
     after = snapshot(
         device("a/l/one", description="meter", tags={"energy": tag(deadband=1.0), "temperature": tag()}),
         device("a/l/two"),
