@@ -48,7 +48,7 @@ def why_nothing(discoveries: Iterable[Discovery], wanted: Wanted) -> str:
     count = f"{len(names)} value{'' if len(names) == 1 else 's'} there"
     some = ", ".join(names[:SOME]) + (", …" if len(names) > SOME else "")
     near = _similar(wanted.include, names)
-    return f"{near + '; ' if near else ''}{count}, left out by {_options(wanted)}: {some}"
+    return f"{near + ' ' if near else ''}{count}, left out by {_options(wanted)}: {some}"
 
 
 def _options(wanted: Wanted) -> str:

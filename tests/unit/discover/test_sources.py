@@ -128,7 +128,7 @@ def test_filters_that_leave_nothing_say_what_was_there() -> None:
     looked = Discovery(protocol="opcua", connection={}, source="x")
     looked.skipped = [Skipped("Status", "a property"), *(Skipped(name, "not in --include") for name in names)]
     hint = why_nothing([looked], Wanted(include=("Sped-1",)))
-    assert hint.startswith("did you mean 'Speed-1'?; 6 values there, left out by --include: Motor/Speed-0, ")
+    assert hint.startswith("did you mean 'Speed-1'? 6 values there, left out by --include: Motor/Speed-0, ")
     assert hint.endswith("Motor/Speed-3, …")
     looked.skipped = looked.skipped[:1]
     assert why_nothing([looked], Wanted(include=("x*",))) == ""
