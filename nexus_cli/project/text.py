@@ -151,9 +151,9 @@ def locate(path: Path | str | None) -> Outcome[Path]:
         if target.is_file():
             return Outcome(target)
         message = f"there is no site file '{target.as_posix()}'"
-        if given.is_dir() and (below := _sites_below(given)):
-            names = ", ".join(item.parent.as_posix() for item in below[:8]) + (", …" if len(below) > 8 else "")
-            hint = f"it holds {len(below)} site{'s' * (len(below) > 1)}, name one: {names}"
+        if given.is_dir() and (inside := _sites_below(given)):
+            names = ", ".join(item.parent.as_posix() for item in inside[:8]) + (", …" if len(inside) > 8 else "")
+            hint = f"it holds {len(inside)} site{'s' * (len(inside) > 1)}, name one: {names}"
             return Outcome(None, (finding("NX0007", message, hint=hint),))
         near = "" if given.is_dir() else did_you_mean(given.name, _neighbours(given))
         hint = (
