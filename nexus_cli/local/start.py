@@ -264,7 +264,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
         raise NexusError(
             f"'{wanted}' is not a postgresql:// address.",
             code="NX6203",
-            hint="embedded, or postgresql://USER@HOST:5432/NAME",
+            hint="write embedded, or postgresql://USER@HOST:5432/NAME",
             exit_code=64,
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted

@@ -150,7 +150,7 @@ def test_assigning_gives_everyone_another_port() -> None:
     [
         ({"broker": "mosquito"}, "NX6505", "did you mean 'mosquitto'? mosquitto, amqtt, or mqtt://mosquito:1883"),
         ({"broker": "plant"}, "NX6505", "mosquitto, amqtt, or mqtt://plant:1883"),
-        ({"database": "embeded"}, "NX6203", "embedded, or postgresql://"),
+        ({"database": "embeded"}, "NX6203", "write embedded, or postgresql://"),
     ],
 )
 def test_a_misspelt_kind_lists_the_kinds_and_leaves_nothing_behind(
