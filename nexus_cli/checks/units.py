@@ -11,7 +11,6 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.quantities import UnitError, choices, conversion, known, suggestions
 from nexus_cli.model.site import Tag
 
-
 _WORDS = {
     "volt": "V",
     "amp": "A",
