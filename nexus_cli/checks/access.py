@@ -22,15 +22,14 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\Z", re.ASCII)
 def unknown_role(view: View) -> Iterator[Diagnostic]:
     """NX2601."""
     access = view.model.site.access
+    roles = view.model.names("access.roles", access.roles)
     for name, user in access.users.items():
         base: ModelPath = ("access", "users", name)
         written = [(user.role, (*base, "role"))] if user.role is not None else []
         written += [(role, (*base, "roles", position)) for position, role in enumerate(user.roles)]
         for role, where in written:
-            if role not in access.roles:
-                yield finding(
-                    "NX2601", f"there is no role '{role}'", where=where, hint=did_you_mean(role, access.roles)
-                )
+            if role not in roles:
+                yield finding("NX2601", f"there is no role '{role}'", where=where, hint=did_you_mean(role, roles))
 
 
 def _globs(view: View) -> Iterator[tuple[str, str, ModelPath]]:
@@ -69,7 +68,8 @@ def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
     for right, glob, where in _globs(view):
         if right != "write" or not is_glob(glob) or _any(glob, writable) or any(overlap(glob, one) for one in topics):
             continue
-        if _any(glob, declared):
+        matching = [path for path in declared if matches_glob(glob, path)]
+        if matching and all(path in view.by_path for path in matching):
             hint = "a tag takes commands when it says 'writable: true'"
             yield finding("NX2607", f"'{glob}' matches no writable tag", where=where, hint=hint)
 
@@ -91,14 +91,16 @@ def right_not_expressible(view: View) -> Iterator[Diagnostic]:
 def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2609."""
     site = view.model.site
-    messages = site.messages
+    messages = view.model.names("messages", site.messages)
+    sequences = view.model.names("sequences", site.sequences)
+    alerts = view.model.names("alerts", site.alerts)
     for name, role in site.access.roles.items():
         for right, globs, what, known in (
             ("publish", role.publish, "message", messages),
             ("subscribe", role.subscribe, "message", messages),
-            ("run", role.run, "sequence", site.sequences),
-            ("acknowledge", role.acknowledge, "alert", site.alerts),
-            ("alerts", role.alerts, "alert", site.alerts),
+            ("run", role.run, "sequence", sequences),
+            ("acknowledge", role.acknowledge, "alert", alerts),
+            ("alerts", role.alerts, "alert", alerts),
         ):
             for position, glob in enumerate(globs):
                 if not names_matching(glob, known):
@@ -136,7 +138,9 @@ def user_name(view: View) -> Iterator[Diagnostic]:
 
 
 def role_unused(view: View) -> Iterator[Diagnostic]:
-    """NX2608."""
+    """NX2608. A user that was left out for its errors may have it."""
+    if view.model.faulty.get("access.users"):
+        return
     access = view.model.site.access
     used = {user.role for user in access.users.values()} | {
         role for user in access.users.values() for role in user.roles

@@ -37,10 +37,13 @@ def selects_nothing(view: View) -> Iterator[Diagnostic]:
         "device": [device.path for device in devices],
         "link": sorted({device.link for device in devices if device.link}),
     }
+    unlinked = any(not device.link for device in devices)
     for name, gateway in model.site.gateways.items():
         for position, text in enumerate(gateway.select):
             parsed = parse_selector(text)
-            if parsed is None or any(
+            if parsed is None or (parsed[0] == "link" and unlinked):
+                continue  # a connection with errors may be the one that is meant
+            if any(
                 selects(parsed, device, labels=labels_of(model.site, device) if parsed[0] == "label" else {})
                 for device in devices
             ):
@@ -67,7 +70,9 @@ def gateway_overlap(view: View) -> Iterator[Diagnostic]:
 
 
 def gateway_gap(view: View) -> Iterator[Diagnostic]:
-    """NX2504."""
+    """NX2504. A gateway that was left out for its errors may be the one that takes it."""
+    if view.model.faulty.get("gateways"):
+        return
     links = view.model.links()
     for link, names in takers(view.model.site, links).items():
         if not names:

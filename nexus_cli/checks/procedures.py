@@ -231,6 +231,8 @@ def sequence_message(view: View) -> Iterator[Diagnostic]:
             continue
         message = messages.get(step.publish)
         if message is None:
+            if step.publish in view.model.faulty.get("messages", ()):
+                continue  # its own errors say what is wrong
             hint = did_you_mean(step.publish, messages) or "declare it under 'messages:'"
             yield finding("NX2907", f"there is no message '{step.publish}'", where=(*where, "publish"), hint=hint)
         elif not schema_fault(message.schema_):

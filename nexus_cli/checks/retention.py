@@ -20,7 +20,7 @@ LONGEST_NAME = 48
 
 def unknown_retention(view: View) -> Iterator[Diagnostic]:
     """NX2301."""
-    classes = retention_classes(view.model.site)
+    classes = view.model.names("retention", retention_classes(view.model.site))
     for tag in view.tags:
         name = tag.tag.retention
         if name is not None and name not in classes:
@@ -74,7 +74,9 @@ def keep_too_short(view: View) -> Iterator[Diagnostic]:
 
 
 def class_unused(view: View) -> Iterator[Diagnostic]:
-    """NX2307."""
+    """NX2307. A tag that was left out for its errors may be the one that uses it."""
+    if len(view.by_path) < len(view.model.declared):
+        return
     used = {tag.tag.retention for tag in view.tags}
     for name in view.model.site.retention:
         if name not in used and name != "default":

@@ -11,6 +11,30 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.quantities import UnitError, choices, conversion, known, suggestions
 from nexus_cli.model.site import Tag
 
+_WORDS = {
+    "volt": "V",
+    "amp": "A",
+    "ampere": "A",
+    "watt": "W",
+    "kilowatt": "kW",
+    "hertz": "Hz",
+    "celsius": "degC",
+    "centigrade": "degC",
+    "fahrenheit": "degF",
+    "percent": "%",
+    "litre": "l",
+    "liter": "l",
+    "metre": "m",
+    "meter": "m",
+    "sec": "s",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+    "gram": "g",
+    "kilogram": "kg",
+}
+"""Units by the words that people write for them; in capitals the library does not know them either."""
+
 
 def _converted(view: View) -> Iterator[tuple[TagView, str | None, str]]:
     for tag in view.read:
@@ -19,7 +43,10 @@ def _converted(view: View) -> Iterator[tuple[TagView, str | None, str]]:
 
 
 def _meant(unit: str) -> str:
-    """The unit that differs only in the size of its letters, or the nearest one."""
+    """The unit that a word names, that differs only in the size of its letters, or the nearest one."""
+    word = unit.strip().lower()
+    if symbol := _WORDS.get(word) or _WORDS.get(word.removesuffix("s")):
+        return f"did you mean '{symbol}'?"
     same = next((symbol for symbol in suggestions() if symbol.lower() == unit.lower()), None)
     return f"did you mean '{same}'?" if same else did_you_mean(unit, suggestions())
 

@@ -22,10 +22,6 @@ async def require_able(settings: Settings) -> None:
     async with connection(settings, application="nexus-up") as first:
         if await first.fetchval(READ_ONLY):
             raise read_only(settings, cause="transaction_read_only is on")
-        # What is between us and the server ate what a session begins with: `search_path` is ours.
-        path = await first.fetchval("SELECT current_setting('search_path')")
-        if path != "public":
-            raise pooled(settings, cause=f"search_path is {path!r}, and 'public' was asked for")
         own = await first.fetchval("SELECT pg_backend_pid()")
         async with connection(settings, application="nexus-up") as second, second.transaction():
             other = await second.fetchval("SELECT pg_backend_pid()")

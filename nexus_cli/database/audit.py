@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.database.ordered import from_jsonb
 
 KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
@@ -77,7 +76,7 @@ def pattern(glob: str) -> str:
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
-    detail = orjson.loads(row["detail"])
+    detail = from_jsonb(row["detail"])
     return {
         "at": microseconds(row["at"]),
         "kind": next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"]),

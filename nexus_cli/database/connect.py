@@ -19,8 +19,10 @@ from nexus_cli.database.errors import (
     own_cancellations,
     place_of,
     plain_errors,
+    pooled,
     schema_behind,
 )
+from nexus_cli.database.waiters import driver_loop
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -35,6 +37,7 @@ backend behind that still waits for a client that went away."""
 CHECK_CLIENT_S = 2.0
 KEEPALIVE_S = 10.0
 POOL_STATEMENT_S = 50.0
+_SEARCH_PATH = "public"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +106,14 @@ def _arguments(
             exit_code=64,
         )
     # A user called nexus would have schema nexus in the search path, and Alembic would take it for the default.
-    session = {"application_name": application, "timezone": "UTC", "search_path": "public"}
+    session = {"application_name": application, "timezone": "UTC", "search_path": _SEARCH_PATH}
     return {
         "dsn": with_files(settings),
         "password": settings.database_password or None,
         "timeout": timeout_s,
         "command_timeout": command_timeout_s or None,
         "server_settings": session | limits.settings(),
+        "loop": driver_loop(),
     }
 
 
@@ -159,11 +163,26 @@ async def open_connection(
     )
     with plain_errors(settings):
         opened = await asyncpg.connect(**arguments)
+        await _refuse_pooler(opened, settings, timeout_s=timeout_s)
         if limits is not NO_LIMITS:
             # Not on every platform of a server, hence not among the parameters that a refusal of would end it.
             with suppress(asyncpg.PostgresError):
                 await opened.execute(f"SET client_connection_check_interval = '{CHECK_CLIENT_S:.0f}s'")
         return opened
+
+
+async def _refuse_pooler(opened: Connection, settings: Settings, *, timeout_s: float) -> None:
+    """Raise NexusError NX6207 when what a session begins with did not arrive: a pooler was told to ignore it.
+
+    Limits and names would be missing in silence, and in transaction mode every statement may meet another session.
+    """
+    try:
+        path = await opened.fetchval("SELECT current_setting('search_path')", timeout=timeout_s)
+        if path != _SEARCH_PATH:
+            raise pooled(settings, cause=f"search_path is {path!r}, and '{_SEARCH_PATH}' was asked for")
+    except BaseException:
+        opened.terminate()
+        raise
 
 
 @asynccontextmanager
@@ -216,8 +235,12 @@ async def open_pool(settings: Settings, *, application: str = "nexus", size: int
     arguments = _arguments(
         settings, application=application, timeout_s=timeout_s, command_timeout_s=POOLED.client_s, limits=POOLED
     )
+
+    async def begin(opened: Connection) -> None:
+        await _refuse_pooler(opened, settings, timeout_s=timeout_s)
+
     with plain_errors(settings):
-        return await asyncpg.create_pool(min_size=1, max_size=size, **arguments)
+        return await asyncpg.create_pool(min_size=1, max_size=size, init=begin, **arguments)
 
 
 __all__ = [

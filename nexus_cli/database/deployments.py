@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
 from nexus_cli.model.config import digest
 
 RECORD_STEP = "record"
@@ -112,13 +113,13 @@ async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str
         site,
         list(addresses),
     )
-    return {row["address"]: orjson.loads(row["body"]) for row in rows}
+    return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
 async def full_state(conn: Any, site: str) -> dict[str, dict[str, Any]]:
     """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
     rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
-    return {row["address"]: orjson.loads(row["body"]) for row in rows}
+    return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
 async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[str, Any]]:
@@ -129,7 +130,7 @@ async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[
         site,
         prefix,
     )
-    return {row["address"].removeprefix(prefix): orjson.loads(row["body"]) for row in rows}
+    return {row["address"].removeprefix(prefix): from_jsonb(row["body"]) for row in rows}
 
 
 async def attributes_of_gateway(
@@ -143,7 +144,7 @@ async def attributes_of_gateway(
         gateway,
         None if paths is None else [f"device.{path}" for path in paths],
     )
-    return {row["address"].removeprefix("device."): orjson.loads(row["body"]) for row in rows}
+    return {row["address"].removeprefix("device."): from_jsonb(row["body"]) for row in rows}
 
 
 async def write_resources(
@@ -165,7 +166,7 @@ async def write_resources(
             address,
             digests[address],
             str(value.get("gateway", "")) if address.startswith("device.") else "",
-            orjson.dumps(value).decode(),
+            to_jsonb(value, RESOURCE),
             deployment_id,
         )
         for address, value in changed.items()
@@ -196,7 +197,7 @@ async def begin_deployment(
         reason,
         base,
         desired,
-        orjson.dumps(plan).decode(),
+        to_jsonb(plan, PLAN),
     )
     return int(row["id"]), int(row["number"])
 
@@ -238,7 +239,7 @@ async def running_deployments(conn: Any, site: str) -> list[Deployment]:
 
 def _deployment(row: Any) -> Deployment:
     fields = dict(row)
-    return Deployment(**{**fields, "plan": orjson.loads(fields["plan"]), "summary": orjson.loads(fields["summary"])})
+    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": orjson.loads(fields["summary"])})
 
 
 async def write_journal(

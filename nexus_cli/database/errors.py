@@ -7,12 +7,13 @@ or is it the data? Everybody else wraps the use of a connection in `plain_errors
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -70,6 +71,29 @@ _VERDICTS = {
     62: ("is for another host", "write the host in NEXUS_DATABASE_URL as the certificate names it"),
     64: ("is for another address", "write the host in NEXUS_DATABASE_URL as the certificate names it"),
 }
+
+
+_ALERTS = {
+    "CERTIFICATE_EXPIRED": (
+        "Our certificate for the database at {} has expired.",
+        "renew the one in NEXUS_DATABASE_CERT, or look at the clock of the server",
+    ),
+    "CERTIFICATE_REQUIRED": (
+        "The database at {} demands a certificate of ours.",
+        "name its PEM file in NEXUS_DATABASE_CERT, and that of its key in NEXUS_DATABASE_KEY",
+    ),
+    **dict.fromkeys(
+        ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_REVOKED", "UNSUPPORTED_CERTIFICATE"),
+        (
+            "The database at {} does not accept our certificate.",
+            "it must be signed by a CA that the server trusts (ssl_ca_file), and name the user; it is in NEXUS_DATABASE_CERT",
+        ),
+    ),
+}
+"""What the server's end of TLS says of our certificate, by the end of OpenSSL's name of the alert. With TLS 1.3 it comes
+after our side's handshake: the driver then reports a connection that was closed, because of it.
+
+Source: RFC 8446, 6.2; OpenSSL, sslerr.h."""
 
 
 class Trouble(Enum):
@@ -181,14 +205,7 @@ def _refusal(settings: Settings, cause: str) -> tuple[str, str]:
     Source: PostgreSQL, auth.c (`ClientAuthentication`), which words these refusals.
     """
     if "valid client certificate" in cause:
-        if settings.database_cert:
-            return "The database at {} does not accept our certificate.", (
-                "it must be signed by a CA that the server trusts (ssl_ca_file), and name the user; it is in "
-                "NEXUS_DATABASE_CERT"
-            )
-        return "The database at {} demands a certificate of ours.", (
-            "name its PEM file in NEXUS_DATABASE_CERT, and that of its key in NEXUS_DATABASE_KEY"
-        )
+        return _ALERTS["UNKNOWN_CA" if settings.database_cert else "CERTIFICATE_REQUIRED"]
     if "certificate authentication failed" in cause:
         return "The certificate that we showed the database at {} is for another user.", (
             "its common name must be the user in NEXUS_DATABASE_URL, or be mapped to it (pg_ident.conf)"
@@ -199,9 +216,10 @@ def _refusal(settings: Settings, cause: str) -> tuple[str, str]:
         return "The database at {} does not let us in from here.", (
             "pg_hba.conf on the server has no line for this user, database and address"
         )
-    return "The database at {} refused us.", (
-        "check the user and the database name in NEXUS_DATABASE_URL, and NEXUS_DATABASE_PASSWORD"
-    )
+    hint = "check the user and the database name in NEXUS_DATABASE_URL, and NEXUS_DATABASE_PASSWORD"
+    if settings.database_cert:  # a server that wants both says this of a wrong certificate as well
+        hint += "; the common name in NEXUS_DATABASE_CERT must be the user too (clientcert=verify-full)"
+    return "The database at {} refused us.", hint
 
 
 def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | None:
@@ -220,7 +238,30 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
     )
 
 
+def _alert(error: BaseException) -> tuple[str, str, str] | None:
+    """Sentence, hint and cause when TLS ended because of our certificate."""
+    at: BaseException | None = error
+    while at is not None and not isinstance(at, ssl.SSLError):
+        at = at.__cause__
+    reason = str(getattr(at, "reason", None) or "")
+    known = next((told for name, told in _ALERTS.items() if reason.endswith("ALERT_" + name)), None)
+    return None if known is None else (*known, reason.lower().replace("_", " "))
+
+
+def _unreadable(settings: Settings) -> str:
+    """A file for TLS that can't be read; "" when all can. The TLS library does not say which one it was."""
+    with suppress(ValueError):
+        named = dict(parse_qsl(urlsplit(settings.database_url).query))
+        given = [settings.database_ca, settings.database_cert, settings.database_key]
+        files = [*given, *(named.get(key, "") for key in ("sslrootcert", "sslcert", "sslkey"))]
+        return next((name for name in files if name and not os.access(name, os.R_OK)), "")
+    return ""
+
+
 def _away(settings: Settings, error: BaseException) -> NexusError:
+    if (told := _alert(error)) is not None:
+        message, hint, cause = told
+        return NexusError(message.format(place_of(settings.database_url)), code=REFUSED, cause=cause, hint=hint)
     cause = one_line(error) or type(error).__name__
     place = place_of(settings.database_url)
     message = "The database at {} can't be reached."
@@ -237,8 +278,8 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
     elif isinstance(error, ssl.SSLError):
         message = "The database at {} and we don't agree on TLS."
         hint = "look at NEXUS_DATABASE_CA, NEXUS_DATABASE_CERT and NEXUS_DATABASE_KEY, and at the server's log"
-    elif isinstance(error, (FileNotFoundError, PermissionError)) and error.filename:
-        message, cause = f"A file for TLS to the database at {{}} can't be read: {error.filename}.", str(error)
+    elif isinstance(error, (FileNotFoundError, PermissionError)) and (name := error.filename or _unreadable(settings)):
+        message, cause = f"A file for TLS to the database at {{}} can't be read: {name}.", str(error)
         hint = "look at NEXUS_DATABASE_CA, NEXUS_DATABASE_CERT and NEXUS_DATABASE_KEY, and at ssl… in the address"
     elif isinstance(error, asyncpg.ClientConfigurationError):
         return NexusError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from nexus_cli.database.connect import Connection
@@ -157,7 +158,7 @@ async def _rolled(conn: Connection, sources: Sources, part: Part, *, exact: bool
         for first_us, last_us, count, good, *values, days, covered_us, low, high, first, last, held in rows:
             if exact:
                 precise = (low, high, first, last, held)
-                values = [one if other is None else int(other) for one, other in zip(values, precise, strict=True)]
+                values = [_precise(one, other) for one, other in zip(values, precise, strict=True)]
             yield Piece(
                 first_us=first_us,
                 last_us=last_us,
@@ -171,6 +172,11 @@ async def _rolled(conn: Connection, sources: Sources, part: Part, *, exact: bool
                 area=(days or 0.0) * DAY_US,
                 covered_us=round(covered_us),
             )
+
+
+def _precise(value: float | None, exact: Decimal | None) -> float | int | None:
+    """The exact integer where it is that of the same row: around a change of type some rows have only a double."""
+    return value if exact is None or value != float(exact) else int(exact)
 
 
 def _us(column: str) -> str:

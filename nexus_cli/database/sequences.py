@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.database.ordered import RUN, TRAIL, Places, from_jsonb, to_jsonb
 
 RUN_COLUMNS = "id, name, who, reason, state, detail::text AS detail, definition::text AS definition, started, ended"
 
@@ -19,7 +20,7 @@ async def begin_run(
     done: str = await conn.execute(
         "INSERT INTO nexus.sequence_run (id, site, name, who, reason, state, definition) "
         "VALUES ($1, $2, $3, $4, $5, 'running', $6::text::jsonb) ON CONFLICT DO NOTHING",
-        *(run, site, name, who, reason, _json(definition)),
+        *(run, site, name, who, reason, _json(definition, RUN)),
     )
     return done == "INSERT 0 1"
 
@@ -29,15 +30,15 @@ async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping
     row = await conn.fetchrow(
         "UPDATE nexus.sequence_run SET state = $3, detail = $4::text::jsonb, ended = now() "
         "WHERE site = $1 AND id = $2 AND ended IS NULL "
-        "RETURNING name, who, reason, definition->>'arguments' AS arguments",
+        "RETURNING name, who, reason, definition::text AS definition",
         *(site, run, state, _json(detail)),
     )
     if row is not None:
-        given = orjson.loads(row["arguments"] or "{}")
+        given = from_jsonb(row["definition"]).get("arguments")
         facts = {"run": run, "state": state, "reason": row["reason"], **({"set": given} if given else {}), **detail}
         await conn.execute(
             "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
-            *(site, row["who"], row["name"], _json(facts)),
+            *(site, row["who"], row["name"], _json(facts, TRAIL)),
         )
 
 
@@ -56,7 +57,7 @@ async def running(conn: Any, site: str) -> list[dict[str, Any]]:
         "WHERE site = $1 AND ended IS NULL ORDER BY started",
         site,
     )
-    return [{"id": row["id"], "name": row["name"], "definition": orjson.loads(row["definition"])} for row in rows]
+    return [{"id": row["id"], "name": row["name"], "definition": from_jsonb(row["definition"])} for row in rows]
 
 
 async def end_interrupted(conn: Any, site: str, *, detail: Mapping[str, Any]) -> list[str]:
@@ -119,7 +120,7 @@ async def runs(conn: Any, site: str, *, limit: int = 20) -> list[dict[str, Any]]
 
 
 def _run(row: Any) -> dict[str, Any]:
-    definition = orjson.loads(row["definition"])
+    definition = from_jsonb(row["definition"])
     return {
         **{name: row[name] for name in ("id", "name", "who", "reason", "state")},
         "detail": orjson.loads(row["detail"]),
@@ -130,5 +131,5 @@ def _run(row: Any) -> dict[str, Any]:
     }
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(dict(value), default=str).decode().replace("\\u0000", "\\ufffd")
+def _json(value: Mapping[str, Any], places: Places = ()) -> str:
+    return to_jsonb(value, places, default=str).replace("\\u0000", "\\ufffd")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nexus_cli.access.globs import matches_glob
+from nexus_cli.discover.filters import left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
 from nexus_cli.discover.journal import Journal
@@ -129,22 +129,6 @@ class Collector:
             tag["description"] = " ".join(browsed.description.split())
         tag.update(detail.get("keys", {}))
         return tag
-
-
-def left_out(path: tuple[str, ...], wanted: Wanted) -> str:
-    """Why the filters leave a value out, "" when they take it."""
-    if wanted.include and not any(_covers(glob, path) for glob in wanted.include):
-        return "not in --include"
-    if any(_covers(glob, path) for glob in wanted.exclude):
-        return "in --exclude"
-    if wanted.depth and len(path) > wanted.depth:
-        return f"deeper than {wanted.depth} levels (--depth)"
-    return ""
-
-
-def _covers(glob: str, path: tuple[str, ...]) -> bool:
-    levels = [level.replace("/", "-") for level in path]
-    return matches_glob(glob, "/".join(levels) if "/" in glob or glob == "**" else levels[-1] if levels else "")
 
 
 async def collect(

@@ -45,6 +45,13 @@ def marks(home: Home, instance: str, name: str) -> dict[str, str]:
     return {HOME: str(home.path), INSTANCE: instance, PART: name}
 
 
+def original_of(home: Home) -> Path | None:
+    """The folder that this one is a copy of, while its runtime runs: what is written here leads to that runtime."""
+    instance = home.instance()
+    elsewhere = (part.home for part in living_parts() if instance and part.instance == instance)
+    return next((path for path in elsewhere if path != home.path and holds(path, instance)), None)
+
+
 def parts_of(home: Home) -> list[Part]:
     """Every living part that was started with this folder, or with the place that it was moved from.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,13 @@ class Home:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.run.mkdir(mode=0o700, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
+
+    def remove_empty(self) -> None:
+        """Remove the folder when nothing but what `make` makes is in it: a refused start leaves nothing behind."""
+        if set(self.path.iterdir()) <= {self.run, self.logs}:
+            with contextlib.suppress(OSError):  # something in one of them
+                for folder in (self.run, self.logs, self.path):
+                    folder.rmdir()
 
     def there(self) -> bool:
         """False once the folder, or everything in it that matters, was removed."""

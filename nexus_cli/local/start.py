@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import sys
 import time
@@ -16,6 +17,7 @@ import orjson
 from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
 from nexus_cli.access.handover import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import references_of
@@ -35,6 +37,8 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
 
 LOOK_S = 0.05
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
+"""Neither a URL nor host:port: a kind of broker, or meant as one."""
 HOPELESS = 6
 """A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
 
@@ -86,7 +90,11 @@ def one_at_a_time(home: Home) -> Iterator[None]:
     with (lock_folder() / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         home.make()
-        yield
+        try:
+            yield
+        except NexusError:
+            home.remove_empty()
+            raise
 
 
 def end_strangers(home: Home, *, progress: Progress) -> None:
@@ -206,6 +214,15 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     if not wanted and runtime.broker_kind == EXTERNAL:
         return  # said once; a broker of this machine is asked for by its kind
     if wanted not in ("", MOSQUITTO, AMQTT):
+        if _WORD.fullmatch(wanted):
+            near = did_you_mean(wanted, (MOSQUITTO, AMQTT))
+            near = f"{near} " if near.startswith("did") else ""
+            raise NexusError(
+                f"'{wanted}' is neither a kind of broker nor an address.",
+                code="NX6505",
+                hint=f"{near}{MOSQUITTO}, {AMQTT}, or mqtt://{wanted}:1883 for a broker of yours",
+                exit_code=64,
+            )
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
         runtime.broker_cert = wish.environ.get("NEXUS_BROKER_CERT", "")

@@ -9,7 +9,7 @@ from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.handover import grants_digest, in_force, read_grants
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
-from nexus_cli.local.instances import Part, parts_of
+from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.probe import Problem, broker_problem, database_problem, role_ready, role_status
@@ -26,8 +26,11 @@ DEGRADED = "degraded"
 async def collect(home: Home, settings: Settings) -> dict[str, Any]:
     """The status as JSON values; `state` is `up`, `degraded` (something is not well) or `down` (nothing of it runs)."""
     runtime = home.read_runtime()
-    seen = await asyncio.to_thread(read_state, home)
     processes = await asyncio.to_thread(_processes, home)
+    original = None if processes else await asyncio.to_thread(original_of, home)
+    if original is not None:
+        return _copy(home, runtime, str(original))
+    seen = await asyncio.to_thread(read_state, home)
     principals = {"control": CONTROL, "historian": HISTORIAN}
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
@@ -70,6 +73,30 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         "devices_left_out": sum(int(role["status"].get("silent_left_out") or 0) for role in _gateways(answers)),
         "tags": _tags(answers),
         "access": _access(home, runtime),
+    }
+
+
+def _copy(home: Home, runtime: Runtime, original: str) -> dict[str, Any]:
+    """Of a copied folder: its addresses are those of the original's runtime, which answers and is not this one's."""
+    detail = f"nothing runs for this folder; it is a copy of {original}, whose runtime runs"
+    server = {"kind": "none", "url": "", "state": DOWN, "detail": "", "limits": "", "pid": 0}
+    return {
+        "format_version": "1.0",
+        "state": DOWN,
+        "site": runtime.site,
+        "supervisor": {"state": DOWN, "pids": [], "detail": detail},
+        "processes": [],
+        "home": str(home.path),
+        "original": original,
+        "control_url": "",
+        "broker": server,
+        "database": dict(server),
+        "roles": [],
+        "links": [],
+        "devices": [],
+        "devices_left_out": 0,
+        "tags": {},
+        "access": {"managed": False, "in_force": False, "rules": 0},
     }
 
 

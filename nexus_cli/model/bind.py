@@ -63,7 +63,7 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
             declared.extend(_declared(path, raw))
             if device is not None:
                 devices[path] = device
-    model = Model(site=site, devices=devices, declared=frozenset(declared))
+    model = Model(site=site, devices=devices, declared=frozenset(declared), faulty=_faulty(root, site))
     return Outcome(_with_gateways(model), tuple(found))
 
 
@@ -96,6 +96,26 @@ def _declared(path: str, raw: Mapping[str, Any]) -> Iterator[str]:
         names = raw.get(section)
         if isinstance(names, Mapping):
             yield from (f"{path}/{name}" for name in names)
+
+
+def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
+    """Names that stand in the text and not in the site: what refers to them is not wrong itself."""
+    access = root.get("access")
+    inner = access if isinstance(access, Mapping) else {}
+    sections: dict[str, tuple[object, Iterable[str]]] = {
+        "retention": (root.get("retention"), site.retention),
+        "messages": (root.get("messages"), site.messages),
+        "sequences": (root.get("sequences"), site.sequences),
+        "alerts": (root.get("alerts"), site.alerts),
+        "gateways": (root.get("gateways"), site.gateways),
+        "access.roles": (inner.get("roles"), site.access.roles),
+        "access.users": (inner.get("users"), site.access.users),
+    }
+    return {
+        name: frozenset(str(one) for one in written if one not in sound)
+        for name, (written, sound) in sections.items()
+        if isinstance(written, Mapping)
+    }
 
 
 def _with_gateways(model: Model) -> Model:

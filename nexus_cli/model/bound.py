@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,11 +79,17 @@ class Model:
         site: The site without its devices' contents.
         devices: By path, in declared order.
         declared: Every tag path that stands in the text, those with errors included.
+        faulty: By section (`retention`, `access.roles` …), the names of the entries that were left out for their errors.
     """
 
     site: Site
     devices: Mapping[str, BoundDevice]
     declared: frozenset[str] = field(default_factory=frozenset)
+    faulty: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def names(self, section: str, sound: Iterable[str]) -> list[str]:
+        """Names that a reference may mean: the sound entries of a section and those that were left out for their errors."""
+        return [*sound, *self.faulty.get(section, ())]
 
     def links(self) -> dict[str, list[BoundDevice]]:
         """Devices by link id, external ones left out."""

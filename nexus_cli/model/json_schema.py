@@ -102,6 +102,30 @@ def json_schema(kinds: Mapping[str, DriverKind]) -> Schema:
     }
 
 
+def overlay_schema(kinds: Mapping[str, DriverKind]) -> Schema:
+    """The schema of an overlay (`env/NAME.yaml`): parts of a site, so nothing is required; the rest comes from the site."""
+    schema = _partial(json_schema(kinds))
+    for key in ("if", "then"):
+        schema.pop(key, None)
+    schema["properties"].pop("include")
+    title = {"title": "NEXUS overlay", "description": "What an environment replaces or removes in a site."}
+    return {**schema, **title}
+
+
+def _partial(schema: Any) -> Any:
+    """The schema without `required`, but in conditions: there it tells which protocol's keys are meant."""
+    if isinstance(schema, list):
+        return [_partial(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    named = schema.get("required")
+    return {
+        key: value if key == "if" else _partial(value)
+        for key, value in schema.items()
+        if key != "required" or not isinstance(named, list)
+    }
+
+
 def _nullable(schema: Schema) -> Schema:
     """The schema with `null` for every key that may be left out: it removes what is inherited, or what the site says."""
     result = dict(schema)

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nexus_cli.model.spelling import Duration, Strict
+from nexus_cli.model.spelling import Strict, Wait
 
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 Scalar = bool | Code | float | str
@@ -39,13 +39,13 @@ class Step(Strict):
     write: str | None = Field(default=None, description="area/line/device/tag to write; `value` goes with it.")
     value: Written | None = Field(default=None, description="In the published unit, or the name of a code.")
     expect: Written | None = Field(default=None, description="What the tag must hold right before the write.")
-    wait: Duration | None = Field(default=None, description="Rest, e.g. 10s.")
+    wait: Wait | None = Field(default=None, description="Rest, e.g. 10s.")
     until: str | None = Field(
         default=None, description="Wait until this holds: an expression on tags, by full paths in braces."
     )
     publish: str | None = Field(default=None, description="Name of a message to publish; `set` goes with it.")
     set_: dict[str, Any] = Field(default_factory=dict, alias="set", description="Values of the message's fields.")
-    timeout: Duration | None = Field(
+    timeout: Wait | None = Field(
         default=None, description="Longest wait of `until` (default 60s), or for the answer to a write (default 10s)."
     )
     description: str | None = Field(default=None, description="For people.")
@@ -83,8 +83,8 @@ class Sequence(Strict):
     on_abort: list[Step] = Field(
         default_factory=list, description="Carried out when a step failed, time ran out or a person aborted it."
     )
-    timeout: Duration | None = Field(default=None, description="Longest time of all steps together (default 1h).")
-    max_age: Duration | None = Field(
+    timeout: Wait | None = Field(default=None, description="Longest time of all steps together (default 1h).")
+    max_age: Wait | None = Field(
         default=None,
         description="How old a value may be that `requires` and `until` go by (default 15s; 60s of external tags).",
     )

@@ -245,6 +245,7 @@ def _parsed(unit: str) -> Any:
     text = _POWER.sub(r"**\1", text).replace("μ", "µ").replace("·", "*")
     try:
         parsed = _registry().parse_units(text)
+        bare = parsed.dimensionless  # what it can't take apart fails only here: decibels in a product
     except (
         pint.PintError,
         ArithmeticError,
@@ -258,6 +259,4 @@ def _parsed(unit: str) -> Any:
         tokenize.TokenError,
     ):
         return None
-    return (
-        None if parsed.dimensionless and text.strip() not in ("", "1") and not re.search("[A-Za-z%]", text) else parsed
-    )
+    return None if bare and text.strip() not in ("", "1") and not re.search("[A-Za-z%]", text) else parsed

@@ -16,9 +16,11 @@ from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
 from nexus_cli.model.procedures import Message, Sequence
+from nexus_cli.model.spelling import Age as Age
 from nexus_cli.model.spelling import Duration as Duration
 from nexus_cli.model.spelling import SpellingError as SpellingError
 from nexus_cli.model.spelling import Strict as Strict
+from nexus_cli.model.spelling import Wait as Wait
 from nexus_cli.model.spelling import parse_duration as parse_duration
 
 Mode = Literal["poll", "subscribe", "cyclic"]
@@ -131,7 +133,7 @@ class Inherited(Strict):
         default=None,
         description="Publish only when the value moved by more: a number in the published unit, or '2%' of range.",
     )
-    heartbeat: Duration | None = Field(default=None, description="Publish at least this often even when nothing moved.")
+    heartbeat: Wait | None = Field(default=None, description="Publish at least this often even when nothing moved.")
     enabled: bool | None = Field(
         default=None, description="false publishes BAD out_of_service and does not touch the device."
     )
@@ -250,10 +252,8 @@ class Gateway(Strict):
 class Retention(Strict):
     """How long samples of this class live."""
 
-    keep: Duration = Field(description="Age at which samples are dropped, e.g. 400d.")
-    compress_after: Duration | None = Field(
-        default=None, description="Age at which chunks are compressed (TimescaleDB)."
-    )
+    keep: Age = Field(description="Age at which samples are dropped, e.g. 400d.")
+    compress_after: Age | None = Field(default=None, description="Age at which chunks are compressed (TimescaleDB).")
     rollups: list[Literal["1m", "5m", "15m", "1h", "1d"]] = Field(
         default_factory=list, description="Rollups to keep beside those of hours, which every class has."
     )
@@ -308,7 +308,7 @@ class Alert(Strict):
     )
     clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
     clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
-    for_: Duration | None = Field(default=None, alias="for", description="How long the condition must hold.")
+    for_: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
     on_bad: Literal["hold", "clear", "raise"] = Field(default="hold", description="What a BAD value does.")
     severity: Literal["info", "warning", "critical"] = Field(default="warning", description="How much it matters.")
     description: str | None = Field(default=None, description="For people.")

@@ -34,6 +34,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "diagnostics": [_diagnostic(each) for each in findings],
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
+        "renames": [list(rename) for rename in plan.renames],
         "applyable": plan.applyable and not open_,
         "complete": True,
         "errored": plan.errored,

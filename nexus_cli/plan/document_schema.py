@@ -36,6 +36,7 @@ def plan_schema() -> dict[str, Any]:
         {"address": _STRING, "type": _STRING, "name": _STRING, "change": change},
         {"previous_address": _STRING, "tags": {"type": "array", "items": tag}},
     )
+    pair = {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}
     planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
     hazard = dict.fromkeys(("name", "code", "scope", "address", "message"), _STRING)
     diagnostic = {"code": _STRING, "severity": _STRING, "summary": _STRING, "where": _STRING, "hint": _STRING}
@@ -54,10 +55,17 @@ def plan_schema() -> dict[str, Any]:
                 "hazards": {"type": "array", "items": _object({**hazard, "allowed": {"type": "boolean"}})},
                 "diagnostics": {"type": "array", "items": _object(diagnostic, {"range": {"type": "object"}})},
                 "summary": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
-                "moved": {"type": "array", "items": {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}},
+                "moved": {"type": "array", "items": pair},
                 "applyable": {"type": "boolean", "description": "There is something to do, and nothing forbids it."},
                 "complete": {"type": "boolean"},
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
-            }
+            },
+            {
+                "renames": {
+                    "type": "array",
+                    "items": pair,
+                    "description": "Entries of `moved:` that nobody wrote: what goes and what comes have one address.",
+                },
+            },
         ),
     }

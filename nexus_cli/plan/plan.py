@@ -20,6 +20,7 @@ from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.renames import likely_renames
 from nexus_cli.plan.running import Running, hazards_of_runs
 
 
@@ -52,6 +53,7 @@ class Plan:
         changes: In the order in which they are shown and done.
         desired: Attributes to record by address; None removes.
         moved: The renames that were taken into account.
+        renames: Those that nobody declared and that would keep the history of what looks renamed.
         errored: True when a finding forbids applying it.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     impacts: tuple[Impact, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     moved: tuple[Rename, ...] = ()
+    renames: tuple[Rename, ...] = ()
     errored: bool = False
 
     @property
@@ -143,6 +146,7 @@ def make_plan(
             *hazards_of_runs(changes, base.running),
         ),
         moved=tuple(moved),
+        renames=likely_renames(changes, declared={address.removeprefix(DEVICE) for address in devices}),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))

@@ -59,6 +59,7 @@ async def discover(
     Raises:
         NexusError: NX6602 the device does not answer, NX6608 a library is missing, NX6610/NX6611 of the gateway.
     """
+    from nexus_cli.discover.filters import why_nothing
     from nexus_cli.discover.place import site_of, split_at
     from nexus_cli.discover.there import there
     from nexus_cli.drivers.registry import kinds
@@ -90,6 +91,7 @@ async def discover(
         online = not ask.target or is_address(ask.target)
         kind = kinds().get(discoveries[0].protocol)
         hint = kind.browse_hint if online and kind is not None else ""
+        hint = why_nothing(discoveries, ask.wanted) or hint
         nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
         findings = findings or (nothing,)
     model = reading.model if reading is not None else None
@@ -245,8 +247,8 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
 
 def _taken(name: tuple[str, ...], wanted: Wanted, discovery: Discovery) -> bool:
     """Whether the filters take a value of a file; what they leave out is named."""
+    from nexus_cli.discover.filters import left_out
     from nexus_cli.discover.found import Skipped
-    from nexus_cli.discover.online import left_out
 
     reason = left_out(name, wanted)
     if reason:

@@ -8,6 +8,8 @@ from pathlib import Path
 from nexus_cli.diagnostics.errors import NexusError
 
 SCHEMA_FILE = "site.schema.json"
+OVERLAY_FILE = "overlay.schema.json"
+"""Of `env/NAME.yaml`, where nothing is required."""
 
 SITE = """\
 # yaml-language-server: $schema={schema}
@@ -84,7 +86,8 @@ def init(folder: Path) -> Path:
             from nexus_cli.project.schema import schema_files
 
             copy.parent.mkdir(exist_ok=True)
-            copy.write_text(schema_files()[SCHEMA_FILE], encoding="utf-8")
+            for name in (SCHEMA_FILE, OVERLAY_FILE):
+                copy.with_name(name).write_text(schema_files()[name], encoding="utf-8")
     except FileExistsError:
         message = f"'{target.as_posix()}' exists already, and is left as it is."
         raise NexusError(message, code="NX0001", hint="name another folder: nexus init DIR", exit_code=1) from None

@@ -78,6 +78,11 @@ async def probe(
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.model.driver_kind import AddressError
 
+    if "://" not in target:
+        host = target.strip().lstrip("/") or "10.0.0.9"
+        line = target.startswith("/dev/")
+        hint = f"modbus:///{host}?unit=1&baudrate=9600" if line else f"modbus://{host}?unit=1"
+        return Outcome(None, (finding("NX6600", f"'{target}' names no protocol", hint=hint),))
     made = parse_target(target, kinds())
     if made.value is None:
         return Outcome(None, made.findings)

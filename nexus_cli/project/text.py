@@ -106,12 +106,28 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
 def read_all(
     paths: Sequence[Path | str], *, env: str | None = None, variables: Mapping[str, str] | None = None
 ) -> tuple[Reading, ...]:
-    """Read several sites, each once however often it is named; none means the default site."""
+    """Read several sites, each once however often it is named; none means the default site.
+
+    A folder without a site file stands for the sites in it.
+    """
     chosen: dict[object, Path | str | None] = {}
-    for path in paths:
+    for path in (one for given in paths for one in _inside(given)):
         located = locate(path).value
         chosen.setdefault(located.resolve() if located is not None else path, path)
     return tuple(read(path, env=env, variables=variables) for path in (chosen.values() if paths else (None,)))
+
+
+def _inside(path: Path | str) -> Sequence[Path | str]:
+    """The sites in a folder that has no site file itself, such as `sites`; the path as it is for everything else."""
+    given = Path(path)
+    if not given.is_dir() or (given / SITE_FILE).exists():
+        return (path,)
+    return _sites_below(given) or (path,)
+
+
+def _sites_below(folder: Path) -> list[Path]:
+    """Site files one or two levels below a folder."""
+    return sorted(folder.glob(f"*/{SITE_FILE}")) or sorted(folder.glob(f"sites/*/{SITE_FILE}"))
 
 
 def sites_of(paths: Sequence[Path | str]) -> tuple[Path, ...]:
@@ -135,6 +151,10 @@ def locate(path: Path | str | None) -> Outcome[Path]:
         if target.is_file():
             return Outcome(target)
         message = f"there is no site file '{target.as_posix()}'"
+        if given.is_dir() and (inside := _sites_below(given)):
+            names = ", ".join(item.parent.as_posix() for item in inside[:8]) + (", …" if len(inside) > 8 else "")
+            hint = f"it holds {len(inside)} site{'s' * (len(inside) > 1)}, name one: {names}"
+            return Outcome(None, (finding("NX0007", message, hint=hint),))
         near = "" if given.is_dir() else did_you_mean(given.name, _neighbours(given))
         hint = (
             near

@@ -24,6 +24,7 @@ class Expander:
 
     Attributes:
         template_of: Template name by device path, for devices that use one.
+        given_of: The `with:` of those that have one, by device path.
         broken: Model paths of devices that could not be completed; findings below them would only repeat it.
     """
 
@@ -33,6 +34,7 @@ class Expander:
         self.inherited = inherited
         self.templates = compile_templates(gathered, root)
         self.template_of: dict[str, str] = {}
+        self.given_of: dict[str, Map] = {}
         self.broken: set[ModelPath] = set()
         self._filled: dict[tuple[Any, ...], Map] = {}
         self._kept: list[Any] = []  # keeps the objects alive whose ids are cache keys
@@ -151,6 +153,8 @@ class Expander:
             return _plain(device)
         template.users += 1
         self.template_of[path] = template.name
+        if isinstance(given := device.get("with"), Map):
+            self.given_of[path] = given
         before = len(self.gathered.findings)
         values = arguments(self.gathered, template, device, name=path, place=place)
         if len(self.gathered.findings) > before:

@@ -56,7 +56,14 @@ def load_files(
     stray_references(gathered, root)
     expander = Expander(gathered, root, inherited=inherited)
     expander.run()
-    tree = SourceTree(root, gathered.files, expander.template_of, frozenset(expander.broken))
+    tree = SourceTree(
+        root,
+        gathered.files,
+        expander.template_of,
+        frozenset(expander.broken),
+        given_of=expander.given_of,
+        overridden=frozenset(variables or ()),
+    )
     return tuple(gathered.files), Outcome(tree, tuple(gathered.findings))
 
 

@@ -30,6 +30,7 @@ _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufff
 _SEPARATORS = {"\x85": "next line", "\u2028": "line separator", "\u2029": "paragraph separator"}
 _DECEPTIVE = re.compile("[\x85\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Source: Unicode Standard Annex 9, table of explicit directional formatting; Unicode Technical Standard 55, 4.1."""
+_UNQUOTED = re.compile(r"(?:[:,\[{]\s*)((?![\"'{\[])[^\s,\"'\[\]{}$]*(?:\$\{[^\s{}]*\}[^\s,\"'\[\]{}$]*)+)")
 _BARE_KEY = re.compile(r"\s*[A-Za-z][\w.-]*\s+[^:#]+\s*$")
 
 _COLON = "write 'key: value', with a space after the colon"
@@ -180,12 +181,24 @@ def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
         start = tab if tab >= 0 else start
         hint = "indent with spaces"
         return finding("NX0011", "a tab can't indent YAML", place=file.place(start, start + 1), hint=hint)
+    if (reference := _reference_at(file, start)) is not None:
+        message = f"not valid YAML: '{reference[2]}' without quotes, inside brackets"
+        return finding("NX0010", message, place=file.place(*reference[:2]), hint=f'put it in quotes: "{reference[2]}"')
     context = (getattr(error, "context", None) or "").strip()
     message = f"{problem} {context}".strip()
     hint = next((text for part, text in _HINTS if part in problem), "")
     if _unexpected_value(error) and file.text[start] != ":":
         return finding("NX0010", "not valid YAML: this key has no ':'", place=file.place(start, start + 1), hint=_COLON)
     return finding("NX0010", f"not valid YAML: {message}", place=file.place(start, start + 1), hint=hint)
+
+
+def _reference_at(file: SourceFile, position: int) -> tuple[int, int, str] | None:
+    """Begin, end and text of the plain text with a `${…}` in which a position lies: there `{` begins a map in brackets."""
+    begin = file.starts[file.line_column(position)[0] - 1]
+    for match in _UNQUOTED.finditer(file.text, begin, position + 80):
+        if match.start(1) < position <= match.end(1):
+            return match.start(1), match.end(1), match[1]
+    return None
 
 
 def _blank(lines: list[str], file: SourceFile, error: YAMLError) -> bool:

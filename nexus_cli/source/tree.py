@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +10,12 @@ from nexus_cli.diagnostics import Diagnostic, ModelPath, Place, Severity
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.source.files import place_of
 from nexus_cli.source.nodes import Map, Seq, SourceFile
+from nexus_cli.source.origins import Origins
 from nexus_cli.source.suppress import suppressions
 
 _ABOUT_ARGUMENTS = frozenset({"NX0053"})
 """Codes about the command line: they have no place in a file."""
+_USED = "used here"
 
 
 @dataclass(slots=True)
@@ -25,12 +27,16 @@ class SourceTree:
         files: Every file that was read; the first is the site file.
         template_of: Template name by device path `area/line/device`.
         broken: Devices that could not be completed; findings below them are dropped by `settle`.
+        given_of: What a device gives its template (`with:`) by device path.
+        overridden: Variables that the command line gave.
     """
 
     root: dict[Any, Any]
     files: list[SourceFile]
     template_of: Mapping[str, str] = field(default_factory=dict)
     broken: frozenset[ModelPath] = frozenset()
+    given_of: Mapping[str, Map] = field(default_factory=dict)
+    overridden: frozenset[str] = frozenset()
 
     def place(self, where: ModelPath, on_key: bool = False) -> Place | None:
         """The place of a value, or of its key; what is missing is shown at the nearest level that is there."""
@@ -49,16 +55,17 @@ class SourceTree:
         A finding in a template's text is told once, with a note of a device that uses it.
         """
         joined: dict[tuple[Any, ...], tuple[Diagnostic, str, int]] = {}
+        origins = self._origins()
         for item in findings:
             device = _device(item.where)
             if device and item.where[:6] in self.broken and item.code[2] != "0":
                 continue
             known = item.place is not None or item.code in _ABOUT_ARGUMENTS
-            placed = item if known else item.at(self.place(item.where, item.on_key))
+            placed, own = (item, False) if known else self._located(item, origins)
             if any(note.place is None and note.where for note in placed.related):
                 placed = replace(placed, related=tuple(self._related(note) for note in placed.related))
             key = (placed.code, placed.place, placed.message.replace(device, "") if device else placed.message)
-            first, user, count = joined.get(key, (placed, device if self._from_template(placed) else "", 0))
+            first, user, count = joined.get(key, (placed, device if not own and self._from_template(placed) else "", 0))
             joined[key] = (first, user, count + 1)
         listed = _causes([self._noted(*entry) for entry in joined.values()])
         rules = suppressions(self.files)
@@ -71,8 +78,35 @@ class SourceTree:
         Errors stay: what can't be carried out is not carried out because of a comment.
         """
         rules = suppressions(self.files)
-        placed = [item.at(self.place(item.where, item.on_key)) for item in findings]
+        origins = self._origins()
+        placed = [self._located(item, origins)[0] for item in findings]
         return in_order(item for item in placed if item.severity is Severity.ERROR or rules.allows(item))
+
+    def _origins(self) -> Origins:
+        return Origins(
+            files=self.files,
+            root=self.root,
+            template_of=self.template_of,
+            given_of=self.given_of,
+            overridden=self.overridden,
+        )
+
+    def _located(self, item: Diagnostic, origins: Origins) -> tuple[Diagnostic, bool]:
+        """The finding at its place, and whether that is what the device itself gives its template.
+
+        What a reference stands for is shown where it is written, with a note of where it is used.
+        """
+        place = self.place(item.where, item.on_key)
+        mark, value, complete = _walk(self.root, item.where)
+        if mark is None or place is None or item.on_key or not complete or isinstance(value, (Map, Seq)):
+            return item.at(place), False
+        device = _device(item.where)
+        origin = origins.of(mark, device)
+        if origin is not None:
+            note = Related(message=_USED, place=place)
+            return replace(item.at(origin.place), related=(*item.related, note)), origin.own
+        notes = [Related(message=f"'{name}' is given here", place=at) for name, at in origins.inside(mark, device)]
+        return replace(item.at(place), related=(*item.related, *notes)), False
 
     def _related(self, note: Related) -> Related:
         if note.place is not None or not note.where:
@@ -99,19 +133,27 @@ class SourceTree:
 def _causes(findings: list[Diagnostic]) -> list[Diagnostic]:
     """Without what only follows from an error of the text at the same place, such as an unresolved reference."""
     roots = {
-        (item.place.file, item.place.line, item.place.column)
+        begin
         for item in findings
-        if item.place is not None and item.code[2] == "0" and item.severity is Severity.ERROR
+        if item.code[2] == "0" and item.severity is Severity.ERROR
+        for begin in _begins(item.place)
     }
     if not roots:
         return findings
-    return [
-        item
-        for item in findings
-        if item.code[2] == "0"
-        or item.place is None
-        or (item.place.file, item.place.line, item.place.column) not in roots
-    ]
+    return [item for item in findings if item.code[2] == "0" or roots.isdisjoint(_places_of(item))]
+
+
+def _places_of(item: Diagnostic) -> Iterator[tuple[str, int, int]]:
+    """Where a finding is, and where what it is about is used."""
+    yield from _begins(item.place)
+    for note in item.related:
+        if note.message == _USED:
+            yield from _begins(note.place)
+
+
+def _begins(place: Place | None) -> Iterator[tuple[str, int, int]]:
+    if place is not None:
+        yield place.file, place.line, place.column
 
 
 def in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

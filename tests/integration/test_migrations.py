@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,6 +18,8 @@ from nexus_cli.database.connect import Limits, connection, open_connection
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.layout import EXTERNAL, Home, Runtime
+from nexus_cli.project import runtime
 from nexus_cli.settings import Settings
 from tests.postgres import SITE, free_port
 
@@ -120,6 +124,21 @@ async def test_a_read_only_server_is_told_and_asked_nothing_that_it_need_not_do(
         async with connection(database) as conn:
             await ensure_class(conn, "process", site=SITE)
     assert caught.value.code == "NX6206"
+
+
+async def test_up_refuses_a_read_only_server_before_it_starts_anything(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NEXUS_DATABASE_URL", database.database_url)
+    monkeypatch.setenv("NEXUS_DATABASE_PASSWORD", database.database_password)
+    given = Runtime(site=SITE, database_kind=EXTERNAL, database_url=database.database_url)
+    await asyncio.to_thread(runtime._ask_servers, Home(tmp_path), given)
+    async with connection(database) as conn:
+        name = await conn.fetchval("SELECT current_database()")
+        await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(NexusError) as caught:
+        await asyncio.to_thread(runtime._ask_servers, Home(tmp_path), given)
+    assert (caught.value.code, caught.value.exit_code) == ("NX6206", 6)
 
 
 async def test_a_migration_does_not_wait_behind_a_reader_for_ever(

@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -151,7 +152,9 @@ async def test_late_rows_and_doubles_in_compressed_chunks(database: Settings) ->
 
 @pytest.mark.needs_broker
 async def test_late_frames_under_load_while_chunks_are_compressed(database: Settings, broker: TestBroker) -> None:
-    """A gateway brings back days of backlog while another goes on, and the server compresses what they write into."""
+    """The gateway that read the device before brings its backlog of days while the one that reads it now goes on, and the
+    server compresses what they write into."""
+    await declare(database, msgspec.structs.replace(device(a="float64"), gateway="gw-2"))
     await declare(database, device(a="float64"))
     async with connection(database) as conn:
         made, ident = await one_class(conn, keep_days=30)

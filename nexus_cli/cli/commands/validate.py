@@ -37,7 +37,7 @@ def command(
 ) -> int:
     """Check site files and everything they include. Writes nothing.
 
-    SITE is a site file or its folder; by default ./site.yaml, or the only sites/*/site.yaml.
+    SITE is a site file or its folder, or a folder of sites; by default ./site.yaml, or the only sites/*/site.yaml.
     """
     from nexus_cli.cli.views.findings import document, text
     from nexus_cli.project.text import facts_of_all, read_all, sites_of

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
 from nexus_cli.cli.views.clock import clock_text
+from nexus_cli.cli.views.plan_groups import places
 from nexus_cli.diagnostics.printable import plain
 
 Style = Callable[[str, str], str]
 STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}
 MOST_ROWS = 40
+_FIGURES = re.compile(r"[A-Za-z0-9_.-]*\d[A-Za-z0-9_.:/-]*")
 MOST_TAGS = 8
 VERBS = {
     "away": "control does not answer; asking again for {subject} s, the deployment goes on when control is back",
@@ -45,15 +48,36 @@ def deployment_text(found: Mapping[str, Any], *, style: Style) -> str:
     found = plain(found)
     rows: Sequence[Mapping[str, Any]] = found["table"]
     notable = [row for row in rows if row["state"] != "applied" or row["verification"] in ("failed", "unverified")]
-    shown = notable[:MOST_ROWS] if len(rows) > MOST_ROWS else rows
-    width = max((len(row["address"]) for row in shown), default=0)
-    lines = [_row(row, width, style) for row in shown]
-    left = len(rows) - len(shown) + int(found.get("left_out", 0))
-    if left:
-        lines.append(
-            style(f"  … and {left} more, applied", "dim") if len(notable) <= len(shown) else f"  … and {left} more"
-        )
+    left_out = int(found.get("left_out", 0))
+    if len(rows) > MOST_ROWS:
+        lines = list(_folded(notable, style))
+        if left := len(rows) - len(notable) + left_out:
+            lines.append(style(f"  … and {left:,} more, applied", "dim"))
+    else:
+        width = max((len(row["address"]) for row in rows), default=0)
+        lines = [_row(row, width, style) for row in rows]
+        if left_out:
+            lines.append(f"  … and {left_out:,} more")
     return "\n".join([*lines, "", _end(found, style), *_not_good(found, style), *_next(found, style)]).lstrip("\n")
+
+
+def _folded(rows: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
+    """Rows of a long table, those that ended alike together; numbers and addresses in their reasons don't tell them apart."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        reason = _FIGURES.sub("#", str(row["detail"]))
+        groups.setdefault((row["state"], row["verification"], reason), []).append(row)
+    heads = [
+        {**group[0], "address": f"{len(group):,} alike" if len(group) > 1 else group[0]["address"]}
+        for group in groups.values()
+    ]
+    width = max((len(head["address"]) for head in heads[:MOST_ROWS]), default=0)
+    for head, group in zip(heads[:MOST_ROWS], groups.values(), strict=False):
+        yield _row(head, width, style)
+        if len(group) > 1:
+            yield style(f"      {places(row['address'] for row in group)}", "dim")
+    if more := sum(len(group) for group in list(groups.values())[MOST_ROWS:]):
+        yield f"  … and {more:,} more that did not end well (--format json shows all)"
 
 
 def _not_good(found: Mapping[str, Any], style: Style) -> list[str]:

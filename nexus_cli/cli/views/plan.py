@@ -27,6 +27,8 @@ FOLD_ABOVE = 25
 """New or vanished devices of one line are folded into one row when a plan has more of them than this."""
 MOST_TAGS = 20
 MOST_HAZARDS = 40
+MOST_RENAMES = 40
+RENAMED = "An address goes under one name and comes under another. To keep its history, write:"
 LONG = 40
 """Lines; a longer plan begins with what it ends with."""
 WIDTH = 60
@@ -58,6 +60,7 @@ def plan_text(plan: Document, *, style: Style) -> str:
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({_count(devices, 'device')}, {_count(tags, 'tag')})")
     lines += _hazards(plan["hazards"], style)
+    lines += _renames(plan, style)
     if plan["resource_changes"]:
         if len(lines) > LONG or len(plan["resource_changes"]) > FOLD_ABOVE:
             lines[1:1] = [headline(plan), *_reach(plan)]
@@ -221,6 +224,23 @@ def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
         if not all(hazard["allowed"] for hazard in found):
             every = " for all of them" if len(groups) > 1 else ""
             yield f"    consent{every}: --allow {consent(found, name)}"
+
+
+def _renames(plan: Document, style: Style) -> Iterator[str]:
+    """The block to paste when what goes and what comes are most likely the same."""
+    if plan.get("renames"):
+        yield ""
+        yield style("Renamed?", "bold") + f" {RENAMED}"
+        yield from (f"  {line}" for line in moved_block(plan))
+
+
+def moved_block(plan: Document) -> Iterator[str]:
+    """`moved:` with the renames that nobody declared, as it is written in a site file."""
+    renames = plan["renames"]
+    yield "moved:" if not plan["moved"] else "moved:   # add to the list that is there"
+    yield from (f"  - {{from: {old}, to: {new}}}" for old, new in renames[:MOST_RENAMES])
+    if len(renames) > MOST_RENAMES:
+        yield f"  # … and {len(renames) - MOST_RENAMES:,} more (--format json shows all)"
 
 
 def consent(hazards: Sequence[Document], name: str) -> str:

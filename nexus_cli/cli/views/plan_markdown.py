@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nexus_cli.cli.views.plan import MOST_HAZARDS, consent, headline, plan_text
+from nexus_cli.cli.views.plan import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
 from nexus_cli.cli.views.plan_groups import hazard_groups
 
 MOST_CHARACTERS = 65_000
@@ -21,6 +21,8 @@ def plan_markdown(plan: Mapping[str, Any]) -> str:
     if open_:
         lines += ["", f"**{len(open_)} hazard{'s' * (len(open_) > 1)} without consent**", ""]
         lines += _open_hazards(open_)
+    if plan.get("renames"):
+        lines += ["", f"**Renamed?** {RENAMED}", "", "```yaml", *moved_block(plan), "```"]
     for each in plan["diagnostics"]:
         if each["severity"] != "info":
             lines += ["", f"**{each['severity']}[{each['code']}]** {each['summary']}"]
@@ -29,7 +31,7 @@ def plan_markdown(plan: Mapping[str, Any]) -> str:
         return head + "\n"
     opening, closing = "\n\n<details><summary>Changes</summary>\n\n```diff\n", "\n```\n\n</details>\n"
     room = MOST_CHARACTERS - len(head) - len(opening) - len(closing)
-    body = "\n".join(_diff_lines(plan_text(plan, style=lambda text, _: text)))
+    body = "\n".join(_diff_lines(plan_text({**plan, "renames": []}, style=lambda text, _: text)))
     if len(body) > room:
         cut = body[: room - 80].rsplit("\n", 1)[0]
         body = f"{cut}\n… cut here; `nexus plan --format json` has everything"

@@ -64,6 +64,11 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
         return _left_over(found, colour)
     if not found["site"] and found["state"] == "down":
         return f"nothing runs in {found['home']}\n\n  nexus up SITE starts it"
+    if original := found.get("original"):
+        return (
+            f"no runtime of this folder: it is a copy of {original}\n\n  one of {found['site']} runs from there: "
+            f"nexus --home {original} status\n  nexus up --beside starts a second one here"
+        )
     state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
     lines = [f"{found['site'] or 'no site'}: {state}", ""]
     rows = [("broker", found["broker"]), ("database", found["database"])]

@@ -14,7 +14,7 @@ from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
-from nexus_cli.model.site import Connection, Deadband, Duration, Tag
+from nexus_cli.model.site import Connection, Deadband, Duration, Tag, Wait
 
 Security = Literal[
     "None",
@@ -58,7 +58,7 @@ class OpcuaConnection(Connection):
         default=None,
         description="The server's certificate: its SHA-1 or SHA-256 fingerprint, or a PEM or DER file. Left out: the first one seen is kept, and another one is refused.",
     )
-    session_timeout: Duration | None = Field(
+    session_timeout: Wait | None = Field(
         default=None,
         description="How long the server keeps a session without news of us (default 60s; it may revise it).",
     )

@@ -21,6 +21,11 @@ DURATION = 290
 _FLOAT = struct.Struct("<f")
 
 
+def beat_ms(tag: TagConfig) -> int:
+    """How often a simulated value changes: at each poll, or at each sample where the server is to look more often."""
+    return max(1, min(tag.poll_ms, int(tag.options.get("sampling") or tag.poll_ms)))
+
+
 class SimulatedNode:
     """A variable; several tags may read it, each an element of its array.
 
@@ -36,7 +41,7 @@ class SimulatedNode:
         self.identifier = identifier
         self.base = kind.base
         self.variant = ua.VariantType(KIND_OF_BASE.get(kind.base, 12))
-        self.interval_ms = max(1, tag.poll_ms)
+        self.interval_ms = beat_ms(tag)
         self.is_array = bool(kind.count)
         self.writable = tag.writable
         self.status = 0
@@ -50,7 +55,7 @@ class SimulatedNode:
     def add(self, path: str, tag: TagConfig, signal: Signal, index: str) -> None:
         """Let a tag read this node, or an element or slice of it."""
         self.writable = self.writable or tag.writable
-        self.interval_ms = min(self.interval_ms, max(1, tag.poll_ms))
+        self.interval_ms = min(self.interval_ms, beat_ms(tag))
         if not index or "," in index:
             self._elements[path] = (-1, -1, signal)
             return

@@ -332,7 +332,7 @@ def _remember(one: _Watched, path: str, past: Past) -> None:
     if not row_us:
         if path not in past.paths or path in mark.unread:
             return
-        if path in mark.away:
+        if path in mark.away and past.reason is GapReason.GATEWAY_STOPPED:
             one.away = True
             return
         if path in mark.holes:
@@ -343,6 +343,7 @@ def _remember(one: _Watched, path: str, past: Past) -> None:
         # after it may have read something.)
         one.hole = Hole(mark.read_us[path] + 1, past.reason, past.reason is not GapReason.GATEWAY_STOPPED)
         return
+    # One that did not answer may have come back since, where a log that was set back does not know it.
     # An answer that was outstanding is missing since it was asked for, unless its row came after the mark.
     since_us = max(mark.time_us, row_us) if row_us else mark.asked_us.get(path, mark.time_us)
     one.hole = Hole(since_us + 1, past.reason)

@@ -36,6 +36,15 @@ def test_several_sites_have_one_answer(folder: Path) -> None:
     assert run_inside("nexus validate one missing", cwd=folder).code == 1
 
 
+def test_a_folder_of_sites_stands_for_them(folder: Path) -> None:
+    step = run_inside("nexus validate .", cwd=folder)
+    assert step.code == 1 and "bad/site.yaml:4:" in step.expected
+    (folder / "bad/site.yaml").unlink()
+    assert run_inside("nexus validate .", cwd=folder).expected == "Valid. acme/one, acme/two: 2 devices, 2 tags."
+    step = run_inside("nexus plan .", cwd=folder)
+    assert "it holds 2 sites, name one: one, two" in step.expected
+
+
 def test_changed_files_name_the_sites_that_hold_them(folder: Path) -> None:
     step = run_inside(
         "nexus validate --containing one/parts/x.yaml one/site.yaml two/parts/x.yaml other.yaml", cwd=folder

@@ -64,6 +64,14 @@ def _expired() -> ssl.SSLCertVerificationError:
     return error
 
 
+def _closed_for(alert: str) -> asyncpg.PostgresError:
+    """With TLS 1.3 the server judges our certificate after our side's handshake: the driver sees a connection end."""
+    error = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+    error.__cause__ = ssl.SSLError(1, alert)
+    error.__cause__.reason = alert
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "cert", "said", "word"),
     [
@@ -75,6 +83,9 @@ def _expired() -> ssl.SSLCertVerificationError:
         (_expired(), "", "has expired", "renew"),
         (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not speak TLS", "sslmode=disable"),
         (FileNotFoundError(2, "No such file or directory", "/ca.pem"), "", "/ca.pem", "NEXUS_DATABASE_CA"),
+        (_closed_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "", "demands", "_CERT"),
+        (_closed_for("SSLV3_ALERT_CERTIFICATE_EXPIRED"), "c", "Our certificate", "renew"),
+        (_closed_for("TLSV1_ALERT_UNKNOWN_CA"), "c", "not accept", "ssl_ca_file"),
         (asyncpg.TargetServerAttributeNotMatched("none of the hosts match"), "", "takes writes", "primary"),
     ],
 )  # fmt: skip
@@ -86,6 +97,17 @@ def test_what_tls_and_the_server_say_of_us_has_a_sentence_of_its_own(
         raise error
     assert said in caught.value.message and word in caught.value.hint, caught.value
     assert "nexus up SITE" not in caught.value.hint
+
+
+def test_a_file_that_the_tls_library_does_not_name_is_found(tmp_path: Path) -> None:
+    there = tmp_path / "c.pem"
+    there.touch()
+    missing = FileNotFoundError(2, "No such file or directory")
+    settings = dataclasses.replace(SETTINGS, database_cert=str(there), database_key=str(tmp_path / "k.pem"))
+    for chosen, said in ((settings, "k.pem"), (SETTINGS, "can't be reached")):
+        with pytest.raises(NexusError) as caught, plain_errors(chosen):
+            raise missing
+        assert said in caught.value.message
 
 
 def test_files_of_the_settings_go_into_the_address_unless_it_names_its_own() -> None:

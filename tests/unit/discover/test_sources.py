@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_cli.discover.filters import left_out, why_nothing
+from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.journal import Journal
-from nexus_cli.discover.online import Wanted, left_out
+from nexus_cli.discover.online import Wanted
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
 from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
@@ -120,6 +122,17 @@ def test_filters_are_globs_over_original_names() -> None:
     assert left_out(("Other", "x"), wanted) == "not in --include"
     assert left_out(("Filler", "Diag", "x"), wanted) == "in --exclude"
     assert left_out(("Filler", "A", "B", "x"), wanted).startswith("deeper")
+
+
+def test_filters_that_leave_nothing_say_what_was_there() -> None:
+    names = [f"Motor/Speed-{number}" for number in range(6)]
+    looked = Discovery(protocol="opcua", connection={}, source="x")
+    looked.skipped = [Skipped("Status", "a property"), *(Skipped(name, "not in --include") for name in names)]
+    hint = why_nothing([looked], Wanted(include=("Sped-1",)))
+    assert hint.startswith("did you mean 'Speed-1'? 6 values there, left out by --include: Motor/Speed-0, ")
+    assert hint.endswith("Motor/Speed-3, …")
+    looked.skipped = looked.skipped[:1]
+    assert why_nothing([looked], Wanted(include=("x*",))) == ""
 
 
 def test_a_journal_goes_on_from_its_last_beat(tmp_path: Path) -> None:

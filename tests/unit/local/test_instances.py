@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -13,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from nexus_cli.cli.views.status import render_status
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import marks, parts_of
+from nexus_cli.local import status
+from nexus_cli.local.instances import marks, original_of, parts_of
 from nexus_cli.local.layout import Home, Runtime
 from nexus_cli.local.lock import Holder, announce, held, holder_of, holders, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.start import end_strangers, refuse_second, supervisor_of
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
+from nexus_cli.settings import Settings
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
@@ -209,3 +213,15 @@ def test_signals_reach_the_database_politely(home: Home, start: Start) -> None:
     database = start(home, "database", "one", code)
     assert stop_runtime(home, progress=lambda _: None)
     assert identify(database.pid) is None
+
+
+def test_a_copy_of_a_running_folder_is_no_runtime(home: Home, start: Start, tmp_path: Path) -> None:
+    start(home, "supervisor", "one")
+    copy = Home(tmp_path / "copy" / ".nexus")
+    shutil.copytree(home.path, copy.path)
+    assert original_of(copy) == home.path and original_of(home) is None
+    found = asyncio.run(status.collect(copy, Settings(home=copy.path, broker_url="mqtt://127.0.0.1:1")))
+    assert found["state"] == "down" and found["original"] == str(home.path) and not found["roles"]
+    text = render_status(found, colour=False)
+    assert text.startswith(f"no runtime of this folder: it is a copy of {home.path}")
+    assert f"nexus --home {home.path} status" in text

@@ -143,3 +143,27 @@ def test_assigning_gives_everyone_another_port() -> None:
     assign_ports(runtime, running=False)
     assert len(set(runtime.http_ports.values())) == 22
     assert runtime.control_url.endswith(str(runtime.http_ports["nexus.control"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "hint"),
+    [
+        ({"broker": "mosquito"}, "NX6505", "did you mean 'mosquitto'? mosquitto, amqtt, or mqtt://mosquito:1883"),
+        ({"broker": "plant"}, "NX6505", "mosquitto, amqtt, or mqtt://plant:1883"),
+        ({"database": "embeded"}, "NX6203", "write embedded, or postgresql://"),
+    ],
+)
+def test_a_misspelt_kind_lists_the_kinds_and_leaves_nothing_behind(
+    home: Home, given: dict[str, str], code: str, hint: str
+) -> None:
+    with pytest.raises(NexusError) as caught, start.one_at_a_time(home):
+        write_wish(home, _wish("gw", **given))
+    assert caught.value.code == code and caught.value.hint.startswith(hint)
+    assert not home.path.exists()
+
+
+def test_a_refused_start_leaves_what_was_there(home: Home) -> None:
+    write_wish(home, _wish("gw"))
+    with pytest.raises(NexusError), start.one_at_a_time(home):
+        write_wish(home, _wish("gw", broker="plant"))
+    assert home.runtime_file.exists() and home.logs.exists()

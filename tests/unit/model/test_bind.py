@@ -56,7 +56,7 @@ def test_every_mistake_is_told_in_one_run_and_the_rest_is_bound() -> None:
         ({"type": "int16", "address": "7"}, "NX1003", "without quotes"),
         ({"type": "int16", "address": 7, "unit": 5}, "NX1003", "in quotes"),
         ({"type": "int16", "address": 7, "mode": "sub"}, "NX1004", "subscribe"),
-        ({"type": "int16", "address": 7, "poll": "1 sec"}, "NX1005", "500ms"),
+        ({"type": "int16", "address": 7, "poll": "1 sec"}, "NX1005", "1s"),
         ({"type": "int16", "address": 7, "deadband": "2 percent"}, "NX1007", "2%"),
         ({"type": "int16", "address": 7, "deadband": -1}, "NX1007", "2%"),
         ({"type": "int16", "address": 7, "deadband": True}, "NX1007", "2%"),

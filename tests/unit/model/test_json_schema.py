@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from nexus_cli.drivers.registry import kinds
-from nexus_cli.model.json_schema import json_schema
+from nexus_cli.model.json_schema import json_schema, overlay_schema
 
 SITES = Path(__file__).parents[3] / "sites"
 FILES = sorted(path for path in SITES.rglob("*.yaml") if path.parent.name != "env")
@@ -117,3 +117,38 @@ def test_every_key_has_a_text_to_hover() -> None:
     ]
     allowed = {"labels", "description", "absolute", "percent"}
     assert [item for item in missing if item.rsplit(".", 1)[1] not in allowed] == []
+
+
+OVERLAYS = jsonschema.Draft7Validator(overlay_schema(kinds()))
+
+
+@pytest.mark.parametrize("file", sorted(SITES.rglob("env/*.yaml")), ids=lambda path: str(path.relative_to(SITES)))
+def test_an_overlay_that_ships_is_valid(file: Path) -> None:
+    assert list(OVERLAYS.iter_errors(read(file))) == []
+
+
+def test_an_overlay_says_only_what_differs() -> None:
+    text = """
+    retention: {process: {compress_after: 1d}}
+    areas: {p: {lines: {l: {devices: {d: {connection: {host: 10.0.0.9}, tags: {v: {poll: 5s}, w: null}}, e: {}}}}}}
+    alerts: {hot: {above: 90}}
+    """
+    overlay = yaml.safe_load(text)
+    assert errors(overlay), "a site has to say more"
+    assert list(OVERLAYS.iter_errors(overlay)) == []
+    OVERLAYS.check_schema(OVERLAYS.schema)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: [more.yaml]",
+        "retentoin: {}",
+        "areas: {p: {lines: {l: {devices: {d: {conection: {host: a}}}}}}}",
+        "areas: {p: {lines: {l: {devices: {d: {protocol: modbus, connection: {hots: a}}}}}}}",
+        "areas: {p: {lines: {l: {devices: {d: {tags: {v: {poll: 5}}}}}}}}",
+        "alerts: {hot: {abvoe: 90}}",
+    ],
+)
+def test_what_is_wrong_in_an_overlay_is_marked(text: str) -> None:
+    assert list(OVERLAYS.iter_errors(yaml.safe_load(text)))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nexus_cli.model.quantities import UnitError, conversion, known
+from nexus_cli.model.units import UNITS
 
 
 @pytest.mark.parametrize(
@@ -33,13 +38,29 @@ def test_another_dimension_is_refused(unit: str, published: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["blips", "degc", "9**9**9**9", "m" * 100, "__import__('os')", "kg m (", "1/0", "m**m"]
+    "unit", ["blips", "degc", "9**9**9**9", "m" * 100, "__import__('os')", "kg m (", "1/0", "m**m", "dB/m", "V/dB"]
 )
 def test_what_is_no_unit_is_unknown_and_costs_nothing(unit: str) -> None:
     assert not known(unit)
     with pytest.raises(UnitError) as error:
         conversion(unit, "kg")
     assert error.value.unit == unit
+
+
+WORDS = st.sampled_from(
+    [*(unit for unit in UNITS if unit), "dB", "dBm", "Np", "pH", "octave", "delta_degC", "foo", "1"]
+)
+PRODUCTS = st.builds("{}{}{}".format, WORDS, st.sampled_from(["", "/", "*", "**", "^2/", " "]), WORDS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PRODUCTS, PRODUCTS)
+def test_whatever_is_put_together_of_units_has_an_answer(unit: str, published: str) -> None:
+    """Logarithmic units in a product, for one, are taken apart by nothing, and fail late in the library."""
+    known(unit)
+    with contextlib.suppress(UnitError):
+        factor, _ = conversion(unit, published)
+        assert factor
 
 
 def test_common_units_need_no_library() -> None:

@@ -264,3 +264,27 @@ def test_a_tuple_and_the_list_it_comes_back_as_are_the_same() -> None:
     after = snapshot(device("a/l/one", description="x", tags={"energy": tag(range=(0.0, 10.0))}))
     found = plan(before, after)
     assert [change.keys for change in found.changes] == [("description",)] and found.changes[0].tags == ()
+
+
+def test_a_tag_that_comes_back_under_another_name_is_offered_as_moved() -> None:
+    before = device("packaging/line-1/meter", tags={"energy": tag(), "power": tag(address="holding:8")})
+    after = device("packaging/line-1/meter", tags={"energy-total": tag(), "power": tag(address="holding:8")})
+    found = plan(snapshot(before), snapshot(after))
+    assert found.renames == (("packaging/line-1/meter/energy", "packaging/line-1/meter/energy-total"),)
+    declared = plan(snapshot(before), snapshot(after), moved=found.renames)
+    assert declared.renames == () and [change.tags[0].action for change in declared.changes] == [Action.MOVE]
+
+
+def test_a_device_under_another_name_is_one_rename() -> None:
+    tags = {"energy": tag(), "power": tag(address="holding:8"), "sum": {"type": "float64", "expr": "energy + power"}}
+    old, new = device("packaging/line-1/meter", tags=tags), device("packaging/line-2/meter-2", tags=tags)
+    assert plan(snapshot(old), snapshot(new)).renames == (("packaging/line-1/meter", "packaging/line-2/meter-2"),)
+
+
+def test_what_is_not_the_same_place_is_no_rename() -> None:
+    path = "packaging/line-1/meter"
+    before = snapshot(device(path, tags={"a": tag(), "b": tag()}))
+    assert plan(before, snapshot(device(path, tags={"c": tag(), "d": tag()}))).renames == ()
+    before = snapshot(device(path, connection={"unit_id": 1}))
+    other = device(path, connection={"unit_id": 2}, tags={"x": tag()})
+    assert plan(before, snapshot(other)).renames == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from nexus_cli.cli.views.deployment import deployment_text, progress_line
@@ -22,7 +23,9 @@ def document(before: Any, after: Any, *, allow: tuple[str, ...] = (), **keys: An
 
 
 def test_text_of_a_small_plan() -> None:
-    before = snapshot(device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(), "temp": tag()}))
+    before = snapshot(
+        device("a/l/one", tags={"energy": tag(deadband=0.5), "old": tag(address="holding:9"), "temp": tag()})
+    )
     after = snapshot(
         device("a/l/one", description="meter", tags={"energy": tag(deadband=1.0), "temperature": tag()}),
         device("a/l/two"),
@@ -54,6 +57,17 @@ Needs consent:
 
 Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to forget)."""
     )
+
+
+def test_what_looks_renamed_is_offered_as_a_block_to_paste() -> None:
+    path = "a/l/one"
+    found = document(snapshot(device(path)), snapshot(device(path, tags={"energy-total": tag()})))
+    block = "moved:\n  - {from: a/l/one/energy, to: a/l/one/energy-total}\n"
+    assert textwrap.indent(block, "  ") in plan_text(found, style=plain)
+    shown = plan_markdown(found)
+    assert f"```yaml\n{block}```" in shown and shown.count("energy-total}") == 1
+    allowed = document(snapshot(device(path)), snapshot(device(path, tags={"energy": tag(deadband=1.0)})))
+    assert "Renamed?" not in plan_text(allowed, style=plain) + plan_markdown(allowed)
 
 
 def test_text_of_no_change_and_of_many() -> None:
@@ -198,3 +212,31 @@ def test_values_that_are_missing_after_an_apply_say_where_to_look() -> None:
     told = deployment_text({**found, "table": [row], "not_good": tags}, style=plain).splitlines()
     assert told[3:6] == ["", "Not GOOD yet:", "  a/l/one/t0  BAD        no_answer"]
     assert told[-3:] == ["  … and 12 more", "", "All of them, live: nexus tail --where 'quality!=GOOD'"]
+
+
+def test_a_long_table_of_a_deployment_says_once_what_ended_alike() -> None:
+    def row(line: int, number: int, detail: str = "") -> dict[str, Any]:
+        word = "unverified" if detail else "verified"
+        address = f"device.a/l{line}/d{number}"
+        common = {"action": "create", "gateway": "gw", "state": "applied"}
+        return {**common, "address": address, "verification": word, "detail": detail}
+
+    table = [row(number % 2, number, f"no answer from 10.0.0.{number}:502 in time") for number in range(200)]
+    table += [row(2, 1, "wrong unit id"), *(row(3, number) for number in range(100))]
+    found = {"number": 7, "outcome": "applied", "counts": {"applied": 301}, "table": table, "left_out": 9}
+    lines = deployment_text(found, style=plain).splitlines()
+    assert lines[0].split() == [
+        "200",
+        "alike",
+        "applied",
+        "unverified",
+        "no",
+        "answer",
+        "from",
+        "10.0.0.0:502",
+        "in",
+        "time",
+    ]
+    assert lines[1].strip() == "device.a/l0/* (100), device.a/l1/* (100)"
+    assert lines[2].split()[0] == "device.a/l2/d1" and lines[3].strip() == "… and 109 more, applied"
+    assert len(lines) < 8

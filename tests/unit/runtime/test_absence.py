@@ -136,14 +136,23 @@ def test_a_stop_that_misses_less_than_two_cycles_leaves_no_gap(away_s: float, ga
     assert next_life.gaps == [(PATH, last_us + 1, first_us - 1, STOPPED)] * gaps
 
 
-def test_a_device_that_was_away_before_and_after_has_no_gap() -> None:
+def test_a_device_that_was_away_before_and_after_a_stop_has_no_gap() -> None:
     life = Life()
     life.poll(answered=False)
-    next_life = after(life, KILLED)
+    next_life = after(life, STOPPED)
     next_life.poll(answered=False)
     next_life.run(30.0)
     next_life.poll()
     assert next_life.gaps == []
+
+
+def test_a_device_that_was_away_at_the_last_mark_of_a_killed_process_may_have_come_back() -> None:
+    """Its log may be an older copy, that does not have the rows in which it did."""
+    life = Life()
+    life.poll(answered=False)
+    next_life = after(life, KILLED)
+    next_life.poll()
+    assert [(device, reason) for device, _, _, reason in next_life.gaps] == [("a/l/one", KILLED)]
 
 
 def test_a_gap_ends_with_the_row_that_says_that_the_device_is_away() -> None:

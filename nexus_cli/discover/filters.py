@@ -1,0 +1,66 @@
+"""What --include, --exclude and --depth leave out, and what to say when nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from nexus_cli.access.globs import matches_glob
+from nexus_cli.diagnostics.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from nexus_cli.discover.found import Discovery
+    from nexus_cli.discover.online import Wanted
+
+SOME = 4
+"""Names that a hint gives as examples."""
+_NOT_INCLUDED, _EXCLUDED, _DEEPER = "not in --include", "in --exclude", "deeper than"
+_ALIKE_AMONG = 2000
+"""Names among which a similar one is looked for."""
+
+
+def left_out(path: tuple[str, ...], wanted: Wanted) -> str:
+    """Why the filters leave a value out, "" when they take it."""
+    if wanted.include and not any(_covers(glob, path) for glob in wanted.include):
+        return _NOT_INCLUDED
+    if any(_covers(glob, path) for glob in wanted.exclude):
+        return _EXCLUDED
+    if wanted.depth and len(path) > wanted.depth:
+        return f"{_DEEPER} {wanted.depth} levels (--depth)"
+    return ""
+
+
+def _covers(glob: str, path: tuple[str, ...]) -> bool:
+    levels = [level.replace("/", "-") for level in path]
+    return matches_glob(glob, "/".join(levels) if "/" in glob or glob == "**" else levels[-1] if levels else "")
+
+
+def why_nothing(discoveries: Iterable[Discovery], wanted: Wanted) -> str:
+    """What the filters left out when they left nothing: how many values, and a few names; "" when it was not they."""
+    names = [
+        one.what
+        for discovery in discoveries
+        for one in discovery.skipped
+        if one.reason.startswith((_NOT_INCLUDED, _EXCLUDED, _DEEPER))
+    ]
+    if not names:
+        return ""
+    count = f"{len(names)} value{'' if len(names) == 1 else 's'} there"
+    some = ", ".join(names[:SOME]) + (", …" if len(names) > SOME else "")
+    near = _similar(wanted.include, names)
+    return f"{near + ' ' if near else ''}{count}, left out by {_options(wanted)}: {some}"
+
+
+def _options(wanted: Wanted) -> str:
+    given = {"--include": wanted.include, "--exclude": wanted.exclude, "--depth": wanted.depth}
+    return " and ".join(option for option, value in given.items() if value)
+
+
+def _similar(globs: Sequence[str], names: Sequence[str]) -> str:
+    """A name like one of the globs; a glob without `/` is about the last level."""
+    for glob in globs:
+        known = {name if "/" in glob else name.rpartition("/")[2]: None for name in names[:_ALIKE_AMONG]}
+        hint = did_you_mean(glob.strip("*/"), known)
+        if hint.startswith("did"):
+            return hint
+    return ""
