@@ -29,6 +29,7 @@ class Judge:
     Attributes:
         slowest_ms: Longest interval that a device was ever polled with, by path.
         since_us: True time at which everything worked for the first time.
+        again_us: When reads of a device were asked again, true time, by path.
     """
 
     database: Database
@@ -39,6 +40,7 @@ class Judge:
     slowest_ms: dict[str, int]
     findings: Findings
     since_us: int
+    again_us: dict[str, list[int]]
 
     async def tags(self) -> None:
         """Every tag's values, and every gap's rows."""
@@ -108,6 +110,7 @@ class Judge:
             longest_us=longest_us,
             until_us=FOREVER_US if series.active else self.deploying.removed_us.get(series.path, 0),
             counted=device.kind in ("modbus", "opcua"),
+            again_us=self.again_us.get(device.path, ()),
             noticed_us=verdict.REPORT_NOTICED_US if device.kind == "opcua" else verdict.POLL_NOTICED_US,
         )
         for law, items in (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ import psutil
 from nexus_cli.settings import load_settings
 from tests.chaos.conduct import Life
 from tests.chaos.devices import READS, WRITES
+from tests.chaos.faults import Done
 from tests.chaos.opcua import TICKS
 from tests.chaos.parts import ChaosRuntime
 from tests.chaos.site import ENTERPRISE, NAME
@@ -41,6 +44,11 @@ class Database(Protocol):
         ...
 
 
+STEP_SLACK_US = 1_000_000
+GONE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection raises that a fault cut, at whatever moment."""
+
+
 class Usage:
     """Memory, descriptors, threads and tasks of every role, over the life of each process, and who is at the database."""
 
@@ -54,7 +62,7 @@ class Usage:
         """Take samples until stopped."""
         while not stop.is_set():
             await asyncio.to_thread(self._sample)
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*GONE):
                 await self._backends()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAMPLE_EVERY_S):
@@ -266,3 +274,27 @@ def _lines(path: Path) -> list[list[int]]:
 def process_ends(codes: Mapping[str, int | None]) -> list[str]:
     """Roles that did not end with 0 when they were asked to."""
     return [f"{role}: exit code {code}" for role, code in codes.items() if code != 0]
+
+
+AGAIN = re.compile(r"(\S+)Z debug +gateway (\S+) asked again device=(\S+)")
+
+
+def asked_again(folder: Path, done: Sequence[Done]) -> dict[str, list[int]]:
+    """When each device was asked again, true time in µs, ascending: from the gateways' logs, whose clocks faults have set."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for path in sorted(folder.glob("gw-*.log")):
+        steps = [one for one in done if one.fault.kind == "clock" and one.fault.target == path.stem]
+        for line in path.read_text(errors="replace").splitlines():
+            if match := AGAIN.match(line):
+                at_us = int(datetime.fromisoformat(f"{match[1]}+00:00").timestamp() * 1e6)
+                found[match[3]].append(_true_us(at_us, steps))
+    return {device: sorted(times) for device, times in found.items()}
+
+
+def _true_us(at_us: int, steps: Sequence[Done]) -> int:
+    """A time of a log whose clock was set off now and then."""
+    for one in steps:
+        before_us = at_us - int(float(one.fault.detail["offset_s"]) * 1e6)
+        if one.begun_us - STEP_SLACK_US <= before_us <= one.ended_us + STEP_SLACK_US:
+            return before_us
+    return at_us

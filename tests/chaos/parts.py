@@ -202,6 +202,7 @@ class ChaosRuntime(Runtime):
             clock.write_text("0")
             found = {
                 "NEXUS_TEST_CLOCK": str(clock),
+                "NEXUS_LOG_LEVEL": "debug",
                 "NEXUS_TEST_TASKS": str(self.folder / f"tasks-{role}"),
                 "PYTHONPATH": f"{SHIM}{os.pathsep}{Path(__file__).parents[2]}",
             }

@@ -22,7 +22,7 @@ from tests.chaos.faults import Chaos
 from tests.chaos.hostile import Target
 from tests.chaos.judging import Judge
 from tests.chaos.network import Proxy, proxies
-from tests.chaos.observer import FieldLogs, Usage, read_record
+from tests.chaos.observer import FieldLogs, Usage, asked_again, read_record
 from tests.chaos.parts import PANEL, ChaosRuntime, Disks
 from tests.chaos.report import Findings, to_json
 from tests.chaos.schedule import LINKS, Fault, schedule
@@ -226,6 +226,7 @@ class _Run:
             slowest_ms={path: max(ms, SLOWEST_POLL_MS) if polled else ms for path, ms in self._slowest_ms.items()},
             findings=findings,
             since_us=self._since_us,
+            again_us=asked_again(self._plan.folder / "plant", self._chaos.done),
         )
         await judge.tags()
         judge.gaps()

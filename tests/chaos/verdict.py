@@ -17,9 +17,9 @@ EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
-AGAIN_US = 90_000
-"""A value whose answer was late is asked for again; a device that was held up answers all of that at once, and the last one
-has the row. So far apart are two of them at most: far below every interval, so that no lost row passes for that."""
+AGAIN_BEFORE_US, AGAIN_AFTER_US = 1_500_000, 4_000_000
+"""A read that is not answered in time is asked again, and the gateway's log says when. The late answer was handed out at most
+so long before that moment (its time-out, and what a slow network adds) or after it (a device that was held up)."""
 REPORT_NOTICED_US = 10_000_000
 """The same for reports of a server: a link that nothing polls is proved alive every 5 s, and the answer is awaited."""
 FOREVER_US = 1 << 62
@@ -111,6 +111,7 @@ def account(
     until_us: int = FOREVER_US,
     counted: bool = True,
     noticed_us: int = POLL_NOTICED_US,
+    again_us: Sequence[int] = (),
 ) -> Account:
     """Account for every value of one tag by row, gap and BAD together.
 
@@ -121,6 +122,7 @@ def account(
         longest_us: Longest time between two values that needs no explanation.
         until_us: True time up to which values are asked for, where the tag was removed or the run ended.
         noticed_us: How long it may take until a lost device is BAD.
+        again_us: When reads of the device were asked again, true time, ascending: each explains one value.
         counted: False for values that rise with time: any of them may go unread, so only order and silence count.
     """
     result = Account()
@@ -141,7 +143,7 @@ def account(
     known = [Handed(time_us=times[number], number=number) for number in sorted(placed)]
     _silences(known, placed, bad_us, gaps, longest_us, noticed_us, result)
     if counted and known:
-        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, result)
+        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, again_us, result)
     return result
 
 
@@ -170,10 +172,11 @@ def _missing(
     gaps: Sequence[Gap],
     until_us: int,
     noticed_us: int,
+    again_us: Sequence[int],
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
-    again = _asked_again(handed, placed)
+    again = list(again_us)
     for one, following in itertools.zip_longest(handed, handed[1:]):
         if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
             continue
@@ -191,20 +194,19 @@ def _missing(
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
-        elif one.number in again:
+        elif after is not None and _take(again, one.time_us):
             result.explained["asked_again"] += 1
         else:
             result.lost.append(one)
 
 
-def _asked_again(handed: Sequence[Handed], placed: Mapping[int, int]) -> set[int]:
-    """Numbers without a row that others follow at once, the last of which has one."""
-    again: set[int] = set()
-    for one, following in itertools.pairwise(reversed(handed)):
-        recorded = one.number in placed or one.number in again
-        if recorded and following.number not in placed and one.time_us - following.time_us <= AGAIN_US:
-            again.add(following.number)
-    return again
+def _take(again_us: list[int], handed_us: int) -> bool:
+    """Take the first moment of asking again that a late answer goes with; False when there is none."""
+    at = bisect_left(again_us, handed_us - AGAIN_AFTER_US)
+    if at == len(again_us) or again_us[at] > handed_us + AGAIN_BEFORE_US:
+        return False
+    del again_us[at]
+    return True
 
 
 def _true_us(before: Handed, after: Handed, placed: Mapping[int, int]) -> int:

@@ -148,6 +148,7 @@ class Asking:
                 return
             if self.answered and answered_before:
                 # The device was held up, perhaps, and is back: nothing is split or refused for that.
+                _note_again(self._device)
                 again = await self._try(job)
                 if again is None:
                     return
@@ -187,6 +188,8 @@ class Asking:
                 tries = 0 if isinstance(failed, Lost) else tries + 1
                 if error.transient:
                     await asyncio.sleep(BUSY_S)
+                else:
+                    _note_again(self._device)
                 continue
             self._took(job, result)
             return None
@@ -334,6 +337,11 @@ class Asking:
             event(_log, "read as a whole again", device=device.path, request=known.whole.request.text)
         elif known.halves:
             join_halves(device, known, self._driver, self._clock.monotonic_s())
+
+
+def _note_again(device: Running) -> None:
+    """For whoever compares a device's own log with the record: an answer that comes too late has no row."""
+    event(_log, "asked again", level=logging.DEBUG, device=device.path)
 
 
 def _dear(error: DriverError) -> bool:

@@ -86,15 +86,17 @@ def test_one_missing_value_is_lost() -> None:
 def test_a_value_that_was_asked_for_again_at_once_is_explained_and_one_that_was_not_is_lost() -> None:
     values = handed(50)
     values[16] = dataclasses.replace(values[16], time_us=values[17].time_us - 14_000)  # both answered after a pause
-    found = of(values, rows_of(values, without=[17]))
+    again = [values[16].time_us - 900_000]
+    found = of(values, rows_of(values, without=[17]), again_us=again)
     assert not found.faults and found.explained == {"asked_again": 1}
-    found = of(values, rows_of(values, without=[17, 18]))
-    assert [one.number for one in found.lost] == [17, 18]
-    values[15] = dataclasses.replace(values[15], time_us=values[16].time_us - 80_000)
-    found = of(values, rows_of(values, without=[16, 17]))
+    found = of(values, rows_of(values, without=[17]))
+    assert [one.number for one in found.lost] == [17], "nobody asked again"
+    found = of(values, rows_of(values, without=[17, 18]), again_us=again)
+    assert len(found.lost) == 1, "each time explains one value"
+    found = of(values, rows_of(values, without=[17, 18]), again_us=[again[0], again[0] + 500_000])
     assert not found.faults and found.explained == {"asked_again": 2}, "two late answers in a row"
-    found = of(values, rows_of(values, without=[15, 16, 17]))
-    assert [one.number for one in found.lost] == [15]
+    found = of(values, rows_of(values, without=[30]), again_us=again)
+    assert [one.number for one in found.lost] == [30], "long after"
 
 
 def test_one_doubled_value() -> None:
