@@ -17,6 +17,9 @@ EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
+SAME_CYCLE_US = 90_000
+"""What is read twice in one cycle, in parts and then as a whole again, has one row, that of the last read. So far apart
+are two such reads at most: far below every interval, so that no lost row passes for that."""
 AGAIN_BEFORE_US, AGAIN_AFTER_US = 1_500_000, 4_000_000
 """A read that is not answered in time is asked again, and the gateway's log says when. The late answer was handed out at most
 so long before that moment (its time-out, and what a slow network adds) or after it (a device that was held up)."""
@@ -77,7 +80,7 @@ class Account:
 
     Attributes:
         found: Handed out and in a row.
-        explained: Without a row, by the reason of the gap, `BAD`, or `asked_again`.
+        explained: Without a row, by the reason of the gap, `BAD`, `read_twice` or `asked_again`.
         moments: True time of each explained one, with the explanation.
         lost: Without a row and without an explanation.
         doubled: Numbers in more than one row, where nothing but the row is new. A value that is stated again because
@@ -176,7 +179,7 @@ def _missing(
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
-    again = list(again_us)
+    again, twice = list(again_us), _read_twice(handed, placed)
     for one, following in itertools.zip_longest(handed, handed[1:]):
         if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
             continue
@@ -194,10 +197,22 @@ def _missing(
         if why:
             result.explained[why] += 1
             result.moments.append((one.time_us, why))
+        elif one.number in twice:
+            result.explained["read_twice"] += 1
         elif after is not None and _take(again, one.time_us):
             result.explained["asked_again"] += 1
         else:
             result.lost.append(one)
+
+
+def _read_twice(handed: Sequence[Handed], placed: Mapping[int, int]) -> set[int]:
+    """Numbers without a row that others follow at once, the last of which has one."""
+    twice: set[int] = set()
+    for one, following in itertools.pairwise(reversed(handed)):
+        recorded = one.number in placed or one.number in twice
+        if recorded and following.number not in placed and one.time_us - following.time_us <= SAME_CYCLE_US:
+            twice.add(following.number)
+    return twice
 
 
 def _take(again_us: list[int], handed_us: int) -> bool:

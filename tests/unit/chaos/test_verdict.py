@@ -86,6 +86,9 @@ def test_one_missing_value_is_lost() -> None:
 def test_a_value_that_was_asked_for_again_at_once_is_explained_and_one_that_was_not_is_lost() -> None:
     values = handed(50)
     values[16] = dataclasses.replace(values[16], time_us=values[17].time_us - 14_000)  # both answered after a pause
+    found = of(values, rows_of(values, without=[17]))
+    assert not found.faults and found.explained == {"read_twice": 1}, "in one cycle"
+    values[16] = dataclasses.replace(values[16], time_us=values[17].time_us - 100_000)
     again = [values[16].time_us - 900_000]
     found = of(values, rows_of(values, without=[17]), again_us=again)
     assert not found.faults and found.explained == {"asked_again": 1}
