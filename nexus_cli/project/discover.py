@@ -235,7 +235,8 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
         return Outcome(None, (finding("NX6600", f"'{ask.target}' is a serial line", hint=hint),))
     if _HOST.fullmatch(ask.target) and not Path(ask.target).exists():
         schemes = [*(kind.url.schemes[0] for kind in kinds().values() if kind.url is not None), "mqtt"]
-        hint = " or ".join(f"{scheme}://{ask.target}" for scheme in schemes)
+        *first, last = (f"{scheme}://{ask.target}" for scheme in schemes)
+        hint = f"{', '.join(first)} or {last}"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' names no protocol and is no file", hint=hint),))
     imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
     for discovery in imported.value or ():

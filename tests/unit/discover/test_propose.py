@@ -117,5 +117,5 @@ def test_interval_and_mode_follow_count_and_protocol() -> None:
         "poll": "30s",
     }
     modbus = Discovery(protocol="modbus", connection={"host": "h"}, found=[found("x", address="holding:1")])
-    assert "poll" not in propose(modbus, requests=lambda *_: 20).devices[0].head
-    assert propose(modbus, requests=lambda *_: 21).devices[0].head["poll"] == "2s"
+    assert "poll" not in propose(modbus, requests=lambda *_: 25).devices[0].head
+    assert propose(modbus, requests=lambda *_: 26).devices[0].head["poll"] == "2s"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers import registry
-from nexus_cli.drivers.base import Browsed, BrowseOptions, Driver, DriverError, Request, Scope
+from nexus_cli.drivers.base import EVERYTHING, Browsed, BrowseOptions, Driver, DriverError, Request, Scope
 from nexus_cli.drivers.door import GuardedDriver, GuardedSession, guarded
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
@@ -30,8 +30,8 @@ class Raising(FakeSession):
 
     read = write = subscribe = configure = check = close = _raise
 
-    async def browse(self, *, start: str = "") -> AsyncIterator[Browsed]:  # type: ignore[override]
-        yield Browsed((start,), "a", "float64")
+    async def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
+        yield Browsed((options.start,), "a", "float64")
         raise self.error
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
-import pytest
 
-from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.base import Browsed, BrowseOptions
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway import browsing
 from nexus_cli.runtime.gateway.browsing import STARVED_S, Browsing
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.topic import Topics
@@ -34,7 +32,7 @@ class PolledLink(FakeClock):
         self.due_s = self.monotonic_s() + INTERVAL_S
         self.waited_s: list[float] = []
         self.link, self.devices, self.connected = "link", {"a/l/plc": SimpleNamespace(config=None)}, True
-        self.driver = SimpleNamespace(name="scripted")
+        self.browse: Callable[[BrowseOptions], AsyncIterator[Browsed]]
 
     async def sleep(self, delay_s: float) -> None:
         """Time passes at once, and the polls that fall due are done."""
@@ -63,11 +61,11 @@ class PolledLink(FakeClock):
         return True
 
 
-async def walked(steps_s: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> tuple[PolledLink, list[dict[str, Any]]]:
+async def walked(steps_s: Sequence[float]) -> tuple[PolledLink, list[dict[str, Any]]]:
     """Browse with steps that take so long each; the link afterwards, and the pages."""
     link, pages, done = PolledLink(), list[dict[str, Any]](), asyncio.Event()
 
-    async def walk(_name: str, _session: Any, **_options: Any) -> AsyncIterator[Browsed]:
+    async def browse(_options: BrowseOptions) -> AsyncIterator[Browsed]:
         for number, took_s in enumerate(steps_s):
             link.advance(took_s)
             yield Browsed((f"v{number}",), f"n{number}", "float64")
@@ -78,7 +76,7 @@ async def walked(steps_s: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> t
         if pages[-1]["done"]:
             done.set()
 
-    monkeypatch.setattr(browsing, "walk", walk)
+    link.browse = browse
     owner = SimpleNamespace(links=SimpleNamespace(supervisors={"link": link}))
     one = Browsing(SimpleNamespace(publish=publish), topics=TOPICS, gateway="gw", clock=link, owner=owner)  # type: ignore[arg-type]
     stop = asyncio.Event()
@@ -96,24 +94,22 @@ def names(pages: list[dict[str, Any]]) -> Iterator[str]:
     return (item[0][0] for page in pages for item in page["items"] if item[0])
 
 
-async def test_no_poll_waits_for_a_step_that_takes_what_the_last_one_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    link, pages = await walked([0.012] * 60, monkeypatch)
+async def test_no_poll_waits_for_a_step_that_takes_what_the_last_one_took() -> None:
+    link, pages = await walked([0.012] * 60)
     assert list(names(pages)) == [f"v{number}" for number in range(60)]
     assert len(link.waited_s) >= 60 * 0.012 / INTERVAL_S
     assert max(link.waited_s) == 0.0
 
 
-async def test_steps_that_grow_make_one_poll_wait_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    link, _ = await walked([0.01] * 10 + [0.06] * 20, monkeypatch)
+async def test_steps_that_grow_make_one_poll_wait_once() -> None:
+    link, _ = await walked([0.01] * 10 + [0.06] * 20)
     late = [waited for waited in link.waited_s if waited]
     assert len(late) <= 1
     assert max(link.waited_s) < 0.06
 
 
-async def test_a_walk_that_finds_no_room_takes_a_step_after_seconds_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    link, pages = await walked([0.15] * 4, monkeypatch)
+async def test_a_walk_that_finds_no_room_takes_a_step_after_seconds_all_the_same() -> None:
+    link, pages = await walked([0.15] * 4)
     assert list(names(pages)) == ["v0", "v1", "v2", "v3"]
     late = [waited for waited in link.waited_s if waited]
     assert len(late) <= 2 * 4, "a step of one and a half intervals meets two polls"

@@ -66,7 +66,6 @@ def test_a_plc_is_one_link_whatever_its_ams_port() -> None:
         for port in (851, 852)
     )
     assert KIND.link_of(first) == KIND.link_of(second) == "ads:10.0.0.7:48898"
-    assert KIND.built
     assert KIND.modes == ("subscribe", "cyclic", "poll")
     tag = AdsTag.model_validate({"address": "MAIN.x", "type": "int16", "max_delay": "50ms", "mode": "cyclic"})
     assert KIND.address_of(first, tag).options == {"max_delay": 50}

@@ -214,7 +214,6 @@ def test_an_input_is_not_writable() -> None:
     assert address_of(CONNECTION, S7Tag(address="Q0.1", type="bool", writable=True)).text == "%Q0.1:BOOL"
 
 
-def test_the_kind_is_built_and_one_link_is_one_cpu() -> None:
-    assert KIND.built
+def test_one_link_is_one_cpu() -> None:
     assert KIND.link_of(CONNECTION) == "s7:10.0.0.7:102/0.1"
     assert KIND.link_of(S7Connection(host="h", local_tsap=0x100, remote_tsap=0x200)) == "s7:h:102/tsap-0200"
