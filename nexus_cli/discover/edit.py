@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
@@ -258,17 +258,7 @@ def write(edit: Edit) -> None:
             hint="the same command again",
             exit_code=1,
         )
-    path = edit.path.resolve()  # behind a link, the file that is meant
+    path = edit.path.resolve()  # behind a link, its target
     path.parent.mkdir(parents=True, exist_ok=True)
-    mark: Any = b"\xef\xbb\xbf" if path.exists() and path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(mark + edit.after.encode())
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(name, path.stat().st_mode & 0o7777 if path.exists() else 0o644)  # noqa: PTH101 - a bare name here
-        os.replace(name, path)  # noqa: PTH105 - as above
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+    mark = b"\xef\xbb\xbf" if path.exists() and path.read_bytes()[:3] == b"\xef\xbb\xbf" else b""
+    replace_file(path, mark + edit.after.encode())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import orjson
 
 from nexus_cli import __version__
+from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.plan.document import FORMAT_VERSION
@@ -66,14 +65,7 @@ def write_planfile(
         }
     )
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).replace(path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(path, data, mode=0o600)
     except OSError as error:
         raise NexusError(
             f"The plan can't be written to '{path}'.", code="NX4003", cause=str(error), exit_code=1

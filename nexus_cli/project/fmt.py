@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 
@@ -86,7 +85,7 @@ def fmt(paths: Sequence[str], *, write: bool, tell: Callable[[str], None] | None
         result = Formatted(path=path, before=before, after=outcome.value.text, kept=outcome.value.kept)
         files.append(result)
         if write and result.changed:
-            _replace(path, result.after)
+            replace_file(path, result.after.encode())
     return Formatting(files=tuple(files), findings=tuple(findings), sources=tuple(sources))
 
 
@@ -103,14 +102,3 @@ def _targets(paths: Sequence[str], findings: list[Diagnostic]) -> list[Path]:
         else:
             findings.append(finding("NX0001", f"'{path.as_posix()}' can't be read: there is no such file"))
     return list(targets)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one."""
-    path = path.resolve()  # behind a link, the file that is meant
-    mode = path.stat().st_mode
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    Path(name).chmod(mode)
-    Path(name).replace(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nexus_cli.diagnostics import ModelPath, Place
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.source.files import Gathered
+from nexus_cli.source.draft import Draft
 from nexus_cli.source.nodes import Map
 from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
@@ -28,11 +28,11 @@ class Expander:
         broken: Model paths of devices that could not be completed; findings below them would only repeat it.
     """
 
-    def __init__(self, gathered: Gathered, root: Map, *, inherited: frozenset[str]) -> None:
-        self.gathered = gathered
+    def __init__(self, draft: Draft, root: Map, *, inherited: frozenset[str]) -> None:
+        self.draft = draft
         self.root = root
         self.inherited = inherited
-        self.templates = compile_templates(gathered, root)
+        self.templates = compile_templates(draft, root)
         self.template_of: dict[str, str] = {}
         self.given_of: dict[str, Map] = {}
         self.broken: set[ModelPath] = set()
@@ -53,14 +53,14 @@ class Expander:
                 connection = _connection(levels)
                 for name, device in list(self._named(line, "devices")):
                     where = ("areas", area_name, "lines", line_name, "devices", name)
-                    place = self.gathered.place(devices.marks.get(name), on_key=True)
+                    place = self.draft.place(devices.marks.get(name), on_key=True)
                     path = f"{area_name}/{line_name}/{name}"
                     devices[name] = self._device(
                         device, path=path, where=where, place=place, inherited=inherited, connection=connection
                     )
         for template in self.templates.values():
             if not template.users:
-                self.gathered.add("NX0065", f"no device uses the template '{template.name}'", place=template.place)
+                self.draft.add("NX0065", f"no device uses the template '{template.name}'", place=template.place)
 
     def _named(self, holder: Map, key: str) -> list[tuple[str, Map]]:
         """The maps below a key of names; names written as numbers are noted and taken as text."""
@@ -72,8 +72,8 @@ class Expander:
         return [(name, node) for name, node in named.items() if isinstance(node, Map)]
 
     def _rename(self, named: Map, name: Any) -> None:
-        place = self.gathered.place(named.marks.get(name), on_key=True)
-        self.gathered.add("NX0022", f"the name '{name}' is a number", place=place, hint=f"write it in quotes: '{name}'")
+        place = self.draft.place(named.marks.get(name), on_key=True)
+        self.draft.add("NX0022", f"the name '{name}' is a number", place=place, hint=f"write it in quotes: '{name}'")
         value, mark = named.pop(name), named.marks.pop(name, None)
         if str(name) not in named:
             named[str(name)] = value
@@ -141,23 +141,23 @@ class Expander:
         name = device.get("template")
         if name is None:
             if "with" in device:
-                inner = self.gathered.place(device.marks.get("with"), on_key=True)
-                self.gathered.add("NX0068", f"'{path}' has 'with' but no template", place=inner, hint="template: NAME")
+                inner = self.draft.place(device.marks.get("with"), on_key=True)
+                self.draft.add("NX0068", f"'{path}' has 'with' but no template", place=inner, hint="template: NAME")
             return _plain(device)
         template = self.templates.get(name) if isinstance(name, str) else None
         if template is None:
-            inner = self.gathered.place(device.marks.get("template"), value=name)
+            inner = self.draft.place(device.marks.get("template"), value=name)
             hint = did_you_mean(name, self.templates)
-            self.gathered.add("NX0060", f"there is no template '{name}'", place=inner, hint=hint)
+            self.draft.add("NX0060", f"there is no template '{name}'", place=inner, hint=hint)
             self.broken.add(where)
             return _plain(device)
         template.users += 1
         self.template_of[path] = template.name
         if isinstance(given := device.get("with"), Map):
             self.given_of[path] = given
-        before = len(self.gathered.findings)
-        values = arguments(self.gathered, template, device, name=path, place=place)
-        if len(self.gathered.findings) > before:
+        before = len(self.draft.findings)
+        values = arguments(self.draft, template, device, name=path, place=place)
+        if len(self.draft.findings) > before:
             self.broken.add(where)
         return _combine(instantiate(template, values), device)
 

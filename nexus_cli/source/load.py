@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.diagnostics import Outcome
+from nexus_cli.source.draft import Draft, Part
 from nexus_cli.source.expand import Expander
-from nexus_cli.source.files import Gathered, Part, gather
+from nexus_cli.source.files import gather
 from nexus_cli.source.merge import join, overlay, unshared
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.tree import SourceTree, in_order
@@ -44,32 +45,32 @@ def load_files(
     inherited: frozenset[str] = frozenset(),
 ) -> tuple[tuple[SourceFile, ...], Outcome[SourceTree]]:
     """As `load_site`, with every file that was read: findings quote from them even when there is no tree."""
-    gathered = gather(path, env=env)
-    if gathered.broken or not gathered.parts:
-        return tuple(gathered.files), Outcome(None, in_order(gathered.findings))
-    for part in [*gathered.parts, *([gathered.overlay] if gathered.overlay else [])]:
-        _own(gathered, part)
-    root = join(gathered)
-    overlay(gathered, root)
-    apply_variables(gathered, root, effective_variables(gathered, root, variables or {}))
-    stray_parameters(gathered, root)
-    stray_references(gathered, root)
-    expander = Expander(gathered, root, inherited=inherited)
+    draft = gather(path, env=env)
+    if draft.broken or not draft.parts:
+        return tuple(draft.files), Outcome(None, in_order(draft.findings))
+    for part in [*draft.parts, *([draft.overlay] if draft.overlay else [])]:
+        _own(draft, part)
+    root = join(draft)
+    overlay(draft, root)
+    apply_variables(draft, root, effective_variables(draft, root, variables or {}))
+    stray_parameters(draft, root)
+    stray_references(draft, root)
+    expander = Expander(draft, root, inherited=inherited)
     expander.run()
     tree = SourceTree(
         root,
-        gathered.files,
+        draft.files,
         expander.template_of,
         frozenset(expander.broken),
         given_of=expander.given_of,
         overridden=frozenset(variables or ()),
     )
-    return tuple(gathered.files), Outcome(tree, tuple(gathered.findings))
+    return tuple(draft.files), Outcome(tree, tuple(draft.findings))
 
 
-def _own(gathered: Gathered, part: Part) -> None:
+def _own(draft: Draft, part: Part) -> None:
     """Take a part's references; nodes that aliases share are copied first, since they are changed in place."""
     if part.shared:
-        part.root = unshared(gathered, part.root)
+        part.root = unshared(draft, part.root)
     else:
-        gathered.references.extend(part.references)
+        draft.references.extend(part.references)

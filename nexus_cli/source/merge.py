@@ -6,7 +6,7 @@ from typing import Any
 
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.source.files import Gathered, has_reference
+from nexus_cli.source.draft import Draft, has_reference
 from nexus_cli.source.nodes import Map, Seq
 
 NAMED = frozenset(
@@ -47,56 +47,54 @@ _SECTIONS: dict[str, Any] = {
 """Maps that several files may add to. A name inside the innermost ones (a device, a template) is defined in one file."""
 
 
-def join(gathered: Gathered) -> Map:
+def join(draft: Draft) -> Map:
     """One tree of the site file and its includes; a key set in two files is a finding with both places."""
-    root = gathered.parts[0].root
-    for part in gathered.parts[1:]:
-        _add(gathered, root, part.root, shape=_SECTIONS, skip=("include",))
+    root = draft.parts[0].root
+    for part in draft.parts[1:]:
+        _add(draft, root, part.root, shape=_SECTIONS, skip=("include",))
     return root
 
 
-def _add(gathered: Gathered, base: Map, extra: Map, *, shape: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
+def _add(draft: Draft, base: Map, extra: Map, *, shape: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
     for key, value in extra.items():
         if key in skip:
             continue
         if key not in base:
-            gathered.put(base, key, value, extra.marks[key])
+            draft.put(base, key, value, extra.marks[key])
             continue
         present = base[key]
         inner = shape.get(key, shape.get("*"))
         if inner is not None and isinstance(present, Map) and isinstance(value, Map):
-            _add(gathered, present, value, shape=inner)
+            _add(draft, present, value, shape=inner)
             continue
-        first = gathered.place(base.marks.get(key), on_key=True)
-        gathered.add(
+        first = draft.place(base.marks.get(key), on_key=True)
+        draft.add(
             "NX0033",
             f"'{key}' is set in two files",
-            place=gathered.place(extra.marks[key], on_key=True),
+            place=draft.place(extra.marks[key], on_key=True),
             hint="define it in one file; to replace it for an environment, use an overlay (--env)",
             related=(Related(message="first set here", place=first),),
         )
 
 
-def overlay(gathered: Gathered, root: Map) -> None:
+def overlay(draft: Draft, root: Map) -> None:
     """Lay the overlay over the tree: it replaces, `null` removes, and what matches nothing is a finding."""
-    part = gathered.overlay
+    part = draft.overlay
     if part is None:
         return
     if "include" in part.root:
-        place = gathered.place(part.root.marks["include"], on_key=True)
-        gathered.add("NX0042", "an overlay can't include files", place=place, hint="include it in the site file")
+        place = draft.place(part.root.marks["include"], on_key=True)
+        draft.add("NX0042", "an overlay can't include files", place=place, hint="include it in the site file")
         del part.root["include"]
     templates = root.get("templates")
-    _lay(
-        gathered, root, part.root, named=False, behind={}, templates=templates if isinstance(templates, Map) else Map()
-    )
+    _lay(draft, root, part.root, named=False, behind={}, templates=templates if isinstance(templates, Map) else Map())
 
 
-def _lay(gathered: Gathered, base: Map, over: Map, *, named: bool, behind: dict[Any, Any], templates: Map) -> None:
+def _lay(draft: Draft, base: Map, over: Map, *, named: bool, behind: dict[Any, Any], templates: Map) -> None:
     """Lay one map over another.
 
     Args:
-        gathered: Takes the findings.
+        draft: Takes the findings.
         base: Changed in place.
         over: The overlay's map for the same place.
         named: The keys are names (of areas, tags, …), which must be there already.
@@ -107,8 +105,8 @@ def _lay(gathered: Gathered, base: Map, over: Map, *, named: bool, behind: dict[
         mark = over.marks[key]
         if key not in base and key not in behind and (named or value is None or key in NAMED):
             known = [str(name) for name in (*base, *behind)]
-            place = gathered.place(mark, on_key=True)
-            gathered.add("NX0041", f"'{key}' matches nothing in the site", place=place, hint=did_you_mean(key, known))
+            place = draft.place(mark, on_key=True)
+            draft.add("NX0041", f"'{key}' matches nothing in the site", place=place, hint=did_you_mean(key, known))
             continue
         if value is None and key not in behind:
             del base[key]
@@ -125,10 +123,10 @@ def _lay(gathered: Gathered, base: Map, over: Map, *, named: bool, behind: dict[
             if not isinstance(present, Map):
                 present = Map()
                 present.marks = {}
-                gathered.put(base, key, present, mark)
-            _lay(gathered, present, value, named=key in NAMED or key == "access", behind=below, templates=templates)
+                draft.put(base, key, present, mark)
+            _lay(draft, present, value, named=key in NAMED or key == "access", behind=below, templates=templates)
         else:
-            gathered.put(base, key, value, mark)
+            draft.put(base, key, value, mark)
 
 
 def _template_of(value: Any, present: Any, templates: Map) -> dict[Any, Any] | None:
@@ -140,17 +138,17 @@ def _template_of(value: Any, present: Any, templates: Map) -> dict[Any, Any] | N
     return None
 
 
-def unshared(gathered: Gathered, node: Any) -> Any:
+def unshared(draft: Draft, node: Any) -> Any:
     """A copy in which no node stands at two places, as aliases make them; its references are noted anew."""
     if isinstance(node, Map):
         copy = Map()
         copy.marks = {}
         for key, value in node.items():
-            gathered.put(copy, key, unshared(gathered, value), node.marks[key])
+            draft.put(copy, key, unshared(draft, value), node.marks[key])
         return copy
     if isinstance(node, Seq):
-        items = Seq(unshared(gathered, value) for value in node)
+        items = Seq(unshared(draft, value) for value in node)
         items.marks = list(node.marks)
-        gathered.references.extend((items, index) for index, value in enumerate(items) if has_reference(value))
+        draft.references.extend((items, index) for index, value in enumerate(items) if has_reference(value))
         return items
     return node

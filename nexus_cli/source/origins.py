@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nexus_cli.diagnostics import Place
-from nexus_cli.source.files import place_of
+from nexus_cli.source.draft import place_of
 from nexus_cli.source.nodes import Map, SourceFile, unpack
 
 _WHOLE = re.compile(r"""(["']?)\$\{(var|param):([A-Za-z0-9_.-]+)\}\1(?=[\s,\]}]|\Z)""")

@@ -7,7 +7,7 @@ from typing import Any
 
 from nexus_cli.diagnostics import Place
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.source.files import Gathered, has_reference
+from nexus_cli.source.draft import Draft, has_reference
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.source.variables import REFERENCE, as_text, substitute
 
@@ -46,29 +46,29 @@ class Template:
     instances: dict[tuple[Any, ...], Map] = field(default_factory=dict)
 
 
-def compile_templates(gathered: Gathered, root: Map) -> dict[str, Template]:
+def compile_templates(draft: Draft, root: Map) -> dict[str, Template]:
     """Every template that is a map, by name; what is wrong with their declarations is noted."""
     declared = root.get("templates")
     if not isinstance(declared, Map):
         return {}
     compiled: dict[str, Template] = {}
     for name, node in declared.items():
-        place = gathered.place(declared.marks.get(name), on_key=True)
+        place = draft.place(declared.marks.get(name), on_key=True)
         if not isinstance(node, Map):
-            gathered.add("NX0064", f"the template '{name}' is not a map of keys", place=place)
+            draft.add("NX0064", f"the template '{name}' is not a map of keys", place=place)
             continue
         for key in ("template", "with"):
             if key in node:
-                inner = gathered.place(node.marks.get(key), on_key=True)
-                gathered.add("NX0064", f"the template '{name}' can't use '{key}'", place=inner, hint="copy its tags")
-        compiled[str(name)] = _compile(gathered, str(name), node, place)
+                inner = draft.place(node.marks.get(key), on_key=True)
+                draft.add("NX0064", f"the template '{name}' can't use '{key}'", place=inner, hint="copy its tags")
+        compiled[str(name)] = _compile(draft, str(name), node, place)
     return compiled
 
 
-def _compile(gathered: Gathered, name: str, node: Map, place: Place | None) -> Template:
+def _compile(draft: Draft, name: str, node: Map, place: Place | None) -> Template:
     body = Map((key, value) for key, value in node.items() if key not in ("parameters", "template", "with"))
     body.marks = node.marks
-    parameters = _parameters(gathered, name, node)
+    parameters = _parameters(draft, name, node)
     used: set[str] = set()
     dynamic: set[int] = set()
     _find(body, used, dynamic)
@@ -78,14 +78,14 @@ def _compile(gathered: Gathered, name: str, node: Map, place: Place | None) -> T
 
         def problem(code: str, message: str, hint: str, mark: int | None = mark, text: str = text) -> None:
             if code == "NX0067":
-                gathered.add(code, message, place=gathered.place(mark, value=text), hint=hint)
+                draft.add(code, message, place=draft.place(mark, value=text), hint=hint)
 
         substitute(text, "param", values, problem)
     for parameter in parameters:
         if parameter not in used:
             message = f"the template '{name}' never uses its parameter '{parameter}'"
             hint = f'write "${{param:{parameter}}}" where its value belongs'
-            gathered.add("NX0066", message, place=parameters[parameter].place, hint=hint)
+            draft.add("NX0066", message, place=parameters[parameter].place, hint=hint)
     return Template(name, body, parameters, place, dynamic)
 
 
@@ -117,38 +117,38 @@ def _find(node: Any, used: set[str], dynamic: set[int]) -> bool:
     return holds
 
 
-def _parameters(gathered: Gathered, name: str, node: Map) -> dict[str, Parameter]:
+def _parameters(draft: Draft, name: str, node: Map) -> dict[str, Parameter]:
     declared = node.get("parameters")
     if declared is None:
         return {}
     if not isinstance(declared, Map):
-        place = gathered.place(node.marks.get("parameters"), on_key=True)
+        place = draft.place(node.marks.get("parameters"), on_key=True)
         hint = "parameters: {unit_id: {type: integer, default: 1}}"
-        gathered.add("NX0064", f"the parameters of '{name}' are not a map", place=place, hint=hint)
+        draft.add("NX0064", f"the parameters of '{name}' are not a map", place=place, hint=hint)
         return {}
     result: dict[str, Parameter] = {}
     for key, spec in declared.items():
-        place = gathered.place(declared.marks.get(key), on_key=True)
+        place = draft.place(declared.marks.get(key), on_key=True)
         if not isinstance(spec, Map):
             hint = f"{key}: {{type: integer, default: 1}}"
-            gathered.add("NX0064", f"the parameter '{key}' is not declared by a map", place=place, hint=hint)
+            draft.add("NX0064", f"the parameter '{key}' is not declared by a map", place=place, hint=hint)
             result[str(key)] = Parameter("any", spec, spec is None, place)
             continue
         for unknown in [item for item in spec if item not in _PARAMETER_KEYS]:
-            inner = gathered.place(spec.marks.get(unknown), on_key=True)
+            inner = draft.place(spec.marks.get(unknown), on_key=True)
             hint = did_you_mean(unknown, _PARAMETER_KEYS)
-            gathered.add("NX0064", f"a parameter has no key '{unknown}'", place=inner, hint=hint)
+            draft.add("NX0064", f"a parameter has no key '{unknown}'", place=inner, hint=hint)
         kind = spec.get("type", "string")
         if kind not in PARAMETER_TYPES:
-            inner = gathered.place(spec.marks.get("type"), value=kind)
+            inner = draft.place(spec.marks.get("type"), value=kind)
             hint = did_you_mean(kind, PARAMETER_TYPES)
-            gathered.add("NX0064", f"'{kind}' is not a type of parameters", place=inner, hint=hint)
+            draft.add("NX0064", f"'{kind}' is not a type of parameters", place=inner, hint=hint)
             kind = "any"
         default = spec.get("default")
         if default is not None and not fits(default, kind):
-            inner = gathered.place(spec.marks.get("default"), value=default)
+            inner = draft.place(spec.marks.get("default"), value=default)
             message = f"the default '{as_text(default)}' of '{key}' is not of its type {kind}"
-            gathered.add("NX0063", message, place=inner)
+            draft.add("NX0063", message, place=inner)
         result[str(key)] = Parameter(kind, default, "default" not in spec, place)
     return result
 
@@ -168,32 +168,32 @@ def fits(value: object, kind: str) -> bool:
     return kind == "string" and isinstance(value, str)
 
 
-def arguments(gathered: Gathered, template: Template, device: Map, *, name: str, place: Place | None) -> dict[str, Any]:
+def arguments(draft: Draft, template: Template, device: Map, *, name: str, place: Place | None) -> dict[str, Any]:
     """The value of every parameter for one device; what is missing, unknown or wrongly typed is noted."""
     given = device.get("with")
     if given is not None and not isinstance(given, Map):
-        inner = gathered.place(device.marks.get("with"), on_key=True)
-        gathered.add("NX0063", f"'with' of '{name}' is not a map of parameters", place=inner, hint="with: {unit_id: 3}")
+        inner = draft.place(device.marks.get("with"), on_key=True)
+        draft.add("NX0063", f"'with' of '{name}' is not a map of parameters", place=inner, hint="with: {unit_id: 3}")
         given = None
     given = given if given is not None else Map()
     values: dict[str, Any] = {}
     for key in given:
         if key not in template.parameters:
-            inner = gathered.place(given.marks.get(key), on_key=True)
+            inner = draft.place(given.marks.get(key), on_key=True)
             message = f"the template '{template.name}' has no parameter '{key}'"
-            gathered.add("NX0062", message, place=inner, hint=did_you_mean(key, template.parameters))
+            draft.add("NX0062", message, place=inner, hint=did_you_mean(key, template.parameters))
     for key, parameter in template.parameters.items():
         value = given.get(key)
         if value is None:
             if parameter.required:
                 message = f"'{name}' does not give the parameter '{key}' of its template '{template.name}'"
-                gathered.add("NX0061", message, place=place, hint=f"with: {{{key}: …}} ({parameter.type})")
+                draft.add("NX0061", message, place=place, hint=f"with: {{{key}: …}} ({parameter.type})")
             values[key] = parameter.default
             continue
         if not fits(value, parameter.type):
-            inner = gathered.place(given.marks.get(key), value=value)
+            inner = draft.place(given.marks.get(key), value=value)
             shown = as_text(value) if not isinstance(value, (dict, list)) else "a list or map"
-            gathered.add("NX0063", f"the parameter '{key}' is '{shown}', not of type {parameter.type}", place=inner)
+            draft.add("NX0063", f"the parameter '{key}' is '{shown}', not of type {parameter.type}", place=inner)
             value = parameter.default
         values[key] = value
     return values

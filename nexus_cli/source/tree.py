@@ -8,7 +8,7 @@ from typing import Any
 
 from nexus_cli.diagnostics import Diagnostic, ModelPath, Place, Severity
 from nexus_cli.diagnostics.diagnostic import Related
-from nexus_cli.source.files import place_of
+from nexus_cli.source.draft import place_of
 from nexus_cli.source.nodes import Map, Seq, SourceFile
 from nexus_cli.source.origins import Origins
 from nexus_cli.source.suppress import suppressions

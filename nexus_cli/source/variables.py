@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.source.files import Gathered
+from nexus_cli.source.draft import Draft
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.source.scalars import ScalarError, resolve
 
@@ -96,54 +96,52 @@ def _unknown(text: str, kind: str, name: str, values: Mapping[str, Any], problem
     return text
 
 
-def effective_variables(gathered: Gathered, root: Map, given: Mapping[str, str]) -> dict[str, Any]:
+def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> dict[str, Any]:
     """The site's variables, with the command line's values in place of the declared ones."""
     declared = root.get("vars")
     result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
     for name, text in given.items():
         if _LONE.search(name + text):
             shown = _LONE.sub("\ufffd", name)
-            gathered.add(
-                "NX0053", f"--var {shown}=… is not UTF-8 text", hint="check the terminal's or script's encoding"
-            )
+            draft.add("NX0053", f"--var {shown}=… is not UTF-8 text", hint="check the terminal's or script's encoding")
             continue
         if name not in result:
             hint = did_you_mean(name, [str(item) for item in result]) or "declare it under `vars:`"
-            gathered.add("NX0053", f"--var {name}=… names no variable of the site", hint=hint)
+            draft.add("NX0053", f"--var {name}=… names no variable of the site", hint=hint)
             continue
-        result[name] = _typed(gathered, name, text, like=result[name])
+        result[name] = _typed(draft, name, text, like=result[name])
     return result
 
 
-def _typed(gathered: Gathered, name: str, text: str, *, like: object) -> Any:
+def _typed(draft: Draft, name: str, text: str, *, like: object) -> Any:
     if isinstance(like, str):
         return text
     try:
         value = resolve(text)
     except ScalarError as error:
-        gathered.add("NX0053", f"--var {name}: {error}")
+        draft.add("NX0053", f"--var {name}: {error}")
         return like
     both_numbers = isinstance(like, (int, float)) and isinstance(value, (int, float))
     if like is not None and not both_numbers and type(value) is not type(like):
-        gathered.add("NX0053", f"--var {name}='{text}' does not fit the declared value '{as_text(like)}'")
+        draft.add("NX0053", f"--var {name}='{text}' does not fit the declared value '{as_text(like)}'")
         return like
     return value
 
 
-def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) -> None:
+def apply_variables(draft: Draft, root: Map, values: Mapping[str, Any]) -> None:
     """Replace `${var:…}` in place, everywhere but in `vars` itself and `include`."""
     own = _containers(root.get("vars"))
-    for container, key in gathered.references:
+    for container, key in draft.references:
         if not isinstance(container, (Map, Seq)):
             continue
         text = _current(container, key)
         if not isinstance(text, str) or "${" not in text:
             continue
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        place = gathered.place(mark, value=text)
+        place = draft.place(mark, value=text)
 
         def problem(code: str, message: str, hint: str, place: Any = place) -> None:
-            gathered.add(code, message, place=place, hint=hint)
+            draft.add(code, message, place=place, hint=hint)
 
         if id(container) in own:
             if "${var:" in text or "${param:" in text:
@@ -154,11 +152,11 @@ def apply_variables(gathered: Gathered, root: Map, values: Mapping[str, Any]) ->
         container[key] = substitute(text, "var", values, problem)
 
 
-def stray_references(gathered: Gathered, root: Map) -> None:
+def stray_references(draft: Draft, root: Map) -> None:
     """Note every `${env:…}` and `${file:…}` that can't come into a connection: nothing would replace it."""
     suspects = [
         (container, key)
-        for container, key in gathered.references
+        for container, key in draft.references
         if isinstance(container, (Map, Seq)) and _SECRET.search(str(_current(container, key)))
     ]
     if not suspects:
@@ -173,7 +171,7 @@ def stray_references(gathered: Gathered, root: Map) -> None:
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
         message = f"'{text}' is used as it is written: secrets are read in `connection` alone"
-        gathered.add("NX0054", message, place=gathered.place(mark, value=text), hint="use ${var:NAME} here")
+        draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
 
 
 def _named(root: Any, name: str) -> Iterator[Any]:
@@ -207,11 +205,11 @@ def _current(container: Any, key: Any) -> Any:
     return container[key] if key < len(container) else None
 
 
-def stray_parameters(gathered: Gathered, root: Map) -> None:
+def stray_parameters(draft: Draft, root: Map) -> None:
     """Note every `${param:…}` outside a template; sequences have parameters of their own, which the model checks."""
     suspects = [
         (container, key)
-        for container, key in gathered.references
+        for container, key in draft.references
         if isinstance(container, (Map, Seq)) and "${param:" in str(_current(container, key))
     ]
     if not suspects:
@@ -221,5 +219,5 @@ def stray_parameters(gathered: Gathered, root: Map) -> None:
         if id(container) not in inside:
             text = _current(container, key)
             mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-            place = gathered.place(mark, value=text)
-            gathered.add("NX0067", f"'{text}' stands outside a template", place=place, hint="use ${var:NAME} here")
+            place = draft.place(mark, value=text)
+            draft.add("NX0067", f"'{text}' stands outside a template", place=place, hint="use ${var:NAME} here")

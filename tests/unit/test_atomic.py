@@ -1,0 +1,35 @@
+"""A file is replaced as a whole, or is as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nexus_cli.atomic import replace_file
+
+
+def test_a_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "real" / "site.yaml", tmp_path / "site.yaml"
+    file.parent.mkdir()
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    replace_file(link, b"new")
+    assert link.is_symlink() and file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in file.parent.iterdir()] == ["site.yaml"]
+
+
+def test_a_new_file_has_the_permissions_that_are_asked_for(tmp_path: Path) -> None:
+    replace_file(tmp_path / "a", b"1")
+    replace_file(tmp_path / "b", b"2", mode=0o600)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in "ab"] == [0o644, 0o600]
+
+
+def test_what_fails_leaves_the_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "site.yaml"
+    folder.mkdir()
+    with pytest.raises(OSError):
+        replace_file(folder, b"new")
+    assert [one.name for one in tmp_path.iterdir()] == ["site.yaml"]
