@@ -116,11 +116,11 @@ class Channel:
                     await self._renew()
                     return await service()
         except TimeoutError:
-            raise self._lose(self._silence(what)) from None
+            raise self.lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
             raise self._remember(status.service_error(error.code, what)) from None
         except (ua.UaError, *LOST) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
 
     async def service(self, what: str, request: Any, response: type[T]) -> T:
         """Run a service that the library only offers with tasks of its own.
@@ -162,16 +162,16 @@ class Channel:
                     await self._renew()
                     answer = await self.send(type_id, body, timeout_ms=int(self.timeout_s * 1000))
         except TimeoutError:
-            raise self._lose(self._silence(what)) from None
+            raise self.lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
             raise self._remember(status.service_error(error.code, what)) from None
         except (ua.UaError, *LOST) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
         try:
             data = bytes(answer)
             code, at = response_header(data)
         except (DecodeError, IndexError, struct.error) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
         if code >> 30:
             raise self._remember(status.service_error(code, what))
         return data, at
@@ -238,16 +238,17 @@ class Channel:
 
     def _door(self, what: str) -> Door:
         """The library waits by `wait_for2`, whose cancellation carries a result when a time-out meets the answer."""
-        return Door(lambda error: self._lose(self._broken(what, error)))
+        return Door(lambda error: self.lose(self._broken(what, error)))
 
     def _check_alive(self) -> None:
         if self.lost is not None:
             raise self.lost
 
     def _remember(self, error: DriverError) -> DriverError:
-        return self._lose(error) if error.scope is Scope.SESSION else error
+        return self.lose(error) if error.scope is Scope.SESSION else error
 
-    def _lose(self, error: DriverError) -> DriverError:
+    def lose(self, error: DriverError) -> DriverError:
+        """Take the session for over, and why: what is sent from now on fails with it. Returns it to be raised."""
         self.lost = self.lost or error
         return error
 
