@@ -25,7 +25,7 @@ from nexus_cli.drivers.ads.entries import (
 from nexus_cli.drivers.ads.groups import GUARDS, group
 from nexus_cli.drivers.ads.kind import PLC_TYPES
 from nexus_cli.drivers.ads.plctypes import ELEMENTARY, Resolver, Shape, UnknownType, array_of, shape_by_name
-from nexus_cli.drivers.ads.simulator_types import follow, structure
+from nexus_cli.drivers.ads.simulator.types import follow, structure
 from nexus_cli.drivers.ads.text import EncodeError
 from nexus_cli.drivers.base import DriverError, Point, Scope
 from nexus_cli.model.config import DeviceConfig

@@ -11,7 +11,7 @@ from nexus_cli.drivers.ads.codec import Codec, compile_codec, shape_for
 from nexus_cli.drivers.ads.entries import SYMBOL_READ_ONLY, SymbolEntry, TypeEntry
 from nexus_cli.drivers.ads.plc import ONLINE_CHANGES, RUN
 from nexus_cli.drivers.ads.plctypes import Shape
-from nexus_cli.drivers.ads.simulator_types import (
+from nexus_cli.drivers.ads.simulator.types import (
     Node,
     build,
     follow,
@@ -20,7 +20,7 @@ from nexus_cli.drivers.ads.simulator_types import (
     symbol_entry,
     type_entries,
 )
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Value

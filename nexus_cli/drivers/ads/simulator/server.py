@@ -8,11 +8,11 @@ from typing import Any
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, RUN
 from nexus_cli.drivers.ads.session import address_of
-from nexus_cli.drivers.ads.simulator_connection import Connection
-from nexus_cli.drivers.ads.simulator_image import Cell, Image
+from nexus_cli.drivers.ads.simulator.connection import Connection
+from nexus_cli.drivers.ads.simulator.memory import Cell, Image
 from nexus_cli.drivers.base import DriverError
-from nexus_cli.drivers.served import Client, Served
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.simulation.server import Client, Served
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 

@@ -12,7 +12,7 @@ from nexus_cli.drivers.s7.codec import compile_fields
 from nexus_cli.drivers.s7.encode import EncodeError, encode_bits, encode_bytes
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.status import NO_OBJECT, OUT_OF_RANGE
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.wire.sample import Value
 
 Place = tuple[str, int]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from nexus_cli.drivers.s7.image import Image, Refused, Space
 from nexus_cli.drivers.s7.pdu import MAX_ITEMS, frame
+from nexus_cli.drivers.s7.simulator.process_image import Image, Refused, Space
 from nexus_cli.drivers.s7.userdata import BLOCK_TYPES
 
 AREAS = {0x81: "I", 0x82: "Q", 0x83: "M", 0x84: "DB", 0x1C: "C", 0x1D: "T"}

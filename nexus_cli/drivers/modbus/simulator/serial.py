@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.drivers.modbus.simulator import SimulatorServer
+from nexus_cli.drivers.modbus.simulator.server import SimulatorServer
 from nexus_cli.model.config import DeviceConfig
 
 

@@ -12,7 +12,7 @@ from nexus_cli.drivers.modbus.encode import encode_bits, encode_registers, half_
 from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field, field_of
 from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import NATURAL
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Value
 

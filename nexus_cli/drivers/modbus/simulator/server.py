@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import unit_of
-from nexus_cli.drivers.modbus.identity import objects_of
-from nexus_cli.drivers.modbus.image import Unit
-from nexus_cli.drivers.modbus.serving import answer
-from nexus_cli.drivers.served import Client, Served
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.modbus.simulator.identity import objects_of
+from nexus_cli.drivers.modbus.simulator.memory import Unit
+from nexus_cli.drivers.modbus.simulator.responder import answer
+from nexus_cli.drivers.simulation.server import Client, Served
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -184,7 +184,7 @@ async def serve(
         ValueError: A signal's CSV file can't be read.
     """
     if any(device.connection.get("serial") for device in devices):
-        from nexus_cli.drivers.modbus.simulator_serial import serve_serial  # it is a kind of this server
+        from nexus_cli.drivers.modbus.simulator.serial import serve_serial  # it is a kind of this server
 
         return await serve_serial(devices, seed=seed, holes=holes)
     server = SimulatorServer(devices, seed=seed, holes=holes)

@@ -1,0 +1,5 @@
+"""Simulated Modbus devices, real servers on a port: `serve` starts one link of them."""
+
+from nexus_cli.drivers.modbus.simulator.server import SimulatorServer, serve
+
+__all__ = ["SimulatorServer", "serve"]
