@@ -7,17 +7,14 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, SYSTEM_PORT
 from nexus_cli.drivers.ads.simulator import responder
 from nexus_cli.drivers.ads.simulator.memory import Image, Refused
+from nexus_cli.drivers.ads.simulator.station import Station
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.simulation.server import Client
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.ads.simulator.server import SimulatorServer
 
 TICK_S = 0.01
 CYCLIC = 3
@@ -43,9 +40,9 @@ class Reported:
 
 
 class Connection(Client):
-    """See the module."""
+    """One client: its frames, handles and notifications."""
 
-    def __init__(self, server: SimulatorServer) -> None:
+    def __init__(self, server: Station) -> None:
         super().__init__(server)
         self._server = server
         self._parser = frame.FrameParser()

@@ -165,28 +165,3 @@ def crc16(data: bytes) -> bytes:
         for _ in range(8):
             crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
     return crc.to_bytes(2, "little")
-
-
-async def serve(
-    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0, holes: bool = False
-) -> SimulatorServer:
-    """Serve all devices of one link; those of a serial line at a pseudo-terminal.
-
-    Args:
-        devices: They share one host and port; each answers under its unit id.
-        host: Address to listen on.
-        port: 0 picks a free one.
-        seed: Makes the signals repeatable.
-        holes: Answer "illegal data address" to whatever no tag declares, also between two tags.
-
-    Raises:
-        OSError: The address can't be had.
-        ValueError: A signal's CSV file can't be read.
-    """
-    if any(device.connection.get("serial") for device in devices):
-        from nexus_cli.drivers.modbus.simulator.serial import serve_serial  # it is a kind of this server
-
-        return await serve_serial(devices, seed=seed, holes=holes)
-    server = SimulatorServer(devices, seed=seed, holes=holes)
-    await server.start(host=host, port=port)
-    return server
