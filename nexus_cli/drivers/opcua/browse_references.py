@@ -81,7 +81,7 @@ async def _piece(
     parameters.View.Timestamp = ua.get_win_epoch()
     parameters.RequestedMaxReferencesPerNode = most
     parameters.NodesToBrowse.extend(describe(node) for node in nodes)
-    services = connection.channel.client.uaclient.session
+    services = connection.channel.services
     results = await connection.channel.call("browse", lambda: services.browse(parameters))
     found = [list(result.References or []) for result in results]
     codes = [_code(result) for result in results]

@@ -108,7 +108,7 @@ class DataTypes:
         parameters = ua.BrowseParameters()
         parameters.View.Timestamp = ua.get_win_epoch()
         parameters.NodesToBrowse.append(description(node, kind=kind, direction=direction, classes=0))
-        services = self._connection.channel.client.uaclient.session
+        services = self._connection.channel.services
         results = await self._connection.channel.call("browse a data type", partial(services.browse, parameters))
         return list(results[0].References or [])
 
@@ -148,7 +148,7 @@ async def read(connection: ServerConnection, wanted: Sequence[tuple[ua.NodeId, i
     Raises:
         DriverError: The session is lost, or the server refuses even a single node.
     """
-    services = connection.channel.client.uaclient.session
+    services = connection.channel.services
     out: list[Any] = []
     position = 0
     while position < len(wanted):

@@ -5,7 +5,7 @@ and that take a stalled server for a dead one. Here the same steps run by themse
 by the next request that finds three quarters of its life gone, and requests that are sent every cycle go out as
 ready bytes.
 
-Everything that reaches into asyncua's internals stands in this file.
+This is the only file that reaches into asyncua's internals: docs/decisions/0008-asyncua-behind-a-channel.md.
 Source: asyncua 2.1.0, client/client.py and client/ua_client.py.
 """
 
@@ -68,6 +68,11 @@ class Channel:
         # The library's own gate waits for a reconnect that it would do itself; ours is the supervisor's.
         client.uaclient.pre_request_hook = None
 
+    @property
+    def services(self) -> Any:
+        """The library's services (`read`, `write`, `browse`, `browse_next`, `read_attributes`), to be run by `call`."""
+        return self.client.uaclient.session
+
     async def open(self, identity: Identity) -> None:
         """Socket, hello, secure channel, session. The caller bounds the time and closes after a failure."""
         await self.client.connect_socket()
@@ -75,7 +80,7 @@ class Channel:
         await self._open_secure_channel()
         self._schedule_renewal()
         await self.client.create_session()
-        await activate(self.client, identity)
+        await activate(self.client, identity, {int(one.TokenType) for one in self.client._policy_ids or []})
         self._token = nodeid_to_binary(self.client.uaclient.protocol.authentication_token)
 
     async def _open_secure_channel(self) -> None:
@@ -209,7 +214,7 @@ class Channel:
             with contextlib.suppress(TimeoutError, ua.UaError, *LOST):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     with Door(lambda error: ConnectionError(name_of(error))):
-                        await self.client.uaclient.session.close_session(True)
+                        await self.services.close_session(True)
                         await self.client.close_secure_channel()
         self.lost = self.lost or DriverError("the session is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
         transport = protocol.transport
@@ -265,6 +270,11 @@ class Channel:
             scope=Scope.SESSION,
             reason=Reason.LINK_LOST,
         )
+
+
+def follow_endpoint(client: Client, netloc: str) -> None:
+    """Connect to another address than the one that was asked for its endpoints."""
+    client._server_url = client._server_url._replace(netloc=netloc)
 
 
 def response_header(data: bytes) -> tuple[int, int]:

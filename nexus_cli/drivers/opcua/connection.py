@@ -54,7 +54,7 @@ class ServerConnection:
         self.channel = channel
         self.limits = limits
         self.namespaces: list[str] = []
-        self.structures = StructureCodec(channel.call, channel.client)
+        self.structures = StructureCodec(channel)
         self.generation = 0
         self.look_again_s = 0.0
 
