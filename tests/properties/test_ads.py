@@ -26,8 +26,8 @@ from nexus_cli.drivers.ads.groups import GUARDS, group
 from nexus_cli.drivers.ads.kind import PLC_TYPES
 from nexus_cli.drivers.ads.plctypes import ELEMENTARY, Resolver, Shape, UnknownType, array_of, shape_by_name
 from nexus_cli.drivers.ads.simulator.types import follow, structure
-from nexus_cli.drivers.ads.text import EncodeError
 from nexus_cli.drivers.base import DriverError, Point, Scope
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
 from nexus_cli.drivers.modbus.address import parse_address
 from nexus_cli.drivers.modbus.codec import compile_registers
 from nexus_cli.drivers.modbus.encode import encode_registers, half_masks, is_partial
-from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field, field_of
+from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.groups import BITS_PER_REGISTER, FUNCTIONS, group
-from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import ORDERS_16, ORDERS_32, ORDERS_64
 from nexus_cli.drivers.modbus.simulator.memory import Unit
 from nexus_cli.drivers.s7.address import parse_address as parse_s7

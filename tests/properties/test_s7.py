@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7 import pdu as wire
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.codec import compile_fields
-from nexus_cli.drivers.s7.encode import EncodeError, encode_bits, encode_bytes
+from nexus_cli.drivers.s7.encode import encode_bits, encode_bytes
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.groups import Block, group, group_points
 from nexus_cli.drivers.s7.moments import text_of

@@ -14,7 +14,6 @@ from nexus_cli.drivers.ads.errors import SYMBOL_NOT_FOUND, SYMBOL_VERSION_INVALI
 from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
 from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
 from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
-from nexus_cli.drivers.ads.text import EncodeError
 from nexus_cli.drivers.base import (
     EVERYTHING,
     Browsed,
@@ -28,6 +27,7 @@ from nexus_cli.drivers.base import (
     Scope,
     Sink,
 )
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 

@@ -21,9 +21,9 @@ from nexus_cli.drivers.base import (
     Subscription,
 )
 from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
-from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
@@ -158,13 +158,7 @@ class ModbusSession:
         try:
             plan = plan_write(field, value, connection)
         except EncodeError as error:
-            raise DriverError(
-                f"{point.name}: {error}",
-                scope=Scope.ITEM,
-                retriable=False,
-                reason=error.reason,
-                effect=Effect.NONE,
-            ) from None
+            raise error.refusal(point.name) from None
         text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
         if self._channel.rtu and self._channel.echoes is None and unit and plan.function in ANSWERED_ALIKE:
             await self._find_echo(plan.start, unit)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Fault, Point, Promise, Request, Scope, Sink
+from nexus_cli.drivers.chunked import chunks
 from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.groups import ReadPlan, node_of
-from nexus_cli.drivers.opcua.limits import chunks
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.drivers.opcua.publisher import Item, Publisher, Reports
 from nexus_cli.drivers.opcua.reads import Reader

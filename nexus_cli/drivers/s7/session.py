@@ -22,10 +22,10 @@ from nexus_cli.drivers.base import (
     Subscription,
 )
 from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.browse import browse
 from nexus_cli.drivers.s7.channel import Channel
-from nexus_cli.drivers.s7.encode import EncodeError
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.groups import Block, frame_of, group_points
 from nexus_cli.drivers.s7.pdu import (
@@ -237,13 +237,7 @@ class S7Session:
             if heads := heads_of(field):
                 writes = with_heads(field, writes, [await self._head(head, point) for head in heads])
         except EncodeError as error:
-            raise DriverError(
-                f"{point.name}: {error}",
-                scope=Scope.ITEM,
-                retriable=False,
-                reason=error.reason,
-                effect=Effect.NONE,
-            ) from None
+            raise error.refusal(point.name) from None
         except DriverError as error:
             error.effect = Effect.NONE
             raise

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, SYSTEM_PORT
 from nexus_cli.drivers.ads.simulator import responder
-from nexus_cli.drivers.ads.simulator.memory import Image, Refused
+from nexus_cli.drivers.ads.simulator.memory import Image
 from nexus_cli.drivers.ads.simulator.station import Station
 from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.drivers.simulation.server import Client
 
 TICK_S = 0.01

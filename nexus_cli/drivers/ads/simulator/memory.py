@@ -20,6 +20,7 @@ from nexus_cli.drivers.ads.simulator.types import (
     symbol_entry,
     type_entries,
 )
+from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import parse_type
@@ -31,14 +32,6 @@ OTHER_GROUP = 0x4042
 """Where symbols lie when tags claim raw memory in the first group."""
 REFRESH_S = 0.005
 FIRST_SHIFT = 64
-
-
-class Refused(Exception):
-    """A request that is answered with an ADS error code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(slots=True)
