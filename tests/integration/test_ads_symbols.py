@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.ads.entries import SYMBOL_REFERENCE, SymbolEntry, TypeEntry, write_symbol, write_type
-from nexus_cli.drivers.ads.reading import MAX_VALUE_BYTES
+from nexus_cli.drivers.ads.read_plan import MAX_VALUE_BYTES
 from nexus_cli.drivers.ads.simulator import responder as service
 from nexus_cli.drivers.ads.simulator.memory import Image
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_REFERENCE, SymbolEntry, TypeEntry, write_symbol, write_type
 from nexus_cli.drivers.base import Fault
 from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.model.config import TagConfig

@@ -23,7 +23,7 @@ from nexus_cli.drivers.ads.plctypes import (
     array_of,
     shape_by_name,
 )
-from nexus_cli.drivers.ads.text import text_bytes, text_decoder
+from nexus_cli.drivers.ads.strings import text_bytes, text_decoder
 from nexus_cli.drivers.fixed_layout import EncodeError, boolean, items, number, whole
 from nexus_cli.drivers.iec_types import NATURAL
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType

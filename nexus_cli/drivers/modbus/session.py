@@ -20,7 +20,6 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
-from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
@@ -39,6 +38,7 @@ from nexus_cli.drivers.modbus.pdu import (
 )
 from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -235,13 +235,13 @@ class ModbusSession:
         channel = self._channel
         try:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
-        except Timeout:
+        except RequestTimeout:
             self._timed_out(request, text)
         except Misaddressed as strange:
             # one that comes after its time-out says no more than silence; the next request may be answered right
             self._unsure = channel.leaves and not channel.traceable
             raise DriverError(f"{text}: {strange}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
-        except Lost as lost:
+        except ConnectionLost as lost:
             self._lost(f"{text}: {lost}")
         except asyncio.CancelledError:
             # its answer may still come; without transaction ids it would be taken for the next one's

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from nexus_cli.drivers.fixed_layout import EncodeError, boolean, integer, items, number, packed, whole
+from nexus_cli.drivers.s7.datetimes import DAY_MS, MOMENTS, SPANS, counter_to
 from nexus_cli.drivers.s7.digits import bcd_to
 from nexus_cli.drivers.s7.field import BCD, Field
-from nexus_cli.drivers.s7.moments import DAY_MS, MOMENTS, SPANS, counter_to
-from nexus_cli.drivers.s7.texts import narrow_to, never_written, wide_to
+from nexus_cli.drivers.s7.strings import narrow_to, never_written, wide_to
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Reason, Value
 

@@ -8,7 +8,6 @@ from itertools import count
 
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.codec import Codec, compile_codec, shape_for
-from nexus_cli.drivers.ads.entries import SYMBOL_READ_ONLY, SymbolEntry, TypeEntry
 from nexus_cli.drivers.ads.plc import ONLINE_CHANGES, RUN
 from nexus_cli.drivers.ads.plctypes import Shape
 from nexus_cli.drivers.ads.simulator.types import (
@@ -20,6 +19,7 @@ from nexus_cli.drivers.ads.simulator.types import (
     symbol_entry,
     type_entries,
 )
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_READ_ONLY, SymbolEntry, TypeEntry
 from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.config import TagConfig

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 
-from nexus_cli.drivers.ads.entries import write_symbol, write_type
 from nexus_cli.drivers.ads.simulator.memory import Image
+from nexus_cli.drivers.ads.symbol_table import write_symbol, write_type
 from nexus_cli.drivers.simulation.memory import Refused
 
 MAX_SUM = 500

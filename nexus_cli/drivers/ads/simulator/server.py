@@ -46,7 +46,7 @@ class SimulatorServer(Station):
                     image.freeze(cell)
 
     def connection(self) -> dict[str, Any]:
-        """See `Served.connection`; `port` would be the AMS port."""
+        """See `StreamServer.connection`; `port` would be the AMS port."""
         return {"host": self.host, "tcp_port": self.port}
 
     def client(self) -> Client:

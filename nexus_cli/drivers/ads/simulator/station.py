@@ -7,10 +7,10 @@ from abc import ABC
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, RUN
 from nexus_cli.drivers.ads.simulator.memory import Image
-from nexus_cli.drivers.simulation.server import Served
+from nexus_cli.drivers.simulation.server import StreamServer
 
 
-class Station(Served, ABC):
+class Station(StreamServer, ABC):
     """A computer with TwinCAT: one listener, and a runtime per AMS address.
 
     Attributes:

@@ -69,7 +69,7 @@ class SerialSimulator(SimulatorServer):
         self._own_folder = ""
 
     def connection(self) -> dict[str, Any]:
-        """See `Served.connection`; a pseudo-terminal has no parity."""
+        """See `StreamServer.connection`; a pseudo-terminal has no parity."""
         return {"serial": self.device, "parity": "none"}
 
     @property

@@ -15,7 +15,7 @@ from nexus_cli.drivers.modbus.groups import unit_of
 from nexus_cli.drivers.modbus.simulator.identity import objects_of
 from nexus_cli.drivers.modbus.simulator.memory import Unit
 from nexus_cli.drivers.modbus.simulator.responder import answer
-from nexus_cli.drivers.simulation.server import Client, Served
+from nexus_cli.drivers.simulation.server import Client, StreamServer
 from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -25,7 +25,7 @@ GATEWAY_TARGET_FAILED = 0x0B
 MAX_FRAME = 264
 
 
-class SimulatorServer(Served):
+class SimulatorServer(StreamServer):
     """A running simulator of one link."""
 
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int, holes: bool) -> None:
