@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nexus_cli.drivers.modbus.simulator_serial import Wire
+from nexus_cli.drivers.modbus.simulator.serial import Wire
 
 Bend = Callable[[bytes], bytes | None]
 """What becomes of a piece of an answer; None cuts the line."""

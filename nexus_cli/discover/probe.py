@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.drivers.modbus.field import STRUCT_CODES
-from nexus_cli.drivers.modbus.kind import SIZES
+from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
 from nexus_cli.drivers.modbus.order import NATURAL, positions
 
 TYPES = ("uint16", "int16", "float32", "uint32", "int32", "float64", "uint64", "int64", "float16")

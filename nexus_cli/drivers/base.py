@@ -270,6 +270,21 @@ class Opinion:
     client: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of_library(
+        cls, asked: str, data: bytes, words: Value, decode: Callable[[bytes], tuple[Value, Fault | None]]
+    ) -> Opinion:
+        """What a library answered.
+
+        Args:
+            asked: Its call.
+            data: The bytes that it gave.
+            words: Its own value; None where it has no words for such a value, which `decode` then makes of the bytes.
+            decode: Our decoder.
+        """
+        value, fault = (words, None) if words is not None else decode(data)
+        return cls(asked=asked, data=data, value=value, fault=fault, decoded_here=words is None)
+
 
 class Session(Protocol):
     """An open link. Not safe for two requests at once: the supervisor sends one at a time, except where

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.drivers.modbus.simulator import serve as serve_modbus
-from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
+from nexus_cli.drivers.modbus.simulator.serial import SerialSimulator, serve_serial
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.contract.driver_case import CONNECT_TIMEOUT_MS, TIMEOUT_MS, DriverCase, constant, retyped, values_of
 from tests.garble import BadLine, bad_serial

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.ads import simulator_service as service
-from nexus_cli.drivers.ads.entries import SYMBOL_REFERENCE, SymbolEntry, TypeEntry, write_symbol, write_type
-from nexus_cli.drivers.ads.reading import MAX_VALUE_BYTES
-from nexus_cli.drivers.ads.simulator_image import Image, Refused
+from nexus_cli.drivers.ads.read_plan import MAX_VALUE_BYTES
+from nexus_cli.drivers.ads.simulator import responder as service
+from nexus_cli.drivers.ads.simulator.memory import Image
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_REFERENCE, SymbolEntry, TypeEntry, write_symbol, write_type
 from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant

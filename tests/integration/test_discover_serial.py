@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from nexus_cli.drivers.modbus import sunspec
-from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
+from nexus_cli.drivers.modbus.simulator.serial import SerialSimulator, serve_serial
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.discover import Ask, discover, edit, write
 from nexus_cli.project.probe import probe

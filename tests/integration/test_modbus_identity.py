@@ -10,9 +10,8 @@ import pytest
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from nexus_cli.drivers.modbus import identity
 from nexus_cli.drivers.modbus.pdu import identification_of, identification_request
-from nexus_cli.drivers.modbus.simulator import serve
+from nexus_cli.drivers.modbus.simulator import identity, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.discover import Ask, discover
 from nexus_cli.settings import Settings

@@ -16,7 +16,7 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Scope, points_of
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.simulator import serve
-from nexus_cli.drivers.modbus.simulator_serial import Wire
+from nexus_cli.drivers.modbus.simulator.serial import Wire
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device

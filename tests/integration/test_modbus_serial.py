@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
-from nexus_cli.drivers.modbus import simulator_serial
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import SILENT_REQUESTS, ModbusSession
-from nexus_cli.drivers.modbus.simulator import ModbusClient, crc16
-from nexus_cli.drivers.modbus.simulator_serial import SerialSimulator, serve_serial
+from nexus_cli.drivers.modbus.simulator import serial
+from nexus_cli.drivers.modbus.simulator.serial import SerialSimulator, serve_serial
+from nexus_cli.drivers.modbus.simulator.server import ModbusClient, crc16
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.own_time import now_s
@@ -72,10 +72,10 @@ async def opened(
 @pytest.fixture
 def noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[bytes], bytes]], None]:
     """Lets the line change what the units answer."""
-    write = simulator_serial.Wire.write
+    write = serial.Wire.write
 
     def through(change: Callable[[bytes], bytes]) -> None:
-        monkeypatch.setattr(simulator_serial.Wire, "write", lambda wire, data: write(wire, change(bytes(data))))
+        monkeypatch.setattr(serial.Wire, "write", lambda wire, data: write(wire, change(bytes(data))))
 
     return through
 

@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
-from nexus_cli.drivers.opcua.nodeset import NodesetServer, in_order, serve_nodeset
+from nexus_cli.drivers.opcua.simulator.nodeset import NodesetServer, in_order, serve_nodeset
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -189,7 +189,7 @@ async def test_source_times_are_the_servers(tmp_path: Any) -> None:
 
 
 async def test_a_namespace_that_appears_later_is_found(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_cli.drivers.opcua.session.NAMESPACE_LOOK_S", 0.0)
+    monkeypatch.setattr("nexus_cli.drivers.opcua.connection.NAMESPACE_LOOK_S", 0.0)
     late = TagConfig(type="int32", address="nsu=http://acme.example/late;i=7")
     async with served([device(count=1)]) as server:
         config = device(server.port, tags={**device(count=1).tags, "late": late})

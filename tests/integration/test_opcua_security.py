@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from nexus_cli.drivers.base import DriverError, Scope, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.security import fingerprints, own_certificate, thumbprint
-from nexus_cli.drivers.opcua.simulator import Identity, new_identity, serve
+from nexus_cli.drivers.opcua.simulator.server import Identity, new_identity, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 

@@ -261,7 +261,7 @@ async def test_what_comes_later_is_reported_when_it_is_asked_for_again(tmp_path:
         objects = server.server.nodes.objects
         await objects.add_variable(ua.NodeId("Late", space), "Late", 5, ua.VariantType.Int32)
         await objects.add_variable(ua.NodeId("B", known), "B", 6, ua.VariantType.Int32)
-        session._unknown_look_s = 0.0
+        session.connection.look_again_s = 0.0
         await subscription.retry()
         assert not subscription.faults
         assert not subscription.notes()

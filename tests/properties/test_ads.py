@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.codec import Mismatch, compile_codec, holds, shape_for
-from nexus_cli.drivers.ads.entries import (
+from nexus_cli.drivers.ads.groups import GUARDS, group
+from nexus_cli.drivers.ads.kind import PLC_TYPES
+from nexus_cli.drivers.ads.plctypes import ELEMENTARY, Resolver, Shape, UnknownType, array_of, shape_by_name
+from nexus_cli.drivers.ads.simulator.types import follow, structure
+from nexus_cli.drivers.ads.symbol_table import (
     EntryError,
     SymbolEntry,
     TypeEntry,
@@ -22,12 +26,8 @@ from nexus_cli.drivers.ads.entries import (
     write_symbol,
     write_type,
 )
-from nexus_cli.drivers.ads.groups import GUARDS, group
-from nexus_cli.drivers.ads.kind import PLC_TYPES
-from nexus_cli.drivers.ads.plctypes import ELEMENTARY, Resolver, Shape, UnknownType, array_of, shape_by_name
-from nexus_cli.drivers.ads.simulator_types import follow, structure
-from nexus_cli.drivers.ads.text import EncodeError
 from nexus_cli.drivers.base import DriverError, Point, Scope
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 

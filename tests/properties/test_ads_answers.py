@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.channel import Listener, result_of
 from nexus_cli.drivers.ads.driver import DRIVER
-from nexus_cli.drivers.ads.entries import SymbolEntry, TypeEntry, write_symbol, write_type
 from nexus_cli.drivers.ads.session import AdsSession
+from nexus_cli.drivers.ads.symbol_table import SymbolEntry, TypeEntry, write_symbol, write_type
 from nexus_cli.drivers.base import DriverError, Notification, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
 from nexus_cli.drivers.modbus.address import parse_address
 from nexus_cli.drivers.modbus.codec import compile_registers
 from nexus_cli.drivers.modbus.encode import encode_registers, half_masks, is_partial
-from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field, field_of
+from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.groups import BITS_PER_REGISTER, FUNCTIONS, group
-from nexus_cli.drivers.modbus.image import Unit
-from nexus_cli.drivers.modbus.kind import SIZES
 from nexus_cli.drivers.modbus.order import ORDERS_16, ORDERS_32, ORDERS_64
+from nexus_cli.drivers.modbus.simulator.memory import Unit
 from nexus_cli.drivers.s7.address import parse_address as parse_s7
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
@@ -161,7 +161,7 @@ def test_parsing_never_raises_anything_but_its_own_error(text: str, base: int) -
 
 @given(st.binary(max_size=40))
 def test_a_simulated_unit_answers_any_bytes(pdu: bytes) -> None:
-    from nexus_cli.drivers.modbus.serving import answer
+    from nexus_cli.drivers.modbus.simulator.responder import answer
 
     unit = Unit({})
     unit.add("t", Point("t", "holding:0", "uint16"), lambda _t_s: 1)

@@ -15,11 +15,12 @@ from pydantic import TypeAdapter
 from nexus_cli.discover.found import Discovery, Found
 from nexus_cli.discover.propose import propose
 from nexus_cli.drivers.base import points_of
+from nexus_cli.drivers.chunked import chunks
 from nexus_cli.drivers.opcua.address import NodeAddress, parse_node
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DateTime, DecodeError, read_data_value, read_node_id
 from nexus_cli.drivers.opcua.groups import group
 from nexus_cli.drivers.opcua.kind import KIND
-from nexus_cli.drivers.opcua.limits import Limits, chunks
+from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.values import converter, plain
 from nexus_cli.model.config import DeviceConfig, TagConfig
 

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7 import pdu as wire
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.codec import compile_fields
-from nexus_cli.drivers.s7.encode import EncodeError, encode_bits, encode_bytes
+from nexus_cli.drivers.s7.datetimes import text_of
+from nexus_cli.drivers.s7.encode import encode_bits, encode_bytes
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.groups import Block, group, group_points
-from nexus_cli.drivers.s7.image import Image
-from nexus_cli.drivers.s7.moments import text_of
 from nexus_cli.drivers.s7.pdu import FRAME_HEADER, MAX_ITEMS, Item, Malformed
-from nexus_cli.drivers.s7.serving import Cpu
-from nexus_cli.drivers.s7.texts import narrow_from
+from nexus_cli.drivers.s7.simulator.process_image import Image
+from nexus_cli.drivers.s7.simulator.responder import Cpu
+from nexus_cli.drivers.s7.strings import narrow_from
 from nexus_cli.drivers.s7.writing import jobs_of, plan_write
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS

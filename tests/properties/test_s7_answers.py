@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import BrowseOptions, DriverError, points_of
-from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.s7.driver import DRIVER
 from nexus_cli.drivers.s7.pdu import ACK, ACK_DATA, DATA_HEADER, FRAME_HEADER, JOB, READ, USERDATA, WRITE
 from nexus_cli.drivers.s7.session import S7Session
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
 TAGS = {
@@ -45,9 +45,9 @@ class Lying:
         draw = self._data.draw
         kind = draw(st.sampled_from(["right"] * 6 + ["any", "cut", "lost", "timeout"]))
         if kind == "lost":
-            raise Lost("gone")
+            raise ConnectionLost("gone")
         if kind == "timeout":
-            raise Timeout
+            raise RequestTimeout
         made = self._any() if kind == "any" else self._right(template)
         frame = struct.pack(">BBH", 3, 0, len(made) + FRAME_HEADER) + DATA_HEADER + made
         if kind == "cut":

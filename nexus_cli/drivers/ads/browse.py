@@ -13,7 +13,9 @@ from typing import TypeVar
 from nexus_cli.drivers.ads import channel as ads
 from nexus_cli.drivers.ads.channel import Item
 from nexus_cli.drivers.ads.codec import natural_type
-from nexus_cli.drivers.ads.entries import (
+from nexus_cli.drivers.ads.plc import Plc
+from nexus_cli.drivers.ads.plctypes import POINTERS, Resolver, Shape, UnknownType
+from nexus_cli.drivers.ads.symbol_table import (
     SYMBOL_METHOD_DEREF,
     SYMBOL_READ_ONLY,
     SYMBOL_REFERENCE,
@@ -23,8 +25,6 @@ from nexus_cli.drivers.ads.entries import (
     read_symbol,
     read_type,
 )
-from nexus_cli.drivers.ads.plc import Plc
-from nexus_cli.drivers.ads.plctypes import POINTERS, Resolver, Shape, UnknownType
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.model.datatype import DataType
 from nexus_cli.wire.sample import Reason

@@ -23,7 +23,9 @@ from nexus_cli.drivers.ads.plctypes import (
     array_of,
     shape_by_name,
 )
-from nexus_cli.drivers.ads.text import EncodeError, text_bytes, text_decoder
+from nexus_cli.drivers.ads.strings import text_bytes, text_decoder
+from nexus_cli.drivers.fixed_layout import EncodeError, boolean, items, number, whole
+from nexus_cli.drivers.iec_types import NATURAL
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType
 from nexus_cli.wire.sample import Reason, Value
 
@@ -31,21 +33,7 @@ Decode = Callable[[Any], Any]
 Encode = Callable[[Value], bytes]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REAL_BASES = {4: ("float32", "float64"), 8: ("float64",)}
-DEFAULT_PLC_TYPES = {
-    "bool": "BOOL",
-    "int8": "SINT",
-    "uint8": "USINT",
-    "int16": "INT",
-    "uint16": "UINT",
-    "int32": "DINT",
-    "uint32": "UDINT",
-    "int64": "LINT",
-    "uint64": "ULINT",
-    "float32": "REAL",
-    "float64": "LREAL",
-    "datetime": "DT",
-    "duration": "TIME",
-}
+DEFAULT_PLC_TYPES = {**NATURAL, "datetime": "DT"}
 """The PLC's type for a declared one where nothing else says it (raw memory, simulator)."""
 
 
@@ -180,22 +168,17 @@ def _scalar_encoder(declared: str, base: Elementary) -> Encode:
 
     def encode(value: Value) -> bytes:
         if base.meaning == "bool":
-            if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
-                return pack(bool(value))
-            raise EncodeError(f"{value!r} is not a boolean")
+            return pack(boolean(value))
         if base.meaning == "moment" and declared == "datetime":
             return _packed(pack, _ticks_of_moment(value, base), base, value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise EncodeError(f"{value!r} is not a number")
-        if isinstance(value, float) and not math.isfinite(value):
+        raw = number(value)
+        if isinstance(raw, float) and not math.isfinite(raw):
             raise EncodeError(f"{value!r} is not a finite number")
         if base.meaning == "real":
-            return _real_bytes(pack, value, base)
+            return _real_bytes(pack, raw, base)
         if base.meaning == "span" and declared == "duration":
-            return _packed(pack, round(value if base.unit_s == 1e-3 else value * 1_000_000), base, value)
-        if isinstance(value, float) and not value.is_integer():
-            raise EncodeError(f"{value!r} is not a whole number")
-        return _packed(pack, int(value), base, value)
+            return _packed(pack, round(raw if base.unit_s == 1e-3 else raw * 1_000_000), base, value)
+        return _packed(pack, whole(raw), base, value)
 
     return encode
 
@@ -244,13 +227,11 @@ def _array(declared: DataType, shape: Shape) -> Codec:
     convert = one.convert
 
     def decode(raw: bytes) -> list[Any]:
-        items = unpack(raw)
-        return list(items) if convert is None else [convert(item) for item in items]
+        found = unpack(raw)
+        return list(found) if convert is None else [convert(item) for item in found]
 
     def encode(value: Value) -> bytes:
-        if not isinstance(value, list) or len(value) != count:
-            raise EncodeError(f"{value!r} is not a list of {count} values")
-        return b"".join(one.encode(item) for item in value)
+        return b"".join(one.encode(item) for item in items(value, count))
 
     return Codec(f"{shape.size}s", shape.size, decode, encode)
 
@@ -264,8 +245,8 @@ def natural_type(shape: Shape) -> DataType:
         return DataType("json")
     if base.meaning in ("span", "moment"):
         return DataType("duration" if base.meaning == "span" else "datetime")
-    number = BY_ADS[base.ads]
-    return DataType(next(name for name, plc in DEFAULT_PLC_TYPES.items() if plc == number.name))
+    plain = BY_ADS[base.ads]
+    return DataType(next(name for name, plc in DEFAULT_PLC_TYPES.items() if plc == plain.name))
 
 
 def _structured(shape: Shape) -> Decode:
@@ -290,10 +271,10 @@ def _nested(shape: Shape) -> Decode:
     counts = [count for _, count in shape.bounds]
 
     def unpack(raw: bytes) -> list[Any]:
-        items: list[Any] = [decode(raw[at : at + size]) for at in range(0, size * shape.count, size)]
+        found: list[Any] = [decode(raw[at : at + size]) for at in range(0, size * shape.count, size)]
         for count in reversed(counts[1:]):
-            items = [items[at : at + count] for at in range(0, len(items), count)]
-        return items
+            found = [found[at : at + count] for at in range(0, len(found), count)]
+        return found
 
     return unpack
 
@@ -315,10 +296,10 @@ def _write_structured(shape: Shape) -> Encode:
                     out[member.offset : member.offset + len(raw)] = raw
             return bytes(out)
         if shape.element is not None:
-            items = _rows(value, len(shape.bounds))
-            if len(items) != shape.count:
+            rows = _rows(value, len(shape.bounds))
+            if len(rows) != shape.count:
                 raise EncodeError(f"a {shape.name} is written whole, with {shape.count} elements")
-            return b"".join(_write_structured(shape.element)(item) for item in items)
+            return b"".join(_write_structured(shape.element)(item) for item in rows)
         return _single(natural_type(shape), shape).encode(value)
 
     return encode

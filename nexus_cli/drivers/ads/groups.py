@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nexus_cli.drivers.base import Point, Request
+from nexus_cli.drivers.chunked import group_in_order
 from nexus_cli.model.config import DeviceConfig
 
 MAX_SUM = 500
@@ -29,19 +30,4 @@ def points_a_read(device: DeviceConfig) -> int:
 
 def group(device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
     """Cut the points into sum reads. `fill_gaps` has no meaning here: symbols have no gaps."""
-    size = points_a_read(device)
-    pieces = [tuple(points[at : at + size]) for at in range(0, len(points), size)]
-    return tuple(
-        Request(
-            device.path,
-            piece,
-            ReadPlan(piece),
-            f"SumRead {len(piece)} symbol{'s' if len(piece) > 1 else ''}: {_span(piece)}",
-        )
-        for piece in pieces
-    )
-
-
-def _span(points: Sequence[Point]) -> str:
-    first = points[0].address
-    return first if len(points) == 1 else f"{first} … {points[-1].address}"
+    return group_in_order(device.path, points, size=points_a_read(device), plan=ReadPlan, text="SumRead", noun="symbol")

@@ -12,7 +12,7 @@ from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.channel import sum_body
 from nexus_cli.drivers.ads.codec import Codec
 from nexus_cli.drivers.ads.driver import DRIVER
-from nexus_cli.drivers.ads.reading import targets_of
+from nexus_cli.drivers.ads.read_plan import targets_of
 from nexus_cli.drivers.ads.session import DEFAULT_AMS_PORT
 from nexus_cli.drivers.ads.url import TCP_PORT
 from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point, Scope

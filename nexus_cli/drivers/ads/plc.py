@@ -28,7 +28,8 @@ from nexus_cli.drivers.ads.channel import (
     sum_body,
     sum_read,
 )
-from nexus_cli.drivers.ads.entries import (
+from nexus_cli.drivers.ads.errors import PORT_NOT_FOUND, SERVICE_NOT_SUPPORTED, SYMBOL_NOT_FOUND, fault_of
+from nexus_cli.drivers.ads.symbol_table import (
     SYMBOL_METHOD_DEREF,
     SYMBOL_REFERENCE,
     EntryError,
@@ -37,7 +38,6 @@ from nexus_cli.drivers.ads.entries import (
     read_symbol,
     read_type,
 )
-from nexus_cli.drivers.ads.errors import PORT_NOT_FOUND, SERVICE_NOT_SUPPORTED, SYMBOL_NOT_FOUND, fault_of
 from nexus_cli.drivers.base import DriverError, Fault, Scope
 from nexus_cli.wire.sample import Reason
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from nexus_cli.drivers.ads.entries import BIT_VALUES, TypeEntry
+from nexus_cli.drivers.ads.symbol_table import BIT_VALUES, TypeEntry
 
 
 @dataclass(frozen=True, slots=True)

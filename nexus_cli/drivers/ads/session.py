@@ -7,14 +7,13 @@ import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
-from nexus_cli.drivers.ads import browse, frame, reading
+from nexus_cli.drivers.ads import browse, frame, read_plan
 from nexus_cli.drivers.ads.channel import Channel, raise_lost, write
-from nexus_cli.drivers.ads.entries import SYMBOL_READ_ONLY
 from nexus_cli.drivers.ads.errors import SYMBOL_NOT_FOUND, SYMBOL_VERSION_INVALID, meaning_of
 from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
 from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
 from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
-from nexus_cli.drivers.ads.text import EncodeError
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_READ_ONLY
 from nexus_cli.drivers.base import (
     EVERYTHING,
     Browsed,
@@ -28,6 +27,7 @@ from nexus_cli.drivers.base import (
     Scope,
     Sink,
 )
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -58,7 +58,7 @@ class AdsSession:
         self._devices: dict[str, DeviceConfig] = {}
         self._plcs: dict[bytes, Plc] = {}
         self._of_device: dict[str, Plc] = {}
-        self._prepared: WeakKeyDictionary[ReadPlan, reading.Prepared] = WeakKeyDictionary()
+        self._prepared: WeakKeyDictionary[ReadPlan, read_plan.Prepared] = WeakKeyDictionary()
         self._pause_s = (connection.get("pause") or 0) / 1000
         self._free_at_s = 0.0
         self._pacing = asyncio.Lock()
@@ -119,19 +119,19 @@ class AdsSession:
                 return result
         raise self._restless(plc)
 
-    async def _prepare(self, plc: Plc, request: Request) -> reading.Prepared:
+    async def _prepare(self, plc: Plc, request: Request) -> read_plan.Prepared:
         plan: ReadPlan = request.detail
         prepared = self._prepared.get(plan)
         outdated = prepared is None or prepared.generation != plc.generation
         if prepared is None or outdated or asyncio.get_running_loop().time() >= prepared.again_s:
-            prepared = await reading.prepare(plc, plan.points, limit=self._limit(request.device))
+            prepared = await read_plan.prepare(plc, plan.points, limit=self._limit(request.device))
             self._prepared[plan] = prepared
         return prepared
 
     def _limit(self, device: str) -> int:
         return min(int(self._devices[device].connection.get("max_read") or MAX_SUM), MAX_SUM)
 
-    async def _read(self, plc: Plc, request: Request, prepared: reading.Prepared) -> ReadResult | None:
+    async def _read(self, plc: Plc, request: Request, prepared: read_plan.Prepared) -> ReadResult | None:
         if prepared.generation != plc.generation:
             return None
         values: list[Value] = [None] * len(request.points)
@@ -141,7 +141,7 @@ class AdsSession:
             if prepared.generation != plc.generation:  # resolved anew meanwhile: the answer is of the old program
                 return None
             try:
-                current = reading.take(plc, piece, data, values, faults)
+                current = read_plan.take(plc, piece, data, values, faults)
             except struct.error:
                 raise DriverError(
                     f"{plc.name}: an answer can't be read", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR
@@ -151,7 +151,7 @@ class AdsSession:
                 return None
         if plc.apart and not await plc.look_apart():
             return None
-        if plc.state != 5 and (fault := reading.stopped(plc)) is not None:
+        if plc.state != 5 and (fault := read_plan.stopped(plc)) is not None:
             for position in range(len(values)):
                 faults.setdefault(position, fault)
         return ReadResult(values, faults)
@@ -170,7 +170,7 @@ class AdsSession:
             if plc.stale:
                 await self._renewed(plc)
             generation = plc.generation
-            (target,) = await reading.targets_of(plc, [point])
+            (target,) = await read_plan.targets_of(plc, [point])
             try:
                 raw = _encoded(point, target, value)
             except DriverError:
@@ -183,7 +183,7 @@ class AdsSession:
                 return
         raise self._restless(plc)
 
-    async def _write(self, plc: Plc, point: Point, target: reading.Target, raw: bytes) -> bool:
+    async def _write(self, plc: Plc, point: Point, target: read_plan.Target, raw: bytes) -> bool:
         """Write checked bytes; False when the program changed in between and nothing was written."""
         what = f"{plc.name}: write {point.address}"
         if target.located is None:
@@ -295,7 +295,7 @@ def address_of(device: DeviceConfig) -> bytes:
         ) from None
 
 
-def _encoded(point: Point, target: reading.Target | Fault, value: Value) -> bytes:
+def _encoded(point: Point, target: read_plan.Target | Fault, value: Value) -> bytes:
     """The bytes to write. Raises DriverError with scope ITEM."""
     if isinstance(target, Fault):
         raise _refused(point, target)

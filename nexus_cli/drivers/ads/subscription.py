@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.drivers.ads import frame, reading
+from nexus_cli.drivers.ads import frame, read_plan
 from nexus_cli.drivers.ads.channel import Channel, Item, many
 from nexus_cli.drivers.ads.errors import NO_MORE_HANDLES, NO_NOTIFICATIONS, SERVICE_NOT_SUPPORTED, fault_of, meaning_of
 from nexus_cli.drivers.ads.plc import STATE, Plc
@@ -41,7 +41,7 @@ class Entry:
     delay_ms: int
     cycle_ms: int
     point: Point | None = None
-    target: reading.Target | None = None
+    target: read_plan.Target | None = None
     owner: AdsSubscription | None = None
     value: Value = None
     known: bool = False
@@ -170,14 +170,14 @@ class Reports:
             return
         entries = self._entries[address]
         batches: dict[AdsSubscription, list[Notification]] = {}
-        stopped = reading.stopped(plc)
+        stopped = read_plan.stopped(plc)
         for sample in samples:
             entry = entries.get(sample.handle)
             if entry is None:
                 self._orphan(address, sample)
             elif entry.owner is None:
                 self._watched(plc, entry, sample)
-                stopped = reading.stopped(plc)
+                stopped = read_plan.stopped(plc)
             elif not plc.stale:
                 batches.setdefault(entry.owner, []).append(_notification(entry, sample, stopped))
         for owner, notifications in batches.items():
@@ -238,7 +238,7 @@ class Reports:
         if plc.stale:
             self._outdated(plc)
             return
-        stopped = reading.stopped(plc)
+        stopped = read_plan.stopped(plc)
         batches: dict[AdsSubscription, list[Notification]] = {}
         for entry in self._entries[plc.address].values():
             if entry.owner is not None and entry.point is not None and entry.known:
@@ -328,7 +328,7 @@ class AdsSubscription:
         self._reports.left(self)
 
     async def _register(self, wanted: Sequence[tuple[Point, int, bool]]) -> None:
-        targets = await reading.targets_of(self.plc, [point for point, _, _ in wanted])
+        targets = await read_plan.targets_of(self.plc, [point for point, _, _ in wanted])
         entries: list[Entry] = []
         for (point, interval, cyclic), target in zip(wanted, targets, strict=True):
             self.faults.pop(point.name, None)

@@ -9,14 +9,12 @@ import math
 import struct
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.drivers.modbus.connection import MAX_READ
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.modbus.session import ModbusSession
+from nexus_cli.drivers.modbus.pdu import Identification
 
 OBJECTS = {0: "vendor", 1: "product code", 2: "revision", 3: "url", 4: "product", 5: "model", 6: "application"}
 MOST_PAGES = 16
@@ -25,38 +23,50 @@ STATIC_POLL = "10m"
 NO_TYPE = {"ipaddr": "an IP address", "ipv6addr": "an IP address", "eui48": "a MAC address"}
 
 
-async def browse(session: ModbusSession, *, unit: int, start: str = "") -> AsyncIterator[Browsed]:
+class RegisterReader(Protocol):
+    """What a browse needs of a session."""
+
+    async def registers(self, start: int, count: int, *, unit: int, function: int = 3) -> bytes:
+        """Registers as they are, two bytes each. Raises DriverError."""
+        ...
+
+    async def identify(self, first: int, *, unit: int) -> Identification:
+        """One page of the device identification, from an object on. Raises DriverError."""
+        ...
+
+
+async def browse(reader: RegisterReader, *, unit: int, start: str = "") -> AsyncIterator[Browsed]:
     """Everything that a unit tells.
 
     Args:
-        session: An open one.
+        reader: An open reader.
         unit: Unit id.
         start: Register where the SunSpec marker stands; the three usual places when empty.
 
     Raises:
         DriverError: The link or the unit does not answer.
     """
-    identity = await identification(session, unit=unit)
+    identity = await identification(reader, unit=unit)
     if identity:
         yield Browsed((), "", "", detail={"facts": {"identity": identity}})
-    base = await find_marker(session, unit=unit, start=start)
+    base = await find_marker(reader, unit=unit, start=start)
     if base is None:
         return
     if sunspec.models_folder() is None:
         reason = "a SunSpec model; pip install 'nexus-cli[discover]' brings the definitions"
         yield Browsed(("SunSpec",), f"holding:{base}", "", detail={"skipped": reason})
         return
-    async for browsed in _models(session, base + 2, unit=unit):
+    async for browsed in _models(reader, base + 2, unit=unit):
         yield browsed
 
 
-async def identification(session: ModbusSession, *, unit: int) -> dict[str, str]:
+async def identification(reader: RegisterReader, *, unit: int) -> dict[str, str]:
     """Vendor, product and so on by name; empty for the many devices that have none."""
     found: dict[str, str] = {}
     following = 0
     for _ in range(MOST_PAGES):
         try:
-            answer = await session.identify(following, unit=unit)
+            answer = await reader.identify(following, unit=unit)
         except DriverError as error:
             if error.scope is Scope.SESSION or (error.scope is Scope.DEVICE and error.code):
                 raise
@@ -69,11 +79,11 @@ async def identification(session: ModbusSession, *, unit: int) -> dict[str, str]
     return {name: text for name, text in found.items() if text}
 
 
-async def find_marker(session: ModbusSession, *, unit: int, start: str = "") -> int | None:
+async def find_marker(reader: RegisterReader, *, unit: int, start: str = "") -> int | None:
     """Register where "SunS" stands, None when it stands nowhere."""
     for base in (int(start.rpartition(":")[2]),) if start else sunspec.BASES:
         try:
-            if await session.registers(base, 2, unit=unit) == sunspec.MARKER:
+            if await reader.registers(base, 2, unit=unit) == sunspec.MARKER:
                 return base
         except DriverError as error:
             if error.scope in (Scope.SESSION, Scope.DEVICE):
@@ -81,10 +91,10 @@ async def find_marker(session: ModbusSession, *, unit: int, start: str = "") -> 
     return None
 
 
-async def _models(session: ModbusSession, first: int, *, unit: int) -> AsyncIterator[Browsed]:
+async def _models(reader: RegisterReader, first: int, *, unit: int) -> AsyncIterator[Browsed]:
     at, met, models = first, dict[str, int](), []
     while at < 65_534:
-        number, length = struct.unpack(">HH", await session.registers(at, 2, unit=unit))
+        number, length = struct.unpack(">HH", await reader.registers(at, 2, unit=unit))
         if number == sunspec.END:
             break
         models.append(number)
@@ -93,7 +103,7 @@ async def _models(session: ModbusSession, first: int, *, unit: int) -> AsyncIter
             reason = f"no definition of SunSpec model {number} ({length} registers)"
             yield Browsed((f"model {number}",), f"holding:{at}", "", detail={"skipped": reason})
         else:
-            block = await _block(session, at, length + 2, unit=unit)
+            block = await _block(reader, at, length + 2, unit=unit)
             name = str(group["name"])
             met[name] = met.get(name, 0) + 1
             for point in sunspec.points_of(group, length + 2, partial(_word, block)):
@@ -104,10 +114,10 @@ async def _models(session: ModbusSession, first: int, *, unit: int) -> AsyncIter
     yield Browsed((), "", "", detail={"facts": {"sunspec": {"base": first - 2, "models": models}}})
 
 
-async def _block(session: ModbusSession, start: int, count: int, *, unit: int) -> bytes:
+async def _block(reader: RegisterReader, start: int, count: int, *, unit: int) -> bytes:
     raw = b""
     for low in range(start, start + count, MAX_READ):
-        raw += await session.registers(low, min(MAX_READ, start + count - low), unit=unit)
+        raw += await reader.registers(low, min(MAX_READ, start + count - low), unit=unit)
     return raw
 
 

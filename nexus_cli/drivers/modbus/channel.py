@@ -12,8 +12,8 @@ import asyncio
 import struct
 from dataclasses import dataclass
 
-from nexus_cli.drivers.dialogue import Dialogue, Lost, Timeout
 from nexus_cli.drivers.modbus.pdu import ANSWERED_ALIKE, MAX_RTU_FRAME, rtu_answer, rtu_frame
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout, RequestTransport
 
 HEADER = 6
 """Transaction, protocol and length of an MBAP header; the unit id is counted by its length."""
@@ -50,8 +50,8 @@ class Misaddressed(Exception):
     """An answer came, under ids that are not those of its request; the message says which and what to set."""
 
 
-class Channel(Dialogue):
-    """A connection. `open` first; after `Lost` only `close` is of use.
+class Channel(RequestTransport):
+    """A connection. `open` first; after `ConnectionLost` only `close` is of use.
 
     Attributes:
         host, port: Where to.
@@ -117,20 +117,20 @@ class Channel(Dialogue):
             The PDU of the answer, at least its function code. Whether it fits the request is for who asked to see.
 
         Raises:
-            Timeout: Nothing came in time. The connection stands.
+            RequestTimeout: Nothing came in time. The connection stands.
             Misaddressed: What came is under other ids. The connection stands.
-            Lost: The connection is gone, or what came is no answer.
+            ConnectionLost: The connection is gone, or what came is no answer.
         """
         if broadcast:
             if self._transport is None:
-                raise Lost(self._why)
+                raise ConnectionLost(self._why)
             self._transport.write(self._frame(request))
             return b""
         self._request = request
         self._strange = ""
         try:
             answer = await self._exchange(self._frame(request))
-        except Timeout:
+        except RequestTimeout:
             if self._strange:
                 raise Misaddressed(self._strange) from None
             raise

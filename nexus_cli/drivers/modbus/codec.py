@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
-from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field
-from nexus_cli.drivers.modbus.kind import SIZES
+from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
+from nexus_cli.drivers.modbus.field import Field
 from nexus_cli.drivers.modbus.order import NATURAL, positions
 from nexus_cli.drivers.modbus.scaling import scaled
 from nexus_cli.drivers.modbus.special import special

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import struct
-
-from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field
-from nexus_cli.drivers.modbus.kind import SIZES
+from nexus_cli.drivers.fixed_layout import SIZES, EncodeError, boolean, integer, items, number, packed
+from nexus_cli.drivers.modbus.field import Field
 from nexus_cli.drivers.modbus.order import positions
 from nexus_cli.drivers.modbus.special import to_bcd
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Reason, Value
-
-
-class EncodeError(ValueError):
-    """The value does not fit the point's type; the message quotes it."""
-
-    def __init__(self, message: str, *, reason: Reason = Reason.TYPE_MISMATCH) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def encode_bits(field: Field, value: Value) -> list[bool]:
@@ -28,8 +17,8 @@ def encode_bits(field: Field, value: Value) -> list[bool]:
         EncodeError: Not a boolean, or not as many as the array has.
     """
     if not field.kind.count:
-        return [_boolean(value)]
-    return [_boolean(item) for item in _items(field, value)]
+        return [boolean(value)]
+    return [boolean(item) for item in items(value, field.kind.count)]
 
 
 def encode_registers(field: Field, value: Value) -> bytes:
@@ -41,11 +30,11 @@ def encode_registers(field: Field, value: Value) -> bytes:
         EncodeError: Wrong type, out of the type's range, or too long.
     """
     if field.kind.base == "string":
-        texts = _items(field, value) if field.kind.count else [value]
+        texts = items(value, field.kind.count) if field.kind.count else [value]
         return b"".join(_string_bytes(field, text) for text in texts)
     if not field.kind.count:
         return _number_bytes(field, value)
-    raw = b"".join(_number_bytes(field, item) for item in _items(field, value))
+    raw = b"".join(_number_bytes(field, item) for item in items(value, field.kind.count))
     if SIZES[field.kind.base] == 1:
         raw += b"\0" * (len(raw) % 2)
         if field.order == "BA":
@@ -64,7 +53,7 @@ def half_masks(field: Field, value: Value) -> tuple[int, int]:
     if field.kind.base == "bool":
         bit = field.bit ^ 8 if field.order == "BA" else field.bit
         and_mask = 0xFFFF & ~(1 << bit)
-        return and_mask, (1 << bit) if _boolean(value) else 0
+        return and_mask, (1 << bit) if boolean(value) else 0
     byte = _number_bytes(field, value)[0]
     upper = field.high != (field.order == "BA")
     return (0x00FF, byte << 8) if upper else (0xFF00, byte)
@@ -75,39 +64,19 @@ def is_partial(field: Field) -> bool:
     return not field.in_bits and not field.kind.count and field.kind.base in ("bool", "int8", "uint8")
 
 
-def _items(field: Field, value: Value) -> list[Value]:
-    if not isinstance(value, list) or len(value) != field.kind.count:
-        raise EncodeError(f"{value!r} is not a list of {field.kind.count} values")
-    return value
-
-
-def _boolean(value: Value) -> bool:
-    if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
-        return bool(value)
-    raise EncodeError(f"{value!r} is not a boolean")
-
-
 def _number_bytes(field: Field, value: Value) -> bytes:
     base = field.kind.base
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise EncodeError(f"{value!r} is not a number")
+    value = number(value)
     if base in INTEGER_BOUNDS:
-        if isinstance(value, float) and not value.is_integer():
-            raise EncodeError(f"{value!r} is not a whole number")
-        low, high = INTEGER_BOUNDS[base]
-        if not low <= value <= high:
-            raise EncodeError(f"{value!r} does not fit {base} ({low} to {high})", reason=Reason.OVERFLOW)
-        value = int(value)
+        value = integer(value, base)
         if field.bcd:
             if value >= 10 ** (2 * SIZES[base]):
                 raise EncodeError(f"{value!r} has more than {2 * SIZES[base]} digits", reason=Reason.OVERFLOW)
             value = to_bcd(value)
     try:
-        natural = struct.pack(">" + STRUCT_CODES[base], value)
-    except (struct.error, OverflowError):
+        natural = packed(value, base)
+    except OverflowError:
         raise EncodeError(f"{value!r} does not fit {base}", reason=Reason.OVERFLOW) from None
-    if base == "float32" and math.isinf(struct.unpack(">f", natural)[0]) and not math.isinf(value):
-        raise EncodeError(f"{value!r} does not fit {base}", reason=Reason.OVERFLOW)
     if len(natural) == 1:
         return natural
     wire = bytearray(len(natural))

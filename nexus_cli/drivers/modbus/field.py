@@ -5,25 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import SIZES
 from nexus_cli.drivers.modbus.address import BIT_AREAS, split_normal
-from nexus_cli.drivers.modbus.kind import SIZES, registers_of
+from nexus_cli.drivers.modbus.kind import registers_of
 from nexus_cli.drivers.modbus.order import NATURAL
 from nexus_cli.model.datatype import DataType, parse_type
-
-STRUCT_CODES: dict[str, str] = {
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float16": "e",
-    "float32": "f",
-    "float64": "d",
-}
-"""`struct` letter of each numeric type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +45,11 @@ class Field:
     scale_at: int | None = None
     none: tuple[int | float, ...] = ()
     bcd: bool = False
+
+    @property
+    def end(self) -> int:
+        """First bit or register behind it."""
+        return self.start + self.count
 
     @property
     def in_bits(self) -> bool:

@@ -7,24 +7,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.drivers.fixed_layout import SIZES
 from nexus_cli.drivers.modbus.address import BIT_AREAS, MAX_ADDRESS, READ_ONLY, Written, normal_text, parse_address
 from nexus_cli.drivers.modbus.checks import check_link
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE, ModbusConnection, link_of
+from nexus_cli.drivers.modbus.no_value import BCD_TYPES, none_of
 from nexus_cli.drivers.modbus.order import NAMES as ORDER_NAMES
 from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
-from nexus_cli.drivers.modbus.special import BCD_TYPES, none_of
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.site import Tag, TypeName
-
-SIZES: dict[str, int] = {
-    **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    "float16": 2,
-    "float32": 4,
-    "float64": 8,
-}
-"""Bytes of one value."""
 
 
 class ModbusTag(Tag):

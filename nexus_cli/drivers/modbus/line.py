@@ -17,9 +17,9 @@ from typing import Any
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
-from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.channel import STRICT, Lenience, RtuChannel
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 
 TURNAROUND_S = 0.1
 """Rest after a broadcast, which nobody answers. Source: §2.4.1: typically 100 to 200 ms."""
@@ -128,7 +128,7 @@ class SerialChannel(RtuChannel):
         silence_s = self.line.silence_s
         try:
             return await super().ask(request, broadcast=broadcast)
-        except Timeout:
+        except RequestTimeout:
             self._late_until_s[unit] = self._loop.time() + self._timeout_s
             raise
         except asyncio.CancelledError:
@@ -138,14 +138,14 @@ class SerialChannel(RtuChannel):
             self._free_at_s = self._loop.time() + (TURNAROUND_S if broadcast else silence_s)
 
     def _flush(self) -> None:
-        """Drop what came while nobody asked. Raises Lost."""
+        """Drop what came while nobody asked. Raises ConnectionLost."""
         port = getattr(self._transport, "sync_serial", None)
         if port is None:
-            raise Lost("the line is closed")
+            raise ConnectionLost("the line is closed")
         try:
             port.reset_input_buffer()
         except (OSError, termios.error) as error:
-            raise Lost(f"the line is gone ({error.args[-1]})") from None
+            raise ConnectionLost(f"the line is gone ({error.args[-1]})") from None
 
 
 def _plain(error: OSError) -> OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pymodbus import FramerType
@@ -53,17 +54,11 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     async with Registers(device.connection) as client:
         raw = await client.read(block.function, block.start, block.count, unit=block.unit_id)
     field = field_of(point)
-    value = None if block.scales else _own_words(field, raw)
-    here = value is None
-    fault: Fault | None = None
-    if here:
-        value, fault = decoded(block, raw)
-    return Opinion(
-        asked=f"{_CALLS[block.function]}({block.start}, count={block.count}, device_id={block.unit_id})",
-        data=raw,
-        value=value,
-        fault=fault,
-        decoded_here=here,
+    return Opinion.of_library(
+        f"{_CALLS[block.function]}({block.start}, count={block.count}, device_id={block.unit_id})",
+        raw,
+        None if block.scales else _own_words(field, raw),
+        partial(decoded, block),
     )
 
 

@@ -7,14 +7,12 @@ Source: SunSpec Device Information Model Specification V1.1 §4.2 (scale factors
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.modbus.field import Field
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType
 from nexus_cli.wire.sample import Reason
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.modbus.field import Field
 
 LOWEST, HIGHEST = -10, 10
 _POWERS = {exponent: 10.0**exponent for exponent in range(LOWEST, HIGHEST + 1)}

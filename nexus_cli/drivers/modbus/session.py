@@ -20,10 +20,9 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
-from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
-from nexus_cli.drivers.modbus.encode import EncodeError
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
@@ -39,6 +38,7 @@ from nexus_cli.drivers.modbus.pdu import (
 )
 from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -158,13 +158,7 @@ class ModbusSession:
         try:
             plan = plan_write(field, value, connection)
         except EncodeError as error:
-            raise DriverError(
-                f"{point.name}: {error}",
-                scope=Scope.ITEM,
-                retriable=False,
-                reason=error.reason,
-                effect=Effect.NONE,
-            ) from None
+            raise error.refusal(point.name) from None
         text = f"FC{plan.function} {field.area} {plan.start} unit {unit}"
         if self._channel.rtu and self._channel.echoes is None and unit and plan.function in ANSWERED_ALIKE:
             await self._find_echo(plan.start, unit)
@@ -241,13 +235,13 @@ class ModbusSession:
         channel = self._channel
         try:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
-        except Timeout:
+        except RequestTimeout:
             self._timed_out(request, text)
         except Misaddressed as strange:
             # one that comes after its time-out says no more than silence; the next request may be answered right
             self._unsure = channel.leaves and not channel.traceable
             raise DriverError(f"{text}: {strange}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
-        except Lost as lost:
+        except ConnectionLost as lost:
             self._lost(f"{text}: {lost}")
         except asyncio.CancelledError:
             # its answer may still come; without transaction ids it would be taken for the next one's

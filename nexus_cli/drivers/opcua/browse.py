@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from asyncua import ua
 
@@ -19,11 +19,9 @@ from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.browse_companions import Companions, Seen, States
 from nexus_cli.drivers.opcua.browse_references import children
 from nexus_cli.drivers.opcua.browse_types import DataTypes, labels, read
+from nexus_cli.drivers.opcua.connection import ServerConnection
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.wire.sample import Reason
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.session import OpcuaSession
 
 OBJECTS = "i=85"
 SERVER = "i=2253"
@@ -66,14 +64,14 @@ class Entry(NamedTuple):
 class Walk:
     """One walk, breadth first. It can be continued by another session from what its beats said."""
 
-    def __init__(self, session: OpcuaSession, options: BrowseOptions) -> None:
+    def __init__(self, connection: ServerConnection, options: BrowseOptions) -> None:
         start, resume = options.start, options.resume or {}
-        self._session = session
+        self._connection = connection
         self._options = options
-        self._types = DataTypes(session)
-        self._companions = Companions(session)
-        self._states = States(session, self._companions)
-        root = node_id(parse_node(start or OBJECTS), session.namespaces)
+        self._types = DataTypes(connection)
+        self._companions = Companions(connection)
+        self._states = States(connection, self._companions)
+        root = node_id(parse_node(start or OBJECTS), connection.namespaces)
         if root is None:
             raise DriverError(
                 f"{start}: the server has no such namespace", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS
@@ -88,9 +86,9 @@ class Walk:
 
     async def run(self) -> AsyncIterator[Browsed]:
         """Every variable, what is skipped with its reason, and a beat after each round. Raises DriverError."""
-        yield Browsed((), "", "", detail={"facts": {"namespaces": list(self._session.namespaces)}})
+        yield Browsed((), "", "", detail={"facts": {"namespaces": list(self._connection.namespaces)}})
         while self._waiting:
-            limits = self._session.limits
+            limits = self._connection.limits
             each = max(1, min(limits.browse, limits.read // READS_PER_NODE))
             round_: list[list[Entry]] = []
             while self._waiting and len(round_) < (1 if self._scarce else max(1, self._options.parallel)):
@@ -125,7 +123,7 @@ class Walk:
             else:
                 nodes.append(node)
                 known.append(entry)
-        told = await children(self._session, nodes)
+        told = await children(self._connection, nodes)
         if len(known) > 1 and any(one.scarce for one in told):
             self._scarce = True
             self._alone += [entry for entry, one in zip(known, told, strict=True) if one.scarce]
@@ -159,7 +157,7 @@ class Walk:
         variables = [place for place, entry in enumerate(piece) if entry.variable]
         wanted = [(nodes[place], attribute) for place in variables for attribute in ATTRIBUTES]
         properties = [(place, name, node) for place in variables for name, node in describing[place].items()]
-        answers = await read(self._session, [*wanted, *((node, ua.AttributeIds.Value) for _, _, node in properties)])
+        answers = await read(self._connection, [*wanted, *((node, ua.AttributeIds.Value) for _, _, node in properties)])
         values: dict[int, dict[str, Any]] = {}
         for (place, name, _), value in zip(properties, answers[len(wanted) :], strict=True):
             values.setdefault(place, {})[name] = value
@@ -251,17 +249,17 @@ class Walk:
     def _node(self, text: str) -> ua.NodeId | None:
         """The node id of an entry; None when the server knows its namespace no longer."""
         kept = self._nodes.pop(text, None)
-        return kept if kept is not None else node_id(parse_node(text), self._session.namespaces)
+        return kept if kept is not None else node_id(parse_node(text), self._connection.namespaces)
 
     def _address(self, node: ua.NodeId) -> str:
         text = str(node.to_string())
         index = node.NamespaceIndex
-        if not index or index >= len(self._session.namespaces):
+        if not index or index >= len(self._connection.namespaces):
             return text
-        return f"nsu={escape_uri(self._session.namespaces[index])};{text.partition(';')[2]}"
+        return f"nsu={escape_uri(self._connection.namespaces[index])};{text.partition(';')[2]}"
 
 
-def browse(session: OpcuaSession, options: BrowseOptions) -> AsyncIterator[Browsed]:
+def browse(connection: ServerConnection, options: BrowseOptions) -> AsyncIterator[Browsed]:
     """Every variable below `start` (Objects when empty); the Server object itself is left out.
 
     Besides variables come, each with an empty type: what is skipped (`detail["skipped"]`, the reason), instances of
@@ -269,14 +267,14 @@ def browse(session: OpcuaSession, options: BrowseOptions) -> AsyncIterator[Brows
     since the last one, so that a walk can be continued).
 
     Args:
-        session: An open one.
+        connection: An open one.
         options: `start` is a node id; `resume` has `queue` (the entries that waited) and `seen` (every node id that was
             queued) of an earlier walk.
 
     Raises:
         DriverError: The session is lost, or `start` is not there.
     """
-    return Walk(session, options).run()
+    return Walk(connection, options).run()
 
 
 def _unseen(entry: Entry, reason: str) -> Browsed:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua.browse_references import children
 from nexus_cli.drivers.opcua.browse_types import description, read
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.session import OpcuaSession
+from nexus_cli.drivers.opcua.connection import ServerConnection
 
 FOUNDATION = "http://opcfoundation.org/UA/"
 """Every companion specification's namespace is this and its short name. Source: OPC 11030 §3.7.4."""
@@ -59,8 +57,8 @@ class _Type(NamedTuple):
 class Companions:
     """The object types of one server, looked up when first met, all that are new at once."""
 
-    def __init__(self, session: OpcuaSession) -> None:
-        self._session = session
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
         self._types: dict[str, _Type] = {}
         self._names: dict[str, str] = {}
 
@@ -72,7 +70,7 @@ class Companions:
         Raises:
             DriverError: The session is lost.
         """
-        if not any(map(self.family, range(1, len(self._session.namespaces)))):
+        if not any(map(self.family, range(1, len(self._connection.namespaces)))):
             return [""] * len(objects)
         try:
             return await self._recognise(objects)
@@ -85,7 +83,7 @@ class Companions:
         await self.look([plain(seen.reference.TypeDefinition) for seen in objects])
         told = [self._by_type(plain(seen.reference.TypeDefinition).to_string()) for seen in objects]
         bare = [place for place, what in enumerate(told) if not what]
-        found = await children(self._session, [objects[place].node for place in bare], describe=_INTERFACES)
+        found = await children(self._connection, [objects[place].node for place in bare], describe=_INTERFACES)
         own = [[plain(reference.NodeId) for reference in one.references] for one in found]
         await self.look([node for nodes in own for node in nodes])
         for place, nodes in zip(bare, own, strict=True):
@@ -95,7 +93,7 @@ class Companions:
 
     def family(self, index: int) -> str:
         """Short name of the specification behind a namespace index, "" when none is."""
-        spaces = self._session.namespaces
+        spaces = self._connection.namespaces
         uri = spaces[index] if 0 < index < len(spaces) else ""
         name = uri.removeprefix(FOUNDATION).strip("/") if uri.startswith(FOUNDATION) else ""
         return "" if name.lower().rstrip("s").endswith("example") else name
@@ -105,7 +103,7 @@ class Companions:
         new = {node.to_string(): node for node in types if node.NamespaceIndex}
         new = {key: node for key, node in new.items() if key not in self._types}
         unnamed = {key: node for key, node in new.items() if key not in self._names}
-        names = await read(self._session, [(node, ua.AttributeIds.BrowseName) for node in unnamed.values()])
+        names = await read(self._connection, [(node, ua.AttributeIds.BrowseName) for node in unnamed.values()])
         for key, name in zip(unnamed, names, strict=True):
             self._names[key] = str(getattr(name, "Name", "") or key)
         for _ in range(MOST_LEVELS):
@@ -113,8 +111,8 @@ class Companions:
             if not new or len(self._types) > MOST_TYPES:
                 return
             nodes = list(new.values())
-            above = await children(self._session, nodes, describe=_ABOVE)
-            interfaces = await children(self._session, nodes, describe=_INTERFACES)
+            above = await children(self._connection, nodes, describe=_ABOVE)
+            interfaces = await children(self._connection, nodes, describe=_INTERFACES)
             following: dict[str, ua.NodeId] = {}
             for key, node, up, has in zip(new, nodes, above, interfaces, strict=True):
                 for reference in (*up.references, *has.references):
@@ -178,8 +176,8 @@ class States:
     STATE_TYPES = (2307, 2309, 15109)
     """StateType, InitialStateType, ChoiceStateType."""
 
-    def __init__(self, session: OpcuaSession, companions: Companions) -> None:
-        self._session = session
+    def __init__(self, connection: ServerConnection, companions: Companions) -> None:
+        self._connection = connection
         self._companions = companions
         self._known: dict[str, Mapping[int, str]] = {}
 
@@ -200,7 +198,7 @@ class States:
         back = partial(description, kind=ua.ObjectIds.Aggregates, direction=ua.BrowseDirection.Inverse, classes=0)
         node, machine = number, None
         for _ in range(2):  # the state variable, then the machine that has it
-            above = (await children(self._session, [node], describe=back))[0].references
+            above = (await children(self._connection, [node], describe=back))[0].references
             if not above:
                 return {}
             machine = above[0]
@@ -215,17 +213,17 @@ class States:
         await self._companions.look([definition])
         chain = self._companions.chain(definition.to_string())
         has = partial(description, kind=ua.ObjectIds.HasComponent, classes=int(ua.NodeClass.Object))
-        told = await children(self._session, chain, describe=has)
+        told = await children(self._connection, chain, describe=has)
         states = [one for each in reversed(told) for one in each.references if _is_state(one)]
         owns = partial(description, kind=ua.ObjectIds.HasProperty, classes=int(ua.NodeClass.Variable))
-        properties = await children(self._session, [plain(one.NodeId) for one in states], describe=owns)
+        properties = await children(self._connection, [plain(one.NodeId) for one in states], describe=owns)
         wanted = [
             (str(state.DisplayName.Text or state.BrowseName.Name), plain(reference.NodeId))
             for state, each in zip(states, properties, strict=True)
             for reference in each.references
             if reference.BrowseName.Name == "StateNumber"
         ]
-        values = await read(self._session, [(node, ua.AttributeIds.Value) for _, node in wanted])
+        values = await read(self._connection, [(node, ua.AttributeIds.Value) for _, node in wanted])
         named = {int(value): name for (name, _), value in zip(wanted, values, strict=True) if isinstance(value, int)}
         return dict(sorted(named.items()))
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import status
 from nexus_cli.drivers.opcua.browse_types import description
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.session import OpcuaSession
+from nexus_cli.drivers.opcua.connection import ServerConnection
 
 NO_POINTS = 0x804B0000
 """Bad_NoContinuationPoints: the server has more to say, and nothing left to remember where it was."""
@@ -42,7 +40,7 @@ class Children(NamedTuple):
 
 
 async def children(
-    session: OpcuaSession,
+    connection: ServerConnection,
     nodes: Sequence[ua.NodeId],
     *,
     describe: Callable[[ua.NodeId], ua.BrowseDescription] = description,
@@ -50,7 +48,7 @@ async def children(
     """The references of each node, same order. A limit that the server keeps to itself is learnt.
 
     Args:
-        session: An open one.
+        connection: An open one.
         nodes: Whose references.
         describe: Which of them; what is below a node when nothing else is said.
 
@@ -60,21 +58,21 @@ async def children(
     found: list[Children] = []
     most = 0
     while len(found) < len(nodes):
-        piece = nodes[len(found) : len(found) + max(1, session.limits.browse)]
+        piece = nodes[len(found) : len(found) + max(1, connection.limits.browse)]
         try:
-            found += await _piece(session, piece, most, describe)
+            found += await _piece(connection, piece, most, describe)
         except DriverError as error:
             if error.scope is not Scope.REQUEST or (len(piece) <= 1 and most):
                 raise
             if len(piece) > 1:
-                session.limits = replace(session.limits, browse=len(piece) // 2)
+                connection.limits = replace(connection.limits, browse=len(piece) // 2)
             else:
                 most = REFERENCES_A_CALL
     return found
 
 
 async def _piece(
-    session: OpcuaSession,
+    connection: ServerConnection,
     nodes: Sequence[ua.NodeId],
     most: int,
     describe: Callable[[ua.NodeId], ua.BrowseDescription],
@@ -83,8 +81,8 @@ async def _piece(
     parameters.View.Timestamp = ua.get_win_epoch()
     parameters.RequestedMaxReferencesPerNode = most
     parameters.NodesToBrowse.extend(describe(node) for node in nodes)
-    services = session.channel.client.uaclient.session
-    results = await session.channel.call("browse", lambda: services.browse(parameters))
+    services = connection.channel.services
+    results = await connection.channel.call("browse", lambda: services.browse(parameters))
     found = [list(result.References or []) for result in results]
     codes = [_code(result) for result in results]
     points = {place: result.ContinuationPoint for place, result in enumerate(results) if result.ContinuationPoint}
@@ -93,7 +91,7 @@ async def _piece(
         following.ReleaseContinuationPoints = False
         following.ContinuationPoints = list(points.values())
         places = list(points)
-        more = await session.channel.call("browse", partial(services.browse_next, following))
+        more = await connection.channel.call("browse", partial(services.browse_next, following))
         points = {}
         for place, result in zip(places, more, strict=True):
             found[place] += result.References or []

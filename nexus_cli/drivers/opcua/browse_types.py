@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Scope
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.session import OpcuaSession
+from nexus_cli.drivers.opcua.connection import ServerConnection
 
 TYPES: dict[int, str] = {
     1: "bool",
@@ -59,8 +57,8 @@ class TypeFacts:
 class DataTypes:
     """The data types of one server, looked up when first met."""
 
-    def __init__(self, session: OpcuaSession) -> None:
-        self._session = session
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
         self._known: dict[str, TypeFacts] = {}
 
     async def facts(self, data_type: ua.NodeId | None) -> TypeFacts:
@@ -99,10 +97,10 @@ class DataTypes:
     async def _labels(self, data_type: ua.NodeId) -> dict[int, str]:
         for reference in await self._references(data_type, ua.ObjectIds.HasProperty, ua.BrowseDirection.Forward):
             if reference.BrowseName.Name in ("EnumStrings", "EnumValues"):
-                answers = await read(self._session, [(reference.NodeId, ua.AttributeIds.Value)])
+                answers = await read(self._connection, [(reference.NodeId, ua.AttributeIds.Value)])
                 if found := labels(answers[0]):
                     return found
-        definition = (await read(self._session, [(data_type, ua.AttributeIds.DataTypeDefinition)]))[0]
+        definition = (await read(self._connection, [(data_type, ua.AttributeIds.DataTypeDefinition)]))[0]
         fields = getattr(definition, "Fields", None) or []
         return {int(one.Value): str(one.Name) for one in fields if hasattr(one, "Value")}
 
@@ -110,8 +108,8 @@ class DataTypes:
         parameters = ua.BrowseParameters()
         parameters.View.Timestamp = ua.get_win_epoch()
         parameters.NodesToBrowse.append(description(node, kind=kind, direction=direction, classes=0))
-        services = self._session.channel.client.uaclient.session
-        results = await self._session.channel.call("browse a data type", partial(services.browse, parameters))
+        services = self._connection.channel.services
+        results = await self._connection.channel.call("browse a data type", partial(services.browse, parameters))
         return list(results[0].References or [])
 
 
@@ -144,28 +142,28 @@ def description(
     return wanted
 
 
-async def read(session: OpcuaSession, wanted: Sequence[tuple[ua.NodeId, int]]) -> list[Any]:
+async def read(connection: ServerConnection, wanted: Sequence[tuple[ua.NodeId, int]]) -> list[Any]:
     """Attributes of nodes, same order, within the server's limit per call; None where one is not there.
 
     Raises:
         DriverError: The session is lost, or the server refuses even a single node.
     """
-    services = session.channel.client.uaclient.session
+    services = connection.channel.services
     out: list[Any] = []
     position = 0
     while position < len(wanted):
         parameters = ua.ReadParameters()
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Neither
-        for node, attribute in wanted[position : position + max(1, session.limits.read)]:
+        for node, attribute in wanted[position : position + max(1, connection.limits.read)]:
             item = ua.ReadValueId()
             item.NodeId, item.AttributeId = node, attribute
             parameters.NodesToRead.append(item)
         try:
-            answers = await session.channel.call("read attributes", partial(services.read, parameters))
+            answers = await connection.channel.call("read attributes", partial(services.read, parameters))
         except DriverError as error:
             if error.scope is not Scope.REQUEST or len(parameters.NodesToRead) <= 1:
                 raise
-            session.lower_reads(len(parameters.NodesToRead) // 2)
+            connection.lower_reads(len(parameters.NodesToRead) // 2)
             continue
         for answer in answers:
             good = answer.Value is not None and (answer.StatusCode is None or answer.StatusCode.is_good())

@@ -5,7 +5,7 @@ and that take a stalled server for a dead one. Here the same steps run by themse
 by the next request that finds three quarters of its life gone, and requests that are sent every cycle go out as
 ready bytes.
 
-Everything that reaches into asyncua's internals stands in this file.
+This is the only file that reaches into asyncua's internals: docs/decisions/0008-asyncua-behind-a-channel.md.
 Source: asyncua 2.1.0, client/client.py and client/ua_client.py.
 """
 
@@ -68,6 +68,11 @@ class Channel:
         # The library's own gate waits for a reconnect that it would do itself; ours is the supervisor's.
         client.uaclient.pre_request_hook = None
 
+    @property
+    def services(self) -> Any:
+        """The library's services (`read`, `write`, `browse`, `browse_next`, `read_attributes`), to be run by `call`."""
+        return self.client.uaclient.session
+
     async def open(self, identity: Identity) -> None:
         """Socket, hello, secure channel, session. The caller bounds the time and closes after a failure."""
         await self.client.connect_socket()
@@ -75,7 +80,7 @@ class Channel:
         await self._open_secure_channel()
         self._schedule_renewal()
         await self.client.create_session()
-        await activate(self.client, identity)
+        await activate(self.client, identity, {int(one.TokenType) for one in self.client._policy_ids or []})
         self._token = nodeid_to_binary(self.client.uaclient.protocol.authentication_token)
 
     async def _open_secure_channel(self) -> None:
@@ -116,11 +121,11 @@ class Channel:
                     await self._renew()
                     return await service()
         except TimeoutError:
-            raise self._lose(self._silence(what)) from None
+            raise self.lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
             raise self._remember(status.service_error(error.code, what)) from None
         except (ua.UaError, *LOST) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
 
     async def service(self, what: str, request: Any, response: type[T]) -> T:
         """Run a service that the library only offers with tasks of its own.
@@ -162,16 +167,16 @@ class Channel:
                     await self._renew()
                     answer = await self.send(type_id, body, timeout_ms=int(self.timeout_s * 1000))
         except TimeoutError:
-            raise self._lose(self._silence(what)) from None
+            raise self.lose(self._silence(what)) from None
         except ua.UaStatusCodeError as error:
             raise self._remember(status.service_error(error.code, what)) from None
         except (ua.UaError, *LOST) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
         try:
             data = bytes(answer)
             code, at = response_header(data)
         except (DecodeError, IndexError, struct.error) as error:
-            raise self._lose(self._broken(what, error)) from None
+            raise self.lose(self._broken(what, error)) from None
         if code >> 30:
             raise self._remember(status.service_error(code, what))
         return data, at
@@ -209,7 +214,7 @@ class Channel:
             with contextlib.suppress(TimeoutError, ua.UaError, *LOST):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     with Door(lambda error: ConnectionError(name_of(error))):
-                        await self.client.uaclient.session.close_session(True)
+                        await self.services.close_session(True)
                         await self.client.close_secure_channel()
         self.lost = self.lost or DriverError("the session is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
         transport = protocol.transport
@@ -238,16 +243,17 @@ class Channel:
 
     def _door(self, what: str) -> Door:
         """The library waits by `wait_for2`, whose cancellation carries a result when a time-out meets the answer."""
-        return Door(lambda error: self._lose(self._broken(what, error)))
+        return Door(lambda error: self.lose(self._broken(what, error)))
 
     def _check_alive(self) -> None:
         if self.lost is not None:
             raise self.lost
 
     def _remember(self, error: DriverError) -> DriverError:
-        return self._lose(error) if error.scope is Scope.SESSION else error
+        return self.lose(error) if error.scope is Scope.SESSION else error
 
-    def _lose(self, error: DriverError) -> DriverError:
+    def lose(self, error: DriverError) -> DriverError:
+        """Take the session for over, and why: what is sent from now on fails with it. Returns it to be raised."""
         self.lost = self.lost or error
         return error
 
@@ -264,6 +270,11 @@ class Channel:
             scope=Scope.SESSION,
             reason=Reason.LINK_LOST,
         )
+
+
+def follow_endpoint(client: Client, netloc: str) -> None:
+    """Connect to another address than the one that was asked for its endpoints."""
+    client._server_url = client._server_url._replace(netloc=netloc)
 
 
 def response_header(data: bytes) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.opcua import certificates, groups, identity, refusals, security
-from nexus_cli.drivers.opcua.channel import LOST, Channel
+from nexus_cli.drivers.opcua.channel import LOST, Channel, follow_endpoint
 from nexus_cli.drivers.opcua.limits import configured
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.secrets import resolve
@@ -150,7 +150,7 @@ async def secure(
         raise refusals.not_offered(attempt, [_name(found) for found in offered])
     if follow and matching[0].EndpointUrl:
         attempt.announced = _netloc(matching[0].EndpointUrl)
-        client._server_url = client._server_url._replace(netloc=attempt.announced)
+        follow_endpoint(client, attempt.announced)
     if wanted == "None":
         return None, []
     server = security.first_certificate(bytes(matching[0].ServerCertificate or b""), endpoint)

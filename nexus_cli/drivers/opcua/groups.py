@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nexus_cli.drivers.base import Point, Request
+from nexus_cli.drivers.chunked import group_in_order
 from nexus_cli.drivers.opcua.address import NodeAddress, parse_node
-from nexus_cli.drivers.opcua.limits import chunks, configured
+from nexus_cli.drivers.opcua.limits import configured
 from nexus_cli.model.config import DeviceConfig
 
 
@@ -30,18 +31,10 @@ def node_of(point: Point) -> NodeAddress:
 
 def group(device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
     """Cut the points into requests of at most `max_read` nodes. `fill_gaps` has no meaning here: nodes have no gaps."""
-    size = configured(device.connection).read
-    return tuple(
-        Request(
-            device.path,
-            tuple(piece),
-            ReadPlan(tuple(node_of(point) for point in piece)),
-            f"Read {len(piece)} node{'s' if len(piece) > 1 else ''}: {_span(piece)}",
-        )
-        for piece in chunks(points, size)
+    return group_in_order(
+        device.path, points, size=configured(device.connection).read, plan=_plan, text="Read", noun="node"
     )
 
 
-def _span(points: Sequence[Point]) -> str:
-    first = points[0].address
-    return first if len(points) == 1 else f"{first} … {points[-1].address}"
+def _plan(points: Sequence[Point]) -> ReadPlan:
+    return ReadPlan(tuple(node_of(point) for point in points))

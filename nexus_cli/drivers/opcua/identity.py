@@ -47,15 +47,15 @@ def of(connection: Mapping[str, Any], attempt: Attempt, environ: Mapping[str, st
     return Identity(attempt)
 
 
-async def activate(client: Client, identity: Identity) -> None:
-    """Activate the session that was created.
+async def activate(client: Client, identity: Identity, offered: set[int]) -> None:
+    """Activate the session that was created; `offered` are the token types that the server takes.
 
     Raises:
         DriverError: The server takes no such identity, or the password is too long for its key.
         ua.UaStatusCodeError: The server refuses it.
     """
     attempt = identity.attempt
-    refused = no_such_identity(attempt, {int(one.TokenType) for one in client._policy_ids or []})
+    refused = no_such_identity(attempt, offered)
     if refused is not None:
         raise refused
     attempt.identifying = True

@@ -6,11 +6,9 @@ an unknown server 50.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +69,3 @@ def configured(connection: Mapping[str, Any]) -> Limits:
         items=int(connection.get("max_items") or base.items),
         filter=base.filter,
     )
-
-
-def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cut into pieces of at most `size`, in order; `size` below 1 counts as 1."""
-    step = max(1, size)
-    for start in range(0, len(items), step):
-        yield items[start : start + step]

@@ -10,8 +10,9 @@ from typing import Any
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Point, Scope
+from nexus_cli.drivers.chunked import chunks
 from nexus_cli.drivers.opcua.channel import Channel
-from nexus_cli.drivers.opcua.limits import Limits, chunks
+from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.nodes import read_value_id
 from nexus_cli.drivers.opcua.status import FULL
 

@@ -26,7 +26,7 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     session = await DRIVER.connect([device], home=home)
     try:
         address = node_of(point)
-        node = node_id(address, session.namespaces)
+        node = node_id(address, session.connection.namespaces)
         if node is None:
             return Opinion(
                 asked=f"Read {point.address}",
@@ -39,8 +39,8 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         if count != 1:
             raise DriverError(f"{count} values for one node", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR)
         found, end = read_data_value(data, at + 4)
-        await session.learn(found)
-        value = session.converter(point)(found)
+        await session.connection.learn(found)
+        value = session.connection.converter(point)(found)
     finally:
         await session.close()
     return _opinion(f"Read {point.address}", _variant(data[at + 4 : end], found), value)

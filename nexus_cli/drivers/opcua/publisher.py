@@ -12,11 +12,11 @@ import asyncio
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope
+from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Scope, Sink
 from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.channel import Channel, response_header
 from nexus_cli.drivers.opcua.codec import (
@@ -32,9 +32,6 @@ from nexus_cli.drivers.opcua.stream import Stream, now_s
 from nexus_cli.drivers.opcua.structures import StructureCodec
 from nexus_cli.drivers.opcua.values import Convert
 from nexus_cli.wire.sample import Reason, Value
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.subscription import OpcuaSubscription
 
 REPUBLISH_REQUEST = ua.ObjectIds.RepublishRequest_Encoding_DefaultBinary
 PUBLISH_REQUEST = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
@@ -52,15 +49,29 @@ DECODE_FAULT = Fault(Reason.DECODE_ERROR)
 _ITEM = struct.Struct("<I")
 
 
+class Receiver(Protocol):
+    """Who gets the reports of an item: one device's subscription.
+
+    Attributes:
+        device: Path of the device.
+        sink: Gets the reports.
+        faults: Points that are not reported, by name; the publisher adds those whose subscription the server ended.
+    """
+
+    device: str
+    sink: Sink
+    faults: dict[str, Fault]
+
+
 class Item(NamedTuple):
     """What a client handle stands for."""
 
-    owner: OpcuaSubscription
+    owner: Receiver
     point: Point
     convert: Convert
 
 
-Reports = dict["OpcuaSubscription", list[Notification]]
+Reports = dict[Receiver, list[Notification]]
 """What one message brings, by device."""
 
 
@@ -368,4 +379,4 @@ class Publisher:
         # Anything else may pass: the next check asks again, and ends what stays silent.
 
     def _break(self, why: str) -> None:
-        self.channel._lose(DriverError(f"{self.channel.endpoint}: {why}", scope=Scope.SESSION, reason=Reason.LINK_LOST))
+        self.channel.lose(DriverError(f"{self.channel.endpoint}: {why}", scope=Scope.SESSION, reason=Reason.LINK_LOST))

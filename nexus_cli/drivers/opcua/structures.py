@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import struct
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
+from nexus_cli.drivers.opcua.channel import Channel
 from nexus_cli.drivers.opcua.codec import DecodeError, Structure, read_array, read_builtin
 from nexus_cli.drivers.opcua.values import plain
 from nexus_cli.wire.sample import Value
@@ -51,9 +51,8 @@ class Definition(NamedTuple):
 class StructureCodec:
     """Definitions of one connection, loaded when a value first needs them."""
 
-    def __init__(self, call: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]], client: Any) -> None:
-        self._call = call
-        self._client = client
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._definitions: dict[str, Definition | int] = {}
         self._data_types: dict[str, str] = {}
 
@@ -180,10 +179,9 @@ class StructureCodec:
 
     async def _attribute(self, data_type: str) -> Any:
         node = ua.NodeId.from_string(data_type)
-        session = self._client.uaclient.session
-        answers = await self._call(
+        answers = await self._channel.call(
             "read a data type's definition",
-            lambda: session.read_attributes([node], ua.AttributeIds.DataTypeDefinition),
+            lambda: self._channel.services.read_attributes([node], ua.AttributeIds.DataTypeDefinition),
         )
         value = answers[0].Value
         return None if value is None else value.Value
@@ -198,8 +196,7 @@ class StructureCodec:
         description.ResultMask = 0
         parameters = ua.BrowseParameters()
         parameters.NodesToBrowse = [description]
-        session = self._client.uaclient.session
-        results = await self._call("browse a data type", lambda: session.browse(parameters))
+        results = await self._channel.call("browse a data type", lambda: self._channel.services.browse(parameters))
         references = results[0].References if results else []
         return str(references[0].NodeId.to_string()) if references else ""
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from asyncua import ua
 
 from nexus_cli.drivers.base import DriverError, Fault, Point, Promise, Request, Scope, Sink
+from nexus_cli.drivers.chunked import chunks
 from nexus_cli.drivers.opcua import monitor
 from nexus_cli.drivers.opcua.groups import ReadPlan, node_of
-from nexus_cli.drivers.opcua.limits import chunks
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.drivers.opcua.publisher import Item, Publisher, Reports
+from nexus_cli.drivers.opcua.reads import Reader
 from nexus_cli.drivers.opcua.status import TOO_MANY_ITEMS, fault_of, name_of
 from nexus_cli.drivers.opcua.stream import Stream
 from nexus_cli.wire.sample import Reason
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.session import OpcuaSession
 
 NO_NAMESPACE = Fault(Reason.ILLEGAL_ADDRESS, 0x80340000)
 SILENT = Fault(Reason.DEVICE_ERROR, 0)
@@ -34,11 +31,11 @@ UNREPORTED = "changed without a report"
 class OpcuaSubscription:
     """See `drivers.base.Subscription`: the reported points of one device."""
 
-    def __init__(self, session: OpcuaSession, publisher: Publisher, *, device: str, sink: Sink) -> None:
+    def __init__(self, reader: Reader, publisher: Publisher, *, device: str, sink: Sink) -> None:
         self.device = device
         self.sink = sink
         self.faults: dict[str, Fault] = {}
-        self._session = session
+        self._reader, self._connection = reader, reader.connection
         self._publisher = publisher
         self._handles: dict[int, list[int]] = {}
         self._wanted: dict[str, tuple[Point, int]] = {}
@@ -61,7 +58,7 @@ class OpcuaSubscription:
     async def retry(self) -> None:
         """See `Subscription.retry`."""
         if any(fault == NO_NAMESPACE for fault in self.faults.values()):
-            await self._session.look_for_namespaces()
+            await self._connection.look_for_namespaces()
         await self._ask([self._wanted[name] for name in self.faults])
 
     def promise(self, name: str) -> Promise:
@@ -89,7 +86,7 @@ class OpcuaSubscription:
         self.faults.update(dict.fromkeys(names, SILENT))
 
     async def _delete(self, stream: Stream[Reports], numbers: Sequence[int]) -> None:
-        for piece in chunks(numbers, self._session.limits.monitor):
+        for piece in chunks(numbers, self._connection.limits.monitor):
             try:
                 await monitor.delete_items(self._publisher.channel, stream.id, piece)
             except DriverError as error:  # the server may have forgotten the item itself
@@ -110,7 +107,7 @@ class OpcuaSubscription:
                 continue
             try:
                 if stream.items:
-                    for piece in chunks(numbers, self._session.limits.monitor):
+                    for piece in chunks(numbers, self._connection.limits.monitor):
                         await monitor.delete_items(publisher.channel, stream.id, piece)
                 else:
                     await publisher.drop(stream)
@@ -143,21 +140,21 @@ class OpcuaSubscription:
                 raise
 
     async def _add(self, stream: Stream[Reports], interval_ms: int, points: Sequence[Point]) -> None:
-        session, publisher = self._session, self._publisher
+        connection, publisher = self._connection, self._publisher
         wanted: list[tuple[int, ua.NodeId, Point]] = []
-        most = session.limits.items
+        most = connection.limits.items
         for point in points:
             address = node_of(point)
-            node = node_id(address, session.namespaces)
+            node = node_id(address, connection.namespaces)
             if node is None:
                 self.faults[point.name] = NO_NAMESPACE
             elif most and len(publisher.items) >= most:
                 self.faults[point.name] = Fault(Reason.DEVICE_ERROR, TOO_MANY_ITEMS)
             else:
-                wanted.append((publisher.new_handle(Item(self, point, session.converter(point))), node, point))
+                wanted.append((publisher.new_handle(Item(self, point, connection.converter(point))), node, point))
         handles = self._handles.setdefault(interval_ms, [])
         pace = monitor.Pace(interval_ms, stream.interval_ms)
-        results = await monitor.create_items(publisher.channel, stream.id, wanted, pace=pace, limits=session.limits)
+        results = await monitor.create_items(publisher.channel, stream.id, wanted, pace=pace, limits=connection.limits)
         for (handle, _, point), found in zip(wanted, results, strict=True):
             if found >> 31:
                 publisher.items.pop(handle, None)
@@ -168,10 +165,10 @@ class OpcuaSubscription:
                 self.faults.pop(point.name, None)
 
     async def _learn_structures(self, points: Sequence[Point]) -> None:
-        for piece in chunks(points, self._session.limits.read):
+        for piece in chunks(points, self._connection.limits.read):
             plan = ReadPlan(tuple(node_of(point) for point in piece))
             try:
-                await self._session.read(Request(self.device, tuple(piece), plan, "Read structures"))
+                await self._reader.read(Request(self.device, tuple(piece), plan, "Read structures"))
             except DriverError as error:
                 if error.scope is Scope.SESSION:
                     raise

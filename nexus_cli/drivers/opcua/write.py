@@ -63,7 +63,7 @@ class VariantTypes:
         return await self.of(node, what)
 
     async def _read(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
-        session = self._channel.client.uaclient.session
+        session = self._channel.services
         answer = (await self._channel.call(what, lambda: session.read_attributes([node], VALUE)))[0]
         variant = answer.Value
         if variant is not None and variant.VariantType not in (None, ua.VariantType.Null):
@@ -72,7 +72,7 @@ class VariantTypes:
 
     async def _declared(self, node: ua.NodeId, what: str) -> tuple[ua.VariantType, bool]:
         """From the DataType attribute: for a node that has no value yet."""
-        session = self._channel.client.uaclient.session
+        session = self._channel.services
         answer = (await self._channel.call(what, lambda: session.read_attributes([node], ua.AttributeIds.DataType)))[0]
         code = int(answer.StatusCode.value) if answer.StatusCode is not None else 0
         if code >> 31:
@@ -85,7 +85,7 @@ class VariantTypes:
     async def _above(self, data_type: ua.NodeId, what: str) -> Any:
         parameters = ua.BrowseParameters()
         parameters.NodesToBrowse = [_supertype(data_type)]
-        session = self._channel.client.uaclient.session
+        session = self._channel.services
         return await self._channel.call(what, lambda: session.browse(parameters))
 
     async def _built_in(self, data_type: Any, what: str) -> int:
@@ -157,7 +157,7 @@ async def _write_as(
     item.Value = ua.DataValue(ua.Variant(wanted, kind, is_array=is_array), StatusCode=None)
     parameters = ua.WriteParameters()
     parameters.NodesToWrite = [item]
-    session = channel.client.uaclient.session
+    session = channel.services
     results = await channel.call(what, lambda: session.write(parameters))
     code = int(results[0].value)
     if code >> 30:

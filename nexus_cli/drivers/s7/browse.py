@@ -6,17 +6,14 @@ so in `detail["skipped"]`. Facts of the CPU stand in `detail["facts"]`; `detail[
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.pdu import OK, Item
 from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED, OPTIMISED, PUT_GET
 from nexus_cli.wire.sample import Reason
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.s7.session import S7Session
 
 PROBED_BLOCKS = 59_999
 """Data blocks that are tried, from 1, when the CPU has no list of them (S7-1200, S7-1500): as many as TIA Portal numbers.
@@ -28,11 +25,28 @@ TOLD = ("length", "name", "author", "family", "protected")
 NO_NAMES = "S7 tells how long a block is, not what is in it: import its TIA source (.db, .scl)"
 
 
-async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browsed]:
+class Cpu(Protocol):
+    """What a browse needs of a session."""
+
+    @property
+    def pdu(self) -> int:
+        """Bytes of a PDU as negotiated."""
+        ...
+
+    async def inform(self, group: int, function: int, request: bytes) -> userdata.Answer:
+        """The whole answer of an information function. Raises DriverError."""
+        ...
+
+    async def fetch(self, items: Sequence[Item]) -> list[tuple[int, bytes]]:
+        """Return code and data of some items that fit one PDU. Raises DriverError."""
+        ...
+
+
+async def browse(cpu: Cpu, *, start: str = "") -> AsyncIterator[Browsed]:
     """First the facts, then the data blocks by number, a list of them, and how many there are of the others.
 
     Args:
-        session: An open one.
+        cpu: An open cpu.
         start: "" for everything, or a block such as `DB7`.
 
     Raises:
@@ -42,23 +56,23 @@ async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browse
         wanted = start.upper().removeprefix("DB")
         if not wanted.isdecimal():
             raise DriverError(f"'{start}' is no data block", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
-        yield await _block(session, int(wanted))
+        yield await _block(cpu, int(wanted))
         return
-    facts = await _facts(session)
+    facts = await _facts(cpu)
     request = userdata.ask(userdata.BLOCKS, userdata.LIST_ALL)
-    counts = await _inform(session, userdata.BLOCKS, userdata.LIST_ALL, request)
+    counts = await _inform(cpu, userdata.BLOCKS, userdata.LIST_ALL, request)
     facts["blocks"] = "listed by the CPU" if counts is not None else f"not listed; DB1 to DB{PROBED_BLOCKS} were tried"
     yield Browsed(("cpu",), "", "", detail={"facts": facts})
     numbers: list[int] = []
     if counts is not None:
-        numbers = await _listed(session)
+        numbers = await _listed(cpu)
     else:
         for first in range(1, PROBED_BLOCKS + 1, PROBE_ITEMS):
-            numbers += await _probe(session, first)
+            numbers += await _probe(cpu, first)
             yield Browsed((), "", "", detail={"beat": True})
     blocks: list[dict[str, object]] = []
     for number in numbers:
-        block = await _block(session, number)
+        block = await _block(cpu, number)
         blocks.append({"block": block.path[0], **{key: block.detail[key] for key in TOLD if key in block.detail}})
         yield block
     if blocks:
@@ -68,34 +82,34 @@ async def browse(session: S7Session, *, start: str = "") -> AsyncIterator[Browse
             yield Browsed((f"{name} ({count})",), "", "", detail={"skipped": "blocks of program, not of values"})
 
 
-async def _inform(session: S7Session, group: int, function: int, request: bytes) -> bytes | None:
+async def _inform(cpu: Cpu, group: int, function: int, request: bytes) -> bytes | None:
     """The data of an information function; None when the CPU has none."""
-    answer = await session.inform(group, function, request)
+    answer = await cpu.inform(group, function, request)
     return None if answer.error else answer.data
 
 
-async def _szl(session: S7Session, place: tuple[int, int]) -> bytes:
-    return await _inform(session, userdata.STATUS, userdata.READ_SZL, userdata.ask_szl(*place)) or b""
+async def _szl(cpu: Cpu, place: tuple[int, int]) -> bytes:
+    return await _inform(cpu, userdata.STATUS, userdata.READ_SZL, userdata.ask_szl(*place)) or b""
 
 
-async def _facts(session: S7Session) -> dict[str, str]:
-    found = userdata.order_code_of(await _szl(session, userdata.ORDER_CODE))
-    found |= userdata.identity_of(await _szl(session, userdata.IDENTITY))
-    found |= userdata.protection_of(await _szl(session, userdata.PROTECTION))
-    if state := userdata.state_of(await _szl(session, userdata.STATE)):
+async def _facts(cpu: Cpu) -> dict[str, str]:
+    found = userdata.order_code_of(await _szl(cpu, userdata.ORDER_CODE))
+    found |= userdata.identity_of(await _szl(cpu, userdata.IDENTITY))
+    found |= userdata.protection_of(await _szl(cpu, userdata.PROTECTION))
+    if state := userdata.state_of(await _szl(cpu, userdata.STATE)):
         found["state"] = state
-    return found | {"pdu": str(session.pdu)}
+    return found | {"pdu": str(cpu.pdu)}
 
 
-async def _listed(session: S7Session) -> list[int]:
+async def _listed(cpu: Cpu) -> list[int]:
     request = userdata.ask(userdata.BLOCKS, userdata.LIST_TYPE, bytes((0x30, userdata.DB)))
-    data = await _inform(session, userdata.BLOCKS, userdata.LIST_TYPE, request)
+    data = await _inform(cpu, userdata.BLOCKS, userdata.LIST_TYPE, request)
     return sorted(set(userdata.numbers_of(data or b"")))
 
 
-async def _block(session: S7Session, number: int) -> Browsed:
+async def _block(cpu: Cpu, number: int) -> Browsed:
     """One data block with its length: from its header, else by reading towards its end."""
-    data = await _inform(session, userdata.BLOCKS, userdata.BLOCK_INFO, userdata.ask_block(userdata.DB, number))
+    data = await _inform(cpu, userdata.BLOCKS, userdata.BLOCK_INFO, userdata.ask_block(userdata.DB, number))
     header = userdata.block_of(data or b"")
     detail: dict[str, object] = {"number": number}
     if header is not None and header.number == number:
@@ -105,8 +119,8 @@ async def _block(session: S7Session, number: int) -> Browsed:
         if header.protected:
             detail["protected"] = True
     else:
-        length = await _measure(session, number)
-    readable = await _code(session, number, 0) if length else NO_OBJECT
+        length = await _measure(cpu, number)
+    readable = await _code(cpu, number, 0) if length else NO_OBJECT
     block = f"DB{number}"
     detail["length"] = length
     detail["skipped"] = NO_NAMES
@@ -118,25 +132,25 @@ async def _block(session: S7Session, number: int) -> Browsed:
     return Browsed((block,), f"%{block}:0", "", description=str(detail.get("name", "")), detail=detail)
 
 
-async def _code(session: S7Session, number: int, at: int) -> int:
-    ((code, _),) = await session.fetch((Item("DB", number, at, 1),))
+async def _code(cpu: Cpu, number: int, at: int) -> int:
+    ((code, _),) = await cpu.fetch((Item("DB", number, at, 1),))
     return code
 
 
-async def _probe(session: S7Session, first: int) -> list[int]:
+async def _probe(cpu: Cpu, first: int) -> list[int]:
     """Numbers of the next data blocks whose first byte can be read."""
     last = min(first + PROBE_ITEMS, PROBED_BLOCKS + 1)
     items = [Item("DB", number, 0, 1) for number in range(first, last)]
-    answers = await session.fetch(items)
+    answers = await cpu.fetch(items)
     return [item.db for item, (code, _) in zip(items, answers, strict=True) if code == OK]
 
 
-async def _measure(session: S7Session, number: int) -> int:
+async def _measure(cpu: Cpu, number: int) -> int:
     """Length of a data block, by halving: the last byte that can be read."""
     low, high = 0, MAX_LENGTH
     while low < high:
         middle = (low + high) // 2
-        if await _code(session, number, middle) == OK:
+        if await _code(cpu, number, middle) == OK:
             low = middle + 1
         else:
             high = middle

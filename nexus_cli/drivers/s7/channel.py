@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 
-from nexus_cli.drivers.dialogue import Dialogue, Lost
 from nexus_cli.drivers.s7.pdu import (
     CC,
     DATA_HEADER,
@@ -26,13 +25,14 @@ from nexus_cli.drivers.s7.pdu import (
     setup_reply,
     with_reference,
 )
+from nexus_cli.drivers.transport import ConnectionLost, RequestTransport
 
 MAX_FRAME = 8192 + FRAME_HEADER
 """Longest TPDU of class 0 (ISO 8073 §13.3.4)."""
 
 
-class Channel(Dialogue):
-    """A connection. `open` first; after `Timeout` or `Lost` only `close` is of use.
+class Channel(RequestTransport):
+    """A connection. `open` first; after `RequestTimeout` or `ConnectionLost` only `close` is of use.
 
     Attributes:
         pdu: Bytes of a PDU as negotiated.
@@ -58,25 +58,25 @@ class Channel(Dialogue):
 
         Raises:
             OSError: Refused, unreachable or unknown host (TimeoutError is one).
-            Lost: There is a server, but it does not take this connection.
+            ConnectionLost: There is a server, but it does not take this connection.
         """
         try:
             async with asyncio.timeout(connect_timeout_s):
                 await self._loop.create_connection(lambda: self, self.host, self.port)
                 confirmed = await self._exchange(connect_frame(self._local_tsap, self.tsap), bounded=False)
                 if confirmed[5] != CC:
-                    raise Lost("the CPU refuses the connection: rack, slot or TSAP is wrong, or none is free")
+                    raise ConnectionLost("the CPU refuses the connection: rack, slot or TSAP is wrong, or none is free")
                 self._connecting = False
                 reply = await self._exchange(with_reference(setup_job(pdu), self._next()), bounded=False)
                 if error := error_of(reply):
-                    raise Lost(f"the CPU refuses the setup of communication with error {error:#06x}")
+                    raise ConnectionLost(f"the CPU refuses the setup of communication with error {error:#06x}")
                 self.pdu = min(pdu, setup_reply(reply))
         except TimeoutError:
             self.close()
             raise TimeoutError(f"no connection within {connect_timeout_s:g} s") from None
         except Malformed as error:
             self.close()
-            raise Lost(str(error)) from None
+            raise ConnectionLost(str(error)) from None
         except BaseException:
             self.close()
             raise
@@ -85,8 +85,8 @@ class Channel(Dialogue):
         """Send a job and wait for its answer, a frame whose S7 header is in order and carries the job's reference.
 
         Raises:
-            Timeout: Nothing came in time.
-            Lost: The connection is gone, or what came is no S7.
+            RequestTimeout: Nothing came in time.
+            ConnectionLost: The connection is gone, or what came is no S7.
         """
         return await self._exchange(with_reference(template, self._next()))
 

@@ -12,10 +12,10 @@ from operator import itemgetter
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.s7.datetimes import MOMENTS, SPANS, counter_from
 from nexus_cli.drivers.s7.digits import bcd_from
 from nexus_cli.drivers.s7.field import BCD, Field
-from nexus_cli.drivers.s7.moments import MOMENTS, SPANS, counter_from
-from nexus_cli.drivers.s7.texts import chars_from, string_from, wstring_from
+from nexus_cli.drivers.s7.strings import chars_from, string_from, wstring_from
 from nexus_cli.wire.sample import Reason, Value
 
 Decoder = Callable[[bytes], tuple[list[Value], dict[int, Fault]]]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
-from nexus_cli.drivers.dialogue import Lost
 from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.pdu import MAX_PDU
 from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.watch import SILENT_FIRST_S, Silence
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.drivers.transport import ConnectionLost
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
 
@@ -82,7 +82,7 @@ class S7Driver:
                 pdu=int(connection.get("pdu") or MAX_PDU),
                 connect_timeout_s=(connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000,
             )
-        except (OSError, Lost) as error:
+        except (OSError, ConnectionLost) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             raise DriverError(
                 f"no connection to {host}:{port}: {cause}", scope=Scope.SESSION, reason=Reason.LINK_LOST

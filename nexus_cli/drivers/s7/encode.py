@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import struct
 
+from nexus_cli.drivers.fixed_layout import EncodeError, boolean, integer, items, number, packed, whole
+from nexus_cli.drivers.s7.datetimes import DAY_MS, MOMENTS, SPANS, counter_to
 from nexus_cli.drivers.s7.digits import bcd_to
 from nexus_cli.drivers.s7.field import BCD, Field
-from nexus_cli.drivers.s7.moments import DAY_MS, MOMENTS, SPANS, counter_to
-from nexus_cli.drivers.s7.texts import narrow_to, never_written, wide_to
+from nexus_cli.drivers.s7.strings import narrow_to, never_written, wide_to
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Reason, Value
-
-
-class EncodeError(ValueError):
-    """The value does not fit the point's type; the message quotes it."""
-
-    def __init__(self, message: str, *, reason: Reason = Reason.TYPE_MISMATCH) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def encode_bits(field: Field, value: Value) -> list[bool]:
@@ -27,7 +19,7 @@ def encode_bits(field: Field, value: Value) -> list[bool]:
     Raises:
         EncodeError: Not a boolean, or not as many as the array has.
     """
-    return [_boolean(item) for item in (_items(field, value) if field.count else [value])]
+    return [boolean(item) for item in (items(value, field.count) if field.count else [value])]
 
 
 def encode_bytes(field: Field, value: Value) -> bytes:
@@ -38,20 +30,8 @@ def encode_bytes(field: Field, value: Value) -> bytes:
     """
     if not field.count:
         return _element(field, value)
-    parts = [_element(field, item).ljust(field.stride, b"\0") for item in _items(field, value)]
+    parts = [_element(field, item).ljust(field.stride, b"\0") for item in items(value, field.count)]
     return b"".join(parts)[: field.size]
-
-
-def _items(field: Field, value: Value) -> list[Value]:
-    if not isinstance(value, list) or len(value) != field.count:
-        raise EncodeError(f"{value!r} is not a list of {field.count} values")
-    return value
-
-
-def _boolean(value: Value) -> bool:
-    if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
-        return bool(value)
-    raise EncodeError(f"{value!r} is not a boolean")
 
 
 def _element(field: Field, value: Value) -> bytes:
@@ -63,16 +43,16 @@ def _element(field: Field, value: Value) -> bytes:
             if not isinstance(value, str):
                 raise EncodeError(f"{value!r} is not an ISO 8601 time")
             return MOMENTS[field.type][1](value)
-        number = _number(value)
+        raw = number(value)
         if field.code:
-            return _pack(field, number)
+            return _pack(field, raw)
         if field.type in BCD:
-            return bcd_to(_whole(number), len_bytes=field.stride, signed=base.startswith("int"))
+            return bcd_to(whole(raw), len_bytes=field.stride, signed=base.startswith("int"))
         if field.type == "COUNTER":
-            return counter_to(_whole(number))
-        if field.type == "LTOD" and number >= DAY_MS:
+            return counter_to(whole(raw))
+        if field.type == "LTOD" and raw >= DAY_MS:
             raise OverflowError
-        return SPANS[field.type][1](number)
+        return SPANS[field.type][1](raw)
     except OverflowError:
         raise EncodeError(f"{value!r} does not fit {field.type}", reason=Reason.OVERFLOW) from None
     except EncodeError:
@@ -81,33 +61,13 @@ def _element(field: Field, value: Value) -> bytes:
         raise EncodeError(str(error)) from None
 
 
-def _number(value: Value) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise EncodeError(f"{value!r} is not a number")
-    return value
-
-
-def _whole(number: float) -> int:
-    if isinstance(number, float) and not number.is_integer():
-        raise EncodeError(f"{number!r} is not a whole number")
-    return int(number)
-
-
-def _pack(field: Field, number: float) -> bytes:
+def _pack(field: Field, raw: float) -> bytes:
     base = field.kind.base
     if base == "duration":
         base = "int32" if field.type == "TIME" else "uint32"
-        if field.type == "TOD" and number >= DAY_MS:
+        if field.type == "TOD" and raw >= DAY_MS:
             raise OverflowError
-    if base in INTEGER_BOUNDS:
-        low, high = INTEGER_BOUNDS[base]
-        number = _whole(number)
-        if not low <= number <= high:
-            raise EncodeError(f"{number!r} does not fit {base} ({low} to {high})", reason=Reason.OVERFLOW)
-    raw = struct.pack(">" + field.code, number)
-    if base == "float32" and math.isinf(struct.unpack(">f", raw)[0]) and not math.isinf(number):
-        raise OverflowError
-    return raw
+    return packed(integer(raw, base) if base in INTEGER_BOUNDS else raw, base)
 
 
 def _text(field: Field, value: Value) -> bytes:

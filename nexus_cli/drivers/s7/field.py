@@ -7,22 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import STRUCT_CODES
 from nexus_cli.drivers.s7.address import SIZES
 from nexus_cli.model.datatype import DataType, parse_type
-
-STRUCT_CODES: dict[str, str] = {
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float32": "f",
-    "float64": "d",
-}
-"""`struct` letter of each numeric type. S7 is big-endian throughout."""
 
 _NORMAL = re.compile(
     r"%(?:DB(?P<db>\d+):|(?P<area>[IQMTC]))(?P<byte>\d+)(?:\.(?P<bit>\d))?:"

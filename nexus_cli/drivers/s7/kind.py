@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.iec_types import NATURAL
 from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.url import DEFAULT_PORT, URL
@@ -53,22 +54,7 @@ FITS: dict[str, tuple[str, ...]] = {
 }
 """Our types that may read an S7 type."""
 
-DEFAULTS: dict[str, str] = {
-    "bool": "BOOL",
-    "int8": "SINT",
-    "uint8": "USINT",
-    "int16": "INT",
-    "uint16": "UINT",
-    "int32": "DINT",
-    "uint32": "UDINT",
-    "int64": "LINT",
-    "uint64": "ULINT",
-    "float32": "REAL",
-    "float64": "LREAL",
-    "string": "STRING",
-    "datetime": "DTL",
-    "duration": "TIME",
-}
+DEFAULTS: dict[str, str] = {**NATURAL, "string": "STRING", "datetime": "DTL"}
 """S7 type of one of ours when the address does not say."""
 
 _LOOSE_SPANS = {("DWORD", "duration"): "TIME", ("WORD", "duration"): "S5TIME"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from snap7.client import Client
@@ -54,8 +55,8 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     if code != OK:
         return Opinion(asked=request.text, fault=Fault(reason_of(code), code), problem=f"refused, code {code}")
     raw = b"".join(data for _, data in answers)
-    values, faults = block.image()(raw)
-    return Opinion(asked=request.text, data=raw, value=values[0], fault=faults.get(0))
+    value, fault = decoded(block, raw)
+    return Opinion(asked=request.text, data=raw, value=value, fault=fault)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -67,18 +68,18 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     elements = item.area in ELEMENTS
     start, size = (item.start // 2, item.size // 2) if elements else (item.start, item.size)
     raw = await asyncio.to_thread(_read, device.connection, _AREAS[item.area], item.db, start, size)
-    value, fault = _own_words(field, raw), None
-    here = value is None
-    if here:
-        values, faults = block.image()(raw)
-        value, fault = values[0], faults.get(0)
-    return Opinion(
-        asked=f"read_area({_AREAS[item.area].name}, {item.db}, {start}, {size})",
-        data=raw,
-        value=value,
-        fault=fault,
-        decoded_here=here,
+    return Opinion.of_library(
+        f"read_area({_AREAS[item.area].name}, {item.db}, {start}, {size})",
+        raw,
+        _own_words(field, raw),
+        partial(decoded, block),
     )
+
+
+def decoded(block: Block, raw: bytes) -> tuple[Value, Fault | None]:
+    """The value of a block with one point."""
+    values, faults = block.image()(raw)
+    return values[0], faults.get(0)
 
 
 def _read(connection: Mapping[str, Any], area: Area, db: int, start: int, size: int) -> bytes:

@@ -21,11 +21,10 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
-from nexus_cli.drivers.dialogue import Lost, Timeout
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.browse import browse
 from nexus_cli.drivers.s7.channel import Channel
-from nexus_cli.drivers.s7.encode import EncodeError
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.groups import Block, frame_of, group_points
 from nexus_cli.drivers.s7.pdu import (
@@ -41,6 +40,7 @@ from nexus_cli.drivers.s7.pdu import (
 from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED, job_error, reason_of, refusal
 from nexus_cli.drivers.s7.watch import SILENT_LATER_S, Silence, Watch
 from nexus_cli.drivers.s7.writing import Write, heads_of, jobs_of, plan_write, with_heads
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -237,13 +237,7 @@ class S7Session:
             if heads := heads_of(field):
                 writes = with_heads(field, writes, [await self._head(head, point) for head in heads])
         except EncodeError as error:
-            raise DriverError(
-                f"{point.name}: {error}",
-                scope=Scope.ITEM,
-                retriable=False,
-                reason=error.reason,
-                effect=Effect.NONE,
-            ) from None
+            raise error.refusal(point.name) from None
         except DriverError as error:
             error.effect = Effect.NONE
             raise
@@ -313,9 +307,9 @@ class S7Session:
                 await asyncio.sleep(wait_s)
             try:
                 return await self._channel.ask(template)
-            except Timeout:
+            except RequestTimeout:
                 self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT)
-            except Lost as lost:
+            except ConnectionLost as lost:
                 self._lost(f"{text}: {lost}")
             finally:
                 if self._pause_s:

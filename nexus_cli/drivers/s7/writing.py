@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from nexus_cli.drivers.s7.encode import EncodeError, encode_bits, encode_bytes
+from nexus_cli.drivers.fixed_layout import EncodeError
+from nexus_cli.drivers.s7.encode import encode_bits, encode_bytes
 from nexus_cli.drivers.s7.field import Field
 from nexus_cli.drivers.s7.pdu import MAX_ITEMS, Item, longest_write, write_request_size
 from nexus_cli.wire.sample import Reason, Value

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, NAMES
 from nexus_cli.wire.sample import Value

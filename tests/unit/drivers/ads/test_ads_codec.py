@@ -9,10 +9,11 @@ import pytest
 
 from nexus_cli.drivers.ads.browse import _table, _Walk
 from nexus_cli.drivers.ads.codec import Mismatch, compile_codec, shape_for
-from nexus_cli.drivers.ads.entries import BIT_VALUES, SymbolEntry, TypeEntry, read_symbol, write_symbol
 from nexus_cli.drivers.ads.plctypes import Resolver, Shape, UnknownType, shape_by_name
-from nexus_cli.drivers.ads.text import EncodeError, plain_text, wide_text
+from nexus_cli.drivers.ads.strings import plain_text, wide_text
+from nexus_cli.drivers.ads.symbol_table import BIT_VALUES, SymbolEntry, TypeEntry, read_symbol, write_symbol
 from nexus_cli.drivers.base import Browsed, DriverError
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Reason
 

@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from nexus_cli.drivers.ads.codec import Mismatch, compile_codec
-from nexus_cli.drivers.ads.entries import BIT_VALUES, SymbolEntry, TypeEntry, read_symbol, write_symbol
 from nexus_cli.drivers.ads.plctypes import MAX_PARTS, Resolver, Shape, UnknownType
-from nexus_cli.drivers.ads.text import EncodeError
+from nexus_cli.drivers.ads.symbol_table import BIT_VALUES, SymbolEntry, TypeEntry, read_symbol, write_symbol
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.model.datatype import parse_type
 
 PERSISTENT = 0x1

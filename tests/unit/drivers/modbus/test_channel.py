@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
-from nexus_cli.drivers.dialogue import Lost, Timeout
 from nexus_cli.drivers.modbus.channel import KEPT, Lenience
 from nexus_cli.drivers.modbus.pdu import checksum
 from nexus_cli.drivers.modbus.session import ModbusSession
+from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import TagConfig
 from tests.unit.drivers.modbus.wires import Say, Wire, World, device_of, pieces
 
@@ -121,7 +121,7 @@ async def test_a_late_answer_is_dropped_by_its_number() -> None:
     assert not channel.traceable
     assert await channel.ask(READ) == b"\3\2\0\7"
     assert channel.traceable
-    with pytest.raises(Timeout):
+    with pytest.raises(RequestTimeout):
         await channel.ask(READ)
     (wire,) = world.wires
     late = framed("tcp", wire.sent[1], b"\3\2\0\x08")
@@ -207,7 +207,7 @@ async def test_one_timer_runs_from_request_to_request_and_ends_with_the_connecti
         assert channel._timer is timer
     channel.close()
     assert timer is not None and timer.cancelled() and channel._timer is None
-    with pytest.raises(Lost, match="the connection is closed"):
+    with pytest.raises(ConnectionLost, match="the connection is closed"):
         await channel.ask(READ)
 
 
@@ -221,7 +221,7 @@ async def test_the_timer_of_an_earlier_request_does_not_cut_a_later_one_short() 
     await asyncio.sleep(0.03)
     silent = True
     began = loop.time()
-    with pytest.raises(Timeout):
+    with pytest.raises(RequestTimeout):
         await channel.ask(READ)
     assert loop.time() - began >= 0.049
     silent = False
@@ -237,10 +237,10 @@ async def test_a_loss_ends_the_waiting_request_and_says_why(framing: str) -> Non
     asking = asyncio.create_task(channel.ask(READ))
     await asyncio.sleep(0)
     channel.connection_lost(ConnectionResetError(104, os.strerror(104)))
-    with pytest.raises(Lost, match="the connection was lost"):
+    with pytest.raises(ConnectionLost, match="the connection was lost"):
         await asking
     assert not channel.connected
-    with pytest.raises(Lost, match="Connection reset by peer"):
+    with pytest.raises(ConnectionLost, match="Connection reset by peer"):
         await channel.ask(READ)
 
 
@@ -256,7 +256,7 @@ async def test_what_is_no_modbus_tcp_ends_the_connection_at_once(say: object, wh
     world = World("tcp", lambda frame: [say(frame)])  # type: ignore[operator]
     channel = world.channel()
     await channel.open()
-    with pytest.raises(Lost, match=why):
+    with pytest.raises(ConnectionLost, match=why):
         await channel.ask(READ)
     assert world.wires[0].aborted
 
@@ -276,7 +276,7 @@ async def test_what_is_left_of_an_answer_is_not_joined_to_the_next_one() -> None
     world = World("rtu-over-tcp", lambda frame: next(said))
     channel = world.channel()
     await channel.open()
-    with pytest.raises(Timeout):
+    with pytest.raises(RequestTimeout):
         await channel.ask(READ)
     assert await channel.ask(READ) == b"\3\2\0\x08"
     channel.close()

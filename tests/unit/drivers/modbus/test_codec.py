@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.codec import compile_bits, compile_registers
-from nexus_cli.drivers.modbus.encode import EncodeError, encode_bits, encode_registers, half_masks
+from nexus_cli.drivers.modbus.encode import encode_bits, encode_registers, half_masks
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.wire.sample import Reason, Value
 

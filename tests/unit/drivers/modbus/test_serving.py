@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import Point
-from nexus_cli.drivers.modbus.image import Unit
-from nexus_cli.drivers.modbus.serving import answer
-from nexus_cli.drivers.modbus.simulator import crc16
+from nexus_cli.drivers.modbus.simulator.memory import Unit
+from nexus_cli.drivers.modbus.simulator.responder import answer
+from nexus_cli.drivers.modbus.simulator.server import crc16
 
 
 def unit(*, holes: bool = False, **limits: Any) -> Unit:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Fault, Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.codec import compile_registers
 from nexus_cli.drivers.modbus.connection import ModbusConnection
-from nexus_cli.drivers.modbus.encode import EncodeError, encode_registers
+from nexus_cli.drivers.modbus.encode import encode_registers
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.kind import ModbusTag, address_of
 from nexus_cli.drivers.modbus.special import from_bcd, to_bcd

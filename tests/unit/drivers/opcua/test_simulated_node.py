@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nexus_cli.drivers.opcua.simulator_node import beat_ms
+from nexus_cli.drivers.opcua.simulator.node import beat_ms
 from nexus_cli.model.config import TagConfig
 
 

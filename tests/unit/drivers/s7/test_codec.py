@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nexus_cli.drivers.base import Fault, Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7.codec import compile_fields
-from nexus_cli.drivers.s7.encode import EncodeError, encode_bytes
+from nexus_cli.drivers.s7.datetimes import MOMENTS
+from nexus_cli.drivers.s7.encode import encode_bytes
 from nexus_cli.drivers.s7.field import field_of
-from nexus_cli.drivers.s7.moments import MOMENTS
 from nexus_cli.wire.sample import Reason, Value
 
 

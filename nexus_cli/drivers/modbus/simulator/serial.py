@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.drivers.modbus.simulator import SimulatorServer
+from nexus_cli.drivers.modbus.simulator.server import SimulatorServer
 from nexus_cli.model.config import DeviceConfig
 
 
@@ -69,7 +69,7 @@ class SerialSimulator(SimulatorServer):
         self._own_folder = ""
 
     def connection(self) -> dict[str, Any]:
-        """See `Served.connection`; a pseudo-terminal has no parity."""
+        """See `StreamServer.connection`; a pseudo-terminal has no parity."""
         return {"serial": self.device, "parity": "none"}
 
     @property

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 
 
-class Timeout(Exception):
+class RequestTimeout(Exception):
     """No answer within the time-out."""
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection is gone or was refused, or what came over it makes no sense; the message says what."""
 
 
-class Dialogue(asyncio.Protocol):
-    """A connection. After `Lost` only `close` is of use."""
+class RequestTransport(asyncio.Protocol):
+    """A connection. After `ConnectionLost` only `close` is of use."""
 
     def __init__(self, *, timeout_s: float) -> None:
         """Prepare one.
@@ -47,12 +47,12 @@ class Dialogue(asyncio.Protocol):
             bounded: False, before the first that is, leaves it to the caller how long to wait.
 
         Raises:
-            Timeout: Nothing came in time. The connection stands.
-            Lost: The connection is gone, or what came is no answer.
+            RequestTimeout: Nothing came in time. The connection stands.
+            ConnectionLost: The connection is gone, or what came is no answer.
         """
         transport = self._transport
         if transport is None:
-            raise Lost(self._why)
+            raise ConnectionLost(self._why)
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
         if bounded:
@@ -94,7 +94,7 @@ class Dialogue(asyncio.Protocol):
         self._why = why
         waiting = self._waiting
         if waiting is not None and not waiting.done():
-            waiting.set_exception(Lost(why))
+            waiting.set_exception(ConnectionLost(why))
         self.close()
 
     def _expire(self) -> None:
@@ -106,4 +106,4 @@ class Dialogue(asyncio.Protocol):
         if self._loop.time() < self._until_s:
             self._timer = self._loop.call_at(self._until_s, self._expire)
         else:
-            waiting.set_exception(Timeout())
+            waiting.set_exception(RequestTimeout())

@@ -8,15 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nexus_cli.drivers.ads.plctypes import Shape
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.wire.sample import Reason, Value
-
-
-class EncodeError(ValueError):
-    """A value that can't be written."""
-
-    def __init__(self, message: str, *, reason: Reason = Reason.TYPE_MISMATCH) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def text_decoder(encoding: str) -> Callable[[bytes], str]:

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.s7.driver import tsap_of
-from nexus_cli.drivers.s7.image import Image, Place
 from nexus_cli.drivers.s7.pdu import CC, CR, DR, DT, MIN_PDU
-from nexus_cli.drivers.s7.serving import Cpu
+from nexus_cli.drivers.s7.simulator.process_image import Image, Place
+from nexus_cli.drivers.s7.simulator.responder import Cpu
 from nexus_cli.drivers.s7.status import NOT_ALLOWED, OUT_OF_RANGE
-from nexus_cli.drivers.served import Client, Served
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.simulation.server import Client, StreamServer
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
 
-class SimulatorServer(Served):
+class SimulatorServer(StreamServer):
     """A running simulator of one CPU.
 
     Attributes:

@@ -7,16 +7,15 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from nexus_cli.drivers.ads import frame, simulator_service
+from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.plc import CONFIG, SYSTEM_PORT
-from nexus_cli.drivers.ads.simulator_image import Image, Refused
+from nexus_cli.drivers.ads.simulator import responder
+from nexus_cli.drivers.ads.simulator.memory import Image
+from nexus_cli.drivers.ads.simulator.station import Station
 from nexus_cli.drivers.base import DriverError
-from nexus_cli.drivers.served import Client
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.ads.simulator import SimulatorServer
+from nexus_cli.drivers.simulation.memory import Refused
+from nexus_cli.drivers.simulation.server import Client
 
 TICK_S = 0.01
 CYCLIC = 3
@@ -42,9 +41,9 @@ class Reported:
 
 
 class Connection(Client):
-    """See the module."""
+    """One client: its frames, handles and notifications."""
 
-    def __init__(self, server: SimulatorServer) -> None:
+    def __init__(self, server: Station) -> None:
         super().__init__(server)
         self._server = server
         self._parser = frame.FrameParser()
@@ -127,18 +126,16 @@ class Connection(Client):
         if one.command == frame.DEVICE_INFO:
             return 0, struct.pack("<IBBH16s", 0, 3, 1, 4024, b"NEXUS simulator")
         if one.command == frame.READ:
-            return 0, _with_length(simulator_service.read(image, *struct.unpack("<III", body)))
+            return 0, _with_length(responder.read(image, *struct.unpack("<III", body)))
         if one.command == frame.WRITE:
             group, offset, size = struct.unpack_from("<III", body)
-            simulator_service.write(image, group, offset, body[12 : 12 + size])
+            responder.write(image, group, offset, body[12 : 12 + size])
             return 0, bytes(4)
         if one.command == frame.READ_STATE:
             return 0, struct.pack("<IHH", 0, image.state, 0)
         if one.command == frame.READ_WRITE:
             group, offset, size, given = struct.unpack_from("<IIII", body)
-            data = simulator_service.read_write(
-                image, group, offset, size, body[16 : 16 + given], sums=self._server.sums
-            )
+            data = responder.read_write(image, group, offset, size, body[16 : 16 + given], sums=self._server.sums)
             if group == 0xF003:
                 self._handles = [one for one in self._handles if one[1] in one[0].handles]
                 self._handles.append((image, int.from_bytes(data, "little")))
@@ -155,7 +152,7 @@ class Connection(Client):
         group, offset, size, mode, delay, cycle = struct.unpack_from("<6I", one.data)
         if len(self._reported) >= self._server.most_notifications:
             raise Refused(self._server.notification_error)
-        simulator_service.read(image, group, offset, size)
+        responder.read(image, group, offset, size)
         self._next += 1
         cycle_s, delay_s = max(cycle / 1e7, 0.001), delay / 1e7
         self._reported[self._next] = Reported(
@@ -193,7 +190,7 @@ def _due(one: Reported, now_s: float) -> bytes | None:
     if now_s >= one.due_s:
         one.due_s = max(one.due_s + one.cycle_s, now_s)
         try:
-            data = simulator_service.read(one.image, one.group, one.offset, one.size)
+            data = responder.read(one.image, one.group, one.offset, one.size)
         except Refused:
             data = b""
         if one.mode == CYCLIC:
@@ -208,7 +205,7 @@ def _due(one: Reported, now_s: float) -> bytes | None:
     if one.waiting_since_s is not None and now_s - one.waiting_since_s >= one.delay_s:
         one.waiting_since_s = None
         try:
-            one.last = simulator_service.read(one.image, one.group, one.offset, one.size)
+            one.last = responder.read(one.image, one.group, one.offset, one.size)
         except Refused:
             one.last = b""
         return one.last

@@ -5,41 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nexus_cli.drivers.ads import frame
-from nexus_cli.drivers.ads.plc import CONFIG, RUN
+from nexus_cli.drivers.ads.plc import CONFIG
 from nexus_cli.drivers.ads.session import address_of
-from nexus_cli.drivers.ads.simulator_connection import Connection
-from nexus_cli.drivers.ads.simulator_image import Cell, Image
+from nexus_cli.drivers.ads.simulator.connection import Connection
+from nexus_cli.drivers.ads.simulator.memory import Cell, Image
+from nexus_cli.drivers.ads.simulator.station import Station
 from nexus_cli.drivers.base import DriverError
-from nexus_cli.drivers.served import Client, Served
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.simulation.server import Client
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
 TWINCAT2_PORTS = range(800, 850)
 
 
-class SimulatorServer(Served):
-    """A running simulator of one link.
-
-    Attributes:
-        images: Memory by AMS address.
-        sums: False: no sum commands, as small devices have none.
-        routes: AMS NetIds that have a route; None lets everybody in. Others are reset at their first frame.
-        mute: Those without a route are left without an answer instead.
-        most_notifications: More are refused.
-        notification_error: With this code.
-    """
-
-    scheme = "ads"
+class SimulatorServer(Station):
+    """A running simulator of one link."""
 
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int) -> None:
         super().__init__()
-        self.sums = True
-        self.routes: set[str] | None = None
-        self.mute = False
-        self.most_notifications, self.notification_error = 5_000, 1814
-        self.images: dict[bytes, Image] = {}
         self._image_of: dict[str, Image] = {}
         for device in devices:
             try:
@@ -62,7 +46,7 @@ class SimulatorServer(Served):
                     image.freeze(cell)
 
     def connection(self) -> dict[str, Any]:
-        """See `Served.connection`; `port` would be the AMS port."""
+        """See `StreamServer.connection`; `port` would be the AMS port."""
         return {"host": self.host, "tcp_port": self.port}
 
     def client(self) -> Client:
@@ -109,15 +93,6 @@ class SimulatorServer(Served):
             for connection in self.connections:
                 assert isinstance(connection, Connection)
                 connection.forget(image)
-
-    def system_state(self, net_id: bytes) -> int:
-        """State of TwinCAT itself."""
-        states = [image.state for address, image in self.images.items() if address[:6] == net_id]
-        return CONFIG if CONFIG in states else RUN
-
-    def welcome(self, source: bytes) -> bool:
-        """Whether there is a route for this AMS address."""
-        return self.routes is None or frame.address_text(source).partition(":")[0] in self.routes
 
     def _cell(self, device_path: str, tag: str) -> tuple[Image, Cell]:
         image = self._image_of[device_path]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import struct
 
 from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS, MAX_WRITE
-from nexus_cli.drivers.modbus.identity import identification
-from nexus_cli.drivers.modbus.image import ILLEGAL_FUNCTION, ILLEGAL_VALUE, Refused, Unit
+from nexus_cli.drivers.modbus.simulator.identity import identification
+from nexus_cli.drivers.modbus.simulator.memory import ILLEGAL_FUNCTION, ILLEGAL_VALUE, Unit
+from nexus_cli.drivers.simulation.memory import Refused
 
 READS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 MAX_WRITE_BITS = 1968

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import unit_of
-from nexus_cli.drivers.modbus.identity import objects_of
-from nexus_cli.drivers.modbus.image import Unit
-from nexus_cli.drivers.modbus.serving import answer
-from nexus_cli.drivers.served import Client, Served
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.modbus.simulator.identity import objects_of
+from nexus_cli.drivers.modbus.simulator.memory import Unit
+from nexus_cli.drivers.modbus.simulator.responder import answer
+from nexus_cli.drivers.simulation.server import Client, StreamServer
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -25,7 +25,7 @@ GATEWAY_TARGET_FAILED = 0x0B
 MAX_FRAME = 264
 
 
-class SimulatorServer(Served):
+class SimulatorServer(StreamServer):
     """A running simulator of one link."""
 
     def __init__(self, devices: Sequence[DeviceConfig], *, seed: int, holes: bool) -> None:
@@ -165,28 +165,3 @@ def crc16(data: bytes) -> bytes:
         for _ in range(8):
             crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
     return crc.to_bytes(2, "little")
-
-
-async def serve(
-    devices: Sequence[DeviceConfig], *, host: str = "127.0.0.1", port: int = 0, seed: int = 0, holes: bool = False
-) -> SimulatorServer:
-    """Serve all devices of one link; those of a serial line at a pseudo-terminal.
-
-    Args:
-        devices: They share one host and port; each answers under its unit id.
-        host: Address to listen on.
-        port: 0 picks a free one.
-        seed: Makes the signals repeatable.
-        holes: Answer "illegal data address" to whatever no tag declares, also between two tags.
-
-    Raises:
-        OSError: The address can't be had.
-        ValueError: A signal's CSV file can't be read.
-    """
-    if any(device.connection.get("serial") for device in devices):
-        from nexus_cli.drivers.modbus.simulator_serial import serve_serial  # it is a kind of this server
-
-        return await serve_serial(devices, seed=seed, holes=holes)
-    server = SimulatorServer(devices, seed=seed, holes=holes)
-    await server.start(host=host, port=port)
-    return server

@@ -19,8 +19,8 @@ from asyncua import ua
 
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.nodes import node_id
-from nexus_cli.drivers.opcua.nodeset_values import Body, plain_value, structure, take_structures
-from nexus_cli.drivers.opcua.simulator_server import FaultyServer
+from nexus_cli.drivers.opcua.simulator.faulty_server import FaultyServer
+from nexus_cli.drivers.opcua.simulator.nodeset_values import Body, plain_value, structure, take_structures
 
 NAMESPACE = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 STANDARD = "http://opcfoundation.org/UA/"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_cli.drivers.ads.codec import shape_for
-from nexus_cli.drivers.ads.entries import SymbolEntry, TypeEntry
 from nexus_cli.drivers.ads.plctypes import ADS_BIG, ADS_STRING, ADS_WSTRING, Member, Shape, array_of, shape_by_name
+from nexus_cli.drivers.ads.symbol_table import SymbolEntry, TypeEntry
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import parse_type
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.channel import Item, sum_body
 from nexus_cli.drivers.ads.codec import Codec, Decode, Mismatch, compile_codec, shape_for
-from nexus_cli.drivers.ads.entries import SYMBOL_REFERENCE
 from nexus_cli.drivers.ads.errors import SYMBOL_VERSION_INVALID, fault_of
 from nexus_cli.drivers.ads.plc import MAX_TYPE_ROUNDS, RUN, Located, Plc
 from nexus_cli.drivers.ads.plctypes import REFERENCE, Resolver, Shape, UnknownType
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_REFERENCE
 from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Reason, Value

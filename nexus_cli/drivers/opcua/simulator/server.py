@@ -24,10 +24,10 @@ from nexus_cli.drivers.opcua.address import NodeAddress
 from nexus_cli.drivers.opcua.groups import node_of
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.drivers.opcua.security import self_signed
-from nexus_cli.drivers.opcua.simulator_node import SimulatedNode
-from nexus_cli.drivers.opcua.simulator_server import FaultyServer, address_space
+from nexus_cli.drivers.opcua.simulator.faulty_server import FaultyServer, address_space
+from nexus_cli.drivers.opcua.simulator.node import SimulatedNode
 from nexus_cli.drivers.secrets import resolve
-from nexus_cli.drivers.signals import signal_of
+from nexus_cli.drivers.simulation.signals import signal_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 
-from nexus_cli.drivers.ads.entries import write_symbol, write_type
-from nexus_cli.drivers.ads.simulator_image import Image, Refused
+from nexus_cli.drivers.ads.simulator.memory import Image
+from nexus_cli.drivers.ads.symbol_table import write_symbol, write_type
+from nexus_cli.drivers.simulation.memory import Refused
 
 MAX_SUM = 500
 SUM_READ, SUM_WRITE, SUM_READ_WRITE = 0xF080, 0xF081, 0xF082

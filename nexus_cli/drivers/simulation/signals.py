@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nexus_cli.drivers.signals_csv import column_of
+from nexus_cli.drivers.simulation.signals_csv import column_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import FLOATS, INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.wire.sample import Scalar, Value

@@ -8,10 +8,9 @@ from itertools import count
 
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.codec import Codec, compile_codec, shape_for
-from nexus_cli.drivers.ads.entries import SYMBOL_READ_ONLY, SymbolEntry, TypeEntry
 from nexus_cli.drivers.ads.plc import ONLINE_CHANGES, RUN
 from nexus_cli.drivers.ads.plctypes import Shape
-from nexus_cli.drivers.ads.simulator_types import (
+from nexus_cli.drivers.ads.simulator.types import (
     Node,
     build,
     follow,
@@ -20,7 +19,9 @@ from nexus_cli.drivers.ads.simulator_types import (
     symbol_entry,
     type_entries,
 )
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.ads.symbol_table import SYMBOL_READ_ONLY, SymbolEntry, TypeEntry
+from nexus_cli.drivers.simulation.memory import Refused
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Value
@@ -31,14 +32,6 @@ OTHER_GROUP = 0x4042
 """Where symbols lie when tags claim raw memory in the first group."""
 REFRESH_S = 0.005
 FIRST_SHIFT = 64
-
-
-class Refused(Exception):
-    """A request that is answered with an ADS error code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from nexus_cli.drivers.s7.image import Image, Refused, Space
 from nexus_cli.drivers.s7.pdu import MAX_ITEMS, frame
+from nexus_cli.drivers.s7.simulator.process_image import Image, Space
 from nexus_cli.drivers.s7.userdata import BLOCK_TYPES
+from nexus_cli.drivers.simulation.memory import Refused
 
 AREAS = {0x81: "I", 0x82: "Q", 0x83: "M", 0x84: "DB", 0x1C: "C", 0x1D: "T"}
 SIZES = {0x02: 1, 0x03: 1, 0x04: 2, 0x05: 2, 0x06: 4, 0x07: 4, 0x08: 4, 0x1C: 2, 0x1D: 2}

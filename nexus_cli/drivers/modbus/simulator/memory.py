@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
 from nexus_cli.drivers.modbus.codec import compile_bits, compile_registers
 from nexus_cli.drivers.modbus.encode import encode_bits, encode_registers, half_masks, is_partial
-from nexus_cli.drivers.modbus.field import STRUCT_CODES, Field, field_of
-from nexus_cli.drivers.modbus.kind import SIZES
+from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.order import NATURAL
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.simulation.memory import Cell, Cells, Refused
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Value
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 """Source: Modbus Application Protocol V1.1b3 §7."""
-
-
-class Refused(Exception):
-    """The unit answers with an exception code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass(slots=True)
-class Cell:
-    """One tag in the memory. `signal` is None once somebody wrote to it."""
-
-    name: str
-    field: Field
-    signal: Signal | None
-    store: Callable[[bytearray, Value], None]
 
 
 class Area:
@@ -51,8 +34,7 @@ class Area:
         self.start = 0
         self.memory = bytearray()
         self.declared = bytearray()
-        self.cells: list[Cell] = []
-        self._plans: dict[tuple[int, int], list[Cell]] = {}
+        self.cells = Cells[Cell[Field]]()
 
     def lay_out(self, tags: list[tuple[str, Field, Signal]], *, holes: bool) -> None:
         """Make room for tags and declare their addresses."""
@@ -62,7 +44,7 @@ class Area:
         for name, field, signal in tags:
             at = field.start - self.start
             self.declared[at : at + field.count] = b"\1" * field.count
-            self.cells.append(Cell(name, field, signal, _store(field, at)))
+            self.cells.all.append(Cell(name, field, signal, _store(field, at)))
 
     def forbid(self, start: int, count: int) -> None:
         """Make addresses illegal, as a hole in a device's map."""
@@ -76,7 +58,7 @@ class Area:
             Refused: A part of it does not exist.
         """
         at = self._at(start, count)
-        for cell in self._cells(start, count):
+        for cell in self.cells.within(start, count):
             if cell.signal is not None:
                 cell.store(self.memory, cell.signal(t_s))
         return memoryview(self.memory)[at * self.width : (at + count) * self.width]
@@ -89,7 +71,7 @@ class Area:
         """
         count = len(data) // self.width
         at = self._at(start, count)
-        for cell in self._cells(start, count):
+        for cell in self.cells.within(start, count):
             cell.signal = None
         self.memory[at * self.width : (at + count) * self.width] = data
 
@@ -98,16 +80,6 @@ class Area:
         if at < 0 or at + count > len(self.declared) or not all(self.declared[at : at + count]):
             raise Refused(ILLEGAL_ADDRESS)
         return at
-
-    def _cells(self, start: int, count: int) -> list[Cell]:
-        found = self._plans.get((start, count))
-        if found is None:
-            end = start + count
-            found = [
-                cell for cell in self.cells if cell.field.start < end and cell.field.start + cell.field.count > start
-            ]
-            self._plans[(start, count)] = found
-        return found
 
 
 def _store(field: Field, at: int) -> Callable[[bytearray, Value], None]:
@@ -206,10 +178,10 @@ class Unit:
             raise Refused(ILLEGAL_ADDRESS)
         return self.areas[name]
 
-    def cell(self, name: str) -> tuple[Area, Cell]:
+    def cell(self, name: str) -> tuple[Area, Cell[Field]]:
         """Where a tag lies."""
         for area in self.areas.values():
-            for cell in area.cells:
+            for cell in area.cells.all:
                 if cell.name == name:
                     return area, cell
         raise KeyError(name)

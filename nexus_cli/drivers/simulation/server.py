@@ -1,6 +1,6 @@
 """What every simulator on a stream is: a listener, its clients, a clock, and the faults that can be switched.
 
-A protocol adds its memory and what it answers: a `Served` that makes a `Client` per connection.
+A protocol adds its memory and what it answers: a `StreamServer` that makes a `Client` per connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Client(asyncio.Protocol, ABC):
         server: Whose client it is.
     """
 
-    def __init__(self, server: Served) -> None:
+    def __init__(self, server: StreamServer) -> None:
         self._served = server
         self._transport: asyncio.Transport | None = None
 
@@ -46,7 +46,7 @@ class Client(asyncio.Protocol, ABC):
         """Answer every whole frame that has come, in order, unless the server stalls."""
 
 
-class Served(ABC):
+class StreamServer(ABC):
     """A simulator of one link.
 
     Attributes:

@@ -8,33 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7.codec import compile_fields
-from nexus_cli.drivers.s7.encode import EncodeError, encode_bits, encode_bytes
+from nexus_cli.drivers.s7.encode import encode_bits, encode_bytes
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.status import NO_OBJECT, OUT_OF_RANGE
-from nexus_cli.drivers.signals import Signal
+from nexus_cli.drivers.simulation import memory
+from nexus_cli.drivers.simulation.memory import Cells, Refused
+from nexus_cli.drivers.simulation.signals import Signal
 from nexus_cli.wire.sample import Value
 
 Place = tuple[str, int]
 """Area and number of the data block."""
 
 
-class Refused(Exception):
-    """The item is answered with a return code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 @dataclass(slots=True)
-class Cell:
-    """One tag in the memory. `signal` is None once somebody wrote to it."""
-
-    name: str
-    field: Field
-    signal: Signal | None
-    store: Callable[[bytearray, Value], None]
+class Cell(memory.Cell[Field]):
+    """One tag in the memory."""
 
     def fill(self, memory: bytearray, t_s: float) -> None:
         """Put the signal's value of this moment there; one that does not fit leaves the last."""
@@ -52,10 +42,9 @@ class Space:
 
     def __init__(self) -> None:
         self.memory = bytearray()
-        self.cells: list[Cell] = []
+        self.cells = Cells[Cell]()
         self.refuses = 0
         self._holes: list[tuple[int, int]] = []
-        self._plans: dict[tuple[int, int], list[Cell]] = {}
 
     def add(self, name: str, field: Field, signal: Signal) -> None:
         """Make room for a tag.
@@ -69,7 +58,7 @@ class Space:
             cell.store(self.memory, _fitting(field, signal(0.0)))
         except (EncodeError, struct.error) as error:
             raise ValueError(f"{name}: {error}") from None
-        self.cells.append(cell)
+        self.cells.all.append(cell)
 
     def forbid(self, start: int, size: int) -> None:
         """Make bytes answer "out of range"."""
@@ -82,21 +71,21 @@ class Space:
             Refused: A part of it does not exist, or nothing may be read.
         """
         self._check(start, size)
-        for cell in self._cells(start, size):
+        for cell in self.cells.within(start, size):
             cell.fill(self.memory, t_s)
         return bytes(self.memory[start : start + size])
 
     def write(self, start: int, data: bytes) -> None:
         """Overwrite a range; the signals of the tags that it touches stop. Raises Refused."""
         self._check(start, len(data))
-        for cell in self._cells(start, len(data)):
+        for cell in self.cells.within(start, len(data)):
             cell.signal = None
         self.memory[start : start + len(data)] = data
 
     def write_bit(self, start: int, bit: int, on: bool) -> None:
         """Set or clear one bit; only the signals of tags that have this bit stop. Raises Refused."""
         self._check(start, 1)
-        for cell in self._cells(start, 1):
+        for cell in self.cells.within(start, 1):
             field = cell.field
             first = field.start * 8 + field.bit
             if field.type != "BOOL" or first <= start * 8 + bit < first + (field.count or 1):
@@ -111,14 +100,6 @@ class Space:
         if end > len(self.memory) or any(low < end and start < high for low, high in self._holes):
             raise Refused(OUT_OF_RANGE)
 
-    def _cells(self, start: int, size: int) -> list[Cell]:
-        found = self._plans.get((start, size))
-        if found is None:
-            end = start + size
-            found = [cell for cell in self.cells if cell.field.start < end and cell.field.end > start]
-            self._plans[(start, size)] = found
-        return found
-
 
 class Image:
     """Everything that one CPU holds."""
@@ -132,7 +113,7 @@ class Image:
         field = field_of(point)
         space = self.spaces.setdefault(field.place, Space())
         space.add(name, field, signal)
-        self._tags[name] = space, space.cells[-1]
+        self._tags[name] = space, space.cells.all[-1]
         return field.place
 
     def space(self, place: Place) -> Space:
