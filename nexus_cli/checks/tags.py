@@ -8,6 +8,7 @@ from fractions import Fraction
 from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Related
+from nexus_cli.model.bound import BoundTag
 from nexus_cli.model.chain import above, decimal_of
 from nexus_cli.model.config import digest
 from nexus_cli.model.datatype import INTEGER_BOUNDS
@@ -20,24 +21,39 @@ SHORTEST_POLL_MS = 10
 
 
 def address_twice(view: View) -> Iterator[Diagnostic]:
-    """NX2101."""
+    """NX2101: the same read again, or the place of a float read as something else too.
+
+    A word that is read as a number and bit by bit, or with and without a sign, is no mistake; the bits of a float mean
+    nothing but that float.
+    """
     for device in view.model.devices.values():
         seen: dict[tuple[str, str, str], tuple[str, ModelPath]] = {}
+        first_at: dict[tuple[str, bool], tuple[str, BoundTag]] = {}
         for name, bound in device.tags.items():
             if bound.address is None:
                 continue
+            text, of_floats = bound.address.text, bound.tag.type.startswith("float")
             options = digest(dict(bound.address.options)) if bound.address.options else ""
-            key = (bound.address.text, bound.tag.type, options)
-            first = seen.setdefault(key, (name, bound.where))
+            first = seen.setdefault((text, bound.tag.type, options), (name, bound.where))
+            odd, other = first_at.get((text, not of_floats)), first_at.setdefault((text, of_floats), (name, bound))
             if first[0] != name:
-                yield finding(
-                    "NX2101",
-                    f"'{name}' reads {bound.address.text}, as '{first[0]}' does",
-                    where=bound.where,
-                    on_key=True,
-                    hint="correct the address, or remove one of them",
-                    related=(Related(message=f"'{first[0]}'", where=first[1]),),
-                )
+                message = f"'{name}' reads {text}, as '{first[0]}' does"
+            elif odd is not None:
+                first = (odd[0], odd[1].where)
+                message = f"'{name}' reads {text} as {bound.tag.type}, and '{odd[0]}' as {odd[1].tag.type}"
+            elif of_floats and other[1].tag.type != bound.tag.type:
+                first = (other[0], other[1].where)
+                message = f"'{name}' reads {text} as {bound.tag.type}, and '{other[0]}' as {other[1].tag.type}"
+            else:
+                continue
+            yield finding(
+                "NX2101",
+                message,
+                where=bound.where,
+                on_key=True,
+                hint="correct the address, or remove one of them",
+                related=(Related(message=f"'{first[0]}'", where=first[1]),),
+            )
 
 
 def _ranged(view: View) -> Iterator[tuple[TagView, float | None, float | None]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, tzinfo
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from nexus_cli.cli.completing import environments
+from nexus_cli.cli.console import note
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,6 +74,42 @@ def utc_option(function: F) -> F:
     return click.option(
         "--utc", "zone", is_flag=True, callback=_zone, help="Read and show times in UTC instead of local time."
     )(function)
+
+
+def changes_runtime(address: str) -> Callable[[F], F]:
+    """The command changes something in the runtime of this folder: in a copy of a folder that runs it is refused.
+
+    Args:
+        address: The variable that names the server by hand, such as `NEXUS_CONTROL_URL`.
+    """
+    return _of_runtime(address, changes=True)
+
+
+def reads_runtime(address: str) -> Callable[[F], F]:
+    """The command shows something of the runtime of this folder: in a copy of a folder that runs it says whose it is.
+
+    Args:
+        address: As for `changes_runtime`; "" where no variable leads elsewhere.
+    """
+    return _of_runtime(address, changes=False)
+
+
+def _of_runtime(address: str, *, changes: bool) -> Callable[[F], F]:
+    def mark(function: F) -> F:
+        @wraps(function)
+        def checked(*given: Any, **named: Any) -> Any:
+            from nexus_cli.project.copied import refuse_copy, told_of_copy
+
+            if changes:
+                refuse_copy(address)
+            elif told := told_of_copy(address):
+                note(told)
+            return function(*given, **named)
+
+        checked.of_runtime = address  # type: ignore[attr-defined]
+        return cast("F", checked)
+
+    return mark
 
 
 def _zone(_context: click.Context, _parameter: click.Parameter, value: bool) -> tzinfo | None:

@@ -17,12 +17,17 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
     return _hint(str(word), tuple(sorted(set(choices))))
 
 
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice that is most like a word; "" when none is like it."""
+    return next(iter(difflib.get_close_matches(word, sorted(set(choices)), n=1, cutoff=0.6)), "")
+
+
 @lru_cache(maxsize=1024)
 def _hint(word: str, options: tuple[str, ...]) -> str:
     """Kept, because a mistake in a generated file comes ten thousand times."""
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    close = nearest(word, options)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{close}'?"
     if 0 < len(options) <= 12:
         return "known here: " + ", ".join(options)
     return ""

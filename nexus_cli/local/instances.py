@@ -49,7 +49,15 @@ def original_of(home: Home) -> Path | None:
     """The folder that this one is a copy of, while its runtime runs: what is written here leads to that runtime."""
     instance = home.instance()
     elsewhere = (part.home for part in living_parts() if instance and part.instance == instance)
-    return next((path for path in elsewhere if path != home.path and holds(path, instance)), None)
+    return next((path for path in elsewhere if not _same(path, home.path) and holds(path, instance)), None)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """One folder may have two names: a link, a bind mount."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
 
 
 def parts_of(home: Home) -> list[Part]:

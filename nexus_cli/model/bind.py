@@ -22,6 +22,7 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.bound import BoundDevice, BoundTag, Model
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
+from nexus_cli.model.foreign_keys import of_another_protocol
 from nexus_cli.model.gateways import takers
 from nexus_cli.model.problems import findings_of, locations_of
 from nexus_cli.model.site import Connection, Device, Site
@@ -151,7 +152,7 @@ def _bind_device(
     device = _lenient(_adapter(shape), shell, base=where, shape=shape, found=found, skeleton={"protocol": ""})
     if device is None:
         return None
-    connection = _connection(raw, where, kind, found) if kind else None
+    connection = _connection(raw, where, kind, kinds, found) if kind else None
     link = _link(kind, connection, where, found) if kind and connection is not None else ""
     if protocol == EXTERNAL and raw.get("connection"):
         found.append(
@@ -168,14 +169,19 @@ def _bind_device(
 
 
 def _connection(
-    raw: Mapping[str, Any], where: ModelPath, kind: DriverKind, found: list[Diagnostic]
+    raw: Mapping[str, Any],
+    where: ModelPath,
+    kind: DriverKind,
+    kinds: Mapping[str, DriverKind],
+    found: list[Diagnostic],
 ) -> Connection | None:
     value = raw.get("connection", {})
     base = (*where, "connection") if "connection" in raw else where
     try:
         return _adapter(kind.connection).validate_python(value)  # type: ignore[no-any-return]
     except ValidationError as error:
-        found.extend(findings_of(error, base=base, raw=value, shape=kind.connection))
+        foreign = of_another_protocol(value, kind, kinds, where=base)
+        found.extend([foreign] if foreign else findings_of(error, base=base, raw=value, shape=kind.connection))
         return None
 
 

@@ -291,9 +291,12 @@ async def _resource(settings: Settings, address: str) -> dict[str, Any]:
         if found is not None:
             return dict(found)
         digests = (await control.state())["digests"]
+    from nexus_cli.diagnostics.missing import hint_of_missing
     from nexus_cli.diagnostics.suggest import did_you_mean
 
     hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
+    if not hint and Path(address).suffix:  # a saved plan may have been meant
+        hint = hint_of_missing(address)
     raise NexusError(
         f"'{address}' is not recorded.",
         code="NX6406",

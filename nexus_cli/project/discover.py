@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Progress, Tell, Wanted
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
@@ -236,7 +237,7 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
     if _HOST.fullmatch(ask.target) and not Path(ask.target).exists():
         schemes = [*(kind.url.schemes[0] for kind in kinds().values() if kind.url is not None), "mqtt"]
         *first, last = (f"{scheme}://{ask.target}" for scheme in schemes)
-        hint = f"{', '.join(first)} or {last}"
+        hint = hint_of_missing(ask.target) or f"{', '.join(first)} or {last}"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' names no protocol and is no file", hint=hint),))
     imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
     for discovery in imported.value or ():

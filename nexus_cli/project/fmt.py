@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.missing import hint_of_missing
 
 if TYPE_CHECKING:
     from nexus_cli.source.nodes import SourceFile
@@ -100,5 +101,6 @@ def _targets(paths: Sequence[str], findings: list[Diagnostic]) -> list[Path]:
         elif path.is_file():
             targets[path] = None
         else:
-            findings.append(finding("NX0001", f"'{path.as_posix()}' can't be read: there is no such file"))
+            message = f"'{path.as_posix()}' can't be read: there is no such file"
+            findings.append(finding("NX0001", message, hint=hint_of_missing(path)))
     return list(targets)

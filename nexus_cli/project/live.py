@@ -14,6 +14,7 @@ import orjson
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.project.recorded import RecordedTypes, as_recorded
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.identity import client_id
@@ -226,7 +227,7 @@ async def tail(
     topics = _site_topics(settings)
     asked = [wanted(topics, text) for text in filters or ("**",)]
     globs = [each.glob for each in asked]
-    client = BrokerClient(settings=settings, client_id=client_id("tail"))
+    client, types = BrokerClient(settings=settings, client_id=client_id("tail")), RecordedTypes(settings)
     async with client.session(newest=True) as messages:
         await client.subscribe([(each.filter, OBSERVER_QOS) for each in asked])
         async for message in messages:
@@ -235,6 +236,9 @@ async def tail(
             live = parse_live(topics, message)
             if "" not in globs and not any(matches_glob(glob, live.path) for glob in globs):
                 continue
+            if live.quality and isinstance(live.value, (str, list, dict)):
+                # Most values are numbers and few tags take none: only the others are worth a question.
+                live = as_recorded(live, await types.of(live.path))
             if all(condition.holds(live) for condition in conditions):
                 yield live
             else:
@@ -279,6 +283,8 @@ def not_good_after(found: Mapping[str, Any], *, settings: Settings) -> list[dict
 async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = None) -> Live:
     """The newest value of a tag: what the broker kept, or the next one within `wait_s`.
 
+    What the record refuses as a value of the tag's type has no quality here either, and the reason says why.
+
     Raises:
         NexusError: NX6520 there is none, with the nearest recorded path; NX6010 and others of the broker.
     """
@@ -290,15 +296,20 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
             f"'{path}' is not the path of one tag.", code="NX6520", hint="nexus tail follows many", exit_code=64
         )
     client = BrokerClient(settings=settings, client_id=client_id("read"))
+    live: Live | None = None
     try:
         async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S) + 5), client.session() as messages:
             await client.subscribe([(topics.tag(path), OBSERVER_QOS)])
             async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S)):
                 async for message in messages:
-                    return parse_live(topics, message)
+                    live = parse_live(topics, message)
+                    break
     except TimeoutError:
         pass
-    raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=await _hint(path, settings), exit_code=1)
+    if live is None:
+        hint = await _hint(path, settings)
+        raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=hint, exit_code=1)
+    return as_recorded(live, await RecordedTypes(settings).of(path))
 
 
 async def _hint(path: str, settings: Settings) -> str:

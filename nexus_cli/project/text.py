@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
-from nexus_cli.diagnostics.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from nexus_cli.model.bind import Model
@@ -155,13 +155,9 @@ def locate(path: Path | str | None) -> Outcome[Path]:
             names = ", ".join(item.parent.as_posix() for item in inside[:8]) + (", …" if len(inside) > 8 else "")
             hint = f"it holds {len(inside)} site{'s' * (len(inside) > 1)}, name one: {names}"
             return Outcome(None, (finding("NX0007", message, hint=hint),))
-        near = "" if given.is_dir() else did_you_mean(given.name, _neighbours(given))
-        hint = (
-            near
-            if near.startswith("did")
-            else f"`nexus init {given.as_posix() if given.is_dir() else 'DIR'}` writes one"
-        )
-        return Outcome(None, (finding("NX0007", message, hint=hint),))
+        if given.is_dir():
+            return Outcome(None, (finding("NX0007", message, hint=f"`nexus init {given.as_posix()}` writes one"),))
+        return Outcome(None, (_missing(given),))
     if Path(SITE_FILE).is_file():
         return Outcome(Path(SITE_FILE))
     sites = sorted(Path("sites").glob(f"*/{SITE_FILE}"))
@@ -177,11 +173,14 @@ def locate(path: Path | str | None) -> Outcome[Path]:
     return Outcome(None, (finding("NX0007", f"there are {len(sites)} sites here", hint=f"name one of {names}"),))
 
 
-def _neighbours(path: Path) -> list[str]:
-    try:
-        return [item.name for item in path.parent.iterdir()]
-    except OSError:
-        return []
+def _missing(given: Path) -> Diagnostic:
+    """Of a path that is neither a file nor a folder."""
+    hint = hint_of_missing(given)
+    if not hint and given.suffix.lower() in ("", ".yaml", ".yml"):
+        folder = given.parent if given.suffix else given
+        hint = f"name a site file or its folder; `nexus init {folder.as_posix()}` writes a site there"
+    saved = f"name a site file or its folder; `nexus plan --out {given.as_posix()}` saves a plan for `apply`"
+    return finding("NX0007", f"there is no file or folder '{given.as_posix()}'", hint=hint or saved)
 
 
 @contextmanager

@@ -33,6 +33,10 @@ _DECEPTIVE = re.compile("[\x85\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-
 _UNQUOTED = re.compile(r"(?:[:,\[{]\s*)((?![\"'{\[])[^\s,\"'\[\]{}$]*(?:\$\{[^\s{}]*\}[^\s,\"'\[\]{}$]*)+)")
 _BARE_KEY = re.compile(r"\s*[A-Za-z][\w.-]*\s+[^:#]+\s*$")
 
+_CONFLICT = re.compile(r"^<{7} .*$(?=[\s\S]*^={7}$[\s\S]*^>{7} )", re.MULTILINE)
+"""Source: git-merge(1), "How conflicts are presented"."""
+_RESOLVE = "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+_OPENS = {"}": "{", "]": "["}
 _COLON = "write 'key: value', with a space after the colon"
 _HINTS = (
     ("mapping values are not allowed", "put text with ': ' in it in quotes, and check the indentation"),
@@ -110,6 +114,10 @@ def without_controls(text: str) -> str:
 
 def syntax_findings(file: SourceFile) -> list[Diagnostic]:
     """Every syntax error of the text that can be told apart, in order. Empty when it parses."""
+    conflict = _CONFLICT.search(file.text)
+    if conflict is not None and _first_error(file.text) is not None:
+        place = file.place(conflict.start(), conflict.end())
+        return [finding("NX0010", "a merge conflict is left in the file", place=place, hint=_RESOLVE)]
     controls = control_findings(file)
     text = for_libyaml(without_controls(file.text) if controls else file.text)[0]
     found: list[Diagnostic] = []
@@ -187,6 +195,10 @@ def _tell(file: SourceFile, error: YAMLError) -> Diagnostic:
     context = (getattr(error, "context", None) or "").strip()
     message = f"{problem} {context}".strip()
     hint = next((text for part, text in _HINTS if part in problem), "")
+    if "did not find expected" in problem and character in ("}", "]"):
+        message = f"not valid YAML: this '{character}' closes nothing"
+        hint = f"remove it, or write the '{_OPENS[character]}' that it was to close"
+        return finding("NX0010", message, place=file.place(start, start + 1), hint=hint)
     if _unexpected_value(error) and file.text[start] != ":":
         return finding("NX0010", "not valid YAML: this key has no ':'", place=file.place(start, start + 1), hint=_COLON)
     return finding("NX0010", f"not valid YAML: {message}", place=file.place(start, start + 1), hint=hint)

@@ -6,7 +6,7 @@ import click
 
 from nexus_cli.cli.console import note
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n\n"
@@ -24,6 +24,7 @@ OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "fail
 @click.option("--reason", default="", help="Why, for the journal, the lock and the audit trail.")
 @format_option("text", "json")
 @color_option
+@changes_runtime("NEXUS_CONTROL_URL")
 def command(
     path: str | None,
     env: str | None,

@@ -11,7 +11,7 @@ import click
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, format_option, utc_option
+from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
@@ -34,6 +34,7 @@ EPILOG = (
 @utc_option
 @format_option("text", "json")
 @color_option
+@reads_runtime("NEXUS_CONTROL_URL")
 def command(path: str, since: str, who: str, kind: str | None, limit: int, zone: tzinfo | None, format_: str) -> int:
     """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
 

@@ -9,6 +9,7 @@ import click
 
 from nexus_cli.cli.console import answer, note
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import changes_runtime, reads_runtime
 
 
 @click.group("db", short_help="Manage the database schema.")
@@ -24,6 +25,7 @@ def command() -> None:
 
 @command.command("upgrade", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("revision", default="head")
+@changes_runtime("NEXUS_DATABASE_URL")
 def upgrade(revision: str) -> int:
     """Apply the migrations that are pending, each in its own transaction; safe to repeat.
 
@@ -49,6 +51,7 @@ def upgrade(revision: str) -> int:
 
 @command.command("current", epilog=help_text(Exit.OK, Exit.CHANGES, Exit.OUTSIDE))
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when migrations are pending.")
+@reads_runtime("NEXUS_DATABASE_URL")
 def current(detailed_exitcode: bool) -> int:
     """Show which revision the database has and what is pending; changes nothing.
 
@@ -71,6 +74,7 @@ def current(detailed_exitcode: bool) -> int:
 
 
 @command.command("check", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+@reads_runtime("NEXUS_DATABASE_URL")
 def check() -> int:
     """Compare the database's tables with what this version expects; changes nothing.
 
@@ -95,6 +99,7 @@ def check() -> int:
 @command.command("downgrade", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("revision")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@changes_runtime("NEXUS_DATABASE_URL")
 def downgrade(revision: str, yes: bool) -> int:
     """Take migrations back to REVISION (`-1` one step, `base` everything, samples included).
 

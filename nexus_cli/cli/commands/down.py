@@ -22,8 +22,11 @@ def command(wipe: bool, yes: bool) -> int:
     Example:
       nexus down
     """
+    from nexus_cli.project.copied import refuse_copy
     from nexus_cli.project.runtime import down
 
+    if not wipe:  # which touches nothing but the copy
+        refuse_copy("")
     if wipe and not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(

@@ -12,7 +12,7 @@ import click
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import utc_option
+from nexus_cli.cli.options import reads_runtime, utc_option
 
 
 def _named(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tzinfo | None:
@@ -46,6 +46,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--format", "format_", default="table", show_default=True, type=click.Choice(["table", "csv", "json"]))
 @click.option("--spreadsheet", is_flag=True, help="In CSV, write ' before text that a spreadsheet would calculate.")
 @click.option("--plot", is_flag=True, help="Draw the numbers in the terminal.")
+@reads_runtime("NEXUS_DATABASE_URL")
 def command(
     path: str,
     format_: str,

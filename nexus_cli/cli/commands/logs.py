@@ -9,6 +9,7 @@ import click
 from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import reads_runtime
 
 LOOK_S = 0.2
 
@@ -17,6 +18,7 @@ LOOK_S = 0.2
 @click.argument("part", required=False, shell_complete=parts)
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Last lines of each log.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@reads_runtime("")
 def command(part: str | None, lines: int, follow: bool) -> int:
     """Show the last lines of a part (broker, database, control, historian, gateway-NAME, supervisor), or of all.
 

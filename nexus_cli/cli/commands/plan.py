@@ -8,7 +8,7 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus plan\n  nexus plan sites/demo --out monday.plan\n  nexus plan --format markdown\n\n"
@@ -25,6 +25,7 @@ EPILOG = (
 @click.option("--detailed-exitcode", is_flag=True, help="End with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
 @color_option
+@reads_runtime("NEXUS_CONTROL_URL")
 def command(
     path: str | None,
     env: str | None,

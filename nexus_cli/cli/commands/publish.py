@@ -9,7 +9,7 @@ import click
 from nexus_cli.cli.completing import messages
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, format_option, pairs
+from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs
 
 EPILOG = (
     "\b\nExamples:\n  nexus publish start-order --set order=17 --set line=one --preview\n"
@@ -25,6 +25,7 @@ EPILOG = (
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @format_option("text", "json")
 @color_option
+@changes_runtime("NEXUS_CONTROL_URL")
 def command(name: str, values: dict[str, str], preview: bool, yes: bool, format_: str) -> int:
     """Publish message NAME of the applied site, checked against its schema.
 

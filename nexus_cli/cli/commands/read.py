@@ -10,6 +10,7 @@ import click
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import reads_runtime
 
 
 @click.command(
@@ -25,6 +26,7 @@ from nexus_cli.cli.exit_codes import Exit, help_text
     default="nexus",
     help="With --direct: library also asks through pymodbus, python-snap7, pyads or asyncua.",
 )
+@reads_runtime("NEXUS_BROKER_URL")
 def command(path: str, form: str, duration: str | None, direct: bool, client: str) -> int:
     """Show the newest value of area/line/device/tag, as the broker keeps it.
 

@@ -6,6 +6,7 @@ import click
 
 from nexus_cli.cli.completing import gateways
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import changes_runtime
 
 ROLES = ("control", "gateway", "historian", "broker", "supervisor")
 
@@ -22,6 +23,7 @@ ROLES = ("control", "gateway", "historian", "broker", "supervisor")
     shell_complete=gateways,
     help="Name of the gateway (as in `gateways:`), or of one historian of several.",
 )
+@changes_runtime("NEXUS_BROKER_URL")
 def command(role: str, name: str) -> int:
     """Run one role until SIGTERM or Ctrl-C. `nexus up` starts them all; use this under systemd or Kubernetes.
 

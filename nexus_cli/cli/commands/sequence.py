@@ -12,7 +12,7 @@ import click
 from nexus_cli.cli.completing import sequences
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import Exit
-from nexus_cli.cli.options import color_option, format_option, pairs, utc_option
+from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs, reads_runtime, utc_option
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""
@@ -41,6 +41,7 @@ def command() -> None:
 @utc_option
 @format_option("text", "json")
 @color_option
+@changes_runtime("NEXUS_CONTROL_URL")
 def run(
     name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, zone: tzinfo | None, format_: str
 ) -> int:
@@ -72,6 +73,7 @@ def run(
 @utc_option
 @format_option("text", "json")
 @color_option
+@reads_runtime("NEXUS_CONTROL_URL")
 def list_(zone: tzinfo | None, format_: str) -> int:
     """Show the applied sequences and the newest runs."""
     from nexus_cli.cli.changing import styler
@@ -88,6 +90,7 @@ def list_(zone: tzinfo | None, format_: str) -> int:
 @utc_option
 @format_option("text", "json")
 @color_option
+@reads_runtime("NEXUS_CONTROL_URL")
 def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
     """Show one run and its journal."""
     from nexus_cli.cli.changing import styler
@@ -103,6 +106,7 @@ def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
 @click.argument("run_id", metavar="RUN")
 @format_option("text", "json")
 @color_option
+@changes_runtime("NEXUS_CONTROL_URL")
 def abort(run_id: str, format_: str) -> int:
     """End a run before its next step; its abort branch follows."""
     from nexus_cli.project import sequence as project

@@ -9,7 +9,7 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_codes import Exit, help_text
-from nexus_cli.cli.options import color_option, format_option, utc_option
+from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
@@ -22,6 +22,7 @@ EPILOG = (
 @utc_option
 @format_option("text", "json")
 @color_option
+@reads_runtime("NEXUS_CONTROL_URL")
 def command(address: str | None, zone: tzinfo | None, format_: str) -> int:
     """Show what control recorded, one resource of it, or a saved plan.
 

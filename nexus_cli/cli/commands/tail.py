@@ -12,6 +12,7 @@ import click
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.options import reads_runtime
 
 QUIET_S = 3.0
 STILL_S = 10.0
@@ -26,6 +27,7 @@ STILL_S = 10.0
 @click.option("--for", "duration", default=None, metavar="TIME", help="End after this time, such as 10s or 5m.")
 @click.option("--where", "conditions", multiple=True, metavar="CONDITION", help="E.g. quality!=GOOD, 'value>=10'.")
 @click.option("--no-retained", is_flag=True, help="Only what is published from now on.")
+@reads_runtime("NEXUS_BROKER_URL")
 def command(
     filters: tuple[str, ...],
     as_json: bool,

@@ -10,7 +10,7 @@ import click
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, note
 from nexus_cli.cli.exit_codes import TEXT, Exit
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import changes_runtime, color_option, format_option
 
 EPILOG = (
     "\b\nExamples:\n  nexus write packaging/line-1/filler/setpoint 42\n"
@@ -35,6 +35,7 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
 @click.option("--reason", default="", help="Why, for the audit trail.")
 @format_option("text", "json")
 @color_option
+@changes_runtime("NEXUS_CONTROL_URL")
 def command(path: str, value: str, expect: str | None, yes: bool, duration: str, reason: str, format_: str) -> int:
     """Write VALUE to area/line/device/tag, in the published unit, and show what the device holds afterwards.
 

@@ -48,8 +48,9 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX2101",
         slug="address-twice",
-        summary="Two tags of a device read the same address.",
-        why="Usually a copy that was not finished. If it is meant, suppress it with a reason.",
+        summary="Two tags of a device read the same address, or one reads the place of a float as something else.",
+        why="Usually a copy that was not finished: the bits of a float are no other number. If it is meant, suppress it "
+        "with a reason.",
         bad="a: {address: 'holding:1', type: uint16}\nb: {address: 'holding:1', type: uint16}",
         good="a: {address: 'holding:1', type: uint16}\nb: {address: 'holding:2', type: uint16}",
         severity=Severity.WARNING,

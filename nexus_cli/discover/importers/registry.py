@@ -12,6 +12,7 @@ from typing import Any
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Place
+from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.options import MAX_BYTES, ImportOptions
@@ -122,7 +123,8 @@ def _read(path: Path) -> SourceBytes | Diagnostic:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return finding("NX6700", f"'{path.as_posix()}' can't be read: {reason}")
+        hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
+        return finding("NX6700", f"'{path.as_posix()}' can't be read: {reason}", hint=hint)
     except ValueError:
         return finding("NX6700", "the path holds a NUL")
     if len(data) > MAX_BYTES:

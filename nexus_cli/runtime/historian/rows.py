@@ -13,6 +13,7 @@ from nexus_cli.wire.sample import Quality, Value, pack_status
 
 EXACT_LIMIT = 10**20
 """`numeric(20,0)`: every 64-bit integer, signed or not, and a little more."""
+_NAMES = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "an array", dict: "an object"}
 QUALITY_BY_NAME = {quality.name: int(quality) for quality in Quality}
 
 
@@ -89,7 +90,7 @@ def _columns(column: Column, value: Value) -> tuple[float | None, int | None, st
         return None, None, value.replace("\x00", "") if "\x00" in value else value, None
     if column is Column.JSON:
         return None, None, None, _json(value)
-    raise BadValueError(f"{type(value).__name__} does not fit a series of {column.name.lower()}s")
+    raise BadValueError(f"{_NAMES.get(type(value), 'it')} is not a {column.name.lower()}")
 
 
 def _float(value: int | float) -> float:

@@ -23,6 +23,7 @@ from nexus_cli.local.lock import Holder, announce, held, holder_of, holders, loc
 from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.start import end_strangers, refuse_second, supervisor_of
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
+from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
@@ -225,3 +226,27 @@ def test_a_copy_of_a_running_folder_is_no_runtime(home: Home, start: Start, tmp_
     text = render_status(found, colour=False)
     assert text.startswith(f"no runtime of this folder: it is a copy of {home.path}")
     assert f"nexus --home {home.path} status" in text
+
+
+def test_nothing_of_the_original_is_changed_from_a_copy(
+    home: Home, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(home, "control", "one")
+    copy = Home(tmp_path / "copy" / ".nexus")
+    shutil.copytree(home.path, copy.path)
+    for given in (copy.path, home.path, tmp_path / "none"):
+        monkeypatch.setenv("NEXUS_HOME", str(given))
+        if given != copy.path:
+            refuse_copy(CONTROL)
+            assert not told_of_copy(CONTROL)
+            continue
+        with pytest.raises(NexusError, match=f"copy of {home.path.parent}, whose runtime runs") as refused:
+            refuse_copy(CONTROL)
+        assert (refused.value.code, refused.value.exit_code) == ("NX6518", 6)
+        assert str(home.path.parent) in told_of_copy(BROKER)
+        monkeypatch.setenv(CONTROL, "http://127.0.0.1:1")
+        refuse_copy(CONTROL)  # an address by hand is meant
+        monkeypatch.delenv(CONTROL)
+    link = tmp_path / "link"
+    link.symlink_to(home.path.parent)
+    assert original_of(Home(link / ".nexus")) is None, "another name of the folder is no copy"

@@ -9,6 +9,7 @@ from nexus_cli.cli.views.status import age_text, render_status
 from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.live import Live, parse_live, parse_where, wanted
+from nexus_cli.project.recorded import as_recorded
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
@@ -170,3 +171,21 @@ def test_silence_is_explained() -> None:
 def test_status_where_nothing_ever_ran_is_two_lines() -> None:
     found = {"state": "down", "site": "", "home": "/plant/.nexus"}
     assert render_status(found, colour=False) == "nothing runs in /plant/.nexus\n\n  nexus up SITE starts it"
+
+
+@pytest.mark.parametrize(
+    ("payload", "type_name", "quality", "reason"),
+    [
+        (b'{"value": "12.5"}', "float64", "", "not stored: a text is not a number (the tag is float64)"),
+        (b'{"value": "12"}', "int64", "GOOD", ""),
+        (b'{"value": "12.5"}', "int64", "", "not stored: '12.5' is not an integer (the tag is int64)"),
+        (b"12.5", "string", "", "not stored: a number is not a text (the tag is string)"),
+        (b'{"value": {"a": 1}}', "float64", "", "not stored: an object is not a number (the tag is float64)"),
+        (b'{"value": {"a": 1}}', "json", "GOOD", ""),
+        (b'{"value": "x", "quality": "BAD"}', "float64", "BAD", "source_bad"),
+        (b'{"value": "12.5"}', "", "GOOD", ""),
+    ],
+)
+def test_a_value_that_the_record_refuses_is_not_good(payload: bytes, type_name: str, quality: str, reason: str) -> None:
+    live = as_recorded(parse_live(TOPICS, _message(payload)), type_name)
+    assert (live.quality, live.reason) == (quality, reason)

@@ -1,0 +1,57 @@
+"""A copied site folder: its `.nexus` names the addresses of the runtime that it was copied from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import RUNTIME_FILE, home_folder
+
+CONTROL, BROKER, DATABASE = "NEXUS_CONTROL_URL", "NEXUS_BROKER_URL", "NEXUS_DATABASE_URL"
+
+
+def original(address: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder that the one in use was copied from, while the runtime of that folder runs here and none of the copy.
+
+    Args:
+        address: The variable by which the server in question can be named; who set it means that server. "" asks always.
+        environ: Variables of this process.
+    """
+    by_hand = address and (address in environ or f"{address}_FILE" in environ)
+    if by_hand or "NEXUS_PART" in environ:  # a supervisor starts its own roles
+        return None
+    folder = home_folder(environ)
+    if not (folder / RUNTIME_FILE).is_file():
+        return None
+    from nexus_cli.local.instances import original_of, parts_of
+    from nexus_cli.local.layout import Home
+
+    home = Home(folder.resolve())
+    found = original_of(home)
+    return None if found is None or parts_of(home) else found
+
+
+def refuse_copy(address: str) -> None:
+    """Let nothing be changed in the original's runtime by who stands in a copy of its folder.
+
+    Raises:
+        NexusError: NX6518.
+    """
+    found = original(address)
+    if found is not None:
+        raise NexusError(
+            f"This folder is a copy of {found.parent}, whose runtime runs; nothing was changed.",
+            code="NX6518",
+            hint=f"nexus --home {found} … means that runtime; nexus up --beside starts a second one here",
+            exit_code=6,
+        )
+
+
+def told_of_copy(address: str) -> str:
+    """What to say before an answer that comes from the original's runtime; "" where this is no copy."""
+    found = original(address)
+    return (
+        "" if found is None else f"this folder is a copy of {found.parent}: the answer is from the runtime of that one"
+    )
