@@ -7,7 +7,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3101",
         slug="modbus-address",
-        summary="not a Modbus address",
+        summary="The text is not a Modbus address.",
         why="A tag that can't be located can't be read; nothing is guessed.",
         bad="voltage: {address: 'hold:100', type: uint16}",
         good="voltage: {address: 'holding:100', type: uint16}",
@@ -15,15 +15,15 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3102",
         slug="modbus-base",
-        summary="a bare number that leaves area or base open",
-        why="Manuals count registers from 0 or from 1; off by one reads the neighbour's value, and it looks plausible.",
+        summary="A bare number does not say the area or the base.",
+        why="Manuals count registers from 0 or from 1; off by one reads the neighbouring value, which looks plausible.",
         bad="voltage: {address: 40000, type: uint16}",
         good="voltage: {address: 'holding:40000', type: uint16}   # zero-based; 440001 is the same, one-based",
     ),
     Code(
         id="NX3103",
         slug="modbus-extent",
-        summary="beyond the last Modbus address",
+        summary="The address is beyond the last Modbus address.",
         why="An address is 16 bits on the wire, and a value of several registers must end before 65536.",
         bad="total: {address: 'holding:65535', type: float32}",
         good="total: {address: 'holding:65534', type: float32}",
@@ -31,7 +31,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3104",
         slug="modbus-type",
-        summary="a type that this area or Modbus does not have",
+        summary="Modbus or this area does not have the type.",
         why="Coils and discrete inputs are single bits; registers hold numbers, bits and strings.",
         bad="level: {address: 'coil:4', type: float32}",
         good="level: {address: 'holding:4', type: float32}",
@@ -39,7 +39,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3105",
         slug="modbus-read-only",
-        summary="writable, but this can't be written",
+        summary="A writable tag is in a read-only area.",
         why="Input registers and discrete inputs have no write function; a command would always fail.",
         bad="temperature: {address: 'input:4', type: int16, writable: true}",
         good="setpoint: {address: 'holding:4', type: int16, writable: true}",
@@ -47,7 +47,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3106",
         slug="modbus-order",
-        summary="not a byte order of this type",
+        summary="The byte order does not fit the type.",
         why="A wrong order gives numbers that are off by many powers of two, or subtly wrong.",
         bad="energy: {address: 'input:342', type: float32, order: ABDC}",
         good="energy: {address: 'input:342', type: float32, order: CDAB}",
@@ -55,7 +55,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3107",
         slug="modbus-string-length",
-        summary="a string without a length",
+        summary="A string has no length.",
         why="Registers don't say where a string ends; the length decides how many are read.",
         bad="serial: {address: 'holding:10', type: string}",
         good="serial: {address: 'holding:10', type: 'string[16]'}",
@@ -63,15 +63,15 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3108",
         slug="modbus-contradiction",
-        summary="the address and a key of the tag contradict each other",
-        why="One of the two is a slip; reading by either would be a guess.",
+        summary="The address and a key of the tag contradict each other.",
+        why="One of the two is a typing error; reading either would be a guess.",
         bad="count: {address: '4x00101:UINT', type: int32}",
         good="count: {address: '4x00101:UINT', type: uint16}",
     ),
     Code(
         id="NX3109",
         slug="modbus-too-long",
-        summary="a value longer than one request",
+        summary="A value is longer than one request.",
         why="A value that is read in two requests can be half old and half new.",
         bad="curve: {address: 'holding:0', type: 'float32[100]'}   # 200 registers",
         good="curve-1: {address: 'holding:0', type: 'float32[60]'}",
@@ -79,7 +79,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3110",
         slug="modbus-bit",
-        summary="a bit that is missing, or that does not exist",
+        summary="The bit is missing or does not exist.",
         why="A register has the bits 0 (least significant) to 15, and a bool is one of them.",
         bad="running: {address: 'holding:100', type: bool}",
         good="running: {address: 'holding:100.3', type: bool}",
@@ -87,10 +87,10 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3111",
         slug="modbus-one-based",
-        summary="a number that looks one-based behind an area that counts from zero",
+        summary="A one-based number is used with a zero-based area.",
         why="Manuals and SCADA systems number holding registers from 40001; behind 'holding:' the number is the one on the "
-        "wire, so 'holding:40101' is 40,000 registers further on, where most devices have nothing. A device that "
-        "really counts so far, as SunSpec's do from 40000, is believed as soon as one of its tags is at 40000.",
+        "wire, so 'holding:40101' is 40,000 registers further on, where most devices have nothing. "
+        "Devices that do use such numbers, as SunSpec's from 40000, are accepted once one of their tags is at 40000.",
         bad="power: {address: 'holding:40101', type: uint16}",
         good="power: {address: '40101', type: uint16}   # or holding:100",
         severity=Severity.WARNING,
@@ -98,16 +98,16 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3112",
         slug="modbus-serial",
-        summary="a connection that is serial and TCP at once, or neither",
-        why="A device hangs on a serial line of the gateway's computer, or behind a host and port. Keys of the other way "
-        "would be ignored, and whoever wrote them believes that they count.",
+        summary="A connection is both serial and TCP, or neither.",
+        why="A device is connected to a serial port of the gateway's computer or reached by host and port. Keys of the "
+        "other kind would be ignored silently.",
         bad="connection: {host: 10.0.0.9, serial: /dev/ttyUSB0, unit_id: 3}",
         good="connection: {serial: /dev/ttyUSB0, baudrate: 19200, parity: even, unit_id: 3}",
     ),
     Code(
         id="NX3301",
         slug="s7-address",
-        summary="not an S7 address",
+        summary="The text is not an S7 address.",
         why="A tag that can't be located can't be read; nothing is guessed.",
         bad="level: {address: 'DB1-10', type: float32}",
         good="level: {address: 'DB1.DBD10', type: float32}",
@@ -115,15 +115,15 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3302",
         slug="s7-type",
-        summary="the address and the type of the tag don't fit",
-        why="An S7 address brings bytes, not a type; reading a DINT as REAL gives plausible nonsense.",
+        summary="The address and the type of the tag do not match.",
+        why="An S7 address gives bytes, not a type; a DINT read as REAL gives plausible nonsense.",
         bad="level: {address: 'DB1.DBD10:REAL', type: int32}",
         good="level: {address: 'DB1.DBD10:REAL', type: float32}",
     ),
     Code(
         id="NX3303",
         slug="s7-symbolic",
-        summary="a symbolic S7 address",
+        summary="An S7 address is symbolic.",
         why="Optimised data blocks have no offsets; S7 communication can't read them, the CPU's OPC UA server can.",
         bad="level: {address: 'Tank.Level', type: float32}",
         good="a device with protocol: opcua, or a data block without optimised access",
@@ -131,7 +131,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3304",
         slug="s7-bit",
-        summary="a bit that is missing, or that does not exist",
+        summary="The bit is missing or does not exist.",
         why="A byte has the bits 0 to 7, and a BOOL is one of them.",
         bad="running: {address: 'DB1.DBX0.8', type: bool}",
         good="running: {address: 'DB1.DBX1.0', type: bool}",
@@ -139,7 +139,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3305",
         slug="s7-string-length",
-        summary="a string length that S7 does not have",
+        summary="S7 does not have strings of this length.",
         why="A STRING has at most 254 characters and two bytes before them; a wrong length reads the neighbour.",
         bad="name: {address: '%DB1:0:STRING(300)', type: string}",
         good="name: {address: '%DB1:0:STRING(254)', type: string}",
@@ -147,7 +147,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3306",
         slug="s7-extent",
-        summary="beyond what an S7 CPU can have",
+        summary="The address is beyond the limits of an S7 CPU.",
         why="Data blocks are numbered 1 to 65535 and have at most 65536 bytes.",
         bad="level: {address: 'DB0.DBD10', type: float32}",
         good="level: {address: 'DB1.DBD10', type: float32}",
@@ -155,8 +155,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX3307",
         slug="s7-read-only",
-        summary="writable, but the CPU overwrites it",
-        why="Inputs are taken from the terminals in every cycle; a command would be done and gone at once.",
+        summary="A writable tag is overwritten by the CPU.",
+        why="The CPU copies inputs from the terminals in every cycle; a written value is overwritten at once.",
         bad="start: {address: 'I0.1', type: bool, writable: true}",
         good="start: {address: 'M10.1', type: bool, writable: true}",
     ),
