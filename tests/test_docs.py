@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import orjson
 import pytest
 from ruamel.yaml import YAML
 
+from nexus_cli.cli.main import COMMANDS, cli
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.discover.importers.mapping import load_mapping
 from nexus_cli.model.expression_text import FUNCTIONS
@@ -21,6 +24,12 @@ from nexus_cli.project.text import load
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 _METRIC = re.compile(r"\bnexus_(?:gateway|link|links|historian|control)(?:_[a-z_]+)?\b")
+# The worst of a private dialect: each of these has a plain word that a practitioner would use.
+_DIALECT = re.compile(
+    r"\b(stands?(?! for\b)|stood|told|tells?|hears?|heard|bears?|of (?:yours|ours)|others'|go(?:es)? on|that is none|"
+    r"speaks?|settles?|anew|whoever|what (?:came|comes|answers)|is no (?:tag|port|number|code|frame|map))\b",
+    re.IGNORECASE,
+)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -66,6 +75,39 @@ def test_codes_and_links_lead_somewhere(path: Path) -> None:
     known = catalogue()
     assert [code for code in re.findall(r"\bNX\d{4}\b", text) if code not in known] == []
     assert [link for link in _LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_pages_are_in_plain_english(path: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [found[0] for found in _DIALECT.finditer(text)] == []
+
+
+def test_findings_are_sentences_in_plain_english() -> None:
+    codes = catalogue().values()
+    assert [code.id for code in codes if not re.fullmatch(r"[A-Z`].*\.", code.summary)] == []
+    texts = [(code.id, text) for code in codes for text in (code.summary, code.why)]
+    assert [(code, found[0]) for code, text in texts if (found := _DIALECT.search(text))] == []
+
+
+def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    yield (
+        name,
+        " ".join(
+            filter(None, [command.help, command.short_help, *(getattr(item, "help", "") for item in command.params)])
+        ),
+    )
+    for child in getattr(command, "commands", {}).values():
+        yield from _helps(child, f"{name} {child.name}")
+
+
+def test_helps_are_in_plain_english() -> None:
+    context = click.Context(cli)
+    commands = [(name, cli.get_command(context, name)) for name in COMMANDS]
+    texts = [item for name, command in commands if command is not None for item in _helps(command, name)]
+    texts += [(name, text) for name, (_, text) in COMMANDS.items()]
+    assert len(texts) > 60
+    assert [(name, found[0]) for name, text in texts if (found := _DIALECT.search(text))] == []
 
 
 def test_the_messages_of_the_architecture_page_fit_their_schemas() -> None:

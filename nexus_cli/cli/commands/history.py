@@ -76,7 +76,7 @@ def command(
     from nexus_cli.project.history import history, history_to_draw
 
     if named is not None and zone is not None:
-        raise click.UsageError("--zone and --utc say two things; write one of them")
+        raise click.UsageError("--zone and --utc contradict each other; use one of them")
     look = history_to_draw if plot and format_ == "table" else history
     found = asyncio.run(look(path, zone=named or zone, **question)).to_json()
     if format_ == "json":

@@ -82,7 +82,7 @@ def command(
             if still is not None:
                 still.cancel()
             if count:
-                text = f"{seen} of {count} so far; a value that stands still is not published again (--for 30s ends it)"
+                text = f"{seen} of {count} so far; an unchanged value is not published again (--for 30s ends it)"
                 still = asyncio.get_running_loop().call_later(STILL_S, lambda: note(text))
 
         following = tail(filters, conditions=wheres, passed_over=pass_over, backlog=backlog)

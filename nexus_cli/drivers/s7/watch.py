@@ -58,7 +58,7 @@ class Watch:
         self.due_s = now_s + EVERY_S if code else float("inf")
         if code == before or not (before or self.fault):
             return ""
-        return f"the CPU is in {STATES.get(code, f'state {code}')}" if code else "the CPU no longer tells its state"
+        return f"the CPU is in {STATES.get(code, f'state {code}')}" if code else "the CPU no longer reports its state"
 
     @property
     def fault(self) -> Fault | None:

@@ -81,7 +81,7 @@ def _closed_for(alert: str) -> asyncpg.PostgresError:
         (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", no encryption'), "", "without TLS", "sslmode"),
         (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", SSL encryption'), "", "from here", "pg_hba.conf"),
         (_expired(), "", "has expired", "renew"),
-        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not speak TLS", "sslmode=disable"),
+        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not support TLS", "sslmode=disable"),
         (FileNotFoundError(2, "No such file or directory", "/ca.pem"), "", "/ca.pem", "NEXUS_DATABASE_CA"),
         (_closed_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "", "demands", "_CERT"),
         (_closed_for("SSLV3_ALERT_CERTIFICATE_EXPIRED"), "c", "Our certificate", "renew"),
