@@ -213,11 +213,22 @@ def test_every_example_of_the_pages_is_valid(path: Path, block: str, tmp_path: P
     assert [f"{item.code}: {item.message}" for item in loaded.findings if item.severity == "error"] == []
 
 
-def test_every_example_of_a_code_is_what_its_fence_says() -> None:
-    pages = sorted((ROOT / "docs" / "codes").glob("NX*.md"))
-    blocks = [
-        (one.stem, each) for one in pages for each in re.findall(r"```yaml\n(.*?)```", one.read_text(), re.DOTALL)
-    ]
-    assert len(blocks) > 200
-    odd = [(code, block) for code, block in blocks if not isinstance(read(block), (dict, list))]
+EXAMPLES = [
+    (code.id, example) for code in catalogue().values() for example in (code.bad, code.good) if example.kind != "text"
+]
+
+
+def test_every_yaml_example_of_a_code_is_yaml() -> None:
+    examples = [(code, example.text) for code, example in EXAMPLES if example.kind == "yaml"]
+    assert len(examples) > 250
+    assert [(code, text) for code, text in examples if not isinstance(read(text), (dict, list))] == []
+
+
+def test_every_console_example_of_a_code_is_a_command() -> None:
+    lines = [(code, line) for code, one in EXAMPLES if one.kind == "console" for line in one.text.splitlines()]
+    assert len(lines) > 50
+    command = re.compile(r"(?:NEXUS_\w+=\S+(?: |$))*(?:nexus (?:--home \S+ )?(?P<name>[a-z]+)|pip install |$)")
+    odd = [(code, line) for code, line in lines if (found := command.match(line)) is None]
     assert odd == []
+    named = {(code, found["name"]) for code, line in lines if (found := command.match(line)) and found["name"]}
+    assert [(code, name) for code, name in sorted(named) if name not in COMMANDS] == []

@@ -1,6 +1,6 @@
 """Band 5, apply: locks, stale plans, failed stages."""
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
@@ -9,30 +9,30 @@ CODES: tuple[Code, ...] = (
         slug="deployment-refused",
         summary="Control refused the deployment.",
         why="The request is not a valid site state; nothing changed.",
-        good="read the findings, correct the file, plan again",
+        good=text("read the findings, correct the file, plan again"),
     ),
     Code(
         id="NX5001",
         slug="lock-held",
         summary="Another deployment holds the site's lock.",
         why="Two deployments never run at once: the second would be planned against a changing state.",
-        bad="nexus apply, while a colleague's apply is running",
-        good="wait for it; the message names owner, reason and age",
+        bad=text("nexus apply, while a colleague's apply is running"),
+        good=text("wait for it; the message names owner, reason and age"),
     ),
     Code(
         id="NX5002",
         slug="plan-stale",
         summary="The plan is stale: the recorded state or the files changed since it was made.",
         why="Applying it would not do what the plan shows.",
-        bad="nexus apply monday.plan, after somebody applied on Tuesday",
-        good="nexus plan SITE --out new.plan, look again, apply that",
+        bad=text("nexus apply monday.plan, after somebody applied on Tuesday"),
+        good=console("nexus plan SITE --out new.plan, look again, apply that"),
     ),
     Code(
         id="NX5003",
         slug="gateway-silent",
         summary="A gateway did not confirm the new configuration in time.",
         why="The state is recorded and the gateway applies it when it is back; until then it runs the old configuration.",
-        good="nexus status; start or repair the gateway",
+        good=text("nexus status; start or repair the gateway"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -40,35 +40,35 @@ CODES: tuple[Code, ...] = (
         slug="device-failed",
         summary="A device could not be configured, or was reachable before and is not any more.",
         why="The change may have broken its connection or its addresses.",
-        good="nexus status shows the link's error; correct the file and apply again",
+        good=text("nexus status shows the link's error; correct the file and apply again"),
     ),
     Code(
         id="NX5005",
         slug="lock-lost",
         summary="The lock was broken or expired while the deployment was running.",
         why="Without the lock nothing more is recorded; the journal shows how far the deployment got.",
-        good="nexus show; plan again",
+        good=text("nexus show; plan again"),
     ),
     Code(
         id="NX5006",
         slug="no-such-deployment",
         summary="There is no deployment with this number.",
         why="Numbers count from 1 within the site.",
-        good="nexus show lists what is recorded",
+        good=text("nexus show lists what is recorded"),
     ),
     Code(
         id="NX5007",
         slug="digest-mismatch",
         summary="The resources sent do not match the state in the plan.",
         why="The plan was modified, or client and control have different versions.",
-        good="use the same version of nexus on both sides and plan again",
+        good=text("use the same version of nexus on both sides and plan again"),
     ),
     Code(
         id="NX5008",
         slug="device-unverified",
         summary="No GOOD value of the device has been seen since the change.",
         why="It is new or was unreachable before, so it is unknown whether the change works.",
-        good="switch the device on; its state shows in nexus status",
+        good=text("switch the device on; its state shows in nexus status"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -76,15 +76,17 @@ CODES: tuple[Code, ...] = (
         slug="sequence-running",
         summary="A running sequence uses what the deployment changes.",
         why="`on_change: refuse` is the default: the next steps rely on the current units and addresses.",
-        bad="nexus apply, while warm-up runs on the device that changes",
-        good="wait for its end, or nexus sequence abort RUN; or declare on_change: wait (or abort) at the sequence",
+        bad=text("nexus apply, while warm-up runs on the device that changes"),
+        good=text(
+            "wait for its end, or nexus sequence abort RUN; or declare on_change: wait (or abort) at the sequence"
+        ),
     ),
     Code(
         id="NX5009",
         slug="rights-not-in-force",
         summary="The broker's rights could not be brought in line with the deployment.",
         why="A gateway may be refused when it publishes a new device, and a refusal can be silent (MQTT 3.1.1).",
-        good="nexus status shows the broker; nexus apply tries again",
+        good=text("nexus status shows the broker; nexus apply tries again"),
         severity=Severity.WARNING,
     ),
 )
