@@ -232,3 +232,12 @@ def test_every_console_example_of_a_code_is_a_command() -> None:
     assert odd == []
     named = {(code, found["name"]) for code, line in lines if (found := command.match(line)) and found["name"]}
     assert [(code, name) for code, name in sorted(named) if name not in COMMANDS] == []
+
+
+def test_every_decision_is_cited_and_every_cited_one_exists() -> None:
+    """A decision that no module cites is not found by the reader of that module."""
+    decisions = {path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")}
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nexus_cli").rglob("*.py"))
+    cited = set(re.findall(r"\bdecisions?[ /](0\d{3})\b", sources))
+    assert sorted(decisions - cited) == []
+    assert sorted(cited - decisions) == []

@@ -1,6 +1,8 @@
 """From a proposal to an edited file: where each device goes, the edit, the proof that the site still validates.
 
 Nothing is written before the edited site was read as a whole and has no error that it did not have before.
+
+See docs/decisions/0022.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ An expression is checked and typed once, and becomes a tree of closures; evaluat
     temperature > 100 and state == 'running'
     {voltage-l1} * {current-l1} / 1000
     {packaging/line-1/meter-1/energy} if enabled else 0
+
+See docs/decisions/0054.
 """
 
 from __future__ import annotations

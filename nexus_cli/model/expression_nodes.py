@@ -1,4 +1,7 @@
-"""From a parsed expression to typed closures: what each node may hold, and what it computes."""
+"""From a parsed expression to typed closures: what each node may hold, and what it computes.
+
+See docs/decisions/0040.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From libyaml's events straight to nodes with places. Recursion is bounded by `MAX_DEPTH`."""
+"""From libyaml's events straight to nodes with places. Recursion is bounded by `MAX_DEPTH`.
+
+See docs/decisions/0006.
+"""
 
 from __future__ import annotations
 

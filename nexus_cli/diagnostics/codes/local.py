@@ -106,9 +106,11 @@ LOCAL: tuple[Code, ...] = (
         slug="copied-folder",
         summary="This folder is a copy of one whose runtime runs, and nothing was changed.",
         why="The addresses in a copied .nexus are those of the original: what is applied or written here would change that plant.",
-        bad="cp -r plant trial; cd trial; nexus apply",
-        good="nexus --home ../plant/.nexus apply means the original; nexus up --beside starts a runtime of the copy; "
-        "NEXUS_CONTROL_URL names another by hand",
+        bad=text("cp -r plant trial; cd trial; nexus apply"),
+        good=text(
+            "nexus --home ../plant/.nexus apply means the original; nexus up --beside starts a runtime of the copy; "
+            "NEXUS_CONTROL_URL names another by hand"
+        ),
     ),
     Code(
         id="NX6520",

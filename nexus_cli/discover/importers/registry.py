@@ -1,4 +1,7 @@
-"""The formats there are: a literal table. A file is recognised by its content; a format loads when it is needed."""
+"""The formats there are: a literal table. A file is recognised by its content; a format loads when it is needed.
+
+See docs/decisions/0023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An open Modbus link, whatever it goes over: reads, writes, browsing, and every failure sorted by how far it reaches."""
+"""An open Modbus link, whatever it goes over: reads, writes, browsing, and every failure sorted by how far it reaches.
+
+See docs/decisions/0036.
+"""
 
 from __future__ import annotations
 

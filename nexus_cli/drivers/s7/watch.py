@@ -5,6 +5,8 @@ may keep silent, or close the connection, when they are asked), and that must co
 opening of a link, and who does not answer it is not asked again for a while.
 
 Source: Siemens, "System Software for S7-300/400, System and Standard Functions", SZL 0x0424.
+
+See docs/decisions/0037.
 """
 
 from __future__ import annotations
