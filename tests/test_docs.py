@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,19 @@ def test_every_decision_is_cited_and_every_cited_one_exists() -> None:
     cited = set(re.findall(r"\bdecisions?[ /](0\d{3})\b", sources))
     assert sorted(decisions - cited) == []
     assert sorted(cited - decisions) == []
+
+
+def test_the_pictures_of_the_packages_are_the_import_contract() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    rows = [" | ".join(part.strip().removeprefix("nexus_cli.") for part in one.split("|")) for one in layers]
+    assert "\n  ↓\n".join(rows) in page("architecture.md")
+    assert " → ".join(rows) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_files_of_the_architecture_page_exist() -> None:
+    files = [path.as_posix() for path in (ROOT / "nexus_cli").rglob("*.py")]
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_0-9]+\.py)`", page("architecture.md")))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []
