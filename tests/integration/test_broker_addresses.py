@@ -104,7 +104,7 @@ async def test_a_certificate_of_somebody_else_is_one_plain_sentence(encrypted: E
 async def test_tls_to_a_plain_listener_and_the_other_way_round(encrypted: Encrypted) -> None:
     plain = dataclasses.replace(encrypted.settings(), broker_url=f"mqtts://localhost:{encrypted.broker.port}")
     reverse = dataclasses.replace(encrypted.settings(), broker_url=f"mqtt://localhost:{encrypted.port}")
-    for wrong, said in ((plain, "does not support TLS"), (reverse, "speaks TLS")):
+    for wrong, said in ((plain, "does not support TLS"), (reverse, "requires TLS")):
         with pytest.raises(NexusError) as failed:
             await goes_round(wrong)
         assert failed.value.code == "NX6010" and said in failed.value.message
