@@ -250,7 +250,7 @@ def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
         host, colon, port = part.rpartition(":") if not part.endswith("]") else (part, "", "")
         host = host if colon else part
         if colon and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
-            raise ValueError(f"'{port}' is no port")
+            raise ValueError(f"'{port}' is not a port")
         found.append((host.strip("[]"), int(port) if colon else 5432))
     return tuple(found)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import orjson
 import pytest
 from ruamel.yaml import YAML
 
+from nexus_cli.cli.main import COMMANDS, cli
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.discover.importers.mapping import load_mapping
 from nexus_cli.model.expression_text import FUNCTIONS
@@ -21,6 +25,12 @@ from nexus_cli.project.text import load
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 _METRIC = re.compile(r"\bnexus_(?:gateway|link|links|historian|control)(?:_[a-z_]+)?\b")
+# The worst of a private dialect: each of these has a plain word that a practitioner would use.
+_DIALECT = re.compile(
+    r"\b(stands?(?! for\b)|stood|told|tells?|hears?|heard|bears?|of (?:yours|ours)|others'|go(?:es)? on|that is none|"
+    r"speaks?|settles?|anew|whoever|what (?:came|comes|answers)|is no (?:tag|port|number|code|frame|map))\b",
+    re.IGNORECASE,
+)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -66,6 +76,39 @@ def test_codes_and_links_lead_somewhere(path: Path) -> None:
     known = catalogue()
     assert [code for code in re.findall(r"\bNX\d{4}\b", text) if code not in known] == []
     assert [link for link in _LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_pages_are_in_plain_english(path: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [found[0] for found in _DIALECT.finditer(text)] == []
+
+
+def test_findings_are_sentences_in_plain_english() -> None:
+    codes = catalogue().values()
+    assert [code.id for code in codes if not re.fullmatch(r"[A-Z`].*\.", code.summary)] == []
+    texts = [(code.id, text) for code in codes for text in (code.summary, code.why)]
+    assert [(code, found[0]) for code, text in texts if (found := _DIALECT.search(text))] == []
+
+
+def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    yield (
+        name,
+        " ".join(
+            filter(None, [command.help, command.short_help, *(getattr(item, "help", "") for item in command.params)])
+        ),
+    )
+    for child in getattr(command, "commands", {}).values():
+        yield from _helps(child, f"{name} {child.name}")
+
+
+def test_helps_are_in_plain_english() -> None:
+    context = click.Context(cli)
+    commands = [(name, cli.get_command(context, name)) for name in COMMANDS]
+    texts = [item for name, command in commands if command is not None for item in _helps(command, name)]
+    texts += [(name, text) for name, (_, text) in COMMANDS.items()]
+    assert len(texts) > 60
+    assert [(name, found[0]) for name, text in texts if (found := _DIALECT.search(text))] == []
 
 
 def test_the_messages_of_the_architecture_page_fit_their_schemas() -> None:
@@ -171,11 +214,47 @@ def test_every_example_of_the_pages_is_valid(path: Path, block: str, tmp_path: P
     assert [f"{item.code}: {item.message}" for item in loaded.findings if item.severity == "error"] == []
 
 
-def test_every_example_of_a_code_is_what_its_fence_says() -> None:
-    pages = sorted((ROOT / "docs" / "codes").glob("NX*.md"))
-    blocks = [
-        (one.stem, each) for one in pages for each in re.findall(r"```yaml\n(.*?)```", one.read_text(), re.DOTALL)
-    ]
-    assert len(blocks) > 200
-    odd = [(code, block) for code, block in blocks if not isinstance(read(block), (dict, list))]
+EXAMPLES = [
+    (code.id, example) for code in catalogue().values() for example in (code.bad, code.good) if example.kind != "text"
+]
+
+
+def test_every_yaml_example_of_a_code_is_yaml() -> None:
+    examples = [(code, example.text) for code, example in EXAMPLES if example.kind == "yaml"]
+    assert len(examples) > 250
+    assert [(code, text) for code, text in examples if not isinstance(read(text), (dict, list))] == []
+
+
+def test_every_console_example_of_a_code_is_a_command() -> None:
+    lines = [(code, line) for code, one in EXAMPLES if one.kind == "console" for line in one.text.splitlines()]
+    assert len(lines) > 50
+    command = re.compile(r"(?:NEXUS_\w+=\S+(?: |$))*(?:nexus (?:--home \S+ )?(?P<name>[a-z]+)|pip install |$)")
+    odd = [(code, line) for code, line in lines if (found := command.match(line)) is None]
     assert odd == []
+    named = {(code, found["name"]) for code, line in lines if (found := command.match(line)) and found["name"]}
+    assert [(code, name) for code, name in sorted(named) if name not in COMMANDS] == []
+
+
+def test_every_decision_is_cited_and_every_cited_one_exists() -> None:
+    """A decision that no module cites is not found by the reader of that module."""
+    decisions = {path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")}
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nexus_cli").rglob("*.py"))
+    cited = set(re.findall(r"\bdecisions?[ /](0\d{3})\b", sources))
+    assert sorted(decisions - cited) == []
+    assert sorted(cited - decisions) == []
+
+
+def test_the_pictures_of_the_packages_are_the_import_contract() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    rows = [" | ".join(part.strip().removeprefix("nexus_cli.") for part in one.split("|")) for one in layers]
+    assert "\n  ↓\n".join(rows) in page("architecture.md")
+    assert " → ".join(rows) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_files_of_the_architecture_page_exist() -> None:
+    files = [path.as_posix() for path in (ROOT / "nexus_cli").rglob("*.py")]
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_0-9]+\.py)`", page("architecture.md")))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []

@@ -134,7 +134,7 @@ def _refuse_hazards(hazards: Sequence[Hazard], request: Request) -> None:
         raise NexusError(
             f"Blocked: {open_[0].message}" + (f", and {len(open_) - 1} more." if len(open_) > 1 else "."),
             code="NX4002",
-            hint=f"if that is meant: {names}",
+            hint=f"if this is intended: {names}",
             exit_code=EXIT_BLOCKED,
         )
 
@@ -176,13 +176,13 @@ def _device_problems(address: str, path: str, value: dict[str, Any]) -> list[Dia
         for place in plain_secrets(value)
     ]
     if device.path != path:
-        found.append(finding("NX5000", f"{address} says that its path is '{device.path}'"))
+        found.append(finding("NX5000", f"{address} has the path '{device.path}'"))
     if device.protocol == EXTERNAL:
         return found
     kind = kinds().get(device.protocol)
     if kind is None:
         known = ", ".join(sorted(kinds()))
-        found.append(finding("NX4001", f"{address} speaks '{device.protocol}'; control has drivers for {known}"))
+        found.append(finding("NX4001", f"{address} uses '{device.protocol}'; control has drivers for {known}"))
     if not is_slug(device.gateway):
         found.append(finding("NX5000", f"{address} belongs to no gateway"))
     found += [finding("NX5000", f"'{tag}' is not the name of a tag") for tag in device.tags if not is_slug(tag)]

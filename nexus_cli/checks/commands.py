@@ -33,7 +33,7 @@ def read_back_tag(view: View) -> Iterator[Diagnostic]:
         elif not isinstance(other.tag, Tag):
             message, hint = f"'{text}' is not read from a device", "name the tag that the device answers"
         elif other.device.link != tag.device.link:
-            message = f"'{text}' stands behind another link"
+            message = f"'{text}' is on another link"
             hint = f"only tags of {tag.device.link or 'the same link'} can be read right after the write"
         else:
             continue

@@ -57,7 +57,7 @@ def _near(tag: TagView) -> list[str]:
 def _meant(name: str, expr: str, near: list[str]) -> str:
     """A tag whose name is written without braces, or the nearest name."""
     bare = next((one for one in near if not one.isidentifier() and one in expr and name in one), None)
-    return f"a name with a hyphen or a dot stands in braces: {{{bare}}}" if bare else did_you_mean(name, near)
+    return f"a name with a hyphen or a dot needs braces: {{{bare}}}" if bare else did_you_mean(name, near)
 
 
 def expression_cycle(view: View) -> Iterator[Diagnostic]:

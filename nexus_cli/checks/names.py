@@ -53,10 +53,12 @@ def not_a_slug(view: View) -> Iterator[Diagnostic]:
     """NX2001."""
     for key, name in (("enterprise", view.model.site.enterprise), ("site", view.model.site.site)):
         if name and not is_slug(name) and not name.startswith("_"):
-            yield finding("NX2001", f"{key} '{_short(name)}' can't stand in a topic", where=(key,), hint=_suggest(name))
+            yield finding(
+                "NX2001", f"{key} '{_short(name)}' can't be used in a topic", where=(key,), hint=_suggest(name)
+            )
     for sort, name, where in _declared(view):
         if not is_slug(name) and not name.startswith("_"):
-            message = f"{sort} name '{_short(name)}' can't stand in a topic"
+            message = f"{sort} name '{_short(name)}' can't be used in a topic"
             yield finding("NX2001", message, where=where, on_key=True, hint=_suggest(name))
 
 

@@ -13,7 +13,7 @@ from nexus_cli.model.parameters import REFERENCE, ParameterError, fit, reference
 from nexus_cli.model.procedure_config import parameter_config
 from nexus_cli.model.procedures import Parameter, Sequence
 
-PLACES = "a parameter stands in value, expect, set, requires and until"
+PLACES = "parameters are allowed in value, expect, set, requires and until"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _NUMBERLESS = ("string", "boolean", "bool")
 
@@ -56,7 +56,7 @@ def parameter_known(view: View) -> Iterator[Diagnostic]:
         for text, where, takes in _texts(name, sequence):
             for match in REFERENCE.finditer(text):
                 if not takes:
-                    yield finding("NX2912", f"'{match[0]}' means nothing here", where=where, hint=PLACES)
+                    yield finding("NX2912", f"'{match[0]}' has no meaning here", where=where, hint=PLACES)
                 elif match[1] not in sequence.parameters:
                     hint = did_you_mean(match[1], sequence.parameters) or "declare it under 'parameters:'"
                     message = f"the sequence '{name}' has no parameter '{match[1][:100]}'"

@@ -140,7 +140,7 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
             continue
         if not _writable(tag):
             message = f"'{step.write}' is not writable"
-            yield finding("NX2904", message, where=(*where, "write"), hint="say 'writable: true' at the tag")
+            yield finding("NX2904", message, where=(*where, "write"), hint="set 'writable: true' on the tag")
             continue
         config = configs.get(tag.device.path)
         if config is None:
@@ -220,7 +220,7 @@ def _condition(view: View, text: str, where: ModelPath) -> Iterator[Diagnostic]:
 
 def _full_path(view: View, name: str) -> str:
     path = next((path for path in view.by_path if path.endswith("/" + name)), "area/line/device/tag")
-    return f"tags stand by their full path in braces: {{{path}}}"
+    return f"write tags with their full path in braces: {{{path}}}"
 
 
 def sequence_message(view: View) -> Iterator[Diagnostic]:
@@ -297,7 +297,7 @@ def message_schema(view: View) -> Iterator[Diagnostic]:
         for field in dict.fromkeys(PLACEHOLDER.findall(message.topic)):
             kinds = kinds_of(part(message.schema_, field), message.schema_)
             if not kinds & {"string", "integer"}:
-                text = f"the field '{field}' stands in the topic, and is never a text or a whole number"
+                text = f"the field '{field}' is part of the topic, and is never a text or a whole number"
                 yield finding("NX2909", text, where=where)
         loose = {**message.schema_}
         loose.pop("required", None)  # what is set completes it

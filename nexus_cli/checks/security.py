@@ -18,7 +18,7 @@ def secret_in_plain_text(view: View) -> Iterator[Diagnostic]:
                 continue
             where = (*device.where, "connection", key)
             if is_secret_key(key) and not is_reference(value):
-                partly = "is partly written" if references(value) else "stands"
+                partly = "is partly written" if references(value) else "is"
                 hint = f"{key}: '${{env:NAME}}' or '${{file:PATH}}', with nothing around it"
                 yield finding("NX3005", f"'{key}' {partly} in plain text", where=where, hint=hint)
             elif password_in_url(value):

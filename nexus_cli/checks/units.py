@@ -59,7 +59,7 @@ def unknown_unit(view: View) -> Iterator[Diagnostic]:
             hint = _meant(unit) or "known are SI units and those that plants use, such as degC, kWh, m3/h"
             yield finding(
                 "NX2201",
-                f"the unit '{unit}' is unknown; it is published as it stands",
+                f"the unit '{unit}' is unknown; it is published as written",
                 where=(*tag.where, "unit"),
                 hint=hint,
             )
@@ -109,7 +109,7 @@ def ambiguous_unit(view: View) -> Iterator[Diagnostic]:
         if unit and not getattr(tag.tag, "publish_unit", None) and (may_be := choices(unit)):
             yield finding(
                 "NX2206",
-                f"the unit '{unit}' means different things to different people; it is published as it stands",
+                f"the unit '{unit}' means different things to different people; it is published as written",
                 where=(*tag.where, "unit"),
                 hint=_choices(may_be),
             )

@@ -28,7 +28,7 @@ def env_option(function: F) -> F:
     return click.option(
         "--env",
         metavar="NAME",
-        help="Lay env/NAME.yaml over the site. [env: NEXUS_ENV]",
+        help="Apply the overlay env/NAME.yaml. [env: NEXUS_ENV]",
         envvar="NEXUS_ENV",
         shell_complete=environments,
     )(function)
@@ -54,7 +54,7 @@ def format_option(*choices: str) -> Callable[[F], F]:
         type=click.Choice(choices),
         default=choices[0],
         show_default=True,
-        help="Form of the answer.",
+        help="Output format.",
     )
 
 

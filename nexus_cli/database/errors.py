@@ -79,7 +79,7 @@ _ALERTS = {
         "renew the one in NEXUS_DATABASE_CERT, or look at the clock of the server",
     ),
     "CERTIFICATE_REQUIRED": (
-        "The database at {} demands a certificate of ours.",
+        "The database at {} requires a client certificate.",
         "name its PEM file in NEXUS_DATABASE_CERT, and that of its key in NEXUS_DATABASE_KEY",
     ),
     **dict.fromkeys(
@@ -233,7 +233,7 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
         f"The database at {place_of(settings.database_url)} {what}; nothing was changed.",
         code=BUSY,
         cause=one_line(error),
-        hint="try again; pg_stat_activity tells which session holds the lock or the server",
+        hint="try again; pg_stat_activity shows the session that holds the lock or the server",
         retriable=True,
     )
 
@@ -265,7 +265,7 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
     cause = one_line(error) or type(error).__name__
     place = place_of(settings.database_url)
     message = "The database at {} can't be reached."
-    hint = "is it running? `nexus status` tells; `nexus up SITE` starts one on this machine"
+    hint = "is it running? see `nexus status`; `nexus up SITE` starts one on this machine"
     if "must be preloaded" in cause:
         message = "The database at {} has TimescaleDB installed and not loaded."
         hint = "add timescaledb to shared_preload_libraries in postgresql.conf and start the server again"
@@ -273,7 +273,7 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
         what, hint = _VERDICTS.get(error.verify_code, ("is not trusted", "name its CA in NEXUS_DATABASE_CA"))
         message, cause = f"The certificate of the database at {{}} {what}.", error.verify_message
     elif "rejected SSL upgrade" in cause:
-        message = "The database at {} does not speak TLS."
+        message = "The database at {} does not support TLS."
         hint = "turn ssl on at the server, or write ?sslmode=disable in NEXUS_DATABASE_URL"
     elif isinstance(error, ssl.SSLError):
         message = "The database at {} and we don't agree on TLS."
@@ -286,7 +286,7 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
             f"The address of the database at {place} is not right.",
             code=NOT_CONFIGURED,
             cause=cause,
-            hint="look at what stands behind the ? in NEXUS_DATABASE_URL, and at PG… variables",
+            hint="check what is after the ? in NEXUS_DATABASE_URL, and the PG… variables",
             exit_code=64,
         )
     elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):

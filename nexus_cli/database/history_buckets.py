@@ -1,4 +1,7 @@
-"""The buckets of a stretch of a series: rows, rollups, gaps and seams put together for the builder."""
+"""The buckets of a stretch of a series: rows, rollups, gaps and seams put together for the builder.
+
+See docs/decisions/0042.
+"""
 
 from __future__ import annotations
 

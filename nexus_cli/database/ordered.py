@@ -5,6 +5,8 @@ sequence, fields and payload of a message) it is kept in the document, as its ke
 object by its JSON pointer. Nobody but these two functions sees it.
 
 Source: PostgreSQL 15, 8.14; RFC 6901 for the pointers.
+
+See docs/decisions/0049.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A value holds from its sample to the next one (the gateway reports by exception)
 borders of buckets; BAD and a known gap end it. Every value that held at some moment of a bucket counts in all that is
 said of the bucket, whether its sample lies in it or before it. The average weighs each value with the time for which it
 held; time without a value weighs nothing.
+
+See docs/decisions/0043.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ With TimescaleDB a class is a hypertable. Without it a class is two tables: one 
 `…_rest` for the rows of days that have no partition (a clock far ahead, a message from long ago). It is no default
 partition: PostgreSQL detaches a partition without stopping writers and readers only where there is none. The view
 `sample` joins the tables of all sites.
+
+See docs/decisions/0030.
 """
 
 from __future__ import annotations

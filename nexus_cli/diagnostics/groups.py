@@ -1,4 +1,7 @@
-"""Task groups in which no task ends unseen."""
+"""Task groups in which no task ends unseen.
+
+See docs/decisions/0026.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Foreign text for people: what a device, a topic or a stranger's message says can't move the cursor or forge a line."""
+"""Foreign text for people: what a device, a topic or a stranger's message says can't move the cursor or forge a line.
+
+See docs/decisions/0033.
+"""
 
 from __future__ import annotations
 

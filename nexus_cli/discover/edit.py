@@ -1,6 +1,8 @@
 """From a proposal to an edited file: where each device goes, the edit, the proof that the site still validates.
 
 Nothing is written before the edited site was read as a whole and has no error that it did not have before.
+
+See docs/decisions/0022.
 """
 
 from __future__ import annotations
@@ -138,7 +140,7 @@ def _device(
         return finding("NX6603", f"'{place}' is not area/line/device", hint=hint)
     held = standing(model, place, namespaces=proposal.facts.get("namespaces", ()))
     if held.device is None and document.has(device_path(place)):
-        return finding("NX6603", f"'{place}' stands in '{shown(file)}' with errors", hint="nexus validate shows them")
+        return finding("NX6603", f"'{place}' is in '{shown(file)}', which has errors", hint="nexus validate shows them")
     if held.device is not None:
         problem = _conflict(held, place, proposal.protocol, file, file_of)
         if problem is not None:
@@ -176,7 +178,7 @@ def _conflict(
     assert held.device is not None
     have = held.device.device.protocol
     if have != protocol:
-        message = f"'{place}' speaks {have}, what was discovered speaks {protocol}"
+        message = f"'{place}' uses {have}, the discovered device uses {protocol}"
         return finding("NX6606", message, where=(*held.device.where, "protocol"), hint="--at another device")
     declared = file_of(device_path(place))
     if declared and declared != shown(file):

@@ -32,7 +32,7 @@ class Merged:
         differing: What `overwrite` would change, by tag path: key → what stands there (None: nothing), what was found.
         removed: Tag paths that go.
         kept: Tag paths that were found and stand there already.
-        skipped: What can't stand in a site file, with the reason.
+        skipped: What can't be written in a site file, with the reason.
         created: Devices that are new.
     """
 

@@ -101,7 +101,7 @@ def with_uri(node: str, namespaces: Sequence[str]) -> str:
 
 
 def identity_of(kind: DriverKind, connection: Any, keys: Mapping[str, Any]) -> Identity | str:
-    """The identity of a proposed tag, or why it can't stand in a site file."""
+    """The identity of a proposed tag, or why it can't be written in a site file."""
     try:
         tag = TypeAdapter(kind.tag).validate_python(dict(keys))
         return identity(kind.address_of(connection, tag))

@@ -1,6 +1,8 @@
 """Sparkplug B births, decoded by hand: the names, types and units of an edge node's metrics. Pure.
 
 Source: Eclipse Sparkplug 3.0.0 §6.4 (payload, data types), its `sparkplug_b.proto`; Protocol Buffers encoding guide.
+
+See docs/decisions/0055.
 """
 
 from __future__ import annotations

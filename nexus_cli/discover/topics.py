@@ -65,7 +65,7 @@ def _plain(
     if topic.startswith((f"{PLATFORM}/", "$")):
         return "a topic of the platform or the broker itself"
     if topic.startswith("spBv1.0/"):
-        return "Sparkplug data; names and types stand in its births"
+        return "Sparkplug data; names and types are in its births"
     if not topic.startswith(prefix):
         return f"not below {prefix.rstrip('/')}, where this site's topics are"
     levels = topic[len(prefix) :].split("/")

@@ -2,6 +2,8 @@
 
 It has no loop, sleep, retry, scaling, queue or task of its own: the supervisor of a link owns those once, for
 every protocol. Grouping (`Driver.group`) and decoding are pure.
+
+See docs/decisions/0005.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What one protocol brings. A driver is a folder with a `plugin.py` that makes one of these; nothing else knows its name.
 
 Those of other packages are found by their entry points, see `docs/write-a-driver.md`.
+
+See docs/decisions/0050.
 """
 
 from __future__ import annotations

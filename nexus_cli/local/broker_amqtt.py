@@ -1,4 +1,7 @@
-"""amqtt as the local broker, where there is no mosquitto: one Python process with our users and grants."""
+"""amqtt as the local broker, where there is no mosquitto: one Python process with our users and grants.
+
+See docs/decisions/0010.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Every process that a supervisor starts carries three variables: where its folder was when it started, which runtime it
 is of, and which part of it. What lies in the folder can be removed, moved or copied while they run; they can't be
 mistaken by it.
+
+See docs/decisions/0045.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The supervisor: keeps every service of `runtime.json` alive, follows its changes, and ends them in order."""
+"""The supervisor: keeps every service of `runtime.json` alive, follows its changes, and ends them in order.
+
+See docs/decisions/0053.
+"""
 
 from __future__ import annotations
 

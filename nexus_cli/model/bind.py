@@ -161,7 +161,7 @@ def _bind_device(
                 "an external device has no connection: others publish it",
                 where=(*where, "connection"),
                 on_key=True,
-                hint="remove it, or name the protocol that NEXUS should speak",
+                hint="remove it, or name the protocol that NEXUS should use",
             )
         )
     tags = _tags(raw.get("tags", {}), where, kind, connection, found, read) if known else {}

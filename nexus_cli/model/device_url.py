@@ -75,4 +75,4 @@ def shown(parts: SplitResult) -> str:
 def without_path(parts: SplitResult, *, hint: str) -> None:
     """Refuse a path where it means nothing. Raises UrlError with `hint` behind host and port."""
     if parts.path.strip("/"):
-        raise UrlError(f"'{parts.path}' says nothing here", hint=f"{parts.scheme}://{parts.netloc}{hint}")
+        raise UrlError(f"'{parts.path}' has no meaning here", hint=f"{parts.scheme}://{parts.netloc}{hint}")

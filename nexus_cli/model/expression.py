@@ -5,6 +5,8 @@ An expression is checked and typed once, and becomes a tree of closures; evaluat
     temperature > 100 and state == 'running'
     {voltage-l1} * {current-l1} / 1000
     {packaging/line-1/meter-1/energy} if enabled else 0
+
+See docs/decisions/0054.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ def compile_expression(
         return Outcome(
             None,
             tuple(
-                finding("NX2403", f"the expression uses '{name}', which is no tag", hint=did_you_mean(name, types))
+                finding("NX2403", f"the expression uses '{name}', which is not a tag", hint=did_you_mean(name, types))
                 for name in unknown
             ),
         )
@@ -155,7 +157,7 @@ def _parse(text: str) -> tuple[ast.expr, dict[str, str]]:
         column = prepared.column((error.offset or len(stripped) + 1) - 1 + lead)
         hint = "write == to compare" if "=" in text and "==" not in text else ""
         if "-" in text and "{" not in text:
-            hint = hint or "a name with a hyphen or a dot stands in braces: {voltage-l1}"
+            hint = hint or "a name with a hyphen or a dot needs braces: {voltage-l1}"
         raise ExpressionSyntaxError("this is not an expression", column=column, hint=hint) from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise ExpressionSyntaxError("the expression is nested too deeply", column=1) from None

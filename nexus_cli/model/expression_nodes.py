@@ -1,4 +1,7 @@
-"""From a parsed expression to typed closures: what each node may hold, and what it computes."""
+"""From a parsed expression to typed closures: what each node may hold, and what it computes.
+
+See docs/decisions/0040.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ def refuse_others(tree: ast.expr) -> None:
                 "this is not allowed in an expression",
                 column=getattr(node, "col_offset", 0) + 1,
                 code="NX2402",
-                hint="a name with a dot stands in braces: {motor.speed}" if dotted else _LANGUAGE,
+                hint="a name with a dot needs braces: {motor.speed}" if dotted else _LANGUAGE,
             )
 
 
@@ -195,7 +198,7 @@ class Compiler:
             raise TypeFault(f"'{name}' is a function", column=column, code="NX2404", hint=hint)
         datatype = self.types.get(name)
         if datatype is None:
-            raise TypeFault(f"'{name}' is no tag", column=column, code="NX2403", hint=did_you_mean(name, self.types))
+            raise TypeFault(f"'{name}' is not a tag", column=column, code="NX2403", hint=did_you_mean(name, self.types))
         kind = kind_of(datatype)
         if kind is None:
             raise TypeFault(f"'{name}' is {datatype}, which can't be calculated with", column=column)

@@ -51,7 +51,7 @@ def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
 
     Args:
         tag: The tag in normal form.
-        value: In the published unit; the name of an enumeration's code stands for the code.
+        value: In the published unit; the name of an enumeration's code is accepted for the code.
         bounded: False leaves `range` out (for `expect`, which compares and does not write).
 
     Raises:

@@ -189,7 +189,7 @@ def _device(kinds: Mapping[str, DriverKind], definitions: dict[str, Schema], *, 
     branches.append(_branch(EXTERNAL, None, ExternalTag, definitions))
     return {
         "type": "object",
-        "description": "A thing that speaks a protocol.",
+        "description": "A field device with a protocol.",
         "properties": properties,
         "additionalProperties": False,
         "allOf": [

@@ -158,7 +158,7 @@ def literal(value: Any) -> str:
         return f"({value!r})" if value < 0 else repr(value)
     quote = '"' if "'" in value else "'"
     if quote in value or any(sign in value for sign in "\\\r\n\0"):
-        raise ParameterError(f"{value!r:.100} can't stand in a condition", hint="no backslash, no line break")
+        raise ParameterError(f"{value!r:.100} can't be used in a condition", hint="no backslash, no line break")
     return f"{quote}{value}{quote}"
 
 

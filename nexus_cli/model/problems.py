@@ -152,7 +152,7 @@ def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagno
     if _SECRET.search(name) and isinstance(value, str):
         if not _REFERENCE.search(value):
             hint = f"{name}: '${{env:NAME}}' or '${{file:PATH}}'"
-            return finding("NX3005", f"'{name}' stands in plain text", where=where, hint=hint)
+            return finding("NX3005", f"'{name}' is in plain text", where=where, hint=hint)
         message = message.replace(value, "…")
     return finding(code, f"{name}: {message}" if where else message, where=where, hint=getattr(error, "hint", ""))
 

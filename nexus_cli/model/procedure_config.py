@@ -282,7 +282,7 @@ def render(message: MessageConfig, values: Mapping[str, Any]) -> tuple[str, byte
         value = everything[match[1]]
         text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
         if not is_level(text):
-            raise MessageError(f"'{match[1]}' can't stand in a topic: {value!r}", hint=LEVELS)
+            raise MessageError(f"'{match[1]}' can't be used in a topic: {value!r}", hint=LEVELS)
         return text
 
     topic = PLACEHOLDER.sub(level, message.topic)

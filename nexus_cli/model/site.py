@@ -211,7 +211,7 @@ class Connection(Strict):
 
 
 class Device(Inherited):
-    """A thing that speaks a protocol. `connection` and `tags` are bound by the protocol's kind."""
+    """A field device with a protocol. `connection` and `tags` are bound by the protocol's kind."""
 
     protocol: str = Field(description="modbus, opcua, s7, ads or external.")
     connection: dict[str, Any] = Field(default_factory=dict, description="How to reach it.")

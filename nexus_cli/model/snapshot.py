@@ -3,6 +3,8 @@
 Addresses: `site`, `gateway.NAME`, `device.AREA/LINE/DEVICE`, `retention.NAME`, `role.NAME`, `user.NAME`,
 `alert.NAME`, `sequence.NAME`, `message.NAME`. A device's attributes are a `DeviceConfig` in JSON with its tags inside; a single tag is spoken of
 as `tag.AREA/LINE/DEVICE/TAG` in plans and findings.
+
+See docs/decisions/0002.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _session(change: Change, around: Surroundings) -> Lines:
     elif before.get("connection") != after.get("connection"):
         yield "devices", f"session on {new or 'its link'} is set up again with the new connection"
     elif change.tags:
-        yield "devices", "its session stays; only the tags below start anew"
+        yield "devices", "its session stays; only the tags below restart"
     if change.before is not None and change.after is not None:
         enabled = after.get("enabled", True)
         if before.get("enabled", True) != enabled:
@@ -191,7 +191,7 @@ def _sequence(change: Change, around: Surroundings) -> Lines:
     if new := sorted(silent - said):
         yield "topics", f"sequence {change.name} publishes {_some(new)}"
     if change.action is Action.FORGET:
-        yield "devices", "a run on its way goes on to its end; no new one begins"
+        yield "devices", "a run in progress continues to its end; no new one starts"
     elif change.before is not None:
         yield "devices", "a run on its way ends as it began; the next one takes the new steps"
 

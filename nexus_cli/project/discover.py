@@ -238,7 +238,7 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
         schemes = [*(kind.url.schemes[0] for kind in kinds().values() if kind.url is not None), "mqtt"]
         *first, last = (f"{scheme}://{ask.target}" for scheme in schemes)
         hint = hint_of_missing(ask.target) or f"{', '.join(first)} or {last}"
-        return Outcome(None, (finding("NX6600", f"'{ask.target}' names no protocol and is no file", hint=hint),))
+        return Outcome(None, (finding("NX6600", f"'{ask.target}' has no protocol and is not a file", hint=hint),))
     imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
     for discovery in imported.value or ():
         discovery.connection.update(ask.connection)
@@ -264,7 +264,7 @@ def _units_refused(ask: Ask) -> tuple[Diagnostic, ...]:
         message = "a gateway looks at one unit at a time"
         return (finding("NX6600", message, hint="one unit of its link: ?unit=3"),)
     if ask.into is not None:
-        return (finding("NX6603", "a range of units is no device to write down", hint="one of them: ?unit=3"),)
+        return (finding("NX6603", "a range of unit ids is not one device", hint="one of them: ?unit=3"),)
     return ()
 
 

@@ -100,7 +100,7 @@ async def online(
             return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
     except NexusError as error:
         if journal is not None and journal.noted:
-            error.hint = "what was found so far is kept, the same command goes on from there"
+            error.hint = "what was found so far is kept; the same command resumes from there"
         raise
     finally:
         if journal is not None:

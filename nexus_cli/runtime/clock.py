@@ -3,6 +3,8 @@
 A row is keyed by series and gateway time, so two samples of one tag must never carry the same microsecond and a
 later one never an earlier time, whatever the wall clock does (decision 0027). The one exception is a time
 that was wrong by more than `MOST_AHEAD_US`: it is set back, once the wall clock is believed.
+
+See docs/decisions/0034.
 """
 
 from __future__ import annotations

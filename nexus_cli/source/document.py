@@ -3,6 +3,8 @@
 A round trip through a YAML library reformats what nobody touched and moves comments that stand behind the last entry
 of a map; so the text is parsed once for the places of its nodes, and edits are cut into it. What comes out is read
 again and compared: every value but the edited ones, and every comment but those of removed entries, or it is refused.
+
+See docs/decisions/0044.
 """
 
 from __future__ import annotations

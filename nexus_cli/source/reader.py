@@ -1,4 +1,7 @@
-"""From libyaml's events straight to nodes with places. Recursion is bounded by `MAX_DEPTH`."""
+"""From libyaml's events straight to nodes with places. Recursion is bounded by `MAX_DEPTH`.
+
+See docs/decisions/0006.
+"""
 
 from __future__ import annotations
 
@@ -195,8 +198,8 @@ class Reader:
     def _alias(self, event: Any, depth: int) -> Any:
         name = event.anchor
         if name not in self._anchored:
-            what = "it stands inside itself" if name in self._open else "no anchor of that name stands before it"
-            hint = f"write '&{name}' before what it stands for, above; or put '*{name}' in quotes if it is text"
+            what = "it contains itself" if name in self._open else "no anchor with that name is defined before it"
+            hint = f"write '&{name}' before the value it refers to, above; or put '*{name}' in quotes if it is text"
             self._add("NX0019", f"the alias '*{name}' can't be used: {what}", event, hint=hint)
             return None
         self.shared = True
@@ -206,7 +209,7 @@ class Reader:
             raise _Stop
         self._reached = max(self._reached, depth + height)
         if self._aliased + weight > MAX_ALIASED:
-            self._add("NX0017", f"the aliases of this file stand for more than {MAX_ALIASED:,} characters", event)
+            self._add("NX0017", f"the aliases of this file expand to more than {MAX_ALIASED:,} characters", event)
             raise _Stop
         self._aliased += weight
         return value

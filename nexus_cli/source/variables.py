@@ -52,7 +52,7 @@ def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem
         value = values[name]
         if value is None or isinstance(value, (dict, list)):
             what = "nothing" if value is None else "a list or map"
-            problem("NX0052", f"'{match[0]}' is {what} and can't stand inside a text", "let it be the whole value")
+            problem("NX0052", f"'{match[0]}' is {what} and can't be part of a text", "make it the whole value")
             return match[0]
         return as_text(value)
 
@@ -220,4 +220,4 @@ def stray_parameters(draft: Draft, root: Map) -> None:
             text = _current(container, key)
             mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
             place = draft.place(mark, value=text)
-            draft.add("NX0067", f"'{text}' stands outside a template", place=place, hint="use ${var:NAME} here")
+            draft.add("NX0067", f"'{text}' is used outside a template", place=place, hint="use ${var:NAME} here")

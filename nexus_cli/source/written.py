@@ -58,7 +58,7 @@ def scalar(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} can't stand in a site file")
+            raise ValueError(f"{value} can't be written in a site file")
         mantissa, e, exponent = repr(value).partition("e")
         if not e:
             return mantissa

@@ -106,7 +106,7 @@ def _explain(url: BrokerUrl, settings: Settings, error: NexusError | None) -> Ne
         )
     if code == 0 and error is not None and _unaccepted(error.cause) and not _takes_3(url, settings):
         return NexusError(
-            f"The broker at {url} speaks MQTT 5 only, and nexus speaks MQTT 3.1.1.",
+            f"The broker at {url} supports MQTT 5 only, and nexus uses MQTT 3.1.1.",
             code="NX6015",
             cause=error.cause,
             hint="allow MQTT 3.1.1 (protocol level 4) in the broker's configuration",
@@ -169,7 +169,7 @@ def _speaks_tls(url: BrokerUrl) -> NexusError | None:
     except (OSError, ValueError):
         return None
     return NexusError(
-        f"What answers at {url} speaks TLS.",
+        f"The server at {url} requires TLS.",
         code="NX6010",
         cause="it closes connections without",
         hint=f"write mqtts://{url.host}:{url.port} in NEXUS_BROKER_URL, and its CA in NEXUS_BROKER_CA",

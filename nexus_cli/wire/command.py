@@ -3,6 +3,8 @@
 A command travels on `_nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}`, its answer on
 `_nexus/{enterprise}/{site}/response/{gateway}/{principal}/{id}`, the report through the outbox on
 `_nexus/{enterprise}/{site}/audit/{gateway}`.
+
+See docs/decisions/0024.
 """
 
 from __future__ import annotations

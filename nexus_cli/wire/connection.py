@@ -4,6 +4,8 @@ paho speaks MQTT; the socket is ours. Its descriptor is registered on the loop b
 loop's thread, and taken off before the socket is closed: registered a turn later, its number may by then be the socket
 of somebody else. Whatever waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that
 ends with the connection, the moment it ends.
+
+See docs/decisions/0051.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
             exit_code=EXIT_OUTSIDE,
         )
     raise NexusError(
-        f"What answers at {url} is not control.",
+        f"The server at {url} is not a NEXUS control API.",
         code="NX6404",
         cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
         hint="look at NEXUS_CONTROL_URL, and at a proxy in between",

@@ -1,4 +1,7 @@
-"""Quality, reason and value: the words of one sample."""
+"""Quality, reason and value: the words of one sample.
+
+See docs/decisions/0003.
+"""
 
 from __future__ import annotations
 

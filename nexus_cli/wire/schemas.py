@@ -241,7 +241,9 @@ def _commands() -> dict[str, Schema]:
         "A write, QoS 2, never retained: _nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}",
         {
             "id": command_id,
-            "value": {"description": "In the published unit; the name of an enumeration's code stands for the code."},
+            "value": {
+                "description": "In the published unit; the name of an enumeration's code is accepted for the code."
+            },
             "expires_at": {**_MICROSECONDS, "description": "Microseconds since 1970 UTC; at most 60 s ahead."},
         },
         {

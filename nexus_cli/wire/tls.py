@@ -97,7 +97,7 @@ def tls_trouble(error: BaseException, url: BrokerUrl, *, has_certificate: bool) 
                 hint="it must be signed by a CA that the broker trusts, and be valid; it is in NEXUS_BROKER_CERT",
             )
         return _wrong(
-            f"The broker at {url} demands a certificate of ours.",
+            f"The broker at {url} requires a client certificate.",
             cause=reason.lower().replace("_", " "),
             hint="name its PEM file in NEXUS_BROKER_CERT, and that of its key in NEXUS_BROKER_KEY",
         )
@@ -109,7 +109,7 @@ def tls_trouble(error: BaseException, url: BrokerUrl, *, has_certificate: bool) 
 def no_tls(url: BrokerUrl, *, cause: str) -> NexusError:
     """TLS was asked of a listener without."""
     return _wrong(
-        f"What answers at {url} does not speak TLS.",
+        f"The server at {url} does not support TLS.",
         cause=cause,
         hint="write mqtt:// (or ws://), or the port of its TLS listener, in NEXUS_BROKER_URL",
     )

@@ -59,7 +59,7 @@ def parse_broker_url(text: str) -> BrokerUrl:
         port = parts.port
     except ValueError:
         # The parser's own words may quote a piece of a password that holds a slash.
-        cause = "the port is no number from 0 to 65535, or the host is no name or address"
+        cause = "the port is not a number from 0 to 65535, or the host is not a name or address"
         raise NexusError(
             "The broker's address can't be read.", code="NX6002", cause=cause, hint=_HINT, exit_code=64
         ) from None

@@ -48,7 +48,7 @@ class Rival(NamedTuple):
 MODBUS = f"Modbus, {fields.MODBUS_LINKS} links x {fields.REGISTERS} registers"
 RIVALS = (
     Rival(
-        f"{MODBUS}: values stand still",
+        f"{MODBUS}: values unchanged",
         fields.open_modbus,
         partial(fields.modbus_devices, area="input"),
         fields.bare_modbus,

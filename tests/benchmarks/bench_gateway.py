@@ -35,7 +35,7 @@ def chain() -> list[Figure]:
     found = []
     kinds: tuple[tuple[str, dict[str, Any], bool], ...] = (
         ("plain tag, moving", {}, True),
-        ("plain tag, standing still", {}, False),
+        ("plain tag, unchanged", {}, False),
         ("scaled, range, deadband, moving", {"scale": 0.1, "range": (0.0, 1e9), "deadband": 0.01}, True),
     )
     for title, keys, moving in kinds:

@@ -166,7 +166,7 @@ async def figures(port: int, seconds: float) -> list[Figure]:
             ratio_at_most=1.0,
         ),
         Figure(
-            name="opcua notifications heard of those wanted",
+            name="opcua notifications received of those expected",
             value=ours_heard / wanted,
             unit="share",
             limit=bare_heard / wanted,

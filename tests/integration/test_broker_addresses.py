@@ -104,7 +104,7 @@ async def test_a_certificate_of_somebody_else_is_one_plain_sentence(encrypted: E
 async def test_tls_to_a_plain_listener_and_the_other_way_round(encrypted: Encrypted) -> None:
     plain = dataclasses.replace(encrypted.settings(), broker_url=f"mqtts://localhost:{encrypted.broker.port}")
     reverse = dataclasses.replace(encrypted.settings(), broker_url=f"mqtt://localhost:{encrypted.port}")
-    for wrong, said in ((plain, "does not speak TLS"), (reverse, "speaks TLS")):
+    for wrong, said in ((plain, "does not support TLS"), (reverse, "requires TLS")):
         with pytest.raises(NexusError) as failed:
             await goes_round(wrong)
         assert failed.value.code == "NX6010" and said in failed.value.message
@@ -145,7 +145,7 @@ async def test_a_broker_that_demands_a_certificate(tmp_path: Path) -> None:
     try:
         shown = dataclasses.replace(one.settings(), broker_cert=str(one.ours), broker_key=str(one.ours_key))
         await goes_round(shown)
-        with pytest.raises(NexusError, match="demands a certificate of ours") as failed:
+        with pytest.raises(NexusError, match="requires a client certificate") as failed:
             await goes_round(one.settings())
         assert "NEXUS_BROKER_CERT" in failed.value.hint
         with pytest.raises(NexusError, match="does not accept our certificate"):

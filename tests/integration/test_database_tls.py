@@ -131,7 +131,7 @@ async def test_a_certificate_of_ours_that_will_not_do(server: Server) -> None:
     expired = papers.ours(papers.ca, "expired", not_after=YESTERDAY)
     right, other = papers.ours(papers.ca, "nexus"), papers.ours(papers.ca, "somebody")
     cases = {
-        "demands a certificate of ours": with_ours(("", "")),
+        "requires a client certificate": with_ours(("", "")),
         "refused us": with_ours(other),
         "has expired": with_ours(expired),
         "does not accept our certificate": with_ours(papers.ours(papers.stranger, "stranger")),

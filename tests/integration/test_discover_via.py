@@ -143,11 +143,11 @@ async def test_a_walk_through_a_gateway_goes_on_after_ctrl_c_and_a_dead_gateway(
             with pytest.raises(NexusError) as caught:
                 await walked(ask, cli, end=end)
             assert caught.value.code in ("NX6610", "NX6611"), "its last word, or none"
-            assert "goes on from there" in caught.value.hint
+            assert "resumes from there" in caught.value.hint
         with pytest.raises(NexusError) as caught:
             await walked(ask, cli)
         assert caught.value.code == "NX6611", "nobody is there"
-        assert "goes on from there" in caught.value.hint
+        assert "resumes from there" in caught.value.hint
         direct = await walked(replace(ask, via=""), cli, end=after(1_300))
         assert direct.facts["resumed"] >= 900, "one journal for both ways"
         async with gateway(broker, [polled], tmp_path / "gateway") as (running, _):

@@ -69,7 +69,7 @@ async def test_answers_under_another_unit_are_beyond_pymodbus(tmp_path: Path) ->
         found = direct(ours, theirs)
         assert found.agree, "the exit code is that of our own answer"
         shown = text(document(found))
-        assert "the library can't ask this" in shown and "no second opinion: the answer of nexus stands alone" in shown
+        assert "the library can't ask this" in shown and "no second opinion: there is only the answer of nexus" in shown
         second = Second(client="pymodbus")
         await _second(second, one.connection, {(3, 7): b"\0\7"}, 3)
         assert not second.differ

@@ -19,9 +19,9 @@ OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "fail
 @site_argument
 @env_option
 @var_option
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard. Repeatable.")
-@click.option("--reason", default="", help="Why, for the journal, the lock and the audit trail.")
+@click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -36,8 +36,8 @@ def command(
 ) -> int:
     """Make the runtime match the site file, or apply a saved plan.
 
-    SITE is a site file, its folder, or a file that `nexus plan --out` wrote. Control does the work: ending this
-    command does not end the deployment.
+    SITE is a site file, its folder, or a file that `nexus plan --out` wrote. Control runs the deployment:
+    stopping this command does not stop it.
     """
     from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
     from nexus_cli.cli.progress import following
@@ -72,7 +72,7 @@ def command(
         with following() as tell:
             found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=tell)
     except KeyboardInterrupt:
-        note("the deployment goes on in control; `nexus show` tells how it ends")
+        note("the deployment continues in control; `nexus show` shows the outcome")
         raise
     show_end({**found, "not_good": not_good_after(found, settings=settings)}, format_=format_)
     return OUTCOMES.get(str(found["outcome"]), Exit.PARTLY)

@@ -20,17 +20,23 @@ EPILOG = (
 )
 
 
-@click.command("audit", short_help="Show who did what, and how it ended.", epilog=EPILOG)
+@click.command("audit", short_help="Show who did what, and the outcome.", epilog=EPILOG)
 @click.argument("path", metavar="[PATH-GLOB]", default="", shell_complete=tag_paths)
 @click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
-@click.option("--who", default="", metavar="NAME", help="Of this principal only.")
+@click.option("--who", default="", metavar="NAME", help="Only entries of this principal.")
 @click.option(
     "--kind",
     default=None,
     type=click.Choice(["command", "sequence", "deployment", "alert", "message"]),
-    help="Of this kind only.",
+    help="Only entries of this kind.",
 )
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="Newest so many.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Maximum number of rows, the newest first.",
+)
 @utc_option
 @format_option("text", "json")
 @color_option
@@ -38,7 +44,7 @@ EPILOG = (
 def command(path: str, since: str, who: str, kind: str | None, limit: int, zone: tzinfo | None, format_: str) -> int:
     """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
 
-    PATH-GLOB is a path (which covers what lies below it) or a glob: * is one level, ** the rest; or a sequence's name.
+    PATH-GLOB is a path (with everything below it), a glob (* is one level, ** the rest), or a sequence's name.
     Times are read and shown on the local clock, with its offset; --format json has microseconds since 1970 UTC.
     """
     from nexus_cli.cli.changing import styler

@@ -13,7 +13,7 @@ from nexus_cli.cli.options import format_option
 
 @click.group("certs", short_help="Show, renew and export OPC UA certificates.")
 def command() -> None:
-    """Show, renew or export the certificate by which OPC UA servers know this runtime, and show or forget theirs.
+    """Show, renew or export the runtime's OPC UA client certificate, and show or forget the servers' certificates.
 
     \b
     Example:
@@ -25,7 +25,7 @@ def command() -> None:
 @command.command("show", epilog=help_text(Exit.OK))
 @format_option("text", "json")
 def show(format_: str) -> int:
-    """Show our certificate and those of the servers that were seen: file, thumbprint, names, validity.
+    """Show the client certificate and the known server certificates: file, thumbprint, names, validity.
 
     \b
     Example:
@@ -45,8 +45,7 @@ def show(format_: str) -> int:
 
 @command.command("renew", epilog=help_text(Exit.OK, Exit.FINDINGS))
 def renew() -> int:
-    """Make a new certificate and key of ours, used by connections from then on; servers have to trust it anew. The one
-    before is kept.
+    """Create a new client certificate and key for new connections; servers must trust it again. The old one is kept.
 
     \b
     Example:
@@ -66,9 +65,9 @@ def renew() -> int:
 
 @command.command("export", epilog=help_text(Exit.OK, Exit.FINDINGS))
 @click.argument("path", default=".", type=click.Path(path_type=Path))
-@click.option("--pem", is_flag=True, help="As PEM text instead of DER.")
+@click.option("--pem", is_flag=True, help="Write PEM text instead of DER.")
 def export(path: Path, pem: bool) -> int:
-    """Copy our certificate, without its key, to PATH (a file or folder), for a server's trust list. It is made when there
+    """Copy the client certificate, without its key, to PATH (a file or folder), for a server's trust list. It is made when there
     is none yet.
 
     \b
@@ -86,7 +85,7 @@ def export(path: Path, pem: bool) -> int:
 @command.command("forget", epilog=help_text(Exit.OK, Exit.FINDINGS))
 @click.argument("endpoint")
 def forget(endpoint: str) -> int:
-    """Remove the certificate that is kept of the server at ENDPOINT: the next one that it shows is taken.
+    """Remove the stored certificate of the server at ENDPOINT: the next one that it presents is accepted.
 
     \b
     Example:

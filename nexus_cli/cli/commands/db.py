@@ -14,7 +14,7 @@ from nexus_cli.cli.options import changes_runtime, reads_runtime
 
 @click.group("db", short_help="Manage the database schema.")
 def command() -> None:
-    """Upgrade, show, check or downgrade the schema of the database that NEXUS_DATABASE_URL names.
+    """Upgrade, show, check or downgrade the schema of the database at NEXUS_DATABASE_URL.
 
     \b
     Example:
@@ -27,7 +27,7 @@ def command() -> None:
 @click.argument("revision", default="head")
 @changes_runtime("NEXUS_DATABASE_URL")
 def upgrade(revision: str) -> int:
-    """Apply the migrations that are pending, each in its own transaction; safe to repeat.
+    """Apply pending migrations, each in its own transaction. Safe to repeat.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def upgrade(revision: str) -> int:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when migrations are pending.")
 @reads_runtime("NEXUS_DATABASE_URL")
 def current(detailed_exitcode: bool) -> int:
-    """Show which revision the database has and what is pending; changes nothing.
+    """Show the database's revision and pending migrations. Changes nothing.
 
     \b
     Example:
@@ -76,7 +76,7 @@ def current(detailed_exitcode: bool) -> int:
 @command.command("check", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @reads_runtime("NEXUS_DATABASE_URL")
 def check() -> int:
-    """Compare the database's tables with what this version expects; changes nothing.
+    """Compare the database's tables with what this version expects. Changes nothing.
 
     \b
     Example:
@@ -98,10 +98,10 @@ def check() -> int:
 
 @command.command("downgrade", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("revision")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @changes_runtime("NEXUS_DATABASE_URL")
 def downgrade(revision: str, yes: bool) -> int:
-    """Take migrations back to REVISION (`-1` one step, `base` everything, samples included).
+    """Undo migrations down to REVISION (`-1` one step, `base` everything, samples included).
 
     \b
     Example:

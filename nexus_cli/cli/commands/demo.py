@@ -13,13 +13,15 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 
 
 @click.command(
-    "demo", short_help="Bring a small plant to life.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+    "demo", short_help="Start a small simulated plant.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-@click.option("--once", is_flag=True, help="End after the summary; exits with 1 if a tag never arrived.")
-@click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
-@click.option("--keep", is_flag=True, help="Leave .nexus with rows and credentials behind.")
+@click.option("--once", is_flag=True, help="Exit after the summary, with 1 if a tag never arrived.")
+@click.option(
+    "--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of your own broker."
+)
+@click.option("--keep", is_flag=True, help="Keep .nexus with its rows and credentials.")
 def command(once: bool, broker: str, keep: bool) -> int:
-    """Serve the demo site's devices as real protocol servers, start everything, plan, apply, watch, query.
+    """Simulate the demo site's devices as protocol servers, start the runtime, plan, apply, follow and query.
 
     Stays up until Ctrl-C, so that another terminal can try `nexus tail`, `nexus read`, `nexus status`.
 

@@ -32,45 +32,47 @@ EPILOG = (
     default="",
     metavar="AREA/LINE/DEVICE",
     shell_complete=device_paths,
-    help="Where; the device is made if it is not there.",
+    help="Path of the target device; created if missing.",
 )
 @click.option("--mode", type=click.Choice(["merge", "overwrite", "prune"]), default="merge", show_default=True)
-@click.option("--dry-run", is_flag=True, help="Show the diff, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the diff only; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before tags are removed (--mode prune).")
-@click.option("--include", multiple=True, metavar="GLOB", help="Take only these: 'Filler/**', or a last name 'Temp*'.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out.")
-@click.option("--start", default="", metavar="ADDRESS", help="Begin here (a node id, a symbol).")
-@click.option("--depth", type=click.IntRange(min=0), default=0, help="Most levels below the start.")
-@click.option("--max-nodes", type=click.IntRange(min=0), default=0, help="End after so many values.")
-@click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Most values a second.")
-@click.option("--properties", is_flag=True, help="OPC UA: also properties such as serial numbers.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only these: 'Filler/**', or a last name 'Temp*'.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Exclude these.")
+@click.option("--start", default="", metavar="ADDRESS", help="Start here (a node id, a symbol).")
+@click.option("--depth", type=click.IntRange(min=0), default=0, help="Maximum depth below the start.")
+@click.option("--max-nodes", type=click.IntRange(min=0), default=0, help="Maximum number of values.")
+@click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Maximum number of values per second.")
+@click.option("--properties", is_flag=True, help="OPC UA: include properties such as serial numbers.")
 @click.option("--listen", default="3s", metavar="TIME", show_default=True, help="MQTT: how long to listen.")
 @click.option(
     "--via",
     default="",
     metavar="GATEWAY",
     shell_complete=gateways,
-    help="Let a running gateway browse through its own link.",
+    help="Browse through this running gateway's own link.",
 )
-@click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of the connection. Repeatable.")
-@click.option("--user", help="User name at the device.")
-@click.option("--password", metavar="REFERENCE", help="Such as '${env:PLC_PASSWORD}'; never the password itself.")
-@click.option("--security", help="OPC UA: such as Basic256Sha256/SignAndEncrypt.")
+@click.option("--fresh", is_flag=True, help="Start again instead of resuming an interrupted run.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A connection key. Repeatable.")
+@click.option("--user", help="User name for the device.")
+@click.option(
+    "--password", metavar="REFERENCE", help="A reference such as '${env:PLC_PASSWORD}', never the password itself."
+)
+@click.option("--security", help="OPC UA security, such as Basic256Sha256/SignAndEncrypt.")
 @click.option("--mapping", default="", help="Columns of a register table (CSV).")
 @click.option("--db", "db_numbers", multiple=True, metavar="NAME=NUMBER", help="TIA sources: number of a data block.")
 @click.option("--elements", is_flag=True, help="Files: one tag for each element of an array.")
-@click.option("--with-types", is_flag=True, help="NodeSets: also the variables of type definitions.")
-@click.option("--raw", is_flag=True, help="TwinCAT .tpy: index group and offset as the address.")
+@click.option("--with-types", is_flag=True, help="NodeSets: include the variables of type definitions.")
+@click.option("--raw", is_flag=True, help="TwinCAT .tpy: use index group and offset as the address.")
 @click.option("--file-format", default="", help="Format of a file that is not recognised.")
 @click.option("--skipped", is_flag=True, help="List everything that was skipped, with its reason.")
 @format_option("text", "json")
 @color_option
 def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, mode: Any, **options: Any) -> int:
-    """Show what a device offers, and write it into a site file. Nothing found is ever writable by itself.
+    """Show what a device offers, and write it into a site file. Discovered tags are never writable.
 
-    TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, a file of another tool, or nothing with --at
-    a device that the site has. Ctrl-C keeps what was found so far; the same command goes on from there.
+    TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, or a file of another tool. Without TARGET,
+    --at names a device of the site. Ctrl-C keeps what was found so far; the same command resumes from there.
     """
     from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
     from nexus_cli.cli.views.discover import document, text

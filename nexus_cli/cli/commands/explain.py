@@ -26,8 +26,8 @@ EPILOG = (
 @format_option("text", "json")
 @color_option
 def command(subject: str, site: str | None, env: str | None, variables: dict[str, str], format_: str) -> int:
-    """Explain a finding's CODE, or what happens to the tag at PATH from the file to the database row; of a
-    MESSAGE its topic and who may publish it."""
+    """Explain a finding's CODE, the processing of the tag at PATH from file to database row, or a MESSAGE's topic
+    and who may publish it."""
     colour = colour_wanted(sys.stdout)
 
     def paint(text: str, name: str) -> str:

@@ -17,13 +17,13 @@ EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text
 
 @click.command("fmt", epilog=EPILOG)
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--check", is_flag=True, help="Write nothing; fail when a file would change.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @color_option
 def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
-    """Format site files: indentation, spacing, blank lines. Comments, order, quotes and values stay.
+    """Format site files: indentation, spacing, blank lines. Comments, order, quotes and values are kept.
 
-    A PATH is a file, or a folder with all YAML files below it; by default the folder of the site.
+    PATH is a file, or a folder with all YAML files below it. Default: the site's folder.
     """
     from nexus_cli.cli.views.findings import document, text
     from nexus_cli.project.fmt import fmt

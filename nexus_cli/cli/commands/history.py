@@ -31,21 +31,27 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option(
     "--since", default="1h", show_default=True, help="Start: how long ago (1h, 7d), today, 06:00, or ISO 8601."
 )
-@click.option("--until", default="now", show_default=True, help="End, in the same forms.")
-@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), help="Newest so many.")
+@click.option("--until", default="now", show_default=True, help="End, in the same forms as --since.")
+@click.option(
+    "--limit",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Maximum number of rows, the newest first.",
+)
 @click.option("--every", default=None, metavar="TIME", help="One line per bucket: 1m, 1h, 1d, 1w, 1mo.")
 @click.option(
     "--agg",
     "aggregate",
     default=None,
     type=click.Choice(["avg", "min", "max", "first", "last", "count", "good"]),
-    help="What to show of a bucket. [default: avg, weighted by time; last for text, JSON and named codes]",
+    help="Aggregate per bucket. [default: time-weighted avg; last for text, JSON and named codes]",
 )
 @click.option("--zone", "named", default=None, metavar="ZONE", callback=_named, help="Time zone, e.g. Europe/Berlin.")
 @utc_option
 @click.option("--format", "format_", default="table", show_default=True, type=click.Choice(["table", "csv", "json"]))
-@click.option("--spreadsheet", is_flag=True, help="In CSV, write ' before text that a spreadsheet would calculate.")
-@click.option("--plot", is_flag=True, help="Draw the numbers in the terminal.")
+@click.option("--spreadsheet", is_flag=True, help="In CSV, prefix ' to text that a spreadsheet would evaluate.")
+@click.option("--plot", is_flag=True, help="Draw a plot in the terminal.")
 @reads_runtime("NEXUS_DATABASE_URL")
 def command(
     path: str,
@@ -56,7 +62,7 @@ def command(
     zone: tzinfo | None,
     **question: Any,
 ) -> int:
-    """Show the stored values of a tag: time, value, quality and why, with known gaps between them.
+    """Show the stored values of a tag: time, value, quality and reason, with known gaps between them.
 
     Times are read and shown on the local clock, with its offset; --zone or --utc change both. Days, weeks (from Monday)
     and months follow that zone, or the `time_zone` of the site file when neither is given.
@@ -70,7 +76,7 @@ def command(
     from nexus_cli.project.history import history, history_to_draw
 
     if named is not None and zone is not None:
-        raise click.UsageError("--zone and --utc say two things; write one of them")
+        raise click.UsageError("--zone and --utc contradict each other; use one of them")
     look = history_to_draw if plot and format_ == "table" else history
     found = asyncio.run(look(path, zone=named or zone, **question)).to_json()
     if format_ == "json":

@@ -16,7 +16,7 @@ EPILOG = "\b\nExamples:\n  nexus init\n  nexus init sites/chicago\n\n" + help_te
 @click.command("init", epilog=EPILOG)
 @click.argument("folder", metavar="[DIR]", required=False, default=".", type=click.Path(file_okay=False))
 def command(folder: str) -> int:
-    """Write a small commented site.yaml to DIR (default: here). An existing one is left alone."""
+    """Write a small commented site.yaml to DIR (default: here). An existing file is not changed."""
     from nexus_cli.project.init import init
 
     target = init(Path(folder))

@@ -16,8 +16,8 @@ LOOK_S = 0.2
 
 @click.command("logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS))
 @click.argument("part", required=False, shell_complete=parts)
-@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Last lines of each log.")
-@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Number of lines per log, the newest.")
+@click.option("-f", "--follow", is_flag=True, help="Follow until Ctrl-C.")
 @reads_runtime("")
 def command(part: str | None, lines: int, follow: bool) -> int:
     """Show the last lines of a part (broker, database, control, historian, gateway-NAME, supervisor), or of all.

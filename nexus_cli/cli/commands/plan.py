@@ -20,9 +20,9 @@ EPILOG = (
 @site_argument
 @env_option
 @var_option
-@click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies just that.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies exactly that.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
-@click.option("--detailed-exitcode", is_flag=True, help="End with 2 when there are changes.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
@@ -35,9 +35,9 @@ def command(
     detailed_exitcode: bool,
     format_: str,
 ) -> int:
-    """Show what apply would change, and what that does to the plant.
+    """Show what apply would change, and the impact on the plant.
 
-    SITE is a site file or its folder; by default ./site.yaml, or the only sites/*/site.yaml.
+    SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     from nexus_cli.cli.changing import check_consents, complain, show_plan
     from nexus_cli.project.change import plan_site, save_plan

@@ -21,26 +21,28 @@ EPILOG = (
 
 @click.command("probe", epilog=EPILOG)
 @click.argument("target")
-@click.option("--address", required=True, help="Where the manual says it is, in any dialect.")
-@click.option("--expect", required=True, type=float, help="What the device's display shows.")
-@click.option("--tolerance", default="", help="Such as 0.5 or 2%. [default: half the last digit]")
-@click.option("--around", type=click.IntRange(0, 60), default=5, show_default=True, help="Registers on either side.")
-@click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="Candidates to show.")
+@click.option("--address", required=True, help="Address from the manual, in any notation.")
+@click.option("--expect", required=True, type=float, help="Value that the device's display shows.")
+@click.option("--tolerance", default="", help="Tolerance, such as 0.5 or 2%. [default: half the last digit]")
+@click.option(
+    "--around", type=click.IntRange(0, 60), default=5, show_default=True, help="Number of registers on either side."
+)
+@click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="Number of candidates to show.")
 @click.option(
     "--client",
     type=click.Choice(["nexus", "library"]),
     default="nexus",
-    help="library reads the registers once more through pymodbus, and compares.",
+    help="library also reads the registers through pymodbus, and compares.",
 )
 @format_option("text", "json")
 @color_option
 def command(
     target: str, address: str, expect: float, tolerance: str, around: int, most: int, client: str, format_: str
 ) -> int:
-    """Try area, base, type, byte order and scale around an address, and name what gives the expected value.
+    """Try area, base, type, byte order and scale around an address, and show what gives the expected value.
 
-    Reads only, and from this machine: the device must be reachable from here. A manual that counts from one, swaps words
-    or scales by ten shows here in seconds.
+    Reads only, and from this machine: the device must be reachable from here. Finds manuals that count from one, swap
+    words or scale by ten.
     """
     from nexus_cli.cli.views.probe import compared, document, text
     from nexus_cli.project.probe import Second, probe

@@ -20,16 +20,18 @@ EPILOG = (
 
 @click.command("publish", short_help="Publish a declared message.", epilog=EPILOG)
 @click.argument("name", shell_complete=messages)
-@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", callback=pairs, help="A field. Repeatable.")
-@click.option("--preview", is_flag=True, help="Show topic and payload, publish nothing.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--set", "values", multiple=True, metavar="KEY=VALUE", callback=pairs, help="Value of a field. Repeatable."
+)
+@click.option("--preview", is_flag=True, help="Show topic and payload only; publish nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
 def command(name: str, values: dict[str, str], preview: bool, yes: bool, format_: str) -> int:
     """Publish message NAME of the applied site, checked against its schema.
 
-    VALUE is read by the field's type in the schema: a text as it stands, anything else as JSON.
+    VALUE is parsed by the field's type in the schema: text as written, anything else as JSON.
     """
     import orjson
 

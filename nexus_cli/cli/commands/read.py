@@ -17,23 +17,23 @@ from nexus_cli.cli.options import reads_runtime
     "read", short_help="Show the newest value of a tag.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 @click.argument("path", shell_complete=tag_paths)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
-@click.option("--wait", "duration", default=None, metavar="TIME", help="Wait so long for a first value, e.g. 10s.")
-@click.option("--direct", is_flag=True, help="Ask the device now, from here, and show it beside what is published.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option("--wait", "duration", default=None, metavar="TIME", help="Maximum wait for a first value, e.g. 10s.")
+@click.option("--direct", is_flag=True, help="Read the device now, from this machine, next to the published value.")
 @click.option(
     "--client",
     type=click.Choice(["nexus", "library"]),
     default="nexus",
-    help="With --direct: library also asks through pymodbus, python-snap7, pyads or asyncua.",
+    help="With --direct: library also reads through pymodbus, python-snap7, pyads or asyncua.",
 )
 @reads_runtime("NEXUS_BROKER_URL")
 def command(path: str, form: str, duration: str | None, direct: bool, client: str) -> int:
-    """Show the newest value of area/line/device/tag, as the broker keeps it.
+    """Show the newest value of area/line/device/tag, as retained by the broker.
 
-    --direct asks the tag's address on the device at once, over a connection of its own, and shows raw value and bytes.
-    With --client library the same address is read a second time by a published library: a second opinion. Both ask from
-    this machine, not through the gateway: the device must be reachable from here, and take another connection. What the
-    library has no way to ask is said, and the exit code is that of our own answer.
+    --direct reads the tag's address on the device now, over its own connection, and shows raw value and bytes.
+    With --client library a published library reads the same address again: a second opinion. Both read from this
+    machine, not through the gateway: the device must be reachable from here, and accept another connection. If the
+    library can't read the address, the output says so, and the exit code is that of NEXUS's own read.
 
     \b
     Examples:

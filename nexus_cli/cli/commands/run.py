@@ -27,9 +27,9 @@ ROLES = ("control", "gateway", "historian", "broker", "supervisor")
 def command(role: str, name: str) -> int:
     """Run one role until SIGTERM or Ctrl-C. `nexus up` starts them all; use this under systemd or Kubernetes.
 
-    Where broker, database and control are, and who we are, comes from NEXUS_* variables or the .nexus folder.
-    `broker` is the Python broker that `nexus up` uses where there is no mosquitto, `supervisor` what keeps the
-    others alive.
+    The addresses of broker, database and control, and the credentials, come from NEXUS_* variables or the .nexus
+    folder. `broker` is the Python broker that `nexus up` uses without mosquitto; `supervisor` restarts the
+    other processes.
 
     \b
     Example:

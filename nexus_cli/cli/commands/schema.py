@@ -16,8 +16,8 @@ EPILOG = "\b\nExamples:\n  nexus schema --out schemas\n  nexus schema --check\n\
 @click.option(
     "--out", type=click.Path(file_okay=False), default="schemas", show_default=True, help="Folder to write to."
 )
-@click.option("--docs", type=click.Path(file_okay=False), help="Write the pages of all findings to this folder too.")
-@click.option("--check", is_flag=True, help="Write nothing; fail when a file is stale.")
+@click.option("--docs", type=click.Path(file_okay=False), help="Also write the pages of all findings to this folder.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def command(out: str, docs: str | None, check: bool) -> int:
     """Write the JSON Schemas of the site file and of every message on the wire."""
     from nexus_cli.project.schema import code_pages, schema_files, stale, write

@@ -23,7 +23,7 @@ CODES = (
 )
 
 
-@click.group("sequence", short_help="Run a sequence of writes, or see how one went.")
+@click.group("sequence", short_help="Run a sequence of writes, or show its runs.")
 def command() -> None:
     """Sequences of the applied site: ordered writes and publishes with waits, carried out by control."""
 
@@ -34,10 +34,12 @@ def command() -> None:
     "  nexus sequence run fill --set amount=35 --reason 'order 17'\n\n" + CODES,
 )
 @click.argument("name", shell_complete=sequences)
-@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A parameter. Repeatable.")
-@click.option("--dry-run", is_flag=True, help="Show every step with what the tags hold now; write nothing.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--reason", default="", help="Why, for the audit trail.")
+@click.option(
+    "--set", "values", multiple=True, metavar="NAME=VALUE", callback=pairs, help="Value of a parameter. Repeatable."
+)
+@click.option("--dry-run", is_flag=True, help="Show every step with the tags' current values; write nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--reason", default="", help="Reason, for the audit trail.")
 @utc_option
 @format_option("text", "json")
 @color_option
@@ -45,7 +47,7 @@ def command() -> None:
 def run(
     name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, zone: tzinfo | None, format_: str
 ) -> int:
-    """Run sequence NAME and follow it; ending this command does not end the sequence."""
+    """Run sequence NAME and follow it. Stopping this command does not stop the sequence."""
     from nexus_cli.cli.changing import agreed, styler
     from nexus_cli.cli.views.sequence import end_text, line_text, rehearsal_text
     from nexus_cli.project import sequence as project
@@ -63,7 +65,7 @@ def run(
     try:
         found = asyncio.run(project.follow(run_id, on_line=lambda line: note(line_text(line, style=style, zone=zone))))
     except KeyboardInterrupt:
-        note(f"the sequence goes on in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
+        note(f"the sequence continues in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
         raise
     _say(found, end_text(found, style=styler(sys.stdout)), format_)
     return EXITS.get(str(found["state"]), Exit.PARTLY)
@@ -75,7 +77,7 @@ def run(
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def list_(zone: tzinfo | None, format_: str) -> int:
-    """Show the applied sequences and the newest runs."""
+    """Show the applied sequences and their newest runs."""
     from nexus_cli.cli.changing import styler
     from nexus_cli.cli.views.sequence import listing_text
     from nexus_cli.project import sequence as project
@@ -108,7 +110,7 @@ def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
 def abort(run_id: str, format_: str) -> int:
-    """End a run before its next step; its abort branch follows."""
+    """Abort a run before its next step, and run its abort branch."""
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.abort(run_id))

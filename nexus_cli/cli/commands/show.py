@@ -24,7 +24,7 @@ EPILOG = (
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def command(address: str | None, zone: tzinfo | None, format_: str) -> int:
-    """Show what control recorded, one resource of it, or a saved plan.
+    """Show the state that control recorded, one resource of it, or a saved plan.
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
     """

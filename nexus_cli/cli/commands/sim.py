@@ -26,9 +26,15 @@ EPILOG = (
 @site_argument
 @env_option
 @var_option
-@click.option("--overlay", type=click.Path(dir_okay=False, path_type=Path), help="Write connections that lead here.")
-@click.option("--duration", metavar="TIME", help="Stop by itself after, e.g. 30s. [default: at Ctrl-C]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal signals.")
+@click.option(
+    "--overlay",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an overlay whose connections lead to the simulators.",
+)
+@click.option("--duration", metavar="TIME", help="Stop after this time, e.g. 30s. [default: at Ctrl-C]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the signals; equal seeds give equal signals."
+)
 @format_option("text", "json")
 @color_option
 def command(
@@ -40,9 +46,9 @@ def command(
     seed: int,
     format_: str,
 ) -> int:
-    """Serve every device of a site as a real protocol server, with the signals that its tags declare.
+    """Simulate every device of a site as a protocol server, with the signals that its tags declare.
 
-    A link on this machine is served where the site says; any other on a free local port.
+    A link on this machine is served on its own port, any other on a free local port.
     """
     from nexus_cli.model.site import parse_duration
     from nexus_cli.project.text import load, locate

@@ -11,13 +11,15 @@ from nexus_cli.cli.exit_codes import Exit, help_text
 
 
 @click.command(
-    "status", short_help="Show how broker, database, roles and links are.", epilog=help_text(Exit.OK, Exit.OUTSIDE)
+    "status",
+    short_help="Show the state of the broker, database, roles and links.",
+    epilog=help_text(Exit.OK, Exit.OUTSIDE),
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def command(form: str) -> int:
-    """Show broker, database, control, historian, gateways, their links, and the devices that give no value.
+    """Show the state of the broker, database, control, historian, gateways and links, and the devices without values.
 
-    Exits with 6 when one of them is not well: a part or a link is down, a device does not answer.
+    Exits with 6 when something is wrong: a process or a link is down, or a device does not answer.
 
     \b
     Example:

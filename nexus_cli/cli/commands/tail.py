@@ -22,11 +22,13 @@ STILL_S = 10.0
 
 @click.command("tail", short_help="Follow topics live.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("filters", nargs=-1, metavar="[FILTER]...", shell_complete=tag_paths)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--count", default=0, type=click.IntRange(min=0), help="End after so many messages.")
-@click.option("--for", "duration", default=None, metavar="TIME", help="End after this time, such as 10s or 5m.")
-@click.option("--where", "conditions", multiple=True, metavar="CONDITION", help="E.g. quality!=GOOD, 'value>=10'.")
-@click.option("--no-retained", is_flag=True, help="Only what is published from now on.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
+@click.option("--count", default=0, type=click.IntRange(min=0), help="Stop after this number of messages.")
+@click.option("--for", "duration", default=None, metavar="TIME", help="Stop after this time, such as 10s or 5m.")
+@click.option(
+    "--where", "conditions", multiple=True, metavar="CONDITION", help="Condition, e.g. quality!=GOOD, 'value>=10'."
+)
+@click.option("--no-retained", is_flag=True, help="Skip retained values; show new messages only.")
 @reads_runtime("NEXUS_BROKER_URL")
 def command(
     filters: tuple[str, ...],
@@ -36,11 +38,11 @@ def command(
     conditions: tuple[str, ...],
     no_retained: bool,
 ) -> int:
-    """Follow tag topics with value, unit, quality and age; all of the site unless filters say otherwise.
+    """Follow tag topics with value, unit, quality and age. Without filters: the whole site.
 
     A filter is a path glob below the site (`packaging/**`, `*/line-1/filler/temp*`), or a whole MQTT filter. An area,
-    a line or a device means all that is below it.
-    When more comes than can be shown, older values make room for newer ones; stderr says how far behind it is.
+    a line or a device includes everything below it.
+    When messages arrive faster than they can be shown, older values are dropped; stderr shows how far behind it is.
 
     \b
     Example:
@@ -80,7 +82,7 @@ def command(
             if still is not None:
                 still.cancel()
             if count:
-                text = f"{seen} of {count} so far; a value that stands still is not published again (--for 30s ends it)"
+                text = f"{seen} of {count} so far; an unchanged value is not published again (--for 30s ends it)"
                 still = asyncio.get_running_loop().call_later(STILL_S, lambda: note(text))
 
         following = tail(filters, conditions=wheres, passed_over=pass_over, backlog=backlog)

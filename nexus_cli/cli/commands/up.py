@@ -20,17 +20,21 @@ from nexus_cli.cli.options import env_option, site_argument, var_option
 @site_argument
 @env_option
 @var_option
-@click.option("--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of yours.")
-@click.option("--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of yours.")
-@click.option("--beside", is_flag=True, help="Also where another runtime of this site runs on this machine.")
-@click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
+@click.option(
+    "--broker", default="", metavar="KIND|URL", help="mosquitto, amqtt, or mqtt(s)://host:port of your own broker."
+)
+@click.option(
+    "--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of your own server."
+)
+@click.option("--beside", is_flag=True, help="Start even if another runtime of this site runs on this machine.")
+@click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop everything at Ctrl-C.")
 @click.option(
     "--wait",
     "timeout_s",
     type=click.FloatRange(1, 3600),
     default=60.0,
     metavar="SECONDS",
-    help="Longest wait until everything works.",
+    help="Maximum wait until everything is ready.",
 )
 def command(
     path: str | None,
@@ -42,11 +46,11 @@ def command(
     foreground: bool,
     timeout_s: float,
 ) -> int:
-    """Start a broker, a PostgreSQL, control, the historian and every gateway of a site, and keep them alive.
+    """Start a broker, PostgreSQL, control, the historian and every gateway of a site, and restart them if they stop.
 
-    Runs mosquitto when it is installed and amqtt otherwise, and the embedded PostgreSQL; --broker and --database
-    (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) name servers of yours, and are remembered. Everything lies in .nexus/: data, logs, and
-    generated credentials (mode 0600). Doing it twice changes nothing; a gateway that is new in the site is started.
+    Runs mosquitto if it is installed and amqtt otherwise, and the embedded PostgreSQL. --broker and --database
+    (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) select your own servers, and are remembered. Data, logs and generated
+    credentials (mode 0600) are in .nexus/. Safe to repeat: only gateways that are new in the site are started.
 
     \b
     Example:

@@ -22,10 +22,8 @@ EPILOG = (
 @env_option
 @var_option
 @format_option("text", "json", "sarif", "github", "junit")
-@click.option("--strict", is_flag=True, help="Warnings fail too.")
-@click.option(
-    "--containing", is_flag=True, help="Take paths as files of sites, and check the sites that they belong to."
-)
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--containing", is_flag=True, help="Paths are files inside sites: check the sites that they belong to.")
 @color_option
 def command(
     paths: tuple[str, ...],
@@ -37,7 +35,7 @@ def command(
 ) -> int:
     """Check site files and everything they include. Writes nothing.
 
-    SITE is a site file or its folder, or a folder of sites; by default ./site.yaml, or the only sites/*/site.yaml.
+    SITE is a site file, its folder, or a folder of sites. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     from nexus_cli.cli.views.findings import document, text
     from nexus_cli.project.text import facts_of_all, read_all, sites_of

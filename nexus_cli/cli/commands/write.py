@@ -27,20 +27,25 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
 )
 @click.argument("path", shell_complete=tag_paths)
 @click.argument("value")
-@click.option("--expect", default=None, metavar="VALUE", help="Write only if the tag holds this right before.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--expect", default=None, metavar="VALUE", help="Write only if the tag holds this value right before.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
-    "--timeout", "duration", default="10s", show_default=True, metavar="TIME", help="Expires after, at most 60s."
+    "--timeout",
+    "duration",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Time after which the command expires, at most 60s.",
 )
-@click.option("--reason", default="", help="Why, for the audit trail.")
+@click.option("--reason", default="", help="Reason, for the audit trail.")
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
 def command(path: str, value: str, expect: str | None, yes: bool, duration: str, reason: str, format_: str) -> int:
     """Write VALUE to area/line/device/tag, in the published unit, and show what the device holds afterwards.
 
-    VALUE is a number, true or false, a text, the name of an enumeration's code, or JSON for arrays. It is carried
-    out once or not at all, and never after --timeout.
+    VALUE is a number, true or false, text, the name of an enumeration's code, or JSON for arrays. The command is
+    carried out once or not at all, and never after --timeout.
     """
     import msgspec
 

@@ -17,7 +17,7 @@ MOST_ROWS = 40
 _FIGURES = re.compile(r"[A-Za-z0-9_.-]*\d[A-Za-z0-9_.:/-]*")
 MOST_TAGS = 8
 VERBS = {
-    "away": "control does not answer; asking again for {subject} s, the deployment goes on when control is back",
+    "away": "control does not answer; asking again for {subject} s, the deployment continues when control is back",
     "sequences": "waiting for the run {subject} of a sequence to end",
     "record": "recording",
     "rights": "giving rights at the broker",

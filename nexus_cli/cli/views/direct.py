@@ -72,7 +72,7 @@ def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
         verdict = "both read the same" if result["agree"] else "they do not agree: a value that moves is read twice"
         given = [one["client"] for one in result["answers"] if one["bytes"]]
         if any(one["unable"] for one in result["answers"]):
-            verdict = "no second opinion: the answer of nexus stands alone"
+            verdict = "no second opinion: there is only the answer of nexus"
         elif not given:
             verdict = "neither was given a value"
         elif len(given) < len(result["answers"]):

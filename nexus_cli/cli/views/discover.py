@@ -125,7 +125,7 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
         lines += _writing(result)
     for source in result["sources"]:
         if source["facts"].get("ended") and source["facts"].get("noted"):
-            lines.append(style(f"{source['facts']['ended']}; the same command goes on from there", "warning"))
+            lines.append(style(f"{source['facts']['ended']}; the same command resumes from there", "warning"))
     return "\n".join(lines)
 
 

@@ -1,4 +1,7 @@
-"""Stored values as a table, CSV or a plot, rendered from the JSON form. Pure."""
+"""Stored values as a table, CSV or a plot, rendered from the JSON form. Pure.
+
+See docs/decisions/0012.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from functools import cache
 
 from nexus_cli.diagnostics.codes import (
     access,
+    ads,
     apply,
     commands,
     discover,
@@ -20,6 +21,7 @@ from nexus_cli.diagnostics.codes import (
     protocol,
     references,
     runtime,
+    s7,
     shape,
     text,
 )
@@ -34,7 +36,9 @@ BANDS = (
     commands,
     protocol,
     modbus,
+    s7,
     opcua,
+    ads,
     plan,
     apply,
     runtime,

@@ -1,29 +1,29 @@
 """Band 7, access: roles, users, grants."""
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, text, yaml
 
 CODES: tuple[Code, ...] = (
     Code(
         id="NX7010",
         slug="not-renderable",
-        summary="A user name or topic can't stand in the broker's rule file.",
+        summary="A user name or topic can't be written in the broker's rule file.",
         why="A line that the broker misreads can leave it without any rules: Mosquitto then allows everything.",
-        bad="users: {'shift #1': {role: operator}}",
-        good="users: {shift-1: {role: operator}}",
+        bad=yaml("users: {'shift #1': {role: operator}}"),
+        good=yaml("users: {shift-1: {role: operator}}"),
     ),
     Code(
         id="NX7011",
         slug="grants-unreadable",
-        summary="The file that hands rights to the local broker can't be read.",
-        why="The broker keeps the rights it has; a new device's topics stay refused until the file is right.",
-        bad=".nexus/access.json edited by hand, or cut short",
-        good="nexus apply SITE writes it anew",
+        summary="The local broker's access rules can't be read.",
+        why="The broker keeps its current rights; a new device's topics are refused until the file is repaired.",
+        bad=text(".nexus/access.json edited by hand, or cut short"),
+        good=text("nexus apply SITE writes it anew"),
     ),
     Code(
         id="NX7012",
         slug="rights-not-in-force",
-        summary="The local broker has not taken new rights over.",
-        why="A gateway whose topics are not allowed yet publishes into the void, and sends again later.",
-        good="look at `nexus logs broker` and `nexus status`",
+        summary="The local broker has not applied the new rights.",
+        why="The broker drops what a gateway publishes on topics that are not allowed yet; the gateway sends it again later.",
+        good=text("look at `nexus logs broker` and `nexus status`"),
     ),
 )

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nexus_cli.diagnostics.diagnostic import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What to write, or what not to: a piece of a site file, a command, or a sentence."""
+
+    text: str
+    kind: Literal["yaml", "console", "text"]
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+
+def yaml(text: str) -> Example:
+    """A piece of a site file that a YAML reader accepts."""
+    return Example(text, "yaml")
+
+
+def console(text: str) -> Example:
+    """A command line, with nothing but a comment behind it."""
+    return Example(text, "console")
+
+
+def text(text: str) -> Example:
+    """A sentence, or text that is neither YAML nor a command."""
+    return Example(text, "text")
+
+
+NOTHING = Example("", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +46,7 @@ class Code:
         slug: A short name, as in the case folder `tests/cases/NX2203-slug`.
         summary: One line: what is wrong.
         why: Why it matters on a running plant.
-        bad: A YAML excerpt (or a situation) that triggers it.
+        bad: An excerpt, a command or a situation that triggers it.
         good: What to write or do instead.
         severity: Error, warning or info.
     """
@@ -25,6 +55,6 @@ class Code:
     slug: str
     summary: str
     why: str
-    bad: str = ""
-    good: str = ""
+    bad: Example = NOTHING
+    good: Example = NOTHING
     severity: Severity = Severity.ERROR

@@ -1,6 +1,6 @@
 """Band 6, importers: files of other tools."""
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
@@ -9,48 +9,50 @@ CODES: tuple[Code, ...] = (
         slug="import-unreadable",
         summary="A file to import can't be read.",
         why="It is not there, is a folder, is larger than 64 MB, or the rights to read it are missing.",
-        bad="nexus discover exports/plc.tmc   # moved elsewhere",
-        good="nexus discover ../plc/plc.tmc",
+        bad=console("nexus discover exports/plc.tmc   # moved elsewhere"),
+        good=console("nexus discover ../plc/plc.tmc"),
     ),
     Code(
         id="NX6701",
         slug="import-format",
         summary="A file of a format that no importer knows.",
         why="Formats are recognised by their content; guessing one would invent tags.",
-        bad="nexus discover notes.txt",
-        good="TwinCAT .tmc/.tpy, TIA .db/.scl, NodeSet2 XML, register CSV, Telegraf .conf, HiveMQ Edge XML, or --file-format",
+        bad=console("nexus discover notes.txt"),
+        good=text(
+            "TwinCAT .tmc/.tpy, TIA .db/.scl, NodeSet2 XML, register CSV, Telegraf .conf, HiveMQ Edge XML, or --file-format"
+        ),
     ),
     Code(
         id="NX6702",
         slug="import-malformed",
         summary="A file to import is broken.",
-        why="What a half-read file would bring is not what the device has.",
-        bad="an XML file that ends in the middle",
-        good="the file exported again from its tool",
+        why="Importing half a file would give wrong or missing tags.",
+        bad=text("an XML file that ends in the middle"),
+        good=text("the file exported again from its tool"),
     ),
     Code(
         id="NX6703",
         slug="import-unsafe",
         summary="An XML file with a document type.",
         why="Document types can expand to gigabytes or fetch other files; no engineering tool writes one.",
-        bad="<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>",
-        good="the same file without its DOCTYPE",
+        bad=text("<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>"),
+        good=text("the same file without its DOCTYPE"),
     ),
     Code(
         id="NX6704",
         slug="import-mapping",
         summary="A mapping of register columns that is missing or wrong.",
-        why="Where the headings do not say what the columns are, NEXUS must be told which one is the address.",
-        bad="nexus discover registers.csv   # whose columns have no headings",
-        good="nexus discover registers.csv --mapping victron   # or a mapping file, see docs/importers.md",
+        why="Where the headings do not say what the columns are, a mapping must say which one is the address.",
+        bad=console("nexus discover registers.csv   # whose columns have no headings"),
+        good=console("nexus discover registers.csv --mapping victron   # or a mapping file, see docs/importers.md"),
     ),
     Code(
         id="NX6705",
         slug="import-nothing",
         summary="Nothing in the file can become a tag.",
-        why="The list of what was skipped says why, one by one.",
-        bad="a symbol file that holds only data types",
-        good="the symbol file of the PLC project",
+        why="The list of skipped entries gives the reason for each.",
+        bad=text("a symbol file that holds only data types"),
+        good=text("the symbol file of the PLC project"),
         severity=Severity.WARNING,
     ),
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, Example
 
-_YAML = re.compile(r"(?:\s*#[^\n]*\n)*\s*(?:- )?(?:[\w.$/-]+|'[^']*'|\"[^\"]*\"):(?: |\n|\Z)|(?:\s*#[^\n]*\n)*\s*- \S")
-_TYPED = re.compile(r"(?:nexus|pip|--|NEXUS_|#|<)")
+_MARKED = "#-<[*_>"
 
 BANDS = {
     "0": "text",
@@ -34,8 +32,7 @@ def page(code: Code) -> str:
     ]
     parts += ["", "## Why it matters", "", code.why]
     if code.bad:
-        # Band 0 shows text that is no YAML on purpose.
-        parts += ["", "## Instead of", "", *_example(code.bad, yaml="text" if code.id[2] == "0" else "yaml")]
+        parts += ["", "## Instead of", "", *_example(code.bad)]
     if code.good:
         parts += ["", "## Write", "", *_example(code.good)]
     if code.id[2] in "0123":
@@ -43,13 +40,13 @@ def page(code: Code) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _example(text: str, *, yaml: str = "yaml") -> list[str]:
-    """A fenced block for YAML and for what is typed; a sentence stays a sentence."""
-    if _YAML.match(text):
-        return [f"```{yaml}", text, "```"]
-    if _TYPED.match(text) or "\n" in text:
-        return ["```text", text, "```"]
-    return [text]
+def _example(example: Example) -> list[str]:
+    """A fenced block for what is typed; a sentence stays a sentence, unless Markdown would change its look."""
+    if example.kind != "text":
+        return [f"```{example.kind}", example.text, "```"]
+    if "\n" in example.text or example.text[0] in _MARKED:
+        return ["```text", example.text, "```"]
+    return [example.text]
 
 
 def _acceptance(code: Code) -> str:

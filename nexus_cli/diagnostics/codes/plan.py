@@ -1,6 +1,6 @@
 """Band 4, plan: hazards and refusals."""
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
 
 REFUSALS: tuple[Code, ...] = (
@@ -10,58 +10,60 @@ REFUSALS: tuple[Code, ...] = (
         summary="The runtime has no driver for the protocol of a device.",
         why="Drivers of other packages must be installed where the site is validated and where the runtime runs; "
         "a device that no gateway can read would stay BAD for ever.",
-        bad="filler: {protocol: bacnet, connection: {...}, tags: {...}}     # its package is installed on the laptop alone",
-        good="pip install the driver's package on the machines of control and gateways, and start them again",
+        bad=yaml(
+            "filler: {protocol: bacnet, connection: {...}, tags: {...}}     # its package is installed on the laptop alone"
+        ),
+        good=text("pip install the driver's package on the machines of control and gateways, and start them again"),
     ),
     Code(
         id="NX4002",
         slug="hazard-without-consent",
         summary="The plan holds a hazard that nobody consented to.",
-        why="Some changes can't be taken back, or let more people do more: they need a yes by name and scope.",
-        bad="nexus apply, with a tag removed from the file",
-        good="nexus apply --allow data-loss=packaging/line-1/filler/old-tag",
+        why="Some changes can't be undone, or give people more rights: they need consent by name and scope.",
+        bad=text("nexus apply, with a tag removed from the file"),
+        good=console("nexus apply --allow data-loss=packaging/line-1/filler/old-tag"),
     ),
     Code(
         id="NX4003",
         slug="planfile-unreadable",
         summary="The saved plan can't be read.",
         why="A damaged or edited plan must not be applied in part.",
-        bad="nexus apply broken.plan",
-        good="nexus plan SITE --out new.plan && nexus apply new.plan",
+        bad=console("nexus apply broken.plan"),
+        good=console("nexus plan SITE --out new.plan && nexus apply new.plan"),
     ),
     Code(
         id="NX4004",
         slug="plain-secret",
-        summary="A secret stands in the file as plain text.",
+        summary="A secret is in the file as plain text.",
         why="Plans, state and the gateways' local copies hold what the file holds; a reference is resolved only "
         "where the connection is opened.",
-        bad="connection: {password: hunter2}",
-        good='connection: {password: "${env:FILLER_PASSWORD}"}',
+        bad=yaml("connection: {password: hunter2}"),
+        good=yaml('connection: {password: "${env:FILLER_PASSWORD}"}'),
     ),
     Code(
         id="NX4005",
         slug="moved-without-effect",
-        summary="A `moved` entry does nothing: neither a recorded tag nor a declared one answers to it.",
+        summary="A `moved` entry has no effect: it matches neither a recorded tag nor a declared one.",
         why="A typing error here loses the history that the entry was meant to keep.",
-        bad="moved: [{from: packaging/line-1/filler/tepm, to: packaging/line-1/filler/temperature}]",
-        good="moved: [{from: packaging/line-1/filler/temp, to: packaging/line-1/filler/temperature}]",
+        bad=yaml("moved: [{from: packaging/line-1/filler/tepm, to: packaging/line-1/filler/temperature}]"),
+        good=yaml("moved: [{from: packaging/line-1/filler/temp, to: packaging/line-1/filler/temperature}]"),
         severity=Severity.WARNING,
     ),
     Code(
         id="NX4006",
         slug="planfile-version",
         summary="The saved plan was written by another version of nexus, or for another site.",
-        why="Its fields may mean something else today.",
-        bad="nexus apply last-years.plan",
-        good="nexus plan SITE --out new.plan",
+        why="Its fields may have another meaning in this version.",
+        bad=console("nexus apply last-years.plan"),
+        good=console("nexus plan SITE --out new.plan"),
     ),
     Code(
         id="NX4007",
         slug="unknown-hazard",
         summary="`--allow` names a hazard that does not exist.",
-        why="A consent that covers nothing gives a false feeling of control.",
-        bad="nexus apply --allow dataloss",
-        good="nexus apply --allow data-loss",
+        why="A consent that covers nothing is usually a typing error.",
+        bad=console("nexus apply --allow dataloss"),
+        good=console("nexus apply --allow data-loss"),
     ),
 )
 
@@ -71,7 +73,7 @@ HAZARDS: tuple[Code, ...] = (
         slug="data-loss",
         summary="History ends or is cut: a tag is forgotten, or a retention class keeps less.",
         why="A forgotten series gets no more samples; a shorter `keep` drops old samples for good.",
-        good="nexus apply --allow data-loss=GLOB",
+        good=console("nexus apply --allow data-loss=GLOB"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -79,7 +81,7 @@ HAZARDS: tuple[Code, ...] = (
         slug="acl-widen",
         summary="A role or user that exists may see or write more than before.",
         why="Who gains a right should be a decision, not a side effect.",
-        good="nexus apply --allow acl-widen=NAME",
+        good=console("nexus apply --allow acl-widen=NAME"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -87,7 +89,7 @@ HAZARDS: tuple[Code, ...] = (
         slug="write-enable",
         summary="A tag that was read-only becomes writable.",
         why="From then on a command can move something in the plant.",
-        good="nexus apply --allow write-enable=GLOB",
+        good=console("nexus apply --allow write-enable=GLOB"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -95,7 +97,7 @@ HAZARDS: tuple[Code, ...] = (
         slug="series-break",
         summary="A tag changes its type or published unit: its series starts a new segment.",
         why="Old and new samples are no longer comparable without conversion.",
-        good="nexus apply --allow series-break=GLOB",
+        good=console("nexus apply --allow series-break=GLOB"),
         severity=Severity.WARNING,
     ),
     Code(
@@ -103,15 +105,15 @@ HAZARDS: tuple[Code, ...] = (
         slug="empty-target",
         summary="The plan removes every device of the site.",
         why="An empty or half-read file looks exactly like this.",
-        good="nexus apply --allow empty-target",
+        good=console("nexus apply --allow empty-target"),
         severity=Severity.WARNING,
     ),
     Code(
         id="NX4106",
         slug="running-sequence",
         summary="A sequence is running and reads or writes what the plan changes.",
-        why="A run means what was agreed when it began: in another unit, or on another address, its next write is another one. What happens stands at the sequence (`on_change: refuse`, `wait` or `abort`).",
-        good="nexus apply --allow running-sequence=NAME",
+        why="A run keeps the units and addresses that were valid when it started; after the change its next write would be a different one. `on_change` of the sequence decides: `refuse`, `wait` or `abort`.",
+        good=console("nexus apply --allow running-sequence=NAME"),
         severity=Severity.WARNING,
     ),
 )

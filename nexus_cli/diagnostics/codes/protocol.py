@@ -1,49 +1,49 @@
-"""Band 3, the protocol: what every one of them shares."""
+"""Band 3, the protocol: what all protocols share."""
 
-from nexus_cli.diagnostics.codes.code import Code
+from nexus_cli.diagnostics.codes.code import Code, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
 
 CODES: tuple[Code, ...] = (
     Code(
         id="NX3002",
         slug="mode-not-supported",
-        summary="A mode that the protocol does not have.",
-        why="Modbus and S7 devices answer when asked; they don't report by themselves.",
-        bad="meter-1: {protocol: modbus, mode: subscribe}",
-        good="meter-1: {protocol: modbus, mode: poll}",
+        summary="The protocol does not support this mode.",
+        why="Modbus and S7 devices only answer requests; they don't report changes.",
+        bad=yaml("meter-1: {protocol: modbus, mode: subscribe}"),
+        good=yaml("meter-1: {protocol: modbus, mode: poll}"),
     ),
     Code(
         id="NX3003",
         slug="link-settings-differ",
-        summary="Devices on one link disagree about it.",
-        why="They share one session, which has one setting.",
-        bad="a: {connection: {host: x, timeout: 1s}}\nb: {connection: {host: x, timeout: 2s}}",
-        good="the same timeout for both",
+        summary="Devices on one link have different connection settings.",
+        why="They share one session, which has one set of settings.",
+        bad=yaml("a: {connection: {host: x, timeout: 1s}}\nb: {connection: {host: x, timeout: 2s}}"),
+        good=text("the same timeout for both"),
     ),
     Code(
         id="NX3004",
         slug="link-overloaded",
-        summary="More requests than a link can carry in its intervals.",
+        summary="A link has more requests than it can carry at its poll intervals.",
         why="Cycles would be skipped. The estimate counts requests per second at a typical answer time.",
-        bad="2,000 scattered registers every 100 ms",
-        good="a longer poll, addresses side by side, or max_gap",
+        bad=text("2,000 scattered registers every 100 ms"),
+        good=text("a longer poll, addresses side by side, or max_gap"),
         severity=Severity.WARNING,
     ),
     Code(
         id="NX3005",
         slug="secret-in-plain-text",
-        summary="A secret stands in the file.",
+        summary="A secret is in the file.",
         why="It would be in the repository, in plans and in the recorded state.",
-        bad="connection: {password: hunter2}",
-        good="connection: {password: '${env:PLC_PASSWORD}'}",
+        bad=yaml("connection: {password: hunter2}"),
+        good=yaml("connection: {password: '${env:PLC_PASSWORD}'}"),
     ),
     Code(
         id="NX3006",
         slug="password-unprotected",
-        summary="A password that travels unprotected.",
+        summary="A password is sent unencrypted.",
         why="With security None the password can be read on the network.",
-        bad="security: None\nuser: u\npassword: ${env:P}",
-        good="security: Basic256Sha256/SignAndEncrypt",
+        bad=yaml("security: None\nuser: u\npassword: ${env:P}"),
+        good=yaml("security: Basic256Sha256/SignAndEncrypt"),
         severity=Severity.WARNING,
     ),
 )

@@ -75,7 +75,7 @@ def _yaml(source: SourceBytes) -> Mapping[str, Any]:
 def _register(collector: Collector, key: str, written: object, area: str) -> None:
     with collector.entry(key):
         if not isinstance(written, Mapping):
-            collector.skip(key, "it is no map of settings")
+            collector.skip(key, "it is not a map of settings")
             return
         settings = Settings(written, where=key, collector=collector)
         for name in APPEARANCE:
@@ -152,7 +152,7 @@ def _values(settings: Settings) -> dict[int, str]:
                 if isinstance(code, int) and not isinstance(code, bool):
                     found[code] = str(label)
                 else:
-                    settings.note(key, f"'{code}' is no code")
+                    settings.note(key, f"'{code}' is not a code")
     for table in settings.tables("switch"):
         for state in ("off", "on"):
             number = table.get(state)

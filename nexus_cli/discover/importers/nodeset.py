@@ -93,7 +93,7 @@ def _reason(nodeset: NodeSet, node: UaNode, above: list[UaNode]) -> str:
     if nodeset.identity_of_type(node) in NODE_IDS:
         return "a node id, no value of the process"
     if not node.parent:
-        return "it stands in no hierarchy"
+        return "it is in no hierarchy"
     if not whole(node.element.attributes.get("AccessLevel", "1"), 1) & READABLE:
         return "its access level does not allow reading"
     return ""

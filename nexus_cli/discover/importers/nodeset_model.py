@@ -159,7 +159,7 @@ class NodeSet:
             return
         if identity in self.nodes:
             if element.name == "UAVariable":
-                self.unreadable.append((name or written, f"{written} stands twice in the file"))
+                self.unreadable.append((name or written, f"{written} is in the file twice"))
             return
         node = UaNode(identity, element.name, name or element.value("DisplayName") or identity, "", element)
         references = element.first("References")

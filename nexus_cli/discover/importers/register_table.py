@@ -99,7 +99,7 @@ class _Table:
             return column - 1
         position = self._headings.get(column.strip().lower())
         if position is None:
-            known = ", ".join(list(self._headings)[:12]) or "none: say header: true"
+            known = ", ".join(list(self._headings)[:12]) or "none: set header: true"
             raise MalformedError(f"the table has no column '{column}'", code="NX6704", hint=f"its headings: {known}")
         return position
 
@@ -115,7 +115,7 @@ class _Table:
             collector.note(what, reason)
         for at, heading in enumerate(headings):
             if heading.strip() and at not in self._guessed.used:
-                collector.note(f"column {heading.strip()}", "its heading says nothing that a tag has")
+                collector.note(f"column {heading.strip()}", "its heading matches no property of a tag")
 
     def row(self, collector: Collector, line: int, row: Sequence[str]) -> None:
         """One row becomes a tag or is skipped."""
@@ -220,7 +220,7 @@ class _Table:
         number = self._number(row, "scale")
         if self._guessed is not None and number is not None:
             if self._guessed.either_way and number > 1:
-                raise ValueError(f"its gain {number:g} may multiply or divide: a mapping says which (scale: divide)")
+                raise ValueError(f"its gain {number:g} may multiply or divide: a mapping decides (scale: divide)")
             if number != 1 and self.mapping.scale == "multiply":
                 self._assumed["scale"] = "value = register * scale; a mapping with scale: divide says otherwise"
         if number is None or self.mapping.scale == "multiply":

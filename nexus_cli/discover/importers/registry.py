@@ -1,4 +1,7 @@
-"""The formats there are: a literal table. A file is recognised by its content; a format loads when it is needed."""
+"""The formats there are: a literal table. A file is recognised by its content; a format loads when it is needed.
+
+See docs/decisions/0023.
+"""
 
 from __future__ import annotations
 
@@ -151,7 +154,7 @@ def _format(source: SourceBytes, options: ImportOptions) -> Format | Diagnostic:
     return finding(
         "NX6701",
         f"'{source.name}' is of no format that can be imported",
-        hint="if it is one of them, --file-format says so: " + ", ".join(item.name for item in FORMATS),
+        hint="if it is one of them, choose it with --file-format:  " + ", ".join(item.name for item in FORMATS),
     )
 
 

@@ -158,7 +158,7 @@ class Settler:
         if not kind.numeric:
             self._leave_out(what, tag, "range", f"{kind} has no range")
         elif low is not None and high is not None and not low < high:
-            self._leave_out(what, tag, "range", f"[{low}, {high}] is no range")
+            self._leave_out(what, tag, "range", f"[{low}, {high}] is not a range")
 
     def _validated(self, what: str, tag: dict[str, Any]) -> Any:
         for _ in range(len(tag) + 1):

@@ -22,7 +22,7 @@ NO_USE = {
     "timestamp": "gateway time and source time are both kept",
     "timestamp_format": "times are integers",
     "client_trace": "NEXUS logs changes of state",
-    "optional_fields": "the type stands in the configuration",
+    "optional_fields": "the type is in the configuration",
     "workarounds": "limits are found by themselves, or set in the connection",
     "request_workarounds": "limits are found by themselves, or set in the connection",
     "events": "events have no counterpart",

@@ -162,7 +162,7 @@ def _tag(inner: Settings, order: tuple[str, str]) -> dict[str, Any]:
     if area in ("coil", "discrete"):
         return {**tag, "type": f"bool[{count}]" if count > 1 else "bool"}
     if written in ("bits", "bit"):
-        raise ValueError("bits of a register, whose order the file does not say; write holding:N.BIT")
+        raise ValueError("bits of a register whose order is not in the file; write holding:N.BIT")
     swapped = order[0] == "LITTLE"
     if written == "string":
         return {**tag, "type": f"string[{count * 2}]", "layout": "low-first" if swapped else None}

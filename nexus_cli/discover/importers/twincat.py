@@ -278,7 +278,7 @@ class _Walker:
             return None
         if not low < high:
             if low or high:  # 0 and 0 are EPICS' way to say that there are none
-                self.collector.note(f"{address}: range", f"{', '.join(said)} is no range")
+                self.collector.note(f"{address}: range", f"{', '.join(said)} is not a range")
             return None
         return [low, high]
 

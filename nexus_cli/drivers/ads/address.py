@@ -83,5 +83,5 @@ def _is_symbol(text: str) -> bool:
 
 def _hint(text: str) -> str:
     if _TYPED.match(text):
-        return f"the type stands under `type:`; write the address as {text.partition(':')[0]}"
+        return f"the type belongs in `type:`; write the address as {text.partition(':')[0]}"
     return _EXAMPLE

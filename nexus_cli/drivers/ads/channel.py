@@ -1,6 +1,8 @@
 """What every way to a PLC offers, and the ADS commands built on it.
 
 There are two ways: `direct` speaks AMS/TCP itself, `routed` hands the requests to a local TwinCAT router.
+
+See docs/decisions/0021.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ async def _open_direct(host: str, connection: Mapping[str, Any]) -> DirectChanne
     except ValueError:
         await channel.close()
         raise DriverError(
-            f"{endpoint}: no AMS NetId of ours follows from the address {channel.local_address}; set source_net_id",
+            f"{endpoint}: no AMS NetId can be derived from the address {channel.local_address}; set source_net_id",
             scope=Scope.SESSION,
             retriable=False,
             reason=Reason.LINK_LOST,

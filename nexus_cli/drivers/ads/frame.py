@@ -163,5 +163,5 @@ def ticks_of(at_us: int) -> int:
 
 def _garbage(what: str) -> NoReturn:
     raise DriverError(
-        f"what came is not AMS/TCP: {what}", scope=Scope.SESSION, reason=Reason.LINK_LOST, retriable=True
+        f"the received bytes are not AMS/TCP: {what}", scope=Scope.SESSION, reason=Reason.LINK_LOST, retriable=True
     ) from None

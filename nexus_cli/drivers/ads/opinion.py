@@ -63,7 +63,7 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     connection = device.connection
     port = int(connection.get("tcp_port") or TCP_PORT)
     if port != TCP_PORT:
-        raise CannotAsk(f"pyads speaks on TCP port {TCP_PORT} alone, not on {port}")
+        raise CannotAsk(f"pyads uses TCP port {TCP_PORT} only, not on {port}")
     # The size of the symbol, and how what is not a plain number is read, are ours to know.
     known = await ours(device, point, home=home)
     codec: Codec | None = known.more.get("codec")

@@ -295,7 +295,7 @@ def shape_by_name(name: str, *, utf8: bool = False) -> Shape:
         return Shape(base.name, base.size, base=base)
     text = _TEXT.match(name)
     if text is None:
-        raise ValueError(f"'{name}' is no elementary type of a PLC")
+        raise ValueError(f"'{name}' is not an elementary type of a PLC")
     length = int(text[2] or DEFAULT_STRING) + 1
     encoding = "utf-16-le" if text[1] else "utf-8" if utf8 else "cp1252"
     return Shape(f"{text[1].upper()}STRING({length - 1})", length * (2 if text[1] else 1), text=encoding)

@@ -164,7 +164,7 @@ class TcpChannel(Channel):
         while len(data) >= HEADER:
             length = data[4] << 8 | data[5]
             if data[2] or data[3] or not 2 <= length <= MAX_LENGTH:
-                self._fail("what came is no Modbus TCP")
+                self._fail("the received bytes are not a Modbus TCP frame")
                 return
             size = HEADER + length
             if len(data) == size:

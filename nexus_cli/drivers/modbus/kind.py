@@ -168,7 +168,7 @@ def _scale_from(connection: ModbusConnection, tag: ModbusTag, written: Written) 
 def _check_type(tag: ModbusTag, written: Written, kind: DataType) -> None:
     if written.type and written.type != str(kind):
         raise AddressError(
-            f"the address says {written.type}, the tag says {tag.type}", hint=f"type: {written.type}", code="NX3108"
+            f"the address has {written.type}, the tag has {tag.type}", hint=f"type: {written.type}", code="NX3108"
         )
     if kind.base != "bool" and kind.base != "string" and kind.base not in SIZES:
         raise AddressError(
@@ -190,7 +190,7 @@ def _bit(tag: ModbusTag, written: Written, kind: DataType) -> int | None:
     """The bit within a register, or None."""
     suffix = None if kind.base == "string" else written.suffix
     if written.layout and kind.base != "string":
-        raise AddressError(f"'{tag.address}' is a string's address, the tag says {tag.type}", code="NX3108")
+        raise AddressError(f"'{tag.address}' is a string's address, the tag has {tag.type}", code="NX3108")
     bit = _agreed("bit", tag.bit, suffix)
     if written.area in BIT_AREAS:
         return None
@@ -313,14 +313,16 @@ def _check_writable(written: Written, kind: DataType) -> None:
 def _agreed(key: str, by_key: Any, by_address: Any) -> Any:
     """What the tag's key and its address say together."""
     if by_key is not None and by_address is not None and by_key != by_address:
-        raise AddressError(f"{key} is {by_key}, but the address says {by_address}", code="NX3108", hint="say it once")
+        raise AddressError(f"{key} is {by_key}, but the address has {by_address}", code="NX3108", hint="write it once")
     return by_address if by_key is None else by_key
 
 
 def _hint(message: str) -> str:
     """What to try when a device or its gateway does not answer."""
     if "gateway target" in message or "gateway path" in message:
-        return "it speaks Modbus, and has no such unit: `nexus discover modbus://HOST?unit=1-10` says which answer"
+        return (
+            "a Modbus device answers, but not this unit: `nexus discover modbus://HOST?unit=1-10` shows which ones do"
+        )
     if "no answer in time" in message:
         return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
     return ""
@@ -342,7 +344,7 @@ KIND = DriverKind(
     default_port=DEFAULT_PORT,
     answer_ms=10.0,
     stand_in={"host": "device"},
-    browse_hint="it speaks no SunSpec: import its register list, or nexus probe finds a reading",
+    browse_hint="it does not support SunSpec: import its register list, or nexus probe finds a reading",
     check_link=check_link,
     hint=_hint,
 )

@@ -48,7 +48,7 @@ def _none(one: Any, kind: DataType) -> int | float:
     if kind.base not in FLOATS:
         raise ValueError(f"{kind} has no number that means 'no value'")
     if one == SUNSPEC:
-        raise ValueError(f"{kind.base} says NaN for no value, which is BAD by itself")
+        raise ValueError(f"{kind.base} uses NaN for no value, which is always BAD")
     try:
         (nearest,) = struct.unpack(_FLOAT_CODES[kind.base], struct.pack(_FLOAT_CODES[kind.base], float(one)))
     except OverflowError:

@@ -92,7 +92,7 @@ def identification_of(answer: bytes) -> Identification:
         ValueError: It is cut, or not one.
     """
     if len(answer) < 7 or answer[1] != 14:
-        raise ValueError("what came is no device identification")
+        raise ValueError("the response is not a device identification")
     objects: dict[int, bytes] = {}
     at = 7
     for _ in range(answer[6]):

@@ -1,4 +1,7 @@
-"""An open Modbus link, whatever it goes over: reads, writes, browsing, and every failure sorted by how far it reaches."""
+"""An open Modbus link, whatever it goes over: reads, writes, browsing, and every failure sorted by how far it reaches.
+
+See docs/decisions/0036.
+"""
 
 from __future__ import annotations
 
@@ -258,7 +261,7 @@ class ModbusSession:
         if answer and answer[0] != request[1]:
             self._refused(answer, text)
         if write and answer and not acknowledges(answer, request):
-            self._lost(f"{text}: what came acknowledges another write")
+            self._lost(f"{text}: the response acknowledges another write")
         return answer
 
     def _refused(self, answer: bytes, text: str) -> NoReturn:

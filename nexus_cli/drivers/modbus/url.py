@@ -63,7 +63,7 @@ def units_of(text: str) -> tuple[int, ...] | None:
         first, _, last = part.partition("-")
         low, high = int(first), int(last or first)
         if low > high or high > LAST_UNIT:
-            raise ValueError(f"'{part}' is no range of unit ids from 0 to {LAST_UNIT}")
+            raise ValueError(f"'{part}' is not a range of unit ids from 0 to {LAST_UNIT}")
         units.update(dict.fromkeys(range(low, high + 1)))
     return tuple(units)
 
@@ -83,7 +83,7 @@ def _refuse_other_spellings(parts: SplitResult) -> None:
     if netloc and parts.path.strip("/"):
         unit = parts.path.strip("/")
         hint = f"modbus://{netloc}?unit={unit}" if unit.isdecimal() else f"modbus://{netloc}?unit=1"
-        raise UrlError(f"'{parts.path}' says nothing here", hint=hint)
+        raise UrlError(f"'{parts.path}' has no meaning here", hint=hint)
     keys = dict(parse_qsl(parts.query))
     for key in keys:
         if key in HINTS and key not in ALIASES:

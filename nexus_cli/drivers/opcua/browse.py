@@ -141,7 +141,7 @@ class Walk:
             describing.append(own)
             if one.refused:
                 why = "the server has no continuation point left" if one.scarce else f"the server says {one.refused}"
-                out.append(_unseen(entry, f"what is below it was not told: {why}"))
+                out.append(_unseen(entry, f"its children were not returned:  {why}"))
         out += [
             Browsed(seen.path, self._address(seen.node), "", detail={"object": what})
             for seen, what in zip(objects, await self._companions.recognise(objects), strict=True)

@@ -7,6 +7,8 @@ ready bytes.
 
 This is the only file that reaches into asyncua's internals: docs/decisions/0008-asyncua-behind-a-channel.md.
 Source: asyncua 2.1.0, client/client.py and client/ua_client.py.
+
+See docs/decisions/0008.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def load_certificate(path: Path) -> x509.Certificate:
     except OSError as error:
         raise _final(f"the certificate {path} can't be read ({error.strerror or error})") from None
     except ValueError:
-        raise _final(f"{path} is no certificate in PEM or DER") from None
+        raise _final(f"{path} is not a certificate in PEM or DER") from None
 
 
 def check_pair(path: Path, certificate: x509.Certificate, key: Path) -> Any:
@@ -167,7 +167,7 @@ def check_pair(path: Path, certificate: x509.Certificate, key: Path) -> Any:
     except TypeError:
         raise _final(f"the private key {key} is locked by a passphrase; a gateway needs it without one") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _final(f"{key} is no private key in PEM") from None
+        raise _final(f"{key} is not a private key in PEM") from None
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if loaded.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
         raise _final(f"the private key {key} is not that of the certificate {path}")

@@ -1,6 +1,8 @@
 """The reported points of one device. The link's publish requests are in `publisher`.
 
 Source: OPC 10000-4 §5.13 (monitored items).
+
+See docs/decisions/0038.
 """
 
 from __future__ import annotations

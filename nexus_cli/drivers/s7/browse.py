@@ -22,7 +22,7 @@ PROBE_ITEMS = 18
 MAX_LENGTH = 65_536
 TOLD = ("length", "name", "author", "family", "protected")
 """What the list of blocks says of each; the length is in bytes."""
-NO_NAMES = "S7 tells how long a block is, not what is in it: import its TIA source (.db, .scl)"
+NO_NAMES = "S7 reports the length of a block, not its content: import its TIA source (.db, .scl)"
 
 
 class Cpu(Protocol):
@@ -55,7 +55,7 @@ async def browse(cpu: Cpu, *, start: str = "") -> AsyncIterator[Browsed]:
     if start:
         wanted = start.upper().removeprefix("DB")
         if not wanted.isdecimal():
-            raise DriverError(f"'{start}' is no data block", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
+            raise DriverError(f"'{start}' is not a data block", scope=Scope.ITEM, reason=Reason.ILLEGAL_ADDRESS)
         yield await _block(cpu, int(wanted))
         return
     facts = await _facts(cpu)

@@ -103,7 +103,7 @@ class Channel(RequestTransport):
         while len(data) >= FRAME_HEADER:
             size = data[2] << 8 | data[3]
             if data[0] != TPKT_VERSION or not FRAME_HEADER <= size <= MAX_FRAME:
-                self._fail("what came is no ISO-on-TCP")
+                self._fail("the received bytes are not ISO-on-TCP")
                 return
             if len(data) < size:
                 break
@@ -123,7 +123,7 @@ class Channel(RequestTransport):
         elif kind == DR:
             self._fail("the CPU ended the connection")
         else:
-            self._fail(f"what came is no data (COTP {kind:#04x})")
+            self._fail(f"the received packet is not data (COTP {kind:#04x})")
 
     def _take_data(self, frame: bytes) -> None:
         last = frame[6] & 0x80
@@ -131,11 +131,11 @@ class Channel(RequestTransport):
             self._parts += frame[FRAME_HEADER:]
             if not last:
                 if len(self._parts) > MAX_FRAME:
-                    self._fail("what came has no end")
+                    self._fail("the response exceeds the maximum length")
                 return
             frame, self._parts = frame[:4] + DATA_HEADER + self._parts, b""
         if len(frame) < FRAME_HEADER + 10 or frame[FRAME_HEADER] != PROTOCOL:
-            self._fail("what came is no S7")
+            self._fail("the received bytes are not an S7 response")
         elif int.from_bytes(frame[11:13], "big") == self._reference:
             self._answer(frame)
         # any other reference answers a job that was given up: nobody wants it any more

@@ -120,10 +120,10 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     s7_type = _settled(tag, written, kind)
     written = _as_length(written, kind, s7_type)
     if written.count and kind.count and written.count != kind.count:
-        raise AddressError(f"the address says {written.count} elements, the type {kind.count}", code="NX3302")
+        raise AddressError(f"the address has {written.count} elements, the type {kind.count}", code="NX3302")
     if written.count > 1 and not kind.count and not (s7_type in ("CHAR", "WCHAR") and kind.base == "string"):
         raise AddressError(
-            f"the address says {written.count} elements, the tag one",
+            f"the address has {written.count} elements, the tag one",
             hint=f"type: {_one(written, kind, s7_type)}[{written.count}]",
             key="type",
             code="NX3302",
@@ -187,7 +187,7 @@ def _length(written: Written, kind: DataType, s7_type: str) -> int:
     if s7_type not in ("STRING", "WSTRING"):
         return 0
     if written.length and kind.length and written.length != kind.length:
-        raise AddressError(f"the address says {written.length} characters, the type {kind.length}", code="NX3305")
+        raise AddressError(f"the address has {written.length} characters, the type {kind.length}", code="NX3305")
     length = written.length or kind.length or MAX_STRING
     limit = MAX_STRING if s7_type == "STRING" else MAX_WSTRING
     if length > limit:

@@ -172,7 +172,7 @@ def error_of(reply: bytes) -> int:
         Malformed: It is no acknowledgement of a job.
     """
     if len(reply) < FRAME_HEADER + 12 or reply[8] not in (ACK, ACK_DATA):
-        raise Malformed("the answer is no acknowledgement")
+        raise Malformed("the response is not an acknowledgement")
     return reply[17] << 8 | reply[18]
 
 

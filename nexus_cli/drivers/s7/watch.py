@@ -5,6 +5,8 @@ may keep silent, or close the connection, when they are asked), and that must co
 opening of a link, and who does not answer it is not asked again for a while.
 
 Source: Siemens, "System Software for S7-300/400, System and Standard Functions", SZL 0x0424.
+
+See docs/decisions/0037.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Watch:
         self.due_s = now_s + EVERY_S if code else float("inf")
         if code == before or not (before or self.fault):
             return ""
-        return f"the CPU is in {STATES.get(code, f'state {code}')}" if code else "the CPU no longer tells its state"
+        return f"the CPU is in {STATES.get(code, f'state {code}')}" if code else "the CPU no longer reports its state"
 
     @property
     def fault(self) -> Fault | None:

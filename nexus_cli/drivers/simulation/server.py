@@ -1,6 +1,8 @@
 """What every simulator on a stream is: a listener, its clients, a clock, and the faults that can be switched.
 
 A protocol adds its memory and what it answers: a `StreamServer` that makes a `Client` per connection.
+
+See docs/decisions/0056.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ One control of a site acts (alerts, marks, sequences, deployments, clearing); ot
 hold that: the database refuses every write of an earlier term (`database/leader.py`), and `LeaderClient` publishes
 nothing unless the lead was confirmed lately. The second one needs a clock: one that nobody sets and that goes on
 while the process, or the machine, is suspended.
+
+See docs/decisions/0032.
 """
 
 from __future__ import annotations

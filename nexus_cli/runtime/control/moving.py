@@ -83,7 +83,7 @@ def watch(
                 waits=client.connected and alerting.waiting > 0,
                 moved=alerting.told,
                 limit_s=ALERT_S,
-                problem=f"no alert is told or stored, {alerting.waiting} wait",
+                problem=f"no alert is published or stored, {alerting.waiting} wait",
             ),
             **notices.activities(connected=client.connected),
         }

@@ -1,6 +1,8 @@
 """What the declared users may do through control: run and abort sequences, acknowledge and see alerts, publish messages.
 
 Control's own principals (`nexus.…`) have the rights of their office; everybody else those that the recorded roles name.
+
+See docs/decisions/0047.
 """
 
 from __future__ import annotations

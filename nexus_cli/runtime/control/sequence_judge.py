@@ -1,4 +1,7 @@
-"""Whether a run may begin: its sequence can be read, its values fit, and no step is known to stop it in the middle."""
+"""Whether a run may begin: its sequence can be read, its values fit, and no step is known to stop it in the middle.
+
+See docs/decisions/0046.
+"""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _locked(held: leases.Lease | None) -> NexusError:
         if held is None
         else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
         code="NX5001",
-        hint="wait until it ends; `nexus show` tells since when, and how far it is",
+        hint="wait until it ends; `nexus show` shows since when, and how far it is",
         exit_code=EXIT_CONFLICT,
     )
 

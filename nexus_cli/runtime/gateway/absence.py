@@ -9,6 +9,8 @@ device, from its last read to its first one after (or to the first BAD row). Thr
 * the link or the process was busy with other things for several of the device's cycles (`Absence.asked`).
 
 A device that does not answer is BAD, which its rows say; that is no gap.
+
+See docs/decisions/0029.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The live view: the newest value of every tag on its topic, retained. Never a backlog: older values are conflated."""
+"""The live view: the newest value of every tag on its topic, retained. Never a backlog: older values are conflated.
+
+See docs/decisions/0011.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Frames that are lost and not declared yet: one span per device and reason. Pure."""
+"""Frames that are lost and not declared yet: one span per device and reason. Pure.
+
+See docs/decisions/0028.
+"""
 
 from __future__ import annotations
 

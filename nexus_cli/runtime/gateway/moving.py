@@ -54,7 +54,7 @@ def watch(
                 waits=client.connected and not commands.connected,
                 moved=None,
                 limit_s=COMMANDS_S,
-                problem=f"commands are not heard: {commands.problem or 'their session does not open'}",
+                problem=f"commands are not received: {commands.problem or 'their session does not open'}",
             ),
             **links.activities(),
         }

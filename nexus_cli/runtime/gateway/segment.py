@@ -8,6 +8,8 @@ repeats what is needed to tell what is missing when nothing of a file can be rea
 
 Numbers rise by one over all segments, so a jump is a loss. Everything a restart needs (next seq, last time) is in the
 newest segment even when it holds no record.
+
+See docs/decisions/0052.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Each start of a gateway begins an outbox of its own, so a receipt names the one that was written last and, shorter, the ones
 before it that may still wait in the gateway's disk log. A receipt is bounded: the newest ranges, and those that hold what
 was just stored or just recognised. Whatever it leaves out is said when its frames come again.
+
+See docs/decisions/0004.
 """
 
 from __future__ import annotations

@@ -191,12 +191,12 @@ class Reader:
             self._told.add((gateway, device))
             event(
                 _log,
-                "a gateway speaks for a device that is not its own; this is set aside",
+                "a gateway sent data of a device that is not assigned to it; it is set aside",
                 level=logging.WARNING,
                 gateway=gateway,
                 device=device[:200],
             )
-        detail = f"gateway '{gateway}' does not speak for '{device}' at this time"
+        detail = f"gateway '{gateway}' is not assigned to '{device}' at this time"
         return Refusal("not_assigned", detail, topic, payload, count)
 
 

@@ -73,7 +73,7 @@ class HourlyUpkeep:
         done = self.last
         postponed = () if done is None else done.postponed
         if postponed and postponed != self._postponed:
-            event(_log, "upkeep goes on later", postponed=list(postponed))
+            event(_log, "upkeep continues later", postponed=list(postponed))
         self._postponed = postponed
         if done is not None and (done.dropped or done.created or done.indexed or done.deleted_rows or pruned):
             event(

@@ -305,7 +305,7 @@ def test_a_schema_that_something_fits_is_not(schema: dict[str, Any]) -> None:
     "value", ["a\u202eb", "a\u200bb", "a\x7f", "a\x85b", "a\u2028b", "\ufeffa", "a\u00a0b", "a\tb"]
 )
 def test_no_level_of_a_topic_hides_what_it_is(value: str) -> None:
-    with pytest.raises(MessageError, match="can't stand in a topic"):
+    with pytest.raises(MessageError, match="can't be used in a topic"):
         render(MessageConfig(topic="erp/{line}"), {"line": value})
 
 

@@ -90,7 +90,7 @@ def test_presence_and_alerts_that_are_not_settled() -> None:
     bench.pass_time(30)
     told = bench.progress.ready()[1]
     assert "it can't be recorded which gateways are away" in told
-    assert "no alert is told or stored, 3 wait" in told
+    assert "no alert is published or stored, 3 wait" in told
     bench.client.connected = False
     bench.pass_time(1)
     assert bench.progress.ready() == (True, ""), "then the broker is what is wrong, and that is told"

@@ -75,15 +75,15 @@ def _closed_for(alert: str) -> asyncpg.PostgresError:
 @pytest.mark.parametrize(
     ("error", "cert", "said", "word"),
     [
-        (asyncpg.InvalidAuthorizationSpecificationError("connection requires a valid client certificate"), "", "demands", "_CERT"),
+        (asyncpg.InvalidAuthorizationSpecificationError("connection requires a valid client certificate"), "", "requires", "_CERT"),
         (asyncpg.InvalidAuthorizationSpecificationError("connection requires a valid client certificate"), "c", "not accept", "ssl_ca_file"),
         (asyncpg.InvalidAuthorizationSpecificationError('certificate authentication failed for user "me"'), "c", "another user", "common name"),
         (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", no encryption'), "", "without TLS", "sslmode"),
         (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for host "::1", user "me", SSL encryption'), "", "from here", "pg_hba.conf"),
         (_expired(), "", "has expired", "renew"),
-        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not speak TLS", "sslmode=disable"),
+        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "", "does not support TLS", "sslmode=disable"),
         (FileNotFoundError(2, "No such file or directory", "/ca.pem"), "", "/ca.pem", "NEXUS_DATABASE_CA"),
-        (_closed_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "", "demands", "_CERT"),
+        (_closed_for("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "", "requires", "_CERT"),
         (_closed_for("SSLV3_ALERT_CERTIFICATE_EXPIRED"), "c", "Our certificate", "renew"),
         (_closed_for("TLSV1_ALERT_UNKNOWN_CA"), "c", "not accept", "ssl_ca_file"),
         (asyncpg.TargetServerAttributeNotMatched("none of the hosts match"), "", "takes writes", "primary"),

@@ -36,7 +36,7 @@ Serial,string[8],20,3,,,,,,R
     }
     said = reasons(found)
     assert "zero-based" in said["base"] and "register * scale" in said["scale"]
-    assert said["column Access"] == "its heading says nothing that a tag has"
+    assert said["column Access"] == "its heading matches no property of a tag"
 
 
 def test_semicolons_and_decimal_commas(tmp_path: Path) -> None:

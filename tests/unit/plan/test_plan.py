@@ -121,7 +121,7 @@ def test_a_misspelt_rename_is_found() -> None:
         ),
         ({"gateway": "gw2"}, "devices: moves from gateway gw to gw2; gap of about one connect"),
         ({"enabled": False}, "devices: goes out of service: BAD out_of_service"),
-        ({"tags": {"energy": tag(deadband=1.0)}}, "devices: its session stays; only the tags below start anew"),
+        ({"tags": {"energy": tag(deadband=1.0)}}, "devices: its session stays; only the tags below restart"),
         (
             {"tags": {"energy": tag(), "power": tag()}},
             "series: 1 begin, or are resumed where the path was known before",
@@ -169,7 +169,7 @@ def test_impacts_of_sequences() -> None:
         "topics: sequence b publishes hello",
         "devices: a run on its way ends as it began; the next one takes the new steps",
         "rights: sequence a no longer writes x/l/d/one",
-        "devices: a run on its way goes on to its end; no new one begins",
+        "devices: a run in progress continues to its end; no new one starts",
     ]
     assert found.hazards == (), "who may run it may write every writable tag already"
 

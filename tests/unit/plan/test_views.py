@@ -45,7 +45,7 @@ Plan for acme/chicago against deployment 1
       ~ energy  deadband: 0.5 -> 1.0
       - old
       -> temperature (was a/l/one/temp)
-      devices: its session stays; only the tags below start anew
+      devices: its session stays; only the tags below restart
       topics: 1 new topic
       topics: 2 retained messages cleared
       series: 1 keep their history under a new name

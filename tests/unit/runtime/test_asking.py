@@ -26,7 +26,7 @@ from nexus_cli.wire.topic import Topics
 PATH = "a/l/d"
 SILENT = DriverError("no answer in time", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
 CLOSED = DriverError("the connection was lost", scope=Scope.SESSION, reason=Reason.LINK_LOST)
-GARBAGE = DriverError("what came is no Modbus TCP", scope=Scope.SESSION, reason=Reason.LINK_LOST)
+GARBAGE = DriverError("the received bytes are not a Modbus TCP frame", scope=Scope.SESSION, reason=Reason.LINK_LOST)
 
 
 def exception(code: int) -> DriverError:

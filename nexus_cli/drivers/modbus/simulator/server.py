@@ -3,6 +3,8 @@
 The frames are taken apart here instead of by pymodbus's server, because that one holds fixed values, answers only
 one of several pipelined requests, and has no illegal holes, stalls or dead units per request.
 Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b §3 (MBAP); Modbus over Serial Line V1.02 §2.5 (RTU, CRC).
+
+See docs/decisions/0007.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One command on its device: expiry, `expect`, the write, the read-back. Runs between two polls of its link."""
+"""One command on its device: expiry, `expect`, the write, the read-back. Runs between two polls of its link.
+
+See docs/decisions/0041.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Clocks(NamedTuple):
         """What speaks against the time of a command; None when nothing does."""
         doubt = self.doubt()
         if doubt:
-            return Objection("NX6810", f"it can't be told whether the command has expired: {doubt}")
+            return Objection("NX6810", f"it is unknown whether the command has expired: {doubt}")
         now_us = self.wall_us()
         if expires_at <= now_us:
             return Objection("NX6808", f"it expired {_seconds(now_us - expires_at)} ago by the gateway's clock")

@@ -247,9 +247,9 @@ async def test_a_loss_ends_the_waiting_request_and_says_why(framing: str) -> Non
 @pytest.mark.parametrize(
     ("say", "why"),
     [
-        (lambda f: b"HTTP/1.1 400", "no Modbus TCP"),
-        (lambda f: f[:2] + b"\0\0\0\1\1\3\0", "no Modbus TCP"),
-        (lambda f: f[:2] + b"\0\0\1\xff\1\3\0", "no Modbus TCP"),
+        (lambda f: b"HTTP/1.1 400", "not a Modbus TCP"),
+        (lambda f: f[:2] + b"\0\0\0\1\1\3\0", "not a Modbus TCP"),
+        (lambda f: f[:2] + b"\0\0\1\xff\1\3\0", "not a Modbus TCP"),
     ],
 )
 async def test_what_is_no_modbus_tcp_ends_the_connection_at_once(say: object, why: str) -> None:

@@ -89,7 +89,7 @@ def test_a_key_of_another_certificate_is_named(ours: Path, tmp_path: Path) -> No
         security.check_pair(ours, security.load_certificate(ours), other)
     broken = tmp_path / "broken.pem"
     broken.write_text("-----BEGIN nothing")
-    with pytest.raises(DriverError, match="no private key in PEM"):
+    with pytest.raises(DriverError, match="not a private key in PEM"):
         security.check_pair(ours, security.load_certificate(ours), broken)
 
 
