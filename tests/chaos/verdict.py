@@ -17,9 +17,9 @@ EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
-SAME_CYCLE_US = 90_000
+SAME_CYCLE_US = 250_000
 """What is read twice in one cycle, in parts and then as a whole again, has one row, that of the last read. So far apart
-are two such reads at most: far below every interval, so that no lost row passes for that."""
+are two such reads at most: half of the shortest interval, so that no lost row passes for that."""
 AGAIN_BEFORE_US, AGAIN_AFTER_US = 1_500_000, 4_000_000
 """A read that is not answered in time is asked again, and the gateway's log says when. The late answer was handed out at most
 so long before that moment (its time-out, and what a slow network adds) or after it (a device that was held up)."""
