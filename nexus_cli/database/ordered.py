@@ -52,11 +52,13 @@ def to_jsonb(document: Mapping[str, Any], places: Places, *, default: Callable[[
 def from_jsonb(text: str) -> dict[str, Any]:
     """The document of a column, in its order; one that was written without any is as jsonb sorts it."""
     document: dict[str, Any] = orjson.loads(text)
+    if not isinstance(document, dict):
+        return document  # whoever reads it finds that it is not what it should be
     order = document.pop(ORDER, {})
-    for pointer, keys in order.items():
+    for pointer, keys in order.items() if isinstance(order, dict) else ():
         found = _at(document, pointer)
-        if isinstance(found, dict):
-            there = {key: found.pop(key) for key in keys if key in found}
+        if isinstance(found, dict) and isinstance(keys, list):
+            there = {key: found.pop(key) for key in keys if isinstance(key, str) and key in found}
             rest = dict(found)
             found.clear()
             found.update(there | rest)

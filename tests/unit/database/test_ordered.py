@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,13 @@ def test_keys_that_came_or_went_in_between_do_no_harm() -> None:
     text = to_jsonb({"parameters": {"zz": 1, "a": 2, "b": 3}}, RESOURCE).replace('"zz":1,', '"new":4,')
     assert list(from_jsonb(text)["parameters"]) == ["a", "b", "new"]
     assert from_jsonb('{"payload": 3, "$order": {"/payload": ["x"], "/steps/9/fields": ["y"]}}') == {"payload": 3}
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", '{"$order": 3}', '{"$order": {"/a": 5}, "a": {}}', '{"$order": {"": [[]]}}']
+)
+def test_what_a_stranger_wrote_into_a_column_is_read_as_it_is(text: str) -> None:
+    found: object = from_jsonb(text)
+    assert found == (
+        {} if text == '{"$order": 3}' or "[[]]" in text else {"a": {}} if "/a" in text else orjson.loads(text)
+    )
