@@ -88,7 +88,7 @@ async def test_a_gateway_that_speaks_for_anothers_device_is_set_aside(
         ("audit/gw-2", "not_assigned"): 2,
         ("audit/gw-2", "not_a_report"): 2,
     }
-    told = [one for one in caplog.records if "not its own" in one.getMessage()]
+    told = [one for one in caplog.records if "not assigned to it" in one.getMessage()]
     assert [(one.fields["gateway"], one.fields["device"]) for one in told] == [("gw-2", DEVICE)]  # type: ignore[attr-defined]
 
 
