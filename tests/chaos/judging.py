@@ -19,6 +19,8 @@ from tests.chaos.verdict import FOREVER_US, Account, Gap, Handed, Row
 RECOVERY_US = 60_000_000
 """How long the effects of a fault may last."""
 SLACK_US = 1_500_000
+SLOW_CYCLE_US, LEAST_SLOW_MS = 250_000, 500
+"""On a loaded machine two reads of one cycle are further apart; half of the interval for devices that have such a one."""
 COMMAND_TAG = "command"
 
 
@@ -110,6 +112,7 @@ class Judge:
             longest_us=longest_us,
             until_us=FOREVER_US if series.active else self.deploying.removed_us.get(series.path, 0),
             counted=device.kind in ("modbus", "opcua"),
+            same_cycle_us=SLOW_CYCLE_US if device.poll_ms >= LEAST_SLOW_MS else verdict.SAME_CYCLE_US,
             again_us=self.again_us.get(device.path, ()),
             noticed_us=verdict.REPORT_NOTICED_US if device.kind == "opcua" else verdict.POLL_NOTICED_US,
         )

@@ -17,9 +17,9 @@ EDGE_US = 500_000
 """How far a count may lie outside of the gap that explains it: an answer is dated when it arrives."""
 POLL_NOTICED_US = 4_000_000
 """How long before a polled tag is found BAD the answer may have been handed out that never arrived: its time-out."""
-SAME_CYCLE_US = 250_000
+SAME_CYCLE_US = 90_000
 """What is read twice in one cycle, in parts and then as a whole again, has one row, that of the last read. So far apart
-are two such reads at most: half of the shortest interval, so that no lost row passes for that."""
+are two such reads at most; below every interval, so that no lost row passes for that."""
 AGAIN_BEFORE_US, AGAIN_AFTER_US = 1_500_000, 4_000_000
 """A read that is not answered in time is asked again, and the gateway's log says when. The late answer was handed out at most
 so long before that moment (its time-out, and what a slow network adds) or after it (a device that was held up)."""
@@ -115,6 +115,7 @@ def account(
     counted: bool = True,
     noticed_us: int = POLL_NOTICED_US,
     again_us: Sequence[int] = (),
+    same_cycle_us: int = SAME_CYCLE_US,
 ) -> Account:
     """Account for every value of one tag by row, gap and BAD together.
 
@@ -126,6 +127,7 @@ def account(
         until_us: True time up to which values are asked for, where the tag was removed or the run ended.
         noticed_us: How long it may take until a lost device is BAD.
         again_us: When reads of the device were asked again, true time, ascending: each explains one value.
+        same_cycle_us: How far apart two reads of one cycle may be; less than the shortest interval.
         counted: False for values that rise with time: any of them may go unread, so only order and silence count.
     """
     result = Account()
@@ -146,7 +148,7 @@ def account(
     known = [Handed(time_us=times[number], number=number) for number in sorted(placed)]
     _silences(known, placed, bad_us, gaps, longest_us, noticed_us, result)
     if counted and known:
-        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, again_us, result)
+        _missing(handed, known, placed, bad_us, gaps, until_us, noticed_us, again_us, same_cycle_us, result)
     return result
 
 
@@ -176,10 +178,11 @@ def _missing(
     until_us: int,
     noticed_us: int,
     again_us: Sequence[int],
+    same_cycle_us: int,
     result: Account,
 ) -> None:
     numbers = [one.number for one in known]
-    again, twice = list(again_us), _read_twice(handed, placed)
+    again, twice = list(again_us), _read_twice(handed, placed, same_cycle_us)
     for one, following in itertools.zip_longest(handed, handed[1:]):
         if one.number in placed or one.number < numbers[0] or one.time_us > until_us:
             continue
@@ -205,12 +208,12 @@ def _missing(
             result.lost.append(one)
 
 
-def _read_twice(handed: Sequence[Handed], placed: Mapping[int, int]) -> set[int]:
+def _read_twice(handed: Sequence[Handed], placed: Mapping[int, int], same_cycle_us: int) -> set[int]:
     """Numbers without a row that others follow at once, the last of which has one."""
     twice: set[int] = set()
     for one, following in itertools.pairwise(reversed(handed)):
         recorded = one.number in placed or one.number in twice
-        if recorded and following.number not in placed and one.time_us - following.time_us <= SAME_CYCLE_US:
+        if recorded and following.number not in placed and one.time_us - following.time_us <= same_cycle_us:
             twice.add(following.number)
     return twice
 

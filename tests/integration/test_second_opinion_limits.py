@@ -89,7 +89,7 @@ async def test_what_snap7_and_pyads_have_no_place_for(tmp_path: Path) -> None:
     asked = [("s7", device("s7", "%DB1:0:WORD", host="127.0.0.1", local_tsap=0x200, remote_tsap=0x200), "local TSAP")]
     if find_spec("pyads") is not None:
         plc = device("ads", "MAIN.x", host="127.0.0.1", ams_net_id="1.2.3.4.1.1", tcp_port=48_899)
-        asked.append(("ads", plc, "TCP port 48898 alone"))
+        asked.append(("ads", plc, "TCP port 48898 only"))
     for _, one, words in asked:
         theirs = await ask(LIBRARY, one, points_of(one)[0], home=str(tmp_path))
         assert theirs.unable, theirs
