@@ -25,7 +25,7 @@ def _found() -> tuple[dict[str, Plugin], dict[str, str]]:
     broken: dict[str, str] = {}
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
         problem = _take(entry, plugins)
-        if problem:
+        if problem and entry.name not in plugins:  # a protocol that has a driver works without this one
             broken[entry.name] = problem
     return plugins, broken
 

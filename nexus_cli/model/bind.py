@@ -56,12 +56,12 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
         declared: list[str] = []
         read: _Read = {}
         for path, where, raw in _devices(site):
+            declared.extend(_declared(path, raw))
             if isinstance(protocol := raw.get("protocol"), str) and protocol in broken:
                 hint = "repair or remove that package"
                 found.append(finding("NX1009", broken[protocol], where=(*where, "protocol"), hint=hint))
                 continue
             device = _bind_device(path, where, raw, kinds, found, read)
-            declared.extend(_declared(path, raw))
             if device is not None:
                 devices[path] = device
     model = Model(site=site, devices=devices, declared=frozenset(declared), faulty=_faulty(root, site))

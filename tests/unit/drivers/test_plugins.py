@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 import nexus_cli
+from nexus_cli.drivers import registry
 from nexus_cli.drivers.registry import BUILT_IN, plugin
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.plan.requests import request_count
@@ -39,3 +41,12 @@ def test_the_plan_knows_the_load_of_every_protocol(name: str) -> None:
     device = DeviceConfig(path="a/l/d", protocol=name, gateway="gw", link="x", connection={"host": "h"}, tags=tags)
     assert request_count(to_json(device)) == 1
     assert plugin(name).kind.answer_ms > 0
+
+
+def test_a_package_that_brings_a_driver_for_a_protocol_of_ours_leaves_that_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = EntryPoint("modbus", "nexus_cli.drivers.modbus.plugin:PLUGIN", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda **_: [again])
+    plugins, broken = registry._found.__wrapped__()
+    assert set(plugins) == NAMES and broken == {}
