@@ -175,7 +175,7 @@ def _alert_of_nothing(body):
         (_wrong_path, "NX5000"),
         (_no_device, "NX5000"),
         (_infinite, "NX5000"),
-        (_not_built, "NX5000"),
+        (_not_built, "NX4001"),
         (_plain_secret, "NX5000"),
         (_odd_address, "NX5000"),
         (_nul, "NX5000"),

@@ -83,6 +83,7 @@ def plant(broker: TestBroker, tmp_path: Path) -> Plant:
     settings = broker.settings(principal=f"nexus.gateway.{GW}", home=tmp_path / "home")
     driver = FakeDriver()
     driver.values[PATH, "polled"] = 1.0
+    driver.values[PATH, "told"] = 2.0  # what a read finds while nothing is reported
     return Plant(settings, FakeSource([one_device()]), driver)
 
 

@@ -321,9 +321,8 @@ def test_what_people_do_to_the_folder_orphans_nothing(tmp_path: Path) -> None:
         locks = {"NEXUS_LOCKS": str(plant.folder / "locks")}
         said = copy.nexus("up", code=1, **locks).stderr
         assert "NX6517" in said and str(plant.home.path) in said
-        assert "nothing is running" in copy.nexus("down", **locks).stdout, (
-            "what runs for the original is not the copy's"
-        )
+        said = copy.nexus("down", code=6, **locks).stderr
+        assert "NX6518" in said and plant.parts(), "what runs for the original is not the copy's"
 
         shutil.rmtree(plant.home.run, ignore_errors=True)  # it is written anew at once
         before = plant.parts()
