@@ -235,19 +235,25 @@ class ChaosRuntime(Runtime):
             "devices": [python, "-m", "tests.chaos.devices", *map(str, modbus), logs],
             "opcua": [python, "-m", "tests.chaos.opcua", str(opcua), logs, *nodes],
         }
+        self.field_ports = {"devices": modbus[0], "opcua": opcua}
         if simulated:
             self.commands["sim"] = [python, "-m", "nexus_cli", "sim", "simulated.yaml"]
         for name, command in self.commands.items():
             self.spawn(name, command)
-        for port in (modbus[0], opcua):
-            wait_until(lambda port=port: answers(port), what="the devices", deadline_s=120)
+        for name in self.field_ports:
+            self._wait_until_back(name)
 
     def start_part(self, part: str) -> None:
-        """Start one part (again)."""
+        """Start one part (again). A device is back when it answers: until then it is away, and nobody's fault but its own."""
         if part in getattr(self, "commands", {}):
             self.spawn(part, self.commands[part])
+            if part in self.field_ports:
+                self._wait_until_back(part)
         else:
             super().start_part(part)
+
+    def _wait_until_back(self, part: str) -> None:
+        wait_until(lambda: answers(self.field_ports[part]), what=f"{part} of the field", deadline_s=180)
 
     def pids(self, part: str) -> list[int]:
         """Process ids of a part, its children included; none while it is away."""
