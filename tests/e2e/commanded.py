@@ -55,10 +55,10 @@ sequences:
       - {{publish: start-order, set: {{line: one, order: "17", amount: 3}}}}
     on_abort:
       - {{write: hall/line-1/drive/setpoint, value: 10}}
-  slow:
+  held:
     steps:
       - {{write: hall/line-1/drive/start, value: 1}}
-      - {{wait: 4s}}
+      - {{until: "{{hall/line-1/drive/fixed}} == 78", timeout: 10m}}
       - {{write: hall/line-1/drive/start, value: 2}}
     on_abort:
       - {{write: hall/line-1/drive/start, value: 9}}
@@ -126,6 +126,10 @@ class Drive:
         async with counting([device], port=self.port) as self.field:
             self._started.set()
             await self._stop.wait()
+
+    def hold(self, tag: str, value: Any) -> None:
+        """Let the device hold a value that nobody wrote."""
+        self._loop.call_soon_threadsafe(self.field.server.set, "hall/line-1/drive", tag, value)
 
     @property
     def writes(self) -> list[tuple[int, int]]:

@@ -299,7 +299,7 @@ def test_a_sequence_that_times_out_goes_back(plant: Commanded) -> None:
 
 
 def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "slow", "--yes"]
+    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "held", "--yes"]
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -308,6 +308,7 @@ def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant
     process.wait(10)
     busy = cli(plant, "sequence", "run", "stuck", "--yes")
     assert busy.returncode == 5 and "NX6831" in busy.stderr, busy.stderr
+    plant.drive.hold("fixed", 78)
     wait_until(lambda: (2, 2) in plant.drive.writes, deadline_s=20, what="the last step")
     assert plant.drive.writes == [(2, 1), (2, 2)]
     wait_until(lambda: newest(plant)["state"] == "done", what="the end")
@@ -332,7 +333,7 @@ def test_an_aborted_sequence_carries_out_its_abort_branch(plant: Commanded) -> N
 
 
 def test_control_killed_in_the_middle_interrupts_and_writes_nothing_more(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "slow", "--yes"]
+    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "held", "--yes"]
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -343,7 +344,8 @@ def test_control_killed_in_the_middle_interrupts_and_writes_nothing_more(plant: 
     output, _ = process.communicate(timeout=40)
     assert process.returncode == 4, output
     assert b"NX6835" in output
-    time.sleep(4.5)  # longer than the wait of the sequence: what must not come has its chance
+    plant.drive.hold("fixed", 78)  # what the run waited for: what must not come has its chance
+    wait_until(lambda: json.loads(plant.nexus("read", "hall/line-1/drive/fixed", "--format", "json"))["value"] == 78)
     assert plant.drive.writes == [(2, 1)]
 
 
