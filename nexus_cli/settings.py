@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.exit_codes import Exit
 
-EXIT_FINDINGS, EXIT_USAGE = 1, 64
-"""`cli/exit_codes.py`: a file that is broken, and a variable that says what can't be."""
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
@@ -208,7 +207,7 @@ def _above(start: Path) -> Path | None:
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
     """What a person wrote into a variable is a usage error, not the outside world's."""
-    return NexusError(message, code="NX6001", cause=cause, hint=hint, exit_code=EXIT_USAGE)
+    return NexusError(message, code="NX6001", cause=cause, hint=hint)
 
 
 def _text(name: str, value: str) -> str:
@@ -353,7 +352,7 @@ def _broken(path: Path, cause: str) -> NexusError:
     if path.name == CREDENTIALS_FILE:
         hint = "restore it from a backup: the broker and the database know the secrets in it"
     return NexusError(
-        f"The file {path} is not what nexus wrote.", code="NX6001", cause=cause, hint=hint, exit_code=EXIT_FINDINGS
+        f"The file {path} is not what nexus wrote.", code="NX6001", cause=cause, hint=hint, exit_code=Exit.FINDINGS
     )
 
 

@@ -59,7 +59,6 @@ def read_grants(home: Path) -> tuple[Grant, ...] | None:
             f"The rights in {home / GRANTS_FILE} can't be read; those in force stay.",
             code="NX7011",
             cause=str(error)[:200],
-            hint="`nexus apply` writes the file anew",
         ) from None
 
 

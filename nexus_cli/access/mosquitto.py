@@ -82,7 +82,6 @@ def check_name(name: str) -> None:
             f"'{name[:60]}' can't be a user of the broker.",
             code="NX7010",
             hint="use letters, digits, '.', '_', '-' and '@', at most 128",
-            exit_code=1,
         )
 
 
@@ -96,5 +95,4 @@ def check_filter(filter_: str) -> None:
             f"'{filter_[:200]}' can't be a topic filter of the broker's rules.",
             code="NX7010",
             cause=f"level {position + 1} is '{level[:60]}'",
-            exit_code=1,
         )

@@ -27,8 +27,6 @@ from nexus_cli.plan.running import Running, hazards_of_runs, touched_runs
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
-EXIT_BLOCKED = 3
-EXIT_CONFLICT = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,6 @@ def refuse_stale(request: Request, recorded: Recorded) -> None:
             f"The plan is stale: the recorded state moved, it is now deployment {recorded.number}.",
             code="NX5002",
             hint="plan again and look at what would happen now",
-            exit_code=EXIT_CONFLICT,
         )
 
 
@@ -104,8 +101,6 @@ def check_request(
         raise NexusError(
             "What was sent does not make the state that the plan promised; nothing changed.",
             code="NX5007",
-            hint="use the same version of nexus on both sides and plan again",
-            exit_code=1,
         )
     changes = changes_between(request.changed, before, moved=request.moved)
     devices_left = sum(address.startswith("device.") for address in desired.digests)
@@ -123,7 +118,6 @@ def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) 
                 f"Sequence '{one.name}' is running (run {one.run}) and uses {paths[0]}; nothing changed.",
                 code="NX5010",
                 hint=f"wait for its end, or `nexus sequence abort {one.run}`",
-                exit_code=EXIT_CONFLICT,
             )
 
 
@@ -135,7 +129,6 @@ def _refuse_hazards(hazards: Sequence[Hazard], request: Request) -> None:
             f"Blocked: {open_[0].message}" + (f", and {len(open_) - 1} more." if len(open_) > 1 else "."),
             code="NX4002",
             hint=f"if this is intended: {names}",
-            exit_code=EXIT_BLOCKED,
         )
 
 

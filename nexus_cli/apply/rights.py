@@ -50,5 +50,4 @@ def _not_in_force(cause: str) -> NexusError:
         "The broker's rights could not be brought in line.",
         code="NX5009",
         cause=cause,
-        hint="`nexus status` shows the broker; messages may be refused until its rights are right",
     )

@@ -1,40 +1,8 @@
-"""Process exit codes: part of the interface, CI jobs branch on them."""
+"""The exit codes that a command's help lists."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-
-
-class Exit(IntEnum):
-    """See the table in docs/cli.md."""
-
-    OK = 0
-    FINDINGS = 1
-    """Errors in your files, or it failed and nothing changed."""
-    CHANGES = 2
-    """Only with --detailed-exitcode: changes or drift."""
-    BLOCKED = 3
-    """A hazard without consent, or a policy."""
-    PARTLY = 4
-    """Partly applied."""
-    CONFLICT = 5
-    """Lock held, or plan stale."""
-    OUTSIDE = 6
-    """The outside world failed: runtime, broker, database or device unreachable."""
-    USAGE = 64
-    BUG = 70
-    INTERRUPTED = 130
-
-
-TEXT: dict[int, str] = {
-    Exit.OK: "done, or nothing to do",
-    Exit.FINDINGS: "errors in your files, or it failed and nothing changed",
-    Exit.CHANGES: "changes (with --detailed-exitcode)",
-    Exit.BLOCKED: "blocked: a hazard without consent",
-    Exit.PARTLY: "partly applied",
-    Exit.CONFLICT: "lock held, or plan stale",
-    Exit.OUTSIDE: "runtime, broker, database or device unreachable",
-}
+from nexus_cli.exit_codes import TEXT, Exit
 
 
 def help_text(*codes: Exit) -> str:

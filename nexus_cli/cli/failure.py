@@ -11,9 +11,9 @@ from pathlib import Path
 
 from nexus_cli import __version__
 from nexus_cli.cli.console import colour_wanted, note, style
-from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.diagnostics.printable import one_line
+from nexus_cli.exit_codes import Exit
 
 MACHINE = {
     errno.EACCES: "change its rights, run as its owner, or name another folder (--home DIR)",

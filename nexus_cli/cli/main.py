@@ -10,7 +10,7 @@ import click
 
 from nexus_cli import __version__
 from nexus_cli.cli.arguments import not_text
-from nexus_cli.cli.exit_codes import Exit
+from nexus_cli.exit_codes import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("nexus_cli.cli.commands.init:command", "Start a new site folder."),

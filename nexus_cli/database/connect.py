@@ -96,6 +96,7 @@ def _arguments(
         raise NexusError(
             "No database is configured.",
             code=NOT_CONFIGURED,
+            exit_code=6,
             hint="`nexus up SITE` starts one on this machine, or set NEXUS_DATABASE_URL (and NEXUS_DATABASE_PASSWORD)",
         )
     if not settings.database_url.startswith(("postgresql://", "postgres://")):
@@ -103,7 +104,6 @@ def _arguments(
             "The database address is not a postgresql:// URL.",
             code=NOT_CONFIGURED,
             hint="write NEXUS_DATABASE_URL as postgresql://USER@HOST:5432/NAME?sslmode=require",
-            exit_code=64,
         )
     # A user called nexus would have schema nexus in the search path, and Alembic would take it for the default.
     session = {"application_name": application, "timezone": "UTC", "search_path": _SEARCH_PATH}

@@ -233,7 +233,6 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
         f"The database at {place_of(settings.database_url)} {what}; nothing was changed.",
         code=BUSY,
         cause=one_line(error),
-        hint="try again; pg_stat_activity shows the session that holds the lock or the server",
         retriable=True,
     )
 
@@ -287,7 +286,6 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
             code=NOT_CONFIGURED,
             cause=cause,
             hint="check what is after the ? in NEXUS_DATABASE_URL, and the PG… variables",
-            exit_code=64,
         )
     elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         message = "None of the databases at {} takes writes."
@@ -307,7 +305,6 @@ def read_only(settings: Settings, *, cause: str) -> NexusError:
         f"The database at {place_of(settings.database_url)} is read-only.",
         code=READ_ONLY,
         cause=cause,
-        hint="it is a standby, or default_transaction_read_only is set: name the primary in NEXUS_DATABASE_URL",
         retriable=True,
     )
 
@@ -318,7 +315,6 @@ def pooled(settings: Settings, *, cause: str) -> NexusError:
         f"A connection pooler answers at {place_of(settings.database_url)}, and nexus can't work through it.",
         code=POOLED,
         cause=cause,
-        hint="name the server itself in NEXUS_DATABASE_URL: locks and prepared statements need a session of their own",
     )
 
 
@@ -328,7 +324,6 @@ def schema_behind(settings: Settings, *, cause: str = "") -> NexusError:
         f"The database at {place_of(settings.database_url)} does not have the schema this version needs.",
         code=SCHEMA_BEHIND,
         cause=cause,
-        hint="run `nexus db upgrade`",
     )
 
 

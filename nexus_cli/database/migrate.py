@@ -176,7 +176,6 @@ def _from_the_future(state: SchemaState) -> NexusError:
     return NexusError(
         f"The database's schema is revision {state.current}, which this version of nexus does not know.",
         code="NX6204",
-        hint="it was made by a newer nexus: install that version, or a later one",
     )
 
 
@@ -194,9 +193,7 @@ async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[s
     try:
         await _with_connection(settings, work)
     except CommandError as error:
-        raise NexusError(
-            "The migration can't be run.", code="NX6205", cause=str(error), hint="`nexus db current` lists revisions"
-        ) from None
+        raise NexusError("The migration can't be run.", code="NX6205", cause=str(error)) from None
     return tuple(applied)
 
 

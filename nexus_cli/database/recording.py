@@ -63,8 +63,6 @@ async def record(
             "The database refused what was to be recorded; nothing changed.",
             code="NX5000",
             cause=f"{type(error).__name__}: {error}",
-            hint="check with `nexus db check` whether the schema is up to date",
-            exit_code=1,
         ) from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.exit_codes import Exit
 
 
 class NexusError(Exception):
@@ -10,10 +12,10 @@ class NexusError(Exception):
 
     Attributes:
         code: A catalogue code of band 5, 6 or 7.
-        hint: What the person can do about it.
+        hint: What the person can do about it; the catalogue's, where the call has none.
         cause: The technical cause, one line, without secrets.
         retriable: True when trying again later can help.
-        exit_code: The process exit code (see `cli/exit_codes.py`).
+        exit_code: What the process ends with: the catalogue's, unless the call says otherwise.
     """
 
     def __init__(
@@ -24,15 +26,16 @@ class NexusError(Exception):
         hint: str = "",
         cause: str = "",
         retriable: bool = False,
-        exit_code: int = 6,
+        exit_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
-        self.hint = hint
+        known = catalogue().get(code)
+        self.hint = hint or (known.hint if known else "")
         self.cause = cause
         self.retriable = retriable
-        self.exit_code = exit_code
+        self.exit_code = exit_code if exit_code is not None else int(known.exit_code if known else Exit.OUTSIDE)
 
 
 class FindingsError(NexusError):

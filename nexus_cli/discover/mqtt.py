@@ -106,7 +106,6 @@ def _settings(target: Target, settings: Settings) -> Settings:
             "A password is not written on the command line.",
             code="NX6601",
             hint="--password '${env:BROKER_PASSWORD}'",
-            exit_code=1,
         )
     same = settings.broker_url.rstrip("/") == target.text.rstrip("/")
     if same and not user:
@@ -114,4 +113,4 @@ def _settings(target: Target, settings: Settings) -> Settings:
     try:
         return replace(settings, broker_url=target.text, broker_user=resolve(user), broker_password=resolve(password))
     except DriverError as error:
-        raise NexusError(f"{error.message}.", code="NX6601", exit_code=1) from None
+        raise NexusError(f"{error.message}.", code="NX6601") from None

@@ -58,7 +58,7 @@ async def browse_via(
     """
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
-        raise NexusError("Which site?", code="NX6510", hint="set NEXUS_SITE=enterprise/site", exit_code=1)
+        raise NexusError("Which site?", code="NX6510", hint="set NEXUS_SITE=enterprise/site")
     request = _request(target, wanted)
     asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s or SILENCE_S)
     async with contextlib.aclosing(asking):

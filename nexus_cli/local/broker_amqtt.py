@@ -38,7 +38,7 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
         NexusError: NX6505, amqtt is not installed or the port can't be opened.
     """
     if not available():
-        raise NexusError("amqtt is not installed.", code="NX6505", hint="pip install 'nexus-cli[local]'", exit_code=1)
+        raise NexusError("amqtt is not installed.", code="NX6505", hint="pip install 'nexus-cli[local]'")
     from amqtt.errors import AMQTTError
 
     from nexus_cli.local.amqtt_plugin import NexusBroker, Rules

@@ -50,8 +50,6 @@ def unprivileged(*candidates: str) -> Identity | None:
         "Servers must not run as root, and no unprivileged system user was found.",
         code="NX6503",
         cause=f"looked for {', '.join(candidates)}",
-        hint="run nexus as a normal user, or create one of these users",
-        exit_code=1,
     )
 
 

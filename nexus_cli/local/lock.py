@@ -78,7 +78,6 @@ def _unusable(folder: Path, cause: str) -> NexusError:
         code="NX6516",
         cause=cause,
         hint=f"remove it, or name another folder in {LOCKS}",
-        exit_code=1,
     )
 
 
@@ -124,7 +123,6 @@ def held(home: Home, holder: Holder, folder: Path) -> Iterator[None]:
                     f"Another supervisor{who} runs for {home.path}.",
                     code="NX6515",
                     hint="`nexus status` shows it, `nexus down` ends it",
-                    exit_code=1,
                 )
             time.sleep(0.02)
         _write(file.fileno(), holder)

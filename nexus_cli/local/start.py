@@ -133,14 +133,12 @@ def refuse_second(home: Home, runtime: Runtime) -> None:
                 code="NX6512",
                 cause=f"process {holder.pid} and what it started still look for their files there",
                 hint="`nexus down` first, then `nexus up`: rows and credentials stay",
-                exit_code=1,
             )
         if not (holder.beside or runtime.beside):
             raise NexusError(
                 f"{runtime.site} runs on this machine already: process {holder.pid}, in {holder.home}.",
                 code="NX6517",
                 hint=f"`nexus --home {holder.home} status` shows it; a second one on purpose: nexus up --beside",
-                exit_code=1,
             )
 
 
@@ -239,7 +237,6 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
             f"There is no {kind or 'broker'} on this machine.",
             code="NX6505",
             hint="install mosquitto (apt-get install mosquitto), or pip install 'nexus-cli[local]', or give --broker URL",
-            exit_code=1,
         )
     runtime.broker_kind = kind
 
@@ -258,14 +255,12 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             "The database's address holds a password; it would show in files and process lists.",
             code="NX6203",
             hint="put it in NEXUS_DATABASE_PASSWORD (or NEXUS_DATABASE_PASSWORD_FILE)",
-            exit_code=64,
         )
     if not wanted.startswith(("postgresql://", "postgres://")):
         raise NexusError(
             f"'{wanted}' is not a postgresql:// address.",
             code="NX6203",
             hint="write embedded, or postgresql://USER@HOST:5432/NAME",
-            exit_code=64,
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
     runtime.database_ca = wish.environ.get("NEXUS_DATABASE_CA", "")
@@ -284,7 +279,6 @@ def _refuse_change(before: Runtime, after: Runtime) -> None:
                 f"The runtime here has the {what} {old}; it can't become {new} while it runs.",
                 code="NX6512",
                 hint="`nexus down` first, or use another folder: nexus --home OTHER up SITE",
-                exit_code=1,
             )
 
 

@@ -67,9 +67,7 @@ def write_planfile(
     try:
         replace_file(path, data, mode=0o600)
     except OSError as error:
-        raise NexusError(
-            f"The plan can't be written to '{path}'.", code="NX4003", cause=str(error), exit_code=1
-        ) from None
+        raise NexusError(f"The plan can't be written to '{path}'.", code="NX4003", cause=str(error)) from None
 
 
 def is_planfile(path: Path) -> bool:
@@ -97,8 +95,6 @@ def read_planfile(path: Path) -> SavedPlan:
         raise NexusError(
             f"The plan '{path}' has format {data.get('format_version')}, this version reads {FORMAT_VERSION}.",
             code="NX4006",
-            hint="plan again with this version: nexus plan SITE --out FILE",
-            exit_code=1,
         )
     body = {key: data.get(key) for key in ("plan", "changed", "source")}
     if data.get("digest") != digest(body):
@@ -124,5 +120,4 @@ def _damaged(path: Path, cause: str) -> NexusError:
         code="NX4003",
         cause=cause,
         hint="plan again: nexus plan SITE --out FILE",
-        exit_code=1,
     )

@@ -44,7 +44,7 @@ async def audit(
     if settings.site.count("/") == 1:
         path = site_topics(settings).path(path) or path
     if len(path) > 200:
-        raise NexusError("The path is longer than any tag's.", code="NX6802", exit_code=1)
+        raise NexusError("The path is longer than any tag's.", code="NX6802")
     since_us = max(0, microseconds(moment))
     async with ControlClient(settings) as control:
         return await control.audit(path=path, who=who, kind=kind, since_us=since_us, limit=limit)

@@ -37,7 +37,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        raise NexusError(error.message, exit_code=1) from None
+        raise NexusError(error.message, code="NX6525") from None
 
 
 def show(home: Path) -> tuple[Kept | None, list[Kept]]:
@@ -90,7 +90,7 @@ def export(home: Path, target: Path, *, pem: bool) -> Kept:
     try:
         file.write_bytes(loaded.public_bytes(serialization.Encoding.PEM if pem else serialization.Encoding.DER))
     except OSError as error:
-        raise NexusError(f"{file} can't be written.", cause=error.strerror or str(error), exit_code=1) from None
+        raise NexusError(f"{file} can't be written.", code="NX6523", cause=error.strerror or str(error)) from None
     return Kept(file=file, facts=certificates.facts(loaded))
 
 
@@ -106,7 +106,7 @@ def forget(home: Path, endpoint: str) -> Path | None:
     try:
         file = security.kept_file(normal_endpoint(endpoint), str(home))
     except ValueError as error:
-        raise NexusError(str(error), exit_code=1) from None
+        raise NexusError(str(error), code="NX6525") from None
     if not file.exists():
         return None
     file.unlink()

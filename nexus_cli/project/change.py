@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nexus_cli.project.text import LoadedSite, Sourced
     from nexus_cli.wire.http import ControlClient
 
-EXIT_CONFLICT = 5
 FOLLOW_WAIT_S = 20.0
 LOST_S = 60.0
 """How long a deployment is followed while control does not answer (it may be restarting)."""
@@ -301,7 +300,6 @@ async def _resource(settings: Settings, address: str) -> dict[str, Any]:
         f"'{address}' is not recorded.",
         code="NX6406",
         hint=hint or "`nexus show` counts what is; name it KIND.NAME or by its path",
-        exit_code=1,
     )
 
 
@@ -310,5 +308,4 @@ def _stale(fact: str) -> NexusError:
         f"The plan is stale: {fact}.",
         code="NX5002",
         hint="plan again: nexus plan SITE --out FILE",
-        exit_code=EXIT_CONFLICT,
     )

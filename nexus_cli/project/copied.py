@@ -45,7 +45,6 @@ def refuse_copy(address: str) -> None:
             f"This folder is a copy of {found.parent}, whose runtime runs; nothing was changed.",
             code="NX6518",
             hint=f"nexus --home {found} … means that runtime; nexus up --beside starts a second one here",
-            exit_code=6,
         )
 
 

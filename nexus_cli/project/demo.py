@@ -134,14 +134,12 @@ def _refuse_anothers(home: Path, site: str) -> None:
             f"{home} belongs to {kept}, and the demo would use its servers.",
             code="NX6512",
             hint="run the demo from another folder",
-            exit_code=1,
         )
     if supervisor_runs(Home(home)):
         raise NexusError(
             f"A runtime runs in {home} already.",
             code="NX6512",
             hint="run the demo from another folder; or `nexus down` first",
-            exit_code=1,
         )
 
 
@@ -215,7 +213,7 @@ def _apply(site: Path, env: str | None, tell: Tell) -> Settings:
     planned = plan_site(str(site), settings=settings, env=env)
     ready = planned.value
     if ready is None or ready.errored:
-        raise NexusError("The demo could not be planned.", code="NX6530", hint="nexus plan sites/demo", exit_code=1)
+        raise NexusError("The demo could not be planned.", code="NX6530", hint="nexus plan sites/demo")
     tell.step("plan", "done", f"{len(ready.changed)} resources to change")
     tell.step("apply", "begun", "")
     if ready.empty:

@@ -89,8 +89,6 @@ async def read_direct(path: str, *, client: str, settings: Settings | None = Non
         raise NexusError(
             f"'{path}' {what}; there is no address to ask.",
             code="NX6522",
-            hint="nexus explain shows where it comes from",
-            exit_code=1,
         )
     live: Live | None = None
     without = ""
@@ -141,11 +139,11 @@ async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
         found, known = _from_file(device, away)
     if not found:
         near = did_you_mean(device, [each.removeprefix("device.") for each in known])
-        raise NexusError(f"No device '{device}' is recorded.", code="NX6520", hint=near or "nexus show", exit_code=1)
+        raise NexusError(f"No device '{device}' is recorded.", code="NX6520", hint=near or "nexus show")
     config = device_from_json(found)
     if name not in config.tags:
         hint = did_you_mean(name, config.tags) or f"it has {', '.join(list(config.tags)[:5])}"
-        raise NexusError(f"{device} has no tag '{name}'.", code="NX6520", hint=hint, exit_code=1)
+        raise NexusError(f"{device} has no tag '{name}'.", code="NX6520", hint=hint)
     return config, name
 
 

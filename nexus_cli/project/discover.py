@@ -211,7 +211,7 @@ def write(change: Edit) -> None:
     try:
         edits.write(change)
     except OSError as error:
-        raise NexusError(f"The file {change.path} can't be written.", cause=str(error), exit_code=1) from None
+        raise NexusError(f"The file {change.path} can't be written.", code="NX6523", cause=str(error)) from None
 
 
 def _site_here() -> Path | None:

@@ -157,4 +157,4 @@ def driver_of(protocol: str) -> Any:
     try:
         return driver(protocol)
     except KeyError:
-        raise NexusError(f"There is no driver for {protocol} yet.", code="NX6600", exit_code=1) from None
+        raise NexusError(f"There is no driver for {protocol} yet.", code="NX6600") from None

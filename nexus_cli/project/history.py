@@ -73,7 +73,7 @@ def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> dat
     try:
         return parsed(text, now=now, zone=zone)
     except ValueError:
-        raise NexusError(f"'{text}' is not a time.", code="NX6211", hint=MOMENT_HINT, exit_code=1) from None
+        raise NexusError(f"'{text}' is not a time.", code="NX6211", hint=MOMENT_HINT) from None
 
 
 async def history(
@@ -114,7 +114,7 @@ async def history(
     now = now or datetime.now(UTC)
     start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
     if end <= start:
-        raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier", exit_code=1)
+        raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
     width = None if every is None else _width(every, start, end)
     async with (
         connection(chosen, application="nexus-history") as conn,
@@ -189,7 +189,6 @@ def _check(aggregate: Aggregate, series: Series) -> None:
             f"'{series.path}' is {series.type}: it has no {aggregate}.",
             code="NX6211",
             hint="write --agg last, first, count or good",
-            exit_code=1,
         )
 
 
@@ -200,11 +199,9 @@ def _width(every: str, start: datetime, end: datetime) -> Every:
     try:
         width = parse_every(every)
     except ValueError as error:
-        raise NexusError(str(error), code="NX6211", hint=EVERY_HINT, exit_code=1) from None
+        raise NexusError(str(error), code="NX6211", hint=EVERY_HINT) from None
     if too_many((end - start) // timedelta(microseconds=1), width):
-        raise NexusError(
-            f"That would be more than {MOST_BUCKETS:,} buckets.", code="NX6211", hint="widen --every", exit_code=1
-        )
+        raise NexusError(f"That would be more than {MOST_BUCKETS:,} buckets.", code="NX6211", hint="widen --every")
     return width
 
 
@@ -217,7 +214,6 @@ async def _only_site(conn: Connection) -> str:
             "It is not known which site is meant." if found else "Nothing is stored yet.",
             code="NX6210",
             hint=f"set NEXUS_SITE to one of: {', '.join(found)}" if found else "apply a site first",
-            exit_code=1,
         )
     return found[0]
 
@@ -233,6 +229,5 @@ async def _find(conn: Connection, *, site: str, path: str) -> Series:
             f"No series is stored for '{short}'.",
             code="NX6210",
             hint=did_you_mean(short, paths) or "paths are area/line/device/tag",
-            exit_code=1,
         )
     return series

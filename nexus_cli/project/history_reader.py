@@ -35,7 +35,7 @@ class Reader:
             return zone_named(name) if name else None
         except ValueError as error:
             raise NexusError(
-                f"The site's {error} on this machine.", code="NX6211", hint="write --zone NAME, or --utc", exit_code=1
+                f"The site's {error} on this machine.", code="NX6211", hint="write --zone NAME, or --utc"
             ) from None
 
     async def _segments(self) -> list[Segment]:

@@ -90,10 +90,10 @@ def init(folder: Path) -> Path:
                 copy.with_name(name).write_text(schema_files()[name], encoding="utf-8")
     except FileExistsError:
         message = f"'{target.as_posix()}' exists already, and is left as it is."
-        raise NexusError(message, code="NX0001", hint="name another folder: nexus init DIR", exit_code=1) from None
+        raise NexusError(message, code="NX0001", hint="name another folder: nexus init DIR") from None
     except OSError as error:
         message = f"'{target.as_posix()}' can't be written."
-        raise NexusError(message, code="NX0001", cause=str(error.strerror or error), exit_code=1) from None
+        raise NexusError(message, code="NX0001", cause=str(error.strerror or error)) from None
     return target
 
 

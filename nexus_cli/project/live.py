@@ -131,7 +131,7 @@ def parse_where(text: str) -> Where:
     match = re.fullmatch(r"\s*([a-z_]+)\s*(==|=|!=|<=|>=|<|>)\s*(.+?)\s*", text)
     if match is None or match[1] not in FIELDS:
         hint = did_you_mean(match[1], FIELDS) if match else "write FIELD OP VALUE, such as quality!=GOOD or 'value>=10'"
-        raise NexusError(f"The condition '{text}' can't be read.", code="NX6521", hint=hint, exit_code=64)
+        raise NexusError(f"The condition '{text}' can't be read.", code="NX6521", hint=hint)
     return Where(match[1], "=" if match[2] == "==" else match[2], match[3])
 
 
@@ -182,7 +182,6 @@ def _site_topics(settings: Settings) -> Topics:
             "No runtime is configured here.",
             code="NX6510",
             hint="run it beside the .nexus folder of `nexus up`, or set NEXUS_SITE=enterprise/site and NEXUS_BROKER_URL",
-            exit_code=6,
         )
     return Topics(enterprise, site)
 
@@ -308,7 +307,7 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
         pass
     if live is None:
         hint = await _hint(path, settings)
-        raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=hint, exit_code=1)
+        raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=hint)
     return as_recorded(live, await RecordedTypes(settings).of(path))
 
 

@@ -67,7 +67,7 @@ def fill(name: str, message: MessageConfig, texts: Mapping[str, str]) -> Rendere
         values = {key: typed(message, key, text) for key, text in texts.items()}
         topic, payload = render(message, values)
     except MessageError as error:
-        raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint, exit_code=1) from None
+        raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint) from None
     return Rendered(name=name, topic=topic, payload=payload, qos=message.qos, retain=message.retain, values=values)
 
 

@@ -49,7 +49,7 @@ def run_role(role: str, *, name: str = "") -> None:
     from nexus_cli.runtime.logging import configure_logging
 
     if role == "gateway" and not name:
-        raise NexusError("Which gateway?", code="NX6511", hint="nexus run gateway --name NAME", exit_code=64)
+        raise NexusError("Which gateway?", code="NX6511")
     settings = load_settings(principal=_principal(role, name))
     title = f"{role} {name}" if name and name != role else role
     configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=title)
@@ -266,5 +266,4 @@ def log_files(part: str | None) -> dict[str, Path]:
         f"There is no log of '{part}' in {home.logs}." if part else f"There are no logs in {home.logs}.",
         code="NX6514",
         hint=did_you_mean(part, found) if found else "`nexus up SITE` starts the runtime",
-        exit_code=1,
     )

@@ -146,7 +146,7 @@ def _with_values(name: str, config: SequenceConfig, texts: Mapping[str, str]) ->
         values = arguments(config, given)
         return bound(config, values), values
     except ParameterError as error:
-        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint, exit_code=1) from None
+        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint) from None
 
 
 async def follow(

@@ -127,7 +127,7 @@ async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Serve
         if server is None:
             server = await serve(devices, host=HERE, port=0, seed=seed)
     except ValueError as error:
-        raise NexusError(f"The devices of {link} can't be simulated: {error}.", exit_code=1) from None
+        raise NexusError(f"The devices of {link} can't be simulated: {error}.", code="NX6524") from None
     except OSError as error:
         raise NexusError(f"No port can be had for {link}.", cause=str(error)) from None
     return Served(
@@ -201,14 +201,14 @@ def write_overlay(simulation: Simulation, path: Path) -> None:
         if path.exists() and not path.read_text(encoding="utf-8").startswith(MARK):
             raise NexusError(
                 f"The file {path.as_posix()} exists and was not written by `nexus sim`.",
+                code="NX6523",
                 hint="name another file, such as env/sim.yaml, or remove this one",
-                exit_code=1,
             )
         text = yaml.dump(overlay_of(simulation), Dumper=Plain, sort_keys=False, width=120)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(MARK + text, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise NexusError(f"The overlay {path.as_posix()} can't be written.", cause=str(error), exit_code=1) from None
+        raise NexusError(f"The overlay {path.as_posix()} can't be written.", code="NX6523", cause=str(error)) from None
 
 
 async def until_stopped(stop: asyncio.Event, *, duration_s: float | None) -> None:

@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.exit_codes import Exit
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
@@ -29,7 +30,6 @@ from nexus_cli.wire.topic import Topics
 LONGEST_S = 60.0
 ANSWER_LATE_S = 3.0
 """How long after its expiry an answer is still waited for: the device may be at work when it expires."""
-EXIT_USAGE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def read_expectation(wish: Wish, text: str) -> Value:
         value = parse_value(text, wish.tag)
         raw_of(wish.tag, value, bounded=False)
     except InversionError as error:
-        raise NexusError(f"--expect: {error}.", code=error.code, hint=error.hint, exit_code=EXIT_USAGE) from None
+        raise NexusError(f"--expect: {error}.", code=error.code, hint=error.hint, exit_code=Exit.USAGE) from None
     return value
 
 
@@ -212,7 +212,6 @@ def site_topics(settings: Settings) -> Topics:
             "No runtime is configured here.",
             code="NX6510",
             hint="run it beside the .nexus folder of `nexus up`, or set NEXUS_SITE=enterprise/site and NEXUS_CONTROL_URL",
-            exit_code=6,
         )
     return Topics(enterprise, site)
 
@@ -222,7 +221,7 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
     async with ControlClient(settings) as control:
         if path.count("/") != 3:
             hint = await _path_hint(control, path)
-            raise NexusError(f"'{path}' is not the path of a tag.", code="NX6802", hint=hint, exit_code=1)
+            raise NexusError(f"'{path}' is not the path of a tag.", code="NX6802", hint=hint)
         found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
         if found is None:
             known = [
@@ -230,19 +229,17 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
             ]
             hint = did_you_mean(device_path, known) if known else "nothing was applied yet: `nexus apply SITE`"
             hint = hint or "`nexus show` lists what was applied"
-            raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint, exit_code=1)
+            raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint)
     tags: dict[str, Any] = found.get("tags") or {}
     if name not in tags:
-        raise NexusError(
-            f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, tags), exit_code=1
-        )
+        raise NexusError(f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, tags))
     tag = msgspec.convert(tags[name], TagConfig)
     if not tag.writable:
         can = sorted(other for other, one in tags.items() if one.get("writable"))
         hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
-        raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint, exit_code=1)
+        raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint)
     if not tag.enabled or found.get("enabled") is False:
-        raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804", exit_code=1)
+        raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804")
     return tag, str(found.get("gateway") or "")
 
 

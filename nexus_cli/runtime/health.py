@@ -123,7 +123,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"The health port {host}:{port} can't be opened.",
             code="NX6003",
             cause=str(error),
-            hint="another process may have it; set NEXUS_HTTP_PORT, 0 picks a free one",
         ) from None
     return listener
 

@@ -314,7 +314,6 @@ class BrokerClient:
                 f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
                 code="NX6011",
                 cause=str(error),
-                hint="check NEXUS_BROKER_USER and NEXUS_BROKER_PASSWORD, or the credentials in the .nexus folder",
                 retriable=True,
             )
         return self._unreachable(str(error))

@@ -14,13 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.settings import Settings
 
-SEQUENCES = "NX68"
-"""Codes of commands and sequences."""
-CONFLICT = 409
 SERVER_ERROR = 500
-EXIT_BLOCKED = 3
-EXIT_CONFLICT = 5
-EXIT_OUTSIDE = 6
 LONGEST_WAIT_S = 25.0
 """Longest long-poll that control grants; the client waits a little longer than that for the answer."""
 
@@ -224,7 +218,6 @@ class ControlClient:
                 code="NX6400",
                 cause=type(error).__name__,
                 hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
-                exit_code=EXIT_OUTSIDE,
             ) from None
         return _read(answer, url)
 
@@ -237,7 +230,6 @@ def _unreachable(url: str, error: BaseException) -> NexusError:
         cause=f"{type(error).__name__}: {error}".rstrip(": "),
         hint="is the runtime up? `nexus status` shows it, `nexus up SITE` starts it",
         retriable=True,
-        exit_code=EXIT_OUTSIDE,
     )
 
 
@@ -257,13 +249,11 @@ def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
             cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
             hint="it may be starting or stopping; `nexus status` shows it. A proxy in between answers like this, too",
             retriable=True,
-            exit_code=EXIT_OUTSIDE,
         )
     raise NexusError(
         f"The server at {url} is not a NEXUS control API.",
         code="NX6404",
         cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
-        hint="look at NEXUS_CONTROL_URL, and at a proxy in between",
     )
 
 
@@ -273,22 +263,10 @@ def _level(text: str) -> str:
 
 
 def _refused(status: int, data: Mapping[str, Any]) -> NexusError:
-    code = str(data["code"])
-    if status == CONFLICT:
-        exit_code = EXIT_CONFLICT
-    elif code == "NX4002":
-        exit_code = EXIT_BLOCKED
-    elif code.startswith(SEQUENCES) and status < SERVER_ERROR:
-        exit_code = 1  # a wish that does not fit, not a world that is away
-    elif status in (401, 403) or status >= 500 or code.startswith("NX6"):
-        exit_code = EXIT_OUTSIDE
-    else:
-        exit_code = 1
     return NexusError(
         str(data["message"]),
-        code=code,
+        code=str(data["code"]),
         hint=str(data.get("hint") or ""),
         cause=str(data.get("cause") or ""),
-        retriable=status >= 500,
-        exit_code=exit_code,
+        retriable=status >= SERVER_ERROR,
     )

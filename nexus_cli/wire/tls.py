@@ -49,7 +49,6 @@ def tls_context(url: BrokerUrl, settings: Settings) -> ssl.SSLContext | None:
             "NEXUS_BROKER_KEY is set and NEXUS_BROKER_CERT is not.",
             code="NX6002",
             hint="name the PEM file of our certificate in NEXUS_BROKER_CERT",
-            exit_code=64,
         )
     if settings.broker_cert:
         try:

@@ -52,7 +52,10 @@ def parse_broker_url(text: str) -> BrokerUrl:
     """
     if not text:
         raise NexusError(
-            "No broker is configured.", code="NX6002", hint="start one with `nexus up`, or set NEXUS_BROKER_URL"
+            "No broker is configured.",
+            code="NX6002",
+            exit_code=6,
+            hint="start one with `nexus up`, or set NEXUS_BROKER_URL",
         )
     try:
         parts = urlsplit(text if "://" in text else f"mqtt://{text}")
@@ -60,18 +63,15 @@ def parse_broker_url(text: str) -> BrokerUrl:
     except ValueError:
         # The parser's own words may quote a piece of a password that holds a slash.
         cause = "the port is not a number from 0 to 65535, or the host is not a name or address"
-        raise NexusError(
-            "The broker's address can't be read.", code="NX6002", cause=cause, hint=_HINT, exit_code=64
-        ) from None
+        raise NexusError("The broker's address can't be read.", code="NX6002", cause=cause, hint=_HINT) from None
     scheme = _SAME_AS.get(parts.scheme, parts.scheme)
     if parts.username is not None or parts.password is not None:
         raise NexusError(
             "The broker's address holds credentials; they would show in logs and process lists.",
             code="NX6002",
             hint="put them in NEXUS_BROKER_USER and NEXUS_BROKER_PASSWORD (or NEXUS_BROKER_PASSWORD_FILE)",
-            exit_code=64,
         )
     if scheme not in PORTS or not parts.hostname:
-        raise NexusError(f"'{text}' is not a broker's address.", code="NX6002", hint=_HINT, exit_code=64)
+        raise NexusError(f"'{text}' is not a broker's address.", code="NX6002", hint=_HINT)
     path = (parts.path or "/mqtt") if scheme in ("ws", "wss") else ""
     return BrokerUrl(scheme=scheme, host=parts.hostname, port=port or PORTS[scheme], path=path)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nexus_cli.cli.exit_codes import Exit
+from nexus_cli.exit_codes import Exit
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.plants import write_flat_site
 from tests.e2e.runtime import Runtime

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.cli.exit_codes import Exit
+from nexus_cli.exit_codes import Exit
 from tests.benchmarks.figures import Figure, machine
 from tests.benchmarks.processes import change, counters, cpu_s, gateway_counters, parts_of, resident_mb
 from tests.benchmarks.stillness import Stillness

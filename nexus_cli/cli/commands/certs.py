@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.console import answer, answer_json, note
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import format_option
+from nexus_cli.exit_codes import Exit
 
 
 @click.group("certs", short_help="Show, renew and export OPC UA certificates.")

@@ -8,8 +8,9 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, note
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import changes_runtime, reads_runtime
+from nexus_cli.exit_codes import Exit
 
 
 @click.group("db", short_help="Manage the database schema.")

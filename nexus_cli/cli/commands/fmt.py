@@ -8,9 +8,10 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note, style
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import color_option
 from nexus_cli.cli.progress import doing
+from nexus_cli.exit_codes import Exit
 
 EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 

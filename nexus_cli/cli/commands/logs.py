@@ -8,8 +8,9 @@ import click
 
 from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.exit_codes import Exit
 
 LOOK_S = 0.2
 

@@ -7,8 +7,9 @@ import os
 import click
 
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
+from nexus_cli.exit_codes import Exit
 
 EPILOG = (
     "\b\nExamples:\n  nexus plan\n  nexus plan sites/demo --out monday.plan\n  nexus plan --format markdown\n\n"

@@ -8,8 +8,9 @@ import click
 
 from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.exit_codes import Exit
 
 EPILOG = (
     "\b\nExamples:\n  nexus probe 'modbus://10.0.0.9?unit=3' --address holding:100 --expect 230.1\n"

@@ -9,8 +9,9 @@ import click
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.exit_codes import Exit
 
 
 @click.command(

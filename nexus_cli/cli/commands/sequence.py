@@ -11,8 +11,8 @@ import click
 
 from nexus_cli.cli.completing import sequences
 from nexus_cli.cli.console import answer, answer_json, note
-from nexus_cli.cli.exit_codes import Exit
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs, reads_runtime, utc_option
+from nexus_cli.exit_codes import Exit
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""

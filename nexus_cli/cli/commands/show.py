@@ -8,8 +8,9 @@ from datetime import tzinfo
 import click
 
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.exit_codes import Exit
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"

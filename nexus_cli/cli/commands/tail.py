@@ -11,8 +11,9 @@ import click
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
-from nexus_cli.cli.exit_codes import Exit, help_text
+from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.exit_codes import Exit
 
 QUIET_S = 3.0
 STILL_S = 10.0

@@ -9,8 +9,8 @@ import click
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, note
-from nexus_cli.cli.exit_codes import TEXT, Exit
 from nexus_cli.cli.options import changes_runtime, color_option, format_option
+from nexus_cli.exit_codes import TEXT, Exit
 
 EPILOG = (
     "\b\nExamples:\n  nexus write packaging/line-1/filler/setpoint 42\n"

@@ -1,11 +1,13 @@
 """Band 7, access: roles, users, grants."""
 
 from nexus_cli.diagnostics.codes.code import Code, text, yaml
+from nexus_cli.exit_codes import Exit
 
 CODES: tuple[Code, ...] = (
     Code(
         id="NX7010",
         slug="not-renderable",
+        exit=Exit.FINDINGS,
         summary="A user name or topic can't be written in the broker's rule file.",
         why="A line that the broker misreads can leave it without any rules: Mosquitto then allows everything.",
         bad=yaml("users: {'shift #1': {role: operator}}"),
@@ -14,6 +16,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX7011",
         slug="grants-unreadable",
+        hint="`nexus apply` writes the file anew",
         summary="The local broker's access rules can't be read.",
         why="The broker keeps its current rights; a new device's topics are refused until the file is repaired.",
         bad=text(".nexus/access.json edited by hand, or cut short"),

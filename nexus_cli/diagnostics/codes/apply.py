@@ -2,11 +2,14 @@
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 CODES: tuple[Code, ...] = (
     Code(
         id="NX5000",
         slug="deployment-refused",
+        exit=Exit.FINDINGS,
+        hint="check with `nexus db check` whether the schema is up to date",
         summary="Control refused the deployment.",
         why="The request is not a valid site state; nothing changed.",
         good=text("read the findings, correct the file, plan again"),
@@ -14,6 +17,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5001",
         slug="lock-held",
+        exit=Exit.CONFLICT,
+        hint="wait until it ends; `nexus show` shows since when, and how far it is",
         summary="Another deployment holds the site's lock.",
         why="Two deployments never run at once: the second would be planned against a changing state.",
         bad=text("nexus apply, while a colleague's apply is running"),
@@ -22,6 +27,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5002",
         slug="plan-stale",
+        exit=Exit.CONFLICT,
         summary="The plan is stale: the recorded state or the files changed since it was made.",
         why="Applying it would not do what the plan shows.",
         bad=text("nexus apply monday.plan, after somebody applied on Tuesday"),
@@ -52,6 +58,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5006",
         slug="no-such-deployment",
+        exit=Exit.FINDINGS,
         summary="There is no deployment with this number.",
         why="Numbers count from 1 within the site.",
         good=text("nexus show lists what is recorded"),
@@ -59,6 +66,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5007",
         slug="digest-mismatch",
+        exit=Exit.FINDINGS,
+        hint="use the same version of nexus on both sides and plan again",
         summary="The resources sent do not match the state in the plan.",
         why="The plan was modified, or client and control have different versions.",
         good=text("use the same version of nexus on both sides and plan again"),
@@ -74,6 +83,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5010",
         slug="sequence-running",
+        exit=Exit.CONFLICT,
         summary="A running sequence uses what the deployment changes.",
         why="`on_change: refuse` is the default: the next steps rely on the current units and addresses.",
         bad=text("nexus apply, while warm-up runs on the device that changes"),
@@ -84,6 +94,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX5009",
         slug="rights-not-in-force",
+        exit=Exit.OUTSIDE,
+        hint="`nexus status` shows the broker; messages may be refused until its rights are right",
         summary="The broker's rights could not be brought in line with the deployment.",
         why="A gateway may be refused when it publishes a new device, and a refusal can be silent (MQTT 3.1.1).",
         good=text("nexus status shows the broker; nexus apply tries again"),

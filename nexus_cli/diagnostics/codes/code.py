@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Code:
         bad: An excerpt, a command or a situation that triggers it.
         good: What to write or do instead.
         severity: Error, warning or info.
+        exit: What a command ends with that fails for it; None for what its band ends with (see `exit_code`).
+        hint: What a person does about it, where that is always the same; printed below the error.
     """
 
     id: str
@@ -58,3 +61,10 @@ class Code:
     bad: Example = NOTHING
     good: Example = NOTHING
     severity: Severity = Severity.ERROR
+    exit: Exit | None = None
+    hint: str = ""
+
+    @property
+    def exit_code(self) -> Exit:
+        """What a command ends with that fails for it: 1 for what is wrong in files, plan or deployment, else 6."""
+        return self.exit or (Exit.FINDINGS if self.id[2] in "012345" else Exit.OUTSIDE)

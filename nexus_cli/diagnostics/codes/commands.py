@@ -2,6 +2,7 @@
 
 from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 _SITE: tuple[Code, ...] = (
     Code(
@@ -161,6 +162,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6802",
         slug="command-unknown-tag",
+        exit=Exit.FINDINGS,
         summary="A command to a tag that does not exist.",
         why="Nothing was written.",
         good=text("the path as `nexus show` lists it"),
@@ -168,6 +170,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6803",
         slug="command-not-writable",
+        exit=Exit.FINDINGS,
         summary="A command to a tag that is not writable.",
         why="Nothing is writable unless the site file says so.",
         good=yaml("writable: true, then apply"),
@@ -175,6 +178,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6804",
         slug="command-out-of-service",
+        exit=Exit.FINDINGS,
         summary="A command to a tag or device that is switched off.",
         why="With `enabled: false` NEXUS does not access it.",
     ),
@@ -286,6 +290,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6830",
         slug="sequence-unknown",
+        exit=Exit.FINDINGS,
         summary="A sequence, or a run of one, that does not exist.",
         why="Only what was applied can be run.",
         good=console("nexus sequence list"),
@@ -293,6 +298,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6831",
         slug="sequence-busy",
+        exit=Exit.CONFLICT,
         summary="Another sequence that writes the same devices is running.",
         why="Two programs on one machine would undo each other's steps.",
         good=console("nexus sequence status"),
@@ -300,6 +306,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6832",
         slug="sequence-precondition",
+        exit=Exit.FINDINGS,
         summary="A precondition of the sequence does not hold.",
         why="Nothing was written.",
     ),
@@ -330,6 +337,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6837",
         slug="sequence-arguments",
+        exit=Exit.FINDINGS,
         summary="The values for a sequence's parameters do not fit.",
         why="One is unknown, missing, of the wrong type or out of range. Nothing was begun.",
         good=console("nexus sequence run fill --set amount=35 --dry-run"),
@@ -337,6 +345,8 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6838",
         slug="sequence-changed",
+        exit=Exit.CONFLICT,
+        hint="look at it again: nexus sequence run NAME --dry-run",
         summary="A step uses a tag that a deployment changed after the run started.",
         why="Its value was given for the tag as it was (another unit, type or address). The step was not done.",
         good=yaml("on_change: refuse, wait or abort at the sequence keeps deployments off what it uses"),
@@ -344,6 +354,8 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6839",
         slug="sequence-run-reused",
+        exit=Exit.CONFLICT,
+        hint="a fresh id for every run",
         summary="The id of a run that was used for another sequence or other values.",
         why="A repeated request returns the run that it started; a different request under the same id would look done.",
         good=text("a fresh id (a ULID or UUID) for every run"),
@@ -358,6 +370,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6841",
         slug="message-invalid",
+        exit=Exit.FINDINGS,
         summary="A message that does not fit its schema.",
         why="Nothing was published.",
         good=console("nexus publish NAME --set key=value --preview"),

@@ -2,11 +2,13 @@
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 CODES: tuple[Code, ...] = (
     Code(
         id="NX6600",
         slug="discover-target",
+        exit=Exit.FINDINGS,
         summary="The target to discover is not valid.",
         why="A target is an address such as opcua://10.0.0.5:4840, a file, or `--at` a device that the site has.",
         bad=console("nexus discover 10.0.0.5"),
@@ -15,6 +17,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6601",
         slug="discover-connection",
+        exit=Exit.FINDINGS,
         summary="A part of the target's address is not a connection key.",
         why="The part after `?` becomes the device's `connection:` and follows its rules.",
         bad=console("nexus discover modbus://10.0.0.9?unti=3"),
@@ -31,6 +34,8 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6603",
         slug="discover-place",
+        exit=Exit.FINDINGS,
+        hint="the same command again",
         summary="The place to write to can't be used.",
         why="`--at` names area/line/device in slugs; an existing device is edited in the file that declares it.",
         bad=text("--into sites/x/areas/y.yaml --at filler"),

@@ -1,6 +1,7 @@
 """Band 6, runtime: what `nexus up` runs on one machine (NX6500 to NX6699)."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
+from nexus_cli.exit_codes import Exit
 
 LOCAL: tuple[Code, ...] = (
     Code(
@@ -21,6 +22,8 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6503",
         slug="no-unprivileged-user",
+        exit=Exit.FINDINGS,
+        hint="run nexus as a normal user, or create one of these users",
         summary="Servers must not run as root, and there is no other system user to run them as.",
         why="PostgreSQL refuses to run as root, and a broker does not need it.",
         good=text("run nexus as a normal user; on Debian `mosquitto`, `postgres` or `nobody` is used"),
@@ -28,6 +31,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6504",
         slug="embedded-database",
+        exit=Exit.FINDINGS,
         summary="The embedded PostgreSQL can't be set up or started.",
         why="The historian and control need a database; nothing is stored without it.",
         bad=text("a full disk, or data of another major version"),
@@ -36,6 +40,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6505",
         slug="local-broker",
+        exit=Exit.FINDINGS,
         summary="The local broker can't be started.",
         why="Gateways and historian meet only at the broker; gateways keep samples in their disk logs meanwhile.",
         good=text("install mosquitto, or pip install 'nexus-cli[local]'; `nexus up --broker URL` uses your own broker"),
@@ -51,6 +56,8 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6511",
         slug="no-gateway-name",
+        exit=Exit.USAGE,
+        hint="nexus run gateway --name NAME",
         summary="A gateway is run by its name.",
         why="It reads only the links that the site gives to this name.",
         bad=console("nexus run gateway"),
@@ -59,6 +66,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6512",
         slug="another-site-runs",
+        exit=Exit.FINDINGS,
         summary="The runtime of this folder serves another site.",
         why="One .nexus folder is one runtime: two sites in it would share credentials, ports and rows.",
         good=text("nexus down first, or nexus --home OTHER up SITE"),
@@ -73,6 +81,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6514",
         slug="not-running",
+        exit=Exit.FINDINGS,
         summary="No runtime is running here.",
         why="Nothing was started from this folder, or it was stopped.",
         good=text("nexus up SITE; another folder is named with nexus --home or NEXUS_HOME"),
@@ -80,6 +89,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6515",
         slug="not-stopped",
+        exit=Exit.FINDINGS,
         summary="A process did not end.",
         why="Starting another one would let two processes write the same files.",
         good=text("look at the process named in the message"),
@@ -87,6 +97,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6516",
         slug="no-place-for-locks",
+        exit=Exit.FINDINGS,
         summary="The folder for runtime locks can't be used.",
         why="A runtime's lock is outside its .nexus folder, so that a second one can't be started by mistake.",
         good=text("remove the folder that the message names, or set NEXUS_LOCKS to a folder of your own"),
@@ -94,6 +105,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6517",
         slug="site-runs-elsewhere",
+        exit=Exit.FINDINGS,
         summary="This site runs on this machine already, from another folder.",
         why="Two runtimes of one site poll the same devices, and each has half of the commands and the rows.",
         bad=text("nexus up, in a copy of the folder that runs"),
@@ -115,6 +127,7 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6520",
         slug="no-value",
+        exit=Exit.FINDINGS,
         summary="There is no value on this topic.",
         why="The tag was never published: it is not applied, its device was never reached, or the path is another one.",
         bad=console("nexus read packaging/line-1/filler/temprature"),
@@ -123,6 +136,8 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6522",
         slug="no-address",
+        exit=Exit.FINDINGS,
+        hint="nexus explain shows where it comes from",
         summary="The tag is not read from a device.",
         why="A calculated or external value has no device address to read.",
         bad=text("nexus read packaging/line-1/filler/overheat --direct, of a calculated tag"),
@@ -131,14 +146,42 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6521",
         slug="bad-condition",
+        exit=Exit.USAGE,
         summary="The condition after --where can't be read.",
         why="It is one comparison of a field with a value.",
         bad=text("--where quality<GOOD"),
         good=text("--where quality!=GOOD, --where 'value>=10'"),
     ),
     Code(
+        id="NX6523",
+        slug="not-written",
+        exit=Exit.FINDINGS,
+        summary="A file that the command would write can't be written.",
+        why="It may belong to somebody else, be read-only, or have been written by hand; nothing was changed.",
+        bad=console("nexus sim --overlay site.yaml"),
+        good=text("name another file, or make this one writable"),
+    ),
+    Code(
+        id="NX6524",
+        slug="not-simulated",
+        exit=Exit.FINDINGS,
+        summary="These devices can't be simulated.",
+        why="A simulator answers what the site declares: what it can't answer, a person must change there.",
+        good=text("change what the message names, or leave the device out of the site that is simulated"),
+    ),
+    Code(
+        id="NX6525",
+        slug="no-certificate",
+        exit=Exit.FINDINGS,
+        summary="There is no certificate that can be shown, exported or removed here.",
+        why="The endpoint is misspelt, or the file is not a certificate or a key.",
+        bad=console("nexus certs forget opc.tcp:/10.0.0.5:4840"),
+        good=console("nexus certs forget opc.tcp://10.0.0.5:4840"),
+    ),
+    Code(
         id="NX6530",
         slug="demo-incomplete",
+        exit=Exit.FINDINGS,
         summary="The demo did not see every tag.",
         why="The path from device to row is broken somewhere.",
         good=console("nexus status and nexus logs show where"),

@@ -28,13 +28,15 @@ def page(code: Code) -> str:
         "",
         code.summary,
         "",
-        f"*{code.severity}, band {code.id[2]}: {BANDS[code.id[2]]}*",
+        f"*{code.severity}, band {code.id[2]}: {BANDS[code.id[2]]}; exit code {int(code.exit_code)}*",
     ]
     parts += ["", "## Why it matters", "", code.why]
     if code.bad:
         parts += ["", "## Instead of", "", *_example(code.bad)]
     if code.good:
         parts += ["", "## Write", "", *_example(code.good)]
+    if code.hint:
+        parts += ["", f"Hint: {code.hint}."]
     if code.id[2] in "0123":
         parts += ["", "## To accept it", "", _acceptance(code)]
     return "\n".join(parts) + "\n"

@@ -2,6 +2,7 @@
 
 from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 REFUSALS: tuple[Code, ...] = (
     Code(
@@ -18,6 +19,7 @@ REFUSALS: tuple[Code, ...] = (
     Code(
         id="NX4002",
         slug="hazard-without-consent",
+        exit=Exit.BLOCKED,
         summary="The plan holds a hazard that nobody consented to.",
         why="Some changes can't be undone, or give people more rights: they need consent by name and scope.",
         bad=text("nexus apply, with a tag removed from the file"),
@@ -26,6 +28,7 @@ REFUSALS: tuple[Code, ...] = (
     Code(
         id="NX4003",
         slug="planfile-unreadable",
+        exit=Exit.FINDINGS,
         summary="The saved plan can't be read.",
         why="A damaged or edited plan must not be applied in part.",
         bad=console("nexus apply broken.plan"),
@@ -52,6 +55,8 @@ REFUSALS: tuple[Code, ...] = (
     Code(
         id="NX4006",
         slug="planfile-version",
+        exit=Exit.FINDINGS,
+        hint="plan again with this version: nexus plan SITE --out FILE",
         summary="The saved plan was written by another version of nexus, or for another site.",
         why="Its fields may have another meaning in this version.",
         bad=console("nexus apply last-years.plan"),

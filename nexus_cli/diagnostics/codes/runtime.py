@@ -2,6 +2,7 @@
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.diagnostics.codes.local import LOCAL
+from nexus_cli.exit_codes import Exit
 
 BROKER: tuple[Code, ...] = (
     Code(
@@ -14,6 +15,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6001",
         slug="settings-unreadable",
+        exit=Exit.USAGE,
         summary="A settings or secret file can't be read.",
         why="Without it a role would start with the wrong identity, or none.",
         bad=text("NEXUS_HTTP_PORT=web, or .nexus/credentials.json cut short"),
@@ -22,6 +24,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6002",
         slug="broker-address",
+        exit=Exit.USAGE,
         summary="The broker's address, or its CA file, can't be read.",
         why="It must be one URL without credentials: URLs end up in logs and process lists.",
         bad=text("NEXUS_BROKER_URL=mqtt://me:secret@10.0.0.2"),
@@ -30,6 +33,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6003",
         slug="health-port-taken",
+        hint="another process may have it; set NEXUS_HTTP_PORT, 0 picks a free one",
         summary="The port for /health, /metrics and /status can't be opened.",
         why="A role without health and metrics is not started.",
         bad=text("NEXUS_HTTP_PORT=80 as an ordinary user"),
@@ -46,6 +50,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6011",
         slug="broker-refused-credentials",
+        hint="check NEXUS_BROKER_USER and NEXUS_BROKER_PASSWORD, or the credentials in the .nexus folder",
         summary="The broker refused our user name or password.",
         why="Every role has its own principal; the broker's password file and .nexus/credentials.json must agree.",
         good=text(
@@ -65,6 +70,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6013",
         slug="gateway-no-configuration",
+        hint="is control of the same version?",
         summary="A gateway has no local copy of its configuration and can't reach control.",
         why="It retries; until then it reads nothing.",
         good=text("start control, or look at the gateway's token"),
@@ -72,6 +78,7 @@ BROKER: tuple[Code, ...] = (
     Code(
         id="NX6014",
         slug="outbox-unusable",
+        hint="free the disk, make the folder writable, or stop the other process",
         summary="The gateway's disk log can't be opened.",
         why="A sample counts as accepted only when it is on disk; without it custody can't be promised.",
         bad=text("a full disk, a read-only folder, or a second gateway with the same name on this machine"),
@@ -102,6 +109,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6401",
         slug="token-refused",
+        hint="NEXUS_CONTROL_TOKEN, or the token of your principal in .nexus/credentials.json",
         summary="Control does not know the bearer token.",
         why="The API is closed by default; every principal has a token of its own.",
         bad=console("NEXUS_CONTROL_TOKEN=old nexus plan"),
@@ -110,6 +118,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6402",
         slug="other-site",
+        hint="NEXUS_CONTROL_URL names the runtime of another site; `nexus up SITE` starts one",
         summary="This control serves another site.",
         why="A runtime belongs to one site; applying another file to it would empty the plant.",
         bad=text("nexus plan sites/berlin, against the runtime of chicago"),
@@ -125,6 +134,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6404",
         slug="not-control",
+        hint="look at NEXUS_CONTROL_URL, and at a proxy in between",
         summary="The server at the control URL is not a NEXUS control API.",
         why="A proxy or another program answers there.",
         good=text("look at NEXUS_CONTROL_URL"),
@@ -139,6 +149,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6406",
         slug="not-found",
+        exit=Exit.FINDINGS,
         summary="Control has no resource with this name.",
         why="A misspelt name would otherwise look like an empty answer.",
         good=text("nexus show lists what is recorded"),
@@ -146,6 +157,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6407",
         slug="alert-not-active",
+        exit=Exit.FINDINGS,
         summary="Only an active alert can be acknowledged.",
         why="An acknowledgement says that a person has seen what is wrong now.",
         good=console("nexus show"),
@@ -187,6 +199,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6201",
         slug="schema-behind",
+        hint="run `nexus db upgrade`",
         summary="The database does not have the schema that this version needs.",
         why="A role that wrote into an older schema would fail row by row; it refuses to start instead.",
         bad=text("a new version of nexus on a database that was not migrated"),
@@ -203,6 +216,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6203",
         slug="database-not-configured",
+        exit=Exit.USAGE,
         summary="No database is configured, or its address is not a postgresql:// URL.",
         why="History and control live in PostgreSQL.",
         bad=text("nexus history …, in a folder where nexus up never ran"),
@@ -211,6 +225,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6204",
         slug="schema-from-a-newer-version",
+        hint="it was made by a newer nexus: install that version, or a later one",
         summary="The database's schema was made by a newer version of nexus.",
         why="An older program can't know what the newer columns mean; it touches nothing.",
         good=text("install the newer version"),
@@ -218,6 +233,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6205",
         slug="migration-not-possible",
+        hint="`nexus db current` lists revisions",
         summary="A migration can't be run as asked.",
         why="The revision is unknown, or there is no step in that direction.",
         bad=console("nexus db downgrade 9999"),
@@ -226,6 +242,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6206",
         slug="database-read-only",
+        hint="it is a standby, or default_transaction_read_only is set: name the primary in NEXUS_DATABASE_URL",
         summary="The database is read-only: it is a standby, or set so.",
         why="After a failover the old address may lead to the standby. Roles wait and continue when it is writable again.",
         bad=text("NEXUS_DATABASE_URL names the standby of a replicated pair"),
@@ -234,6 +251,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6207",
         slug="database-behind-a-pooler",
+        hint="name the server itself in NEXUS_DATABASE_URL: locks and prepared statements need a session of their own",
         summary="A connection pooler is between nexus and the database.",
         why="Limits, locks and prepared statements live in a session; a pooler gives each transaction another one.",
         bad=text("NEXUS_DATABASE_URL names pgbouncer"),
@@ -242,6 +260,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6208",
         slug="database-busy",
+        hint="try again; pg_stat_activity shows the session that holds the lock or the server",
         summary="Another session holds a lock that this needs, or the server took too long.",
         why="A statement that waits for ever would block everything behind it; it was cancelled, and nothing was changed.",
         bad=text("nexus apply, while somebody's ALTER TABLE holds a table of schema nexus"),
@@ -250,6 +269,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6210",
         slug="no-such-series",
+        exit=Exit.FINDINGS,
         summary="No stored series has this path.",
         why="A series is made when its tag is applied; before that there is no history to show.",
         bad=console("nexus history packaging/line-1/filler/temprature"),
@@ -258,6 +278,7 @@ DATABASE: tuple[Code, ...] = (
     Code(
         id="NX6211",
         slug="history-question",
+        exit=Exit.FINDINGS,
         summary="The time span or the grid of a history question can't be used.",
         why="A span that ends before it begins, or a million buckets, is a typing error.",
         bad=console("nexus history PATH --since 1h --until 2h"),
@@ -269,6 +290,7 @@ OURS: tuple[Code, ...] = (
     Code(
         id="NX9000",
         slug="bug",
+        exit=Exit.BUG,
         summary="This is a bug in nexus, not in your site.",
         why="An unexpected error. A command writes a report to a file and names it; a role has it in "
         "its log (`nexus logs`). Neither holds values of your site beyond the text of the error.",

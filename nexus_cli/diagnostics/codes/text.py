@@ -3,11 +3,13 @@
 from nexus_cli.diagnostics.codes import suppressions
 from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 YAML: tuple[Code, ...] = (
     Code(
         id="NX0001",
         slug="unreadable",
+        exit=Exit.FINDINGS,
         summary="A file can't be read.",
         why="A site can't be checked while one of its files is missing or unreadable.",
         bad=console("nexus validate sites/chicgo"),

@@ -176,9 +176,9 @@ class Alerting:
         """
         alert = self._alerts.get(name)
         if alert is None:
-            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406", exit_code=1)
+            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
         if not alert.acknowledge(who=who, time_us=self._clock.now_us()):
-            raise NexusError(f"Alert '{name}' is {alert.state.value}, not active.", code="NX6407", exit_code=1)
+            raise NexusError(f"Alert '{name}' is {alert.state.value}, not active.", code="NX6407")
         self._note(name)
         return self._facts(name)
 

@@ -135,7 +135,6 @@ class _Routes:
             raise NexusError(
                 f"This control serves {self._service.site}, not {asked}.",
                 code="NX6402",
-                hint="NEXUS_CONTROL_URL names the runtime of another site; `nexus up SITE` starts one",
             )
 
     def _state_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
@@ -191,7 +190,7 @@ class _Routes:
             if not caller.may_read_gateway(gateway):
                 raise _forbidden(caller)
             if not is_slug(gateway):
-                raise NexusError(f"'{gateway[:100]}' is not the name of a gateway.", code="NX6406", exit_code=1)
+                raise NexusError(f"'{gateway[:100]}' is not the name of a gateway.", code="NX6406")
             return gateway
 
         owner = Depends(own)

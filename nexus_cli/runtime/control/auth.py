@@ -112,7 +112,6 @@ class Tokens:
             raise NexusError(
                 "Control refused the token." if shown else "Control wants a token.",
                 code="NX6401",
-                hint="NEXUS_CONTROL_TOKEN, or the token of your principal in .nexus/credentials.json",
             )
         return Caller(found)
 

@@ -43,7 +43,7 @@ def with_arguments(
         values = arguments(config, given)
         return bound(config, values), values
     except ParameterError as error:
-        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint, exit_code=1) from None
+        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint) from None
 
 
 def device_of(path: str) -> str:
@@ -68,8 +68,6 @@ def refuse_other(
         raise NexusError(
             f"The id {known['id']} is that of a run {what}, which is {known['state']}; nothing was begun.",
             code="NX6839",
-            hint="a fresh id for every run",
-            exit_code=5,
         )
 
 
@@ -82,8 +80,6 @@ def refuse_not_agreed(
         raise NexusError(
             f"A deployment changed '{run.name}', or what it uses, since it was shown; nothing was begun.",
             code="NX6838",
-            hint="look at it again: nexus sequence run NAME --dry-run",
-            exit_code=5,
         )
 
 
@@ -98,7 +94,7 @@ def refuse_what_would_stop(run: Run) -> None:
         if problem:
             place = " of the abort branch" if branch == "on_abort" else ""
             message = f"{run.name}: step {number}{place} can't be done ({step.text}): {problem}."
-            raise NexusError(message, code="NX6837", hint=hint, exit_code=1)
+            raise NexusError(message, code="NX6837", hint=hint)
 
 
 def _refuse_condition(run: Run, number: int, text: str) -> None:
@@ -106,4 +102,4 @@ def _refuse_condition(run: Run, number: int, text: str) -> None:
         Condition(text, run.tags)
     except ExpressionError as error:
         message = f"{run.name}: the condition of step {number} can't be evaluated ({text}): {error}."
-        raise NexusError(message, code="NX6832", exit_code=1) from None
+        raise NexusError(message, code="NX6832") from None

@@ -51,7 +51,7 @@ class Runs:
                     found = await rows.find_run(conn, self._site, run_id)
                     lines = await rows.journal(conn, self._site, run_id, after=after)
             if found is None:
-                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
+                raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
             left_s = deadline_s - self._clock.monotonic_s()
             if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
                 return {**found, "journal": lines}
@@ -85,7 +85,7 @@ class Runs:
             async with self._pool.acquire() as conn:
                 found = await rows.find_run(conn, self._site, run_id)
         if found is None:
-            raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830", exit_code=1)
+            raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
         return str(found["name"])
 
     async def brief(self, name: str) -> dict[str, Any]:
@@ -139,5 +139,5 @@ async def _one(conn: Any, site: str, kind: str, name: str, *, code: str) -> dict
     if found is None:
         known = await db.attributes_of_kind(conn, site, kind)
         hint = did_you_mean(name, known) if known else f"declare it under `{kind}s:` and apply"
-        raise NexusError(f"There is no {kind} '{name[:100]}'.", code=code, hint=hint, exit_code=1)
+        raise NexusError(f"There is no {kind} '{name[:100]}'.", code=code, hint=hint)
     return found

@@ -211,7 +211,7 @@ class Sequencing:
         run = self.running.get(run_id)
         if run is None:
             found = await self._runs.status(run_id)
-            raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407", exit_code=1)
+            raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407")
         asked = run.abort(by=who)
         if asked:
             with plain_errors(self._settings):
@@ -232,7 +232,7 @@ class Sequencing:
         try:
             topic, payload = render(message, values)
         except MessageError as error:
-            raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint, exit_code=1) from None
+            raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint) from None
         await self._confirmed()
         try:
             async with asyncio.timeout(PUBLISH_S):
@@ -293,13 +293,12 @@ class Sequencing:
                 f"Deployment{number} is changing what '{run.name}' uses.",
                 code="NX6831",
                 hint="look at it again when the deployment has ended",
-                exit_code=5,
                 retriable=True,
             )
 
     def _refuse_busy(self, run: Run) -> None:
         if len(self.running) >= MOST_RUNNING:
-            raise NexusError(f"{MOST_RUNNING} sequences run already.", code="NX6831", exit_code=5)
+            raise NexusError(f"{MOST_RUNNING} sequences run already.", code="NX6831")
         for other in self.running.values():
             shared = sorted(run.devices & other.devices)
             if shared or other.name == run.name:
@@ -308,7 +307,6 @@ class Sequencing:
                     f"'{other.name}' is running (run {other.id}) and {what}.",
                     code="NX6831",
                     hint="wait for its end, or `nexus sequence abort`",
-                    exit_code=5,
                 )
 
     async def _devices(self, conn: Any, paths: Iterable[str]) -> dict[str, dict[str, Any]]:

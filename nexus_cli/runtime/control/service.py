@@ -21,7 +21,6 @@ from nexus_cli.runtime.control.sequences_running import sequences_running
 from nexus_cli.settings import Settings
 
 LONGEST_WAIT_S = 25.0
-EXIT_CONFLICT = 5
 
 
 class Office(Protocol):
@@ -136,7 +135,7 @@ class Service:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
             if found is None:
-                raise NexusError(f"There is no deployment {number}.", code="NX5006", exit_code=1)
+                raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
                 return {**_public(found), "journal": lines, "table": found.summary.get("table", [])}
@@ -215,8 +214,6 @@ def _locked(held: leases.Lease | None) -> NexusError:
         if held is None
         else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
         code="NX5001",
-        hint="wait until it ends; `nexus show` shows since when, and how far it is",
-        exit_code=EXIT_CONFLICT,
     )
 
 

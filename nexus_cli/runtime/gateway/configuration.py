@@ -147,6 +147,5 @@ def _strange(error: Exception) -> NexusError:
         "Control's answer is not a gateway's configuration.",
         code="NX6013",
         cause=repr(error),
-        hint="is control of the same version?",
         retriable=True,
     )

@@ -317,5 +317,4 @@ def _unusable(folder: Path, cause: str) -> NexusError:
         f"The gateway's disk log in {folder} can't be used.",
         code="NX6014",
         cause=cause,
-        hint="free the disk, make the folder writable, or stop the other process",
     )

@@ -55,7 +55,7 @@ class Historian:
         """Join the parts; nothing is opened yet."""
         enterprise, _, site = settings.site.partition("/")
         if not enterprise or not site:
-            raise NexusError("No site is named.", code="NX6001", hint="set NEXUS_SITE to ENTERPRISE/SITE", exit_code=1)
+            raise NexusError("No site is named.", code="NX6001", hint="set NEXUS_SITE to ENTERPRISE/SITE")
         self.settings, self.name = settings, name
         self.topics = Topics(enterprise, site)
         self.clock = clock or SystemClock()
