@@ -90,8 +90,8 @@ def show_end(found: Mapping[str, Any], *, format_: str) -> None:
     answer("\n" + deployment_text(found, style=styler(sys.stdout)))
 
 
-def show_plan(document: Mapping[str, Any]) -> None:
-    """The plan as text on stdout."""
+def show_plan(document: Mapping[str, Any], *, steps: bool = False) -> None:
+    """The plan as text on stdout, with the steps of apply when they are wanted."""
     from nexus_cli.cli.views.plan import plan_text
 
-    answer(plan_text(document, style=styler(sys.stdout)))
+    answer(plan_text(document, style=styler(sys.stdout), steps=steps))

@@ -10,6 +10,7 @@ from nexus_cli.plan.change import Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.stages import stages_of
 
 FORMAT_VERSION = "1.0"
 
@@ -32,6 +33,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "impact": [{"address": each.address, "plane": each.plane, "text": each.text} for each in plan.impacts],
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
         "diagnostics": [_diagnostic(each) for each in findings],
+        "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
         "renames": [list(rename) for rename in plan.renames],

@@ -61,6 +61,11 @@ def plan_schema() -> dict[str, Any]:
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
             },
             {
+                "steps": {
+                    "type": "array",
+                    "items": _object({"step": _STRING, "subject": _STRING, "text": _STRING}),
+                    "description": "What apply does, in order; the subject is a gateway, or empty for the site.",
+                },
                 "renames": {
                     "type": "array",
                     "items": pair,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.apply.request import changes_between
-from nexus_cli.apply.stages import cleared_paths, stages_of
+from nexus_cli.plan.stages import cleared_paths, stages_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import diff, differing

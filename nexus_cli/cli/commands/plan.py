@@ -23,6 +23,7 @@ EPILOG = (
 @var_option
 @click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies exactly that.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
+@click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
 @color_option
@@ -33,6 +34,7 @@ def command(
     variables: dict[str, str],
     out: str | None,
     allow: tuple[str, ...],
+    steps: bool,
     detailed_exitcode: bool,
     format_: str,
 ) -> int:
@@ -53,7 +55,7 @@ def command(
     if format_ == "json":
         answer_json(ready.document)
     elif format_ == "text":
-        show_plan(ready.document)
+        show_plan(ready.document, steps=steps)
     else:
         from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 

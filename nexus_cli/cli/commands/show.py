@@ -20,11 +20,12 @@ EPILOG = (
 
 @click.command("show", epilog=EPILOG)
 @click.argument("address", required=False, metavar="[ADDRESS|PLANFILE]")
+@click.option("--steps", is_flag=True, help="Of a saved plan: also show what apply does, step by step.")
 @utc_option
 @format_option("text", "json")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
-def command(address: str | None, zone: tzinfo | None, format_: str) -> int:
+def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str) -> int:
     """Show the state that control recorded, one resource of it, or a saved plan.
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
@@ -38,7 +39,7 @@ def command(address: str | None, zone: tzinfo | None, format_: str) -> int:
     if address is not None and change.is_saved_plan(address):
         found = change.saved_plan(address).document
         if format_ == "text":
-            show_plan(change.saved_plan(address).document)
+            show_plan(found, steps=steps)
             return Exit.OK
     elif address is not None:
         found = change.recorded_resource(load_settings(), address)

@@ -35,12 +35,13 @@ WIDTH = 60
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
 
-def plan_text(plan: Document, *, style: Style) -> str:
+def plan_text(plan: Document, *, style: Style, steps: bool = False) -> str:
     """The plan for a terminal.
 
     Args:
         plan: As `plan_document` makes it.
         style: Colours a text by a style's name, or leaves it.
+        steps: Also the steps of apply; a plan of an older version has none.
     """
     lines = [style(f"Plan for {plan['site']}", "bold") + f" against {_base(plan)}", ""]
     if not plan["resource_changes"]:
@@ -61,6 +62,9 @@ def plan_text(plan: Document, *, style: Style) -> str:
         lines.append(f"  {mark} device.{line}/* ({_count(devices, 'device')}, {_count(tags, 'tag')})")
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
+    if steps and plan.get("steps"):
+        lines += ["", style("Steps of apply:", "bold")]
+        lines += [f"  {number}. {each['text']}" for number, each in enumerate(plan["steps"], 1)]
     if plan["resource_changes"]:
         if len(lines) > LONG or len(plan["resource_changes"]) > FOLD_ABOVE:
             lines[1:1] = [headline(plan), *_reach(plan)]

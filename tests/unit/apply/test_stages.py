@@ -11,7 +11,7 @@ from nexus_cli.apply.observation import Observations, Observed, Verification
 from nexus_cli.apply.request import changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import gateway_digest, notice
-from nexus_cli.apply.stages import explain, gateways_of, stages_of, verified_devices
+from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 from nexus_cli.model.config import digest
 
 
@@ -32,21 +32,21 @@ def names(changes) -> list[str]:
 
 
 def test_nothing_to_do_has_no_steps() -> None:
-    assert stages_of(()) == () and explain(()) == []
+    assert stages_of(()) == ()
 
 
 def test_the_whole_list_in_order() -> None:
     changes = between([device("a/l/gone")], [device("a/l/new")])
     assert names(changes) == ["record", "rights", "notify", "observe", "clear", "revoke", "finalise", "verify"]
-    assert explain(stages_of(changes)) == [
-        "1. record 2 changed resources in one transaction",
-        "2. give the rights of the old and the new state together",
-        "3. tell gateway gw",
-        "4. wait until gateway gw runs it",
-        "5. clear 1 retained messages",
-        "6. take away the rights that only the old state had",
-        "7. write the audit trail and give the lock back",
-        "8. look for GOOD values of 1 devices",
+    assert [stage.text for stage in stages_of(changes)] == [
+        "record 2 changed resources in one transaction",
+        "grant the rights of the old and the new state together",
+        "notify gateway gw",
+        "wait until gateway gw runs 2 devices as planned",
+        "clear 1 retained message",
+        "revoke the rights that only the old state had",
+        "write the audit trail and release the lock",
+        "check that 1 device delivers GOOD values",
     ]
 
 

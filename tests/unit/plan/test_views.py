@@ -59,6 +59,22 @@ Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to 
     )
 
 
+
+def test_the_steps_of_apply_are_shown_when_they_are_wanted_and_are_always_in_the_document() -> None:
+    found = document(snapshot(device("a/l/one")), snapshot(device("a/l/one", description="meter")))
+    assert [each["step"] for each in found["steps"]] == ["record", "notify", "observe", "finalise", "verify"]
+    lines = plan_text(found, style=plain, steps=True).splitlines()
+    at = lines.index("Steps of apply:")
+    assert lines[at + 1 : at + 4] == [
+        "  1. record 1 changed resource in one transaction",
+        "  2. notify gateway gw",
+        "  3. wait until gateway gw runs 1 device as planned",
+    ]
+    assert "Steps of apply:" not in plan_text(found, style=plain)
+    older = {key: value for key, value in found.items() if key != "steps"}
+    assert "Steps" not in plan_text(older, style=plain, steps=True), "saved by a version without steps"
+
+
 def test_what_looks_renamed_is_offered_as_a_block_to_paste() -> None:
     path = "a/l/one"
     found = document(snapshot(device(path)), snapshot(device(path, tags={"energy-total": tag()})))

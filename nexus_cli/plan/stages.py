@@ -1,4 +1,5 @@
-"""The steps of a deployment: one pure list made from the changes, with two readers: `explain` and the engine."""
+"""The steps of a deployment: one pure list made from the changes, with two readers: the plan that a person sees
+(`nexus plan --steps`) and the engine of `apply`, which carries them out."""
 
 from __future__ import annotations
 
@@ -47,28 +48,27 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     gateways = gateways_of(changes)
     gone = cleared_paths(changes)
     devices = verified_devices(changes)
-    stages = [Stage(step=RECORD, text=f"record {len(changes)} changed resources in one transaction")]
+    stages = [Stage(step=RECORD, text=f"record {_count(len(changes), 'changed resource')} in one transaction")]
     rights = rights_change(changes)
     if rights:
-        stages.append(Stage(step=RIGHTS, text="give the rights of the old and the new state together"))
-    stages += [Stage(step=NOTIFY, subject=name, text=f"tell gateway {name}") for name in gateways]
+        stages.append(Stage(step=RIGHTS, text="grant the rights of the old and the new state together"))
+    stages += [Stage(step=NOTIFY, subject=name, text=f"notify gateway {name}") for name in gateways]
     stages += [
-        Stage(step=OBSERVE, subject=name, paths=paths, text=f"wait until gateway {name} runs it")
+        Stage(step=OBSERVE, subject=name, paths=paths, text=f"wait until gateway {name} runs {_count(len(paths), 'device')} as planned")
         for name, paths in gateways.items()
     ]
     if gone:
-        stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {len(gone)} retained messages"))
+        stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {_count(len(gone), 'retained message')}"))
     if rights:
-        stages.append(Stage(step=REVOKE, text="take away the rights that only the old state had"))
-    stages.append(Stage(step=FINALISE, text="write the audit trail and give the lock back"))
+        stages.append(Stage(step=REVOKE, text="revoke the rights that only the old state had"))
+    stages.append(Stage(step=FINALISE, text="write the audit trail and release the lock"))
     if devices:
-        stages.append(Stage(step=VERIFY, paths=devices, text=f"look for GOOD values of {len(devices)} devices"))
+        stages.append(Stage(step=VERIFY, paths=devices, text=f"check that {_count(len(devices), 'device')} deliver{'' if len(devices) > 1 else 's'} GOOD values"))
     return tuple(stages)
 
 
-def explain(stages: Iterable[Stage]) -> list[str]:
-    """The steps as numbered lines."""
-    return [f"{number}. {stage.text}" for number, stage in enumerate(stages, 1)]
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def rights_change(changes: Iterable[Change]) -> bool:
