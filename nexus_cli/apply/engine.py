@@ -12,13 +12,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_cli.plan import stages as step
 from nexus_cli.apply import table
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations, Observed, Verification
 from nexus_cli.apply.rights import Resources, Rights, before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice
-from nexus_cli.plan.stages import Stage
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.leader import LeadLost
@@ -26,7 +24,9 @@ from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.database.seams import place_segments
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
+from nexus_cli.plan import stages as step
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.stages import Stage
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]

@@ -11,10 +11,10 @@ import orjson
 from nexus_cli.apply import table
 from nexus_cli.apply.observation import Observed
 from nexus_cli.apply.request import Request, changes_between
-from nexus_cli.plan.stages import Stage, stages_of
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.stages import Stage, stages_of
 
 
 @dataclass(slots=True, kw_only=True)

@@ -54,7 +54,12 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
         stages.append(Stage(step=RIGHTS, text="grant the rights of the old and the new state together"))
     stages += [Stage(step=NOTIFY, subject=name, text=f"notify gateway {name}") for name in gateways]
     stages += [
-        Stage(step=OBSERVE, subject=name, paths=paths, text=f"wait until gateway {name} runs {_count(len(paths), 'device')} as planned")
+        Stage(
+            step=OBSERVE,
+            subject=name,
+            paths=paths,
+            text=f"wait until gateway {name} runs {_count(len(paths), 'device')} as planned",
+        )
         for name, paths in gateways.items()
     ]
     if gone:
@@ -63,7 +68,13 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
         stages.append(Stage(step=REVOKE, text="revoke the rights that only the old state had"))
     stages.append(Stage(step=FINALISE, text="write the audit trail and release the lock"))
     if devices:
-        stages.append(Stage(step=VERIFY, paths=devices, text=f"check that {_count(len(devices), 'device')} deliver{'' if len(devices) > 1 else 's'} GOOD values"))
+        stages.append(
+            Stage(
+                step=VERIFY,
+                paths=devices,
+                text=f"check that {_count(len(devices), 'device')} deliver{'' if len(devices) > 1 else 's'} GOOD values",
+            )
+        )
     return tuple(stages)
 
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.apply.request import changes_between
-from nexus_cli.plan.stages import cleared_paths, stages_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import diff, differing
@@ -20,6 +19,7 @@ from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.plan.hazards import hazards_of
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.plan import Base, make_plan
+from nexus_cli.plan.stages import cleared_paths, stages_of
 
 SCHEMA = jsonschema.Draft7Validator(plan_schema())
 NAMES = st.sampled_from(["a", "b", "c", "d"])

@@ -11,8 +11,8 @@ from nexus_cli.apply.observation import Observations, Observed, Verification
 from nexus_cli.apply.request import changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import gateway_digest, notice
-from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 from nexus_cli.model.config import digest
+from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 
 
 def device(path: str, **keys: Any) -> dict[str, Any]:

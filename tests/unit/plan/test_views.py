@@ -59,7 +59,6 @@ Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to 
     )
 
 
-
 def test_the_steps_of_apply_are_shown_when_they_are_wanted_and_are_always_in_the_document() -> None:
     found = document(snapshot(device("a/l/one")), snapshot(device("a/l/one", description="meter")))
     assert [each["step"] for each in found["steps"]] == ["record", "notify", "observe", "finalise", "verify"]
