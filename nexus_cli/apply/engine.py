@@ -122,7 +122,7 @@ class Engine:
         """Bring a running deployment to its end and give its outcome.
 
         Raises:
-            OSError, asyncpg.PostgresError: The database is away; call again, the journal knows how far it came.
+            OSError, PostgresError: The database is away; call again, the journal knows how far it came.
         """
         token = None if await self._is_finalised(deployment) else await self._lease(deployment)
         # Only now: while the lock was waited for, its holder went on writing the journal.

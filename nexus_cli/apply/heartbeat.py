@@ -18,7 +18,7 @@ async def kept(pool: Pool, site: str, *, token: str, ttl_s: float) -> AsyncItera
 
     Raises:
         LeaseLost: It is not ours any more; the block was cancelled.
-        OSError, asyncpg.PostgresError: The database is away; the block was cancelled.
+        OSError, PostgresError: The database is away; the block was cancelled.
     """
     over = asyncio.Event()
     try:

@@ -101,6 +101,25 @@ async def series_paths(conn: Connection, *, site: str) -> list[str]:
     return [row["path"] for row in rows]
 
 
+async def stored_segments(conn: Connection, *, series_id: int) -> Any:
+    """The segments of a series as they are stored (JSON); see `segments.segments_of`."""
+    return await conn.fetchval(f"SELECT segments FROM {SCHEMA}.series WHERE id = $1", series_id)
+
+
+async def gateway_of_series(conn: Connection, *, series_id: int) -> str | None:
+    """The gateway that reads a series; None when nobody is named."""
+    name: str | None = await conn.fetchval(f"SELECT lineage->>'gateway' FROM {SCHEMA}.series WHERE id = $1", series_id)
+    return name
+
+
+async def zone_of_site(conn: Connection, *, site: str) -> str | None:
+    """The time zone in the site's file as it was applied; None when it names none."""
+    name: str | None = await conn.fetchval(
+        f"SELECT attributes->>'time_zone' FROM {SCHEMA}.resource WHERE site = $1 AND address = 'site'", site
+    )
+    return name
+
+
 async def samples_of(conn: Connection, *, series_id: int) -> str:
     """Where the samples of a series are, for a FROM: the tables of its site alone. It may have changed its class."""
     rows = await conn.fetch(

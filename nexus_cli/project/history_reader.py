@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_cli.database.history_buckets import Question, buckets, lost_moments
 from nexus_cli.database.history_rows import last_before
-from nexus_cli.database.queries import Series, StoredGap, StoredSample, load_gaps, load_samples
+from nexus_cli.database.queries import (
+    Series,
+    StoredGap,
+    StoredSample,
+    gateway_of_series,
+    load_gaps,
+    load_samples,
+    stored_segments,
+    zone_of_site,
+)
 from nexus_cli.database.segments import Segment, Stretch, segments_of, stretches_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import LATEST, Every, iso, microseconds, moment_of, zone_named
@@ -28,9 +37,7 @@ class Reader:
 
     async def site_zone(self) -> tzinfo | None:
         """The time zone of the site's file, None when it names none."""
-        name = await self._conn.fetchval(
-            "SELECT attributes->>'time_zone' FROM nexus.resource WHERE site = $1 AND address = 'site'", self._site
-        )
+        name = await zone_of_site(self._conn, site=self._site)
         try:
             return zone_named(name) if name else None
         except ValueError as error:
@@ -39,16 +46,14 @@ class Reader:
             ) from None
 
     async def _segments(self) -> list[Segment]:
-        stored = await self._conn.fetchval("SELECT segments FROM nexus.series WHERE id = $1", self._series.id)
+        stored = await stored_segments(self._conn, series_id=self._series.id)
         series = self._series
         return segments_of(stored, type=series.type, unit=series.unit, labels=series.labels)
 
     async def _gaps(self, start: datetime, end: datetime) -> list[StoredGap]:
         # A gap keeps the path that its device had then.
         devices = sorted({each.rpartition("/")[0] for each in (self._series.path, *self._series.former_paths)})
-        gateway = await self._conn.fetchval(
-            "SELECT lineage->>'gateway' FROM nexus.series WHERE id = $1", self._series.id
-        )
+        gateway = await gateway_of_series(self._conn, series_id=self._series.id)
         return await load_gaps(
             self._conn, site=self._site, devices=devices, gateways=[gateway or ""], since=start, until=end
         )

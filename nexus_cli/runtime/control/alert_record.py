@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import orjson
 
 from nexus_cli.database import alert_states as rows
 from nexus_cli.database.connect import Pool, is_lost, plain_errors
 from nexus_cli.database.leader import LeadLost
+from nexus_cli.database.raised import PostgresError
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import wait_for
@@ -159,7 +159,7 @@ class AlertRecord:
             async with self._pool.acquire() as conn:
                 for change in batch:
                     await self._row(conn, change)
-        except asyncpg.PostgresError as error:
+        except PostgresError as error:
             if is_lost(error):
                 raise
             await self._one_by_one(batch)
@@ -170,7 +170,7 @@ class AlertRecord:
             try:
                 async with self._pool.acquire() as conn:
                     await self._row(conn, change)
-            except asyncpg.PostgresError as error:
+            except PostgresError as error:
                 if is_lost(error):
                     raise
                 self.refused += 1

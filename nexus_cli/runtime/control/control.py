@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from nexus_cli.apply.engine import Timing
 from nexus_cli.database.connect import Pool, open_pool, plain_errors
 from nexus_cli.database.leader import LeadLost
+from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.api import make_api
@@ -68,7 +69,7 @@ async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
             pool = await open_pool(settings, application="nexus-control", size=POOL_SIZE)
             try:
                 with plain_errors(settings):
-                    await pool.fetchval("SELECT count(*) FROM nexus.leader WHERE site = $1", settings.site)
+                    await require_leader_table(pool, site=settings.site)
             except BaseException:
                 pool.terminate()
                 raise

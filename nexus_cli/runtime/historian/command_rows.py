@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-
 from nexus_cli.database.commands import add_command
+from nexus_cli.database.raised import VALUE_ERRORS
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.wire.command import Report, encode
 from nexus_cli.wire.sample import Value
-
-REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
 
 async def record_reports(conn: Any, site: str, reports: Sequence[Report], letters: Letters) -> None:
@@ -32,7 +29,7 @@ async def record_reports(conn: Any, site: str, reports: Sequence[Report], letter
                     detail=_facts(report),
                     at_us=response.time,
                 )
-        except (*REFUSED, TypeError, ValueError) as error:
+        except (*VALUE_ERRORS, TypeError, ValueError) as error:
             letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=encode(report))
 
 

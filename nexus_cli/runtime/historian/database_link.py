@@ -7,10 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import asyncpg
-
 from nexus_cli.database.connect import READING, Limits, close, open_connection
 from nexus_cli.database.errors import Trouble, one_line, own_cancellations, trouble_of
+from nexus_cli.database.raised import CONNECTION_ERRORS
 from nexus_cli.database.stopped import be_known
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.backoff import Backoff
@@ -25,16 +24,6 @@ GRACE_S = 2.0
 CANCEL_S = 0.5
 CLOSE_S = 0.5
 
-DATABASE_ERRORS = (
-    NexusError,
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # asyncpg's word for a connection that was cut in the middle of an answer: its protocol no longer knows where it is.
-    asyncpg.InternalClientError,
-)
-"""What ends the use of a connection, and is tried again on a new one."""
 _WHAT = {
     Trouble.AWAY: "the database is away",
     Trouble.BUSY: "another session holds a lock that writing needs",
@@ -104,7 +93,7 @@ class DatabaseLink:
         while True:
             try:
                 done = await self._unless_stopped(work, stop)
-            except DATABASE_ERRORS as error:
+            except CONNECTION_ERRORS as error:
                 self._lost(error)
                 if _is_cancelled():  # a rollback that fails hides the cancellation that it belongs to
                     raise asyncio.CancelledError from None

@@ -14,6 +14,7 @@ from typing import Any
 from nexus_cli.database.committed import newest_commit_us
 from nexus_cli.database.deployments import recorded_number
 from nexus_cli.database.series import RECORDED_CHANNEL
+from nexus_cli.database.session import server_time_us
 from nexus_cli.database.turn import end_turn, take_turn
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
@@ -91,7 +92,7 @@ class Following:
     async def begin(self, conn: Any) -> None:
         """Before the state is read for the first time: what is recorded from now on is told."""
         self._number = await recorded_number(conn, self._site)
-        self._bounds.compare(await _now_us(conn), newest_commit_us=await newest_commit_us(conn, site=self._site))
+        self._bounds.compare(await server_time_us(conn), newest_commit_us=await newest_commit_us(conn, site=self._site))
         await self._take_turn(conn)
 
     async def _pause(self, stop: asyncio.Event) -> None:
@@ -111,7 +112,7 @@ class Following:
         if told or number != self._number:
             self._number = number
             self._on_recorded()
-        self._bounds.compare(await _now_us(conn))
+        self._bounds.compare(await server_time_us(conn))
         await self._take_turn(conn)
 
     async def _take_turn(self, conn: Any) -> None:
@@ -125,8 +126,3 @@ class Following:
         if payload == self._site:
             self._was_told = True
             self._wake.set()
-
-
-async def _now_us(conn: Any) -> int:
-    """The database's clock, µs since 1970 UTC."""
-    return int(await conn.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))

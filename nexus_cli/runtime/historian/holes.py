@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.loss import add_gap, last_rows_within, prolong_gap
+from nexus_cli.database.raised import VALUE_ERRORS
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, plain
 from nexus_cli.wire.frame import Gap, GapReason, encode
 
-REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 OF_EARLIER = (GapReason.GATEWAY_KILLED, GapReason.GATEWAY_STOPPED)
 """Reasons of gaps that speak of the process before the one that reports them."""
 JOIN_S = 600.0
@@ -73,7 +72,7 @@ class Holes:
                     epoch=gap.epoch,
                     seq=gap.seq,
                 )
-        except REFUSED as error:
+        except VALUE_ERRORS as error:
             letters.add(f"gap/{gateway}", "refused_by_database", detail=str(error), payload=encode(gap))
 
     async def declare(self, conn: Any, refusals: Iterable[tuple[OutboxKey, Refusal]]) -> None:

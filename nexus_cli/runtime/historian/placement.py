@@ -11,9 +11,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-
 from nexus_cli.database.errors import DATA_ERRORS, Trouble, one_line, trouble_of
+from nexus_cli.database.raised import LockBusy, PostgresError
+from nexus_cli.database.session import commit_something
 from nexus_cli.database.stopped import end_stopped
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.aside import MOST_SLOW, Aside, Piece, by_day, halves, is_late
@@ -54,7 +54,7 @@ class Placement:
         """Store a batch, whatever is in it, and try again what waits aside; a bad row costs itself.
 
         Raises:
-            OSError, asyncpg.PostgresError: The way to the database, or the database itself, failed: connect again
+            OSError, PostgresError: The way to the database, or the database itself, failed: connect again
                 and write the same batch again. What of it is stored already is not stored twice.
         """
         self._aside.without_waiting(batch)
@@ -87,7 +87,7 @@ class Placement:
                 _log.warning("the database refuses a batch of %d frames: %s", len(batch.frames), error)
                 await self._divide(conn, batch, error)
                 return
-            except asyncpg.PostgresError as error:
+            except PostgresError as error:
                 trouble = trouble_of(error)
                 if trouble is Trouble.SLOW:
                     await self._slow(conn, batch, error)
@@ -101,9 +101,9 @@ class Placement:
                 await self._locked(conn, batch, error)
                 return
 
-    async def _way_is_free(self, conn: Any, error: asyncpg.PostgresError) -> bool:
+    async def _way_is_free(self, conn: Any, error: PostgresError) -> bool:
         """True when the same at once may work: a deadlock has one victim, and a writer that was stopped is ended."""
-        if not isinstance(error, asyncpg.LockNotAvailableError):
+        if not isinstance(error, LockBusy):
             return True
         ended = await end_stopped(conn, site=self._site)
         for each in ended:
@@ -123,7 +123,7 @@ class Placement:
     def _today(self) -> int:
         return self._clock.now_us() // DAY_US
 
-    async def _locked(self, conn: Any, batch: Batch, error: asyncpg.PostgresError) -> None:
+    async def _locked(self, conn: Any, batch: Batch, error: PostgresError) -> None:
         """A lock excludes this batch. What is late waits aside; without what is new everything waits."""
         self._met_lock = True
         parts = by_day(batch, today=self._today())
@@ -134,7 +134,7 @@ class Placement:
             raise error
         self._wait_aside(batch, error)
 
-    async def _slow(self, conn: Any, batch: Batch, error: asyncpg.PostgresError) -> None:
+    async def _slow(self, conn: Any, batch: Batch, error: PostgresError) -> None:
         """A statement took too long: less at once, unless the database is slow for everything."""
         await self._probe(conn)
         parts = by_day(batch, today=self._today())
@@ -148,7 +148,7 @@ class Placement:
             raise error
         self._wait_aside(batch, error, slow=1)
 
-    def _wait_aside(self, batch: Batch, error: asyncpg.PostgresError, *, slow: int = 0) -> None:
+    def _wait_aside(self, batch: Batch, error: PostgresError, *, slow: int = 0) -> None:
         if not len(self._aside):
             event(_log, "samples wait aside, the others are stored", level=logging.WARNING, cause=one_line(error))
         waiting = Batch(frames=batch.frames, gaps=batch.gaps, reports=batch.reports, samples=batch.samples)
@@ -176,7 +176,7 @@ class Placement:
             await self._writer.store(conn, piece.batch, lock_s=ASIDE_LOCK_S)
         except DATA_ERRORS as error:
             await self._divide(conn, piece.batch, error)
-        except asyncpg.PostgresError as error:
+        except PostgresError as error:
             trouble = trouble_of(error)
             if trouble not in (Trouble.BUSY, Trouble.SLOW):
                 raise
@@ -202,6 +202,4 @@ class Placement:
 
     async def _probe(self, conn: Any) -> None:
         """Write and commit something small. A database that can't do even that is slow for everything: it raises."""
-        async with conn.transaction():
-            await conn.execute(f"SET LOCAL statement_timeout = '{round(PROBE_S * 1000)}ms'")
-            await conn.execute("SELECT pg_logical_emit_message(true, 'nexus', 'probe')")
+        await commit_something(conn, statement_s=PROBE_S)

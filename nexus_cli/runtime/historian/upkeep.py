@@ -10,6 +10,7 @@ from typing import Any
 from nexus_cli.database.committed import prune_epochs
 from nexus_cli.database.loss import moment
 from nexus_cli.database.retention import Upkeep, keep_up
+from nexus_cli.database.session import server_time
 from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.runtime.clock import Clock, is_possible
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
@@ -63,7 +64,7 @@ class HourlyUpkeep:
                     level=logging.WARNING,
                     hint="shared_preload_libraries = 'timescaledb', before the first `nexus db upgrade`",
                 )
-        now = self._age_from(await conn.fetchval("SELECT clock_timestamp()"))
+        now = self._age_from(await server_time(conn))
         if now is None:
             event(_log, "upkeep waits: no clock says a possible time", level=logging.WARNING)
             self._postponed = ("everything, for want of a clock",)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
-
 from nexus_cli.database.committed import Custody, OutboxKey, RangeSet, load_custody, replace_custody
 from nexus_cli.database.errors import DATA_ERRORS, one_line
+from nexus_cli.database.raised import AlreadyStored, NoPartition, TooSlow
 from nexus_cli.database.rollup_tables import mark_changed
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
+from nexus_cli.database.session import bound_transaction
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.command_rows import record_reports
@@ -61,7 +61,7 @@ class Writer:
             lock_s: Longest wait for a lock; 0 is what the session allows.
 
         Raises:
-            OSError, asyncpg.PostgresError: Nothing of it was stored.
+            OSError, PostgresError: Nothing of it was stored.
         """
         await self._learn(conn, batch.outboxes())
         while True:
@@ -106,13 +106,13 @@ class Writer:
             try:
                 await self._commit(conn, batch, packed, staged=False, lock_s=lock_s)
                 return
-            except asyncpg.UniqueViolationError:
+            except AlreadyStored:
                 pass  # Straight is three times as fast (decision 0009); the one batch with a double goes the careful way.
-            except asyncpg.CheckViolationError:
+            except NoPartition:
                 self._tables.forget()  # a partition was dropped meanwhile
         try:
             await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)
-        except asyncpg.CheckViolationError:
+        except NoPartition:
             await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)  # the same, between two statements
 
     async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool, lock_s: float) -> None:
@@ -124,8 +124,7 @@ class Writer:
         letters.refuse(batch.refusals())
         rows, duplicates = packed.rows, 0
         async with conn.transaction():
-            if lock_s:
-                await conn.execute(f"SET LOCAL lock_timeout = '{round(lock_s * 1000)}ms'")
+            await bound_transaction(conn, lock_s=lock_s)
             if new and not await replace_custody(conn, site=self._site, expected=expected, new=new):
                 raise RaceLostError
             for block in packed.blocks:
@@ -219,7 +218,7 @@ class Writer:
         letters.refuse(alone.refusals())
         new = self._with(alone, {key: self._stored[key]})
         async with conn.transaction():
-            await conn.execute(f"SET LOCAL statement_timeout = '{round(ROW_S * 1000)}ms'")
+            await bound_transaction(conn, statement_s=ROW_S)
             if not await replace_custody(conn, site=self._site, expected={key: self._stored[key]}, new=new):
                 raise RaceLostError
             for block in packed.blocks:
@@ -231,8 +230,8 @@ class Writer:
                     try:
                         async with conn.transaction():
                             inserted, conflicts = await copy_staged(conn, made, [row], block.columns)
-                    except (*DATA_ERRORS, asyncpg.QueryCanceledError) as error:
-                        slow += isinstance(error, asyncpg.QueryCanceledError)
+                    except (*DATA_ERRORS, TooSlow) as error:
+                        slow += isinstance(error, TooSlow)
                         letters.add(pending.topic, REFUSED, detail=one_line(error), payload=row)
                         continue
                     rows += inserted
