@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from nexus_cli.database import lease
 from nexus_cli.database.connect import Pool
 from nexus_cli.database.recording import LeaseLost
-from nexus_cli.diagnostics.groups import Group
+from nexus_cli.diagnostics.groups import Group, first_of_group
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +29,7 @@ async def kept(pool: Pool, site: str, *, token: str, ttl_s: float) -> AsyncItera
             finally:
                 over.set()
     except BaseExceptionGroup as failed:
-        raise _first(failed) from None
+        raise first_of_group(failed) from None
 
 
 async def _beat(pool: Pool, site: str, *, token: str, ttl_s: float, over: asyncio.Event) -> None:
@@ -41,8 +41,3 @@ async def _beat(pool: Pool, site: str, *, token: str, ttl_s: float, over: asynci
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ttl_s / 3):
                 await over.wait()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

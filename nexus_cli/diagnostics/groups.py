@@ -16,6 +16,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import is_foreign, name_of
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 
 class TaskLostError(RuntimeError):
@@ -112,6 +113,12 @@ async def tasks(name: str) -> AsyncIterator[Group]:
             raise only from only.__cause__
         failed.add_note(f"in the tasks of {name}")
         raise
+
+
+def first_of_group(group: BaseExceptionGroup[E]) -> E:
+    """The first error inside nested groups: where one reason is enough."""
+    error = group.exceptions[0]
+    return first_of_group(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

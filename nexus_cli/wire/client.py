@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Cut, tasks
 from nexus_cli.settings import Settings
@@ -73,11 +74,10 @@ class BrokerClient:
         self._will = will
         self._clean = clean
         self._keepalive_s = keepalive_s
-        self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._connection: Connection | None = None
         self._inbox = Inbox()
         self._cut = Cut()
-        self._step = 0
+        self._backoff = Backoff(first_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, rng=rng)
         self._asked, self._ask_again_s = "", 0.0
         self._reason: NexusError | None = None
 
@@ -160,7 +160,8 @@ class BrokerClient:
         async with self._cut as cut, self._open(subscriptions, on_message) as connection:
             opened = connection
             self.connects += 1
-            self.problem, self._step = None, 0
+            self.problem = None
+            self._backoff.reset()
             _log.info("connected to the broker at %s as %s", self.url, self._client_id)
             connection.when_lost(cut.end)
             if on_connected is not None:
@@ -188,10 +189,8 @@ class BrokerClient:
             _log.warning("%s %s", self.problem.message, self.problem.cause)
 
     async def _pause(self, stop: asyncio.Event) -> None:
-        ceiling_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._step)
-        self._step = min(self._step + 1, 10)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ceiling_s * (0.5 + self._random.random() / 2)):
+            async with asyncio.timeout(self._backoff.next_s()):
                 await stop.wait()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:

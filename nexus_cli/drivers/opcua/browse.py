@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncua import ua
 
-from nexus_cli.diagnostics.groups import Group
+from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
@@ -111,7 +111,7 @@ class Walk:
             async with Group() as group:
                 tasks = [group.create_task(self._piece(piece, queued), name="browse") for piece in pieces]
         except* DriverError as failed:
-            raise _first(failed) from None
+            raise first_of_group(failed) from None
         return [browsed for task in tasks for browsed in task.result()]
 
     async def _piece(self, piece: Sequence[Entry], queued: list[Entry]) -> list[Browsed]:
@@ -302,9 +302,3 @@ def _type(base: str, rank: Any, dimensions: Any) -> str:
     if rank in (0, 1) and known and base not in ("json", "string"):
         return f"{base}[{dimensions[0]}]"
     return "json"  # the number of elements stands in the value, not in the type
-
-
-def _first(group: BaseExceptionGroup[DriverError]) -> DriverError:
-    for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError("an exception group is never empty")

@@ -18,7 +18,7 @@ from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.retired import Retired, retired
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.groups import Group
+from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import tasks, wait_for
@@ -151,7 +151,7 @@ class Retained:
                     for topic in topics[start : start + BATCH]:
                         group.create_task(self._clear_one(topic), name=f"clear {topic}")
             except* NexusError as failed:
-                raise _first(failed) from None
+                raise first_of_group(failed) from None
         return len(topics)
 
     async def _clear_one(self, topic: str) -> None:
@@ -215,8 +215,3 @@ class Retained:
             await self._clock.sleep(SETTLE_S)
             reader.cancel()
         return found
-
-
-def _first(group: BaseExceptionGroup[NexusError]) -> NexusError:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_of
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
 from nexus_cli.wire.sample import Reason
 

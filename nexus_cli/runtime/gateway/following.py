@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.absence import Absence
 from nexus_cli.runtime.gateway.commanding.commands import Commands

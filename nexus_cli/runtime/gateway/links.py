@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Cut
 from nexus_cli.drivers.base import Driver
 from nexus_cli.model.driver_kind import DriverKind
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.gateway.device import Running

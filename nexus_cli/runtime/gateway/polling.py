@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from nexus_cli.diagnostics.groups import Group
+from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.asking import Asking, Lost
@@ -182,7 +182,7 @@ class Poller:
                 for device, intervals in wanted:
                     group.create_task(one(device, intervals), name=f"poll {device.path}")
         except* DriverError as failed:
-            raise _worst(failed) from None
+            raise first_of_group(failed) from None
         return any(outcomes)
 
     async def _device(self, device: Running, intervals: Sequence[int]) -> bool:
@@ -225,10 +225,3 @@ class Poller:
             # Also after an error of the session: what was read before it is kept.
             self._pipeline.finish(device, over=over)
         return asking.answered and asking.dead is None
-
-
-def _worst(group: BaseExceptionGroup[DriverError]) -> DriverError:
-    """The first DriverError of a group: one reason is enough to end the session."""
-    for error in group.exceptions:
-        return _worst(error) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError("an exception group is never empty")

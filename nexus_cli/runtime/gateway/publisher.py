@@ -15,8 +15,8 @@ import contextlib
 import logging
 from typing import Any
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox import Outbox

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.drivers.base import (
     Driver,
     DriverError,
@@ -27,7 +28,6 @@ from nexus_cli.drivers.base import (
     Session,
     Subscription,
 )
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import Running, answered, fail
 from nexus_cli.runtime.gateway.normaliser import TagState

@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.alarm import Alarm
 from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nexus_cli.runtime.backoff import Backoff
+from nexus_cli.backoff import Backoff
 from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingSample
 
 MOST_WAITING_POINTS = 50_000

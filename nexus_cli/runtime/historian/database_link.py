@@ -7,12 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.database.connect import READING, Limits, close, open_connection
 from nexus_cli.database.errors import Trouble, one_line, own_cancellations, trouble_of
 from nexus_cli.database.raised import CONNECTION_ERRORS
 from nexus_cli.database.stopped import be_known
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings

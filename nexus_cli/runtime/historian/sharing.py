@@ -7,8 +7,8 @@ import logging
 
 from ulid import ULID
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient

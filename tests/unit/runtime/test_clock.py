@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_cli.backoff import Backoff
 from nexus_cli.runtime import kernel_clock
-from nexus_cli.runtime.backoff import Backoff
 from nexus_cli.runtime.clock import (
     APART_US,
     AWAIT_US,
