@@ -108,7 +108,11 @@ def _left_over(found: dict[str, Any], colour: bool) -> str:
 
 def _links(found: dict[str, Any], colour: bool) -> list[str]:
     links = [link for link in found["links"] if link.get("state")]
-    mute = [role["name"] for role in found["roles"] if role["name"].startswith("gateway-") and role["state"] == "down"]
+    mute = [
+        role["name"]
+        for role in found["roles"]
+        if role["name"].startswith("gateway-") and not role.get("status", role["state"] != "down")
+    ]
     unknown = f"; those of {', '.join(mute)} are not known" if mute else ""
     if not links:
         return ["", f"  links: {unknown[2:]}"] if mute and found["state"] != "down" else []
