@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import is_ours, marks, parts_of
 from nexus_cli.local.layout import Home
+from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
 
@@ -19,7 +21,7 @@ LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 ADOPTED_S = 15.0
-"""An adopted process that does not work after this time is ended and started anew."""
+"""An adopted process that does not work after this time is ended and started anew; see `local.patience`."""
 STEADY_S = 30.0
 """A process that lived this long starts its back-off anew."""
 
@@ -177,14 +179,14 @@ class Keeper:
 
     async def _until_ready(self) -> bool:
         """False when it ended, or we were stopped, before it worked."""
-        begun = time.monotonic()
+        patience = Patience(limit_s=ADOPTED_S, now_s=time.monotonic())
         while not self._stop.is_set():
             detail = await self.service.probe()
             if not detail:
                 return True
             if self._gone():
                 return False
-            if self._child is None and time.monotonic() - begun > ADOPTED_S:
+            if self._child is None and await asyncio.to_thread(self._waited_enough, patience):
                 _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
                 await self._end()
                 return False
@@ -193,6 +195,11 @@ class Keeper:
                 self._changed()
             await self._sleep(LOOK_S)
         return False
+
+    def _waited_enough(self, patience: Patience) -> bool:
+        """Blocking. Time in which it, or we who ask, had no processor is no sign of its end."""
+        delays = run_delays([os.getpid(), self._pid()], children=False)
+        return patience.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
 
     async def _until_gone(self) -> None:
         while not self._stop.is_set() and not self._gone():

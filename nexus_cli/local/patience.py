@@ -41,14 +41,14 @@ class Patience:
         return self.idle_s > self._limit_s
 
 
-def run_delays(pids: Iterable[int]) -> dict[int, float]:
-    """How long each process, and each of its children, waited for a processor; empty where the system does not say.
+def run_delays(pids: Iterable[int], *, children: bool = True) -> dict[int, float]:
+    """How long each process (and each of its children) waited for a processor; empty where the system does not say.
 
     Source: Linux, Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on the processor, nanoseconds
     waiting for one, timeslices.
     """
     found: dict[int, float] = {}
-    for pid in _with_children(pids):
+    for pid in _with_children(pids) if children else set(pids):
         try:
             found[pid] = int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
