@@ -35,7 +35,8 @@ class Seen:
     Attributes:
         state: `waiting`, `starting`, `running`, `backoff`, `stopped`.
         since: Seconds since 1970.
-        detail: Why it is not running, in one line.
+        detail: Why it is not running, in one line; of one that is started again, why it ended.
+        failed: Starts in a row that came to nothing.
     """
 
     state: str = "waiting"
@@ -43,6 +44,7 @@ class Seen:
     restarts: int = 0
     since: float = 0.0
     detail: str = ""
+    failed: int = 0
 
 
 class Keeper:
@@ -64,6 +66,7 @@ class Keeper:
         self._changed = changed
         self._stop = asyncio.Event()
         self._again = False
+        self._ended = ""
         self._pid_file = PidFile(home.pid_file(service.name))
         self._process: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -71,6 +74,8 @@ class Keeper:
     async def run(self, needs: list[Keeper]) -> None:
         """Keep it alive until `stop`, once everything it needs has become ready."""
         for need in needs:
+            if not need.ready.is_set() and not self._stop.is_set():
+                self._show("waiting", detail=f"waits for {need.service.name}")
             await self._unless_stopped(need.ready)
         if not self._stop.is_set():
             await self._keep()
@@ -86,6 +91,7 @@ class Keeper:
                 await self._start()
                 if await self._until_ready():
                     await self.service.after()
+                    self.seen.failed, self._ended = 0, ""
                     self._show("running", pid=self._pid())
                     self.ready.set()
                     await self._until_gone()
@@ -101,6 +107,8 @@ class Keeper:
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self.seen.restarts += 1
+            self.seen.failed += 1
+            self._ended = detail
             self._show("backoff", detail=detail)
             _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
             await self._sleep(pause_s)
@@ -135,7 +143,7 @@ class Keeper:
             self._show("starting", pid=self._process.pid)
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
-        self._show("starting")
+        self._show("starting", detail=self._ended)
         if not self._home.path.is_dir():  # what starts a process would make it anew
             raise NexusError(f"The folder {self._home.path} was removed or moved.", code="NX6501")
         launch = await asyncio.to_thread(self.service.prepare)
@@ -149,7 +157,7 @@ class Keeper:
         self._process = identify(self._child.pid)
         if self._process is not None:
             self._name(self._process)
-            self._show("starting", pid=self._process.pid)
+            self._show("starting", pid=self._process.pid, detail=self._ended)
             _log.info("%s: started as process %d", self.service.name, self._process.pid)
 
     def _adopted(self) -> Running | None:
@@ -190,8 +198,9 @@ class Keeper:
                 _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
                 await self._end()
                 return False
-            if detail != self.seen.detail:
-                self.seen.detail = detail
+            shown = self._ended or detail
+            if shown != self.seen.detail:
+                self.seen.detail = shown
                 self._changed()
             await self._sleep(LOOK_S)
         return False

@@ -21,6 +21,8 @@ from nexus_cli.settings import Settings
 UP = "up"
 DOWN = "down"
 DEGRADED = "degraded"
+OFTEN = 3
+"""Starts in a row that came to nothing, after which a part that is started again is down."""
 
 
 async def collect(home: Home, settings: Settings) -> dict[str, Any]:
@@ -46,6 +48,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
     pids = {one["name"]: one["pid"] for one in processes}
     for name, part in (*server.items(), *((role["name"], role) for role in answers)):
         part["pid"] = part["pid"] or pids.get(name, 0)
+        part["log"] = home.log_of(name)
     for name, part in server.items():
         _judge(part, _heard(answers, name, "connected"))
     links, devices = _links(answers), _silent(answers)
@@ -194,8 +197,8 @@ async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _starts(seen: dict[str, Any]) -> bool:
-    """True while the supervisor waits for it, or for what it needs: it has not failed."""
-    return seen.get("state") in ("waiting", "starting")
+    """True while the supervisor waits for it, or for what it needs, and it has not failed again and again."""
+    return seen.get("state") in ("waiting", "starting") and seen.get("failed", 0) < OFTEN
 
 
 def _with_state(seen: dict[str, Any], why: str) -> str:
@@ -203,7 +206,7 @@ def _with_state(seen: dict[str, Any], why: str) -> str:
     if seen.get("state") in (None, "running"):
         return why
     if seen["state"] == "waiting":
-        return "waits for what it needs"
+        return str(seen.get("detail") or "waits for what it needs")
     return f"{seen['state']}: {seen.get('detail') or why}".rstrip(": ")
 
 

@@ -100,7 +100,8 @@ def _expected(runtime: Runtime) -> set[str]:
 
 def _first(state: State, waiting: list[str]) -> str:
     """Who is to blame: one that starts and says why it does not work yet, before those that wait for it."""
-    return next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])
+    active = [name for name in waiting if state.get(name, {}).get("state") != "waiting"] or waiting
+    return next((name for name in active if state.get(name, {}).get("detail")), active[0])
 
 
 def _refuse_hopeless(home: Home, state: State, waiting: list[str], *, supervised: bool) -> None:
@@ -121,7 +122,7 @@ def _refuse_hopeless(home: Home, state: State, waiting: list[str], *, supervised
             f"{hopeless} ends as soon as it is started.",
             code="NX6513",
             cause=state[hopeless]["detail"],
-            hint=f"`nexus logs {_log_of(home, hopeless)}` has more; it is tried again until `nexus down`",
+            hint=f"`nexus logs {home.log_of(hopeless)}` has more; it is tried again until `nexus down`",
         )
 
 
@@ -130,10 +131,5 @@ def _not_ready(home: Home, state: State, name: str, timeout_s: float) -> NexusEr
         f"{name} did not come forward for {timeout_s:.0f} s.",
         code="NX6513",
         cause=state.get(name, {}).get("detail", "") or "the supervisor does not answer",
-        hint=f"`nexus logs {_log_of(home, name)}` has more; the rest runs, and the same `nexus up` waits for it again",
+        hint=f"`nexus logs {home.log_of(name)}` has more; the rest runs, and the same `nexus up` waits for it again",
     )
-
-
-def _log_of(home: Home, name: str) -> str:
-    """Whose log to read: of a service that never came to write one, the supervisor's says why."""
-    return name if home.log_file(name).exists() else SUPERVISOR

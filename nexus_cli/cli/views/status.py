@@ -86,7 +86,7 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"
         lines += ["", f"  access: {access['rules']} rules, {word}"]
-    ill = [name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
+    ill = [part.get("log") or name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
     if found["state"] == "down":
         lines += ["", "  nexus up SITE starts it"]
     elif supervisor.get("detail"):

@@ -164,6 +164,11 @@ async def test_what_is_slow_or_starting_is_not_down(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(status, "role_status", nobody)
     found = await status._role("control", 5, {"state": "starting", "detail": "nothing listens on port 5 yet"})
     assert (found["state"], found["detail"]) == ("degraded", "starting: nothing listens on port 5 yet")
+    often = {"state": "starting", "detail": "ended (exit code 1): No space left on device", "failed": 3}
+    found = await status._role("control", 5, often)
+    assert (found["state"], found["detail"]) == ("down", "starting: ended (exit code 1): No space left on device")
+    found = await status._role("control", 5, {"state": "waiting", "detail": "waits for database"})
+    assert (found["state"], found["detail"]) == ("degraded", "waits for database")
     found = await status._role("control", 5, {"state": "backoff", "detail": "ended (exit code 1)"})
     assert (found["state"], found["detail"]) == ("down", "backoff: ended (exit code 1)")
 

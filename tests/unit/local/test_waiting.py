@@ -46,6 +46,11 @@ def test_the_system_says_how_long_a_process_waited_for_a_processor() -> None:
     assert os.getpid() not in delays or delays[os.getpid()] >= 0
 
 
+def test_who_starts_is_to_blame_before_those_that_wait_for_it() -> None:
+    state = {"control": _part("waiting", "waits for database"), "database": _part("starting", "no space left")}
+    assert waiting._first(state, ["control", "database"]) == "database"
+
+
 def _part(state: str, detail: str = "", **more: Any) -> dict[str, Any]:
     return {"state": state, "detail": detail, **more}
 
