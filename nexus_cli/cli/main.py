@@ -96,6 +96,16 @@ def cli(color: str | None, home: str | None) -> None:
         os.environ["NEXUS_HOME"] = home
 
 
+def _named_long(error: click.NoSuchOption) -> click.UsageError:
+    """Offer `--out` to who wrote `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
+    word = error.option_name.lstrip("-")
+    if error.possibilities or error.ctx is None or len(word) != 1:
+        return error
+    names = [name for option in error.ctx.command.params for name in option.opts if name.startswith(f"--{word}")]
+    quoted = " or ".join(f"'{name}'" for name in names)
+    return click.UsageError(f"{error.message} Did you mean {quoted}?", error.ctx) if names else error
+
+
 def main() -> None:
     """Run a command and turn every way it can end into an exit code."""
     try:
@@ -110,7 +120,7 @@ def main() -> None:
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
-        error.show()
+        (_named_long(error) if isinstance(error, click.NoSuchOption) else error).show()
         code = Exit.USAGE
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

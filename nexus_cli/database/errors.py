@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 import asyncpg
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.settings import Settings, database_hosts
 
 UNREACHABLE = "NX6200"
@@ -261,7 +262,7 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
     if (told := _alert(error)) is not None:
         message, hint, cause = told
         return NexusError(message.format(place_of(settings.database_url)), code=REFUSED, cause=cause, hint=hint)
-    cause = one_line(error) or type(error).__name__
+    cause = one_line(system_words(error)) if isinstance(error, OSError) else one_line(error) or type(error).__name__
     place = place_of(settings.database_url)
     message = "The database at {} can't be reached."
     hint = "is it running? see `nexus status`; `nexus up SITE` starts one on this machine"
@@ -327,7 +328,7 @@ def schema_behind(settings: Settings, *, cause: str = "") -> NexusError:
     )
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
     """What an error says, on one line, without passwords."""
     text = re.sub(r"\s+", " ", str(error)).strip()
     return re.sub(r"(password=|:)[^\s:@/]+@", r"\1***@", text)[:300]

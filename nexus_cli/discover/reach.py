@@ -25,12 +25,7 @@ def unreachable(error: DriverError, protocol: str) -> NexusError:
         protocol: Of the target.
     """
     message = error.message
-    refused = "Connect call failed" in message
-    if refused:
-        message = re.sub(
-            r"(\[Errno \d+\] )?(Multiple exceptions: .*|Connect call failed \([^)]*\))", "connection refused", message
-        )
-        message += ")" if message.count("(") > message.count(")") else ""
+    refused = "connection refused" in message.lower()
     hint = _hint(message, protocol, refused=refused, retriable=error.retriable)
     return NexusError(f"{message}.", code="NX6602", hint=hint, retriable=error.retriable)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import is_ours, marks, parts_of
 from nexus_cli.local.layout import Home
+from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
 
@@ -19,7 +21,7 @@ LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 ADOPTED_S = 15.0
-"""An adopted process that does not work after this time is ended and started anew."""
+"""An adopted process that does not work after this time is ended and started anew; see `local.patience`."""
 STEADY_S = 30.0
 """A process that lived this long starts its back-off anew."""
 
@@ -33,7 +35,8 @@ class Seen:
     Attributes:
         state: `waiting`, `starting`, `running`, `backoff`, `stopped`.
         since: Seconds since 1970.
-        detail: Why it is not running, in one line.
+        detail: Why it is not running, in one line; of one that is started again, why it ended.
+        failed: Starts in a row that came to nothing.
     """
 
     state: str = "waiting"
@@ -41,6 +44,7 @@ class Seen:
     restarts: int = 0
     since: float = 0.0
     detail: str = ""
+    failed: int = 0
 
 
 class Keeper:
@@ -62,6 +66,7 @@ class Keeper:
         self._changed = changed
         self._stop = asyncio.Event()
         self._again = False
+        self._ended = ""
         self._pid_file = PidFile(home.pid_file(service.name))
         self._process: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -69,6 +74,8 @@ class Keeper:
     async def run(self, needs: list[Keeper]) -> None:
         """Keep it alive until `stop`, once everything it needs has become ready."""
         for need in needs:
+            if not need.ready.is_set() and not self._stop.is_set():
+                self._show("waiting", detail=f"waits for {need.service.name}")
             await self._unless_stopped(need.ready)
         if not self._stop.is_set():
             await self._keep()
@@ -84,6 +91,7 @@ class Keeper:
                 await self._start()
                 if await self._until_ready():
                     await self.service.after()
+                    self.seen.failed, self._ended = 0, ""
                     self._show("running", pid=self._pid())
                     self.ready.set()
                     await self._until_gone()
@@ -99,6 +107,8 @@ class Keeper:
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self.seen.restarts += 1
+            self.seen.failed += 1
+            self._ended = detail
             self._show("backoff", detail=detail)
             _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
             await self._sleep(pause_s)
@@ -133,7 +143,7 @@ class Keeper:
             self._show("starting", pid=self._process.pid)
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
-        self._show("starting")
+        self._show("starting", detail=self._ended)
         if not self._home.path.is_dir():  # what starts a process would make it anew
             raise NexusError(f"The folder {self._home.path} was removed or moved.", code="NX6501")
         launch = await asyncio.to_thread(self.service.prepare)
@@ -147,7 +157,7 @@ class Keeper:
         self._process = identify(self._child.pid)
         if self._process is not None:
             self._name(self._process)
-            self._show("starting", pid=self._process.pid)
+            self._show("starting", pid=self._process.pid, detail=self._ended)
             _log.info("%s: started as process %d", self.service.name, self._process.pid)
 
     def _adopted(self) -> Running | None:
@@ -177,22 +187,28 @@ class Keeper:
 
     async def _until_ready(self) -> bool:
         """False when it ended, or we were stopped, before it worked."""
-        begun = time.monotonic()
+        patience = Patience(limit_s=ADOPTED_S, now_s=time.monotonic())
         while not self._stop.is_set():
             detail = await self.service.probe()
             if not detail:
                 return True
             if self._gone():
                 return False
-            if self._child is None and time.monotonic() - begun > ADOPTED_S:
+            if self._child is None and await asyncio.to_thread(self._waited_enough, patience):
                 _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
                 await self._end()
                 return False
-            if detail != self.seen.detail:
-                self.seen.detail = detail
+            shown = self._ended or detail
+            if shown != self.seen.detail:
+                self.seen.detail = shown
                 self._changed()
             await self._sleep(LOOK_S)
         return False
+
+    def _waited_enough(self, patience: Patience) -> bool:
+        """Blocking. Time in which it, or we who ask, had no processor is no sign of its end."""
+        delays = run_delays([os.getpid(), self._pid()], children=False)
+        return patience.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
 
     async def _until_gone(self) -> None:
         while not self._stop.is_set() and not self._gone():

@@ -94,6 +94,10 @@ class Home:
         """`logs/NAME.log`."""
         return self.logs / f"{name}.log"
 
+    def log_of(self, name: str) -> str:
+        """Whose log says how a service is: of one that never came to write its own, the supervisor's does."""
+        return name if self.log_file(name).exists() else "supervisor"
+
     def make(self) -> None:
         """Make the folder, for its owner alone."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

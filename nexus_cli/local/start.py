@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from nexus_cli.local.instances import holds, is_ours, living_parts, marks, parts
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
 from nexus_cli.local.lock import announce, holder_of, holders, lock_folder
 from nexus_cli.local.postgres import SUPERUSER
-from nexus_cli.local.processes import PidFile, Running, identify, last_line, spawn
+from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
 from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
@@ -36,14 +35,10 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
 
-LOOK_S = 0.05
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 """Neither a URL nor host:port: a kind of broker, or meant as one."""
-HOPELESS = 6
-"""A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
-
 Progress = Callable[[str, str, str], None]
-"""Called with a service, its state and a detail on every change."""
+"""Called with a service, its state and a detail on every change, and with the state `slow` when nothing changed for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,56 +316,3 @@ async def refuse_silent_broker(settings: Settings) -> None:
     async with client.session():
         pass
     await require_able(settings)
-
-
-def wait_running(
-    home: Home, runtime: Runtime, *, timeout_s: float, progress: Progress, given_up: Callable[[], bool] = lambda: False
-) -> None:
-    """Wait until every service works, or somebody gave up waiting. Blocking.
-
-    Raises:
-        NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
-    """
-    expected = {"control", "historian", *(f"gateway-{name}" for name in runtime.gateways)}
-    expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
-    expected |= {"database"} if runtime.database_kind != EXTERNAL else set()
-    told: dict[str, str] = {}
-    deadline = time.monotonic() + timeout_s
-    while True:
-        state = read_state(home)
-        for name, seen in state.items():
-            if told.get(name) != seen["state"]:
-                told[name] = seen["state"]
-                progress(name, seen["state"], seen["detail"])
-        waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
-        if not waiting or given_up():
-            return
-        if not supervisor_runs(home):
-            raise NexusError(
-                "The supervisor ended before everything worked.",
-                code="NX6513",
-                cause=last_line(home.log_file(SUPERVISOR)),
-                hint="`nexus down` elsewhere ends it too; else `nexus logs supervisor` has more",
-            )
-        hopeless = next((name for name in waiting if state.get(name, {}).get("restarts", 0) >= HOPELESS), None)
-        if hopeless is not None:
-            raise NexusError(
-                f"{hopeless} ends as soon as it is started.",
-                code="NX6513",
-                cause=state[hopeless]["detail"],
-                hint=f"`nexus logs {_log_of(home, hopeless)}` has more; it is tried again until `nexus down`",
-            )
-        if time.monotonic() > deadline:
-            blamed = next((name for name in waiting if state.get(name, {}).get("detail")), waiting[0])
-            raise NexusError(
-                f"{blamed} did not become ready within {timeout_s:.0f} s.",
-                code="NX6513",
-                cause=state.get(blamed, {}).get("detail", "") or "the supervisor does not answer",
-                hint=f"`nexus logs {_log_of(home, blamed)}` has more; `nexus status` shows the rest",
-            )
-        time.sleep(LOOK_S)
-
-
-def _log_of(home: Home, name: str) -> str:
-    """Whose log to read: a service that never came to write one is told of in the supervisor's."""
-    return name if home.log_file(name).exists() else SUPERVISOR

@@ -12,7 +12,7 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
-from nexus_cli.local.probe import Problem, broker_problem, database_problem, role_ready, role_status
+from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_problem, role_ready, role_status, slow
 from nexus_cli.local.services import SUPERVISOR
 from nexus_cli.local.start import read_state
 from nexus_cli.local.stop import left_behind, supervisors_of
@@ -21,6 +21,8 @@ from nexus_cli.settings import Settings
 UP = "up"
 DOWN = "down"
 DEGRADED = "degraded"
+OFTEN = 3
+"""Starts in a row that came to nothing, after which a part that is started again is down."""
 
 
 async def collect(home: Home, settings: Settings) -> dict[str, Any]:
@@ -41,14 +43,14 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
             for name, principal in principals.items()
         ]
     answers = [role.result() for role in roles]
-    server = {
-        "broker": _judged(broker.result(), _heard(answers, "broker", "connected")),
-        "database": _judged(database.result(), _heard(answers, "database", "connected")),
-    }
+    server = {"broker": broker.result(), "database": database.result()}
     parts = [*server.values(), *answers]
     pids = {one["name"]: one["pid"] for one in processes}
     for name, part in (*server.items(), *((role["name"], role) for role in answers)):
         part["pid"] = part["pid"] or pids.get(name, 0)
+        part["log"] = home.log_of(name)
+    for name, part in server.items():
+        _judge(part, _heard(answers, name, "connected"))
     links, devices = _links(answers), _silent(answers)
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
     well = (
@@ -130,28 +132,32 @@ def _moved_from(home: Home) -> str | None:
 
 
 async def _broker(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    process = seen.get("broker", {})
     limits = {AMQTT: broker_amqtt.LIMITS, EXTERNAL: "its rights are not ours to manage"}
     problem = await broker_problem(settings) if settings.broker_url else Problem("no address")
     return {
         "kind": runtime.broker_kind or "none",
         "url": settings.broker_url,
-        "state": DOWN if problem.text else UP,
-        "detail": problem.text,
+        "state": UP if not problem.text else DEGRADED if _starts(process) else DOWN,
+        "detail": _with_state(process, problem.text) if problem.text else "",
         "refused": problem.refused,
+        "slow": problem.slow,
         "limits": limits.get(runtime.broker_kind, broker_mosquitto.LIMITS),
-        **_process(seen.get("broker", {})),
+        **_process(process),
     }
 
 
 async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    process = seen.get("database", {})
     problem = await database_problem(settings) if settings.database_url else Problem("no address")
     return {
         "kind": runtime.database_kind or "none",
         "url": settings.database_url,
-        "state": DOWN if problem.text else UP,
-        "detail": problem.text,
+        "state": UP if not problem.text else DEGRADED if _starts(process) else DOWN,
+        "detail": _with_state(process, problem.text) if problem.text else "",
         "refused": problem.refused,
-        **_process(seen.get("database", {})),
+        "slow": problem.slow,
+        **_process(process),
     }
 
 
@@ -160,20 +166,26 @@ def _heard(roles: list[dict[str, Any]], server: str, well: str) -> str:
     return next((role["name"] for role in roles if role["status"].get(server) == well), "")
 
 
-def _judged(part: dict[str, Any], witness: str) -> dict[str, Any]:
-    """A server that refuses *us* answers, and who has the credentials knows how it is."""
+def _judge(part: dict[str, Any], witness: str) -> None:
+    """Think again of a server that gave us nothing: one that refuses *us* answers, and who has the credentials knows how it
+    is; one that is slow has not ended while its process runs or a role works with it."""
+    late = part.pop("slow")
+    if late and part["state"] == DOWN and (witness or part["pid"]):
+        part["state"] = DEGRADED
     if part.pop("refused") and witness:
         part["state"] = UP
         part["detail"] = f"{witness} works with it; it refuses this shell: {part['detail']}"
-    return part
 
 
 async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
-    said = await role_status(port) if port else None
-    ready, why = await role_ready(port) if said is not None else (False, "")
-    if seen.get("state") not in (None, "running"):
-        why = f"{seen['state']}: {seen.get('detail', '')}".rstrip(": ")
-    state = UP if said is not None and ready else DEGRADED if said is not None else DOWN
+    late = False
+    try:
+        said = await role_status(port) if port else None
+    except TimeoutError:
+        said, late = None, True
+    ready, why = await role_ready(port) if said is not None else (False, slow(PATIENT_S) if late else "")
+    why = _with_state(seen, why)
+    state = UP if said is not None and ready else DEGRADED if said is not None or late or _starts(seen) else DOWN
     return {
         "name": name,
         "state": state,
@@ -182,6 +194,20 @@ async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
         **_process(seen),
         "status": said or {},
     }
+
+
+def _starts(seen: dict[str, Any]) -> bool:
+    """True while the supervisor waits for it, or for what it needs, and it has not failed again and again."""
+    return seen.get("state") in ("waiting", "starting") and seen.get("failed", 0) < OFTEN
+
+
+def _with_state(seen: dict[str, Any], why: str) -> str:
+    """The supervisor's word for a part that does not run; its reason is the better one, where it has any."""
+    if seen.get("state") in (None, "running"):
+        return why
+    if seen["state"] == "waiting":
+        return str(seen.get("detail") or "waits for what it needs")
+    return f"{seen['state']}: {seen.get('detail') or why}".rstrip(": ")
 
 
 def _doubt(said: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
-from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.diagnostics.suggest import did_you_mean, nearest
 
 _EXPECTED = {
     "string_type": "text",
@@ -42,12 +42,45 @@ def findings_of(error: ValidationError, *, base: ModelPath, raw: object, shape: 
     """
     found: list[Diagnostic] = []
     seen: set[tuple[ModelPath, bool]] = set()
+    misnamed = _misnamed(error, raw, shape)
+    caused = {written[:-1] for written, (_, near) in misnamed.items() if near}
     for problem in error.errors(include_url=False):
         location, on_key = _real_location(raw, problem["loc"])
         if (location, on_key) in seen:
             continue  # the members of a union each complain about the one value
         seen.add((location, on_key))
+        if problem["type"] == "missing" and location in caused:
+            continue
+        key, near = misnamed.get(location, ("", False))
+        if problem["type"] == "extra_forbidden" and key and not near:
+            name, hint = str(location[-1]), f"'{key}' is missing here: is that the one?"
+            found.append(finding("NX1001", f"unknown key '{name}'", where=(*base, *location), on_key=True, hint=hint))
+            continue
         found.append(_finding(problem, (*base, *location), on_key=on_key, shape=_shape_at(shape, location)))
+    return found
+
+
+def _misnamed(error: ValidationError, raw: object, shape: Any) -> dict[ModelPath, tuple[str, bool]]:
+    """Keys that were written in place of the one key that their map lacks: that key, and whether it is near to them.
+
+    A key that is near is the cause of both errors; one that is not may be, when it is the only unknown one.
+    """
+    lacking: dict[ModelPath, list[str]] = {}
+    unknown: dict[ModelPath, list[ModelPath]] = {}
+    for problem in error.errors(include_url=False, include_context=False):
+        location, _ = _real_location(raw, problem["loc"])
+        if problem["type"] == "missing" and isinstance(problem["loc"][-1], str):
+            lacking.setdefault(location, []).append(problem["loc"][-1])
+        elif problem["type"] == "extra_forbidden" and location:
+            unknown.setdefault(location[:-1], []).append(location)
+    found: dict[ModelPath, tuple[str, bool]] = {}
+    for place, keys in lacking.items():
+        near = {one: nearest(str(one[-1]), _keys_of(_shape_at(shape, one))) for one in unknown.get(place, ())}
+        meant = [one for one, key in near.items() if key in keys]
+        if len(keys) == 1 and len(meant) == 1:
+            found[meant[0]] = (keys[0], True)
+        elif len(keys) == 1 and list(near.values()) == [""]:
+            found[next(iter(near))] = (keys[0], False)
     return found
 
 

@@ -147,7 +147,7 @@ def refuse_moved(ready: Ready, *, settings: Settings) -> None:
         here = Path(source["path"])
         loaded = load(here, env=source["env"], variables=source["variables"])
         if loaded.value is None or loaded.value.snapshot.digest != ready.document["desired"]["digest"]:
-            raise _stale(f"the files at {here} moved since it was made")
+            raise _stale(f"the files at {here} changed since it was made")
     state = asyncio.run(_state(settings, ready.site))
     base = ready.document["base"]
     if state["digest"] != base["digest"]:

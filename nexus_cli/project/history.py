@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
@@ -228,6 +229,13 @@ async def _find(conn: Connection, *, site: str, path: str) -> Series:
         raise NexusError(
             f"No series is stored for '{short}'.",
             code="NX6210",
-            hint=did_you_mean(short, paths) or "paths are area/line/device/tag",
+            hint=_near(short, paths),
         )
     return series
+
+
+def _near(short: str, paths: Sequence[str]) -> str:
+    below = sorted(path for path in paths if path.startswith(f"{short}/"))
+    if below:
+        return f"name one tag below it, such as {below[0]}" + (f" ({len(below)} have a series)" if below[1:] else "")
+    return did_you_mean(short, paths) or "paths are area/line/device/tag"

@@ -14,6 +14,7 @@ import orjson
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.project.near import near_path
 from nexus_cli.project.recorded import RecordedTypes, as_recorded
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient, Message
@@ -306,32 +307,6 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
     except TimeoutError:
         pass
     if live is None:
-        hint = await _hint(path, settings)
+        hint = await near_path(path, settings)
         raise NexusError(f"There is no value on '{path}'.", code="NX6520", hint=hint)
     return as_recorded(live, await RecordedTypes(settings).of(path))
-
-
-async def _hint(path: str, settings: Settings) -> str:
-    """The nearest recorded path, when control answers."""
-    from nexus_cli.wire.http import ControlClient
-
-    try:
-        async with asyncio.timeout(3), ControlClient(settings) as control:
-            known = {
-                address.removeprefix("device.")
-                for address in (await control.state())["digests"]
-                if address.startswith("device.")
-            }
-            if path in known:
-                return "it is a device: name one of its tags, or `nexus tail` it"
-            device, _, tag = path.rpartition("/")
-            if device not in known:
-                near = did_you_mean(device, known)
-                return near or "no such device is recorded; `nexus show` lists them"
-            found = await control.resources([f"device.{device}"])
-            tags = found.get(f"device.{device}", {}).get("tags", {})
-    except (NexusError, TimeoutError, KeyError, AttributeError):
-        return "was it applied? `nexus apply SITE`; --wait 10s waits for the next value"
-    if tag in tags:
-        return "the tag is recorded but was never published; `nexus status` shows its link"
-    return did_you_mean(tag, tags) or f"{device} has no tag '{tag}'"

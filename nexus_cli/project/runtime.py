@@ -118,7 +118,7 @@ def up(
         database: "" (what it was, else embedded), `embedded` or a URL.
         beside: Run although another runtime of this site runs on this machine.
         foreground: Stay and be the supervisor until a signal.
-        timeout_s: Longest wait until everything works.
+        timeout_s: Longest wait without a step forward (see `local.waiting`).
         progress: Called with service, state and detail on every change.
         found: Called with the findings before anything is started.
         ready: Called once everything works.
@@ -130,8 +130,9 @@ def up(
     """
     from nexus_cli.database.connect import SCHEMA_BEHIND
     from nexus_cli.local.lock import announce, lock_folder
-    from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, start_supervisor, wait_running, write_wish
+    from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, start_supervisor, write_wish
     from nexus_cli.local.supervisor import holder_for, myself
+    from nexus_cli.local.waiting import wait_running
     from nexus_cli.project.text import load
 
     loaded = load(site, env=env, variables=variables)
@@ -195,8 +196,8 @@ def _ask_servers(home: Home, runtime: Runtime) -> None:
 def _stay(home: Home, runtime: Runtime, *, timeout_s: float, ready: Callable[[], None]) -> None:
     """Be the supervisor until a signal, and say when everything works."""
     from nexus_cli.local.services import SUPERVISOR
-    from nexus_cli.local.start import wait_running
     from nexus_cli.local.supervisor import run_supervisor
+    from nexus_cli.local.waiting import wait_running
     from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
     from nexus_cli.runtime.logging import configure_logging
 

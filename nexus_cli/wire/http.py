@@ -12,6 +12,7 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.settings import Settings
 
 SERVER_ERROR = 500
@@ -227,7 +228,9 @@ def _unreachable(url: str, error: BaseException) -> NexusError:
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
         code="NX6400",
-        cause=f"{type(error).__name__}: {error}".rstrip(": "),
+        cause=system_words(error)
+        if isinstance(error, httpx.ConnectError)
+        else f"{type(error).__name__}: {error}".rstrip(": "),
         hint="is the runtime up? `nexus status` shows it, `nexus up SITE` starts it",
         retriable=True,
     )

@@ -128,7 +128,8 @@ def test_plan_apply_and_plan_again(world: World, shell: Shell) -> None:
 
 def test_saved_plans_and_the_two_facts_that_make_them_stale(world: World, shell: Shell) -> None:
     with running(world):
-        assert shell("plan", "--out", "one.plan").returncode == 0
+        saved = shell("plan", "--out", "one.plan")
+        assert saved.returncode == 0 and "saved in one.plan: `nexus apply one.plan` does exactly this" in saved.stderr
         assert "+ device.packaging/line-1/meter" in shell("show", "one.plan").stdout
         original = shell.site.read_text()
         shell.edit("holding:2", "holding:4")

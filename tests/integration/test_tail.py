@@ -19,6 +19,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project import live as live_module
 from nexus_cli.project.live import Backlog, parse_where, tail
+from nexus_cli.project.near import near_filters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.children import hearing_signals
@@ -71,6 +72,15 @@ async def test_what_a_condition_leaves_out_is_counted(settings: Settings) -> Non
         group.create_task(then_bad(), name="publish")
         live = await anext(messages)
     assert (live.path, live.quality) == (PATH, "BAD")
+
+
+async def test_a_mistyped_path_has_its_near_one_from_the_broker_where_control_is_away(settings: Settings) -> None:
+    away = dataclasses.replace(settings, control_url="http://127.0.0.1:9", control_token="x")
+    await published(settings, "GOOD")
+    with pytest.raises(NexusError) as failed:
+        await live_module.read("packaging/line-1/filler/temprature", settings=away)
+    assert failed.value.hint == f"did you mean '{PATH}'?"
+    assert await near_filters(["packing/**"], away) == "did you mean 'packaging/**'?"
 
 
 async def test_a_broker_that_goes_is_told_plainly(broker: TestBroker, settings: Settings) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 
-from nexus_cli.cli.console import answer, answer_json
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
 from nexus_cli.exit_codes import Exit
@@ -68,4 +69,5 @@ def command(
         return Exit.FINDINGS
     if out is not None:
         save_plan(ready, out)
+        note(f"saved in {out}: `nexus apply {shlex.quote(out)}` does exactly this")
     return Exit.CHANGES if detailed_exitcode and not ready.empty else Exit.OK

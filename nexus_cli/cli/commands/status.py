@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nexus_cli.cli.console import answer, answer_json, colour_wanted
+from nexus_cli.cli.console import answer, answer_json, colour_wanted, columns
 from nexus_cli.cli.exit_codes import help_text
 from nexus_cli.exit_codes import Exit
 
@@ -32,7 +32,8 @@ def command(form: str) -> int:
     if form == "json":
         answer_json(found, default=str)
     else:
+        from nexus_cli.cli.folding import folded
         from nexus_cli.cli.views.status import render_status
 
-        answer(render_status(found, colour=colour_wanted(sys.stdout)))
+        answer(folded(render_status(found, colour=colour_wanted(sys.stdout)), columns(sys.stdout)))
     return Exit.OK if found["state"] == "up" else Exit.OUTSIDE

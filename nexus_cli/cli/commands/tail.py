@@ -16,9 +16,9 @@ from nexus_cli.cli.options import reads_runtime
 from nexus_cli.exit_codes import Exit
 
 QUIET_S = 3.0
+"""Silence after which a person reads that nothing matches so far."""
 STILL_S = 10.0
-"""After so long without another message who waits for a number of them is told what he waits for."""
-"""Silence after which a person is told that nothing matches so far."""
+"""After so long without another message who waits for a number of them reads what he waits for."""
 
 
 @click.command("tail", short_help="Follow topics live.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
@@ -54,6 +54,8 @@ def command(
     from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
     from nexus_cli.diagnostics.groups import tasks
     from nexus_cli.project.live import Backlog, Live, parse_where, tail
+    from nexus_cli.project.near import near_filters
+    from nexus_cli.settings import load_settings
 
     wheres = [parse_where(text) for text in conditions]
     limit_s = _seconds(duration)
@@ -70,12 +72,15 @@ def command(
         if told:
             note(told)
 
+    async def explain_silence() -> None:
+        await asyncio.sleep(QUIET_S)
+        near = "" if seen or passed else await near_filters(filters, load_settings())
+        if not seen:
+            note(nothing_text(filters, passed, near=near))
+
     async def follow() -> None:
         nonlocal seen
         showing = Showing(show)
-        quiet = asyncio.get_running_loop().call_later(
-            QUIET_S, lambda: None if seen else note(nothing_text(filters, passed))
-        )
         still: asyncio.TimerHandle | None = None
 
         def wait_for_more() -> None:
@@ -90,6 +95,7 @@ def command(
         try:
             async with asyncio.timeout(limit_s), tasks("tail") as group, contextlib.aclosing(following) as messages:
                 group.create_task(showing.run(), name="show")
+                quiet = group.create_task(explain_silence(), name="explain silence")
                 async for live in messages:
                     if no_retained and live.retained:
                         continue
@@ -99,8 +105,8 @@ def command(
                         break
                     wait_for_more()
                 showing.end()
+                quiet.cancel()
         finally:
-            quiet.cancel()
             if still is not None:
                 still.cancel()
             if told := behind.last(dropped=backlog.dropped):

@@ -35,7 +35,7 @@ from nexus_cli.exit_codes import Exit
     type=click.FloatRange(1, 3600),
     default=60.0,
     metavar="SECONDS",
-    help="Maximum wait until everything is ready.",
+    help="Give up after this long without progress.",
 )
 def command(
     path: str | None,
@@ -68,6 +68,8 @@ def command(
     def progress(name: str, state: str, detail: str) -> None:
         if state == "running":
             note(style(f"  {name} runs", "dim", enabled=colour))
+        elif state == "slow":
+            note(style(f"  waiting for {name}" + (f": {detail}" if detail else ""), "dim", enabled=colour))
         elif state == "stopping":
             note(style(f"  stopping {name}: {detail}", "warning", enabled=colour))
         elif state == "backoff" and (reason := name + re.sub(r"\d+", "", detail)) not in told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 
 import click
@@ -27,6 +28,7 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
 )
 @click.argument("path", shell_complete=tag_paths)
 @click.argument("value")
+@click.argument("more", nargs=-1, metavar="")
 @click.option("--expect", default=None, metavar="VALUE", help="Write only if the tag holds this value right before.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
@@ -41,12 +43,26 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
-def command(path: str, value: str, expect: str | None, yes: bool, duration: str, reason: str, format_: str) -> int:
+def command(
+    path: str,
+    value: str,
+    more: tuple[str, ...],
+    expect: str | None,
+    yes: bool,
+    duration: str,
+    reason: str,
+    format_: str,
+) -> int:
     """Write VALUE to area/line/device/tag, in the published unit, and show what the device holds afterwards.
 
     VALUE is a number, true or false, text, the name of an enumeration's code, or JSON for arrays. The command is
     carried out once or not at all, and never after --timeout.
     """
+    if option := next((word for word in (value, *more) if word.startswith("--")), ""):
+        raise click.NoSuchOption(option)
+    if more:
+        whole = shlex.quote(" ".join([value, *more]))
+        raise click.UsageError(f"One value is written at a time. A text with spaces goes in quotes: {whole}")
     import msgspec
 
     from nexus_cli.cli.changing import agreed, styler

@@ -112,7 +112,8 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
         lines += _header(source, style)
         for device in source["devices"]:
             lines += _device(device, style)
-        lines += _skipped(source["skipped"], whole=skipped, style=style)
+        notes = int(source["facts"].get("left_out") or 0)
+        lines += _skipped(source["skipped"], notes=notes, whole=skipped, style=style)
     edit = result["edit"]
     if edit is not None:
         lines.append("")
@@ -153,9 +154,12 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     becomes = "1 becomes a tag" if counts["found"] == 1 else f"{counts['found']} become tags"
     took = f" in {facts['seconds']:.1f} s" if facts.get("seconds") else ""
     resumed = f", {facts['resumed']} of them from an earlier run" if facts.get("resumed") else ""
+    notes = int(facts.get("left_out") or 0)
+    noted = f", {_count(notes, 'note')}" if notes else ""
+    seen, skipped = counts["seen"] - notes, counts["skipped"] - notes
     lines = [
         style(str(source["source"]), "bold")
-        + f": {_count(counts['seen'], 'value')} seen{took}{resumed}: {becomes}, {counts['skipped']} skipped"
+        + f": {_count(seen, 'value')} seen{took}{resumed}: {becomes}, {skipped} skipped{noted}"
     ]
     if facts.get("ended"):
         lines.append(style(f"{facts['ended']}: the rest was not looked at", "warning"))
@@ -282,13 +286,14 @@ def _about(tag: Mapping[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _skipped(skipped: Sequence[Mapping[str, str]], *, whole: bool, style: Style) -> list[str]:
+def _skipped(skipped: Sequence[Mapping[str, str]], *, notes: int, whole: bool, style: Style) -> list[str]:
     if not skipped:
         return []
+    heading = "skipped" if not notes else "notes" if notes == len(skipped) else "skipped, and notes"
     if whole:
-        return ["", "skipped:", *(f"  {one['what']}: {one['reason']}" for one in skipped)]
+        return ["", f"{heading}:", *(f"  {one['what']}: {one['reason']}" for one in skipped)]
     reasons = Counter(one["reason"] for one in skipped)
-    lines = ["", "skipped (--skipped lists each):"]
+    lines = ["", f"{heading} (--skipped lists each):"]
     lines += [f"  {count}  {style(reason, 'dim')}" for reason, count in reasons.most_common(REASONS)]
     if len(reasons) > REASONS:
         lines.append(f"  … and {_count(len(reasons) - REASONS, 'reason')} more")

@@ -86,7 +86,7 @@ def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = 
     if access["managed"] and found["state"] != "down":
         word = "in force" if access["in_force"] else "waiting for the broker"
         lines += ["", f"  access: {access['rules']} rules, {word}"]
-    ill = [name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
+    ill = [part.get("log") or name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
     if found["state"] == "down":
         lines += ["", "  nexus up SITE starts it"]
     elif supervisor.get("detail"):
@@ -108,7 +108,11 @@ def _left_over(found: dict[str, Any], colour: bool) -> str:
 
 def _links(found: dict[str, Any], colour: bool) -> list[str]:
     links = [link for link in found["links"] if link.get("state")]
-    mute = [role["name"] for role in found["roles"] if role["name"].startswith("gateway-") and role["state"] == "down"]
+    mute = [
+        role["name"]
+        for role in found["roles"]
+        if role["name"].startswith("gateway-") and not role.get("status", role["state"] != "down")
+    ]
     unknown = f"; those of {', '.join(mute)} are not known" if mute else ""
     if not links:
         return ["", f"  links: {unknown[2:]}"] if mute and found["state"] != "down" else []

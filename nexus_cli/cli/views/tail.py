@@ -95,13 +95,23 @@ def behind_text(age_s: float, *, waiting: int, lost: int) -> str:
     return f"behind by {age_text(max(0.0, age_s))}: {waiting:,} messages wait{left_out}"
 
 
-def nothing_text(filters: Sequence[str], passed_over: int) -> str:
-    """What to say when nothing was shown: because of the condition, or because nothing is published there."""
+def nothing_text(filters: Sequence[str], passed_over: int, *, near: str = "") -> str:
+    """What to say when nothing was shown: because of the condition, or because nothing is published there.
+
+    Args:
+        filters: What was asked for.
+        passed_over: Messages that came and did not fulfil the conditions.
+        near: What to write instead, where it is known.
+    """
     if passed_over:
         messages = "message" if passed_over == 1 else "messages"
         return f"nothing to show: {passed_over} {messages} came, and none fulfils the condition"
     where = " or ".join(f"'{each}'" for each in filters) or "any topic of the site"
-    return f"nothing came on {where}: is it spelt right, and applied? `nexus show` and `nexus status` tell"
+    if near:
+        return f"nothing came on {where}: {near}"
+    return (
+        f"nothing came on {where}: is it spelt right, and applied? `nexus show` lists what is, `nexus status` how it is"
+    )
 
 
 def value_text(value: Any) -> str:

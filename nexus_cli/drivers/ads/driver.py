@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.drivers.ads import frame, groups
 from nexus_cli.drivers.ads.channel import Channel
 from nexus_cli.drivers.ads.errors import route_hint
@@ -56,7 +57,7 @@ class AdsDriver:
             ) from None
         except OSError as error:
             raise DriverError(
-                f"no connection to {host}: {error.strerror or error}", scope=Scope.SESSION, reason=Reason.LINK_LOST
+                f"no connection to {host}: {system_words(error)}", scope=Scope.SESSION, reason=Reason.LINK_LOST
             ) from None
         else:
             opened, channel = session, None

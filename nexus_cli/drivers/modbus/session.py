@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn
 
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.drivers.base import (
     EVERYTHING,
     Browsed,
@@ -356,4 +357,4 @@ class ModbusSession:
 
 def cause_of(error: OSError) -> str:
     """The system's own words."""
-    return error.strerror or str(error) or type(error).__name__
+    return system_words(error)

@@ -14,6 +14,7 @@ from asyncua.crypto.uacrypto import CertProperties
 from cryptography.hazmat.primitives import serialization
 
 from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.opcua import certificates, groups, identity, refusals, security
 from nexus_cli.drivers.opcua.channel import LOST, Channel, follow_endpoint
@@ -99,7 +100,7 @@ class OpcuaDriver:
                 await _tell_offered(attempt, connection)
             raise _no_session(endpoint, str(error)) from None
         except OSError as error:
-            raise refusals.unreachable(attempt, error.strerror or str(error)) from None
+            raise refusals.unreachable(attempt, system_words(error)) from None
         except LOST as error:
             raise _no_session(endpoint, f"it does not answer as an OPC UA server: {type(error).__name__}") from None
         finally:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.drivers.base import DriverError, Point, Request, Scope
 from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
@@ -83,9 +84,8 @@ class S7Driver:
                 connect_timeout_s=(connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000,
             )
         except (OSError, ConnectionLost) as error:
-            cause = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             raise DriverError(
-                f"no connection to {host}:{port}: {cause}", scope=Scope.SESSION, reason=Reason.LINK_LOST
+                f"no connection to {host}:{port}: {system_words(error)}", scope=Scope.SESSION, reason=Reason.LINK_LOST
             ) from None
         pause_s = (connection.get("pause") or 0) / 1000
         return S7Session(channel, pause_s=pause_s, silence=self._silence)

@@ -163,6 +163,7 @@ def test_many_links_are_counted_by_reason() -> None:
 
 def test_silence_is_explained() -> None:
     assert nothing_text(["foo/**"], 0).startswith("nothing came on 'foo/**': is it spelt right, and applied?")
+    assert nothing_text(["foo"], 0, near="did you mean 'food'?") == "nothing came on 'foo': did you mean 'food'?"
     assert "any topic of the site" in nothing_text([], 0)
     assert nothing_text([], 1) == "nothing to show: 1 message came, and none fulfils the condition"
     assert nothing_text(["a/**"], 12) == "nothing to show: 12 messages came, and none fulfils the condition"

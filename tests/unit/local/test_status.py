@@ -137,6 +137,42 @@ async def test_a_shell_without_the_password_asks_who_has_it(tmp_path: Path, monk
     assert found["database"]["state"] == "down", "who does not answer us is not excused"
 
 
+async def test_what_is_slow_or_starting_is_not_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    roles = {"control": {"site": "x"}, "historian": {"broker": "connected"}, "gateway-a": WELL}
+    late = Problem("slow: no answer within 5 s", slow=True)
+    monkeypatch.setattr(
+        status, "_processes", lambda _: [{"name": "supervisor", "pid": 7}, {"name": "broker", "pid": 8}]
+    )
+    alone = {**roles, "historian": {"database": "connected"}}
+    found = await _collected(Home(tmp_path), monkeypatch, alone, broker=late)
+    assert (found["state"], found["broker"]["state"]) == ("degraded", "degraded"), "its process runs"
+    monkeypatch.setattr(status, "_processes", lambda _: [{"name": "supervisor", "pid": 7}])
+    found = await _collected(Home(tmp_path), monkeypatch, roles, broker=late)
+    assert found["broker"]["state"] == "degraded", "the historian works with it"
+    found = await _collected(Home(tmp_path), monkeypatch, alone, broker=late)
+    assert found["broker"]["state"] == "down", "a host that is away does not answer either"
+
+    async def too_late(port: int) -> dict[str, Any]:
+        raise TimeoutError
+
+    async def nobody(port: int) -> None:
+        return None
+
+    monkeypatch.setattr(status, "role_status", too_late)
+    found = await status._role("control", 5, {"state": "running"})
+    assert (found["state"], found["detail"]) == ("degraded", "slow: no answer within 5 s")
+    monkeypatch.setattr(status, "role_status", nobody)
+    found = await status._role("control", 5, {"state": "starting", "detail": "nothing listens on port 5 yet"})
+    assert (found["state"], found["detail"]) == ("degraded", "starting: nothing listens on port 5 yet")
+    often = {"state": "starting", "detail": "ended (exit code 1): No space left on device", "failed": 3}
+    found = await status._role("control", 5, often)
+    assert (found["state"], found["detail"]) == ("down", "starting: ended (exit code 1): No space left on device")
+    found = await status._role("control", 5, {"state": "waiting", "detail": "waits for database"})
+    assert (found["state"], found["detail"]) == ("degraded", "waits for database")
+    found = await status._role("control", 5, {"state": "backoff", "detail": "ended (exit code 1)"})
+    assert (found["state"], found["detail"]) == ("down", "backoff: ended (exit code 1)")
+
+
 async def test_a_dead_supervisor_is_not_a_dead_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roles = {"control": {"site": "x"}, "historian": {"database": "connected"}, "gateway-a": WELL}
     monkeypatch.setattr(status, "_processes", lambda _: [{"name": "control", "pid": 7}])

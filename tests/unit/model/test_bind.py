@@ -37,7 +37,6 @@ def test_every_mistake_is_told_in_one_run_and_the_rest_is_bound() -> None:
     }
     outcome = bind(site({"a": device(tags), "b": {"protocol": "fakes"}, "c": device({}, conection={})}), KINDS)
     assert [(item.code, item.where[6:]) for item in outcome.findings] == [
-        ("NX1002", ("tags", "typo")),
         ("NX1001", ("tags", "typo", "adress")),
         ("NX1006", ("tags", "kind", "type")),
         ("NX1005", ("tags", "poll", "poll")),
@@ -75,6 +74,17 @@ def test_a_wrong_value_gets_its_code_and_a_hint(tag: object, code: str, hint: st
     findings = found(site({"a": device({"x": tag})}))
     assert [item.code for item in findings] == [code]
     assert hint in findings[0].hint
+
+
+def test_a_key_in_place_of_the_one_that_is_missing_is_named_with_it() -> None:
+    def answers(**keys: object) -> list[tuple[str, str]]:
+        return [(item.code, item.hint) for item in found(site({"a": device({"x": {"type": "int16", **keys}})}))]
+
+    assert answers(adress=7) == [("NX1001", "did you mean 'address'?")], "one cause, one finding"
+    assert answers(adress=7, colour=1)[0] == ("NX1001", "did you mean 'address'?")
+    lacking = ("NX1002", "add 'address: …'")
+    assert answers(symbol=7) == [lacking, ("NX1001", "'address' is missing here: is that the one?")]
+    assert answers(symbol=7, colour=1)[0] == lacking and "is that the one" not in str(answers(symbol=7, colour=1))
 
 
 def test_values_take_codes_as_numbers_or_text() -> None:
