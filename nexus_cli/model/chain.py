@@ -148,8 +148,8 @@ def same(left: float, right: float) -> bool:
         return True
     if (isinstance(left, int) and _is_whole(right)) or (isinstance(right, int) and _is_whole(left)):
         return False
-    try:
-        return abs(left - right) <= TOLERANCE * max(abs(left), abs(right))
+    try:  # an infinite number, which an expression may have on its way, is equal to itself only
+        return abs(left - right) <= TOLERANCE * max(abs(left), abs(right)) < math.inf
     except OverflowError:  # a whole number beyond the doubles
         return False
 

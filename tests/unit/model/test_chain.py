@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import msgspec
@@ -118,6 +119,10 @@ def test_numbers_that_differ_by_rounding_are_equal() -> None:
     assert not same(2**60, 2**60 + 1)
     assert not same(2**53 + 1, 2.0**53)
     assert same(50, 50.00000000000001)
+    assert same(math.inf, math.inf)
+    assert not same(math.inf, 1.0)
+    assert not same(math.inf, -math.inf)
+    assert above(math.inf, 1.7e308)
     assert tidy(0.1 + 0.2) == 0.3
     assert tidy(2.0**60) == 2.0**60
     assert Bounds(None, 0.3).hold(-1e300)

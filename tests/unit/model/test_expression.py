@@ -294,6 +294,9 @@ def test_messages_speak_of_what_was_written(text: str, code: str, words: tuple[s
         ("a < 0.1001", True),
         ("0.1 <= a <= 0.1", True),
         ("n == n + 1", False),
+        ("1e308 * n > 1", True),
+        ("-1e308 * n < 1", True),
+        ("1e308 * n == 1", False),
     ],
 )
 def test_fractions_are_compared_without_the_noise_of_arithmetic(text: str, holds: bool) -> None:
