@@ -108,7 +108,7 @@ def alert_beyond_range(view: View) -> Iterator[Diagnostic]:
         if isinstance(tag.tag, ExternalTag) or tag.tag.range is None:
             continue
         low, high = tag.tag.range
-        for key in ("above", "below", "equals"):
+        for key in ("above", "below", "equals", "clear_below", "clear_above"):
             value = getattr(alert, key)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
@@ -140,6 +140,16 @@ def alert_never(view: View) -> Iterator[Diagnostic]:
             if never:
                 message = f"a value {key} {getattr(alert, key):g} can't come: {tag.type} holds {least:g} to {most:g}"
                 yield finding("NX2707", message, where=("alerts", name, key))
+        for key, never in (
+            ("clear_below", alert.clear_below is not None and alert.clear_below <= least),
+            ("clear_above", alert.clear_above is not None and alert.clear_above >= most),
+        ):
+            if never:
+                message = (
+                    f"a value {key.removeprefix('clear_')} {getattr(alert, key):g} can't come, so that the alert is never "
+                    f"cleared: {tag.type} holds {least:g} to {most:g}"
+                )
+                yield finding("NX2707", message, where=("alerts", name, key))
 
 
 def _never_equal(value: object, tag: TagView, config: TagConfig) -> tuple[str, str]:
@@ -149,6 +159,11 @@ def _never_equal(value: object, tag: TagView, config: TagConfig) -> tuple[str, s
         length = tag.published.length
         if tag.published.base == "string" and length and len(value) > length:
             return f"the tag's texts have at most {length} characters, this one has {len(value)}", ""
+        if isinstance(tag.tag, Tag) and not names:
+            try:
+                raw_of(config, value, bounded=False)
+            except InversionError as error:
+                return f"the tag never equals '{value[:60]}': {error}", error.hint.replace("write it as", "equals:")
         return "", ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "", ""

@@ -146,7 +146,10 @@ def published_span(tag: TagView) -> tuple[float, float] | None:
             except UnitError:
                 return None
             factor, shift = factor * Fraction(times), shift * Fraction(times) + Fraction(plus)
-    ends = [float(end * factor + shift) for end in INTEGER_BOUNDS[tag.type.base]]
+    least, most = INTEGER_BOUNDS[tag.type.base]
+    if getattr(tag.tag, "encoding", None) == "bcd":  # half a byte a digit; there is no sign
+        least, most = 0, 10 ** ((most - least).bit_length() // 4) - 1
+    ends = [float(end * factor + shift) for end in (least, most)]
     return min(ends), max(ends)
 
 

@@ -30,6 +30,10 @@ from nexus_cli.wire.sample import Value
 
 TYPE, RANGE, INEXACT = "NX6805", "NX6806", "NX6807"
 MAX_JSON_DEPTH = 32
+_UNIT_BYTES = {"utf-16-be": 2, "utf-16-le": 2}
+"""Bytes of what a text's length counts, where that is not a byte."""
+_UNASSIGNED = dict.fromkeys((0x81, 0x8D, 0x8F, 0x90, 0x9D), "?")
+"""Characters for the five bytes that Windows-1252 leaves open: every device has them, and the codec refuses them."""
 
 
 class InversionError(ValueError):
@@ -267,7 +271,7 @@ def _text(tag: TagConfig, kind: DataType, value: str) -> str:
     except UnicodeEncodeError:
         raise InversionError("the text is not Unicode", code=TYPE) from None
     length = kind.length or int(tag.options.get("length", 0))
-    if kind.base == "string" and length:
+    if kind.base == "string":
         _fits(value, length, str(tag.options.get("text", "")))
     if kind.base == "datetime":
         try:
@@ -278,15 +282,21 @@ def _text(tag: TagConfig, kind: DataType, value: str) -> str:
 
 
 def _fits(text: str, length: int, encoding: str) -> None:
-    """Raises InversionError for a text that the tag has no room for: in bytes where the kind says their encoding."""
-    if len(text) > length:
+    """Raises InversionError for a text that the tag has no room or no character for, where the kind says its encoding."""
+    if length and len(text) > length:
         raise InversionError(f"the text has {len(text)} characters and the tag holds {length}", code=INEXACT)
-    # Without an encoding the bytes are the device's matter (a PLC says itself which one it has), and its driver refuses
-    # before it sends.
-    size = len(text.encode(encoding)) if encoding else 0
-    if size > length:
+    if not encoding:  # a PLC says itself which one it has, and its driver refuses before it sends
+        return
+    try:
+        size = len(text.translate(_UNASSIGNED).encode(encoding)) // _UNIT_BYTES.get(encoding, 1)
+    except UnicodeEncodeError as error:
         raise InversionError(
-            f"the text takes {size} bytes ({encoding.upper()}) and the tag holds {length}",
+            f"the device's text ({encoding.upper()}) has no character {text[error.start]!r}", code=INEXACT
+        ) from None
+    if length and size > length:
+        what = f"{size} units of two bytes" if encoding in _UNIT_BYTES else f"{size} bytes"
+        raise InversionError(
+            f"the text takes {what} ({encoding.upper()}) and the tag holds {length}",
             code=INEXACT,
             hint=f"its {len(text)} characters are no plain ASCII: shorten it, or write them as ASCII",
         )

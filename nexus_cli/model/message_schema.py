@@ -15,6 +15,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from nexus_cli.model.message_bounds import nothing_between, wrong_names
+
 KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 LONGEST_CHAIN = 20
 """References and combinations that are followed from one place."""
@@ -240,20 +242,66 @@ def _inside(schema: Mapping[str, Any], root: Mapping[str, Any], place: str) -> I
 
 def _empty(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[str]:
     """Bounds that leave nothing between them, and values that are of no permitted type."""
-    for low, high in (
-        ("minimum", "maximum"),
-        ("minLength", "maxLength"),
-        ("minItems", "maxItems"),
-        ("minProperties", "maxProperties"),
-    ):
-        if low in schema and high in schema and schema[low] > schema[high]:
-            yield f"{low} {schema[low]} is more than {high} {schema[high]}"
-    if not _kinds(schema, root, LONGEST_CHAIN):
+    kinds = _kinds(schema, root, LONGEST_CHAIN)
+    layers = list(_together(schema, root, LONGEST_CHAIN))
+    if not kinds:
         yield "its types leave no value"
-    elif isinstance(schema.get("enum"), list):
-        plain = {key: value for key, value in schema.items() if key not in ("enum", "$ref", "allOf", "anyOf", "oneOf")}
-        if all(problem(plain, value) for value in schema["enum"]):
-            yield "none of the values of its enum fits"
+    elif any(layer.get("not") is True or layer.get("not") == {} for layer in layers):
+        yield "'not' forbids every value"
+    elif why := nothing_between(layers, kinds, exact=_decimal):
+        yield why
+    elif _endless(schema, root):
+        yield "it must hold itself again, without end"
+    for word in ("const", "enum"):
+        if word in schema and (isinstance(values := schema[word], list) or word == "const"):
+            plain = {key: value for key, value in schema.items() if key not in (*_JOINED, word)}
+            if all(problem(plain, value) for value in (values if word == "enum" else [values])) and kinds:
+                yield "none of the values of its enum fits" if word == "enum" else "its const does not fit"
+    for word in ("anyOf", "oneOf"):
+        if isinstance(parts := schema.get(word), list) and parts and all(_none(each, root) for each in parts) and kinds:
+            yield f"no part of its {word} can be fitted"
+    if kinds == {"object"} or "required" in schema:
+        yield from wrong_names(layers, problem)
+
+
+_JOINED = ("$ref", "allOf", "anyOf", "oneOf")
+
+
+def _none(schema: Any, root: Mapping[str, Any]) -> bool:
+    """True for a branch of one kind of value whose own bounds leave nothing."""
+    kinds = _kinds(schema, root, LONGEST_CHAIN)
+    layers = list(_together(schema, root, LONGEST_CHAIN))
+    return len(kinds - {"integer"}) <= 1 and bool(layers and nothing_between(layers, kinds, exact=_decimal))
+
+
+def _together(schema: Any, root: Mapping[str, Any], left: int) -> Iterator[Mapping[str, Any]]:
+    """A schema and everything that a value must fit besides: its reference and the parts of its `allOf`."""
+    if not isinstance(schema, Mapping) or left <= 0:
+        return
+    yield schema
+    if isinstance(schema.get("$ref"), str):
+        yield from _together(_target(schema["$ref"], root), root, left - 1)
+    for each in schema.get("allOf") or ():
+        yield from _together(each, root, left - 1)
+
+
+def _endless(schema: Any, root: Mapping[str, Any], above: tuple[int, ...] = ()) -> bool:
+    """True when every value of a schema must hold another one of the same schema."""
+    if not isinstance(schema, Mapping) or len(above) > LONGEST_CHAIN:
+        return False
+    if id(schema) in above:
+        return True
+    inner = (*above, id(schema))
+    for layer in _together(schema, root, LONGEST_CHAIN):
+        if id(layer) in above:
+            return True
+        if _kinds(layer, root, LONGEST_CHAIN) != {"object"}:
+            continue
+        properties = layer.get("properties") or {}
+        for name in layer.get("required") or ():
+            if _endless(properties.get(name), root, (*inner, id(layer))):
+                return True
+    return False
 
 
 def _forbidden(schema: Mapping[str, Any]) -> Iterator[str]:

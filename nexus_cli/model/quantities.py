@@ -93,6 +93,33 @@ _TURNS = re.compile(r"radian|degree|turn|revolution|cycle|hertz|grade|gon\b|arcm
 hertz is a radian a second there. `degree` is not in its names of temperatures (`degree_Celsius`) once those are cut."""
 
 
+_SMALL = ("pico", "nano", "micro", "milli")
+_USUAL = ("femto", *_SMALL, "centi", "deci", "deca", "hecto", "kilo", "mega", "giga", "tera", "peta")
+_BINARY = ("kibi", "mebi", "gibi", "tebi", "pebi", "exbi")
+_PREFIXES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            *("gram", "ampere", "volt", "watt", "joule", "ohm", "siemens", "coulomb", "hertz", "newton", "pascal"),
+            *("mole", "liter", "lumen", "lux", "candela", "weber", "tesla", "becquerel", "gray", "sievert", "katal"),
+            *("electron_volt", "metric_ton", "calorie", "volt_ampere", "watt_hour", "ampere_hour", "gram_force"),
+            *("curie", "poise", "stokes", "tex", "baud", "pixel", "neper", "bel", "counts_per_second"),
+        ),
+        _USUAL,
+    ),
+    **dict.fromkeys(("byte", "bit"), (*_USUAL, *_BINARY)),
+    **dict.fromkeys(("farad", "henry", "radian", "kelvin", "delta_degree_Celsius", "gauss", "rem", "torr"), _SMALL),
+    **dict.fromkeys(("molar", "roentgen", "inch"), _SMALL),
+    "meter": tuple(one for one in _USUAL if one not in ("mega", "giga", "tera", "peta")),
+    "second": (*_SMALL, "femto", "kilo"),
+    "bar": (*_SMALL, "deci", "hecto", "kilo"),
+    **dict.fromkeys(("pound", "force_pound", "gallon", "british_thermal_unit"), ("kilo",)),
+}
+"""Prefixes by the library's name of the unit that takes them: `MM` is no million moles a litre, `Min` no million inches,
+and `Mlb`, `Mgal` or `kft3` mean thousands or millions to those who write them, never what an SI prefix would make of them."""
+_NO_UNIT = re.compile(r"constant|speed_of_light|charge|(?<!unified_atomic)_mass$|number|avogadro|^(pi|k|c|e)$")
+"""What the library counts as a unit and is a constant of nature."""
+
+
 class UnitError(ValueError):
     """A unit that is unknown, or can't become another.
 
@@ -259,4 +286,14 @@ def _parsed(unit: str) -> Any:
         tokenize.TokenError,
     ):
         return None
+    if not all(_usual(name) for name in parsed._units):
+        return None
     return None if bare and text.strip() not in ("", "1") and not re.search("[A-Za-z%]", text) else parsed
+
+
+def _usual(name: str) -> bool:
+    """Whether people write a unit with this prefix, by the library's name of both."""
+    if _NO_UNIT.search(name):
+        return False
+    prefix, base, _ = _registry().parse_unit_name(name)[0]
+    return not prefix or prefix in _PREFIXES.get(base, ())

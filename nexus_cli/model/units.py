@@ -31,6 +31,7 @@ _FACTORS: dict[str, dict[str, str]] = {
     "power": {
         "W": "1", "nW": "1/1000000000", "uW": "1/1000000", "mW": "1/1000", "kW": "1000", "MW": "1000000",
         "GW": "1000000000", "hp": "745.69987158227022", "PS": "735.49875", "BTU/h": "52752792631/180000000000",
+        "kBTU/h": "52752792631/180000000", "MMBTU/h": "52752792631/180000",
         "ton_ref": "52752792631/15000000",
     },
     "apparent power": {"VA": "1", "mVA": "1/1000", "kVA": "1000", "MVA": "1000000", "GVA": "1000000000"},
@@ -41,7 +42,8 @@ _FACTORS: dict[str, dict[str, str]] = {
     "energy": {
         "J": "1", "mJ": "1/1000", "kJ": "1000", "MJ": "1000000", "GJ": "1000000000", "TJ": "1000000000000",
         "mWh": "18/5", "Wh": "3600", "kWh": "3600000", "MWh": "3600000000", "GWh": "3600000000000",
-        "TWh": "3600000000000000", "BTU": "1055.05585262", "MMBTU": "1055055852.62",
+        "TWh": "3600000000000000", "BTU": "1055.05585262", "kBTU": "1055055.85262",
+        "MMBTU": "1055055852.62",
     },
     "apparent energy": {"VAh": "1", "kVAh": "1000", "MVAh": "1000000"},
     "reactive energy": {
@@ -212,6 +214,8 @@ AMBIGUOUS: dict[str, tuple[str, ...]] = {
     "ton": ("t", "ton_us", "ton_uk"),
     "tons": ("t", "ton_us", "ton_uk"),
     "cwt": ("cwt_us", "cwt_uk"),
+    "MBtu": ("kBTU", "MMBTU"),
+    "MBTU": ("kBTU", "MMBTU"),
     "C": ("degC", "coulomb"),
     "F": ("degF", "farad"),
 }
@@ -240,6 +244,11 @@ SPELLINGS: dict[str, str] = {
     "imperial gallon": "gal_uk", "gallon": "gal", "gallons": "gal", "us gpm": "gpm", "usgpm": "gpm",
     "gal/min (us)": "gpm", "oil barrel": "bbl_oil", "bopd": "bbl_oil/d", "bpd": "bbl_oil/d", "short ton": "ton_us",
     "long ton": "ton_uk", "tonne": "t", "tonnes": "t", "metric ton": "t", "umdr/min": "rpm", "u/min": "rpm",
-    "revolutions per minute": "rpm", "degc": "degC", "degf": "degF", "deg": "deg", "us/cm": "uS/cm", "ms/cm": "mS/cm",
+    "revolutions per minute": "rpm", "degc": "degC", "degf": "degF",
+    "°c": "degC", "ºc": "degC", "deg.c": "degC", "deg. c": "degC", "°f": "degF", "ohm": "ohm", "kohm": "kohm",
+    "bar": "bar", "mbar": "mbar", "barg": "barg", "bara": "bara", "hpa": "hPa", "kpa": "kPa", "psi": "psi",
+    "psig": "psig", "psia": "psia", "gpm": "gpm", "scfm": "scfm", "upm": "rpm", "min-1": "1/min", "min⁻¹": "1/min",
+    "s-1": "1/s", "s⁻¹": "1/s", "std": "h", "sek": "s", "m3/std": "m3/h", "m³/std": "m3/h", "l/std": "l/h",
+    "kg/std": "kg/h", "t/std": "t/h", "pcs": "pcs", "stk": "pcs", "mmbtu": "MMBTU", "mmbtu/h": "MMBTU/h", "mmbtu/hr": "MMBTU/h", "deg": "deg", "us/cm": "uS/cm", "ms/cm": "mS/cm",
 }  # fmt: skip
 """What vendors write, in lower case with single blanks, in our spelling; what the table has is never looked up here."""

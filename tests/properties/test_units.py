@@ -21,6 +21,7 @@ SPELT = {
     "PS": "metric_horsepower",
     "ton_ref": "refrigeration_ton",
     "MMBTU": "1000000*BTU",
+    "MMBTU/h": "1000000*BTU/h",
     "r/min": "revolution/minute",
     "U/min": "revolution/minute",
     "rev/min": "revolution/minute",
@@ -75,7 +76,7 @@ SPELT = {
     "": "1",
 }
 """How pint says what it does not know by our symbol, or reads as something else (PS is a petasiemens there)."""
-ROUNDED = {"BTU", "MMBTU", "BTU/h", "ton_ref"}
+ROUNDED = {"BTU", "kBTU", "kBTU/h", "MMBTU/h", "MMBTU", "BTU/h", "ton_ref"}
 """pint has the BTU of ISO 31-4, which is rounded to six digits."""
 OTHERS = (
     *("furlong", "acre", "mmol", "stone", "slug", "kip", "dyn", "erg", "kcal", "therm", "poise", "stokes"),
@@ -199,7 +200,7 @@ def test_units_of_plants(unit: str, published: str, factor: float) -> None:
     assert conversion(unit, published)[0] == pytest.approx(factor, rel=1e-9)
 
 
-@pytest.mark.parametrize("unit", ["bbl", "ton", "C", "F", "ton/h", "bbl/d", "kg/ton"])
+@pytest.mark.parametrize("unit", ["bbl", "ton", "C", "F", "MBtu", "MBTU/h", "ton/h", "bbl/d", "kg/ton"])
 def test_an_ambiguous_unit_names_its_choices_and_is_not_converted(unit: str) -> None:
     may_be = choices(unit)
     assert len(may_be) > 1 and all(known(one) for one in may_be)
@@ -207,6 +208,41 @@ def test_an_ambiguous_unit_names_its_choices_and_is_not_converted(unit: str) -> 
     with pytest.raises(UnitError) as error:
         conversion(unit, may_be[0])
     assert error.value.choices == may_be
+
+
+@pytest.mark.parametrize("unit", ["MM", "Min", "M3*PH", "RT", "kft3", "Mlb/h", "Mgal/d", "k", "c", "R", "l/Min", "TR"])
+def test_a_prefix_that_nobody_writes_makes_no_unit(unit: str) -> None:
+    assert not known(unit)
+    assert not choices(unit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "published", "factor"),
+    [
+        *(("klb/h", "kg/h", 453.59237), ("kgal", "m3", 3.785411784), ("kBTU", "BTU", 1000.0), ("mmol/l", "mol/m3", 1)),
+        *(("dbar", "kPa", 10.0), ("uin", "nm", 25.4), ("cl", "ml", 10.0), ("daN", "N", 10.0), ("mAh/g", "Ah/kg", 1.0)),
+    ],
+)
+def test_prefixes_that_are_usual(unit: str, published: str, factor: float) -> None:
+    assert conversion(unit, published)[0] == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("code", "unit"),
+    [
+        *(("4G", "ul"), ("D82", "uV"), ("C27", "mS"), ("C49", "nW"), ("D80", "uW"), ("RPS", "rps"), ("H67", "mm/h")),
+        *(("H66", ""), ("NMP", ""), ("C73", ""), ("80", "psia"), ("B92", "uN"), ("4T", "pF"), ("G52", "m3/d")),
+    ],
+)
+def test_common_codes_mean_what_the_recommendation_says(code: str, unit: str) -> None:
+    assert unece.unit_of(int.from_bytes(code.encode(), "big")) == unit
+
+
+def test_a_display_name_that_is_another_units_symbol_is_never_read_as_that_unit() -> None:
+    for code, shown in (("C73", "pH"), ("M72", "B"), ("C63", "pc"), ("ARE", "a"), ("FC", "kft³"), ("HMQ", "Mm³")):
+        name = unece.name_of(int.from_bytes(code.encode(), "big"), shown)
+        assert name == f"{shown} ({code})" and not unit_of(name)
+    assert unece.name_of(int.from_bytes(b"CEL", "big"), "°C") == "°C"
 
 
 def test_importers_and_opcua_speak_the_table() -> None:

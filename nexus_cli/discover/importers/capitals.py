@@ -17,7 +17,7 @@ _BY_CAPITALS = {unit.upper(): unit for unit in _SPELT if unit != "mA"} | {"LPM":
 def in_known_letters(written: str) -> str:
     """A unit that is known by other letters' sizes; anything else, and what is known already, as it is."""
     text = written.strip()
-    if not text or unit_of(text):
+    if not text or (unit_of(text) and (text.upper() not in _BY_CAPITALS or unit_of(text) == text)):
         return written
     spelt = _BY_CAPITALS.get(text.upper(), "") if text == text.upper() or text.lower().endswith("torr") else ""
     return spelt if spelt and unit_of(spelt) else written

@@ -65,6 +65,8 @@ _AREA_WORDS = (
 )
 _CODE = re.compile(r"(?:fc|0x|function|\s)*0?(1[56]|[1-6])(?!\d)", re.I)
 _MODICON = re.compile(r"[0134]\d{4,5}\Z")
+_NUMBER = re.compile(r"(\d+)(?:\.\d{1,2}|\s*(?:-|–|\.\.|to)\s*\d+)?\Z")
+"""A register's number, with a bit or with the last one of several behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ def _are_areas(rows: Sequence[Sequence[str]], at: int) -> bool:
 
 def _are_modicon(rows: Sequence[Sequence[str]], at: int) -> bool:
     """Whether all numbers of a table are of that form: one that is not, such as 40000, shows that none is meant so."""
-    numbers = [text for one in rows if at < len(one) and (text := one[at].strip()).isdecimal()]
+    numbers = [match[1] for one in rows if at < len(one) and (match := _NUMBER.match(one[at].strip()))]
     return bool(numbers) and all(_MODICON.match(text) and int(text[1:]) > 0 for text in numbers)
 
 

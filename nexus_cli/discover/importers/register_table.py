@@ -182,7 +182,7 @@ class _Table:
         if guessed.hexadecimal and re.fullmatch(r"[0-9A-Fa-f]{1,4}", text):
             text = f"0x{text}"
         area = area_of(written, function=guessed.function) if written else ""
-        if guessed.modicon and text.isdecimal():
+        if guessed.modicon and re.fullmatch(r"\d+(\.\d{1,2})?", text):
             self._assumed["base"] = (
                 "40001 and its like count from one, so that it is holding:0; a mapping takes them as they are"
             )

@@ -92,7 +92,7 @@ _WORDS: dict[str, str] = {
 }
 """By letters and digits alone, where a table names no type of a language."""
 _WIDTH = re.compile(
-    r"(?P<sign>u|s|i|f|unsigned|signed|uint|sint|int|float|real)?(?P<width>8|16|32|64)(?:bits?)?(?P<after>unsigned|signed|uint|int|integer|float|real)?(?:integer|int|bits?)?\Z"
+    r"(?P<sign>u|s|i|f|unsigned|signed|uint|sint|int|float|real|enum|bitfield|bitmap|acc)?(?P<width>8|16|32|64)(?:bits?)?(?P<after>unsigned|signed|uint|int|integer|float|real)?(?:integer|int|bits?)?\Z"
 )
 _STRING = re.compile(r"w?(?:string|char)\s*[\[(]\s*(\d{1,5})\s*[\])]\Z", re.I)
 
@@ -124,4 +124,5 @@ def _by_words(text: str) -> str | None:
     width = int(match["width"])
     if said[0] in "fr":
         return f"float{width}" if width > 8 else None
-    return f"{'uint' if said[0] == 'u' else 'int'}{width}"
+    unsigned = said[0] == "u" or said.startswith(("enum", "bit", "acc"))  # SunSpec's, and those of many makers
+    return f"{'uint' if unsigned else 'int'}{width}"

@@ -142,6 +142,10 @@ def _address_of(connection: Any, tag: Any) -> Address:
         value = getattr(tag, name)
         if value is not None:
             options[name] = value
+    wide = tag.plc_type == "WSTRING"
+    if tag.writable and declared.base == "string" and (tag.encoding or wide or not address.symbol):
+        # A symbol says itself what its text is, and the driver refuses before it sends.
+        options["text"] = "utf-16-le" if wide else tag.encoding or "cp1252"
     return Address(address.text, options)
 
 

@@ -65,7 +65,7 @@ def _plain_bytes(value: str) -> bytes:
         try:
             out += character.encode("cp1252")
         except UnicodeEncodeError:
-            if not 0x80 <= ord(character) <= 0x9F:
+            if ord(character) not in (0x81, 0x8D, 0x8F, 0x90, 0x9D):  # 0x80 would be read as the euro sign
                 return b""
             out.append(ord(character))
     return bytes(out)

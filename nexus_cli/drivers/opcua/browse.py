@@ -287,7 +287,9 @@ def _unit(information: Any) -> tuple[str, str]:
     if information is None or not hasattr(information, "UnitId"):
         return "", ""
     name = getattr(information.DisplayName, "Text", None) or ""
-    return unece.unit_of(int(information.UnitId), namespace=information.NamespaceUri or ""), str(name).strip()
+    code, namespace = int(information.UnitId), information.NamespaceUri or ""
+    unit = unece.unit_of(code, namespace=namespace)
+    return unit, unece.name_of(code, str(name).strip(), namespace=namespace)
 
 
 def _names(references: Sequence[Any]) -> frozenset[str]:

@@ -26,6 +26,11 @@ NOT_OFFERED = frozenset({0x80540000, 0x80550000})
 """Bad_SecurityModeRejected, _SecurityPolicyRejected."""
 IDENTITY = frozenset({0x801F0000, 0x80200000, 0x80210000})
 """Bad_UserAccessDenied, _IdentityTokenInvalid, _IdentityTokenRejected."""
+OF_USER = frozenset({*IDENTITY, 0x80130000, 0x80570000})
+"""What says no to the user while a session is activated: _SecurityChecksFailed and _UserSignatureInvalid as well. A server
+that starts, stops or is busy answers with other codes, which say nothing of the password."""
+APPLICATION_SIGNATURE = 0x80580000
+"""Bad_ApplicationSignatureInvalid: our private key is not that of our certificate, to the server."""
 TOO_MANY_SESSIONS, NO_ENDPOINT = 0x80560000, 0x80830000
 KINDS = {0: "anonymous sessions", 1: "user names", 2: "user certificates", 3: "issued tokens"}
 """By UserTokenType. Source: OPC 10000-4 §7.42."""
@@ -67,9 +72,10 @@ class Attempt:
 def refused(attempt: Attempt, code: int) -> DriverError:
     """The server's answer to an attempt, by its status code."""
     masked = code & 0xFFFF0000
-    if attempt.identifying or masked in IDENTITY:
+    of_user = masked in OF_USER or (attempt.kind == 2 and masked in CERTIFICATE)
+    if masked in IDENTITY or (attempt.identifying and of_user):
         return _identity(attempt, code)
-    if masked in CERTIFICATE and attempt.certificate is not None:
+    if (masked in CERTIFICATE or masked == APPLICATION_SIGNATURE) and attempt.certificate is not None:
         return _final(_certificate(attempt, masked, code), code, retriable=True)
     if masked in NOT_OFFERED or (masked in CERTIFICATE and attempt.certificate is None):
         return _final(f"{attempt.endpoint} refuses security {attempt.security} ({name_of(code)})", code)

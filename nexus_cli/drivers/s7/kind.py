@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -145,7 +145,15 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     end = field_of(Point("", text, tag.type)).end
     if end > MAX_BYTES and written.area not in ("T", "C"):
         raise AddressError(f"'{tag.address}' ends at byte {end - 1}, beyond {MAX_BYTES - 1}", code="NX3306")
-    return Address(text)
+    return Address(text, _text_options(tag, kind, s7_type, length or count))
+
+
+def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> dict[str, Any]:
+    """What a text that is written must fit, so that it is refused before anything is asked of the CPU."""
+    if not tag.writable or kind.base != "string":
+        return {}
+    own = {} if kind.length else {"length": length}
+    return {**own, "text": "utf-16-be" if s7_type in ("WSTRING", "WCHAR") else "cp1252"}
 
 
 def _as_length(written: Written, kind: DataType, s7_type: str) -> Written:

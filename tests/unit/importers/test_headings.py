@@ -60,6 +60,13 @@ def test_numbers_that_name_their_area(tmp_path: Path) -> None:
     assert [tag["address"] for tag in by_name(zero).values()] == ["holding:40000", "holding:40001"]
 
 
+def test_numbers_that_name_their_area_with_a_bit_or_a_span_behind_them(tmp_path: Path) -> None:
+    (bits,) = imported(tmp_path, "m.csv", "name,register,type\nA,40103,uint16\nB,40103.5,bool\n")
+    assert {name: tag["address"] for name, tag in by_name(bits).items()} == {"A": "40103", "B": "40103.5"}
+    (spans,) = imported(tmp_path, "m.csv", "name,register,type\nA,30001-30002,int32\nB,30003-30004,float32\n")
+    assert [tag["address"] for tag in by_name(spans).values()] == ["30001", "30003"]
+
+
 def test_the_width_comes_from_the_registers_where_the_type_has_none(tmp_path: Path) -> None:
     text = """name,address,format,size,type
 a,0,signed,2,holding
@@ -153,6 +160,9 @@ def test_areas(written: str, function: bool, area: str) -> None:
         ("Signed 32", "int32"),
         ("Float 32", "float32"),
         ("unsigned integer", "uint16"),
+        ("ENUM16", "uint16"),
+        ("Bitfield 32", "uint32"),
+        ("acc64", "uint64"),
         ("U_WORD16", None),
         ("32", None),
     ],

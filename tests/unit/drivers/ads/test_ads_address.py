@@ -72,6 +72,21 @@ def test_a_plc_is_one_link_whatever_its_ams_port() -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"address": "MAIN.s"}, None),  # the symbol says it
+        ({"address": "MAIN.s", "encoding": "utf-8"}, "utf-8"),
+        ({"address": "MAIN.s", "plc_type": "WSTRING"}, "utf-16-le"),
+        ({"address": "0x4020,0x0"}, "cp1252"),
+    ],
+)
+def test_a_text_that_is_written_says_what_it_can_hold(keys: dict[str, str], text: str | None) -> None:
+    connection = AdsConnection.model_validate({"host": "10.0.0.7", "ams_net_id": "5.12.82.20.1.1"})
+    tag = AdsTag.model_validate({"type": "string[8]", "writable": True, **keys})
+    assert KIND.address_of(connection, tag).options.get("text") == text
+
+
+@pytest.mark.parametrize(
     "keys",
     [
         {"host": "plc", "ams_net_id": "5.12.82.20.1"},

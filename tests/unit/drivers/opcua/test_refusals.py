@@ -55,6 +55,23 @@ def test_who_we_are_is_told_apart() -> None:
     assert not named.retriable
     certified = refusals.refused(Attempt(ENDPOINT, user_certificate="/u.der", identifying=True), 0x80200000)
     assert "user certificate /u.der" in certified.message
+    untrusted = refusals.refused(Attempt(ENDPOINT, user_certificate="/u.der", identifying=True), 0x801A0000)
+    assert "user certificate /u.der" in untrusted.message
+
+
+@pytest.mark.parametrize("code", [0x800E0000, 0x800C0000, 0x800A0000, 0x80250000, 0x80560000, 0x80020000, 0x800D0000])
+@pytest.mark.parametrize("user", ["operator", ""])
+def test_a_server_that_is_busy_or_starts_is_no_wrong_password(code: int, user: str) -> None:
+    error = refusals.refused(Attempt(ENDPOINT, user=user, identifying=True), code)
+    assert error.retriable
+    assert not error.rest_s
+    assert "password" not in error.message and "anonymous" not in error.message
+
+
+def test_a_signature_that_is_wrong_names_whose_it_is(ours: Path) -> None:
+    attempt = Attempt(ENDPOINT, security="Basic256Sha256/Sign", user="operator", certificate=ours, identifying=True)
+    assert str(ours) in refusals.refused(attempt, 0x80580000).message
+    assert "'operator'" in refusals.refused(attempt, 0x80570000).message
 
 
 def test_what_the_server_takes_instead_is_named() -> None:

@@ -207,6 +207,21 @@ def test_what_a_hint_says_is_accepted(address: str, type_: str) -> None:
     assert normal(address, caught.value.hint.removeprefix("type: "))
 
 
+@pytest.mark.parametrize(
+    ("address", "type_", "options"),
+    [
+        ("%DB2:0:STRING(30)", "string", {"length": 30, "text": "cp1252"}),
+        ("%DB2:0:STRING(30)", "string[30]", {"text": "cp1252"}),
+        ("%DB2:0:WSTRING(30)", "string[30]", {"text": "utf-16-be"}),
+        ("%DB2:0:CHAR[8]", "string", {"length": 8, "text": "cp1252"}),
+        ("DB1.DBD10", "float32", {}),
+    ],
+)
+def test_a_text_that_is_written_says_what_it_can_hold(address: str, type_: str, options: dict[str, object]) -> None:
+    assert address_of(CONNECTION, S7Tag(address=address, type=type_, writable=True)).options == options
+    assert not address_of(CONNECTION, S7Tag(address=address, type=type_)).options
+
+
 def test_an_input_is_not_writable() -> None:
     with pytest.raises(AddressError) as caught:
         address_of(CONNECTION, S7Tag(address="I0.1", type="bool", writable=True))
