@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 
 from nexus_cli.database.commands import add_command
-from nexus_cli.runtime.historian.dead_letters import Letters
-from nexus_cli.wire.command import Report, encode
+from nexus_cli.runtime.historian.dead_letters import Letters, shown
+from nexus_cli.wire.command import Report
 from nexus_cli.wire.sample import Value
 
 REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
@@ -32,8 +32,8 @@ async def record_reports(conn: Any, site: str, reports: Sequence[Report], letter
                     detail=_facts(report),
                     at_us=response.time,
                 )
-        except (*REFUSED, TypeError, ValueError) as error:
-            letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=encode(report))
+        except (*REFUSED, TypeError, ValueError, RecursionError) as error:
+            letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=shown(report))
 
 
 def _facts(report: Report) -> dict[str, Any]:
