@@ -290,11 +290,17 @@ def database_address(value: str) -> str:
 
 
 def _password_apart(url: str) -> tuple[str, str]:
-    """A database URL without its password, and the password, percent-decoded: the URL is shown to people."""
+    """A database URL without its password, and the password, percent-decoded: the URL is shown to people. It may also
+    stand behind the `?`, as libpq has it."""
     parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    behind = [value for name, value in query if name == "password"]
+    if behind:
+        parts = parts._replace(query=urlencode([each for each in query if each[0] != "password"]))
+        url = parts.geturl()
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     if not colon:
-        return url, ""
+        return url, behind[-1] if behind else ""
     return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl(), unquote(password)
 
 

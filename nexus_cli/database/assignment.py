@@ -21,11 +21,13 @@ class Assignment:
         device: `area/line/device`.
         gateway: Its name.
         until_us: When the last such time ended, µs since 1970 UTC; None while it lasts.
+        since_us: When the last such time began, µs since 1970 UTC.
     """
 
     device: str
     gateway: str
     until_us: int | None
+    since_us: int
 
 
 async def assign(conn: Connection, *, site: str, devices: Mapping[str, DeviceConfig | None]) -> None:
@@ -56,13 +58,17 @@ async def load_assignments(conn: Connection, *, site: str) -> list[Assignment]:
     """Every gateway that ever spoke for a device of the site, once for each of its devices."""
     rows = await conn.fetch(
         f"""SELECT device, gateway, bool_or(until IS NULL) AS lasts,
-              (extract(epoch FROM max(until)) * 1000000)::bigint AS until_us
+              (extract(epoch FROM max(until)) * 1000000)::bigint AS until_us,
+              (extract(epoch FROM max(since)) * 1000000)::bigint AS since_us
             FROM {SCHEMA}.assignment WHERE site = $1 GROUP BY device, gateway""",
         site,
     )
     return [
         Assignment(
-            device=row["device"], gateway=row["gateway"], until_us=None if row["lasts"] else int(row["until_us"])
+            device=row["device"],
+            gateway=row["gateway"],
+            until_us=None if row["lasts"] else int(row["until_us"]),
+            since_us=int(row["since_us"]),
         )
         for row in rows
     ]

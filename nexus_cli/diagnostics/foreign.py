@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from nexus_cli.diagnostics.printable import one_line
+
 
 def is_foreign(error: BaseException, *, task: asyncio.Task[object] | None = None) -> bool:
     """True for what must not pass a door: a cancellation that nobody asked for, or an exception that is no `Exception`.
@@ -69,7 +71,7 @@ class Door:
 
 def name_of(error: BaseException) -> str:
     """A foreign exception in a few words, for the cause of ours."""
-    text = str(error)
+    text = one_line(str(error))
     return f"{type(error).__name__}: {text}" if text and len(text) <= 200 else type(error).__name__
 
 

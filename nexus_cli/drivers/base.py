@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -73,9 +74,10 @@ class DriverError(Exception):
         rest_s: float = 0.0,
         transient: bool = False,
     ) -> None:
-        super().__init__(message)
+        # What a device says of itself may be no text: health as JSON, a log and a terminal take it as well.
+        self.message = one_line(message)
+        super().__init__(self.message)
         self.transient = transient
-        self.message = message
         self.scope = scope
         self.retriable = retriable
         self.reason = reason

@@ -28,6 +28,7 @@ from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.services import SUPERVISOR, role_environment
 from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
+from nexus_cli.model.secrets import password_in_url, without_passwords
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import require_able
@@ -245,7 +246,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             runtime.database_url = runtime.database_ca = runtime.database_cert = runtime.database_key = ""
         runtime.database_kind = EMBEDDED
         return
-    if ":" in wanted.partition("://")[2].rpartition("@")[0]:
+    if ":" in wanted.partition("://")[2].rpartition("@")[0] or password_in_url(wanted):
         raise NexusError(
             "The database's address holds a password; it would show in files and process lists.",
             code="NX6203",
@@ -253,7 +254,7 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
         )
     if not wanted.startswith(("postgresql://", "postgres://")):
         raise NexusError(
-            f"'{wanted}' is not a postgresql:// address.",
+            f"'{without_passwords(wanted)}' is not a postgresql:// address.",
             code="NX6203",
             hint="write embedded, or postgresql://USER@HOST:5432/NAME",
         )

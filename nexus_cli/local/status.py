@@ -16,6 +16,7 @@ from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_p
 from nexus_cli.local.services import SUPERVISOR
 from nexus_cli.local.start import read_state
 from nexus_cli.local.stop import left_behind, supervisors_of
+from nexus_cli.model.secrets import without_passwords
 from nexus_cli.settings import Settings
 
 UP = "up"
@@ -152,7 +153,7 @@ async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[s
     problem = await database_problem(settings) if settings.database_url else Problem("no address")
     return {
         "kind": runtime.database_kind or "none",
-        "url": settings.database_url,
+        "url": without_passwords(settings.database_url),
         "state": UP if not problem.text else DEGRADED if _starts(process) else DOWN,
         "detail": _with_state(process, problem.text) if problem.text else "",
         "refused": problem.refused,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.suggest import did_you_mean, nearest
+from nexus_cli.model.secrets import without_passwords
 
 _EXPECTED = {
     "string_type": "text",
@@ -187,6 +188,7 @@ def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagno
             hint = f"{name}: '${{env:NAME}}' or '${{file:PATH}}'"
             return finding("NX3005", f"'{name}' is in plain text", where=where, hint=hint)
         message = message.replace(value, "…")
+    message = without_passwords(message)
     return finding(code, f"{name}: {message}" if where else message, where=where, hint=getattr(error, "hint", ""))
 
 

@@ -27,6 +27,8 @@ LONGEST_AHEAD_US = 60_000_000
 """`expires_at` lies at most this far ahead."""
 MAX_BYTES = 16 * 1024
 """A command is not larger."""
+DEEPEST = 100
+"""Levels of arrays and objects in what a command asks for. Its report has to be written by JSON libraries that end at 254."""
 LARGEST_LOOKED_INTO = 1 << 20
 """Of a larger one not even the id is looked for."""
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
@@ -198,7 +200,24 @@ def decode_command(payload: bytes) -> Command:
         raise CommandError("the id is not 1 to 128 letters, digits, '.', '_', ':' or '-'")
     if len(found.reason) > 500:
         raise CommandError("the reason is longer than 500 characters", id=found.id)
+    if is_deeper(found.value, DEEPEST) or is_deeper(found.expect, DEEPEST):
+        raise CommandError(f"the value is nested more than {DEEPEST} levels deep", id=found.id)
     return found
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """True when arrays and objects are nested more than so many levels deep; looks without recursion."""
+    waiting = [value]
+    for _ in range(levels + 1):
+        waiting = [
+            inner
+            for each in waiting
+            if isinstance(each, (list, dict))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not waiting:
+            return False
+    return True
 
 
 def _id_in(payload: bytes) -> str:

@@ -72,6 +72,8 @@ def parse_broker_url(text: str) -> BrokerUrl:
             hint="put them in NEXUS_BROKER_USER and NEXUS_BROKER_PASSWORD (or NEXUS_BROKER_PASSWORD_FILE)",
         )
     if scheme not in PORTS or not parts.hostname:
-        raise NexusError(f"'{text}' is not a broker's address.", code="NX6002", hint=_HINT)
+        # Only what can hold no secret of it is repeated: behind the host may be a token, or half of a password.
+        shown = f"{scheme}://{parts.hostname or ''}"
+        raise NexusError(f"'{shown}' is not a broker's address.", code="NX6002", hint=_HINT)
     path = (parts.path or "/mqtt") if scheme in ("ws", "wss") else ""
     return BrokerUrl(scheme=scheme, host=parts.hostname, port=port or PORTS[scheme], path=path)

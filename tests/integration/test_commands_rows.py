@@ -42,6 +42,24 @@ async def test_values_that_a_database_does_not_like(database: Settings) -> None:
     assert found["c0"]["value"] is None and found["c2"]["value"] == 2**64 - 1 and found["c3"]["value"] == str(10**30)
 
 
+def nested(levels: int) -> object:
+    """A value in so many arrays."""
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+async def test_what_is_nested_too_deep_costs_its_own_report_alone(database: Settings) -> None:
+    levels = [100, 254, 600, *range(900, 990, 3)]
+    letters = await store(database, *(report(f"d{n}", nested(n)) for n in levels), report("last", 1))
+    async with connection(database) as conn:
+        found = {one["id"] for one in await commands(conn, SITE, limit=100)}
+    assert {"d100", "last"} <= found
+    assert len(found) + letters.count == len(levels) + 1
+    assert {reason for (_, reason), _ in letters.items()} == {"refused_by_database"}
+
+
 async def test_a_command_is_on_record_once_whoever_reports_it_again(database: Settings) -> None:
     await store(database, report("one", 1), report("one", 1))
     await store(database, report("one", 2))

@@ -37,6 +37,7 @@ class Plant:
 
     def __init__(self, settings: Settings, source: FakeSource, driver: FakeDriver) -> None:
         self.settings, self.source, self.driver = settings, source, driver
+        self.drivers: Callable[[str], FakeDriver] = lambda _: self.driver
         self.historian = FakeHistorian(settings)
         self.gateways: list[Gateway] = []
 
@@ -64,7 +65,7 @@ class Plant:
             name=GW,
             source=self.source,
             stop=stop,
-            drivers=lambda _: self.driver,
+            drivers=self.drivers,
             started=self.gateways.append,
         )
 

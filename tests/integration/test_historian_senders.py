@@ -206,3 +206,46 @@ async def test_many_devices_that_move_at_once_lose_nothing(database: Settings, b
         assert role.counters.not_assigned == 0
     assert len(await query(database, "SELECT * FROM nexus.sample")) == len(paths)
     assert await query(database, "SELECT * FROM nexus.dead_letter") == []
+
+
+def reads(gateway: str, path: str, **types: str) -> DeviceConfig:
+    """A device that a gateway reads."""
+    return msgspec.structs.replace(device(path, **types), gateway=gateway)
+
+
+async def carry(settings: Settings, *devices: DeviceConfig, moved: tuple[str, str]) -> None:
+    """Record that a tag was moved to another device."""
+    async with connection(settings) as conn:
+        await sync_series(conn, site=SITE, devices={each.path: each for each in devices}, moved=[moved])
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["to a device that is read already", "to a new device"])
+async def test_a_tag_that_was_moved_to_another_gateway_is_not_fed_by_where_it_was(
+    database: Settings, broker: TestBroker, new: bool
+) -> None:
+    await declare(database, reads("gw-1", DEVICE, a="float64", b="float64"))
+    if not new:
+        await declare(database, reads("gw-2", OTHER, c="float64"))
+    await query(database, f"UPDATE nexus.assignment SET since = since - {HOUR}")
+    before, after = reads("gw-1", DEVICE, b="float64"), reads("gw-2", OTHER, a="float64", c="float64")
+    await carry(database, before, after, moved=(f"{DEVICE}/a", f"{OTHER}/a"))
+    now_us = time.time_ns() // 1000
+    old, owner = (SmallOutbox(outbox_settings(broker), gateway=name) for name in ("gw-1", "gw-2"))
+    old.frame(1, {"a": -1.0, "b": 1.0}, time=now_us - 1_000_000)  # what is read before it hears of the move is late
+    old.frame(2, {"a": -999.0, "b": 2.0}, time=now_us + 299_000_000 if new else now_us)
+    owner.frame(1, {"a": 5.0}, path=OTHER, time=now_us)
+    async with historian(database, broker), old.running(), owner.running():
+        await old.drained()
+        await owner.drained()
+        if new:
+            await query(database, f"UPDATE nexus.assignment SET since = since - {HOUR} WHERE gateway = 'gw-2'")
+            await carry(database, before, after, moved=("x/y/z/none", "x/y/z/other"))
+            old.frame(3, {"a": -999.0, "b": 3.0}, time=now_us + 1)
+            await old.drained()
+    rows = await query(
+        database, "SELECT x.value FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id WHERE s.path = $1"
+        " ORDER BY x.value", f"{OTHER}/a",
+    )  # fmt: skip
+    assert [row["value"] for row in rows] == ([-999.0, -1.0, 5.0] if new else [5.0])
+    kept = await query(database, "SELECT reason, count FROM nexus.dead_letter")
+    assert [tuple(row) for row in kept] == [("unknown_series", 1 if new else 2)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+import orjson
 import pytest
 
-from nexus_cli.drivers.base import Point, ReadResult, Request, Session, Sink, Subscription
+from nexus_cli.drivers.base import DriverError, Point, ReadResult, Request, Scope, Session, Sink, Subscription
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime import progress
 from nexus_cli.runtime.gateway import links, supervisor
@@ -207,6 +210,72 @@ async def test_a_supervisor_whose_task_ends_is_started_again(
         await until(lambda: len(driver.polls("a/l/ill")) > 3, deadline_s=60)
         assert plant.gateway.links.restarts == {ILL: 2}
         assert plant.gateway.links.supervisors[WELL].reconnects == 0
+
+
+class Unfit(FakeDriver):
+    """Raises what no driver should at each device of one link, before anything is asked of it."""
+
+    def __init__(self, raised: type[Exception]) -> None:
+        super().__init__()
+        self.raised = raised
+
+    def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
+        if device.link == ILL:
+            raise self.raised("from the driver")
+        return super().group(device, points, fill_gaps=fill_gaps)
+
+
+@pytest.mark.parametrize(
+    "raised", [AttributeError, IndexError, RecursionError, AssertionError], ids=lambda one: one.__name__
+)
+async def test_a_device_that_its_driver_can_not_take_costs_itself_alone(
+    broker: TestBroker, tmp_path: Path, raised: type[Exception]
+) -> None:
+    driver = Unfit(raised)
+    plant = plant_of(broker, tmp_path, driver)
+    async with plant.running():
+        await until(lambda: len(driver.polls("a/l/well")) > 3, deadline_s=60)
+        await until(lambda: plant.gateway.following.observed, deadline_s=60)
+        told = json.loads(plant.gateway.following.observed)["devices"]["a/l/ill"]
+        assert told["state"] == "failed" and raised.__name__ in told["detail"]
+        assert not driver.polls("a/l/ill")
+
+
+async def test_a_protocol_whose_driver_can_not_be_had_costs_its_links_alone(broker: TestBroker, tmp_path: Path) -> None:
+    driver = FakeDriver()
+    plant = plant_of(broker, tmp_path, driver)
+    odd = msgspec.structs.replace(device("a/l/ill", link=ILL), protocol="odd")
+    plant.source.deploy(plant.source.devices["a/l/well"], odd)
+
+    def drivers(protocol: str) -> FakeDriver:
+        if protocol == "odd":
+            raise ImportError("no module named 'odd'")
+        return driver
+
+    plant.drivers = drivers
+    async with plant.running():
+        await until(lambda: len(driver.polls("a/l/well")) > 3, deadline_s=60)
+        await until(lambda: plant.gateway.following.observed, deadline_s=60)
+        told = json.loads(plant.gateway.following.observed)["devices"]["a/l/ill"]
+        assert told["state"] == "failed" and "no module named 'odd'" in told["detail"]
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, DriverError], ids=lambda one: one.__name__)
+async def test_a_device_whose_words_are_no_text_is_told_in_health(
+    broker: TestBroker, tmp_path: Path, raised: type[Exception]
+) -> None:
+    class Garbled(HostileDriver):
+        async def strike(self, call: str, link: str) -> None:
+            if link == ILL and call == "connect":
+                said = "said \udc80\x1b[2J"
+                raise DriverError(said, scope=Scope.SESSION) if raised is DriverError else raised(said)
+
+    driver = Garbled("connect", None)
+    plant = plant_of(broker, tmp_path, driver)
+    async with plant.running():
+        await until(lambda: len(driver.connects) > 3 and len(driver.polls("a/l/well")) > 3, deadline_s=60)
+        detail = json.loads(orjson.dumps(plant.gateway.facts(), default=str))["links"][ILL]["detail"]
+        assert "said \\udc80\\x1b[2J" in detail
 
 
 def test_the_fakes_are_sessions() -> None:

@@ -106,6 +106,8 @@ def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path, name: str, value
         ("postgresql://u:p%40ss@db:5433/x?sslmode=require", "postgresql://u@db:5433/x?sslmode=require", "p@ss"),
         ("postgresql://u@db/x", "postgresql://u@db/x", "of-the-file"),
         ("postgres://u:@[::1]:5432/x", "postgres://u@[::1]:5432/x", "of-the-file"),
+        ("postgresql://u@h/x?password=a%20b", "postgresql://u@h/x", "a b"),
+        ("postgresql://h/x?user=u&password=p&sslmode=require", "postgresql://h/x?user=u&sslmode=require", "p"),
     ],
 )
 def test_a_database_url_is_kept_without_its_password(tmp_path: Path, url: str, shown: str, password: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nexus_cli.cli.console import style
 from nexus_cli.cli.views.status import age_text, broker_limits
+from nexus_cli.model.secrets import without_passwords
 
 if TYPE_CHECKING:
     from nexus_cli.project.demo import Summary
@@ -30,7 +31,7 @@ def render_summary(found: Summary, *, colour: bool) -> str:
         "",
         f"  broker         {runtime.broker_url} ({runtime.broker_kind})",
         f"                 {broker_limits(runtime.broker_kind)}",
-        f"  database       {runtime.database_url}",
+        f"  database       {without_passwords(runtime.database_url)}",
         f"  control API    {runtime.control_url}/openapi.json",
         f"  credentials    {found.home / 'credentials.json'}",
     ]

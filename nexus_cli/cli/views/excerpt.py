@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nexus_cli.diagnostics import Place
 from nexus_cli.model.secrets import NAMES, is_reference, without_passwords
 
 if TYPE_CHECKING:
@@ -38,11 +39,21 @@ class Excerpts:
         self._file = file
         self._number = 0
         self._line = ""
+        self._hidden: dict[int, list[tuple[int, int | None]]] = {}
+
+    def hide(self, place: Place) -> None:
+        """A finding says that this value is a secret, whatever the key is called that it stands under: behind a variable
+        or a parameter it has any name."""
+        last = max(place.line, place.end_line)
+        for number in range(place.line, min(last, place.line + LONGEST_BLOCK) + 1):
+            start = place.column - 1 if number == place.line else 0
+            end = place.end_column - 1 if number == place.end_line else None
+            self._hidden.setdefault(number, []).append((start, end))
 
     def around(self, number: int, start: int, end: int) -> tuple[str, int, int]:
         """A line of the file without secrets, cut when it is long, and a range of it (columns from 0) in what is left."""
         if number != self._number:
-            self._number, self._line = number, masked_line(self._file, number)
+            self._number, self._line = number, self._masked(number)
         line = self._line
         if len(line) <= WHOLE:
             return line, start, end
@@ -50,6 +61,14 @@ class Excerpts:
         last = first + WHOLE
         shown = f"{'…' if first else ''}{line[first + bool(first) : last - (last < len(line))]}{'…' if last < len(line) else ''}"
         return shown, start - first, min(end - first, len(shown))
+
+    def _masked(self, number: int) -> str:
+        line, shown, position = masked_line(self._file, number), list[str](), 0
+        for first, last in sorted(set(self._hidden.get(number, ())), key=lambda each: each[0]):
+            if first >= position:
+                shown += (line[position:first], _masked_value(line[first:last]))
+                position = len(line) if last is None else last
+        return "".join((*shown, line[position:]))
 
 
 def masked_line(file: SourceFile, number: int) -> str:

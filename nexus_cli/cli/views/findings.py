@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nexus_cli.source.nodes import SourceFile
 
 FORMAT_VERSION = "1.0"
+IN_THE_OPEN = "NX3005"
+"""The finding whose place is a secret."""
 MOST_SHOWN = 100
 """Findings in text; JSON and SARIF have all of them."""
 WIDEST = 110
@@ -41,6 +43,9 @@ def document(
         strict: Warnings make it invalid.
     """
     texts = {file.name: _Text(file) for file in files}
+    for item in findings:
+        if item.code == IN_THE_OPEN and item.place is not None and item.place.file in texts:
+            texts[item.place.file].excerpts.hide(item.place)
     errors = sum(item.severity == "error" for item in findings)
     warnings = sum(item.severity == "warning" for item in findings)
     return {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_cli.cli.console import style
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.model.secrets import without_passwords
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Runtime
@@ -38,7 +39,7 @@ def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = 
             f"{site} is up",
             f"  broker       {runtime.broker_url} ({runtime.broker_kind})",
             f"               {broker_limits(runtime.broker_kind)}",
-            f"  database     {runtime.database_url} ({runtime.database_kind})",
+            f"  database     {without_passwords(runtime.database_url)} ({runtime.database_kind})",
             f"  control      {runtime.control_url}",
             f"  gateways     {gateways}",
             f"  credentials  {credentials}",

@@ -88,7 +88,7 @@ SCALARS: dict[int, struct.Struct] = {
 """Fixed-size built-in types by their id: Boolean 1 … Double 11, StatusCode 19."""
 
 
-def read_data_value(data: bytes, at: int) -> tuple[DataValue, int]:
+def read_data_value(data: bytes, at: int, depth: int = 0) -> tuple[DataValue, int]:
     """Read one DataValue and say where the next one begins.
 
     Raises:
@@ -105,7 +105,7 @@ def read_data_value(data: bytes, at: int) -> tuple[DataValue, int]:
             (value,) = scalar.unpack_from(data, at + 1)
             at += 1 + scalar.size
         else:
-            kind, value, array, at = read_variant(data, at)
+            kind, value, array, at = read_variant(data, at, depth)
     if mask & 2:
         (status,) = _I.unpack_from(data, at)
         at += 4
@@ -142,6 +142,8 @@ def read_variant(data: bytes, at: int, depth: int = 0) -> tuple[int, Any, bool, 
     if head & 0x40:
         rank, at = _int32(data, at)
         _check_count(rank, 4, data, at)
+        if rank > MAX_DEPTH:
+            raise DecodeError(f"an array says that it has {rank} dimensions")
         sizes = [_i.unpack_from(data, at + 4 * position)[0] for position in range(max(rank, 0))]
         at += 4 * max(rank, 0)
         values = _nest(values, sizes)
@@ -179,7 +181,7 @@ def read_builtin(kind: int, data: bytes, at: int, depth: int = 0) -> tuple[Any, 
         _, value, _, at = read_variant(data, at, depth + 1)
         return value, at
     if kind == 23:
-        found, at = read_data_value(data, at)
+        found, at = read_data_value(data, at, depth + 1)
         return found.value, at
     if kind == 25:
         return _diagnostic(data, at, depth + 1)

@@ -21,6 +21,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.client import Message
+from nexus_cli.wire.command import is_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.browse")
@@ -90,8 +91,8 @@ class Browsing:
             name = str(request["id"])
         except (ValueError, KeyError, TypeError):
             return
-        if not name or any(sign in name for sign in "/+#\0") or len(name) > 128 or "/" in principal:
-            return
+        if not is_id(name) or "/" in principal or not principal.isprintable():
+            return  # brokers end the connection of whoever publishes on a topic with such levels
         if request.get("cancel"):
             self._cancelled.add(name)
             return
@@ -131,7 +132,7 @@ class Browsing:
     async def _answer(self, pages: _Pages, request: Mapping[str, Any]) -> None:
         supervisor, path = self._find(request)
         if supervisor is None:
-            place = ", ".join(f"{key} {value}" for key, value in (request.get("connection") or {}).items())
+            place = ", ".join(f"{key} {value}" for key, value in _connection(request).items())
             why = f"this gateway runs no such device or link{f' ({place})' if place else ''}"
             await self._send(pages, error=why, done=True)
             return
@@ -193,6 +194,8 @@ class Browsing:
                 raise
             else:
                 _settle(outcome, None)
+            finally:  # a driver's bug costs the link a reconnect; whoever waits here is told too
+                _settle(outcome, DriverError("the walk broke off", scope=Scope.ITEM))
 
         def dropped(detail: str) -> None:
             _settle(outcome, DriverError(f"the link was lost: {detail}", scope=Scope.SESSION))
@@ -203,8 +206,7 @@ class Browsing:
 
     def _find(self, request: Mapping[str, Any]) -> tuple[Supervisor | None, str]:
         path, link = str(request.get("device") or ""), str(request.get("link") or "")
-        meant = request.get("connection")
-        wanted = meant if isinstance(meant, dict) else {}
+        wanted = _connection(request)
         for supervisor in self._owner.links.supervisors.values():
             if path and path in supervisor.devices:
                 return supervisor, path
@@ -250,7 +252,8 @@ class _Steps:
         self.forced = False
         self.needs_s = FIRST_STEP_S
         self._request, self._path = request, path
-        self._nodes = [one for one in request.get("nodes") or () if _is_node(one)]
+        nodes = request.get("nodes")
+        self._nodes = [one for one in nodes if _is_node(one)] if isinstance(nodes, list) else []
         self._session: Session | None = None
         self._walk: AsyncIterator[Browsed] | None = None
 
@@ -263,7 +266,7 @@ class _Steps:
                 BrowseOptions(
                     start=str(request.get("start") or ""),
                     device=self._path,
-                    depth=int(request.get("depth") or 0),
+                    depth=depth if isinstance(depth := request.get("depth"), int) else 0,
                     properties=bool(request.get("properties")),
                     resume={"queue": self._nodes} if self._nodes else None,
                     only_resume=bool(self._nodes),
@@ -312,6 +315,11 @@ def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
         outcome.set_result(None)
     else:
         outcome.set_exception(error)
+
+
+def _connection(request: Mapping[str, Any]) -> dict[str, Any]:
+    meant = request.get("connection")
+    return meant if isinstance(meant, dict) else {}
 
 
 def _is_node(one: Any) -> bool:

@@ -5,15 +5,19 @@ Pure: it decides what to ask next, the supervisor asks.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nexus_cli.backoff import Backoff
+from nexus_cli.diagnostics.foreign import name_of
+from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
 from nexus_cli.wire.sample import Reason
 
+_log = logging.getLogger("nexus.link")
 ILLEGAL_RETRY_S = 60.0
 """How long a point that the device refuses is left alone, in seconds."""
 DEVICE_FIRST_S, DEVICE_LONGEST_S = 1.0, 60.0
@@ -164,6 +168,14 @@ def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
     device.reported = tuple(reported)
     device.jobs = _by_interval(device, polled, driver)
     return device
+
+
+def why_not(config: DeviceConfig, error: Exception) -> str:
+    """Why a device can't be run, for control's answer; the log has the whole of what is a bug of its driver."""
+    if isinstance(error, (DriverError, ValueError, KeyError, TypeError)):
+        return one_line(str(error))
+    _log.error("the driver of %s can't take it", config.path, exc_info=error)
+    return f"its driver failed ({name_of(error)})"
 
 
 def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> None:

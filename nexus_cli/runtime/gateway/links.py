@@ -89,10 +89,10 @@ class Links:
                 protocol = many[0].config.protocol
                 try:
                     supervisor = self._supervisor(link, protocol)
-                except KeyError:
+                except Exception as error:  # noqa: BLE001 - the boundary of a link: its driver may lack a library
                     # A device that is switched off needs no driver: nothing of it runs, and that is what is wanted.
                     lacking = [one.config.path for one in many if one.config.enabled]
-                    failed.update(dict.fromkeys(lacking, f"there is no driver for '{protocol}' yet"))
+                    failed.update(dict.fromkeys(lacking, _no_driver(protocol, error)))
                     continue
                 started.append(link)
             failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
@@ -182,3 +182,10 @@ class Links:
             del self._tasks[link]
             self._cuts.pop(link, None)
             self.restarts.pop(link, None)
+
+
+def _no_driver(protocol: str, error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no driver for '{protocol}' yet"
+    _log.error("the driver for '%s' can't be used", protocol, exc_info=error)
+    return f"the driver for '{protocol}' can't be used ({name_of(error)})"

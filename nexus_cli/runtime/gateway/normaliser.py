@@ -336,7 +336,9 @@ def _storable(value: Any) -> bool:
     if kind is list or kind is tuple:
         return all(_storable(one) or one is None for one in value)
     if kind is dict:
-        return all(isinstance(key, str) and (_storable(one) or one is None) for key, one in value.items())
+        return all(
+            isinstance(key, str) and _is_unicode(key) and (_storable(one) or one is None) for key, one in value.items()
+        )
     return False
 
 

@@ -18,7 +18,7 @@ from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.alarm import Alarm
-from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
+from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running, why_not
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.polling import Poller, Work, Working
 from nexus_cli.runtime.gateway.reporting import Reporting
@@ -129,8 +129,8 @@ class Supervisor:
                 continue
             try:
                 device = running(config, digest, self.driver)
-            except (DriverError, ValueError, KeyError, TypeError) as error:
-                failed[config.path] = str(error)
+            except Exception as error:  # noqa: BLE001 - of the same boundary: what can't be run costs itself alone
+                failed[config.path] = why_not(config, error)
                 continue
             self._drop(config.path)
             self.devices[config.path] = device
@@ -254,7 +254,7 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
             # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
             _log.exception("the driver of link %s failed", self.link)
-            await self._lost(f"{type(error).__name__}: {error}", Reason.LINK_LOST, 0, stop)
+            await self._lost(name_of(error), Reason.LINK_LOST, 0, stop)
         finally:
             self._busy, self._session = False, None
 

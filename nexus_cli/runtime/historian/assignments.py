@@ -22,14 +22,22 @@ class Assignments:
         """Start empty; `load` fills it."""
         self._site = site
         self._until_us: dict[tuple[str, str], int] = {}
+        self._since_us: dict[str, int] = {}
 
     async def load(self, conn: Connection) -> None:
         """Read the assignments of the site."""
+        found = await load_assignments(conn, site=self._site)
         self._until_us = {
             (each.gateway, each.device): FOREVER_US if each.until_us is None else each.until_us + SLACK_US
-            for each in await load_assignments(conn, site=self._site)
+            for each in found
         }
+        self._since_us = {each.device: each.since_us + SLACK_US for each in found if each.until_us is None}
 
     def until_us(self, gateway: str, device: str) -> int:
         """Up to which time (µs since 1970 UTC, slack included) a gateway speaks for a device; `NEVER_US` when never."""
         return self._until_us.get((gateway, device), NEVER_US)
+
+    def may_feed(self, gateway: str, device: str, *, time_us: int) -> bool:
+        """Whether what a gateway read as a tag of another device belongs to this one, where the tag was moved to: it
+        reads this device too, or did then, or nobody who reads it now did yet."""
+        return time_us <= max(self.until_us(gateway, device), self._since_us.get(device, NEVER_US))

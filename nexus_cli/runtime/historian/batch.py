@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-import msgspec
 import numpy as np
 
 from nexus_cli.database.committed import OutboxKey
@@ -19,7 +18,7 @@ from nexus_cli.database.copy import (
     pack_full,
     pack_plain,
 )
-from nexus_cli.runtime.historian.dead_letters import Letters, Refusal
+from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, shown
 from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.command import Report
@@ -308,7 +307,7 @@ class Packer:
     def _refuse(self, pending: PendingFrame, tag: str, reason: str, detail: str) -> None:
         frame = pending.frame
         part = {"tag": tag, "value": frame.samples[tag], "time": frame.time, "epoch": frame.epoch, "seq": frame.seq}
-        self._letters.add(f"{pending.topic}/{tag}", reason, detail=detail, payload=_shown(part))
+        self._letters.add(f"{pending.topic}/{tag}", reason, detail=detail, payload=shown(part))
 
     def _unknown(self, pending: PendingFrame) -> None:
         unknown = pending.plan.unknown
@@ -317,7 +316,7 @@ class Packer:
             part = {"samples": {tag: frame.samples[tag] for tag in unknown}, "time": frame.time, "seq": frame.seq}
             names = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "")
             detail = f"no series for: {names}"
-            self._letters.add(pending.topic, "unknown_series", detail=detail, payload=_shown(part), count=len(unknown))
+            self._letters.add(pending.topic, "unknown_series", detail=detail, payload=shown(part), count=len(unknown))
 
 
 def _numbers(values: list[object]) -> np.ndarray | None:
@@ -337,10 +336,3 @@ def _source_times(times: list[int]) -> np.ndarray | None:
     except OverflowError:
         return None
     return None if len(made) and (made.min() < 0 or made.max() >= _SOURCE_LIMIT) else made
-
-
-def _shown(part: object) -> bytes:
-    try:
-        return msgspec.json.encode(part)
-    except (ValueError, TypeError, RecursionError, UnicodeEncodeError):
-        return repr(part).encode("utf-8", errors="backslashreplace")

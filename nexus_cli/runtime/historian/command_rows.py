@@ -7,8 +7,8 @@ from typing import Any
 
 from nexus_cli.database.commands import add_command
 from nexus_cli.database.raised import VALUE_ERRORS
-from nexus_cli.runtime.historian.dead_letters import Letters
-from nexus_cli.wire.command import Report, encode
+from nexus_cli.runtime.historian.dead_letters import Letters, shown
+from nexus_cli.wire.command import Report
 from nexus_cli.wire.sample import Value
 
 
@@ -29,8 +29,8 @@ async def record_reports(conn: Any, site: str, reports: Sequence[Report], letter
                     detail=_facts(report),
                     at_us=response.time,
                 )
-        except (*VALUE_ERRORS, TypeError, ValueError) as error:
-            letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=encode(report))
+        except (*VALUE_ERRORS, TypeError, ValueError, RecursionError) as error:
+            letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=shown(report))
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
 
@@ -34,6 +36,18 @@ def plain(text: str) -> str:
     if "\x00" in text or not text.isascii():
         return text.replace("\x00", "\\x00").encode("utf-8", errors="backslashreplace").decode()
     return text
+
+
+def shown(part: object) -> bytes:
+    """A part of a message as JSON for a letter; what JSON can't hold as Python writes it, else by its type alone."""
+    try:
+        return msgspec.json.encode(part)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    try:
+        return repr(part).encode("utf-8", errors="backslashreplace")
+    except (ValueError, RecursionError):  # nested deeper than anything here can follow
+        return type(part).__name__.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.queries import Series, load_series
+from nexus_cli.database.series import device_of
 from nexus_cli.runtime.historian.rows import Column, column_of
 
 MOST_PLANS = 10_000
@@ -52,6 +53,7 @@ class FramePlan:
         others: Positions of tags that are not plain numbers, unknown ones left out.
         unknown: Tags without a series.
         plain: The one part when the whole frame is plain numbers of one class, else None.
+        former: Devices that its tags were moved to: their series are found by where the tags were before.
     """
 
     tags: tuple[str, ...]
@@ -60,6 +62,7 @@ class FramePlan:
     others: tuple[int, ...]
     unknown: tuple[str, ...]
     plain: NumberPart | None
+    former: tuple[str, ...] = ()
 
 
 NO_PLAN = FramePlan((), (), (), (), (), None)
@@ -79,7 +82,8 @@ class SeriesMap:
         """Start empty; `load` fills it."""
         self._site = site
         self._targets: dict[str, Target] = {}
-        self._plans: dict[tuple[str, tuple[str, ...]], FramePlan] = {}
+        self._former: dict[str, tuple[Target, str]] = {}
+        self._plans: dict[tuple[str, tuple[str, ...], bool], FramePlan] = {}
         self.stale = True
         self.generation = 0
         self.external_paths: tuple[str, ...] = ()
@@ -90,7 +94,7 @@ class SeriesMap:
     async def load(self, conn: Connection) -> None:
         """Read all series of the site; frames of a renamed tag that were still on their way find it by its old path."""
         targets: dict[str, Target] = {}
-        former: dict[str, Target] = {}
+        former: dict[str, tuple[Target, str]] = {}
         external: list[str] = []
         for series in await load_series(conn, site=self._site):
             target = Target(series.id, series.retention, column_of(series.type))
@@ -98,8 +102,9 @@ class SeriesMap:
             if series.external:
                 external.append(series.path)
             for path in series.former_paths:
-                former.setdefault(path, target)
-        self._targets = former | targets
+                former.setdefault(path, (target, device_of(series.path)))
+        self._targets = targets
+        self._former = {path: each for path, each in former.items() if path not in targets}
         self.external_paths = tuple(external)
         self._plans.clear()
         self.stale = False
@@ -109,26 +114,31 @@ class SeriesMap:
         """Take over series of others that were made since the load; plans of frames stay as they are."""
         external = dict.fromkeys(self.external_paths)
         for series in made:
+            self._former.pop(series.path, None)
             self._targets.setdefault(series.path, Target(series.id, series.retention, column_of(series.type)))
             external[series.path] = None
         self.external_paths = tuple(external)
 
     def target(self, path: str) -> Target | None:
-        """Where the samples of `area/line/device/tag` go."""
+        """Where the samples of `area/line/device/tag` go; where a tag was before it was moved nobody publishes for it."""
         return self._targets.get(path)
 
-    def plan(self, device: str, samples: dict[str, Any]) -> FramePlan:
-        """The plan of a frame of this device with these tags."""
-        key = (device, tuple(samples))
+    def plan(self, device: str, samples: dict[str, Any], *, former: bool = True) -> FramePlan:
+        """The plan of a frame of this device with these tags; without `former` tags that were moved are unknown."""
+        key = (device, tuple(samples), former)
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            found = self._plans[key] = self._make(device, key[1])
+            found = self._plans[key] = self._make(device, key[1], former=former)
         return found
 
-    def _make(self, device: str, tags: tuple[str, ...]) -> FramePlan:
-        targets = tuple(self._targets.get(f"{device}/{tag}") for tag in tags)
+    def _make(self, device: str, tags: tuple[str, ...], *, former: bool) -> FramePlan:
+        moved = {f"{device}/{tag}": self._former.get(f"{device}/{tag}") for tag in tags} if former else {}
+        places = {path: each for path, each in moved.items() if each is not None}
+        targets = tuple(
+            places[path][0] if (path := f"{device}/{tag}") in places else self._targets.get(path) for tag in tags
+        )
         by_class: dict[str, list[int]] = {}
         others: list[int] = []
         for position, target in enumerate(targets):
@@ -148,4 +158,5 @@ class SeriesMap:
         )
         unknown = tuple(tag for tag, target in zip(tags, targets, strict=True) if target is None)
         plain = numbers[0] if len(numbers) == 1 and numbers[0].positions is None else None
-        return FramePlan(tags, targets, numbers, tuple(others), unknown, plain)
+        homes = tuple(sorted({home for _, home in places.values()}))
+        return FramePlan(tags, targets, numbers, tuple(others), unknown, plain, homes)

@@ -110,6 +110,10 @@ class Reader:
             self._set_aside(batch, gateway, frame, refusal)
             return (f"{gateway} {device}",)
         plan = self._series.plan(device, frame.samples)
+        if plan.former and not all(
+            self._assignments.may_feed(gateway, home, time_us=frame.time) for home in plan.former
+        ):
+            plan = self._series.plan(device, frame.samples, former=False)
         unknown = [f"{device}/{tag}" for tag in plan.unknown] if plan.unknown else TAKEN
         if final or not unknown:
             batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), topic, frame, plan))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.cli.views.excerpt import masked_line
+from nexus_cli.cli.views.findings import document, text
+from nexus_cli.project.text import read
 from nexus_cli.source.nodes import SourceFile
 
 
@@ -36,6 +40,12 @@ def file_of(text: str) -> SourceFile:
         ("{password: hunter, user: u}", "{password: ******, user: u}"),
         ("{password: [hunter, two], user: u}", "{password: ***********************"),
         ("pwd: abc", "pwd: ***"),
+        ("{pw: abc, pass: def, passwort: ghi, psk: j}", "{pw: ***, pass: ***, passwort: ***, psk: *}"),
+        ('host: "user:hunter2@10.0.0.5"', 'host: "user:*******@10.0.0.5"'),
+        (
+            "endpoint: opc.tcp://10.0.0.5/?user=u&password=hunter2&x=1",
+            "endpoint: opc.tcp://10.0.0.5/?user=u&password=*******&x=1",
+        ),
         ("token: {protocol: modbus}", "token: {protocol: modbus}"),
         ("password_file: /run/pw", "password_file: /run/pw"),
         ("private_key: own/key.pem", "private_key: own/key.pem"),
@@ -85,3 +95,42 @@ def test_no_part_of_a_secret_is_shown(
     shown = masked_line(file_of(line), 1)
     assert f"Q{secret}" not in shown
     assert len(shown) == len(line)
+
+
+SITE = """nexus: 1
+enterprise: acme
+site: p
+vars: {line: "hunter2", other: 'hunter3'}
+templates:
+  plc:
+    protocol: opcua
+    parameters: {login: {type: string}}
+    connection: {endpoint: "opc.tcp://h:4840", user: u, security: Basic256Sha256/SignAndEncrypt, password: "${param:login}"}
+    tags: {x: {node: "ns=2;s=x", type: int16}}
+areas:
+  a:
+    lines:
+      l:
+        devices:
+          one: {template: plc, with: {login: hunter4}}
+          two: {template: plc, with: {login: "pre-${env:X}-hunter5"}}
+          three:
+            template: plc
+            with:
+              login: "hunter6 \\
+                hunter7"
+          four:
+            protocol: opcua
+            connection: {endpoint: "opc.tcp://h:4840/?token=hunter8", user: u, password: "${var:line}", security: Basic256Sha256/SignAndEncrypt}
+            tags: {x: {node: "ns=2;s=x", type: int16}}
+"""
+
+
+def test_a_secret_is_starred_out_wherever_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SITE)
+    reading = read(tmp_path / "site.yaml")
+    answer = document(reading.findings, reading.files)
+    assert [item["code"] for item in answer["diagnostics"]].count("NX3005") == 4
+    everything = json.dumps(answer) + text(answer, style=lambda words, _name: words)
+    # `other` is no secret as far as anybody can know; it stands beside one.
+    assert set(re.findall(r"hunter[0-9]", everything)) <= {"hunter3"}

@@ -51,6 +51,19 @@ def test_ids_that_can_stand_in_no_topic_are_refused(name: str) -> None:
         decode_command(json.dumps({"id": name, "value": 1, "expires_at": 1}).encode())
 
 
+@pytest.mark.parametrize("key", ["value", "expect"])
+def test_what_is_nested_deeper_than_its_report_can_be_is_refused_by_its_id(key: str) -> None:
+    def asked(levels: int) -> bytes:
+        deep = "[" * levels + "1" + "]" * levels
+        return f'{{"id": "x", "value": 1, "expires_at": 1, "{key}": {deep}}}'.encode()
+
+    decode_command(asked(100))
+    for levels in (101, 254, 600, 900, 4_000):
+        with pytest.raises(CommandError) as refused:
+            decode_command(asked(levels))
+        assert refused.value.id == "x" or levels == 4_000  # there not even the id can be read
+
+
 def test_a_command_survives_its_own_encoding() -> None:
     command = Command(id="a.1", value=[1, 2.5, "x", None], expires_at=NOW_US, expect=None, reason="why")
     assert decode_command(encode(command)) == command

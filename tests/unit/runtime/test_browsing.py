@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import pytest
 
 from nexus_cli.drivers.base import Browsed, BrowseOptions
 from nexus_cli.runtime.clock import FakeClock
@@ -114,3 +116,71 @@ async def test_a_walk_that_finds_no_room_takes_a_step_after_seconds_all_the_same
     late = [waited for waited in link.waited_s if waited]
     assert len(late) <= 2 * 4, "a step of one and a half intervals meets two polls"
     assert len(link.waited_s) - len(late) >= 3 * (STARVED_S / INTERVAL_S) * 0.8, "the polls between went undisturbed"
+
+
+async def asked(request: Any, browse: Callable[[BrowseOptions], AsyncIterator[Browsed]]) -> list[dict[str, Any]]:
+    """The pages of a good request that comes right after this one."""
+    link, pages, done = PolledLink(), list[dict[str, Any]](), asyncio.Event()
+    link.browse = browse
+
+    async def publish(topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        assert topic.isprintable()
+        pages.append(orjson.loads(payload))
+        if pages[-1]["done"] and pages[-1]["id"] == "good":
+            done.set()
+
+    owner = SimpleNamespace(links=SimpleNamespace(supervisors={"link": link}))
+    one = Browsing(SimpleNamespace(publish=publish), topics=TOPICS, gateway="gw", clock=link, owner=owner)  # type: ignore[arg-type]
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one.run(stop))
+        for each in (request, {"id": "good", "device": "a/l/plc"}):
+            payload = orjson.dumps(each)
+            one.hear(Message(topic=TOPICS.browse("gw", "desk"), payload=payload, retain=False, qos=1))
+        await done.wait()
+        stop.set()
+    with contextlib.suppress(Exception):
+        await link.doing
+    return pages
+
+
+async def one_tag(_options: BrowseOptions) -> AsyncIterator[Browsed]:
+    yield Browsed(("v",), "n", "float64")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        None,
+        [],
+        "x",
+        {"id": "a\u0001b", "device": "a/l/plc"},
+        {"id": "a/b", "device": "a/l/plc"},
+        {"id": [["deep"]], "device": "a/l/plc"},
+        {"id": "x", "connection": [1]},
+        {"id": "x", "link": "other", "connection": "host"},
+        {"id": "x", "device": "a/l/plc", "depth": {"a": 1}},
+        {"id": "x", "device": "a/l/plc", "nodes": 5},
+        {"id": "x", "device": "a/l/plc", "expires_at": "soon"},
+    ],
+    ids=str,
+)
+async def test_after_any_request_the_next_one_is_answered(request_: Any) -> None:
+    pages = await asked(request_, one_tag)
+    assert {page["id"] for page in pages} <= {"good", "x"}
+    assert list(names([page for page in pages if page["id"] == "good"])) == ["v"]
+
+
+async def test_a_walk_that_ends_by_a_bug_is_told_and_the_next_one_is_answered() -> None:
+    calls = 0
+
+    async def breaks(options: BrowseOptions) -> AsyncIterator[Browsed]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise IndexError("a bug of the driver")
+        yield Browsed(("v",), "n", "float64")
+
+    pages = await asked({"id": "first", "device": "a/l/plc"}, breaks)
+    assert [page.get("error") for page in pages if page["id"] == "first"] == ["the walk broke off"]
+    assert list(names([page for page in pages if page["id"] == "good"])) == ["v"]

@@ -10,7 +10,7 @@ from asyncua import ua
 
 from nexus_cli.drivers.base import Fault, Scope
 from nexus_cli.drivers.opcua import refusals, status
-from nexus_cli.drivers.opcua.codec import DataValue, DateTime, Structure, Text
+from nexus_cli.drivers.opcua.codec import DataValue, DateTime, DecodeError, Structure, Text, read_data_value
 from nexus_cli.drivers.opcua.values import KIND_OF_BASE, converter, iso
 from nexus_cli.wire.sample import Reason
 
@@ -155,3 +155,17 @@ def test_how_far_an_error_reaches() -> None:
         assert status.service_error(code, "subscribe").scope is Scope.REQUEST
     assert status.service_error(0x80340000, "write").scope is Scope.ITEM
     assert status.service_error(0x800A0000, "read").reason is Reason.DEVICE_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x01\x17" * 2_000 + b"\x00",  # a Variant that holds a DataValue that holds a Variant …
+        b"\x01" + b"\x18" * 2_000,  # a Variant in a Variant
+        b"\x01\xc6" + (1).to_bytes(4, "little") * 2 + (500).to_bytes(4, "little") + (1).to_bytes(4, "little") * 500,
+    ],
+    ids=["data values", "variants", "dimensions"],
+)
+def test_nesting_without_end_is_no_value(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        read_data_value(data, 0)
