@@ -18,7 +18,7 @@ from nexus_cli.runtime.control import retained as module
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag, until
-from tests.patience import patient
+from tests.patience import PATIENCE_S, patient
 from tests.servers import TestBroker, free_port, mosquitto_program
 
 ALERT = {"tag": "a/l/one/energy", "above": 100.0, "severity": "critical", "on_bad": "hold"}
@@ -279,7 +279,7 @@ async def test_what_is_declared_again_while_control_looks_is_left_alone(
 async def test_topics_of_a_gateway_that_is_gone_are_cleared_once_it_is_silent(
     plant: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_S", 3.0)
+    monkeypatch.setattr(module, "SILENT_S", 5.0)
     world = plant
     async with world.control() as control, FakeGateway(world.settings).up():
         await applied(control, snapshot(device("a/l/one")))
@@ -287,14 +287,21 @@ async def test_topics_of_a_gateway_that_is_gone_are_cleared_once_it_is_silent(
         gone.append(TOPICS.health("gateway", "gw-9"))
         alive = TOPICS.health("gateway", "gw-8")
         async with someone(world) as client:
+
+            async def live() -> None:
+                while True:
+                    await client.publish(alive, b'{"state":"running","time":1}', retain=True)
+                    await asyncio.sleep(0.2)
+
             for topic in gone:
                 await client.publish(topic, b'{"state":"running","time":1}', retain=True)
-            limit = time.monotonic() + 60
+            living = asyncio.create_task(live())
+            limit = time.monotonic() + PATIENCE_S
             while set(gone) & set(await kept(world)):
                 assert time.monotonic() < limit, "they were never cleared"
-                await client.publish(alive, b'{"state":"running","time":1}', retain=True)
                 await _looked(world, control)
             found = set(await kept(world))
+            living.cancel()
         assert {alive, TOPICS.health("gateway", "gw-1"), TOPICS.config("gw-1")} <= found
 
 
