@@ -59,6 +59,8 @@ _DIVISIBLE = (
     asyncpg.FeatureNotSupportedError,
 )
 _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+CLOSED = "connection was closed in the middle of operation"
+"""asyncpg, of a connection that ended while it was opened."""
 _POOLER_WORDS = ("unsupported startup parameter", "prepared statement")
 
 
@@ -288,6 +290,9 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
             cause=cause,
             hint="check what is after the ? in NEXUS_DATABASE_URL, and the PG… variables",
         )
+    elif settings.database_cert and (isinstance(error, ConnectionResetError) or CLOSED in cause):
+        # With TLS 1.3 the server's word on our certificate can be lost with the connection that it closes.
+        hint = "a server that does not accept the certificate in NEXUS_DATABASE_CERT closes like this, too; its log says why"
     elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         message = "None of the databases at {} takes writes."
         hint = "each is a standby, or read-only: is the primary among them?"

@@ -136,7 +136,7 @@ async def test_who_may_read_it(world: World) -> None:
 async def test_on_the_command_line(world: World, shell: Shell) -> None:
     await record(world.settings)
     with running(world):
-        done = shell("audit", "--since", "1h", TZ="Europe/Berlin", NEXUS_COLOR="never")
+        done = shell("audit", "--since", "12h", TZ="Europe/Berlin", NEXUS_COLOR="never")
         assert done.returncode == 0, done.stderr
         local = dt.datetime.fromtimestamp((NOW_US - 50_000_000) // 1_000_000, dt.UTC).strftime(":%M:%S+0")
         first, second = done.stdout.splitlines()[:2]
