@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors, schema_behind
-from nexus_cli.database.tables import SCHEMA, metadata
+from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.tables import metadata
 from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
