@@ -30,7 +30,8 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
-from tests.integration.control_process import ControlProcess
+from tests.forks import Fork
+from tests.integration.control_process import control_process
 from tests.patience import patient
 from tests.servers import TestBroker, free_port, new_broker
 
@@ -280,7 +281,7 @@ class World:
 
     def control_process(
         self, *, lease_ttl_s: float = 2.0, leader_ttl_s: float = 10.0, observe_s: float = 15.0, stop_at: str = ""
-    ) -> ControlProcess:
+    ) -> Fork:
         """Control in a process of its own, to be killed, or to stop itself.
 
         Args:
@@ -291,7 +292,7 @@ class World:
                 of a journal; `STEP` may be `end` for the end of a deployment.
         """
         names = ("site", "control_url", "broker_url", "database_url", "database_password", "home")
-        return ControlProcess(
+        return control_process(
             {each: str(getattr(self.settings, each)) for each in names},
             API,
             {"lease_ttl_s": lease_ttl_s, "leader_ttl_s": leader_ttl_s, "observe_s": observe_s} | BRIEF,

@@ -25,7 +25,7 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.leadership import Leadership
 from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_process import ControlProcess
+from tests.forks import Fork
 from tests.integration.control_world import (
     FAST,
     FakeGateway,
@@ -54,7 +54,7 @@ TABLES = ("deployment", "journal", "resource", "lease", "audit", "series", "aler
 
 
 @contextmanager
-def ending(process: ControlProcess) -> Iterator[ControlProcess]:
+def ending(process: Fork) -> Iterator[Fork]:
     """Kill a process at the end, also a stopped one."""
     try:
         yield process
