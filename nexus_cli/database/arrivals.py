@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 _ARRIVALS = f"""SELECT series.path, count(sample.time) AS rows, max(sample.time) AS newest
   FROM {SCHEMA}.series LEFT JOIN {SCHEMA}.sample ON sample.series_id = series.id AND sample.time >= $2

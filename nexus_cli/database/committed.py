@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 MOST_RANGES = 10_000
 """Beyond this the lowest holes are closed: they are frames that an outbox dropped long ago (and wrote a gap for)."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nexus_cli.database.tables import SAMPLE_COLUMNS
+from nexus_cli.database.names import SAMPLE_COLUMNS
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.cover import Part, Reach, cover
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.queries import StoredSample, sample_of, samples_of
 from nexus_cli.database.rollup_tables import WIDTHS_US, Kept, changed_hours, load_rollups
 from nexus_cli.database.rollups import Piece
 from nexus_cli.database.segments import Kind
-from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.calendar import DAY_US, EARLIEST, HOUR_US, microseconds, moment_of
 
 LOOK_BACK = (timedelta(hours=6), timedelta(days=8))

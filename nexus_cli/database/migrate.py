@@ -1,14 +1,14 @@
-"""Migrations from code: upgrade, current, check, downgrade. The scripts lie in `migrations/`, in a wheel in `_migrations`."""
+"""Migrations from code: upgrade, check, downgrade. The scripts lie in `migrations/`, in a wheel in `_migrations`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors, schema_behind
-from nexus_cli.database.tables import SCHEMA, metadata
+from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors
+from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.revision import VERSION_TABLE, current, from_the_future, scripts_folder
+from nexus_cli.database.tables import metadata
 from nexus_cli.database.timescale import idle_timescale
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -19,38 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION_TABLE = "alembic_version"
 LOCK_KEY = 0x6E6578_75730001
 """Advisory lock of migrations: two `nexus db upgrade` at once run one after the other."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaState:
-    """Where a database's schema stands.
-
-    Attributes:
-        current: Its revision, or None for an empty database.
-        head: The revision that this version of NEXUS needs.
-        pending: Revisions still to be applied, in order; empty when up to date.
-        known: False when the database's revision is not among ours: it was made by a newer version.
-    """
-
-    current: str | None
-    head: str
-    pending: tuple[str, ...]
-    known: bool = True
-
-    @property
-    def up_to_date(self) -> bool:
-        """True when nothing is pending."""
-        return self.known and self.current == self.head
-
-
-def scripts_folder() -> Path:
-    """Where the migrations lie: inside the wheel, else beside the package in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "_migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
@@ -72,7 +42,7 @@ async def upgrade(settings: Settings, *, revision: str = "head") -> tuple[str, .
     """
     state = await current(settings)
     if not state.known:
-        raise _from_the_future(state)
+        raise from_the_future(state)
     if state.up_to_date and revision == "head":
         return ()  # a standby may be asked as well
     return await _command(settings, lambda config: _alembic().upgrade(config, revision))
@@ -91,25 +61,6 @@ async def downgrade(settings: Settings, *, revision: str) -> tuple[str, ...]:
         The revisions that were taken back, in order.
     """
     return await _command(settings, lambda config: _alembic().downgrade(config, revision))
-
-
-async def current(settings: Settings) -> SchemaState:
-    """Read where the schema stands; changes nothing."""
-
-    def read(connection: SyncConnection) -> SchemaState:
-        return _state(_context(connection).get_current_revision())
-
-    return await _with_connection(settings, read)
-
-
-async def require_current(settings: Settings) -> None:
-    """Raise NX6201 unless the schema is the one this version needs, NX6204 when it is a newer one's."""
-    state = await current(settings)
-    if not state.known:
-        raise _from_the_future(state)
-    if not state.up_to_date:
-        at = f"revision {state.current}" if state.current else "empty"
-        raise schema_behind(settings, cause=f"the schema is {at}, {len(state.pending)} migration(s) are pending")
 
 
 async def check(settings: Settings) -> tuple[str, ...]:
@@ -156,27 +107,6 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
     return config
-
-
-def _state(revision: str | None) -> SchemaState:
-    from alembic.script import ScriptDirectory
-    from alembic.script.revision import ResolutionError
-    from alembic.util.exc import CommandError
-
-    scripts = ScriptDirectory.from_config(_config())
-    head = scripts.get_current_head() or ""
-    try:
-        steps = [step.revision for step in scripts.iterate_revisions(head, revision or "base")]
-    except (CommandError, ResolutionError):
-        return SchemaState(current=revision, head=head, pending=(), known=False)
-    return SchemaState(current=revision, head=head, pending=tuple(reversed(steps)))
-
-
-def _from_the_future(state: SchemaState) -> NexusError:
-    return NexusError(
-        f"The database's schema is revision {state.current}, which this version of nexus does not know.",
-        code="NX6204",
-    )
 
 
 async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from nexus_cli.database.class_table import DAY_MS, SampleClass
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 LOCK_KEY = 0x6E6578_75730004
 """Advisory lock, with the site, of whoever makes a partition."""

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

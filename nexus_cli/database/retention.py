@@ -18,6 +18,7 @@ import asyncpg
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import Trouble, trouble_of
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.partitions import (
     Partition,
     attach,
@@ -28,7 +29,6 @@ from nexus_cli.database.partitions import (
 )
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
-from nexus_cli.database.tables import SCHEMA
 
 LOCK_KEY = 0x6E6578_75730003
 """Advisory lock, with the site, of whoever does the upkeep."""

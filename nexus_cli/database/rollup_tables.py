@@ -17,7 +17,7 @@ import asyncpg
 
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.timescale import can_aggregate
 from nexus_cli.model.calendar import HOUR_US, microseconds, moment_of
 

@@ -17,8 +17,8 @@ import asyncpg
 
 from nexus_cli.database.class_table import DAY_MS, KEEP_DEFAULT_MS, SampleClass, short_locks, table_name
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
 from nexus_cli.database.partitions import ensure_partitions, periods_around
-from nexus_cli.database.tables import SAMPLE_COLUMNS, SCHEMA
 from nexus_cli.database.timescale import has_timescale, keep_policies, make_hypertable
 
 LOCK_KEY = 0x6E6578_75730002

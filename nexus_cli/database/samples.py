@@ -11,9 +11,9 @@ import asyncpg
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.copy import copy_rows
+from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
 from nexus_cli.database.partitions import Partition, ensure_partitions, partitions, period_of
 from nexus_cli.database.sample_class import ensure_class, load_classes
-from nexus_cli.database.tables import SAMPLE_COLUMNS, SCHEMA
 
 STAGE = "stage"
 DAY = timedelta(days=1)

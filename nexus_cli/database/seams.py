@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.model.calendar import moment_of
 
 FURTHEST = timedelta(minutes=5)

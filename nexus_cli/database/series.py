@@ -15,9 +15,9 @@ from ulid import ULID
 
 from nexus_cli.database.assignment import assign
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.queries import Series, series_at
 from nexus_cli.database.sample_class import ensure_class, load_classes
-from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.config import DeviceConfig, TagConfig
 
 EXTERNAL = "external"

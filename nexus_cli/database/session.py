@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nexus_cli.database.connect import Connection, Pool
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 
 async def server_time(conn: Connection) -> datetime:

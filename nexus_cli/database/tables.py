@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-SCHEMA = "nexus"
+from nexus_cli.database.names import SCHEMA
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -352,24 +352,7 @@ alert_change = Table(
     comment="every change of state of an alert, the newest of each alert are kept",
 )
 
-SAMPLE_COLUMNS: tuple[str, ...] = (
-    "time",
-    "series_id",
-    "value",
-    "value_exact",
-    "value_text",
-    "value_json",
-    "quality",
-    "status",
-    "source_time",
-)
-"""Columns of every sample table, in COPY order. Types: timestamptz, int4, float8, numeric(20,0), text,
-jsonb, int2, int8, timestamptz; unique (time, series_id). `value` holds numbers, booleans as 0/1 and the code of an
-enumeration; `value_exact` holds 64-bit integers exactly; `status` is `wire.sample.pack_status`."""
-
 __all__ = [
-    "SAMPLE_COLUMNS",
-    "SCHEMA",
     "alert",
     "alert_change",
     "assignment",

@@ -7,7 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 _LOADED = "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.max_background_workers')"
 """The library's own setting exists exactly where the server preloaded it; any user may look (unlike at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.tables import SCHEMA
+from nexus_cli.database.names import SCHEMA
 
 
 async def take_turn(conn: Connection, *, site: str, work: str, owner: str, ttl_s: float) -> bool:

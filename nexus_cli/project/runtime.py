@@ -183,7 +183,7 @@ def _ask_servers(home: Home, runtime: Runtime) -> None:
 
     if runtime.database_kind == EXTERNAL:
         from nexus_cli.database.ability import require_able
-        from nexus_cli.database.migrate import require_current
+        from nexus_cli.database.revision import require_current
 
         asyncio.run(require_able(load_settings(home=home.path)))
         asyncio.run(require_current(load_settings(home=home.path)))

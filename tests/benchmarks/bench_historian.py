@@ -15,9 +15,9 @@ from nexus_cli.database import migrate
 from nexus_cli.database.class_table import table_name
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
-from nexus_cli.database.tables import SCHEMA
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian.batch import Batch, Packer
 from nexus_cli.runtime.historian.historian import Historian

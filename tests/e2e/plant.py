@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from nexus_cli.database.committed import RangeSet
 from tests.e2e import ledger
 from tests.e2e.runtime import Runtime
 from tests.postgres import PASSWORD
@@ -96,13 +98,31 @@ class Plant(Runtime):
         return asyncio.run(ask())
 
     def wait_healed(self, *, deadline_s: float = 30.0) -> list[Hole]:
-        """Frames that a broker lost are sent again when their receipt stays away: holes that do not close by then."""
+        """Frames that a broker lost are sent again when their receipt stays away: holes that do not close.
+
+        They are final as soon as the historian has every frame that was logged before a row that it has; the deadline,
+        in seconds, is for a log in which numbers stay away.
+        """
         until = time.monotonic() + deadline_s
         while True:
-            new = [hole for hole in self.holes() if hole[:3] not in set(self.known_holes)]
+            new = self._new_holes()
             if not new or time.monotonic() > until:
                 return new
+            if self.complete():
+                ended = {hole[:3] for hole in new}
+                return [hole for hole in self._new_holes() if hole[:3] in ended]
             time.sleep(0.5)
+
+    def _new_holes(self) -> list[Hole]:
+        return [hole for hole in self.holes() if hole[:3] not in set(self.known_holes)]
+
+    def complete(self) -> bool:
+        """Whether no frame is missing before the newest one that is committed: numbers rise through all epochs of a log."""
+        stored = RangeSet()
+        for row in self.query("select ranges from nexus.committed"):
+            for first, last in json.loads(row["ranges"]):
+                stored.add_range(first, last)
+        return len(stored) == 1
 
     def wait_rows_beyond(self, values: Mapping[str, int], *, deadline_s: float = 60.0) -> list[ledger.Count]:
         """Wait until every series holds a value above the given one; gives the ledger then."""

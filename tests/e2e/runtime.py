@@ -19,8 +19,11 @@ from typing import Any
 
 import asyncpg
 
+from tests.forks import Fork, nexus, run_nexus
 from tests.postgres import EmbeddedPostgres
 from tests.servers import TestBroker, free_port, new_broker
+
+NEXUS = [sys.executable, "-m", "nexus_cli"]
 
 
 class Runtime:
@@ -31,7 +34,10 @@ class Runtime:
         site: `enterprise/site`.
         gateways: Names of the gateways to run.
         processes: Running processes by name.
+        forked: True: commands and roles are forks (`tests/forks.py`), where they need no other modules than ours.
     """
+
+    forked = False
 
     def __init__(
         self,
@@ -51,7 +57,7 @@ class Runtime:
         options = {} if broker is None else {"kind": broker}
         self.broker: TestBroker = new_broker(folder / "broker", **options)
         self.database = database or EmbeddedPostgres()
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes] | Fork] = {}
         self.ports = {role: free_port() for role in self.roles}
         self.extra_environment: dict[str, dict[str, str]] = {}
 
@@ -80,19 +86,29 @@ class Runtime:
 
     def nexus(self, *arguments: str, expect: int = 0) -> str:
         """Run a command of the CLI and check its exit code; gives stdout."""
-        done = subprocess.run(
-            [sys.executable, "-m", "nexus_cli", *arguments],
+        done = self.cli(*arguments)
+        assert done.returncode == expect, (
+            f"nexus {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done.stdout
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the CLI, whatever its end; its stdin is empty."""
+        if self._forks("cli"):
+            return run_nexus(arguments, folder=self.folder, environment=self.environment("cli"), timeout_s=120)
+        return subprocess.run(
+            [*NEXUS, *arguments],
             cwd=self.folder,
             env=self.environment("cli"),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert done.returncode == expect, (
-            f"nexus {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
-        return done.stdout
+
+    def _forks(self, part: str) -> bool:
+        return self.forked and "PYTHONPATH" not in self.extra_environment.get(part, {})
 
     # --- parts --------------------------------------------------------------------------------------------
 
@@ -104,7 +120,7 @@ class Runtime:
             self.database.start()
         else:
             arguments = ["run", "gateway", "--name", part] if part in self.gateways else ["run", part]
-            self.spawn(part, [sys.executable, "-m", "nexus_cli", *arguments])
+            self.spawn(part, [*NEXUS, *arguments])
 
     def kill_part(self, part: str) -> None:
         """SIGKILL one part."""
@@ -148,6 +164,10 @@ class Runtime:
 
     def spawn(self, name: str, command: list[str]) -> None:
         """Start a process of this runtime; `stop` ends it."""
+        if command[:3] == NEXUS and self._forks(name):
+            log_file, environment = self.folder / f"{name}.log", self.environment(name)
+            self.processes[name] = nexus(command[3:], folder=self.folder, environment=environment, log=log_file)
+            return
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, env=self.environment(name)

@@ -91,7 +91,7 @@ def test_write_says_what_the_device_holds_and_is_on_record(plant: Commanded) -> 
     ],
 )
 def test_what_may_not_be_is_said_plainly(plant: Commanded, arguments: tuple[str, ...], code: int, words: str) -> None:
-    done = cli(plant, "write", *arguments)
+    done = plant.cli("write", *arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stdout + done.stderr
     assert plant.drive.writes == []
@@ -105,7 +105,7 @@ def test_what_is_away_is_said_plainly(plant: Commanded) -> None:
     ):
         plant.kill_part(part)
         try:
-            done = cli(plant, "write", PATH, "30", "--yes", "--timeout", "1s")
+            done = plant.cli("write", PATH, "30", "--yes", "--timeout", "1s")
         finally:
             plant.start_part(part)
         assert done.returncode == code, done.stderr
@@ -114,20 +114,6 @@ def test_what_is_away_is_said_plainly(plant: Commanded) -> None:
     for role in ("control", "gateway"):
         plant.wait_ready(role)
     assert plant.drive.writes == [], "what expired meanwhile is not carried out when all is back"
-
-
-def cli(plant: Commanded, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nexus_cli", *arguments]
-    return subprocess.run(
-        command,
-        cwd=plant.folder,
-        env=plant.environment("cli"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
 
 
 def test_a_gateway_killed_in_the_middle_is_unknown_and_never_tried_again(plant: Commanded) -> None:
@@ -267,7 +253,7 @@ def test_a_sequence_with_parameters(plant: Commanded) -> None:
         (("--set", "amount=30"), "--set order=…"),
         (("--set", "order=1", "--set", "amonut=30"), "did you mean 'amount'"),
     ):
-        done = cli(plant, "sequence", "run", "fill", "--yes", *wrong)
+        done = plant.cli("sequence", "run", "fill", "--yes", *wrong)
         assert done.returncode == 1 and "NX6837" in done.stderr and words in done.stderr, done.stderr
     assert plant.drive.writes == []
     given = ("--set", "order=17", "--set", "amount=35.5")
@@ -287,13 +273,13 @@ def test_a_sequence_with_parameters(plant: Commanded) -> None:
 
 
 def test_a_sequence_whose_precondition_fails_writes_nothing(plant: Commanded) -> None:
-    done = cli(plant, "sequence", "run", "never", "--yes")
+    done = plant.cli("sequence", "run", "never", "--yes")
     assert done.returncode == 1 and "NX6832" in done.stdout, done.stdout + done.stderr
     assert plant.drive.writes == []
 
 
 def test_a_sequence_that_times_out_goes_back(plant: Commanded) -> None:
-    done = cli(plant, "sequence", "run", "stuck", "--yes")
+    done = plant.cli("sequence", "run", "stuck", "--yes")
     assert done.returncode == 4 and "NX6833" in done.stdout and "abort branch: done" in done.stdout, done.stdout
     assert plant.drive.writes == [(0, 330), (0, 110)]
 
@@ -306,7 +292,7 @@ def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant
     wait_until(lambda: (2, 1) in plant.drive.writes, deadline_s=20, what="the first step")
     process.kill()
     process.wait(10)
-    busy = cli(plant, "sequence", "run", "stuck", "--yes")
+    busy = plant.cli("sequence", "run", "stuck", "--yes")
     assert busy.returncode == 5 and "NX6831" in busy.stderr, busy.stderr
     plant.drive.hold("fixed", 78)
     wait_until(lambda: (2, 2) in plant.drive.writes, deadline_s=20, what="the last step")
@@ -375,5 +361,5 @@ def test_publish_previews_and_sends_what_fits_its_schema(plant: Commanded) -> No
     thread.join(20)
     assert heard[-1] == ("erp/orders/one", {"source": "nexus", "order": "17", "amount": 3})
     for wrong in (["--set", "line=one", "--set", "order=17"], [*values[:4], "--set", "amount=many"], values[2:]):
-        done = cli(plant, "publish", "start-order", *wrong, "--yes")
+        done = plant.cli("publish", "start-order", *wrong, "--yes")
         assert done.returncode == 1 and re.search(r"NX6841", done.stderr), done.stderr

@@ -49,8 +49,7 @@ def check_ledger(plant: Plant, *, gateway_killed: bool) -> None:
     if not gateway_killed:
         assert plant.wait_healed() == []
         return
-    # What a killed gateway lost never comes: wait only as long as a repeated frame takes.
-    holes = plant.wait_healed(deadline_s=10)
+    holes = plant.wait_healed()  # what a killed gateway lost never comes
     plant.known_holes += [hole[:3] for hole in holes]
     gaps = plant.query("select start, \"end\", reason from nexus.gap where reason = 'gateway_killed'")
     for path, first, last, before, after in holes:

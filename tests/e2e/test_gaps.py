@@ -68,7 +68,7 @@ def gaps(plant: Plant) -> list[Any]:
 
 def check_law(plant: Plant) -> None:
     """Nothing doubled or out of order, each missing count in a gap of its device, no gap with a row, none left open."""
-    holes = plant.wait_healed(deadline_s=15)
+    holes = plant.wait_healed()
     found = plant.counts()
     assert [count for count in found if count.doubled or count.backwards] == []
     declared = gaps(plant)

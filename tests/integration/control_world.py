@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,6 +30,8 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
+from tests.forks import Fork
+from tests.integration.control_process import control_process
 from tests.patience import patient
 from tests.servers import TestBroker, free_port, new_broker
 
@@ -39,7 +39,8 @@ TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
 PEOPLE = {"anna": "anna-token", "ben": "ben-token"}
 API |= PEOPLE
-FAST = Timing(lease_ttl_s=2.0, observe_s=5.0, verify_s=3.0, retry_s=0.1)
+BRIEF = {"verify_s": 3.0, "retry_s": 0.1}
+FAST = Timing(lease_ttl_s=2.0, observe_s=5.0, **BRIEF)
 
 
 def tag(**keys: Any) -> dict[str, Any]:
@@ -280,7 +281,7 @@ class World:
 
     def control_process(
         self, *, lease_ttl_s: float = 2.0, leader_ttl_s: float = 10.0, observe_s: float = 15.0, stop_at: str = ""
-    ) -> subprocess.Popen[bytes]:
+    ) -> Fork:
         """Control in a process of its own, to be killed, or to stop itself.
 
         Args:
@@ -290,23 +291,13 @@ class World:
             stop_at: `WHEN STEP STATE`: the process stops (SIGSTOP) `before` or `inside` the transaction of this line
                 of a journal; `STEP` may be `end` for the end of a deployment.
         """
-        text = _PROCESS.format(
-            lease_ttl_s=lease_ttl_s, leader_ttl_s=leader_ttl_s, observe_s=observe_s, stop_at=stop_at.split()
+        names = ("site", "control_url", "broker_url", "database_url", "database_password", "home")
+        return control_process(
+            {each: str(getattr(self.settings, each)) for each in names},
+            API,
+            {"lease_ttl_s": lease_ttl_s, "leader_ttl_s": leader_ttl_s, "observe_s": observe_s} | BRIEF,
+            stop_at.split(),
         )
-        facts = {
-            each: str(getattr(self.settings, each))
-            for each in ("site", "control_url", "broker_url", "database_url", "database_password", "home")
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-c", text],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert process.stdin is not None
-        process.stdin.write(orjson.dumps({**facts, "api": API}))
-        process.stdin.close()
-        return process
 
     async def messages(self, filter_: str, *, count: int, deadline_s: float = 10.0) -> dict[str, bytes]:
         """The first `count` topics that come below a filter, with their newest payload."""
@@ -319,40 +310,6 @@ class World:
                 if len(found) >= count:
                     break
         return found
-
-
-_PROCESS = """
-import asyncio, os, signal, sys, orjson
-from pathlib import Path
-from nexus_cli.apply.engine import Timing
-from nexus_cli.database import deployments
-from nexus_cli.runtime.control.control import run_control
-from nexus_cli.settings import Settings
-facts = orjson.loads(sys.stdin.buffer.read())
-api, home = facts.pop("api"), Path(facts.pop("home"))
-settings = Settings(**facts, home=home, principal="nexus.control", credentials={{"api": api}})
-timing = Timing(
-    lease_ttl_s={lease_ttl_s}, leader_ttl_s={leader_ttl_s}, observe_s={observe_s}, verify_s=3.0, retry_s=0.1
-)
-write_journal, end_deployment = deployments.write_journal, deployments.end_deployment
-
-def stop(*place):
-    if list(place) == {stop_at}:
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-async def line(conn, deployment_id, step, state, **keys):
-    stop("before", step, state)
-    await write_journal(conn, deployment_id, step, state, **keys)
-    stop("inside", step, state)
-
-async def end(conn, deployment_id, **keys):
-    stop("before", "end")
-    await end_deployment(conn, deployment_id, **keys)
-    stop("inside", "end")
-
-deployments.write_journal, deployments.end_deployment = line, end
-asyncio.run(run_control(settings, timing=timing))
-"""
 
 
 @pytest.fixture

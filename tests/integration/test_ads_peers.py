@@ -119,7 +119,7 @@ async def test_our_driver_through_the_router_of_pyads() -> None:
     assert found["faults"] == {}
     assert found["after"][3] == 4711
     assert found["after"][:3] == numbers[:3]
-    assert found["stalled"] == ["session", "device_timeout", True]
+    assert found["stalled"] == ["session", "device_timeout"]
     assert found["losses"] == LOSSES
     assert found["threads"][1] <= found["threads"][0]
 

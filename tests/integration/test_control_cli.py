@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.forks import run_nexus
 from tests.integration.control_world import API, FakeGateway, World, world
 
 __all__ = ["world"]
@@ -53,15 +53,7 @@ class Shell:
         }
 
     def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "nexus_cli", *arguments],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
+        return run_nexus(arguments, folder=self.folder, environment={**self.environ, **environ}, timeout_s=60)
 
     def edit(self, old: str, new: str) -> None:
         text = self.site.read_text()

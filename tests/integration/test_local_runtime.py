@@ -22,6 +22,7 @@ from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
 from nexus_cli.local.processes import PidFile, identify
 from tests.children import bare_environment, hearing_signals
+from tests.forks import run_nexus
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,16 +72,14 @@ class Plant:
         (self.folder / "site.yaml").write_text(text, encoding="utf-8")
 
     def nexus(self, *arguments: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = bare_environment(self.folder / "locks")
-        done = subprocess.run(
-            [sys.executable, "-m", "nexus_cli", *arguments],
-            cwd=self.folder,
-            env={**kept, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        environment = {**bare_environment(self.folder / "locks"), **environment}
+        if arguments[0] in ("up", "down"):
+            command = [sys.executable, "-m", "nexus_cli", *arguments]
+            done = subprocess.run(
+                command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+            )
+        else:
+            done = run_nexus(arguments, folder=self.folder, environment=environment, timeout_s=120)
         assert code is None or done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done

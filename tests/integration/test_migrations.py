@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from nexus_cli.database import migrate
+from nexus_cli.database import migrate, revision
 from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, load_custody
@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
 
 async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings) -> None:
-    assert (await migrate.current(empty_database)).current is None
+    assert (await revision.current(empty_database)).current is None
     first = await migrate.upgrade(empty_database)
-    assert first == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+    assert revision.revisions() == first == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
     assert await migrate.check(empty_database) == ()
     async with connection(empty_database) as conn:
         made = await ensure_class(conn, "process-fast", site=SITE, keep_ms=10 * DAY_MS)
@@ -43,7 +43,7 @@ async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings)
     assert await migrate.check(empty_database) == ()
     assert await migrate.upgrade(empty_database) == ()
     assert (await migrate.downgrade(empty_database, revision="base"))[-1] == "0001"
-    assert (await migrate.current(empty_database)).current is None
+    assert (await revision.current(empty_database)).current is None
     async with connection(empty_database) as conn:
         left = await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'nexus'")
         assert {row["tablename"] for row in left} <= {"alembic_version"}
@@ -61,11 +61,11 @@ async def test_check_names_a_difference(database: Settings) -> None:
 
 async def test_a_schema_that_is_behind_says_so(empty_database: Settings) -> None:
     with pytest.raises(NexusError) as caught:
-        await migrate.require_current(empty_database)
+        await revision.require_current(empty_database)
     assert caught.value.code == "NX6201"
     assert "nexus db upgrade" in caught.value.hint
     await migrate.upgrade(empty_database)
-    await migrate.require_current(empty_database)
+    await revision.require_current(empty_database)
 
 
 async def test_a_schema_from_the_future_is_left_alone(database: Settings) -> None:

@@ -85,7 +85,7 @@ def test_it_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
 
 def test_it_finds_its_migrations_and_the_demo(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from nexus_cli.database.migrate import scripts_folder\n"
+        "from nexus_cli.database.revision import scripts_folder\n"
         "from nexus_cli.project.demo import demo_site\n"
         "assert (scripts_folder() / 'env.py').is_file()\n"
         "assert (demo_site() / 'site.yaml').is_file()\n"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from nexus_cli.database import migrate
+from nexus_cli.database import migrate, revision
 from nexus_cli.database.ability import require_able
 from nexus_cli.database.connect import WRITING, open_pool
 from nexus_cli.diagnostics.errors import NexusError
@@ -108,7 +108,7 @@ async def _ways_in(settings: Settings) -> None:
     for way in (
         require_able(settings),
         migrate.upgrade(settings),
-        migrate.current(settings),
+        revision.current(settings),
         history("a/l/d/t", settings=settings),
         open_pool(settings),
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import orjson
@@ -102,9 +101,8 @@ async def test_a_whole_device_moves(database: Settings) -> None:
         assert {row["id"] for row in after.values()} == before
 
 
-async def test_a_site_of_41_000_tags_takes_a_hundred_statements_and_seconds_of_our_own(
-    database: Settings,
-) -> None:
+async def test_a_site_of_41_000_tags_takes_a_hundred_statements(database: Settings) -> None:
+    """How long that takes, `make bench ARGS="historian observed"` shows."""
     plant = {
         path: device(path, **{f"tag-{number}": "float32" for number in range(41)})
         for path in (f"area/line/device-{number}" for number in range(1000))
@@ -112,15 +110,10 @@ async def test_a_site_of_41_000_tags_takes_a_hundred_statements_and_seconds_of_o
     async with connection(database) as conn:
         statements: list[str] = []
         conn.add_query_logger(lambda query: statements.append(query.query))
-        begun = time.thread_time()
         change = await sync_series(conn, site=SITE, devices=plant)
-        first, asked = time.thread_time() - begun, len(statements)
+        asked = len(statements)
         assert len(change.created) == 41_000
         one = {PATH: device(a="bool")}
-        begun = time.thread_time()
         await sync_series(conn, site=SITE, devices=one)
-        second = time.thread_time() - begun
     assert 1 <= asked < 100, "one for a thousand tags, not one for each"
     assert len(statements) - asked < 100
-    assert first < 12, f"{first:.1f} s for 41,000 new series"
-    assert second < 2, f"{second:.2f} s for one device beside 41,000 series"

@@ -60,15 +60,15 @@ def current(detailed_exitcode: bool) -> int:
     Example:
       nexus db current --detailed-exitcode
     """
-    from nexus_cli.database import migrate
+    from nexus_cli.database import revision
     from nexus_cli.settings import load_settings
 
-    state = asyncio.run(migrate.current(load_settings()))
+    state = asyncio.run(revision.current(load_settings()))
     answer(
         f"{state.current or 'empty'}" + (" (up to date)" if state.up_to_date else f", this version needs {state.head}")
     )
-    for revision in state.pending:
-        answer(f"pending {revision}")
+    for each in state.pending:
+        answer(f"pending {each}")
     if not state.known:
         answer("made by a newer version of nexus")
     return Exit.CHANGES if detailed_exitcode and not state.up_to_date else Exit.OK
@@ -83,11 +83,11 @@ def check() -> int:
     Example:
       nexus db check
     """
-    from nexus_cli.database import migrate
+    from nexus_cli.database import migrate, revision
     from nexus_cli.settings import load_settings
 
     async def both() -> tuple[str, ...]:
-        await migrate.require_current(load_settings())
+        await revision.require_current(load_settings())
         return await migrate.check(load_settings())
 
     differences = asyncio.run(both())

@@ -9,7 +9,7 @@ from typing import Any
 
 from nexus_cli.database.committed import living_outboxes
 from nexus_cli.database.connect import UPKEEP, WRITING
-from nexus_cli.database.migrate import require_current
+from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
