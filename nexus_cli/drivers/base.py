@@ -93,6 +93,8 @@ class Fault(NamedTuple):
     code: int = 0
     uncertain: bool = False
     """True keeps the value and makes the sample UNCERTAIN."""
+    transient: bool = False
+    """The device was busy with this one: what is asked again soon may well be answered."""
 
 
 @dataclass(frozen=True, slots=True)

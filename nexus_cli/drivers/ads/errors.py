@@ -21,7 +21,8 @@ WRONG_SIZE = 1797
 SYMBOL_NOT_FOUND = 1808
 SYMBOL_VERSION_INVALID = 1809
 NO_MORE_HANDLES = 1814
-BUSY = 1800
+BUSY = frozenset({4, 1799, 1800})
+"""The mailbox is full, not ready, busy: a moment later the PLC may well answer."""
 CLIENT_TIMEOUT = 1861
 NO_NOTIFICATIONS = frozenset({1, 1799, 1800, 1802, 1810, 1816})
 """What else a PLC that has no notifications, or none left, answers a request for one, while it reads as ever: an internal
@@ -118,13 +119,13 @@ def error_of(code: int, what: str, *, hint: str = "") -> DriverError:
         retriable=meaning.retriable,
         reason=meaning.reason,
         code=code,
-        transient=code == BUSY,
+        transient=code in BUSY,
     )
 
 
 def fault_of(code: int) -> Fault:
     """The fault of one point whose part of a sum command was answered with a code."""
-    return Fault(meaning_of(code).reason, code)
+    return Fault(meaning_of(code).reason, code, transient=code in BUSY)
 
 
 def route_hint(*, net_id: str, address: str, name: str) -> str:

@@ -78,7 +78,9 @@ class Reader:
         even read the server's state is over. Raises DriverError with scope SESSION."""
         try:
             await self.connection.state()
-        except DriverError:
+        except DriverError as again:
+            if refused.transient and again.transient:
+                return  # a session that is told to wait stands
             raise self.connection.channel.lose(
                 DriverError(refused.message, scope=Scope.SESSION, reason=Reason.LINK_LOST, code=refused.code)
             ) from None

@@ -23,6 +23,10 @@ TOO_MANY_ITEMS = 0x80DB0000
 FULL = frozenset({TOO_MANY_SUBSCRIPTIONS, TOO_MANY_ITEMS, 0x80030000, 0x80040000})
 """Bad_TooManySubscriptions, _TooManyMonitoredItems, _OutOfMemory, _ResourceUnavailable: no more of it now, perhaps later."""
 
+BUSY = frozenset({0x80030000, 0x80040000, 0x800A0000, 0x80850000, 0x80B50000, 0x80EE0000})
+"""Bad_OutOfMemory, _ResourceUnavailable, _Timeout, _RequestTimeout, _WouldBlock, _ServerTooBusy: a
+moment later it may well be answered. Bad_TooManyOperations is a limit of size, Bad_TcpServerTooBusy the end of a connection."""
+
 _SESSION_ENDS = frozenset(
     {
         0x800C0000,  # Bad_Shutdown
@@ -93,7 +97,8 @@ def fault_of(status: int) -> Fault | None:
         return None
     if severity == 1:
         return Fault(Reason.SOURCE_UNCERTAIN, status, uncertain=True)
-    return Fault(_REASONS.get(status & 0xFFFF0000, Reason.SOURCE_BAD), status)
+    masked = status & 0xFFFF0000
+    return Fault(_REASONS.get(masked, Reason.SOURCE_BAD), status, transient=masked in BUSY)
 
 
 def overflowed(status: int) -> bool:
@@ -125,6 +130,8 @@ def service_error(code: int, what: str) -> DriverError:
         return item_error(code, what)
     if masked in _SESSION_ENDS:
         return DriverError(message, scope=Scope.SESSION, reason=Reason.LINK_LOST, code=code)
-    soon = masked in TOO_MUCH or masked == 0x800A0000
+    busy = masked in BUSY
     reason = _REASONS.get(masked, Reason.DEVICE_ERROR)
-    return DriverError(message, scope=Scope.REQUEST, retriable=soon, reason=reason, code=code)
+    return DriverError(
+        message, scope=Scope.REQUEST, retriable=busy or masked in TOO_MUCH, reason=reason, code=code, transient=busy
+    )

@@ -1,6 +1,7 @@
 """What a CPU's refusals mean: for which tags, for how long, and what to do.
 
-Source: Snap7 s7_types.h and Wireshark s7comm (return codes of items, error classes and codes of a job).
+Source: Snap7 s7_types.h, libnodave's daveStrerror and Wireshark s7comm (return codes of items, error classes and codes of
+a job; class 0x83: no resources).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _REASONS = {
 
 # Error class and code of a whole job. Scope, reason, text.
 _JOBS: dict[int, tuple[Scope, Reason, str]] = {
+    0x8000: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU serves another one of these now"),
     0x8104: (
         Scope.DEVICE,
         Reason.ACCESS_DENIED,
@@ -35,10 +37,17 @@ _JOBS: dict[int, tuple[Scope, Reason, str]] = {
     ),
     0x8500: (Scope.REQUEST, Reason.DEVICE_ERROR, "the PDU is longer than the CPU takes"),
     0xD241: (Scope.DEVICE, Reason.ACCESS_DENIED, "the CPU is protected and asks for a password"),
-    0xD240: (Scope.DEVICE, Reason.DEVICE_ERROR, "the CPU's coordination rules refuse it now"),
+    0xD240: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU's coordination rules refuse it now"),
     0xD401: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU has no such information function"),
     0xD402: (Scope.REQUEST, Reason.DEVICE_ERROR, "the CPU does not support this information function"),
 }
+
+OCCUPIED, COORDINATION, NO_RESOURCES = 0x8000, 0xD240, 0x83
+
+
+def is_busy(error: int) -> bool:
+    """Whether a job was refused for now only. 0x8104 is none of those: the CPU does not serve it, now or later."""
+    return error in (OCCUPIED, COORDINATION) or error >> 8 == NO_RESOURCES
 
 
 def reason_of(code: int) -> Reason:
@@ -69,4 +78,4 @@ def job_error(error: int, text: str) -> DriverError:
     scope, reason, why = _JOBS.get(
         error, (Scope.REQUEST, Reason.DEVICE_ERROR, f"the CPU refuses it with error {error:#06x}")
     )
-    return DriverError(f"{text}: {why}", scope=scope, reason=reason, code=error)
+    return DriverError(f"{text}: {why}", scope=scope, reason=reason, code=error, transient=is_busy(error))

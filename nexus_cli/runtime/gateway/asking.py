@@ -17,7 +17,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.device import ILLEGAL_RETRY_S, Job, Running, alone, join, join_halves, part, split
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.sample import Reason
+from nexus_cli.wire.sample import Quality, Reason
 
 _log = logging.getLogger("nexus.link")
 BUSY_S = 0.05
@@ -171,6 +171,7 @@ class Asking:
             DriverError: With scope SESSION, and no new connection was to be had.
         """
         tries = 0
+        kept: ReadResult | None = None
         while True:
             if self._begun:
                 await self._before()
@@ -183,6 +184,9 @@ class Asking:
                 again = self._again(job, error, tries)
                 if isinstance(failed, DriverError) and error.scope is Scope.SESSION:
                     raise
+                if kept is not None and error.scope is not Scope.SESSION:
+                    self._took(job, kept)  # what was read before one of its points was asked again
+                    return None
                 if not (patient and again):
                     return error
                 tries = 0 if isinstance(failed, Lost) else tries + 1
@@ -190,6 +194,10 @@ class Asking:
                     await asyncio.sleep(BUSY_S)
                 else:
                     _note_again(self._device)
+                continue
+            if patient and kept is None and _is_held_up(job, result):
+                kept = result
+                await asyncio.sleep(BUSY_S)
                 continue
             self._took(job, result)
             return None
@@ -337,6 +345,13 @@ class Asking:
             event(_log, "read as a whole again", device=device.path, request=known.whole.request.text)
         elif known.halves:
             join_halves(device, known, self._driver, self._clock.monotonic_s())
+
+
+def _is_held_up(job: Job, result: ReadResult) -> bool:
+    """Whether a point that had a value before has none now because the device was busy with it."""
+    return any(
+        fault.transient and job.states[place].quality is not Quality.BAD for place, fault in result.faults.items()
+    )
 
 
 def _note_again(device: Running) -> None:

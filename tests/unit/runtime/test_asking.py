@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, ReadResult, Request, Scope
+from nexus_cli.drivers.base import DriverError, Fault, ReadResult, Request, Scope
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import EXCEPTIONS
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -226,6 +226,47 @@ def test_a_busy_device_is_asked_once_more_and_costs_only_what_was_asked() -> Non
     for _ in range(3):
         assert always.poll() == 3
         assert always.bad() == {300}
+
+
+class Items(Field):
+    """A device that answers each read, and has no value of some registers in some reads.
+
+    Attributes:
+        faults: By register, the faults of the reads to come; empty is GOOD.
+    """
+
+    def __init__(self, registers: Sequence[int]) -> None:
+        super().__init__(tags(*registers), lambda _: None)
+        self.faults: dict[int, list[Fault]] = {}
+
+    async def read(self, request: Request) -> ReadResult:
+        """As `Field.read`."""
+        result = await super().read(request)
+        found = {at: self.faults[one].pop(0) for at, one in enumerate(self.asked[-1]) if self.faults.get(one)}
+        return ReadResult(result.values, found)
+
+
+def test_one_point_that_the_device_is_busy_with_is_asked_once_more() -> None:
+    busy = Fault(Reason.DEVICE_TIMEOUT, 0x800A0000, transient=True)
+    field = Items((0, 1))
+    field.poll()
+    field.faults[1] = [busy]
+    assert (field.poll(), field.bad()) == (2, set())
+    field.faults[1] = [busy] * 9
+    assert (field.poll(), field.bad()) == (2, {1})
+    assert (field.poll(), field.bad()) == (1, {1}), "what was BAD before is worth no second read"
+    field.faults[1] = []
+    assert (field.poll(), field.bad()) == (1, set())
+    field.faults[1] = [Fault(Reason.ILLEGAL_ADDRESS)]
+    assert (field.poll(), field.bad()) == (1, {1})
+
+
+def test_what_was_read_is_kept_when_the_second_read_of_a_busy_point_fails() -> None:
+    field = Items((0, 1))
+    field.poll()
+    field.faults[1] = [Fault(Reason.DEVICE_TIMEOUT, transient=True)]
+    field.refuses = lambda _: SILENT if len(field.asked) == 3 else None
+    assert (field.poll(), field.bad()) == (2, {1})
 
 
 @pytest.mark.parametrize("late", [(0,), (300,)], ids=str)
