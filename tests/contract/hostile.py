@@ -54,11 +54,14 @@ def modbus_rtu(code: int) -> Callable[[bytes], bytes]:
     return answer
 
 
-def s7_error(asked: bytes) -> bytes:
-    """A job that is refused as a whole: error class 0x85, code 0. Source: SIMATIC S7 communication, header of ACK_DATA."""
-    reference = asked[11:13]
-    job = b"\x32\x03\0\0" + reference + b"\0\2\0\0\x85\0\x04\0"
-    return struct.pack(">BBH", 3, 0, 7 + len(job)) + b"\x02\xf0\x80" + job
+def s7_error(code: int) -> Callable[[bytes], bytes]:
+    """A job that is refused as a whole, with error class and code. Source: Wireshark s7comm, header of ACK_DATA."""
+
+    def answer(asked: bytes) -> bytes:
+        job = b"\x32\x03\0\0" + asked[11:13] + b"\0\2\0\0" + code.to_bytes(2, "big") + b"\x04\0"
+        return struct.pack(">BBH", 3, 0, 7 + len(job)) + b"\x02\xf0\x80" + job
+
+    return answer
 
 
 def ads_error(code: int) -> Callable[[bytes], bytes]:
@@ -102,6 +105,36 @@ def is_joined(protocol: str, asked: bytes) -> bool:
     return len(OPCUA_NODE.findall(asked)) > 1
 
 
+def is_read(protocol: str, asked: bytes) -> bool:
+    """Whether a frame asks for values of `of_words`: what comes before is how the protocol opens its session.
+
+    S7's question for the CPU's state counts too, since another client would not ask it.
+    """
+    if protocol == "modbus":
+        return asked[7] in (1, 2, 3, 4)
+    if protocol in ("modbus-rtu-over-tcp", "modbus-serial"):
+        return asked[1] in (1, 2, 3, 4)
+    if protocol == "s7":
+        return len(asked) > 17 and (asked[8] == 7 or (asked[8] == 1 and asked[17] == 4))
+    if protocol == "ads":
+        if len(asked) < HEADER.size + 8 or HEADER.unpack_from(asked)[4] != READ_WRITE:
+            return False
+        group, count = struct.unpack_from("<II", asked, HEADER.size)
+        return bool(group == SUM_READ and count >= ADS_ALONE)
+    return bool(OPCUA_NODE.search(asked))
+
+
+def busy(protocol: str, code: int) -> Callable[[bytes], bytes]:
+    """A refusal that says: again, a moment later."""
+    if protocol == "modbus":
+        return modbus_tcp(code)
+    if protocol.startswith("modbus"):
+        return modbus_rtu(code)
+    if protocol == "s7":
+        return s7_error(code)
+    return ads_error(code) if protocol == "ads" else opcua_fault(code)
+
+
 def refusals(protocol: str) -> Iterator[Hostility]:
     """In the protocol's own words."""
     if protocol.startswith("modbus"):
@@ -109,7 +142,7 @@ def refusals(protocol: str) -> Iterator[Hostility]:
         for code in range(1, 12) if protocol == "modbus" else (2, 4, 11):
             yield Hostility(f"exception-{code}", make(code))
     elif protocol == "s7":
-        yield Hostility("job-error", s7_error)
+        yield Hostility("job-error", s7_error(0x8500))
     elif protocol == "ads":
         for code in (4, 1793, 1800):
             yield Hostility(f"error-{code}", ads_error(code))

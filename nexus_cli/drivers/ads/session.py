@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from nexus_cli.drivers.ads import browse, frame, read_plan
 from nexus_cli.drivers.ads.channel import Channel, raise_lost, write
-from nexus_cli.drivers.ads.errors import SYMBOL_NOT_FOUND, SYMBOL_VERSION_INVALID, meaning_of
+from nexus_cli.drivers.ads.errors import CLIENT_TIMEOUT, SYMBOL_NOT_FOUND, SYMBOL_VERSION_INVALID, meaning_of
 from nexus_cli.drivers.ads.groups import MAX_SUM, ReadPlan
 from nexus_cli.drivers.ads.plc import VALUE_BY_HANDLE, Plc
 from nexus_cli.drivers.ads.subscription import AdsSubscription, Reports
@@ -35,8 +35,9 @@ DEFAULT_AMS_PORT = 851
 MOST_RENEWALS = 3
 """So often a request is asked again because the program changed under it."""
 
-UNHEARD = frozenset({0x719, 0x745})
-"""ADSERR_DEVICE_TIMEOUT and ADSERR_CLIENT_SYNCTIMEOUT: the PLC may have the bytes all the same."""
+UNHEARD = frozenset({0, 1, 21, 0x719, CLIENT_TIMEOUT})
+"""An answer that can't be read, an internal error, GLOBALERR_TARGETTIMEOUT, ADSERR_DEVICE_TIMEOUT and
+ADSERR_CLIENT_SYNCTIMEOUT: the PLC may have the bytes all the same. Any other code of an answer says no."""
 
 
 class AdsSession:
@@ -87,9 +88,13 @@ class AdsSession:
         return plc
 
     async def start(self) -> None:
-        """Prove that the link works: any answer of any PLC does, also one that says no. Raises DriverError, SESSION."""
+        """Prove that the link works: any answer of any PLC does, also one that says no. Raises DriverError, SESSION.
+
+        One PLC alone is asked twice: some devices let the first question of a connection drop.
+        """
         errors: list[DriverError] = []
-        for plc in self._plcs.values():
+        plcs = list(self._plcs.values())
+        for plc in plcs if len(plcs) > 1 else plcs * 2:
             try:
                 await plc.ask_state()
                 return
@@ -97,6 +102,8 @@ class AdsSession:
                 if error.scope is Scope.SESSION or not error.code:
                     raise
                 errors.append(error)
+                if error.code != CLIENT_TIMEOUT and len(plcs) == 1:
+                    break
         if all(error.reason is Reason.DEVICE_TIMEOUT for error in errors):
             first = errors[0]
             raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code)
@@ -210,7 +217,7 @@ class AdsSession:
         try:
             await write(self.channel, plc.address, group, offset, raw, what)
         except DriverError as error:
-            unheard = error.scope in (Scope.SESSION, Scope.DEVICE) or error.code in UNHEARD
+            unheard = error.scope is Scope.SESSION or error.code in UNHEARD
             error.effect = Effect.MAYBE if unheard else Effect.REFUSED
             raise
 

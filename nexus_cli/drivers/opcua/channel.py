@@ -80,6 +80,7 @@ class Channel:
         await self.client.connect_socket()
         await self.client.send_hello()
         await self._open_secure_channel()
+        self._ignore_strangers()
         self._schedule_renewal()
         await self.client.create_session()
         await activate(self.client, identity, {int(one.TokenType) for one in self.client._policy_ids or []})
@@ -105,6 +106,28 @@ class Channel:
             raise ua.UaStatusCodeError(codes[-1]) from None
         finally:
             del protocol._call_callback
+
+    def _ignore_strangers(self) -> None:
+        """Drop answers that are to no request of ours; the library ends the connection over an unknown request id, and
+        looks at no handle. Request id and handle count alike from the connection's beginning on, in the library and here.
+
+        Source: OPC 10000-6 §6.7.2 (RequestId), OPC 10000-4 §7.34 (ResponseHeader). Handle 0 is of a server that could not
+        read the request.
+        """
+        protocol = self.client.uaclient.protocol
+        assert protocol is not None
+        plain, waiting = protocol._call_callback, protocol._callbackmap
+
+        def hear(request_id: int, body: Any) -> None:
+            if request_id not in waiting:
+                return
+            with contextlib.suppress(DecodeError, IndexError, struct.error, TypeError):
+                handle = response_handle(bytes(body.copy()))
+                if handle not in (0, request_id & 0xFFFFFFFF):
+                    return
+            plain(request_id, body)
+
+        protocol._call_callback = hear
 
     async def call(self, what: str, service: Callable[[], Awaitable[T]]) -> T:
         """Run a service of the library within the time-out.
@@ -277,6 +300,13 @@ class Channel:
 def follow_endpoint(client: Client, netloc: str) -> None:
     """Connect to another address than the one that was asked for its endpoints."""
     client._server_url = client._server_url._replace(netloc=netloc)
+
+
+def response_handle(data: bytes) -> int:
+    """Handle of the request that an answer is to. Raises DecodeError, struct.error, IndexError: not a response."""
+    _, at = read_node_id(data, 0)
+    _, handle, _ = _RESULT.unpack_from(data, at)
+    return int(handle)
 
 
 def response_header(data: bytes) -> tuple[int, int]:

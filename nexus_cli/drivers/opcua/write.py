@@ -24,6 +24,8 @@ BASE_OF_KIND = {KIND_OF_BASE[base]: base for base in INTEGER_BOUNDS}
 MAX_KNOWN = 10_000
 UNHEARD = frozenset({0x80050000, 0x800A0000, 0x80850000})
 """Bad_CommunicationError, Bad_Timeout, Bad_RequestTimeout."""
+UNHEARD_CALLS = UNHEARD | {0x80010000, 0x80020000}
+"""The same of a whole call, and Bad_UnexpectedError, Bad_InternalError: the server failed somewhere in it."""
 MAX_DERIVED = 16
 """Types above a type that are looked at."""
 ENUMERATION, INT32, HAS_SUBTYPE = 29, 6, 45
@@ -158,7 +160,13 @@ async def _write_as(
     parameters = ua.WriteParameters()
     parameters.NodesToWrite = [item]
     session = channel.services
-    results = await channel.call(what, lambda: session.write(parameters))
+    try:
+        results = await channel.call(what, lambda: session.write(parameters))
+    except DriverError as error:
+        if error.code and error.scope is not Scope.SESSION:  # a ServiceFault: nothing of the call was carried out
+            unheard = error.code & 0xFFFF0000 in UNHEARD_CALLS
+            error.effect = Effect.MAYBE if unheard else Effect.REFUSED
+        raise
     code = int(results[0].value)
     if code >> 30:
         refused = item_error(code, what)

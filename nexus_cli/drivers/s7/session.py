@@ -68,6 +68,8 @@ class S7Session:
         self._smaller: dict[Block, tuple[tuple[Request, ...], tuple[tuple[int, ...], ...]]] = {}
         self._gone: set[tuple[str, int]] = set()
         self._refused: dict[Item, int] = {}
+        self._heard = self._forgiven = False
+        self._only_looked = False
 
     @property
     def pdu(self) -> int:
@@ -100,11 +102,13 @@ class S7Session:
     async def look(self) -> None:
         """Ask for the CPU's state. Raises DriverError, SESSION: it does not survive the question, and is not asked again
         for a while."""
+        fresh = not self._heard
         try:
             reply = await self._ask(userdata.ask_szl(*userdata.STATE), "read the CPU's state")
         except DriverError:
             self._silence.keep(self.name, self._loop.time() + SILENT_LATER_S)
             raise
+        self._only_looked = fresh
         try:
             answer = userdata.answer(reply)
         except Malformed:
@@ -269,7 +273,7 @@ class S7Session:
         if error:
             refused = job_error(error, text)
             scope = Scope.ITEM if refused.scope is Scope.REQUEST else refused.scope
-            raise DriverError(refused.message, scope=scope, reason=refused.reason, code=error)
+            raise DriverError(refused.message, scope=scope, reason=refused.reason, code=error, effect=Effect.REFUSED)
         for item, code in zip(items, codes, strict=True):
             if code != OK:
                 raise DriverError(
@@ -305,15 +309,26 @@ class S7Session:
         async with self._turn:
             if self._pause_s and (wait_s := self._free_at_s - self._loop.time()) > 0:
                 await asyncio.sleep(wait_s)
+            only_looked, self._only_looked = self._only_looked, False
             try:
-                return await self._channel.ask(template)
+                reply = await self._channel.ask(template)
             except RequestTimeout:
+                if not (self._heard or self._forgiven):
+                    # some devices let the first question of a connection drop; a late answer has another reference
+                    self._forgiven = True
+                    raise DriverError(
+                        f"{text}: no answer in time", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT
+                    ) from None
                 self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT)
             except ConnectionLost as lost:
+                if only_looked:  # it gives one answer a connection: not to a question that another client has not
+                    self._silence.keep(self.name, self._loop.time() + SILENT_LATER_S)
                 self._lost(f"{text}: {lost}")
             finally:
                 if self._pause_s:
                     self._free_at_s = self._loop.time() + self._pause_s
+            self._heard = True
+            return reply
 
     def _lost(self, message: str, *, reason: Reason = Reason.LINK_LOST) -> NoReturn:
         self._channel.close()
