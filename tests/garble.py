@@ -12,6 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 from nexus_cli.drivers.modbus.simulator.serial import Wire
 
@@ -21,6 +22,20 @@ Ask = Callable[[bytes], bytes | None]
 """What a question is answered with at once: nothing (b""), some bytes, or `CUT`; None passes it on to the device."""
 CUT = b"\0cut\0"
 """Answers by cutting the line."""
+
+
+class Guest(Protocol):
+    """How one connection of the driver is treated; it takes the place of `BadLine.ask`."""
+
+    def ask(self, data: bytes) -> bytes | None:
+        """See `Ask`."""
+        ...
+
+    def say(self, data: bytes) -> tuple[float, bool]:
+        """How much later a piece of an answer arrives, in seconds, and whether the line is cut behind it."""
+        ...
+
+
 MOST_BYTES = 4096
 """A piece that grows beyond it is cut back, so that a doubled flood stays bounded."""
 
@@ -36,6 +51,9 @@ class BadLine:
         bent: How many pieces of answers were changed so far.
         ask: What becomes of questions; None: they are passed on.
         asked: How many questions were not passed on.
+        guest: Makes what treats the next connection; None: all are treated alike.
+        opened: How many connections came so far.
+        single: A connection that comes ends the one before.
     """
 
     def __init__(self) -> None:
@@ -46,10 +64,21 @@ class BadLine:
         self.bent = 0
         self.ask: Ask | None = None
         self.asked = 0
+        self.guest: Callable[[], Guest] | None = None
+        self.opened = 0
+        self.single = False
 
-    def up(self, data: bytes, to_driver: asyncio.Transport, cut: Callable[[], None]) -> bool:
+    def greet(self) -> Guest | None:
+        """Take note of a connection; gives how it is treated."""
+        self.opened += 1
+        return None if self.guest is None else self.guest()
+
+    def up(
+        self, data: bytes, to_driver: asyncio.Transport, cut: Callable[[], None], guest: Guest | None = None
+    ) -> bool:
         """Take a question; True when it is to be passed on to the device."""
-        answer = None if self.ask is None or not data else self.ask(data)
+        ask = self.ask if guest is None else guest.ask
+        answer = None if ask is None or not data else ask(data)
         if answer is None:
             return True
         self.asked += 1
@@ -59,8 +88,11 @@ class BadLine:
             _write(to_driver, answer)
         return False
 
-    def down(self, data: bytes, transport: asyncio.Transport, cut: Callable[[], None]) -> None:
+    def down(
+        self, data: bytes, transport: asyncio.Transport, cut: Callable[[], None], guest: Guest | None = None
+    ) -> None:
         """Pass a piece of an answer on to the driver."""
+        delay_s, last = (self.delay_s, False) if guest is None else guest.say(data)
         if self.bend is not None:
             bent = self.bend(data)
             self.bent += bent != data
@@ -70,11 +102,11 @@ class BadLine:
             data = bent
         if self.left is not None:
             data, self.left = data[: self.left], self.left - len(data)
-        if self.delay_s:
-            asyncio.get_running_loop().call_later(self.delay_s, _write, transport, data)
+        if delay_s:
+            asyncio.get_running_loop().call_later(delay_s, _write, transport, data)
         else:
             _write(transport, data)
-        if self.left is not None and self.left < 0:
+        if last or (self.left is not None and self.left < 0):
             cut()
 
 
@@ -132,10 +164,11 @@ async def bad_tcp(port: int) -> AsyncIterator[BadLine]:
             far.abort()
             return
         to_driver, to_server = near.transport, far.transport
-        far.pass_on = lambda data: line.down(data, to_driver, to_driver.close)
+        guest = line.greet()
+        far.pass_on = lambda data: line.down(data, to_driver, to_driver.close, guest)
 
         def ask(data: bytes) -> None:
-            if line.up(data, to_driver, to_driver.close):
+            if line.up(data, to_driver, to_driver.close, guest):
                 _write(to_server, data)
 
         near.pass_on = ask
@@ -146,6 +179,9 @@ async def bad_tcp(port: int) -> AsyncIterator[BadLine]:
         class Near(_End):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(transport)
+                if line.single:
+                    for end in tuple(ends):
+                        end.abort()
                 ends.add(self)
                 group.create_task(join(self), name="bad line")
 
@@ -176,9 +212,13 @@ async def bad_serial(theirs: str, ours: str) -> AsyncIterator[BadLine]:
     device = os.open(theirs, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     path = Path(ours)
     wires: list[Wire] = []
+    guest: Guest | None = None
 
     def ask(data: bytes) -> None:
-        if line.up(data, wires[-1], cut):
+        nonlocal guest
+        if guest is None:  # a line has no connections: whoever asks first is the guest of all time
+            guest = line.greet()
+        if line.up(data, wires[-1], cut, guest):
             os.write(device, data)
 
     def plug() -> None:
@@ -201,7 +241,7 @@ async def bad_serial(theirs: str, ours: str) -> AsyncIterator[BadLine]:
             loop.remove_reader(device)
             wires[-1].abort()
         else:
-            line.down(data, wires[-1], cut)
+            line.down(data, wires[-1], cut, guest)
 
     plug()
     loop.add_reader(device, hear)

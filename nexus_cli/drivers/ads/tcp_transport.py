@@ -35,6 +35,7 @@ class DirectChannel(asyncio.Protocol):
         self.listener: Listener | None = None
         self.source = b""
         self.received = 0
+        self._forgiven = False
         self._parser = frame.FrameParser()
         self._pending: dict[int, tuple[Reply, bytes, int]] = {}
         self._ids: dict[Reply, int] = {}
@@ -109,7 +110,10 @@ class DirectChannel(asyncio.Protocol):
             async with asyncio.timeout(self.timeout_s):
                 data = await future
         except TimeoutError:
-            error = silence(self.endpoint, self.timeout_s, what, alive=self.received > before)
+            # some devices let the first question of a connection drop
+            forgiven = not (self.received or self._forgiven)
+            self._forgiven = self._forgiven or forgiven
+            error = silence(self.endpoint, self.timeout_s, what, alive=forgiven or self.received > before)
             if error.scope is Scope.SESSION:
                 self._lose(error)
             raise error from None
