@@ -207,7 +207,7 @@ class Browsing:
             else:
                 _settle(outcome, None)
             finally:  # a driver's bug costs the link a reconnect; whoever waits here is told too
-                _settle(outcome, DriverError("the driver broke off", scope=Scope.ITEM))
+                _settle(outcome, DriverError("the walk broke off", scope=Scope.ITEM))
 
         def dropped(detail: str) -> None:
             _settle(outcome, DriverError(f"the link was lost: {detail}", scope=Scope.SESSION))
