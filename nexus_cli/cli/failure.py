@@ -37,8 +37,8 @@ def report(error: Exception) -> int:
                 note(one_line(f"  {found.code}: {found.message}" + (f" ({found.hint})" if found.hint else "")))
         if error.cause:
             note(f"  = cause: {one_line(error.cause)}")
-        if error.hint:
-            note(f"  = hint: {one_line(error.hint)}")
+        if hint := _control_starts(error) or error.hint:
+            note(f"  = hint: {one_line(hint)}")
         return error.exit_code
     if isinstance(error, OSError) and error.errno in MACHINE and error.filename is not None:
         note(style("error[NX6000]", "error", enabled=colour) + f": '{error.filename}' can't be used.")
@@ -52,3 +52,12 @@ def report(error: Exception) -> int:
     note(style("error[NX9000]", "error", enabled=colour) + f": this is a bug in nexus ({type(error).__name__}).")
     note(f"  report: {Path(file.name)} (no values of your site are in it beyond the text of the error)")
     return Exit.BUG
+
+
+def _control_starts(error: NexusError) -> str:
+    """The better hint while the runtime of this folder is still starting."""
+    if error.code != "NX6400":
+        return ""
+    from nexus_cli.project.runtime import control_starts
+
+    return control_starts()

@@ -166,6 +166,29 @@ def _request(target: Target, wanted: Wanted) -> dict[str, Any]:
     return {**request, "link": target.device.link, "connection": place}
 
 
+async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -> dict[str, Any]:
+    """What a device answers now when a gateway reads the address of one of its tags: `read` of `browse-page`.
+
+    Raises:
+        NexusError: NX6610 the gateway refuses, NX6611 it does not answer or knows no such request, NX6010 … of the broker.
+    """
+    enterprise, _, site = settings.site.partition("/")
+    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=SILENCE_S)
+    async with (
+        contextlib.aclosing(asking),
+        contextlib.aclosing(asking.answers({"device": device, "read": tag})) as pages,
+    ):
+        async for page in pages:
+            if isinstance(page.get("read"), dict):
+                found: dict[str, Any] = page["read"]
+                return found
+            if page.get("items"):
+                break  # it took the request for one to browse
+    raise NexusError(
+        f"The gateway '{gateway}' can't read for others.", code="NX6611", hint="it runs an older version of nexus"
+    )
+
+
 class _Asking:
     """One request after the other, each answered in pages.
 
@@ -194,7 +217,16 @@ class _Asking:
         self._open = contextlib.AsyncExitStack()
 
     async def pages(self, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
-        """What one request brings. Raises NexusError as `browse_via`; retriable when it may be answered soon."""
+        """What one request brings, as `answers`."""
+        async with contextlib.aclosing(self.answers(request)) as answers:
+            async for page in answers:
+                if not page.get("items"):
+                    yield _beat(0, [])
+                for path, address, type_, unit, description, writable, detail in page.get("items", ()):
+                    yield Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
+
+    async def answers(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The pages of one request. Raises NexusError as `browse_via`; retriable when it may be answered soon."""
         if not self._name:
             await self._connect()
         name = self._name
@@ -206,15 +238,13 @@ class _Asking:
                 expected += 1
                 if page.get("error"):
                     done = True
-                    why = f"The gateway '{self._gateway}' does not browse: {page['error']}."
+                    what = "read it" if request.get("read") else "browse"
+                    why = f"The gateway '{self._gateway}' does not {what}: {page['error']}."
                     raise NexusError(why, code="NX6610", retriable=bool(page.get("again")))
                 if page.get("page") != expected:
                     raise NexusError(f"A page of '{self._gateway}' was lost.", code="NX6611", retriable=True)
                 done = bool(page.get("done"))
-                if not page.get("items"):
-                    yield _beat(0, [])
-                for path, address, type_, unit, description, writable, detail in page.get("items", ()):
-                    yield Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
+                yield page
         finally:
             if not done:
                 with contextlib.suppress(NexusError):

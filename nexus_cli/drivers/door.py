@@ -20,6 +20,7 @@ from nexus_cli.drivers.base import (
     Driver,
     DriverError,
     Fault,
+    Opinion,
     Point,
     Promise,
     ReadResult,
@@ -29,6 +30,7 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
+from nexus_cli.drivers.plugin import Ask
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -102,6 +104,14 @@ class GuardedSession:
             if is_foreign(error, task=task):
                 raise _broken(error) from error
             raise
+        finally:
+            self.calls += 1
+
+    async def ask(self, how: Ask, device: DeviceConfig, point: Point) -> Opinion:
+        """One address with its bytes, as `how` reads it. Raises DriverError."""
+        try:
+            with Door(_broken):
+                return await how(self.inner, device, point)
         finally:
             self.calls += 1
 

@@ -70,6 +70,14 @@ class Serve(Protocol):
         ...
 
 
+class Ask(Protocol):
+    """Asks one address over a session of the driver's that is open already."""
+
+    async def __call__(self, session: Any, device: DeviceConfig, point: Point, /) -> Opinion:
+        """The bytes as they came, and the raw value. Raises DriverError."""
+        ...
+
+
 class Clients(Protocol):
     """What asks one address over a connection of its own, twice: with our client, and with a published library."""
 
@@ -106,6 +114,7 @@ class Plugin:
         group: Which reads to join.
         driver: Imports and returns the driver.
         serve: Imports and returns the simulator's start; None when it has no simulator.
+        ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.
         library: A published client; None when there is none.
     """
 
@@ -113,6 +122,7 @@ class Plugin:
     group: Group
     driver: Callable[[], Driver]
     serve: Callable[[], Serve] | None = None
+    ask: Callable[[], Ask] | None = None
     library: Library | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
@@ -74,6 +75,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         "links": links,
         "devices": devices,
         "devices_left_out": sum(int(role["status"].get("silent_left_out") or 0) for role in _gateways(answers)),
+        "device_reasons": _reasons(answers),
         "tags": _tags(answers),
         "access": _access(home, runtime),
     }
@@ -98,6 +100,7 @@ def _copy(home: Home, runtime: Runtime, original: str) -> dict[str, Any]:
         "links": [],
         "devices": [],
         "devices_left_out": 0,
+        "device_reasons": {},
         "tags": {},
         "access": {"managed": False, "in_force": False, "rules": 0},
     }
@@ -246,6 +249,19 @@ def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for device in role["status"].get("silent") or ()
         if isinstance(device, dict)
     ]
+
+
+def _reasons(roles: list[dict[str, Any]]) -> dict[str, int]:
+    """Devices without a value by reason, those that are not named included, the most frequent first."""
+    counts: dict[str, int] = {}
+    for role in _gateways(roles):
+        told = role["status"].get("silent_reasons")
+        if not isinstance(told, dict):  # of an older gateway: what it names
+            named = [one for one in role["status"].get("silent") or () if isinstance(one, dict)]
+            told = Counter(str(one.get("reason") or "") for one in named)
+        for reason, count in told.items():
+            counts[str(reason)] = counts.get(str(reason), 0) + int(count)
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _tags(roles: list[dict[str, Any]]) -> dict[str, int]:

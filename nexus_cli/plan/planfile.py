@@ -71,7 +71,9 @@ def write_planfile(
 
 
 def is_planfile(path: Path) -> bool:
-    """True when a file begins as a saved plan does."""
+    """True when a file begins as a saved plan does, or is named `.plan`: what is wrong with it is then said of a plan."""
+    if path.suffix == ".plan" and path.is_file():
+        return True
     try:
         with path.open("rb") as file:
             return file.read(len(MARK)) == MARK

@@ -65,12 +65,13 @@ class Direct:
         return not first.opinion.problem and all(one == said[0] for one in said)
 
 
-async def read_direct(path: str, *, client: str, settings: Settings | None = None) -> Direct:
-    """Ask the device from here, over a connection of our own.
+async def read_direct(path: str, *, client: str, via: str = "", settings: Settings | None = None) -> Direct:
+    """Ask the device from here, over a connection of our own, or have its gateway ask over the gateway's.
 
     Args:
         path: Of one tag.
-        client: `nexus`, or `library` for ours and the published library.
+        client: `nexus`, or `library` for ours and the published library, which always asks from here.
+        via: Gateway that asks, "" for ourselves.
         settings: Instead of those of this folder.
 
     Raises:
@@ -90,6 +91,10 @@ async def read_direct(path: str, *, client: str, settings: Settings | None = Non
             f"'{path}' {what}; there is no address to ask.",
             code="NX6522",
         )
+    if via and device.gateway and via != device.gateway:
+        raise NexusError(
+            f"The gateway '{via}' does not read {device.path}.", code="NX6610", hint=f"--via {device.gateway}"
+        )
     live: Live | None = None
     without = ""
     try:
@@ -98,6 +103,9 @@ async def read_direct(path: str, *, client: str, settings: Settings | None = Non
         without = error.message
     answers = []
     for one in (NEXUS, LIBRARY) if client == LIBRARY else (NEXUS,):
+        if via and one == NEXUS:
+            answers.append(await _through(via, device.path, name, settings))
+            continue
         opinion = await ask(one, device, points[name], home=str(settings.home))
         answers.append(_as_published(device, name, opinion))
     return Direct(
@@ -111,18 +119,31 @@ async def read_direct(path: str, *, client: str, settings: Settings | None = Non
     )
 
 
-def _as_published(device: DeviceConfig, name: str, opinion: Opinion) -> Answer:
-    """Through the chain of the gateway: scale, unit, range."""
-    from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser
+async def _through(gateway: str, device: str, name: str, settings: Settings) -> Answer:
+    """What the gateway read; why it did not is an answer too, so that what is published can still be shown."""
+    from nexus_cli.discover.via import read_via
+    from nexus_cli.drivers.base import Opinion
 
-    if opinion.problem and opinion.fault is None:
-        return Answer(opinion=opinion)
-    chain = Normaliser(device)
-    state = chain.states[name]
-    faults = {} if opinion.fault is None else {0: opinion.fault}
-    chain.take([state], [opinion.value], Cycle(1), faults=faults)
-    reason = state.reason.value if state.reason is not None else ""
-    return Answer(opinion=opinion, value=state.value, quality=state.quality.name, reason=reason)
+    client = f"gateway {gateway}"
+    try:
+        found = await read_via(device, name, gateway=gateway, settings=settings)
+    except NexusError as error:
+        return Answer(opinion=Opinion(client=client, problem=error.message))
+    opinion = Opinion(
+        client=client,
+        asked=found["asked"],
+        data=bytes.fromhex(found["bytes"]),
+        value=found["raw"],
+        problem=found["problem"],
+    )
+    return Answer(opinion=opinion, value=found["value"], quality=found["quality"], reason=found["reason"])
+
+
+def _as_published(device: DeviceConfig, name: str, opinion: Opinion) -> Answer:
+    from nexus_cli.runtime.gateway.direct import as_published
+
+    value, quality, reason = as_published(device, name, opinion)
+    return Answer(opinion=opinion, value=value, quality=quality, reason=reason)
 
 
 async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:

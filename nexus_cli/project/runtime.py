@@ -249,6 +249,21 @@ def status() -> dict[str, Any]:
     return asyncio.run(collect(_home(settings), settings))
 
 
+def control_starts() -> str:
+    """Of a control that does not answer yet: what the supervisor of this folder waits for; "" when it starts nothing."""
+    from nexus_cli.local.start import read_state
+
+    if os.environ.get("NEXUS_CONTROL_URL"):
+        return ""  # another one is asked
+    seen = read_state(_home(load_settings())).get("control", {})
+    if seen.get("state") not in ("waiting", "starting", "backoff"):
+        return ""
+    detail = f" ({seen['detail']})" if seen.get("detail") else ""
+    if seen["state"] == "backoff":
+        return f"control ended and is started again{detail}: `nexus logs control` says why"
+    return f"control is starting{detail}: try again in a few seconds; `nexus status` shows it"
+
+
 def log_files(part: str | None) -> dict[str, Path]:
     """Log files by part, all of them or one.
 

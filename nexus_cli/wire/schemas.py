@@ -287,10 +287,14 @@ def _browsing() -> dict[str, Schema]:
     return {
         "browse": _object(
             "Request to browse",
-            "Asks a gateway to browse one of its links: _nexus/{enterprise}/{site}/browse/{gateway}/{principal}",
+            "Asks a gateway to browse one of its links, or to read one address there: _nexus/{enterprise}/{site}/browse/{gateway}/{principal}",
             {"id": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Names the request."}},
             {
                 "device": {**_TEXT, "description": "area/line/device that the gateway runs."},
+                "read": {
+                    **_TEXT,
+                    "description": "Name of a tag of the device: its address is read now, and nothing is browsed.",
+                },
                 "link": {**_TEXT, "description": "Link id, when no device is named."},
                 "connection": {
                     "type": "object",
@@ -333,6 +337,21 @@ def _browsing() -> dict[str, Schema]:
             {
                 "error": {**_TEXT, "description": "Why the walk ended early."},
                 "again": {"type": "boolean", "description": "With an error: the same request may be answered soon."},
+                "read": {
+                    "type": "object",
+                    "description": "On the last page of a request to read: what the device answered.",
+                    "required": ["asked", "bytes", "raw", "value", "quality", "reason", "problem", "time"],
+                    "properties": {
+                        "asked": {**_TEXT, "description": "What went out, in words."},
+                        "bytes": {**_TEXT, "description": "Hexadecimal, as they came; empty where there are none."},
+                        "raw": {"description": "Before scale and unit."},
+                        "value": _VALUE,
+                        "quality": _QUALITY,
+                        "reason": {"enum": ["", *_REASON["enum"]]},
+                        "problem": {**_TEXT, "description": "What went wrong; empty when there was an answer."},
+                        "time": _MICROSECONDS,
+                    },
+                },
             },
         ),
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import tzinfo
 
 import click
 
 from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_codes import help_text
-from nexus_cli.cli.options import reads_runtime
+from nexus_cli.cli.options import reads_runtime, utc_option
 from nexus_cli.exit_codes import Exit
 
 LOOK_S = 0.2
@@ -19,15 +20,19 @@ LOOK_S = 0.2
 @click.argument("part", required=False, shell_complete=parts)
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Number of lines per log, the newest.")
 @click.option("-f", "--follow", is_flag=True, help="Follow until Ctrl-C.")
+@utc_option
 @reads_runtime("")
-def command(part: str | None, lines: int, follow: bool) -> int:
+def command(part: str | None, lines: int, follow: bool, zone: tzinfo | None) -> int:
     """Show the last lines of a part (broker, database, control, historian, gateway-NAME, supervisor), or of all.
+
+    Times of the roles are local, with their offset, as in every other command; the files are in UTC, and so are JSON
+    lines. The broker and the database write times of their own.
 
     \b
     Example:
       nexus logs historian -n 100 -f
     """
-    from nexus_cli.cli.views.logs import Follower, last_lines
+    from nexus_cli.cli.views.logs import Follower, last_lines, on_clock
     from nexus_cli.project.runtime import log_files
 
     files = log_files(part)
@@ -35,8 +40,8 @@ def command(part: str | None, lines: int, follow: bool) -> int:
     followers = []
     for name, path in files.items():
         text, position = last_lines(path, lines)
-        followers.append(Follower(path, name if label else "", position))
-        for line in text:
+        followers.append(Follower(path, name if label else "", position, zone=zone))
+        for line in (on_clock(each, zone=zone) for each in text):
             answer(f"{name}: {line}" if label else line)
     while follow:
         for follower in followers:

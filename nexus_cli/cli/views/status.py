@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from nexus_cli.local.layout import Runtime
 
 SHOWN = 20
-"""Links, and devices, that are listed; the rest is counted."""
+"""Links that are listed, the rest is counted; of more devices than this, all are counted by reason."""
+EXAMPLES = 3
+"""Devices that are named for each reason, once they are counted."""
 COLOURS = {
     "up": "good",
     "connected": "good",
@@ -136,15 +140,37 @@ def _devices(found: dict[str, Any], colour: bool, now_s: float) -> list[str]:
     if not silent:
         return lines
     more = int(found.get("devices_left_out") or 0)
-    lines.append(f"  devices without a value: {len(silent) + more}")
-    for device in silent[:SHOWN]:
+    lines.append(f"  devices without a value: {len(silent) + more:,}")
+    counts = found.get("device_reasons") or {}
+    if len(silent) > SHOWN:
+        lines += _by_reason(silent, counts, colour, now_s)
+        left = max(0, len(silent) + more - max(len(silent), sum(counts.values())))
+        return (
+            [*lines, f"    and {left:,} more"] if left else lines
+        )  # a gateway of an older version does not count them
+    for device in silent:
         since = f"for {age_text(now_s - device['since'] / 1_000_000)}" if device.get("since") else ""
         reason = _state(str(device.get("reason") or "BAD"), colour)
         lines.append(f"    {reason}  {device['path']} {since}  {device.get('detail') or ''}".rstrip())
-    left = len(silent) + more - len(silent[:SHOWN])
-    if left:
-        lines.append(f"    and {left} more: nexus status --format json")
+    if more:
+        lines.append(f"    and {more:,} more")
     return lines
+
+
+def _by_reason(silent: list[dict[str, Any]], counts: Mapping[str, int], colour: bool, now_s: float) -> Iterator[str]:
+    """Counted by reason, the most frequent first, each with examples: those without a value for longest."""
+    named: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for device in silent:
+        named[str(device.get("reason") or "")].append(device)
+    totals = {reason: max(int(counts.get(reason, 0)), len(named[reason])) for reason in {*counts, *named}}
+    for reason, count in sorted(totals.items(), key=lambda one: (-one[1], one[0])):
+        devices = sorted(named[reason], key=lambda one: (one.get("since") or now_s * 1_000_000, str(one["path"])))
+        shown = devices[:EXAMPLES]
+        ages = [f"for {age_text(now_s - one['since'] / 1_000_000)}" if one.get("since") else "" for one in shown]
+        examples = ", ".join(f"{one['path']} {age}".rstrip() for one, age in zip(shown, ages, strict=True))
+        left = count - len(shown)
+        rest = f"{examples} and {left:,} more" if examples and left else examples
+        yield f"    {_state(reason or 'BAD', colour)}  {count:,}  {rest}".rstrip()
 
 
 def _state(state: str, colour: bool) -> str:

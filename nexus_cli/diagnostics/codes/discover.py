@@ -85,7 +85,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6610",
         slug="browse-refused",
-        summary="The gateway refused to browse.",
+        summary="The gateway refused to browse, or to read an address.",
         why="It does not run that device, the link is down, or another browse is running.",
         bad=console("nexus discover --via gw-1 --at packaging/line-1/unknown"),
         good=console("nexus discover --via gw-1 --at packaging/line-1/filler"),
@@ -93,7 +93,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6611",
         slug="browse-silent",
-        summary="The gateway does not answer a request to browse.",
+        summary="The gateway does not answer a request to browse or read.",
         why="It is offline, is older than this command, or its link is busy with polls.",
         bad=console("nexus discover --via gw-9 --at packaging/line-1/filler"),
         good=console("nexus status, then --via a gateway that runs"),

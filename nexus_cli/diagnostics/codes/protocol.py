@@ -46,4 +46,27 @@ CODES: tuple[Code, ...] = (
         good=yaml("security: Basic256Sha256/SignAndEncrypt"),
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX3007",
+        slug="protocols-on-one-port",
+        summary="Two protocols are spoken to one host and port.",
+        why="One TCP port answers one protocol. One of the devices has the wrong port or protocol, and gives no values.",
+        bad=yaml(
+            "a: {protocol: s7, connection: {host: 10.0.0.9, port: 502}}\n"
+            "b: {protocol: modbus, connection: {host: 10.0.0.9}}"
+        ),
+        good=yaml(
+            "a: {protocol: s7, connection: {host: 10.0.0.9}}\nb: {protocol: modbus, connection: {host: 10.0.0.9}}"
+        ),
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX3008",
+        slug="device-twice",
+        summary="Two devices read the same addresses of the same device.",
+        why="A block was probably copied, and its host, unit or addresses not changed. Every value would be recorded twice.",
+        bad=yaml("a: {connection: {host: x, unit_id: 1}, tags: …}\nb: {connection: {host: x, unit_id: 1}, tags: …}"),
+        good=yaml("a: {connection: {host: x, unit_id: 1}, tags: …}\nb: {connection: {host: x, unit_id: 2}, tags: …}"),
+        severity=Severity.WARNING,
+    ),
 )

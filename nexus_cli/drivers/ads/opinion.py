@@ -9,13 +9,12 @@ from typing import Any
 import pyads
 
 from nexus_cli.drivers.ads.address import parse_address
-from nexus_cli.drivers.ads.channel import sum_body
+from nexus_cli.drivers.ads.asking import asked
 from nexus_cli.drivers.ads.codec import Codec
 from nexus_cli.drivers.ads.driver import DRIVER
-from nexus_cli.drivers.ads.read_plan import targets_of
 from nexus_cli.drivers.ads.session import DEFAULT_AMS_PORT
 from nexus_cli.drivers.ads.url import TCP_PORT
-from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.base import CannotAsk, DriverError, Opinion, Point, Scope
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
@@ -39,23 +38,9 @@ async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     """Ask with our client. Raises DriverError."""
     session = await DRIVER.connect([device], home=home)
     try:
-        plc = session.plc_of(device.path)
-        await plc.ready()
-        (target,) = await targets_of(plc, [point])
-        if isinstance(target, Fault):
-            return Opinion(asked=point.address, fault=target, problem=f"{target.reason.value}")
-        data = await plc.read((target.item,), sum_body((target.item,)), f"read {point.address}")
+        return await asked(session, device, point)
     finally:
         await session.close()
-    code, raw = int.from_bytes(data[:4], "little"), data[4:]
-    if code:
-        raise DriverError(f"{point.address}: ADS error 0x{code:x}", scope=Scope.ITEM, code=code)
-    return Opinion(
-        asked=f"group 0x{target.item.group:x} offset {target.item.offset}, {len(raw)} bytes",
-        data=raw,
-        value=target.codec.decode(raw),
-        more={"codec": target.codec},
-    )
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:

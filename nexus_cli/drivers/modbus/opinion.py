@@ -11,11 +11,11 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
-from nexus_cli.drivers.base import CannotAsk, DriverError, Fault, Opinion, Point, Scope
+from nexus_cli.drivers.base import CannotAsk, DriverError, Opinion, Point, Scope
+from nexus_cli.drivers.modbus.asking import asked, decoded, request_of
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.field import Field, field_of
-from nexus_cli.drivers.modbus.groups import Block
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
@@ -34,23 +34,16 @@ _WORDS: dict[str, Literal["big", "little"]] = {
 
 async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     """Ask with our client. Raises DriverError."""
-    request, block = _request(device, point)
     session = await DRIVER.connect([device], home=home)
     try:
-        raw = await session.registers(block.start, block.count, unit=block.unit_id, function=block.function)
-        if block.scales:  # the factor lies elsewhere: the read that knows of it gives the value
-            found = await session.read(request)
-            value, fault = found.values[0], found.faults.get(0)
-        else:
-            value, fault = decoded(block, raw)
+        return await asked(session, device, point)
     finally:
         await session.close()
-    return Opinion(asked=request.text, data=raw, value=value, fault=fault)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     """Ask with pymodbus, as published. Raises DriverError, and what pymodbus raises."""
-    _, block = _request(device, point)
+    _, block = request_of(device, point)
     async with Registers(device.connection) as client:
         raw = await client.read(block.function, block.start, block.count, unit=block.unit_id)
     field = field_of(point)
@@ -60,22 +53,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         None if block.scales else _own_words(field, raw),
         partial(decoded, block),
     )
-
-
-def decoded(block: Block, raw: bytes) -> tuple[Value, Fault | None]:
-    """The value of a block with one point."""
-    if block.registers is not None:
-        values, faults = block.registers(raw)
-        return values[0], faults.get(0)
-    assert block.bits is not None
-    packed = int.from_bytes(raw, "little")
-    return block.bits([bool(packed >> place & 1) for place in range(block.count)])[0], None
-
-
-def _request(device: DeviceConfig, point: Point) -> tuple[Any, Block]:
-    (request,) = DRIVER.group(device, [point])
-    block: Block = request.detail
-    return request, block
 
 
 def _own_words(field: Field, raw: bytes) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_cli.drivers.base import Driver
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.kind import KIND
-from nexus_cli.drivers.plugin import Clients, Library, Plugin, Serve
+from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 
 
 def _driver() -> Driver:
@@ -20,6 +20,12 @@ def _serve() -> Serve:
     return serve
 
 
+def _ask() -> Ask:
+    from nexus_cli.drivers.modbus.asking import asked
+
+    return asked
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.modbus import opinion
 
@@ -27,5 +33,5 @@ def _clients() -> Clients:
 
 
 PLUGIN = Plugin(
-    kind=KIND, group=group, driver=_driver, serve=_serve, library=Library(package="pymodbus", load=_clients)
+    kind=KIND, group=group, driver=_driver, serve=_serve, ask=_ask, library=Library(package="pymodbus", load=_clients)
 )

@@ -4,46 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
 
 from asyncua import ua
 from asyncua.ua.ua_binary import variant_to_binary
 
 from nexus_cli.drivers.base import DriverError, Fault, Opinion, Point, Scope
 from nexus_cli.drivers.opcua import identity
-from nexus_cli.drivers.opcua.codec import DataValue, read_data_value
+from nexus_cli.drivers.opcua.asking import asked
 from nexus_cli.drivers.opcua.driver import DRIVER, client_of, secure
 from nexus_cli.drivers.opcua.groups import node_of
-from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
+from nexus_cli.drivers.opcua.nodes import node_id, read_value_id
 from nexus_cli.drivers.opcua.refusals import Attempt
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.wire.sample import Reason, Value
+from nexus_cli.wire.sample import Reason
 
 
 async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     """Ask with our client. Raises DriverError."""
     session = await DRIVER.connect([device], home=home)
     try:
-        address = node_of(point)
-        node = node_id(address, session.connection.namespaces)
-        if node is None:
-            return Opinion(
-                asked=f"Read {point.address}",
-                fault=Fault(Reason.ILLEGAL_ADDRESS, 0x80340000),
-                problem="the server does not know the namespace",
-            )
-        body = read_body([read_value_id(node, index=address.range)])
-        data, at = await session.channel.request("read", READ_REQUEST, body)
-        (count,) = struct.unpack_from("<i", data, at)
-        if count != 1:
-            raise DriverError(f"{count} values for one node", scope=Scope.REQUEST, reason=Reason.DECODE_ERROR)
-        found, end = read_data_value(data, at + 4)
-        await session.connection.learn(found)
-        value = session.connection.converter(point)(found)
+        return await asked(session, device, point)
     finally:
         await session.close()
-    return _opinion(f"Read {point.address}", _variant(data[at + 4 : end], found), value)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -85,22 +68,3 @@ def _parameters(node: ua.NodeId, index: str) -> ua.ReadParameters:
     parameters.NodesToRead.append(read_value_id(node, index=index))
     parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
     return parameters
-
-
-def _variant(data: bytes, found: DataValue) -> bytes:
-    """The bytes of the value without those of status and times.
-
-    Source: OPC 10000-6, 5.2.2.17 "DataValue": a mask, then the value when its bit 0 is set; status is 4 bytes and each
-    of the two times 8, with 2 of picoseconds.
-    """
-    if not data or not data[0] & 1:
-        return b""
-    mask = data[0]
-    behind = sum(width for bit, width in ((2, 4), (4, 8), (16, 2), (8, 8), (32, 2)) if mask & bit)
-    return data[1 : len(data) - behind]
-
-
-def _opinion(asked: str, data: bytes, value: Value | Fault) -> Opinion:
-    if isinstance(value, Fault):
-        return Opinion(asked=asked, data=data, fault=value)
-    return Opinion(asked=asked, data=data, value=value)

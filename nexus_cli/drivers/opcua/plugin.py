@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_cli.drivers.base import Driver
 from nexus_cli.drivers.opcua.groups import group
 from nexus_cli.drivers.opcua.kind import KIND
-from nexus_cli.drivers.plugin import Clients, Library, Plugin, Serve
+from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 
 
 def _driver() -> Driver:
@@ -20,10 +20,18 @@ def _serve() -> Serve:
     return serve
 
 
+def _ask() -> Ask:
+    from nexus_cli.drivers.opcua.asking import asked
+
+    return asked
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.opcua import opinion
 
     return opinion
 
 
-PLUGIN = Plugin(kind=KIND, group=group, driver=_driver, serve=_serve, library=Library(package="asyncua", load=_clients))
+PLUGIN = Plugin(
+    kind=KIND, group=group, driver=_driver, serve=_serve, ask=_ask, library=Library(package="asyncua", load=_clients)
+)

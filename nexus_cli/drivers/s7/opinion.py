@@ -11,12 +11,11 @@ from snap7.client import Client
 from snap7.type import Area
 from snap7.util import getters
 
-from nexus_cli.drivers.base import CannotAsk, Fault, Opinion, Point
+from nexus_cli.drivers.base import CannotAsk, Opinion, Point
+from nexus_cli.drivers.s7.asking import asked, decoded
 from nexus_cli.drivers.s7.driver import DRIVER, tsap_of
 from nexus_cli.drivers.s7.field import ELEMENTS, Field, field_of
 from nexus_cli.drivers.s7.groups import Block
-from nexus_cli.drivers.s7.pdu import OK
-from nexus_cli.drivers.s7.status import reason_of
 from nexus_cli.drivers.s7.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
@@ -43,20 +42,11 @@ _READERS: dict[str, Callable[[bytearray, int], Any]] = {
 
 async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
     """Ask with our client. Raises DriverError."""
-    (request,) = DRIVER.group(device, [point])
-    block: Block = request.detail
     session = await DRIVER.connect([device], home=home)
     try:
-        parts = block.parts(session.pdu) if block.long else list(block.items)
-        answers = [answer for part in parts for answer in await session.fetch((part,))]
+        return await asked(session, device, point)
     finally:
         await session.close()
-    code = next((code for code, _ in answers if code != OK), OK)
-    if code != OK:
-        return Opinion(asked=request.text, fault=Fault(reason_of(code), code), problem=f"refused, code {code}")
-    raw = b"".join(data for _, data in answers)
-    value, fault = decoded(block, raw)
-    return Opinion(asked=request.text, data=raw, value=value, fault=fault)
 
 
 async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
@@ -74,12 +64,6 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         _own_words(field, raw),
         partial(decoded, block),
     )
-
-
-def decoded(block: Block, raw: bytes) -> tuple[Value, Fault | None]:
-    """The value of a block with one point."""
-    values, faults = block.image()(raw)
-    return values[0], faults.get(0)
 
 
 def _read(connection: Mapping[str, Any], area: Area, db: int, start: int, size: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import Driver
-from nexus_cli.drivers.plugin import Clients, Library, Plugin, Serve
+from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.kind import KIND
 
@@ -20,6 +20,12 @@ def _serve() -> Serve:
     return serve
 
 
+def _ask() -> Ask:
+    from nexus_cli.drivers.s7.asking import asked
+
+    return asked
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.s7 import opinion
 
@@ -31,5 +37,6 @@ PLUGIN = Plugin(
     group=group,
     driver=_driver,
     serve=_serve,
+    ask=_ask,
     library=Library(package="python-snap7", extra="second-opinion", load=_clients),
 )

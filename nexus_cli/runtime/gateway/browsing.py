@@ -1,6 +1,6 @@
-"""A gateway that browses for somebody: through its own link, in the time that its polls leave.
+"""A gateway that browses for somebody, or reads one address: through its own link, in the time that its polls leave.
 
-One walk at a time; each of its steps is a request or two, and goes out only when no poll is due for longer than
+One walk at a time, and one read beside it; each of its steps is a request or two, and goes out only when no poll is due for longer than
 such a step takes. Whoever asks hears a page, or a sign of life, at least every few seconds. A large address space is
 asked for piece by piece (`nodes`), so that nothing of a walk is kept here.
 """
@@ -18,6 +18,7 @@ from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.direct import Look
 from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.client import Message
@@ -76,7 +77,8 @@ class Browsing:
         self._client, self._topics, self._clock, self._owner = client, topics, clock, owner
         self._prefix = topics.browse(gateway, "")
         self._gateway = gateway
-        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
+        self._walks: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
+        self._reads: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)  # none waits for a walk
         self._cancelled: set[str] = set()
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
         self.steps = self.deferred = 0
@@ -97,18 +99,22 @@ class Browsing:
             self._cancelled.add(name)
             return
         try:
-            self._queue.put_nowait((principal, request))
+            (self._reads if request.get("read") else self._walks).put_nowait((principal, request))
         except asyncio.QueueFull:
             if not self._refusals.full():
-                self._refusals.put_nowait((principal, name, "this gateway already browses for others; try again later"))
+                self._refusals.put_nowait((principal, name, "this gateway is busy with such requests; try again later"))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer requests until stopped."""
         async with Group() as group:
-            answering = group.create_task(self._answer_all(), name="browse")
+            answering = [
+                group.create_task(self._answer_all(self._walks), name="browse"),
+                group.create_task(self._answer_all(self._reads), name="read for somebody"),
+            ]
             refusing = group.create_task(self._refuse_all(), name="browse refusals")
             await stop.wait()
-            answering.cancel()
+            for one in answering:
+                one.cancel()
             refusing.cancel()
 
     async def _refuse_all(self) -> None:
@@ -116,9 +122,9 @@ class Browsing:
             principal, name, why = await self._refusals.get()
             await self._send(_Pages(principal, name), error=why, done=True)
 
-    async def _answer_all(self) -> None:
+    async def _answer_all(self, queue: asyncio.Queue[tuple[str, dict[str, Any]]]) -> None:
         while True:
-            principal, request = await self._queue.get()
+            principal, request = await queue.get()
             pages = _Pages(principal, str(request["id"]))
             try:
                 await self._answer(pages, request)
@@ -140,8 +146,14 @@ class Browsing:
             why = f"the link is {supervisor.state.state}: {supervisor.state.detail}"
             await self._send(pages, error=why, done=True, again=True)
             return
-        _log.info("browsing %s for %s", supervisor.link, pages.principal)
-        steps = _Steps(supervisor, request, path, clock=self._clock)
+        tag = str(request.get("read") or "")
+        steps: _Steps | Look
+        if tag:
+            _log.info("reading %s/%s for %s", path, tag, pages.principal)
+            steps = Look(supervisor, path, tag, clock=self._clock)
+        else:
+            _log.info("browsing %s for %s", supervisor.link, pages.principal)
+            steps = _Steps(supervisor, request, path, clock=self._clock)
         told_s = began_s = self._clock.monotonic_s()
         while not steps.ended:
             if pages.name in self._cancelled or _too_late(request, self._clock.wall_us()):
@@ -161,9 +173,9 @@ class Browsing:
             if now_s - began_s > GIVE_UP_S:
                 await self._send(pages, error="the link has no time left beside its polls", done=True)
                 return
-        await self._send(pages, done=True)
+        await self._send(pages, done=True, read=steps.answer if isinstance(steps, Look) else None)
 
-    async def _room(self, steps: _Steps, since_s: float) -> bool:
+    async def _room(self, steps: _Steps | Look, since_s: float) -> bool:
         """Whether a step fits before the next poll; waits a little when it does not."""
         free_s = steps.supervisor.free_s()
         starved = self._clock.monotonic_s() - since_s > STARVED_S and free_s > 0
@@ -174,7 +186,7 @@ class Browsing:
         await self._clock.sleep(min(0.05, max(0.002, free_s)))
         return False
 
-    async def _step(self, steps: _Steps) -> None:
+    async def _step(self, steps: _Steps | Look) -> None:
         """One step on the session, in the order of the link's own work."""
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -225,12 +237,15 @@ class Browsing:
         error: str = "",
         done: bool = False,
         again: bool = False,
+        read: dict[str, Any] | None = None,
     ) -> None:
-        """One page; `again` says that the same request may be answered soon."""
+        """One page; `again` says that the same request may be answered soon, `read` is what a device answered."""
         pages.number += 1
         body: dict[str, Any] = {"id": pages.name, "page": pages.number, "items": items or [], "done": done}
         if error:
             body |= {"error": error, "again": again}
+        if read is not None:
+            body["read"] = read
         topic = self._topics.response(self._gateway, pages.principal, pages.name)
         await self._client.publish(topic, orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nexus_cli.runtime.gateway.device import Running
@@ -20,9 +20,19 @@ def silent(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> tuple[list
     Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
     UTC, when its last tag became BAD).
     """
-    found = [facts for device in devices if (facts := silence(device)) is not None]
-    found.sort(key=lambda facts: str(facts["path"]))
+    found = all_silent(devices)
     return found[:limit], max(0, len(found) - limit)
+
+
+def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
+    """What `silent` says, of every device."""
+    found = [facts for device in devices if (facts := silence(device)) is not None]
+    return sorted(found, key=lambda facts: str(facts["path"]))
+
+
+def by_reason(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many silent devices there are of each reason, the most frequent first."""
+    return dict(Counter(str(facts["reason"]) for facts in found).most_common())
 
 
 def silence(device: Running) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.runtime.gateway.census import silent
+from nexus_cli.runtime.gateway.census import MOST_NAMED, all_silent, by_reason
 
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def facts_of(gateway: Gateway) -> dict[str, Any]:
     """JSON values, without secrets."""
     devices = gateway.links.devices()
-    without, more = silent(devices)
+    without = all_silent(devices)
     problem = gateway.following.problem
     outbox = gateway.outbox
     return {
@@ -27,8 +27,9 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "digest": gateway.configuration.digest,
         "configuration": problem.message if problem is not None else "",
         "devices": len(devices),
-        "silent": without,
-        "silent_left_out": more,
+        "silent": without[:MOST_NAMED],
+        "silent_left_out": max(0, len(without) - MOST_NAMED),
+        "silent_reasons": by_reason(without),
         "links": gateway.links.health(),
         "commands": gateway.commands.facts(),
         "canary": gateway.canary.state,

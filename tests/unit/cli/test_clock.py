@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from nexus_cli.cli.main import cli
 from nexus_cli.cli.views.audit import entry_text
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.deployment import state_text
+from nexus_cli.cli.views.logs import Follower, on_clock
 from nexus_cli.cli.views.sequence import line_text, listing_text
 from nexus_cli.model.calendar import microseconds, moment_of, parse_moment
 
@@ -68,10 +70,24 @@ def test_every_view_shows_the_clock_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["history"], ["audit"], ["show"], ["sequence", "run"], ["sequence", "list"], ["sequence", "status"]]
+    "command",
+    [["history"], ["audit"], ["show"], ["logs"], ["sequence", "run"], ["sequence", "list"], ["sequence", "status"]],
 )
 def test_every_command_that_shows_times_takes_utc(command: list[str]) -> None:
     assert "--utc" in CliRunner().invoke(cli, [*command, "--help"]).output
+
+
+def test_a_log_is_shown_on_the_clock_that_was_asked_for(tmp_path: Path) -> None:
+    line = "2026-07-31T22:30:15.123Z info    gateway gw-1 connected"
+    assert on_clock(line, zone=BERLIN) == "2026-08-01 00:30:15.123+02:00 info    gateway gw-1 connected"
+    assert on_clock(line, zone=UTC) == "2026-07-31 22:30:15.123Z info    gateway gw-1 connected"
+    for other in ('{"time":"2026-07-31T22:30:15.123Z","level":"info"}', "1785537015: New client", f"  {line}", ""):
+        assert on_clock(other, zone=BERLIN) == other
+    odd = "2026-99-31T22:30:15.123Z info"
+    assert on_clock(odd, zone=BERLIN) == odd
+    log = tmp_path / "gateway.log"
+    log.write_text(line + "\n")
+    assert Follower(log, "gw", 0, zone=KOLKATA).fresh() == [f"gw: {on_clock(line, zone=KOLKATA)}"]
 
 
 def test_two_clocks_are_one_too_many() -> None:

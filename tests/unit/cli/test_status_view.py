@@ -30,6 +30,26 @@ def test_a_connected_link_that_is_limited_says_how() -> None:
     assert "opc.tcp://p1" not in text
 
 
+def test_many_devices_are_counted_by_reason_the_most_frequent_first() -> None:
+    def device(at: int, reason: str, since_s: int) -> dict[str, Any]:
+        return {"path": f"a/l/d{at:04}", "gateway": "gw", "reason": reason, "since": since_s * 1_000_000, "detail": ""}
+
+    named = [device(at, "link_lost", 1_000) for at in range(6)]
+    named += [device(at, "device_timeout", 1_000 - at) for at in range(10, 34)]
+    counts = {"device_timeout": 1_500, "link_lost": 6, "access_denied": 2}
+    text = render_status(
+        {**found(), "devices": named, "devices_left_out": 1_478, "device_reasons": counts}, colour=False, now_s=1_060.0
+    )
+    at = text.splitlines().index("  devices without a value: 1,508")
+    assert text.splitlines()[at + 1 : at + 4] == [
+        "    device_timeout  1,500  a/l/d0033 for 93 s, a/l/d0032 for 92 s, a/l/d0031 for 91 s and 1,497 more",
+        "    link_lost   6  a/l/d0000 for 60 s, a/l/d0001 for 60 s, a/l/d0002 for 60 s and 3 more",
+        "    access_denied  2",
+    ]
+    few = render_status({**found(), "devices": named[:20], "device_reasons": counts}, colour=False, now_s=1_060.0)
+    assert few.count("device_timeout") == 14, "as long as they are few, one by one"
+
+
 def test_many_limited_links_are_counted() -> None:
     links = [{"link": f"l{at:02}", "gateway": "gw", "state": "connected", "detail": "few"} for at in range(25)]
     assert "and 5 more" in render_status(found(*links), colour=False)

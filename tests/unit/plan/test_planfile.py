@@ -81,3 +81,9 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         write_planfile(tmp_path / "none" / "x.plan", document=DOCUMENT, changed={}, source={})
     assert refused.value.code == "NX4003"
     assert not is_planfile(tmp_path) and not is_planfile(tmp_path / "none")
+    garbage = tmp_path / "bad.plan"
+    garbage.write_bytes(b"\x00garbage: [")
+    assert is_planfile(garbage) and not is_planfile(tmp_path / "none.plan")
+    with pytest.raises(NexusError) as caught:
+        read_planfile(garbage)
+    assert caught.value.code == "NX4003"

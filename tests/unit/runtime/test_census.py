@@ -8,7 +8,7 @@ import msgspec
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.runtime.gateway.census import silence, silent, tags_by_quality
+from nexus_cli.runtime.gateway.census import all_silent, by_reason, silence, silent, tags_by_quality
 from nexus_cli.runtime.gateway.counters import _register_devices
 from nexus_cli.runtime.gateway.device import Running, answered, fail, running
 from nexus_cli.runtime.gateway.normaliser import Cycle
@@ -80,6 +80,7 @@ def test_a_network_that_is_away_is_told_of_in_a_bounded_message() -> None:
         _timed_out(one, 1_000)
     named, more = silent(reversed(all_of_them), limit=3)
     assert [one["path"] for one in named] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
+    assert by_reason(all_silent(all_of_them)) == {"device_timeout": 7}, "all of them are counted"
 
 
 def test_metrics_count_by_device_and_quality() -> None:
