@@ -62,9 +62,7 @@ async def _collected(
     return await status.collect(home, settings)
 
 
-def _answering(
-    home: Home, monkeypatch: pytest.MonkeyPatch, said: dict[str, dict[str, Any]], **problems: Any
-) -> None:
+def _answering(home: Home, monkeypatch: pytest.MonkeyPatch, said: dict[str, dict[str, Any]], **problems: Any) -> None:
     ports = {f"nexus.{name.replace('-', '.', 1)}": at for at, name in enumerate(said, 1)}
     gateways = [name.partition("-")[2] for name in said if name.startswith("gateway-")]
     home.make()
