@@ -55,6 +55,7 @@ class _Alert(msgspec.Struct, frozen=True):
     on_bad: str = "hold"
     severity: str = "warning"
     description: str = ""
+    instant: bool = False
 
 
 _SHAPES: dict[str, Any] = {

@@ -13,6 +13,7 @@ from nexus_cli.model.chain import above, same
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.external import ExternalTag
+from nexus_cli.model.instant import is_instant
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
 from nexus_cli.model.resolve import device_config
 from nexus_cli.model.site import Alert, Tag
@@ -22,8 +23,17 @@ def alert_tag(view: View) -> Iterator[Diagnostic]:
     """NX2701."""
     for name, alert in view.model.site.alerts.items():
         if alert.tag not in view.model.declared:
-            hint = did_you_mean(alert.tag, _candidates(view, alert.tag))
+            hint = _moved_hint(view, alert.tag) or did_you_mean(alert.tag, _candidates(view, alert.tag))
             yield finding("NX2701", f"there is no tag '{alert.tag}'", where=("alerts", name, "tag"), hint=hint)
+
+
+def _moved_hint(view: View, path: str) -> str:
+    """Where `moved` says that a tag, or its device, went."""
+    for move in view.model.site.moved:
+        if path == move.from_ or path.startswith(f"{move.from_}/"):
+            target = move.to + path[len(move.from_) :]
+            return f"'{move.from_}' was moved: write {target}" if target in view.model.declared else ""
+    return ""
 
 
 def _candidates(view: View, path: str) -> list[str]:
@@ -164,6 +174,8 @@ def _never_equal(value: object, tag: TagView, config: TagConfig) -> tuple[str, s
                 raw_of(config, value, bounded=False)
             except InversionError as error:
                 return f"the tag never equals '{value[:60]}': {error}", error.hint.replace("write it as", "equals:")
+        elif tag.published.base == "datetime" and not is_instant(value):
+            return f"the tag never equals '{value[:60]}': it is a datetime", "equals: 2026-12-01T06:00:00Z"
         return "", ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "", ""

@@ -16,6 +16,29 @@ _FORM = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def same_instant(wanted: str, held: str) -> bool:
+    """True when two texts are the same moment, or the same text.
+
+    Servers whose clock has finer ticks than microseconds are read in microseconds: what is held may be cut to them.
+    """
+    if wanted == held:
+        return True
+    try:
+        one, other = instant_ns(wanted), instant_ns(held)
+    except ValueError:
+        return False
+    return one == other or (other % 1000 == 0 and one - one % 1000 == other)
+
+
+def is_instant(text: str) -> bool:
+    """True when a text is a moment."""
+    try:
+        instant_ns(text)
+    except ValueError:
+        return False
+    return True
+
+
 def instant_ns(text: str) -> int:
     """Nanoseconds since 1970 UTC; a text without a zone is UTC, one without a time of day is midnight.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from nexus_cli.model.chain import FLOAT_CODES, line_of, rounded, same
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
-from nexus_cli.model.instant import instant_ns
+from nexus_cli.model.instant import same_instant
 from nexus_cli.wire.sample import Value
 
 OWN_S, ELSEWHERE_S = 0.75, 5.0
@@ -71,7 +71,7 @@ def _same(base: str, wanted: Value, held: Value) -> bool:
             return False
         return rounded(base, float(wanted)) == rounded(base, float(held))  # type: ignore[arg-type]
     if base == "datetime" and isinstance(wanted, str) and isinstance(held, str):
-        return _same_instant(wanted, held)
+        return same_instant(wanted, held)
     if base == "string" and isinstance(wanted, str) and isinstance(held, str):
         # Registers and CHARs are filled up with blanks or NULs: those at the end can't be told from the text's own.
         return wanted == held or wanted.rstrip(" \0") == held.rstrip(" \0")
@@ -80,17 +80,6 @@ def _same(base: str, wanted: Value, held: Value) -> bool:
     if isinstance(wanted, bool) or isinstance(held, bool):
         return type(wanted) is type(held) and wanted == held
     return wanted == held
-
-
-def _same_instant(wanted: str, held: str) -> bool:
-    if wanted == held:
-        return True
-    try:
-        one, other = instant_ns(wanted), instant_ns(held)
-    except ValueError:
-        return False
-    # Servers whose clock has finer ticks than microseconds are read in microseconds.
-    return one == other or (other % 1000 == 0 and one - one % 1000 == other)
 
 
 def _is_number(value: Value) -> bool:

@@ -9,13 +9,15 @@ Resources and their attributes (defaults left out, durations in milliseconds):
 - `role.NAME`: read, write (path globs), publish, subscribe (names of messages, globs), run (of sequences), acknowledge, alerts (of
   alerts), description
 - `user.NAME`: roles, description
-- `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description
+- `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description, instant (`equals` is a
+  moment)
 - `sequence.NAME`: a `SequenceConfig`
 - `message.NAME`: a `MessageConfig`
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,7 +30,7 @@ from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, Externa
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
 from nexus_cli.model.procedure_config import message_config, sequence_config, to_attributes
 from nexus_cli.model.quantities import UnitError, conversion
-from nexus_cli.model.site import Calculated, Retention, Site, Tag, parse_duration
+from nexus_cli.model.site import Alert, Calculated, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
 DEFAULT_RETENTION = "default"
@@ -52,17 +54,25 @@ def snapshot_of(model: Model) -> Snapshot:
         roles = [user.role] if user.role is not None else []
         roles += [role for role in user.roles if role not in roles]
         resources[f"user.{name}"] = {"roles": roles, **({"description": user.description} if user.description else {})}
-    for name, alert in site.alerts.items():
-        attributes = {"on_bad": alert.on_bad, "severity": alert.severity, **_plain(alert)}
-        hold = attributes.pop("for", None)
-        resources[f"alert.{name}"] = {**attributes, **({"for_ms": hold} if hold else {})}
     for name, sequence in site.sequences.items():
         resources[f"sequence.{name}"] = to_attributes(sequence_config(sequence))
     for name, message in site.messages.items():
         resources[f"message.{name}"] = to_attributes(message_config(message))
     for path, device in model.devices.items():
         resources[f"device.{path}"] = to_json(device_config(device))
+    for name, alert in site.alerts.items():
+        resources[f"alert.{name}"] = _alert(alert, resources)
     return Snapshot.of(site.enterprise, site.site, resources)
+
+
+def _alert(alert: Alert, resources: Mapping[str, Attributes]) -> Attributes:
+    attributes = {"on_bad": alert.on_bad, "severity": alert.severity, **_plain(alert)}
+    hold = attributes.pop("for", None)
+    device, _, tag = alert.tag.rpartition("/")
+    watched = resources.get(f"device.{device}", {}).get("tags", {}).get(tag, {})
+    # Control doesn't know types, and the same two texts are one moment in a datetime and two texts in a string.
+    instant = isinstance(alert.equals, str) and watched.get("type") == "datetime"
+    return {**attributes, **({"for_ms": hold} if hold else {}), **({"instant": True} if instant else {})}
 
 
 def retention_classes(site: Site) -> dict[str, Retention]:

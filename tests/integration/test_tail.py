@@ -74,6 +74,23 @@ async def test_what_a_condition_leaves_out_is_counted(settings: Settings) -> Non
     assert (live.path, live.quality) == (PATH, "BAD")
 
 
+async def test_a_device_means_its_tags_and_those_of_no_other(settings: Settings) -> None:
+    client = BrokerClient(settings=settings, client_id="device")
+    places = ("filler/temperature", "filler-2/temperature", "press/filler", "filler/level")
+    async with client.session():
+        for place in places:
+            await client.publish(f"acme/chicago/packaging/line-1/{place}", b'{"value":1}', retain=True)
+        await client.publish("acme/chicago/mixing/line-1/filler/temperature", b'{"value":1}', retain=True)
+    for text in ("packaging/line-1/filler", "packaging/line-1/filler/"):
+        following = tail([text], settings=settings)
+        async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(following) as messages:
+            found = {(await anext(messages)).path for _ in range(2)}
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    pytest.fail(f"{await anext(messages)} is not of the device")
+        assert found == {"packaging/line-1/filler/temperature", "packaging/line-1/filler/level"}
+
+
 async def test_a_mistyped_path_has_its_near_one_from_the_broker_where_control_is_away(settings: Settings) -> None:
     away = dataclasses.replace(settings, control_url="http://127.0.0.1:9", control_token="x")
     await published(settings, "GOOD")

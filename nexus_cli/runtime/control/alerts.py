@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.model.chain import above, same
+from nexus_cli.model.instant import same_instant
 from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Quality, Value
 
@@ -38,6 +39,7 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True):
         tag: `area/line/device/tag`.
         for_ms: How long the condition must hold before the alert is active.
         on_bad: What a BAD value does: `hold` keeps the state, `clear` ends it, `raise` counts as the condition.
+        instant: `equals` is a moment of a datetime, which may be spelt in several ways.
     """
 
     tag: str
@@ -50,6 +52,7 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_bad: str = "hold"
     severity: str = "warning"
     description: str = ""
+    instant: bool = False
 
 
 def alert_from_json(value: dict[str, Any]) -> AlertConfig:
@@ -130,6 +133,8 @@ class Alert:
         if quality is Quality.BAD or value is None:
             return {"raise": True, "clear": False}.get(self.config.on_bad)
         config = self.config
+        if config.instant and isinstance(config.equals, str) and isinstance(value, str):
+            return same_instant(config.equals, value)
         if config.equals is not None:
             return _equal(value, config.equals)
         number = _number(value)

@@ -12,7 +12,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig
-from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.clock import Clock, FakeClock, SystemClock
 from nexus_cli.runtime.control import sequence_run
 from nexus_cli.runtime.control.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequence_run import Run
@@ -26,16 +26,18 @@ TEMPERATURE = "a/l/d/temperature"
 class Field:
     """Hands, journal and values in one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
         self.writes: list[tuple[str, Any]] = []
         self.published: list[tuple[str, bytes]] = []
         self.lines: list[tuple[int, str, str]] = []
+        self.details: list[Mapping[str, Any]] = []
         self.ended: tuple[str, Mapping[str, Any]] = ("", {})
         self.answers: dict[str, State] = {}
         self.database_away = False
         self.broker_away = 0
         self.lifetimes: list[float] = []
-        self.values = LiveValues(TOPICS, clock=SystemClock())
+        self.values = LiveValues(TOPICS, clock=self.clock)
         self.values.gateways = {"a/l/d": "gw"}
         self.values.want([TEMPERATURE])
 
@@ -59,6 +61,7 @@ class Field:
         if self.database_away:
             raise NexusError("The database is away.", code="NX6200")
         self.lines.append((number, branch, state))
+        self.details.append(detail)
 
     async def end(self, state: str, detail: Mapping[str, Any]) -> None:
         self.ended = (state, detail)
@@ -74,7 +77,7 @@ class Field:
             hands=self,
             journal=self,
             values=self.values,
-            clock=SystemClock(),
+            clock=self.clock,
             **more,
         )
 
@@ -185,6 +188,59 @@ async def test_a_broker_that_is_away_for_a_moment_costs_no_step_of_the_abort_bra
     assert field.ended[1]["abort_branch"] == "done"
     assert [value for _, value in field.writes] == [1, 0, 0]
     assert (1, "steps", "waiting") in field.lines, "that nothing was sent yet is told"
+
+
+class Passing(FakeClock):
+    """A clock that each look at it moves on by 10 ms."""
+
+    def monotonic_s(self) -> float:
+        self.advance(0.01)
+        return super().monotonic_s()
+
+
+class Away:
+    """A broker that is away until a moment of the clock; notes when each try came."""
+
+    def __init__(self, field: Field, clock: FakeClock, *, for_s: float) -> None:
+        self.field, self.clock, self.begun_s, self.for_s = field, clock, clock._monotonic_s, for_s
+        self.tries: list[tuple[str, float]] = []
+
+    async def write(self, path: str, *, command_id: str, **keys: Any) -> Response:
+        passed_s = self.clock._monotonic_s - self.begun_s
+        self.tries.append((command_id, passed_s))
+        self.clock.advance(1.0)
+        self.field.broker_away = int(passed_s < self.for_s)
+        return await self.field.write(path, command_id=command_id, **keys)
+
+
+@pytest.mark.parametrize(
+    ("for_s", "sent", "branch"),
+    [(20.0, ["1"], ""), (40.0, ["2", "3"], "done"), (1e6, [], "2 of 2 steps failed")],
+)
+async def test_a_broker_that_stays_away_is_waited_for_thirty_seconds_a_step(
+    for_s: float, sent: list[str], branch: str
+) -> None:
+    clock = Passing()
+    field = Field(clock)
+    run = field.run(SequenceConfig(steps=[write("a/l/d/one", 1)], on_abort=BACK))
+    away = Away(field, clock, for_s=for_s)
+    run.hands = away
+    assert await run.carry_out() == ("failed" if branch else "done")
+    assert [name.split(".")[1] for name, _ in field.writes] == sent, "of each step the command that was sent"
+    if branch:
+        first = [at_s for name, at_s in away.tries if name.startswith("r1.1")]
+        assert 28 < first[-1] < 30, "up to the bound, and no longer"
+    assert field.lines[:3] == [
+        (1, "steps", "begun"),
+        (1, "steps", "waiting"),
+        (1, "steps", "failed" if branch else "done"),
+    ]
+    assert field.details[1]["detail"] == "not sent, tried again for 30 s: The broker is away."
+    if branch:
+        assert (field.ended[1]["code"], field.ended[1]["abort_branch"]) == ("NX6010", branch)
+    if not sent:
+        last = [at_s for name, at_s in away.tries if name.startswith("r1.3")]
+        assert 28 < last[-1] - last[0] < 30, "the last step of the abort branch has a bound of its own"
 
 
 @pytest.mark.parametrize("code", ["NX6812", "NX6811"])

@@ -264,6 +264,26 @@ async def test_every_alert_has_its_topic_from_the_start_and_follows_its_declarat
     assert [each[1]["state"] for each in plant.published] == ["cleared", "cleared", "active"], "the newest counts"
 
 
+async def test_an_alert_whose_tag_is_renamed_keeps_its_state_and_follows_the_new_name(plant: Plant) -> None:
+    renamed = {"hot": {"tag": "a/l/one/heat", "above": 100.0}}
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.alerting.run(stop))
+        plant.load(hot={"above": 100.0})
+        plant.value(150.0)
+        await plant.alerting.acknowledge("hot", who="anna")
+        await _until(lambda: plant.published and plant.published[-1][1]["state"] == "acknowledged")
+        assert plant.alerting.load(renamed, {}) == [], "the alert itself is not gone"
+        assert plant.alerting.topics() == [TOPICS.tag("a/l/one/heat")]
+        await _until(lambda: plant.published[-1][1]["tag"] == "a/l/one/heat")
+        assert plant.published[-1][1]["state"] == "acknowledged" and plant.published[-1][1]["acknowledged_by"] == "anna"
+        plant.value(50.0)
+        assert plant.states() == {"hot": "acknowledged"}, "the old name has no say"
+        plant.alerting.hear(TOPICS.tag("a/l/one/heat"), b'{"value": 50.0, "quality": "GOOD"}')
+        assert plant.states() == {"hot": "cleared"}
+        stop.set()
+
+
 async def _until(condition: Any) -> None:
     for _ in range(3000):
         if condition():

@@ -187,3 +187,26 @@ def test_for_goes_on_after_a_restart_and_never_too_early(
     assert found.pending.since_us == 100 * SECOND
     assert not found.tick(time_us=0, at_s=1000.0 + 89.9 - held_s)
     assert found.tick(time_us=0, at_s=1000.0 + 90.1 - held_s)
+
+
+SIX = "2026-12-01T06:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "raised"),
+    [
+        (SIX, True),
+        ("2026-12-01T06:00:00.000Z", True),
+        ("2026-12-01T07:00:00+01:00", True),
+        ("2026-12-01 06:00", True),
+        ("2026-12-01T06:00:00.001Z", False),
+        ("2026-12-01T06:00:00+01:00", False),
+        ("shift", False),
+        (7, False),
+    ],
+)
+def test_a_datetime_is_compared_as_the_moment_that_it_is(value, raised: bool) -> None:
+    found = alert(equals=SIX, instant=True)
+    assert found.feed(value, GOOD, time_us=0) is raised
+    text = alert(equals=SIX)
+    assert text.feed(value, GOOD, time_us=0) is (value == SIX), "in a text each character counts"

@@ -117,6 +117,45 @@ def test_merge_says_what_overwrite_would_take(site: Path) -> None:
     assert overwritten.merged.changed == {f"{AT}/volt": ["type", "unit"], f"{AT}/old": ["range", "description"]}
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize(
+    ("mode", "values", "gone", "come"),
+    [
+        (
+            "merge",
+            (found(100), found(102, "Current", unit="A"), found(900)),
+            [],
+            ['              current: {address: "holding:102", type: float32, unit: A}'],
+        ),
+        (
+            "overwrite",
+            (found(100, "Volt", type="int32"), found(900, "Old", type="int16")),
+            ["              volt: {address: 400101, type: float32, deadband: 0.5, writable: true}   # her own name"],
+            ["              volt: {address: 400101, type: int32, deadband: 0.5, writable: true}   # her own name"],
+        ),
+        ("prune", (found(100),), ['              old: {address: "holding:900", type: int16}'], []),
+        ("merge", (found(100), found(900)), [], []),
+    ],
+    ids=["add", "overwrite", "prune", "nothing"],
+)
+def test_mark_and_line_breaks_stay_and_every_byte_beside_the_edit(
+    mode: str, values: tuple[Found, ...], gone: list[str], come: list[str], newline: str, mark: bytes, site: Path
+) -> None:
+    before = mark + SITE.replace("\n", newline).encode()
+    site.write_bytes(before)
+    change = edit(site, *values, mode=mode).value
+    write(change)
+    after = site.read_bytes()
+    assert after.startswith(mark + b"nexus: 1") and after.endswith(newline.encode())
+    assert after.count(b"\n") == after.count(newline.encode()) and (b"\r" in after) == ("\r" in newline)
+    lines, held = (text.removeprefix(mark).decode().split(newline) for text in (after, before))
+    assert [line for line in held if line not in gone] == [line for line in lines if line not in come]
+    assert [line for line in lines if line not in held] == come
+    assert read(site).model is not None
+    assert edit(site, *values, mode=mode).value.merged.empty, "twice changes nothing"
+
+
 def test_prune_removes_what_is_gone_but_not_calculated_tags(site: Path) -> None:
     change = edit(site, found(100), mode="prune").value
     assert change.merged.removed == [f"{AT}/old"]

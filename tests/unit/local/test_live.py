@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nexus_cli.access.globs import matches_glob
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.cli.views.status import age_text, render_status
 from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
@@ -92,6 +93,26 @@ def test_a_bad_condition_is_said(condition: str) -> None:
 def test_filters_cover_what_is_meant(text: str, filter_: str) -> None:
     assert wanted(TOPICS, text).filter == filter_
     assert matches("acme/chicago/#", f"acme/chicago/{PATH}")
+
+
+@pytest.mark.parametrize(
+    ("text", "filter_", "shows", "hides"),
+    [
+        ("packaging/line-1/filler", "packaging/line-1/filler/#", PATH, "packaging/line-1/filler-2/temperature"),
+        ("/packaging/line-1/filler/", "packaging/line-1/filler/#", PATH, "packaging/line-1/other/filler"),
+        ("packaging/line-1", "packaging/line-1/#", PATH, "packaging/line-10/filler/temperature"),
+        ("packaging", "packaging/#", PATH, "packing/line-1/filler/temperature"),
+        ("packaging/*/fill*", "packaging/+/+/#", PATH, "packaging/line-1/press/temperature"),
+        ("pack*", "+/#", PATH, "mixing/line-1/filler/temperature"),
+        (PATH, PATH, PATH, f"{PATH}-2"),
+        ("packaging/line-1/filler/temp*", "packaging/line-1/filler/+", PATH, "packaging/line-1/filler/level"),
+    ],
+)
+def test_a_place_means_what_lies_below_it_and_a_tag_itself(text: str, filter_: str, shows: str, hides: str) -> None:
+    found = wanted(TOPICS, text)
+    assert found.filter == f"acme/chicago/{filter_}"
+    assert matches(found.filter, TOPICS.tag(shows))
+    assert (matches_glob(found.glob, shows), matches_glob(found.glob, hides)) == (True, False)
 
 
 def test_values_for_people() -> None:

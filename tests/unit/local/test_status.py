@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from nexus_cli.cli.main import cli
 from nexus_cli.cli.views.status import render_status
+from nexus_cli.exit_codes import Exit
 from nexus_cli.local import status
 from nexus_cli.local.layout import Home, Runtime
 from nexus_cli.local.probe import Problem
@@ -54,6 +57,12 @@ async def _collected(
     home: Home, monkeypatch: pytest.MonkeyPatch, said: dict[str, dict[str, Any]], **problems: Any
 ) -> Any:
     """What status says when roles say this on their ports, and the servers have these problems."""
+    _answering(home, monkeypatch, said, **problems)
+    settings = Settings(home=home.path, broker_url="mqtt://x", database_url="postgresql://x")
+    return await status.collect(home, settings)
+
+
+def _answering(home: Home, monkeypatch: pytest.MonkeyPatch, said: dict[str, dict[str, Any]], **problems: Any) -> None:
     ports = {f"nexus.{name.replace('-', '.', 1)}": at for at, name in enumerate(said, 1)}
     gateways = [name.partition("-")[2] for name in said if name.startswith("gateway-")]
     home.make()
@@ -73,8 +82,6 @@ async def _collected(
 
     for function in (role_status, role_ready, broker_problem, database_problem):
         monkeypatch.setattr(status, function.__name__, function)
-    settings = Settings(home=home.path, broker_url="mqtt://x", database_url="postgresql://x")
-    return await status.collect(home, settings)
 
 
 WELL = {"links": {"tcp:x:502": {"state": "connected"}}, "tags": {"GOOD": 2, "BAD": 0}, "silent": []}
@@ -105,6 +112,30 @@ async def test_a_device_that_does_not_answer_is_named_with_its_reason(
     assert "links: 1 of 1 connected" in text and "tags: 2 BAD" in text and "devices without a value: 31" in text
     assert "a/l/one for 60 s  unit 7 does not answer within 1 s" in text
     assert "and 30 more" in text and text.endswith("why: nexus logs gateway-a")
+
+
+@pytest.mark.usefixtures("supervised")
+@pytest.mark.parametrize(
+    ("gateway", "code"),
+    [
+        ({}, Exit.OK),
+        ({"silent": [SILENT]}, Exit.OUTSIDE),
+        ({"links": {"tcp:x:502": {"state": "backoff"}}}, Exit.OUTSIDE),
+        ({"links": {"tcp:x:502": {"state": "idle"}}}, Exit.OK),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_silent_device_ends_the_command_with_six(
+    gateway: dict[str, Any], code: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = {"control": {"site": "x"}, "historian": {"database": "connected"}, "gateway-a": {**WELL, **gateway}}
+    _answering(Home(tmp_path), monkeypatch, roles)
+    environment = {
+        "NEXUS_HOME": str(tmp_path), "NEXUS_BROKER_URL": "mqtt://x", "NEXUS_DATABASE_URL": "postgresql://x",
+    }  # fmt: skip
+    result = CliRunner().invoke(cli, ["status", "--format", form], env=environment, standalone_mode=False)
+    assert (result.return_value, int(Exit.OUTSIDE)) == (code, 6), result.output
+    assert ("a/l/one" in result.stdout) == ("silent" in gateway)
 
 
 @pytest.mark.usefixtures("supervised")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nexus_cli.apply.shapes import problem_of
 from nexus_cli.model.bind import bind
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json, digest, to_json
 from nexus_cli.model.resolve import snapshot_of
@@ -98,6 +99,21 @@ def test_the_other_resources_are_plain() -> None:
     }
     assert resources["gateway.gw"] == {"select": ["protocol:fake"]}
     assert resources["site"] == {"enterprise": "acme", "site": "chicago"}
+
+
+@pytest.mark.parametrize(("type_", "instant"), [("datetime", True), ("string[30]", None)])
+def test_an_alert_at_a_moment_says_that_it_is_one(type_: str, instant: bool | None) -> None:
+    outside = {"protocol": "external", "tags": {"y": {"type": type_.partition("[")[0]}}}
+    root = site(
+        {"a": device({"x": {"type": type_, "address": 1}}), "b": outside},
+        alerts={
+            name: {"tag": f"hall/one/{tag}", "equals": "2026-12-01T06:00:00Z"}
+            for name, tag in (("one", "a/x"), ("two", "b/y"))
+        },
+    )
+    resources = snapshot(root).resources
+    assert [resources[f"alert.{name}"].get("instant") for name in ("one", "two")] == [instant, instant]
+    assert [problem_of("alert", dict(resources[f"alert.{name}"])) for name in ("one", "two")] == ["", ""]
 
 
 @pytest.mark.parametrize(
