@@ -90,7 +90,7 @@ READING = Limits(lock_s=5.0, statement_s=20.0, idle_in_transaction_s=10.0)
 WRITING = Limits(lock_s=3.0, statement_s=20.0, idle_in_transaction_s=10.0)
 UPKEEP = Limits(lock_s=2.0, idle_in_transaction_s=10.0, idle_s=60.0)
 ASKING = Limits(lock_s=20.0)
-MIGRATING = Limits(lock_s=30.0, idle_in_transaction_s=60.0, idle_s=60.0)
+MIGRATING = Limits(lock_s=2.0, idle_in_transaction_s=60.0, idle_s=60.0)
 POOLED = Limits(lock_s=10.0, statement_s=POOL_STATEMENT_S, idle_in_transaction_s=20.0)
 
 
