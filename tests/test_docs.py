@@ -124,6 +124,31 @@ def test_every_reason_is_named() -> None:
     assert [reason for reason in REASONS if f"`{reason}`" not in page("architecture.md")] == []
 
 
+def test_every_gap_reason_has_one_name() -> None:
+    """In the docs, in the message, and as the label of the counter of who writes it."""
+    from nexus_cli.runtime.gateway.declaring import LOSSES
+    from nexus_cli.runtime.historian.time_bounds import Verdict
+    from nexus_cli.wire.frame import GapReason
+
+    reasons = {reason.value for reason in GapReason}
+    _, _, after = page("architecture.md").partition("(`GapReason` in `wire/frame.py`):")
+    rows = [line.split("|")[1] for line in after.split("\n\n")[1].splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(reasons), "each once, and no other"
+    schema = orjson.loads((ROOT / "schemas" / "gap.schema.json").read_bytes())
+    assert set(schema["properties"]["reason"]["enum"]) == reasons
+    lost = {str(reason) for reason in LOSSES}  # nexus_gateway_lost_frames_total{loss}
+    not_read = {
+        str(reason) for reason in GapReason if reason.value.startswith("gateway_")
+    }  # …_device_gaps_total{reason}; `gateway_lost` is control's
+    refused = {verdict.value for verdict in (Verdict.AHEAD, Verdict.OUTSIDE)}  # also the reason of the dead letter
+    assert lost | not_read | refused == reasons
+    assert len(lost) + len(not_read) + len(refused) == len(reasons)
+    assert {f"{name}{{{label}}}" for name, label in _LABELS} <= set(
+        re.findall(r"`(\S+_total\{\w+\})`", page("operations.md"))
+    )
+
+
 def test_the_metrics_of_the_operations_page_exist() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nexus_cli/runtime").rglob("*.py"))
     named = {name.removesuffix("_total") for name in _METRIC.findall(page("operations.md"))}
@@ -143,6 +168,7 @@ def test_the_readme_names_every_driver() -> None:
     assert [one.kind.title for one in BUILT_IN if one.kind.title.removesuffix(" TCP") not in text] == []
 
 
+_LABELS = (("nexus_gateway_lost_frames_total", "loss"), ("nexus_gateway_device_gaps_total", "reason"))
 BLOCKS = [
     pytest.param(path, block, id=f"{path.stem}-{number}")
     for path in [*PAGES, ROOT / "README.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]

@@ -22,7 +22,13 @@ from nexus_cli.database.errors import (
     pooled,
     schema_behind,
 )
-from nexus_cli.database.waiters import driver_loop
+from nexus_cli.database.waiters import (
+    KEEPALIVE_COUNT,
+    KEEPALIVE_INTERVAL_S,
+    KEEPALIVE_S,
+    USER_TIMEOUT_S,
+    driver_loop,
+)
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -35,7 +41,6 @@ CLIENT_SLACK_S = 10.0
 """A client waits this much longer than the server's own limit: the server's answer is the better one, and it leaves no
 backend behind that still waits for a client that went away."""
 CHECK_CLIENT_S = 2.0
-KEEPALIVE_S = 10.0
 POOL_STATEMENT_S = 50.0
 _SEARCH_PATH = "public"
 
@@ -75,8 +80,8 @@ class Limits:
         }
         chosen = {name: f"{round(limit_s * 1000)}ms" for name, limit_s in limits.items() if limit_s}
         if chosen:  # a machine that vanished holds nothing for longer than this
-            chosen |= {"tcp_keepalives_idle": f"{KEEPALIVE_S:.0f}", "tcp_keepalives_interval": "5"}
-            chosen |= {"tcp_keepalives_count": "3", "tcp_user_timeout": "25s"}
+            chosen |= {"tcp_keepalives_idle": f"{KEEPALIVE_S}", "tcp_keepalives_interval": f"{KEEPALIVE_INTERVAL_S}"}
+            chosen |= {"tcp_keepalives_count": f"{KEEPALIVE_COUNT}", "tcp_user_timeout": f"{USER_TIMEOUT_S}s"}
         return chosen
 
 
@@ -85,7 +90,7 @@ READING = Limits(lock_s=5.0, statement_s=20.0, idle_in_transaction_s=10.0)
 WRITING = Limits(lock_s=3.0, statement_s=20.0, idle_in_transaction_s=10.0)
 UPKEEP = Limits(lock_s=2.0, idle_in_transaction_s=10.0, idle_s=60.0)
 ASKING = Limits(lock_s=20.0)
-MIGRATING = Limits(lock_s=30.0, idle_in_transaction_s=60.0, idle_s=60.0)
+MIGRATING = Limits(lock_s=2.0, idle_in_transaction_s=60.0, idle_s=60.0)
 POOLED = Limits(lock_s=10.0, statement_s=POOL_STATEMENT_S, idle_in_transaction_s=20.0)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors
+from nexus_cli.database.errors import BUSY
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.revision import VERSION_TABLE, current, from_the_future, scripts_folder
 from nexus_cli.database.tables import metadata
@@ -21,6 +23,11 @@ T = TypeVar("T")
 
 LOCK_KEY = 0x6E6578_75730001
 """Advisory lock of migrations: two `nexus db upgrade` at once run one after the other."""
+
+LOCK_TRIES = 20
+LOCK_PAUSE_S = 2.0
+"""Behind a reader that takes long a migration waits for its lock, and every writer waits behind the migration. So it waits
+for less than a writer gives a lock (`connect.WRITING`), then lets them pass, and tries again, for some 80 s in all."""
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
@@ -120,11 +127,24 @@ async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[s
         config.attributes["applied"] = applied
         act(config)
 
-    try:
-        await _with_connection(settings, work)
-    except CommandError as error:
-        raise NexusError("The migration can't be run.", code="NX6205", cause=str(error)) from None
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            await _with_connection(settings, work)
+        except CommandError as error:
+            raise NexusError("The migration can't be run.", code="NX6205", cause=str(error)) from None
+        except NexusError as error:
+            # What was applied before the lock was met is committed; the next try begins behind it.
+            if error.code != BUSY or not left:
+                raise
+            await _let_pass()
+        else:
+            break
     return tuple(applied)
+
+
+async def _let_pass() -> None:
+    """Hold no lock and wait for none, so that whoever waited behind us goes first."""
+    await asyncio.sleep(LOCK_PAUSE_S)
 
 
 async def _with_connection(settings: Settings, work: Callable[[SyncConnection], T]) -> T:

@@ -1,4 +1,5 @@
-"""The driver's futures that nobody waits for any more, ended without a word in the log.
+"""The event loop as the driver gets it: abandoned futures end without a word in the log, and sockets find out that
+their peer is gone.
 
 asyncpg makes a future for each answer that it expects. When a connection attempt runs out of time inside the event loop's
 own connecting, or a statement is cancelled while its connection dies, nobody awaits that future any more, and the loss of
@@ -7,12 +8,32 @@ which looks like a fault and tells nothing that the caller was not told.
 
 Source: asyncpg 0.32, connect_utils.py (`TLSUpgradeProto.connection_lost`) and protocol.pyx
 (`_handle_waiter_on_connection_lost`).
+
+asyncpg sets no option of its sockets. A statement without a limit of its own (upkeep, a migration) would wait for ever for
+a server whose machine vanished without a word: neither does the session's limit end it, which the server keeps.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
+
+KEEPALIVE_S = 10
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_COUNT = 3
+USER_TIMEOUT_S = 25
+"""A peer that acknowledges nothing for so long is gone, whether something was sent to it (user time-out) or not
+(keep-alive). Both ends have the same: `connect.Limits.settings` is the server's.
+
+Source: tcp(7); PostgreSQL documentation, 19.3.2 "TCP Settings".
+"""
+_OPTIONS = {  # by name, since not each system has each
+    "TCP_KEEPIDLE": KEEPALIVE_S,
+    "TCP_KEEPINTVL": KEEPALIVE_INTERVAL_S,
+    "TCP_KEEPCNT": KEEPALIVE_COUNT,
+    "TCP_USER_TIMEOUT": USER_TIMEOUT_S * 1000,
+}
 
 
 class DriverLoop:
@@ -35,6 +56,21 @@ class DriverLoop:
         made: asyncio.Future[Any] = self._loop.create_future()
         made.add_done_callback(_look_at)
         return made
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        """A connection of the loop whose socket notices a vanished peer."""
+        transport, protocol = await self._loop.create_connection(*arguments, **options)
+        notice_silence(transport.get_extra_info("socket"))
+        return transport, protocol
+
+
+def notice_silence(end: Any) -> None:
+    """Let the system end a TCP connection whose peer acknowledges nothing any more."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        number = getattr(socket, name, None)
+        if number is not None:
+            end.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 def _look_at(done: asyncio.Future[Any]) -> None:

@@ -1,4 +1,5 @@
-"""A declared user with a password of its own, who wants to stop the record: forty sessions, and it goes on at full rate."""
+"""A declared user with a password of its own, who wants to stop the record: forty sessions, and every write is answered
+and stored. At which rate is counted in `test_hostile_rate`."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import contextlib
 import socket
 import struct
 import urllib.request
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiomqtt
@@ -80,6 +82,20 @@ async def take_over(rights: Rights, name: str) -> None:
             pass
 
 
+@contextlib.asynccontextmanager
+async def hostile(rights: Rights) -> AsyncIterator[None]:
+    """Forty sessions: half of them read nothing, half ask for a part of what the historian takes."""
+    async with contextlib.AsyncExitStack() as sessions:
+        for number in range(SESSIONS):
+            if number % 2:
+                deaf = never_read(rights, "guest")
+                sessions.callback(deaf.close)
+                continue
+            guest = await sessions.enter_async_context(rights.client("guest"))
+            await join_groups(guest, "historian" if number % 4 else "nexus")
+        yield
+
+
 async def stored(rights: Rights) -> list[float]:
     """Every value of the setpoint that has a row, by time."""
     found = await asyncpg.connect(rights.runtime["database_url"], password=rights.credentials["database"]["nexus"])
@@ -99,15 +115,7 @@ def test_forty_hostile_sessions_cost_the_record_nothing(rights: Rights) -> None:
     repeated = metric(rights, "nexus.gateway.gateway", "nexus_gateway_repeated_frames_total")
 
     async def attack() -> None:
-        async with contextlib.AsyncExitStack() as sessions:
-            for number in range(SESSIONS):
-                if number % 2:
-                    deaf = never_read(rights, "guest")
-                    sessions.callback(deaf.close)
-                    continue
-                guest = await sessions.enter_async_context(rights.client("guest"))
-                await join_groups(guest, "historian" if number % 4 else "nexus")
-            desk = await sessions.enter_async_context(rights.client("desk"))
+        async with hostile(rights), rights.client("desk") as desk:
             await desk.subscribe(f"{ANSWER}/+/desk/+", qos=1)
             for number, value in enumerate(wanted):
                 await take_over(rights, GUESSED_IDS[number % len(GUESSED_IDS)])

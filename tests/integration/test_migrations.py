@@ -14,7 +14,7 @@ from nexus_cli.database import migrate, revision
 from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, load_custody
-from nexus_cli.database.connect import Limits, connection, open_connection
+from nexus_cli.database.connect import WRITING, Limits, connection, open_connection
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
@@ -146,6 +146,8 @@ async def test_a_migration_does_not_wait_behind_a_reader_for_ever(
 ) -> None:
     """Whoever comes later would wait behind it, the writer among them."""
     monkeypatch.setattr(migrate, "MIGRATING", Limits(lock_s=0.3, idle_in_transaction_s=60.0))
+    monkeypatch.setattr(migrate, "LOCK_TRIES", 2)
+    monkeypatch.setattr(migrate, "LOCK_PAUSE_S", 0.0)
     reader = await open_connection(database, application="report")
     try:
         async with reader.transaction():
@@ -156,6 +158,33 @@ async def test_a_migration_does_not_wait_behind_a_reader_for_ever(
     finally:
         await reader.close()
     assert (await migrate.downgrade(database, revision="base"))[-1] == "0001"
+
+
+async def test_writers_pass_between_the_tries_of_a_migration(
+    database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report reads for long: the migration waits for it in short pieces, and is done when the report is."""
+    assert migrate.MIGRATING.lock_s < WRITING.lock_s, "a writer that waits behind it still gets its own lock"
+    monkeypatch.setattr(migrate, "MIGRATING", Limits(lock_s=0.3, idle_in_transaction_s=60.0))
+    reader = await open_connection(database, application="report")
+    writer = await open_connection(database, application="writer", limits=WRITING)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.fetchval("SELECT count(*) FROM nexus.sample")
+    passed: list[str] = []
+
+    async def let_pass() -> None:
+        passed.append(await writer.execute("UPDATE nexus.series SET active = true"))
+        if len(passed) == 3:
+            await reading.rollback()
+
+    monkeypatch.setattr(migrate, "_let_pass", let_pass)
+    try:
+        assert (await migrate.downgrade(database, revision="base"))[-1] == "0001"
+    finally:
+        await reader.close()
+        await writer.close()
+    assert passed == ["UPDATE 0"] * 3
 
 
 async def test_0005_knows_who_spoke_for_the_devices_of_before(empty_database: Settings) -> None:

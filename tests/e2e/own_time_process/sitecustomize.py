@@ -1,17 +1,19 @@
 """On PYTHONPATH of a process under test: its clocks run on the own time of its main thread (see `tests.own_clock`).
 
 While other processes hold the processor, the time of this one stands still, so that a poll is late only for what the
-process itself did. The wall clock runs along. Only with NEXUS_TEST_OWN_TIME set.
+process itself did. The wall clock runs along. Only with NEXUS_TEST_OWN_TIME set: 1, or the role among several with one
+environment.
 """
 
 import os
 import selectors
+import sys
 import threading
 import time
 
 from tests.own_clock import OwnTime
 
-if os.environ.get("NEXUS_TEST_OWN_TIME"):
+if os.environ.get("NEXUS_TEST_OWN_TIME") in ("1", *sys.orig_argv[1:]):
     _cpu = time.pthread_getcpuclockid(threading.main_thread().ident)
     own = OwnTime(cpu_s=lambda: time.clock_gettime(_cpu))
     _start_ns = time.time_ns() - int(own.now_s() * 1e9)
