@@ -50,8 +50,8 @@ class S7Driver:
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> S7Session:
         """Open the connection to the CPU of these devices. Raises DriverError with scope SESSION.
 
-        A device that does not survive the question for its state is connected to once more, and not asked. One that lets
-        the first question of a connection drop is asked again.
+        A device that does not survive the question for its state is connected to once more, and not asked: also one that
+        lets the first question of each connection drop.
         """
         loop = asyncio.get_running_loop()
         session = await self._open(devices[0])
@@ -59,13 +59,9 @@ class S7Driver:
         if not self._silence.asks(link, loop.time()):
             return session
         try:
-            try:
-                await session.look()
-            except DriverError as error:
-                if error.scope is not Scope.DEVICE:
-                    raise
-                await session.look()
+            await session.look()
         except DriverError:
+            await session.close()
             self._silence.keep(link, loop.time() + SILENT_FIRST_S)
             return await self._open(devices[0])
         except BaseException:
