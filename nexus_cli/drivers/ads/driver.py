@@ -10,12 +10,19 @@ from typing import Any
 
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.drivers.ads import frame, groups
+from nexus_cli.drivers.ads.asking import asked
 from nexus_cli.drivers.ads.channel import Channel
 from nexus_cli.drivers.ads.errors import route_hint
 from nexus_cli.drivers.ads.session import AdsSession
 from nexus_cli.drivers.ads.tcp_transport import DirectChannel
 from nexus_cli.drivers.ads.url import TCP_PORT
-from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.base import (
+    DriverError,
+    Opinion,
+    Point,
+    Request,
+    Scope,
+)
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
@@ -29,6 +36,10 @@ class AdsDriver:
 
     name = "ads"
     concurrency = 4
+
+    async def ask(self, session: AdsSession, device: DeviceConfig, point: Point, /) -> Opinion:
+        """See `plugin.Ask`."""
+        return await asked(session, device, point)
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
         """See `Driver.group`."""

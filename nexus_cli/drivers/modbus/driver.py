@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.base import (
+    DriverError,
+    Opinion,
+    Point,
+    Request,
+    Scope,
+)
+from nexus_cli.drivers.modbus.asking import asked
 from nexus_cli.drivers.modbus.channel import Channel, Lenience, RtuChannel, TcpChannel
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.session import ModbusSession, cause_of
@@ -56,6 +63,10 @@ class ModbusDriver:
 
     name = "modbus"
     concurrency = 1
+
+    async def ask(self, session: ModbusSession, device: DeviceConfig, point: Point, /) -> Opinion:
+        """See `plugin.Ask`."""
+        return await asked(session, device, point)
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
         """Join points into reads; see `groups.group`."""

@@ -15,8 +15,15 @@ from cryptography.hazmat.primitives import serialization
 
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.system import system_words
-from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.base import (
+    DriverError,
+    Opinion,
+    Point,
+    Request,
+    Scope,
+)
 from nexus_cli.drivers.opcua import certificates, groups, identity, refusals, security
+from nexus_cli.drivers.opcua.asking import asked
 from nexus_cli.drivers.opcua.channel import LOST, Channel, follow_endpoint
 from nexus_cli.drivers.opcua.limits import configured
 from nexus_cli.drivers.opcua.session import OpcuaSession
@@ -50,6 +57,10 @@ class OpcuaDriver:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
+
+    async def ask(self, session: OpcuaSession, device: DeviceConfig, point: Point, /) -> Opinion:
+        """See `plugin.Ask`."""
+        return await asked(session, device, point)
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
         """See `Driver.group`."""

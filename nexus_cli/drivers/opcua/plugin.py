@@ -21,9 +21,9 @@ def _serve() -> Serve:
 
 
 def _ask() -> Ask:
-    from nexus_cli.drivers.opcua.asking import asked
+    from nexus_cli.drivers.opcua.driver import DRIVER
 
-    return asked
+    return DRIVER.ask
 
 
 def _clients() -> Clients:

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_cli.diagnostics.system import system_words
-from nexus_cli.drivers.base import DriverError, Point, Request, Scope
+from nexus_cli.drivers.base import (
+    DriverError,
+    Opinion,
+    Point,
+    Request,
+    Scope,
+)
+from nexus_cli.drivers.s7.asking import asked
 from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
 from nexus_cli.drivers.s7.pdu import MAX_PDU
@@ -39,6 +46,10 @@ class S7Driver:
 
     name = "s7"
     concurrency = 1
+
+    async def ask(self, session: S7Session, device: DeviceConfig, point: Point, /) -> Opinion:
+        """See `plugin.Ask`."""
+        return await asked(session, device, point)
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
         """Join points into reads; see `groups.group`."""
