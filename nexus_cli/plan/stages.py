@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.change import Action, Attributes, Change
 
 SEQUENCES = "sequences"
 RECORD = "record"
@@ -110,10 +110,19 @@ def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
 
 
 def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Old paths of tags that are forgotten or moved, sorted; never one that is declared anew by the same plan."""
+    """Old paths of tags that are forgotten or moved, sorted; never one that NEXUS publishes after the same plan.
+
+    A tag that becomes external is among them: what we published last would pass for the value of somebody who has
+    not said anything yet.
+    """
     gone: set[str] = set()
     kept: set[str] = set()
+    ours: set[str] = set()
+    theirs: set[str] = set()
     for change in changes:
+        if change.type == "device":
+            ours |= _paths(change.previous_name, change.before, external=False)
+            theirs |= _paths(change.name, change.after, external=True)
         for tag in change.tags:
             if tag.action is Action.FORGET:
                 gone.add(tag.path)
@@ -121,7 +130,14 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
                 kept.add(tag.path)
                 if tag.previous_path is not None:
                     gone.add(tag.previous_path)
-    return tuple(sorted(gone - kept))
+    return tuple(sorted((gone - kept) | (ours & theirs)))
+
+
+def _paths(device: str, attributes: Attributes | None, *, external: bool) -> set[str]:
+    """Paths of a device's tags, if others publish them (or, with False, NEXUS does)."""
+    if attributes is None or (attributes.get("protocol") == "external") is not external:
+        return set()
+    return {f"{device}/{tag}" for tag in attributes.get("tags") or ()}
 
 
 def verified_devices(changes: Iterable[Change]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class Stretch:
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
     plant, port = Plant(tmp_path_factory.mktemp("counted")), free_port()
     plant.write(SITE.format(port=port) + ACCESS)
-    own_time = {
+    own_time: dict[str, Any] = {
         "NEXUS_PASS_ENVIRONMENT": "NEXUS_TEST_OWN_TIME",
         "NEXUS_TEST_OWN_TIME": "gateway",
         "PYTHONPATH": f"{ROOT / 'tests/e2e/own_time_process'}{os.pathsep}{ROOT}",

@@ -14,14 +14,15 @@ from nexus_cli.database import migrate, revision
 from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.class_table import DAY_MS
 from nexus_cli.database.committed import OutboxKey, load_custody
-from nexus_cli.database.connect import WRITING, Limits, connection, open_connection
+from nexus_cli.database.connect import MIGRATING, WRITING, Limits, connection, open_connection
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, Home, Runtime
 from nexus_cli.project import runtime
 from nexus_cli.settings import Settings
-from tests.postgres import SITE, free_port
+from tests.postgres import SITE
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
@@ -164,7 +165,7 @@ async def test_writers_pass_between_the_tries_of_a_migration(
     database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report reads for long: the migration waits for it in short pieces, and is done when the report is."""
-    assert migrate.MIGRATING.lock_s < WRITING.lock_s, "a writer that waits behind it still gets its own lock"
+    assert MIGRATING.lock_s < WRITING.lock_s, "a writer that waits behind it still gets its own lock"
     monkeypatch.setattr(migrate, "MIGRATING", Limits(lock_s=0.3, idle_in_transaction_s=60.0))
     reader = await open_connection(database, application="report")
     writer = await open_connection(database, application="writer", limits=WRITING)

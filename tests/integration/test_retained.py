@@ -226,6 +226,25 @@ async def test_only_what_nexus_published_once_is_cleared(plant: World) -> None:
         await until_kept(world, stay)
 
 
+async def test_the_last_value_of_a_device_that_others_publish_now_is_cleared(plant: World) -> None:
+    """It would pass for theirs, GOOD for as long as they say nothing."""
+    world = plant
+    tags = {"energy": tag(address=""), "voltage": tag(address="")}
+    theirs = device("a/l/two", gateway="", link="", protocol="external", connection={}, tags=tags)
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(device("a/l/one"), device("a/l/two")))
+        for path in ("a/l/one/energy", "a/l/two/energy", "a/l/two/voltage"):
+            await gateway.client.publish(TOPICS.tag(path), live(1.0), retain=True)
+        await until_kept(world, {*_tags("one", "energy"), *_tags("two", "energy", "voltage")})
+        found = await applied(control, snapshot(device("a/l/one"), theirs), allow=("data-loss=**", "acl-widen"))
+        assert found["outcome"] == "applied", found
+        await until_kept(world, set(_tags("one", "energy")))
+        async with someone(world) as client:
+            await client.publish(TOPICS.tag("a/l/two/energy"), live(2.0), retain=True)
+        await _looked(world, control)
+        await until_kept(world, {*_tags("one", "energy"), *_tags("two", "energy")})
+
+
 async def _looked(world: World, control: Any) -> None:
     """A deployment that changes nothing of it makes control look again."""
     state = await control.state()
