@@ -108,3 +108,19 @@ STRANGERS: dict[str, dict[str, Answer]] = {
     "opcua": {"request-id-of-nobody": _added(20, 4, "little", 50), "handle-off-by-one": _added(36, 4, "little", 1)},
 }
 """What makes an answer somebody else's."""
+
+
+def preceded(name: str, other: Answer) -> Answer:
+    """Each answer comes behind one to somebody else that has another value. OPC UA numbers the messages of a connection
+    without a hole, so each takes its place in that order (OPC 10000-6 §6.7.2.4)."""
+    before = 0
+
+    def answer(data: bytes) -> bytes:
+        nonlocal before
+        stranger = other(data[:-3] + bytes((data[-3] ^ 1,)) + data[-2:])
+        if name == "opcua":
+            stranger, data = _added(16, 4, "little", before)(stranger), _added(16, 4, "little", before + 1)(data)
+            before += 1
+        return stranger + data
+
+    return answer

@@ -10,7 +10,7 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Effect, Point, Scope, Session, points_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
-from tests.contract.answers import DONE, STRANGERS, Answer, ads_data, is_write, opcua_written, s7_item
+from tests.contract.answers import DONE, STRANGERS, Answer, ads_data, is_write, opcua_written, preceded, s7_item
 from tests.contract.driver_cases import ADS, CASES, OPCUA, S7, DriverCase
 from tests.contract.driving import opened, read_all
 from tests.contract.hostile import ads_error, of_words, opcua_fault, s7_error
@@ -133,7 +133,7 @@ async def test_an_answer_to_somebody_else_acknowledges_nothing(
 async def test_an_answer_to_somebody_else_is_no_value(case: DriverCase, name: str, other: Answer, home: str) -> None:
     """It comes before ours, with other values in it; the link stands, and ours is taken."""
     async with lined(case, home) as (line, device, session):
-        line.bend = lambda data: other(data[:-3] + bytes((data[-3] ^ 1,)) + data[-2:]) + data
+        line.bend = preceded(case.name, other)
         for _ in range(2):
             values, faults = await read_all(case, session, device)
             assert not faults
