@@ -11,6 +11,7 @@ import pytest
 from nexus_cli.database import migrate
 from nexus_cli.database.ability import require_able
 from nexus_cli.database.connect import connection, open_pool
+from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from tests.servers import free_port
@@ -40,12 +41,12 @@ async def test_the_host_that_answers_is_used(first: bool, more: str, database: S
     finally:
         await pool.close()
     await require_able(settings)
-    await migrate.require_current(settings)
+    await require_current(settings)
 
 
 async def test_a_schema_is_made_through_the_second_host(empty_database: Settings) -> None:
     await migrate.upgrade(beside(empty_database, first=True))
-    await migrate.require_current(empty_database)
+    await require_current(empty_database)
 
 
 async def test_where_none_answers_each_is_named(tmp_path: Path) -> None:
