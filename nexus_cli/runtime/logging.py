@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -91,7 +92,10 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a character of a device, or an integer beyond 64 bits: the slower one escapes and takes both
+            return json.dumps(line, default=str)
 
 
 def _plain(value: Any) -> str:

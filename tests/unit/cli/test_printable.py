@@ -18,7 +18,7 @@ from nexus_cli.cli.views import audit, deployment, history, sequence, status, ta
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines, one_line, plain
 from nexus_cli.project.live import Live
-from nexus_cli.runtime.logging import _TextFormatter
+from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
 
 EVIL = "a\x1b[2J\x1b]0;title\x07b\r\nFORGED done nexus.cli\x9b31mc\u202edesrever\u2066\u2028\u0085\x00\u200fz\ud800\U000e0041"
@@ -183,3 +183,12 @@ def test_a_log_line_is_one_line() -> None:
     handler.emit(record)
     assert unsafe(stream.getvalue()) == [] and stream.getvalue().count("\n") == 1
     assert "device=" not in stream.getvalue(), "what is empty says nothing"
+
+
+def test_a_log_line_in_json_takes_what_is_no_text_and_what_is_no_64_bit_number() -> None:
+    record = logging.LogRecord("nexus", logging.WARNING, "", 0, "said %s", (EVIL,), None)
+    record.fields = {"detail": EVIL, "count": 1 << 70}
+    line = _JsonFormatter("gateway gw-1").format(record)
+    assert line.encode() and "\n" not in line
+    found = json.loads(line)
+    assert (found["message"], found["detail"], found["count"]) == (f"said {EVIL}", EVIL, 1 << 70)
