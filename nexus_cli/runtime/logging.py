@@ -94,7 +94,8 @@ class _JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         try:
             return orjson.dumps(line, default=str).decode()
-        except TypeError:  # half a character of a device, or an integer beyond 64 bits: the slower one escapes and takes both
+        except TypeError:
+            # Half a character of a device, or an integer beyond 64 bits: the slower encoder escapes the one and takes the other.
             return json.dumps(line, default=str)
 
 
