@@ -25,12 +25,18 @@ class Chain:
         steps: `(name, text)` from the file to the row.
         file: Place of the tag in the text, `file:line:column`.
         excerpt: The lines of the tag in the file.
+        site: `enterprise/site`.
+        device: Of a tag; None of a message.
+        tag: Its name.
     """
 
     path: str
     steps: tuple[tuple[str, str], ...]
     file: str = ""
     excerpt: tuple[str, ...] = field(default=())
+    site: str = ""
+    device: DeviceConfig | None = None
+    tag: str = ""
 
 
 def explain_path(
@@ -143,7 +149,15 @@ def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
     steps.append(("row", _row(tag, path)))
     file = known.tree.text(place.file) if place else None
     excerpt = _excerpt(file.text.splitlines(), place.line) if file and place else ()
-    return Chain(path=path, steps=tuple(steps), file=str(place) if place else "", excerpt=excerpt)
+    return Chain(
+        path=path,
+        steps=tuple(steps),
+        file=str(place) if place else "",
+        excerpt=excerpt,
+        site=f"{known.snapshot.enterprise}/{known.snapshot.site}",
+        device=device,
+        tag=name,
+    )
 
 
 def _excerpt(lines: list[str], first: int) -> tuple[str, ...]:

@@ -150,6 +150,21 @@ def _live() -> dict[str, Schema]:
                     },
                 }
             ),
+            "limited": _map(
+                {
+                    "type": "object",
+                    "description": "A device that does not report all that it should.",
+                    "properties": {
+                        "polled": {
+                            "type": "array",
+                            "items": _TEXT,
+                            "description": "Tags that are polled instead, 200 at most.",
+                        },
+                        "count": {**_COUNT, "description": "How many there are."},
+                        "why": {**_TEXT, "description": "What the device or its server said."},
+                    },
+                }
+            ),
             "counters": {"type": "object"},
             "clock": _clock(),
             "stalled": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import click
 
@@ -41,13 +42,16 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
     from nexus_cli.cli.views.explain import chain_document, chain_text
     from nexus_cli.cli.views.findings import document, text
     from nexus_cli.project.explain import explain_path
+    from nexus_cli.project.explain_now import step_now
 
     outcome = explain_path(subject, site=site, env=env, variables=variables)
     if outcome.value is None:
         problem = document(outcome.findings, outcome.files)
         answer(text(problem, style=paint)) if format_ == "text" else answer_bytes(orjson.dumps(problem))
         return Exit.FINDINGS
-    result = chain_document(outcome.value)
+    chain = outcome.value
+    now = step_now(chain)
+    result = chain_document(chain if now is None else replace(chain, steps=(*chain.steps, now)))
     if format_ == "json":
         answer_json(result)
     else:

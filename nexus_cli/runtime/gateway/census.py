@@ -10,6 +10,8 @@ from nexus_cli.runtime.gateway.device import Running
 
 MOST_NAMED = 1_000
 """Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
+MOST_TAGS = 200
+"""Tags of one device that are named."""
 UNKNOWN = "UNKNOWN"
 """Of tags that were not read yet."""
 
@@ -54,6 +56,17 @@ def silence(device: Running) -> dict[str, Any] | None:
         "since": max(state.since_us for state in known),
         "answers": device.reachable,
     }
+
+
+def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, dict[str, Any]]:
+    """What the limits of devices change, by path: `polled` (tags that are polled, not reported, `MOST_TAGS` of them),
+    `count` of them, and `why` in words. Of `limit` devices."""
+    found: dict[str, dict[str, Any]] = {}
+    for device in devices:
+        if (device.lacking or device.limits) and len(found) < limit:
+            polled = sorted(device.lacking)
+            found[device.path] = {"polled": polled[:MOST_TAGS], "count": len(polled), "why": "; ".join(device.limits)}
+    return found
 
 
 def tags_by_quality(devices: Iterable[Running]) -> dict[str, int]:

@@ -109,6 +109,8 @@ class Running:
         blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
         reachable: It answered at least once since it was configured and was not lost since.
         subscribed: Its subscription stands.
+        lacking: Tags that it should report and does not: they are polled.
+        limits: What its limits change of the others, in words.
         trouble: Reason, code and words of what it, or its link, last said in refusal.
     """
 
@@ -123,6 +125,8 @@ class Running:
     blocked_s: float = 0.0
     reachable: bool = False
     subscribed: bool = False
+    lacking: frozenset[str] = frozenset()
+    limits: tuple[str, ...] = ()
     trouble: tuple[Reason | None, int, str] = (None, 0, "")
     counters: Counters = field(default_factory=Counters)
 

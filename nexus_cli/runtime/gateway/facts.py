@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.runtime.gateway.census import MOST_NAMED, all_silent, by_reason
+from nexus_cli.runtime.gateway.census import MOST_NAMED, all_silent, by_reason, limited
 
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway
@@ -30,6 +30,7 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "silent": without[:MOST_NAMED],
         "silent_left_out": max(0, len(without) - MOST_NAMED),
         "silent_reasons": by_reason(without),
+        "limited": limited(devices),
         "links": gateway.links.health(),
         "commands": gateway.commands.facts(),
         "canary": gateway.canary.state,

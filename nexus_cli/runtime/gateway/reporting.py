@@ -170,6 +170,7 @@ class Reporting:
         elif notes != kept.notes and notes:
             event(_log, "reports are limited", level=logging.WARNING, device=device.path, detail="; ".join(notes))
         kept.lacking, kept.notes = lacking, notes
+        device.lacking, device.limits = lacking, notes
 
     def due(self, now_s: float) -> list[tuple[Running, list[TagState]]]:
         """The tags whose heartbeat is due, by device. To repeat a value is to claim that it still holds: the caller
@@ -246,6 +247,7 @@ class Reporting:
         """End every subscription."""
         for kept in self._open.values():
             kept.device.subscribed = False
+            kept.device.lacking, kept.device.limits = frozenset(), ()
             if kept.lacking:
                 self._meanwhile(kept.device, ())
             await kept.subscription.close()

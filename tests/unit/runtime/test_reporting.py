@@ -10,6 +10,7 @@ import pytest
 from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.gateway.census import limited
 from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
 from nexus_cli.runtime.gateway.normaliser import Cycle
 from nexus_cli.runtime.gateway.reporting import RETRY_LONGEST_S, Reporting
@@ -111,6 +112,8 @@ async def test_what_is_refused_is_polled_and_said(bench: Bench) -> None:
     assert bench.polled == ["t1", "t2"]
     assert list(bench.device.meanwhile) == [500]
     assert bench.reporting.limits == ("a/l/plc: 2 tags are polled, not reported (2 tags: Bad_TooManyMonitoredItems)")
+    facts = {"polled": ["t1", "t2"], "count": 2, "why": "2 tags: Bad_TooManyMonitoredItems"}
+    assert limited([bench.device]) == {PATH: facts}, "in health, and for `nexus explain`"
     assert bench.subscription.retried == 0
 
 
@@ -119,7 +122,7 @@ async def test_it_is_asked_for_again_and_no_longer_polled(bench: Bench) -> None:
         bench.clock.s = bench.reporting.next_s
         await bench.renew()
         assert bench.polled == left
-    assert bench.reporting.limits == ""
+    assert bench.reporting.limits == "" and limited([bench.device]) == {}
     assert bench.subscription.retried == 2
     bench.clock.s += RETRY_LONGEST_S
     await bench.renew()

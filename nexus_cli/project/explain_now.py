@@ -1,0 +1,80 @@
+"""What a tag's gateway does with it at this moment: the one step of `nexus explain` that no file knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.project.explain import Chain
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.topic import Topics
+
+LONGEST_S = 2.0
+"""How long the broker is asked; `explain` works without it."""
+
+
+def step_now(chain: Chain) -> tuple[str, str] | None:
+    """The step `now` of a tag that a gateway reads; None where no runtime of the same site is known here, or none answers."""
+    if chain.device is None or not chain.device.gateway or not chain.device.tags[chain.tag].address:
+        return None
+    try:
+        settings = load_settings()
+    except NexusError:
+        return None  # what is wrong in the settings is no part of the chain
+    if not settings.broker_url or settings.site != chain.site:
+        return None
+    said = asyncio.run(ask_now(chain.device, chain.tag, settings))
+    return ("now", said) if said else None
+
+
+async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
+    """One sentence of the gateway's newest sign of life; "" when there is none, or no broker within `LONGEST_S`."""
+    enterprise, _, site = settings.site.partition("/")
+    topic = Topics(enterprise, site).health("gateway", device.gateway)
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            client = BrokerClient(settings=settings, client_id=client_id("explain"))
+            async with client.session() as messages:
+                await client.subscribe([(topic, 0)])
+                async for message in messages:
+                    if message.topic == topic:
+                        facts = orjson.loads(message.payload)
+                        return what_happens(facts, device, tag) if isinstance(facts, dict) else ""
+    except (NexusError, TimeoutError, ValueError):
+        pass
+    return ""
+
+
+def what_happens(facts: Mapping[str, Any], device: DeviceConfig, tag: str) -> str:
+    """The sentence.
+
+    Args:
+        facts: Of the gateway's health.
+        device: Of the tag.
+        tag: Its name.
+    """
+    if facts.get("state") != "running":
+        return f"gateway {device.gateway} is not running ({facts.get('state')})"
+    link = facts.get("links", {}).get(device.link)
+    if link is None:
+        return f"gateway {device.gateway} does not run this device (yet)"
+    if link.get("state") != "connected":
+        return f"its link is not connected ({link.get('state')}): {link.get('detail')}".rstrip(": ")
+    for one in facts.get("silent", ()):
+        if one.get("path") == device.path:
+            return f"its device gives no value: {one.get('reason')} {one.get('detail')}".rstrip()
+    limits = facts.get("limited", {}).get(device.path)
+    reported = device.tags[tag].mode != "poll"
+    if limits is None:
+        return "as declared (reported)" if reported else "as declared (polled)"
+    why = str(limits.get("why") or "the device does not report it")
+    if tag in limits.get("polled", ()):
+        return f"polled, not reported, until it is: {why}; it is asked for again, at the longest after a minute"
+    return f"reported, with limits: {why}" if reported else "as declared (polled)"
