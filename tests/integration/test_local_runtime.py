@@ -209,8 +209,14 @@ def test_a_new_gateway_joins_and_rights_follow_the_deployment(plant: Plant) -> N
 
 
 def test_reading_what_is_not_there_says_what_is(plant: Plant) -> None:
-    assert "did you mean 'packaging/line-1/meter/power'?" in plant.nexus("read", "packaging/line-1/meter/powr", code=1).stderr
-    assert "did you mean 'packaging/line-1/meter'?" in plant.nexus("read", "packaging/line-1/metr/power", code=1).stderr
+    assert (
+        "did you mean 'packaging/line-1/meter/power'?"
+        in plant.nexus("read", "packaging/line-1/meter/powr", code=1).stderr
+    )
+    assert (
+        "did you mean 'packaging/line-1/meter/power'?"
+        in plant.nexus("read", "packaging/line-1/metr/power", code=1).stderr
+    )
     read = plant.nexus("read", "packaging/line-1/meter/power", "--format", "json", "--wait", "10s")
     assert orjson.loads(read.stdout)["quality"] == "BAD"
 
