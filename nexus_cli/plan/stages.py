@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nexus_cli.plan.change import Action, Attributes, Change
 
 SEQUENCES = "sequences"
+"""Only in the journal: a running sequence that control waits for before the first stage."""
 RECORD = "record"
 RIGHTS = "rights"
 NOTIFY = "notify"

@@ -51,7 +51,8 @@ class Code:
         good: What to write or do instead.
         severity: Error, warning or info.
         exit: What a command ends with that fails for it; None for what its band ends with (see `exit_code`).
-        hint: What a person does about it, where that is always the same; printed below the error.
+        hint: What a person does about it, where that is always the same: of a `NexusError` whose call has none. A finding
+            has the hint of its call alone.
     """
 
     id: str

@@ -1,0 +1,1 @@
+"""Beckhoff ADS. `plugin` joins the parts."""

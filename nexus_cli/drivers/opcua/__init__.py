@@ -1,0 +1,1 @@
+"""OPC UA. `plugin` joins the parts."""

@@ -1,4 +1,4 @@
-"""OPC UA as a plug-in: the one module of this folder that the rest of NEXUS knows. Libraries are imported when they are needed."""
+"""OPC UA as a plug-in: what gateway, plan and checks know of this folder (`discover` and `project` import more). Libraries are imported when they are needed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What the simulators of all protocols share: servers on a stream, memories, signals."""

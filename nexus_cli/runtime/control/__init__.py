@@ -1,0 +1,1 @@
+"""The role control: desired state, deployments, sequences, alerts and the HTTP API. `control` joins them."""
