@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -194,6 +194,19 @@ def _rolled_rows(sources: Sources, width_us: int) -> str:
                 f'SELECT {_ALONE} FROM {SCHEMA}."{relation}" WHERE {_WHERE.format(_TIME)}' for relation in relations
             ]
     return " UNION ALL ".join(asked)
+
+
+async def rolled_samples(conn: Connection, sources: Sources, *, start: datetime, end: datetime) -> int:
+    """How many samples the kept hours that lie in a span have: there are no fewer in it, and no sample is read."""
+    found = [
+        await conn.fetchval(
+            f"""SELECT sum(n)::bigint FROM {SCHEMA}."{each.relation}"
+                WHERE series_id = $1 AND bucket >= $2 AND bucket < $3 AND bucket + interval '1 hour' <= $3""",
+            *(sources.series_id, start, end),
+        )
+        for each in sources.kept.get(HOUR_US, {}).values()
+    ]
+    return sum(number or 0 for number in found)
 
 
 async def last_before(conn: Connection, sources: Sources, *, time_us: int) -> StoredSample | None:

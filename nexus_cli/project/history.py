@@ -86,6 +86,7 @@ async def history(
     every: str | None = None,
     aggregate: Aggregate | None = None,
     zone: tzinfo | None = None,
+    drawn: bool = False,
     settings: Settings | None = None,
     now: datetime | None = None,
 ) -> History:
@@ -100,6 +101,7 @@ async def history(
         aggregate: What to show of each bucket; None is the average, or the last value of what has none.
         zone: Whose clocks times are read and shown on, and days begin on. None is this machine's, and for days the site's
             when its file names one.
+        drawn: More samples than the limit become buckets over the whole span, as narrow as a plot can show.
         settings: Instead of the environment's.
         now: Instead of the clock.
 
@@ -124,11 +126,16 @@ async def history(
         site = chosen.site or await _only_site(conn)
         series = await _find(conn, site=site, path=path)
         reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
-        days = zone if zone is not None or width is None or width.fixed_us else await reader.site_zone()
-        if width is None:
+        # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
+        many = drawn and width is None and await reader.at_least(start, end) > limit
+        if width is None and not many:
             stretches, samples, found = await reader.samples(start, end, limit=limit + 1, zone=zone)
-            shown = None
-        else:
+            many = drawn and len(samples) > limit
+        if many:
+            width, limit = _drawn_width(start, end), max(limit, _MOST_DRAWN)
+        days = zone if zone is not None or width is None or width.fixed_us else await reader.site_zone()
+        shown = None
+        if width is not None:
             shown = aggregate or _usual(series)
             _check(shown, series)
             stretches, samples, found = await reader.rolled(
@@ -157,17 +164,19 @@ async def history(
 
 DRAWN = 144
 """Points that a plot has room for, side by side."""
+_MOST_DRAWN = 100_000
+"""Buckets of a plot at most; what is shown of fewer samples has the caller's limit."""
 _WIDTHS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 
 
-async def history_to_draw(path: str, *, every: str | None = None, **question: Any) -> History:
+async def history_to_draw(path: str, **question: Any) -> History:
     """As `history`; more samples than its limit become buckets, as narrow as a plot can show, over the whole span."""
-    found = await history(path, every=every, **question)
-    if every is not None or not found.truncated:
-        return found
-    span_s = (datetime.fromisoformat(found.until) - datetime.fromisoformat(found.since)).total_seconds()
-    width_s = next((each for each in _WIDTHS_S if each >= span_s / DRAWN), 86_400)
-    return await history(path, **{**question, "every": f"{width_s}s", "limit": max(question.get("limit", 0), 100_000)})
+    return await history(path, drawn=True, **question)
+
+
+def _drawn_width(start: datetime, end: datetime) -> Every:
+    width_s = next((each for each in _WIDTHS_S if each >= (end - start).total_seconds() / DRAWN), _WIDTHS_S[-1])
+    return _width(f"{width_s}s", start, end)
 
 
 def _zone_name(zone: tzinfo | None, now: datetime) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.database.history_buckets import Question, buckets, lost_moments
-from nexus_cli.database.history_rows import last_before
+from nexus_cli.database.history_rows import last_before, rolled_samples
 from nexus_cli.database.queries import (
     Series,
     StoredGap,
@@ -57,6 +57,10 @@ class Reader:
         return await load_gaps(
             self._conn, site=self._site, devices=devices, gateways=[gateway or ""], since=start, until=end
         )
+
+    async def at_least(self, start: datetime, end: datetime) -> int:
+        """How many samples the span has by its rollups; there may be more."""
+        return await rolled_samples(self._conn, self._sources, start=start, end=end)
 
     async def samples(
         self, start: datetime, end: datetime, *, limit: int, zone: tzinfo | None
