@@ -62,6 +62,7 @@ async def record(
         raise NexusError(
             "The database refused what was to be recorded; nothing changed.",
             code="NX5000",
+            hint="check with `nexus db check` whether the schema is up to date",
             cause=f"{type(error).__name__}: {error}",
         ) from None
 

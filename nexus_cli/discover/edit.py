@@ -257,6 +257,7 @@ def write(edit: Edit) -> None:
         raise NexusError(
             f"{shown(edit.path)} was changed by somebody else meanwhile; nothing was written.",
             code="NX6603",
+            hint="the same command again",
         )
     path = edit.path.resolve()  # behind a link, its target
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ CODES: tuple[Code, ...] = (
         id="NX5000",
         slug="deployment-refused",
         exit=Exit.FINDINGS,
-        hint="check with `nexus db check` whether the schema is up to date",
         summary="Control refused the deployment.",
         why="The request is not a valid site state; nothing changed.",
         good=text("read the findings, correct the file, plan again"),

@@ -35,7 +35,6 @@ CODES: tuple[Code, ...] = (
         id="NX6603",
         slug="discover-place",
         exit=Exit.FINDINGS,
-        hint="the same command again",
         summary="The place to write to can't be used.",
         why="`--at` names area/line/device in slugs; an existing device is edited in the file that declares it.",
         bad=text("--into sites/x/areas/y.yaml --at filler"),
