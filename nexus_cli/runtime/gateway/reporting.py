@@ -58,22 +58,18 @@ class _Kept:
 
     Attributes:
         retry_s: When what is not reported is asked for again, monotonic seconds; infinity while all is.
-        lacking: The tags that are not reported, as it was told.
-        notes: What the device's limits change, as it was told.
     """
 
     device: Running
     subscription: Subscription
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_LONGEST_S))
     retry_s: float = math.inf
-    lacking: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """What its limits change, for people."""
-        notes = "; ".join(self.notes)
-        count = len(self.lacking)
+        notes = "; ".join(self.device.limits)
+        count = len(self.device.lacking)
         return f"{count} tag{'s are' if count > 1 else ' is'} polled, not reported ({notes})" if count else notes
 
 
@@ -124,12 +120,14 @@ class Reporting:
                 self._beating.pop(path, None)
                 self._silence.forget(path)
                 await kept.subscription.close()
-            elif kept.lacking or kept.subscription.faults:
+            elif kept.device.lacking or kept.subscription.faults:
                 await self._ask_again(kept)
         for device in list(devices.values()):
             if device.reported and not device.subscribed and device.blocked_s <= self._clock.monotonic_s():
                 await self._subscribe(device)
-        limits = [f"{path}: {kept.text}" for path, kept in self._open.items() if kept.lacking or kept.notes]
+        limits = [
+            f"{path}: {kept.text}" for path, kept in self._open.items() if kept.device.lacking or kept.device.limits
+        ]
         more = f"; and {len(limits) - MOST_TOLD} more" if len(limits) > MOST_TOLD else ""
         self.limits = "; ".join(limits[:MOST_TOLD]) + more
 
@@ -156,7 +154,7 @@ class Reporting:
             kept.backoff.reset()
             kept.retry_s = math.inf
         notes = tuple(kept.subscription.notes())
-        if lacking != kept.lacking:
+        if lacking != device.lacking:
             points = [point for point in device.reported if point.name in lacking]
             self._meanwhile(device, points)
             names = ", ".join([point.name for point in points][:5])
@@ -167,9 +165,8 @@ class Reporting:
                 )
             else:
                 event(_log, "all tags are reported", device=device.path)
-        elif notes != kept.notes and notes:
+        elif notes != device.limits and notes:
             event(_log, "reports are limited", level=logging.WARNING, device=device.path, detail="; ".join(notes))
-        kept.lacking, kept.notes = lacking, notes
         device.lacking, device.limits = lacking, notes
 
     def due(self, now_s: float) -> list[tuple[Running, list[TagState]]]:
@@ -247,9 +244,9 @@ class Reporting:
         """End every subscription."""
         for kept in self._open.values():
             kept.device.subscribed = False
-            kept.device.lacking, kept.device.limits = frozenset(), ()
-            if kept.lacking:
+            if kept.device.lacking:
                 self._meanwhile(kept.device, ())
+            kept.device.lacking, kept.device.limits = frozenset(), ()
             await kept.subscription.close()
         for path in self._open:
             self._silence.forget(path)
