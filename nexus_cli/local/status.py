@@ -253,14 +253,14 @@ def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _reasons(roles: list[dict[str, Any]]) -> dict[str, int]:
     """Devices without a value by reason, those that are not named included, the most frequent first."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for role in _gateways(roles):
-        told = role["status"].get("silent_reasons")
-        if not isinstance(told, dict):  # of an older gateway: what it names
+        given = role["status"].get("silent_reasons")
+        if isinstance(given, dict):
+            counts.update({str(reason): int(count) for reason, count in given.items()})
+        else:  # of an older gateway: what it names
             named = [one for one in role["status"].get("silent") or () if isinstance(one, dict)]
-            told = Counter(str(one.get("reason") or "") for one in named)
-        for reason, count in told.items():
-            counts[str(reason)] = counts.get(str(reason), 0) + int(count)
+            counts.update(str(one.get("reason") or "") for one in named)
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 

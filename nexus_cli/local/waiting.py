@@ -18,7 +18,7 @@ LOOK_S = 0.05
 COUNT_S = 1.0
 """How often the time is counted: that looks through the processes."""
 QUIET_S = 15.0
-"""After so long without a line the person is told what is waited for."""
+"""After so long without a line, one says what `up` waits for."""
 HOPELESS = 6
 """A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
 
@@ -66,14 +66,14 @@ def wait_running(
         NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
     """
     expected = _expected(runtime)
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     steps, counted_s = Steps(), time.monotonic()
     patience, quiet_since_s, stepped = Patience(limit_s=timeout_s, now_s=counted_s), counted_s, False
     while True:
         state = read_state(home)
         for name, seen in state.items():
-            if told.get(name) != seen["state"]:
-                told[name], quiet_since_s = seen["state"], time.monotonic()
+            if shown.get(name) != seen["state"]:
+                shown[name], quiet_since_s = seen["state"], time.monotonic()
                 progress(name, seen["state"], seen["detail"])
         waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
         if not waiting or given_up():

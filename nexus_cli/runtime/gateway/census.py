@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nexus_cli.runtime.gateway.device import Running
@@ -16,18 +16,17 @@ UNKNOWN = "UNKNOWN"
 """Of tags that were not read yet."""
 
 
-def silent(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> tuple[list[dict[str, Any]], int]:
-    """The devices that are switched on and give no value that counts, by path, and how many were left out.
+def named(found: Sequence[dict[str, Any]], *, limit: int = MOST_NAMED) -> tuple[list[dict[str, Any]], int]:
+    """The first of the silent devices, and how many were left out."""
+    return list(found[:limit]), max(0, len(found) - limit)
+
+
+def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
+    """The devices that are switched on and give no value that counts, by path.
 
     Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
     UTC, when its last tag became BAD).
     """
-    found = all_silent(devices)
-    return found[:limit], max(0, len(found) - limit)
-
-
-def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
-    """What `silent` says, of every device."""
     found = [facts for device in devices if (facts := silence(device)) is not None]
     return sorted(found, key=lambda facts: str(facts["path"]))
 
@@ -38,7 +37,7 @@ def by_reason(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def silence(device: Running) -> dict[str, Any] | None:
-    """What `silent` says of one device; None when it gives values, is switched off or was not asked yet."""
+    """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
     if not device.config.enabled:
         return None
     states = device.field_states()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.runtime.gateway.census import MOST_NAMED, all_silent, by_reason, limited
+from nexus_cli.runtime.gateway.census import all_silent, by_reason, limited, named
 
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway
@@ -14,6 +14,7 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
     """JSON values, without secrets."""
     devices = gateway.links.devices()
     without = all_silent(devices)
+    shown, left_out = named(without)
     problem = gateway.following.problem
     outbox = gateway.outbox
     return {
@@ -27,8 +28,8 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "digest": gateway.configuration.digest,
         "configuration": problem.message if problem is not None else "",
         "devices": len(devices),
-        "silent": without[:MOST_NAMED],
-        "silent_left_out": max(0, len(without) - MOST_NAMED),
+        "silent": shown,
+        "silent_left_out": left_out,
         "silent_reasons": by_reason(without),
         "limited": limited(devices),
         "links": gateway.links.health(),

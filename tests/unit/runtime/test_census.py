@@ -8,7 +8,7 @@ import msgspec
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.runtime.gateway.census import all_silent, by_reason, silence, silent, tags_by_quality
+from nexus_cli.runtime.gateway.census import all_silent, by_reason, named, silence, tags_by_quality
 from nexus_cli.runtime.gateway.counters import _register_devices
 from nexus_cli.runtime.gateway.device import Running, answered, fail, running
 from nexus_cli.runtime.gateway.normaliser import Cycle
@@ -34,23 +34,23 @@ def _read(one: Running, time_us: int, *values: float) -> None:
 
 
 def test_a_device_that_was_not_asked_is_not_silent() -> None:
-    assert silent([_made()]) == ([], 0)
+    assert named(all_silent([_made()])) == ([], 0)
 
 
 def test_a_device_without_an_answer_is_named_with_reason_and_since_when() -> None:
     one = _made()
     _read(one, 1_000, 1.0, 2.0)
-    assert silent([one]) == ([], 0)
+    assert named(all_silent([one])) == ([], 0)
     _timed_out(one, 5_000)
     _timed_out(one, 9_000)
-    (found,), more = silent([one])
+    (found,), more = named(all_silent([one]))
     assert (found["path"], found["reason"], found["since"], more) == ("a/l/one", "device_timeout", 5_000, 0)
     assert found["detail"] == "unit 7 does not answer within 1 s" and not found["answers"]
     assert verify([one])["a/l/one"]["detail"] == found["detail"]
     _read(one, 10_000, 1.0, 2.0)
-    assert silent([one]) == ([], 0)
+    assert named(all_silent([one])) == ([], 0)
     one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(20_000), code=2)
-    (found,), _ = silent([one])
+    (found,), _ = named(all_silent([one]))
     assert (found["code"], found["detail"], found["since"]) == (2, "", 20_000), (
         "what was said of an earlier time is not"
     )
@@ -60,10 +60,10 @@ def test_a_device_that_refuses_everything_is_silent_and_one_good_tag_is_enough()
     one = _made()
     one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(1_000), code=11)
     one.reachable = True
-    (found,), _ = silent([one])
+    (found,), _ = named(all_silent([one]))
     assert (found["reason"], found["code"], found["answers"]) == ("device_error", 11, True)
     _read(one, 2_000, 1.0)
-    assert silent([one]) == ([], 0)
+    assert named(all_silent([one])) == ([], 0)
     assert tags_by_quality([one]) == {"GOOD": 1, "UNCERTAIN": 0, "BAD": 1, "UNKNOWN": 0}
 
 
@@ -78,8 +78,8 @@ def test_a_network_that_is_away_is_told_of_in_a_bounded_message() -> None:
     all_of_them = [_made(f"a/l/d{at:03}") for at in range(7)]
     for one in all_of_them:
         _timed_out(one, 1_000)
-    named, more = silent(reversed(all_of_them), limit=3)
-    assert [one["path"] for one in named] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
+    first, more = named(all_silent(reversed(all_of_them)), limit=3)
+    assert [one["path"] for one in first] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
     assert by_reason(all_silent(all_of_them)) == {"device_timeout": 7}, "all of them are counted"
 
 
