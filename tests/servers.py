@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.local import ports
-from nexus_cli.settings import Settings
+from nexus_cli.settings import ClockTrust, Settings
 from tests.patience import patient
 
 _AMQTT = """
@@ -106,8 +106,9 @@ class TestBroker:
     def settings(
         self, *, principal: str = "nexus.cli", home: Path | None = None, site: str = "acme/chicago"
     ) -> Settings:
-        """Settings that reach this broker."""
+        """Settings that reach this broker. The clock is vouched for: a virtual machine that is held up steps it."""
         return Settings(
+            clock_synchronised=ClockTrust.YES,
             home=home or self.folder,
             site=site,
             principal=principal,

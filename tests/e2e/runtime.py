@@ -153,6 +153,7 @@ class Runtime:
             "NEXUS_DATABASE_URL": self.database.url,
             "NEXUS_DATABASE_PASSWORD": self.database.password,
             "NEXUS_LOG_LEVEL": "info",
+            "NEXUS_CLOCK_SYNCHRONISED": "1",  # a virtual machine that is held up steps its clock
             **({"NEXUS_HTTP_PORT": str(self.ports[part])} if part in self.ports else {}),
             **self.extra_environment.get(part, {}),
         }

@@ -39,7 +39,11 @@ class Stepped:
         self.began_s = time.time()
         self.set(0)
         shifted = f"{SHIM}{os.pathsep}{self.plant.environment('gateway')['PYTHONPATH']}"
-        self.plant.extra_environment["gateway"] = {"NEXUS_TEST_CLOCK": str(self._file), "PYTHONPATH": shifted}
+        self.plant.extra_environment["gateway"] = {
+            "NEXUS_TEST_CLOCK": str(self._file),
+            "NEXUS_CLOCK_SYNCHRONISED": "auto",
+            "PYTHONPATH": shifted,
+        }
 
     def set(self, off_s: float, *, synchronised: bool = False) -> None:
         """Set the gateway's wall clock, at once."""

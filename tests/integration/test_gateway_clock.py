@@ -15,6 +15,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import SANE_FROM_US, SystemClock
 from nexus_cli.runtime.gateway import gateway as gateway_module
 from nexus_cli.runtime.kernel_clock import KernelClock
+from nexus_cli.settings import ClockTrust
 from nexus_cli.wire.frame import Frame
 from tests.field import FakeDriver, FakeSource
 from tests.integration.test_gateway import GW, Plant, until
@@ -35,10 +36,12 @@ class Machine:
         self.off_us = 0
         self.synchronised: bool | None = False
 
-    def clock(self, **keys: Any) -> SystemClock:
-        """Instead of the real one's."""
+    def clock(self, *, trust: ClockTrust) -> SystemClock:
+        """Instead of the real one's, which the settings of a test would vouch for."""
         return SystemClock(
-            wall_ns=lambda: time.time_ns() + self.off_us * 1000, kernel=lambda: KernelClock(self.synchronised), **keys
+            trust=ClockTrust.AUTO,
+            wall_ns=lambda: time.time_ns() + self.off_us * 1000,
+            kernel=lambda: KernelClock(self.synchronised),
         )
 
     def set(self, off_us: int, *, synchronised: bool = False) -> None:
