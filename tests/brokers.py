@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Collection
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.gate import packet_bytes
-from nexus_cli.runtime.gateway.intervals import Intervals
-from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.gateway.outbox.gate import packet_bytes
+from nexus_cli.runtime.gateway.outbox.intervals import Intervals
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
 
 

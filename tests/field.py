@@ -20,7 +20,7 @@ from nexus_cli.drivers.base import (
     Subscription,
 )
 from nexus_cli.model.config import DeviceConfig, TagConfig, digest, to_json
-from nexus_cli.runtime.gateway.intervals import Intervals
+from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report

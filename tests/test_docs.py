@@ -126,7 +126,7 @@ def test_every_reason_is_named() -> None:
 
 def test_every_gap_reason_has_one_name() -> None:
     """In the docs, in the message, and as the label of the counter of who writes it."""
-    from nexus_cli.runtime.gateway.declaring import LOSSES
+    from nexus_cli.runtime.gateway.outbox.declaring import LOSSES
     from nexus_cli.runtime.historian.time_bounds import Verdict
     from nexus_cli.wire.frame import GapReason
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.access.handover import wait_in_force, write_grants
+from nexus_cli.access.grants_file import wait_in_force, write_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 

@@ -19,7 +19,7 @@ from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.merge import Merged, Mode, Odd, merge
-from nexus_cli.discover.place import Standing, device_at, device_path, split_at, standing
+from nexus_cli.discover.placement import Standing, device_at, device_path, split_at, standing
 from nexus_cli.discover.propose import Proposal, ProposedDevice
 from nexus_cli.discover.target import connected
 from nexus_cli.model.bound import Model

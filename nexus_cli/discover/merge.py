@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from nexus_cli.discover.found import Skipped
 from nexus_cli.discover.naming import elements, plain, unique
-from nexus_cli.discover.place import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
+from nexus_cli.discover.placement import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
 from nexus_cli.discover.propose import ProposedDevice, ProposedTag
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Block, Document

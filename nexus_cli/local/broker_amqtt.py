@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.access.grants import Grant
-from nexus_cli.access.handover import grants_digest, mark_applied, read_grants
+from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.local.layout import Home, port_of

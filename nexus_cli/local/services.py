@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal, principals
-from nexus_cli.access.handover import grants_digest, mark_applied, read_grants
+from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import environment_of

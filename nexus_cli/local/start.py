@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
-from nexus_cli.access.handover import read_grants, store_grants
+from nexus_cli.access.grants_file import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto

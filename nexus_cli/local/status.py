@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
-from nexus_cli.access.handover import grants_digest, in_force, read_grants
+from nexus_cli.access.grants_file import grants_digest, in_force, read_grants
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.instances import Part, original_of, parts_of

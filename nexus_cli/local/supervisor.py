@@ -16,16 +16,16 @@ from pathlib import Path
 import orjson
 
 from nexus_cli.access.grants import RESERVED, principals
-from nexus_cli.access.handover import grants_digest, in_force, mark_applied
+from nexus_cli.access.grants_file import grants_digest, in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
-from nexus_cli.local.keeper import LOOK_S, Keeper
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, Home, Runtime
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
+from nexus_cli.local.service_process import LOOK_S, Keeper
 from nexus_cli.local.services import BROKER, SUPERVISOR, services_of
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 

@@ -25,8 +25,8 @@ from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
+    from nexus_cli.discover.known_tags import There
     from nexus_cli.discover.merge import Mode
-    from nexus_cli.discover.there import There
     from nexus_cli.project.text import Reading
 
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
@@ -61,8 +61,8 @@ async def discover(
         NexusError: NX6602 the device does not answer, NX6608 a library is missing, NX6610/NX6611 of the gateway.
     """
     from nexus_cli.discover.filters import why_nothing
-    from nexus_cli.discover.place import site_of, split_at
-    from nexus_cli.discover.there import there
+    from nexus_cli.discover.known_tags import there
+    from nexus_cli.discover.placement import site_of, split_at
     from nexus_cli.drivers.registry import kinds
     from nexus_cli.source.files import shown
 
@@ -103,7 +103,7 @@ async def discover(
 
 def _declaring(reading: Reading | None, at: str) -> str:
     """Name of the file that has a device, its line or its area, "" when none has."""
-    from nexus_cli.discover.place import device_path
+    from nexus_cli.discover.placement import device_path
 
     held: Any = reading.tree.root if reading is not None and reading.tree is not None else None
     declared = ""

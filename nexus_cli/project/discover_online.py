@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.connection_hints import unreachable
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.online import Collector, Tell, Wanted, collect
-from nexus_cli.discover.reach import unreachable
 from nexus_cli.discover.target import Target
 from nexus_cli.settings import Settings
 

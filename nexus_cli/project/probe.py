@@ -66,9 +66,9 @@ async def probe(
     Raises:
         NexusError: NX6602, the device does not answer.
     """
+    from nexus_cli.discover.connection_hints import unreachable
     from nexus_cli.discover.probe import FUNCTIONS, default_tolerance
     from nexus_cli.discover.probe import probe as search
-    from nexus_cli.discover.reach import unreachable
     from nexus_cli.discover.target import parse_target
     from nexus_cli.drivers.base import DriverError
     from nexus_cli.drivers.modbus.address import parse_address
@@ -156,7 +156,7 @@ async def _by_library(
     connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
 ) -> dict[tuple[int, int], bytes]:
     """The same registers, in the longest runs that they make. What the library can't read is not there."""
-    from nexus_cli.discover.reach import unreachable
+    from nexus_cli.discover.connection_hints import unreachable
     from nexus_cli.drivers.base import DriverError, Scope
     from nexus_cli.drivers.modbus.kind import KIND
     from nexus_cli.drivers.modbus.opinion import Registers

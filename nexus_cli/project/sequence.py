@@ -19,7 +19,7 @@ from nexus_cli.model.rehearsal import numbered, objection
 from nexus_cli.project.live import OBSERVER_QOS
 from nexus_cli.project.write import site_topics
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.control.live_values import Condition, LiveValues, Terms, paths_in, terms_of
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, Terms, paths_in, terms_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.http import ControlClient

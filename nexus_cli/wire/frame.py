@@ -26,7 +26,7 @@ class GapReason(StrEnum):
         FRAME_TOO_LARGE: The broker does not pass on a message of this size.
         GATEWAY_KILLED: The gateway's process ended without a stop, until it read the device again.
         GATEWAY_STOPPED: The gateway was stopped, until it read the device again.
-        GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/presence.py`.
+        GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/gateway_liveness.py`.
         GATEWAY_STALLED: The gateway ran and did not read the device for several cycles: a pause of its process or
             machine, a clock set forward, or a link that was busy with other things.
         AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap has their arrival.

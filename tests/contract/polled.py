@@ -10,9 +10,9 @@ from typing import Any
 from nexus_cli.drivers import registry
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import RisingTime, SystemClock
-from nexus_cli.runtime.gateway.absence import Absence
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.sample import Quality
 from nexus_cli.wire.topic import Topics
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.contract.driver_cases import CASES, DriverCase
 from tests.contract.hostile import Hostility, hostile, hostilities, of_words
 from tests.contract.leftovers import until

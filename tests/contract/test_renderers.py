@@ -12,7 +12,7 @@ import pytest
 
 from nexus_cli.access.evaluate import evaluate
 from nexus_cli.access.grants import CLI, Grant, compile_grants, join, principals
-from nexus_cli.access.handover import grants_digest, in_force, store_grants, wait_in_force
+from nexus_cli.access.grants_file import grants_digest, in_force, store_grants, wait_in_force
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials

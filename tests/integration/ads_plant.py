@@ -17,10 +17,10 @@ from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.device import Running
-from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
 from tests.own_time import now_s

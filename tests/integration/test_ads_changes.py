@@ -11,7 +11,7 @@ from nexus_cli.drivers.ads.plc import CONFIG, RUN, STOP
 from nexus_cli.drivers.ads.simulator import serve
 from nexus_cli.drivers.base import Fault, Scope, points_of
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway import schedule
+from nexus_cli.runtime.gateway.field import schedule
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags, until

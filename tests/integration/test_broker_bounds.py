@@ -15,7 +15,7 @@ import pytest
 from nexus_cli.access.grants import Grant
 from nexus_cli.local import broker_mosquitto
 from nexus_cli.local.ports import LOOPBACK
-from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES
+from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.test_gateway import until

@@ -14,8 +14,8 @@ from nexus_cli.cli.views.direct import document, text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project import direct as verb
-from nexus_cli.project.direct import read_direct
+from nexus_cli.project import address_read as verb
+from nexus_cli.project.address_read import read_direct
 from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.settings import Settings
 from nexus_cli.wire.schemas import message_schemas

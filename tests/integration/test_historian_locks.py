@@ -17,7 +17,7 @@ from nexus_cli.database.class_table import DAY_MS, table_name
 from nexus_cli.database.connect import NO_LIMITS, WRITING, Limits, connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS
 from nexus_cli.database.stopped import be_known, end_stopped
-from nexus_cli.runtime.historian import aside
+from nexus_cli.runtime.historian import deferred_batches as aside
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.settings import Settings

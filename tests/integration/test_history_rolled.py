@@ -25,7 +25,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import HOUR_US, microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import History, history, history_to_draw
-from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
+from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import SmallOutbox, declare, historian, outbox_settings
 from tests.integration.historian_rig import device as rig_device

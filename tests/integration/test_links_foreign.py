@@ -15,8 +15,8 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Point, ReadResult, Request, Scope, Session, Sink, Subscription
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime import progress
-from nexus_cli.runtime.gateway import links, supervisor
-from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.runtime.gateway.field import links, supervisor
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.sample import Value
 from tests.field import FakeDriver, FakeSession, FakeSource, FakeSubscription, device
 from tests.integration.test_gateway import GW, Plant, until

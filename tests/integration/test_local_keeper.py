@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nexus_cli.local.keeper import Keeper
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import Launch
 from nexus_cli.local.processes import PidFile, identify, is_alive, spawn
+from nexus_cli.local.service_process import Keeper
 from nexus_cli.local.services import Service
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"

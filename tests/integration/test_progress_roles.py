@@ -12,8 +12,8 @@ import pytest
 
 from nexus_cli.local.status import _role
 from nexus_cli.runtime import progress
-from nexus_cli.runtime.gateway import moving as gateway_moving
-from nexus_cli.runtime.historian import moving as historian_moving
+from nexus_cli.runtime.gateway import stall_watch as gateway_moving
+from nexus_cli.runtime.historian import stall_watch as historian_moving
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeSource, device

@@ -19,8 +19,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project import direct as verb
-from nexus_cli.project.direct import read_direct
+from nexus_cli.project import address_read as verb
+from nexus_cli.project.address_read import read_direct
 from nexus_cli.project.live import Live
 from nexus_cli.project.probe import Second, probe
 from nexus_cli.project.simulate import serving

@@ -19,7 +19,7 @@ from nexus_cli.drivers.base import Opinion, points_of
 from nexus_cli.drivers.modbus.opinion import Registers
 from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project.direct import Answer, Direct
+from nexus_cli.project.address_read import Answer, Direct
 from nexus_cli.project.probe import Second, _second
 
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from nexus_cli.database.committed import OutboxKey, RangeSet
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message

@@ -15,10 +15,10 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.quantities import conversion
 from nexus_cli.runtime.clock import FakeClock, RisingTime
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.commanding.execution import Ended, Execution, Order
-from nexus_cli.runtime.gateway.commanding.judge import Accepted, Clocks, Objection, judge
-from nexus_cli.runtime.gateway.device import running
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
+from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.command import Command, State
 from nexus_cli.wire.topic import Topics

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nexus_cli.discover.importers import ImportOptions, import_file
 from nexus_cli.discover.importers.registry import FORMATS
-from nexus_cli.discover.importers.tia_layout import Layout
-from nexus_cli.discover.importers.tia_text import parse
+from nexus_cli.discover.importers.tia.layout import Layout
+from nexus_cli.discover.importers.tia.text import parse
 from nexus_cli.drivers.registry import kinds
 from tests.importing import assert_counted
 

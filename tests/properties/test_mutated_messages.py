@@ -18,11 +18,11 @@ from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.live import parse_live
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
-from nexus_cli.runtime.control.live_values import LiveValues
+from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.gateway.configuration import Configuration
-from nexus_cli.runtime.gateway.device import running
-from nexus_cli.runtime.gateway.outbox import Outbox
-from nexus_cli.runtime.gateway.publisher import Publisher
+from nexus_cli.runtime.gateway.devices.device import running
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway.intervals import Intervals
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.segment import Record, decode_records, encode_record
+from nexus_cli.runtime.gateway.outbox.intervals import Intervals
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.segment import Record, decode_records, encode_record
 from nexus_cli.wire.frame import decode_frame, decode_gap
 
 GAPS = "_nexus/e/s/gap/gw"

@@ -11,9 +11,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.publisher import Publisher
-from nexus_cli.runtime.gateway.splitting import FRAME_BYTES
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES
 from tests.brokers import FastClock, MemoryBroker
 
 DEADLINE_S = 150.0

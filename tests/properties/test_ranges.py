@@ -14,7 +14,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import FLOATS, INTEGER_BOUNDS
 from nexus_cli.model.inversion import InversionError, raw_of
 from nexus_cli.model.quantities import conversion, exact_conversion
-from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.wire.sample import Quality, Value
 
 SCALES = ("0.1", "0.01", "0.001", "0.5", "0.25", "2", "10", "-0.1", "1")

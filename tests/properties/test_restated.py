@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Scope
 from nexus_cli.runtime.clock import RisingTime
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.segment import Record
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
 from tests.properties.test_time_of_tags import ONE, SUMS, TOPICS, TWO, Plant, events
 

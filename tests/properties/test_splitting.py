@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.segment import Record
-from nexus_cli.runtime.gateway.splitting import FRAME_TAGS, frame_payload, make_smaller, split
+from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.splitting import FRAME_TAGS, frame_payload, make_smaller, split
 from nexus_cli.wire.frame import Frame, decode_frame, decode_gap, encode
 
 EPOCH = "01K00000000000000000000000"

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.commanding.execution import Execution, Order
-from nexus_cli.runtime.gateway.commanding.judge import Accepted
-from nexus_cli.runtime.gateway.device import Running, running
-from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser, TagState
+from nexus_cli.runtime.gateway.commands.admission import Accepted
+from nexus_cli.runtime.gateway.commands.execution import Execution, Order
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
+from nexus_cli.runtime.gateway.field.polling import Poller, Working
+from nexus_cli.runtime.gateway.field.subscriptions import Reporting
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
-from nexus_cli.runtime.gateway.polling import Poller, Working
-from nexus_cli.runtime.gateway.reporting import Reporting
-from nexus_cli.runtime.gateway.supervisor import Supervisor
 from nexus_cli.wire.command import Command
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nexus_cli.cli.console import note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.exit_codes import Exit
 

@@ -10,7 +10,7 @@ import click
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.exit_codes import Exit
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.console import answer, answer_json, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import format_option
 from nexus_cli.exit_codes import Exit
 

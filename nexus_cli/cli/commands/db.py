@@ -8,7 +8,7 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, reads_runtime
 from nexus_cli.exit_codes import Exit
 

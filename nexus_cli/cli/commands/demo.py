@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
 
 

@@ -11,7 +11,7 @@ import click
 from nexus_cli.cli.changing import complain, styler
 from nexus_cli.cli.completing import device_paths, gateways
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option
 from nexus_cli.exit_codes import Exit
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.console import answer
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
 
 EPILOG = "\b\nExamples:\n  nexus init\n  nexus init sites/chicago\n\n" + help_text(Exit.OK, Exit.FINDINGS)

@@ -9,7 +9,7 @@ import click
 
 from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime, utc_option
 from nexus_cli.exit_codes import Exit
 

@@ -8,7 +8,7 @@ import click
 
 from nexus_cli.cli.completing import messages
 from nexus_cli.cli.console import answer, answer_json, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs
 from nexus_cli.exit_codes import Exit
 

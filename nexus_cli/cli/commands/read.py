@@ -9,7 +9,7 @@ import click
 
 from nexus_cli.cli.completing import gateways, tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
 from nexus_cli.exit_codes import Exit
 
@@ -77,7 +77,7 @@ def command(path: str, form: str, duration: str | None, direct: bool, client: st
 
 def _direct(path: str, form: str, client: str, via: str) -> int:
     from nexus_cli.cli.views.direct import document, text
-    from nexus_cli.project.direct import read_direct
+    from nexus_cli.project.address_read import read_direct
 
     found = asyncio.run(read_direct(path, client=client, via=via))
     result = document(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nexus_cli.cli.completing import gateways
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime
 from nexus_cli.exit_codes import Exit
 

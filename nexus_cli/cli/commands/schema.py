@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.console import answer
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
 
 EPILOG = "\b\nExamples:\n  nexus schema --out schemas\n  nexus schema --check\n\n" + help_text(Exit.OK, Exit.FINDINGS)

@@ -8,7 +8,7 @@ from datetime import tzinfo
 import click
 
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.exit_codes import Exit
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus_cli.cli.console import answer, answer_json, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.exit_codes import Exit
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, columns
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
 
 

@@ -11,7 +11,7 @@ import click
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
 from nexus_cli.exit_codes import Exit
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note, style
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import env_option, site_argument, var_option
 from nexus_cli.exit_codes import Exit
 

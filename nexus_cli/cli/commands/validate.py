@@ -8,7 +8,7 @@ import sys
 import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
-from nexus_cli.cli.exit_codes import help_text
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
 from nexus_cli.exit_codes import Exit
 

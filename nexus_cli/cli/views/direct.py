@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_cli.diagnostics.printable import plain
 
 if TYPE_CHECKING:
-    from nexus_cli.project.direct import Direct
+    from nexus_cli.project.address_read import Direct
 
 SHOWN_BYTES = 64
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nexus_cli.diagnostics.printable import plain
-from nexus_cli.discover.place import device_at
+from nexus_cli.discover.placement import device_at
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
+    from nexus_cli.discover.known_tags import There
     from nexus_cli.discover.propose import Proposal, ProposedTag
-    from nexus_cli.discover.there import There
 
 ROWS = 60
 """Lines of the tree before folders are only counted."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.options import ImportOptions
-from nexus_cli.discover.importers.settle import Settler
+from nexus_cli.discover.importers.validation import Settler
 
 LONGEST = 120
 """Characters of a name or a value in a skipped note."""

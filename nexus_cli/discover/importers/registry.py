@@ -46,26 +46,36 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format(
-        name="tmc", title="TwinCAT 3 (.tmc)", marks=r"<TcModuleClass\b", suffixes=(".tmc",), reader="twincat:read_tmc"
+        name="tmc",
+        title="TwinCAT 3 (.tmc)",
+        marks=r"<TcModuleClass\b",
+        suffixes=(".tmc",),
+        reader="twincat.symbols:read_tmc",
     ),
     Format(
-        name="tpy", title="TwinCAT (.tpy)", marks=r"<PlcProjectInfo\b", suffixes=(".tpy",), reader="twincat:read_tpy"
+        name="tpy",
+        title="TwinCAT (.tpy)",
+        marks=r"<PlcProjectInfo\b",
+        suffixes=(".tpy",),
+        reader="twincat.symbols:read_tpy",
     ),
-    Format(name="nodeset", title="OPC UA NodeSet2", marks=r"<(\w+:)?UANodeSet\b", suffixes=(), reader="nodeset:read"),
-    Format(name="hivemq", title="HiveMQ Edge", marks=r"<hivemq\b", suffixes=(), reader="hivemq:read"),
+    Format(
+        name="nodeset", title="OPC UA NodeSet2", marks=r"<(\w+:)?UANodeSet\b", suffixes=(), reader="nodeset.nodes:read"
+    ),
+    Format(name="hivemq", title="HiveMQ Edge", marks=r"<hivemq\b", suffixes=(), reader="hivemq.config:read"),
     Format(
         name="telegraf",
         title="Telegraf",
         marks=r"(?m)^[ \t]*\[\[?[ \t]*inputs\.",
         suffixes=(".conf",),
-        reader="telegraf:read",
+        reader="telegraf.config:read",
     ),
     Format(
         name="tia",
         title="TIA Portal source",
         marks=r"(?im)^[ \t]*(DATA_BLOCK|TYPE)[ \t]+(\"[^\"\n]+\"|\w+)",
         suffixes=(".db", ".scl", ".udt", ".awl"),
-        reader="tia:read",
+        reader="tia.source:read",
     ),
     Format(
         name="local-gateway",

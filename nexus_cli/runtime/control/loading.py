@@ -10,10 +10,10 @@ from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.alerting import Alerting
-from nexus_cli.runtime.control.hands import BrokerHands
-from nexus_cli.runtime.control.live_values import LiveValues
-from nexus_cli.runtime.control.sequencing import Sequencing
+from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.command_sender import BrokerHands
+from nexus_cli.runtime.control.sequences.live_values import LiveValues
+from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient

@@ -17,7 +17,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.sequences_running import sequences_running
+from nexus_cli.runtime.control.sequences.on_their_way import sequences_running
 from nexus_cli.settings import Settings
 
 LONGEST_WAIT_S = 25.0

@@ -22,18 +22,18 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.control import moving
-from nexus_cli.runtime.control.alert_record import AlertRecord
-from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.runtime.control import stall_watch as moving
+from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.alerts.record import AlertRecord
+from nexus_cli.runtime.control.command_sender import BrokerHands
 from nexus_cli.runtime.control.deployer import Deployer
-from nexus_cli.runtime.control.hands import BrokerHands
+from nexus_cli.runtime.control.gateway_liveness import Presence
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
-from nexus_cli.runtime.control.live_values import LiveValues
 from nexus_cli.runtime.control.loading import Loading
-from nexus_cli.runtime.control.presence import Presence
 from nexus_cli.runtime.control.retained import Retained
-from nexus_cli.runtime.control.sequence_runs import Runs
-from nexus_cli.runtime.control.sequencing import Sequencing
+from nexus_cli.runtime.control.sequences.live_values import LiveValues
+from nexus_cli.runtime.control.sequences.record import Runs
+from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload

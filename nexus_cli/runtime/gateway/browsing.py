@@ -18,9 +18,9 @@ from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.direct import Look
-from nexus_cli.runtime.gateway.links import Links
-from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.runtime.gateway.address_read import Look
+from nexus_cli.runtime.gateway.field.links import Links
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import is_id
 from nexus_cli.wire.topic import Topics

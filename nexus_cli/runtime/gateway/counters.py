@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.census import silence, tags_by_quality
-from nexus_cli.runtime.gateway.commanding.commands import Commands
-from nexus_cli.runtime.gateway.device import Running
-from nexus_cli.runtime.gateway.links import Links
+from nexus_cli.runtime.gateway.commands.commands import Commands
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.census import silence, tags_by_quality
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.live import LiveView
-from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.publisher import Publisher
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.command import State
 

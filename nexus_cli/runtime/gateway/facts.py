@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.runtime.gateway.census import all_silent, by_reason, limited, named
+from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named
 
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway

@@ -12,12 +12,12 @@ from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.commanding.commands import Commands
+from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
-from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.instance import Duty
-from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event

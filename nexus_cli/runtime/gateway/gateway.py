@@ -11,26 +11,26 @@ from typing import Any
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.clock import RisingTime, SystemClock
-from nexus_cli.runtime.gateway import moving
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.attending import Attending
+from nexus_cli.runtime.gateway import stall_watch as moving
+from nexus_cli.runtime.gateway.broker_session import Attending
 from nexus_cli.runtime.gateway.browsing import Browsing
 from nexus_cli.runtime.gateway.canary import Canary
-from nexus_cli.runtime.gateway.census import tags_by_quality
-from nexus_cli.runtime.gateway.commanding.commands import Commands
-from nexus_cli.runtime.gateway.commanding.journal import Journal
-from nexus_cli.runtime.gateway.commanding.judge import Clocks
+from nexus_cli.runtime.gateway.commands.admission import Clocks
+from nexus_cli.runtime.gateway.commands.commands import Commands
+from nexus_cli.runtime.gateway.commands.journal import Journal
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration
 from nexus_cli.runtime.gateway.counters import register
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.census import tags_by_quality
 from nexus_cli.runtime.gateway.facts import facts_of
+from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.following import Following
 from nexus_cli.runtime.gateway.instance import Duty, Identity
-from nexus_cli.runtime.gateway.links import Links
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.mark import Marking, load_mark, past_of, sign
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.publisher import Publisher
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks

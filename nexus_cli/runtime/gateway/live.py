@@ -13,9 +13,9 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
-from nexus_cli.runtime.gateway.normaliser import TagState
-from nexus_cli.runtime.gateway.splitting import MESSAGE_BYTES, SMALLEST_BYTES
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.outbox.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
+from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.settings import LIVE_RATE_PER_S
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.payload import encode_live

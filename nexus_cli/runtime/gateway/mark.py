@@ -17,10 +17,10 @@ import msgspec
 
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.absence import BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
 from nexus_cli.runtime.gateway.instance import Duty
-from nexus_cli.runtime.gateway.outbox import Outbox
-from nexus_cli.runtime.gateway.recovery import Opened
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import FrameError, GapReason, decode_gap

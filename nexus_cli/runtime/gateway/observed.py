@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from nexus_cli.runtime.gateway.census import silence
 from nexus_cli.runtime.gateway.configuration import Configuration, Difference
-from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.devices.census import silence
+from nexus_cli.runtime.gateway.devices.device import Running
 
 VERIFY_S = 10.0
 """How long the tags of a changed device may take to show what they are, in seconds."""

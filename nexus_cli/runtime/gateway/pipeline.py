@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence, Set
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.aftermath import lost_states, unstated
-from nexus_cli.runtime.gateway.device import Running
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.live import LiveView
-from nexus_cli.runtime.gateway.losses import Span
-from nexus_cli.runtime.gateway.normaliser import Cycle, TagState
-from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
+from nexus_cli.runtime.gateway.outbox.losses import Span
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 

@@ -10,11 +10,11 @@ from nexus_cli.runtime.historian.assignments import Assignments
 from nexus_cli.runtime.historian.batch import Batch, Packer
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.external_topics import Others
 from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
-from nexus_cli.runtime.historian.others import Others
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.wire.client import Message
 

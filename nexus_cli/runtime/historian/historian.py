@@ -13,23 +13,23 @@ from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
-from nexus_cli.runtime.historian import moving
+from nexus_cli.runtime.historian import stall_watch as moving
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.assignments import Assignments
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
+from nexus_cli.runtime.historian.external_topics import Others
 from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
-from nexus_cli.runtime.historian.others import Others
 from nexus_cli.runtime.historian.placement import Placement
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.subscriber import Subscriber
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
-from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
 from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event

@@ -13,8 +13,8 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.series import SeriesFacts
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
-from nexus_cli.runtime.historian.intake import Intake
-from nexus_cli.runtime.historian.others import Others, Wanted
+from nexus_cli.runtime.historian.external_topics import Others, Wanted
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import Message
 

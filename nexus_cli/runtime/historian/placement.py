@@ -16,10 +16,10 @@ from nexus_cli.database.raised import LockBusy, PostgresError
 from nexus_cli.database.session import commit_something
 from nexus_cli.database.stopped import end_stopped
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.aside import MOST_SLOW, Aside, Piece, by_day, halves, is_late
 from nexus_cli.runtime.historian.batch import DAY_US, Batch
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.deferred_batches import MOST_SLOW, Aside, Piece, by_day, halves, is_late
 from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.logging import event
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.historian.batcher import Batcher
+from nexus_cli.runtime.historian.external_topics import Others
 from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.intake import Intake
-from nexus_cli.runtime.historian.others import Others
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.runtime.historian.retained import QUIET_S, fetch_retained
 from nexus_cli.runtime.historian.sharing import broker_shares
 from nexus_cli.runtime.lifecycle import wait_for

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import Opinion
-from nexus_cli.project.direct import Answer, Direct
+from nexus_cli.project.address_read import Answer, Direct
 
 
 def _answer(client: str, data: bytes, value: Any) -> Answer:

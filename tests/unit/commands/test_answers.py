@@ -13,11 +13,11 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway import disklog
-from nexus_cli.runtime.gateway.commanding.answers import MOST_TRIES, Answers, Reports
-from nexus_cli.runtime.gateway.commanding.journal import Journal
-from nexus_cli.runtime.gateway.outbox import Outbox
-from nexus_cli.runtime.gateway.segment import Record
+from nexus_cli.runtime.gateway.commands.answers import MOST_TRIES, Answers, Reports
+from nexus_cli.runtime.gateway.commands.journal import Journal
+from nexus_cli.runtime.gateway.outbox import disklog
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, Response, State, decode_report, decode_response
 from nexus_cli.wire.topic import Topics
 

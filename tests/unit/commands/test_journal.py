@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.commanding import journal as module
-from nexus_cli.runtime.gateway.commanding.journal import FILE, KEEP_US, Journal, unknown
+from nexus_cli.runtime.gateway.commands import journal as module
+from nexus_cli.runtime.gateway.commands.journal import FILE, KEEP_US, Journal, unknown
 from nexus_cli.wire.command import Report, Response, State
 
 NOW_US = 1_800_000_000_000_000

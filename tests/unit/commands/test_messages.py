@@ -21,7 +21,7 @@ from nexus_cli.model.procedure_config import (
 )
 from nexus_cli.project.explain import explain_path
 from nexus_cli.project.text import load
-from nexus_cli.runtime.gateway.commanding.judge import Clocks
+from nexus_cli.runtime.gateway.commands.admission import Clocks
 from nexus_cli.wire.command import Command, CommandError, decode_command, encode
 from nexus_cli.wire.topic import Topics
 

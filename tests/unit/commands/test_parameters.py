@@ -21,8 +21,8 @@ from nexus_cli.model.parameters import (
     typed_argument,
 )
 from nexus_cli.model.procedure_config import ParameterConfig, SequenceConfig, StepConfig
-from nexus_cli.runtime.control.live_values import paths_in
-from nexus_cli.runtime.control.sequencing import with_arguments
+from nexus_cli.runtime.control.sequences.live_values import paths_in
+from nexus_cli.runtime.control.sequences.sequencing import with_arguments
 
 AMOUNT = ParameterConfig(type="float64", range=(0, 90), default=40)
 CONFIG = SequenceConfig(

@@ -10,9 +10,9 @@ import pytest
 
 from nexus_cli.drivers.base import Session
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.device import Running, running
-from nexus_cli.runtime.gateway.normaliser import Cycle
-from nexus_cli.runtime.gateway.polling import Poller, Working
+from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
+from nexus_cli.runtime.gateway.field.polling import Poller, Working
 from tests.field import FakeDriver, FakeSession, device
 
 

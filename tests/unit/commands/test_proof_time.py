@@ -10,8 +10,8 @@ import pytest
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.proof import proof_s
-from nexus_cli.runtime.gateway.commanding.execution import Ended, Order
-from nexus_cli.runtime.gateway.commanding.lanes import Lanes
+from nexus_cli.runtime.gateway.commands.execution import Ended, Order
+from nexus_cli.runtime.gateway.commands.queue import Lanes
 from nexus_cli.wire.command import State
 
 NOT_YET = Ended(state=State.FAILED, code="NX6815", detail="it holds 1 instead of 2", again=True)

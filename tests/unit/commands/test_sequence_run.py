@@ -13,9 +13,9 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig
 from nexus_cli.runtime.clock import Clock, FakeClock, SystemClock
-from nexus_cli.runtime.control import sequence_run
-from nexus_cli.runtime.control.live_values import LiveValues, paths_in
-from nexus_cli.runtime.control.sequence_run import Run
+from nexus_cli.runtime.control.sequences import run as sequence_run
+from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
+from nexus_cli.runtime.control.sequences.run import Run
 from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.topic import Topics
 

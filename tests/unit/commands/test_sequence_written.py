@@ -16,8 +16,8 @@ from nexus_cli.model.procedures import Parameter, Sequence, Step
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.text import load
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.control.live_values import Condition, LiveValues, terms_of
-from nexus_cli.runtime.control.sequence_judge import with_arguments
+from nexus_cli.runtime.control.sequences.admission import with_arguments
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, terms_of
 from nexus_cli.source.document import Document
 from nexus_cli.wire.topic import Topics
 

@@ -13,9 +13,9 @@ import pytest
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.control import alert_record
-from nexus_cli.runtime.control.alert_record import AlertRecord, Change
-from nexus_cli.runtime.control.alerting import Alerting
+from nexus_cli.runtime.control.alerts import record as alert_record
+from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
 from nexus_cli.settings import Settings
 from nexus_cli.wire.topic import Topics
 

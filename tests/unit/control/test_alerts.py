@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nexus_cli.runtime.control.alerts import Alert, AlertConfig, State, alert_from_json, restored, stored_pending
+from nexus_cli.runtime.control.alerts.state_machine import (
+    Alert,
+    AlertConfig,
+    State,
+    alert_from_json,
+    restored,
+    stored_pending,
+)
 from nexus_cli.wire.sample import Quality
 
 SECOND = 1_000_000

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.control.hands import BrokerHands
+from nexus_cli.runtime.control.command_sender import BrokerHands
 from nexus_cli.wire.command import Response, State, encode
 from nexus_cli.wire.topic import Topics
 

@@ -11,7 +11,7 @@ from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.run import notice
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.control import moving
+from nexus_cli.runtime.control import stall_watch as moving
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.topic import Topics
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.copy import FullRow
-from nexus_cli.runtime.historian.aside import MOST_WAITING_POINTS, Aside, Piece, by_day, halves, is_late
 from nexus_cli.runtime.historian.batch import DAY_US, Batch, PendingFrame, PendingSample
+from nexus_cli.runtime.historian.deferred_batches import MOST_WAITING_POINTS, Aside, Piece, by_day, halves, is_late
 from nexus_cli.runtime.historian.mapping import FramePlan
 from nexus_cli.wire.frame import Frame
 

@@ -12,11 +12,11 @@ from nexus_cli.runtime.historian.assignments import FOREVER_US, Assignments
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import MOST_DEFERRED, RELOAD_S, Batcher
 from nexus_cli.runtime.historian.counters import Counters
+from nexus_cli.runtime.historian.external_topics import Others
 from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.new_series import NewSeries
-from nexus_cli.runtime.historian.others import Others
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.runtime.historian.time_bounds import TimeBounds

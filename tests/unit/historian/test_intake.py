@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.wire.topic import Topics
 
 

@@ -13,7 +13,7 @@ from nexus_cli.database.committed import OutboxKey
 from nexus_cli.runtime.historian.batch import Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import Letters, readable
-from nexus_cli.runtime.historian.intake import Intake
+from nexus_cli.runtime.historian.inbound_queue import Intake
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.rows import BadValueError, Column, column_of, full_row
 from nexus_cli.wire.client import Message

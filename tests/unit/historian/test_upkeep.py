@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.historian.upkeep import HourlyUpkeep
+from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
 
 NOW = datetime(2026, 12, 24, tzinfo=UTC)
 LATER = datetime(2029, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from nexus_cli.discover.importers.telegraf_s7 import address_of
+from nexus_cli.discover.importers.telegraf.s7 import address_of
 from nexus_cli.discover.propose import propose
 from nexus_cli.drivers.opcua.address import parse_node
 from nexus_cli.drivers.opcua.kind import KIND, OpcuaTag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nexus_cli.discover.importers.twincat_types import array_text, codes_of, index_at, string_length, whole
+from nexus_cli.discover.importers.twincat.types import array_text, codes_of, index_at, string_length, whole
 from tests.importing import by_name, imported, reasons
 
 TYPES = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.access.grants import compile_grants
-from nexus_cli.access.handover import read_grants, store_grants
+from nexus_cli.access.grants_file import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import start
 from nexus_cli.local.credentials import read_credentials

@@ -9,8 +9,8 @@ import pytest
 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.devices.device import Running, running
 from nexus_cli.wire.frame import GapReason
 from tests.field import FakeDriver, device
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nexus_cli.runtime.gateway.alarm import Alarm
+from nexus_cli.runtime.gateway.field.wakeup import Alarm
 
 
 async def test_it_ends_with_its_time_and_not_before() -> None:

@@ -15,11 +15,11 @@ from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import EXCEPTIONS
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
-from nexus_cli.runtime.gateway import asking
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.device import Running, running
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.field import asking
+from nexus_cli.runtime.gateway.field.polling import Poller, Working
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.runtime.gateway.polling import Poller, Working
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 

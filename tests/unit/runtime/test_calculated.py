@@ -9,9 +9,9 @@ import pytest
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
-from nexus_cli.runtime.gateway.absence import Absence
-from nexus_cli.runtime.gateway.device import Running, running
-from nexus_cli.runtime.gateway.normaliser import TagState
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Quality, Reason, Value
 from nexus_cli.wire.topic import Topics

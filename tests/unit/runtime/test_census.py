@@ -8,10 +8,10 @@ import msgspec
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.runtime.gateway.census import all_silent, by_reason, named, silence, tags_by_quality
 from nexus_cli.runtime.gateway.counters import _register_devices
-from nexus_cli.runtime.gateway.device import Running, answered, fail, running
-from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, named, silence, tags_by_quality
+from nexus_cli.runtime.gateway.devices.device import Running, answered, fail, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.observed import verify
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.sample import Reason

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.door import guarded
-from nexus_cli.runtime.gateway.supervisor import Supervisor
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
 from tests.unit.runtime.test_reporting import Pipeline

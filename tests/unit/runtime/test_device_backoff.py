@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.runtime.gateway.device import DEVICE_FIRST_S, answered, fail, running
-from nexus_cli.runtime.gateway.normaliser import Cycle
+from nexus_cli.runtime.gateway.devices.device import DEVICE_FIRST_S, answered, fail, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
 

@@ -6,7 +6,7 @@ import asyncio
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, Gate
+from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, Gate
 
 
 class Client:

@@ -8,8 +8,8 @@ from typing import Any
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.live import LiveView, payload
-from nexus_cli.runtime.gateway.normaliser import TagState
 from nexus_cli.wire.sample import Quality, Reason
 from tests.brokers import FastClock, MemoryBroker
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway.absence import Mark
+from nexus_cli.runtime.gateway.devices.absence import Mark
 from nexus_cli.runtime.gateway.mark import load_mark, past_of, save_mark, sign
-from nexus_cli.runtime.gateway.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.topic import Topics
 

@@ -9,7 +9,7 @@ import pytest
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.gateway.normaliser import Cycle, Normaliser
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.wire.sample import Quality, Reason
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway import disklog
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.segment import Record
+from nexus_cli.runtime.gateway.outbox import disklog
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
 
 GAPS = "gap"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.publisher import RECEIPT_S, Publisher
-from nexus_cli.runtime.gateway.segment import Record
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import RECEIPT_S, Publisher
+from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.wire.frame import Committed, Gap, Receipt, decode_gap, encode
 
 GAPS = "_nexus/acme/chicago/gap/gw-1"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.gateway import disklog
-from nexus_cli.runtime.gateway.losses import Losses, Span, dropped
-from nexus_cli.runtime.gateway.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.segment import HEADER_BYTES, Record, decode_records, encode_record
+from nexus_cli.runtime.gateway.outbox import disklog
+from nexus_cli.runtime.gateway.outbox.losses import Losses, Span, dropped
+from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
+from nexus_cli.runtime.gateway.outbox.segment import HEADER_BYTES, Record, decode_records, encode_record
 from nexus_cli.wire.command import Report, Response, State, decode_report
 from nexus_cli.wire.command import encode as encode_report
 from nexus_cli.wire.frame import Gap, decode_frame, decode_gap

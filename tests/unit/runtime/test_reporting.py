@@ -10,10 +10,10 @@ import pytest
 from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.census import limited
-from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
-from nexus_cli.runtime.gateway.normaliser import Cycle
-from nexus_cli.runtime.gateway.reporting import RETRY_LONGEST_S, Reporting
+from nexus_cli.runtime.gateway.devices.census import limited
+from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
+from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Reporting
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.schedule import CHECK_GAP_S, CHECK_S, CheckTurn, Schedule
+from nexus_cli.runtime.gateway.field.schedule import CHECK_GAP_S, CHECK_S, CheckTurn, Schedule
 
 
 def test_a_thousand_devices_do_not_start_together() -> None:

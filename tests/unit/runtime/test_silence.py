@@ -12,10 +12,10 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Promise, ReadResult, Request, Scope
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.device import Running, poll_meanwhile, running
-from nexus_cli.runtime.gateway.normaliser import Cycle
-from nexus_cli.runtime.gateway.reporting import SCAN_S, Reporting
-from nexus_cli.runtime.gateway.silence import LONGEST_S, MOST_A_TURN, SILENT_S, Silence, Verdict
+from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle
+from nexus_cli.runtime.gateway.field.silence import LONGEST_S, MOST_A_TURN, SILENT_S, Silence, Verdict
+from nexus_cli.runtime.gateway.field.subscriptions import SCAN_S, Reporting
 from nexus_cli.wire.sample import Quality, Reason, Value
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
 

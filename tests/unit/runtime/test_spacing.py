@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import Notification, Point
 from nexus_cli.runtime.clock import RisingTime
-from nexus_cli.runtime.gateway.spacing import JOIN_US, spaced
+from nexus_cli.runtime.gateway.field.spacing import JOIN_US, spaced
 
 NOW_US = 2_000_000_000
 FLOOR_US = NOW_US - 60_000_000

@@ -32,7 +32,7 @@ from nexus_cli.drivers.s7.status import job_error, refusal
 from nexus_cli.drivers.s7.writing import jobs_of, plan_write
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.plan.requests import request_count
-from nexus_cli.runtime.gateway.device import running, split
+from nexus_cli.runtime.gateway.devices.device import running, split
 
 
 def hexed(frame: bytes) -> str:

@@ -1,0 +1,1 @@
+"""HiveMQ Edge configurations."""

@@ -1,0 +1,1 @@
+"""OPC UA NodeSet2 files."""

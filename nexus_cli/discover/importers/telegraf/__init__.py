@@ -1,0 +1,1 @@
+"""Telegraf configurations."""

@@ -1,0 +1,1 @@
+"""TIA Portal and STEP 7 sources."""

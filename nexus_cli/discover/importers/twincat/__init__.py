@@ -1,0 +1,1 @@
+"""TwinCAT symbol files."""

@@ -1,0 +1,40 @@
+"""Which of the proposed tags a site has already, and under what names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nexus_cli.discover.placement import device_at, identity_of, split_at, standing
+from nexus_cli.discover.propose import Proposal
+from nexus_cli.model.bound import Model
+from nexus_cli.model.driver_kind import DriverKind
+
+There = Mapping[str, Mapping[str, str]]
+"""By `area/line/device` of each device that stands: its name of a tag by the name that was proposed."""
+
+
+def there(proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]) -> There:
+    """What stands at the places of the proposed devices; nothing for devices that are new.
+
+    Args:
+        proposals: What was found.
+        at: Place of the device itself, "" when each says its own.
+        model: The site, None when there is none.
+        kinds: Driver kinds by protocol.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for proposal in proposals:
+        for device in proposal.devices:
+            place = device_at(at, device.place)
+            if split_at(place) is None:
+                continue
+            held = standing(model, place, namespaces=proposal.facts.get("namespaces", ()))
+            if held.device is None or held.device.device.protocol != proposal.protocol:
+                continue
+            kind = None if proposal.protocol == "external" else kinds[proposal.protocol]
+            names = found.setdefault(place, {})
+            for tag in device.tags:
+                key = (tag.name,) if kind is None else identity_of(kind, held.device.connection, tag.keys)
+                if not isinstance(key, str) and key in held.names:
+                    names[tag.name] = held.names[key]
+    return found

@@ -1,0 +1,278 @@
+"""Alerts on live topics: values in, alert topics and the record of alerts out.
+
+What changed is published first and stored when the database takes it: an alarm must not wait for a database. Every
+alert is looked at again whenever its limits change, with the value that its tag has, not with the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
+from nexus_cli.runtime.control.alerts.state_machine import Alert, State, alert_from_json, restored, stored_pending
+from nexus_cli.runtime.control.leadership import boot_id
+from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.reading import PayloadError, parse_payload
+from nexus_cli.wire.sample import Quality, Value
+from nexus_cli.wire.topic import Topics
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+TICK_S = 0.25
+RETRY_S = 1.0
+
+_log = logging.getLogger("nexus.alerts")
+
+
+class Heard(NamedTuple):
+    """The newest value of a tag."""
+
+    value: Value
+    label: object
+    quality: Quality
+
+
+class Alerting:
+    """Every alert of the recorded state.
+
+    Attributes:
+        changed: Changes of state so far.
+        told: Alerts that the broker took so far.
+    """
+
+    def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
+        """Join the parts; `load` brings the alerts."""
+        self._settings, self._record, self._publish, self._clock = settings, record, publish, clock
+        enterprise, _, name = settings.site.partition("/")
+        self._topics = Topics(enterprise, name)
+        self._alerts: dict[str, Alert] = {}
+        self._by_topic: dict[str, list[str]] = {}
+        self._heard: dict[str, Heard] = {}
+        self._unreadable: set[str] = set()
+        self._unstored: dict[str, Change] = {}
+        self._unjudged: set[str] = set()
+        """Alerts that were given another tag, of which no value has come: time alone raises none of them."""
+        self._to_publish: dict[str, None] = {}
+        """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
+        self._wake = asyncio.Event()
+        self._boot = boot_id()
+        self.changed = self.told = 0
+
+    @property
+    def waiting(self) -> int:
+        """Alerts whose newest state the broker does not have yet."""
+        return len(self._to_publish)
+
+    def load(
+        self,
+        configs: Mapping[str, Mapping[str, Any]],
+        stored: Mapping[str, Mapping[str, Any]],
+        *,
+        held: Collection[str] = (),
+    ) -> list[str]:
+        """Take the recorded alerts, and look at each with the value that its tag has.
+
+        Args:
+            configs: Attributes by name.
+            stored: Where they stood in an earlier life of control, as `alert_states.load` gives it.
+            held: Devices (`area/line/device`) that are just being changed: alerts on their tags stay as they are,
+                since the values that are known may have the unit or the meaning of before.
+
+        Returns:
+            Names of alerts that are no longer declared, sorted.
+        """
+        alerts: dict[str, Alert] = {}
+        for name, attributes in configs.items():
+            known = self._alerts.get(name)
+            try:
+                config = alert_from_json(dict(attributes))
+            except msgspec.ValidationError as error:
+                event(_log, "alert can't be read", level=logging.WARNING, alert=name, error=str(error))
+                continue
+            if config.tag.rpartition("/")[0] in held:
+                if known is not None:
+                    alerts[name] = known
+                continue
+            alerts[name] = alert = known or self._restored(name, config, stored.get(name))
+            if known is None or known.config != config:
+                if known is not None and known.config.tag != config.tag:
+                    alert.value = None  # it was the other tag's
+                    self._unjudged.add(name)
+                alert.config = config
+                self._to_publish[name] = None
+        gone = sorted({*self._alerts, *stored} - set(configs))
+        self._alerts = alerts
+        self._unjudged &= alerts.keys()
+        self._by_topic = {}
+        for name, alert in alerts.items():
+            self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
+        self._heard = {topic: heard for topic, heard in self._heard.items() if topic in self._by_topic}
+        self._unreadable &= self._by_topic.keys()
+        for topic in self._heard:
+            self._look(topic)
+        self._wake.set()
+        return gone
+
+    def recover(self, changes: list[Change]) -> None:
+        """What an earlier life knew and could not store; call before `load`: where it is newer, it counts."""
+        self._unstored = {change.facts["name"]: change for change in changes}
+
+    def topics(self) -> list[str]:
+        """Live topics that some alert watches, sorted."""
+        return sorted(self._by_topic)
+
+    def unheard(self) -> list[str]:
+        """Paths of watched tags of which no value has come, sorted."""
+        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
+        return sorted(path for path in found if path is not None)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Every alert and where it stands, by name; times in µs since 1970 UTC."""
+        return [self._facts(name) for name in sorted(self._alerts)]
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take a live message; what is not one is passed over (the historian keeps the dead letters)."""
+        if topic not in self._by_topic or not payload:
+            return
+        try:
+            found = parse_payload(payload, now_us=None)
+        except PayloadError as error:
+            if topic not in self._unreadable:
+                self._unreadable.add(topic)
+                event(_log, "an alert's tag can't be read", level=logging.WARNING, topic=topic, cause=str(error))
+            return
+        if topic in self._unreadable:
+            self._unreadable.discard(topic)
+            event(_log, "an alert's tag can be read again", topic=topic)
+        self._heard[topic] = Heard(found.value, found.label or None, found.state)
+        self._look(topic)
+
+    def hear_stored(self, path: str, found: Mapping[str, Any]) -> None:
+        """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
+        topic = self._topics.tag(path)
+        if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
+            self._heard[topic] = Heard(found["value"], found["label"], Quality(found["quality"]))
+            self._look(topic)
+
+    def publish_all(self) -> None:
+        """The broker may have lost its state, or taken up an older one: publish every alert again."""
+        self._to_publish.update(dict.fromkeys(self._alerts))
+        self._wake.set()
+
+    async def acknowledge(self, name: str, *, who: str) -> dict[str, Any]:
+        """A person has seen an active alert.
+
+        Raises:
+            NexusError: NX6406 unknown, NX6407 not active.
+        """
+        alert = self._alerts.get(name)
+        if alert is None:
+            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
+        if not alert.acknowledge(who=who, time_us=self._clock.now_us()):
+            raise NexusError(f"Alert '{name}' is {alert.state.value}, not active.", code="NX6407")
+        self._note(name)
+        return self._facts(name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Let time pass and publish changes, until stopped."""
+        while not stop.is_set():
+            await first_of(stop, self._wake, timeout_s=TICK_S)
+            self._wake.clear()
+            now_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
+            for name, alert in self._alerts.items():
+                if name not in self._unjudged and alert.tick(time_us=now_us, at_s=at_s):
+                    self._note(name)
+            if not await self._flush():
+                await first_of(stop, timeout_s=RETRY_S)
+
+    async def clear(self, names: list[str]) -> None:
+        """Take vanished alerts off the broker; what the broker does not take now, `Retained` clears later."""
+        for name in names:
+            self._to_publish.pop(name, None)
+            try:
+                await self._publish(self._topics.alert(name), b"")
+            except NexusError:
+                return
+
+    async def _flush(self) -> bool:
+        """Publish what is behind; False when the broker is away."""
+        while self._to_publish:
+            name = next(iter(self._to_publish))
+            if name in self._alerts:
+                facts = self._facts(name)
+                try:
+                    await self._publish(self._topics.alert(name), orjson.dumps(facts))
+                except NexusError:
+                    return False
+                if facts != (self._facts(name) if name in self._alerts else facts):
+                    continue  # it changed while the broker acknowledged
+            self._to_publish.pop(name, None)
+            self.told += 1
+        return True
+
+    def _look(self, topic: str) -> None:
+        heard, now_us, at_s = self._heard[topic], self._clock.now_us(), self._clock.monotonic_s()
+        for name in self._by_topic.get(topic, ()):
+            alert = self._alerts[name]
+            self._unjudged.discard(name)
+            pending = alert.pending
+            by_label = isinstance(alert.config.equals, str) and isinstance(heard.label, str)
+            value = heard.label if by_label else heard.value
+            if alert.feed(value, heard.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
+                self._note(name)
+            elif alert.pending is not pending:
+                self._store(name, changed=False)
+
+    def _restored(self, name: str, config: Any, stored: Mapping[str, Any] | None) -> Alert:
+        alert = Alert(config, since_us=self._clock.now_us())
+        unstored = self._unstored.get(name)
+        if unstored is not None and (stored is None or unstored.facts["since"] >= stored["since"]):
+            # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
+            stored = {**unstored.facts, "pending": unstored.pending, "now": 0, "stored": 0}
+        if stored is None:
+            return alert
+        alert.state, alert.since_us = State(stored["state"]), int(stored["since"])
+        alert.value, alert.acknowledged_by = stored["value"], str(stored["acknowledged_by"])
+        if stored.get("pending"):
+            alert.pending = restored(
+                stored["pending"],
+                boot=self._boot,
+                at_s=self._clock.monotonic_s(),
+                now_us=self._clock.now_us(),
+                database_us=stored["now"],
+                stored_us=stored["stored"],
+            )
+        return alert
+
+    def _note(self, name: str) -> None:
+        self.changed += 1
+        event(_log, "alert changed", alert=name, state=self._alerts[name].state.value)
+        self._to_publish[name] = None
+        self._wake.set()
+        self._store(name, changed=True)
+
+    def _store(self, name: str, *, changed: bool) -> None:
+        pending = stored_pending(self._alerts[name].pending, boot=self._boot)
+        self._record.add(Change(facts=self._facts(name), pending=pending, changed=changed))
+
+    def _facts(self, name: str) -> dict[str, Any]:
+        alert = self._alerts[name]
+        return {
+            "name": name,
+            "state": alert.state.value,
+            "since": alert.since_us,
+            "value": alert.value,
+            "severity": alert.config.severity,
+            "tag": alert.config.tag,
+            "description": alert.config.description,
+            "acknowledged_by": alert.acknowledged_by,
+        }

@@ -1,0 +1,207 @@
+"""The door of control's API: who may enter, with how much, and for how long. It looks at heads before bodies.
+
+A body is read only for a caller whose token allows the route, within the route's size, within a time, and within what
+all bodies together may take. What is refused is answered at once, and nothing of its body is kept: what the client
+still sends is thrown away for some seconds (`http_guard`), since a connection that is closed over it would take the
+answer along (RFC 9112 §9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+from fastapi import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.routes.auth import Caller, Tokens
+
+MIB = 2**20
+SMALL_BODY = 64 * 1024
+"""Bytes of every body that no route says otherwise for."""
+LARGE_BODY = 64 * MIB
+"""Bytes of a deployment: a first one of 41,000 tags is about 15 MB."""
+NAMES_BODY = 2 * MIB
+"""Bytes of a list of names: 20,000 of them."""
+ALL_BODIES = 96 * MIB
+"""Bytes of all bodies that are being read or answered; more are asked to come later."""
+PAUSE_S = 10.0
+"""Longest silence within a body."""
+START_S = 20.0
+SLOWEST_BYTES_S = 64 * 1024
+"""A body has to be complete after `START_S` and its size at this rate."""
+
+OPEN = frozenset({"/health/live", "/health/ready", "/metrics", "/status", "/openapi.json"})
+"""Answered without a token, from the head alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a route takes.
+
+    Attributes:
+        limit: Most bytes of its body.
+        allowed: Whose body is read at all; the route itself looks at the caller once more.
+    """
+
+    limit: int = SMALL_BODY
+    allowed: Callable[[Caller], bool] = lambda _: True
+
+
+_ENTRIES: tuple[tuple[re.Pattern[str], Entry], ...] = (
+    (re.compile(r"/deployments\Z"), Entry(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
+    (re.compile(r"/resources\Z"), Entry(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
+    (re.compile(r"/gateways/[^/]*/devices\Z"), Entry(limit=NAMES_BODY)),
+)
+_PLAIN = Entry()
+
+
+class Refused(Exception):
+    """A request that is not let in, and the answer to it."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Door:
+    """An ASGI application in front of another one.
+
+    Attributes:
+        held: Bytes of bodies that are being read or answered.
+    """
+
+    def __init__(self, app: ASGIApp, *, tokens: Tokens, stopping: Callable[[], bool]) -> None:
+        """Guard an application; `stopping` is True when control is about to end."""
+        self._app, self._tokens, self._stopping = app, tokens, stopping
+        self.held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._enter(scope, receive, sending)
+        except Refused as refused:
+            await refused.answer(scope, receive, send)
+        except asyncio.CancelledError:
+            if started or not self._stopping():
+                raise
+            await _stopping_answer()(scope, receive, send)  # uvicorn ends what is still answered at a stop
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = str(scope.get("path", ""))
+        if self._stopping() and path not in OPEN:
+            raise Refused(_stopping_answer())
+        if path in OPEN:  # nobody has to show who they are, so nobody is waited for
+            await self._app(scope, _replay(b"", receive), send)
+            return
+        entry = self._entry(scope, path)
+        announced = _announced(scope)
+        if announced is not None and announced > entry.limit:
+            raise Refused(_too_large(entry.limit))
+        reserved = 0
+        try:
+            if announced is not None:
+                reserved = self._reserve(announced, 0)
+            body = bytearray()
+            deadline = asyncio.get_running_loop().time() + START_S + (announced or entry.limit) / SLOWEST_BYTES_S
+            more = announced != 0
+            while more:
+                message = await self._next(receive, deadline)
+                if message["type"] != "http.request":
+                    return  # the client went away
+                body += message.get("body", b"")
+                more = bool(message.get("more_body"))
+                if len(body) > entry.limit:
+                    raise Refused(_too_large(entry.limit))
+                if len(body) > reserved:
+                    reserved = self._reserve(len(body), reserved)
+            await self._app(scope, _replay(bytes(body), receive), send)
+        finally:
+            self.held -= reserved
+
+    def _entry(self, scope: Scope, path: str) -> Entry:
+        """What the route takes from this caller. Raises Refused when it is nobody's or not this caller's."""
+        shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        try:
+            caller = self._tokens.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
+        except NexusError as error:
+            raise Refused(failure(401, error.code, error.message, hint=error.hint)) from None
+        entry = next((entry for pattern, entry in _ENTRIES if pattern.search(path)), _PLAIN)
+        if scope["method"] != "POST":
+            return _PLAIN
+        if not entry.allowed(caller):
+            raise Refused(
+                failure(403, "NX6403", f"{caller.principal} may not do this.", hint="use the token of nexus.cli")
+            )
+        return entry
+
+    async def _next(self, receive: Receive, deadline: float) -> Message:
+        """The next piece of a body. Raises Refused when it does not come in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(min(deadline, loop.time() + PAUSE_S)):
+                return await receive()
+        except TimeoutError:
+            raise Refused(failure(408, "NX6405", "The request did not come in time.")) from None
+
+    def _reserve(self, wanted: int, reserved: int) -> int:
+        if self.held - reserved + wanted > ALL_BODIES:
+            raise Refused(
+                failure(503, "NX6410", "Control reads too many large requests.", hint="try again in some seconds")
+            )
+        self.held += wanted - reserved
+        return wanted
+
+
+def _announced(scope: Scope) -> int | None:
+    """Content-Length; 0 when there is no body, None when its size is not told (chunked)."""
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers:
+        return None
+    try:
+        return max(0, int(headers.get(b"content-length", b"0")))
+    except ValueError:
+        raise Refused(failure(400, "NX6405", "The length of the request can't be read.")) from None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body in one piece, then what comes after it."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def failure(status: int, code: str, message: str, *, hint: str = "", cause: str = "") -> Response:
+    """Every answer that is not a success."""
+    data = orjson.dumps({"code": code, "message": message, "hint": hint, "cause": cause})
+    return Response(data, status_code=status, media_type="application/json")
+
+
+def _too_large(limit: int) -> Response:
+    size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
+    return failure(413, "NX6405", f"The request is larger than {size}.")
+
+
+def _stopping_answer() -> Response:
+    return failure(503, "NX6409", "Control is stopping.", hint="`nexus status` shows when it is up again")

@@ -1,0 +1,105 @@
+"""Whether a run may begin: its sequence can be read, its values fit, and no step is known to stop it in the middle.
+
+See docs/decisions/0046.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.expression import ExpressionError
+from nexus_cli.model.parameters import ParameterError, arguments, bound
+from nexus_cli.model.procedure_config import SequenceConfig
+from nexus_cli.model.rehearsal import numbered, objection
+from nexus_cli.plan.running import agreement, meaning
+from nexus_cli.runtime.control.sequences.live_values import Condition
+from nexus_cli.runtime.control.sequences.run import Run
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.sequence")
+
+
+def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConfig]:
+    """The sequences of these attributes; what can't be read is told and left out."""
+    known: dict[str, SequenceConfig] = {}
+    for name, attributes in configs.items():
+        try:
+            known[name] = msgspec.convert(dict(attributes), SequenceConfig)
+        except msgspec.ValidationError as error:
+            event(_log, "sequence can't be read", level=logging.WARNING, sequence=name, error=str(error))
+    return known
+
+
+def with_arguments(
+    name: str, config: SequenceConfig, given: Mapping[str, Any]
+) -> tuple[SequenceConfig, dict[str, Any]]:
+    """The sequence with values in the places of its parameters, and the values. Raises NexusError NX6837."""
+    try:
+        values = arguments(config, given)
+        return bound(config, values), values
+    except ParameterError as error:
+        raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint) from None
+
+
+def device_of(path: str) -> str:
+    """Address of a tag's device."""
+    return f"device.{path.rpartition('/')[0]}"
+
+
+def meaning_of(devices: Mapping[str, Mapping[str, Any]], path: str) -> Mapping[str, Any] | None:
+    """What makes the meaning of a tag, from the attributes of devices by address."""
+    return meaning(devices.get(device_of(path)), path.rpartition("/")[2])
+
+
+def refuse_other(
+    known: Mapping[str, Any], name: str, declared: Mapping[str, Any] | None, given: Mapping[str, Any]
+) -> None:
+    """Raises NexusError NX6839 when the run of this id is of another sequence, or was given other values."""
+    values: Mapping[str, Any] = given
+    if declared is not None and known["name"] == name:
+        _, values = with_arguments(name, msgspec.convert(declared, SequenceConfig), given)
+    if known["name"] != name or values != known["set"]:
+        what = f"of '{known['name']}'" if known["name"] != name else "with other values"
+        raise NexusError(
+            f"The id {known['id']} is that of a run {what}, which is {known['state']}; nothing was begun.",
+            code="NX6839",
+        )
+
+
+def refuse_not_agreed(
+    run: Run, agreed: str, sequence: Mapping[str, Any], messages: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises NexusError NX6838 when a deployment came between what the caller was shown and this run."""
+    known = {address.removeprefix("message."): attributes for address, attributes in messages.items()}
+    if agreement(sequence, run.meanings, known) != agreed:
+        raise NexusError(
+            f"A deployment changed '{run.name}', or what it uses, since it was shown; nothing was begun.",
+            code="NX6838",
+        )
+
+
+def refuse_what_would_stop(run: Run) -> None:
+    """Raises NexusError when a step is known to stop the run in the middle: NX6837, of a condition NX6832."""
+    for number, text in enumerate(run.config.requires, 1):
+        _refuse_condition(run, number, text)
+    for number, branch, step in numbered(run.config):
+        if step.do == "until":
+            _refuse_condition(run, number, step.subject)
+        problem, hint = objection(step, run.tags, run.messages)
+        if problem:
+            place = " of the abort branch" if branch == "on_abort" else ""
+            message = f"{run.name}: step {number}{place} can't be done ({step.text}): {problem}."
+            raise NexusError(message, code="NX6837", hint=hint)
+
+
+def _refuse_condition(run: Run, number: int, text: str) -> None:
+    try:
+        Condition(text, run.tags)
+    except ExpressionError as error:
+        message = f"{run.name}: the condition of step {number} can't be evaluated ({text}): {error}."
+        raise NexusError(message, code="NX6832") from None

@@ -1,0 +1,371 @@
+"""Sequences of the recorded state, carried out by the control that leads; `sequence_runs.Runs` reads in every one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from nexus_cli.database import deployments as db
+from nexus_cli.database import sequences as rows
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.model.config import TagConfig
+from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, render
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.running import touched
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.sequences.admission import (
+    device_of,
+    meaning_of,
+    readable,
+    refuse_not_agreed,
+    refuse_other,
+    refuse_what_would_stop,
+    with_arguments,
+)
+from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
+from nexus_cli.runtime.control.sequences.on_their_way import running_of
+from nexus_cli.runtime.control.sequences.record import Runs, one_message, one_sequence
+from nexus_cli.runtime.control.sequences.run import PUBLISH_S, Hands, Run
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.command import is_id
+
+MOST_RUNNING = 16
+"""Sequences that run at once (policy: refuse the newest)."""
+RETRY_S = 1.0
+INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
+
+_log = logging.getLogger("nexus.sequence")
+
+
+class Sequencing:
+    """Every run of this control.
+
+    Attributes:
+        running: By id.
+        ended: Runs by the state they ended in.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        runs: Runs,
+        hands: Hands,
+        values: LiveValues,
+        confirmed: Callable[[], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """Join the parts; `load` brings the sequences, `run` carries them out.
+
+        Args:
+            settings: The site.
+            pool: Fenced by the term of the control that leads.
+            runs: Whom to wake at each step.
+            hands: What acts.
+            values: What conditions read.
+            confirmed: Waits until this control may act; raises NexusError when it leads no more.
+            clock: Time.
+        """
+        self.running: dict[str, Run] = {}
+        self.ended: dict[str, int] = {}
+        self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
+        self._site, self._runs, self._confirmed = settings.site, runs, confirmed
+        self._known: dict[str, SequenceConfig] = {}
+        self._changing: tuple[Change, ...] = ()
+        """What the deployment that is carried out changes: no run begins that uses it."""
+        self._deployment = self._turns = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the recorded sequences; what runs goes on as it began."""
+        known = readable(configs)
+        self._known = known
+        running = [run.config for run in self.running.values()]
+        self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
+
+    async def compare(self, conn: Any) -> None:
+        """Note at each run which tags mean something else by now than when it was agreed."""
+        for run in tuple(self.running.values()):
+            found = await self._devices(conn, run.tags)
+            run.changed |= {path for path, agreed in run.meanings.items() if meaning_of(found, path) != agreed}
+
+    async def make_way(self, changes: tuple[Change, ...], number: int, waits: Callable[[str], Awaitable[None]]) -> None:
+        """Return when no run uses what a deployment changes; until `way_is_free` none begins that does.
+
+        Args:
+            changes: The deployment's.
+            number: Its number.
+            waits: Called with the id of each run that is waited for.
+        """
+        self._changing, self._deployment = changes, number
+        self._turns += 1
+        for run in tuple(self.running.values()):
+            if not touched(changes, running_of(run.id, run.name, run.config)):
+                continue
+            if run.config.on_change == "abort" and run.abort(by=f"deployment {number}"):
+                event(_log, "sequence aborted by a deployment", run=run.id, deployment=number)
+            await waits(run.id)
+            await run.ended.wait()
+
+    def way_is_free(self) -> None:
+        """The deployment has ended."""
+        self._changing, self._deployment = (), 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
+        await self._end_interrupted(stop)
+        async with Group() as group:
+            self._group = group
+            await stop.wait()
+            self._group = None
+            for task in self._tasks:
+                task.cancel()
+
+    async def start(
+        self,
+        name: str,
+        *,
+        run_id: str,
+        who: str,
+        reason: str,
+        given: Mapping[str, Any] | None = None,
+        agreed: str = "",
+    ) -> dict[str, Any]:
+        """Begin a run; the same id gives the run that it began before.
+
+        Args:
+            name: Of a recorded sequence.
+            run_id: The caller's choice.
+            who: Principal.
+            reason: For the record.
+            given: Values of its parameters.
+            agreed: What the caller was shown, `plan.running.agreement`; "" when nothing was.
+
+        Raises:
+            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't
+                fit, down to what the devices can hold, NX6838 it is not what was agreed any more, NX6839 the id is that of another run; nothing was begun.
+        """
+        if not is_id(run_id) or len(run_id) > 100:
+            raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
+        with plain_errors(self._settings):
+            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {}, agreed=agreed)
+            if known is not None:
+                return known
+            async with self._pool.acquire() as conn:
+                return await rows.find_run(conn, self._site, run_id) or {}
+
+    async def _begin(
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any], agreed: str
+    ) -> dict[str, Any] | None:
+        """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
+        if self._group is None:
+            raise NexusError("Control is not ready to run sequences.", code="NX6400", retriable=True)
+        run: Run | None = None
+        try:
+            async with self._pool.acquire() as conn:
+                turns = self._turns
+                known = await rows.find_run(conn, self._site, run_id)
+                found = await db.attributes(conn, self._site, [f"sequence.{name}"])
+                if known is not None:
+                    refuse_other(known, name, found.get(f"sequence.{name}"), given)
+                    return known
+                sequence = await one_sequence(conn, self._site, name)
+                declared = msgspec.convert(sequence, SequenceConfig)
+                config, values = with_arguments(name, declared, given)
+                made = await self._make(conn, name, config, run_id=run_id, who=who)
+                if agreed:
+                    shown = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
+                    refuse_not_agreed(made, agreed, sequence, shown)
+                refuse_what_would_stop(made)
+                self._refuse_changing(made, turns)
+                self._refuse_busy(made)
+                definition = {**msgspec.to_builtins(config), "arguments": values}
+                run = self.running[made.id] = made
+                begun = await rows.begin_run(
+                    conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
+                )
+            # Only when it is on record: a run that ends before its row is there would never end in the record.
+            if begun:
+                self._spawn(run)
+            return None
+        finally:
+            if run is not None and run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
+                self.running.pop(run.id, None)
+
+    async def abort(self, run_id: str, *, who: str) -> dict[str, Any]:
+        """End a run before its next step; its abort branch follows, and nothing cuts that.
+
+        Gives the run, and `again`: whether it was being aborted already. Raises NexusError NX6830, NX6407.
+        """
+        run = self.running.get(run_id)
+        if run is None:
+            found = await self._runs.status(run_id)
+            raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407")
+        asked = run.abort(by=who)
+        if asked:
+            with plain_errors(self._settings):
+                await self._confirmed()
+                async with self._pool.acquire() as conn:
+                    await rows.write_abort(conn, self._site, run_id, name=run.name, who=who)
+        return {**await self._runs.status(run_id), "again": not asked}
+
+    async def publish(self, name: str, values: Mapping[str, Any], *, who: str) -> dict[str, Any]:
+        """Publish a message for a caller, who stands in the audit trail. Gives topic and payload.
+
+        Raises:
+            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
+        """
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                message = msgspec.convert(await one_message(conn, self._site, name), MessageConfig)
+        try:
+            topic, payload = render(message, values)
+        except MessageError as error:
+            raise NexusError(f"{name}: {error}.", code="NX6841", hint=error.hint) from None
+        await self._confirmed()
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+        except TimeoutError:
+            raise NexusError(
+                "The broker did not acknowledge the message in time.",
+                code="NX6010",
+                hint="it may have been delivered; subscribers know",
+                retriable=True,
+            ) from None
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                await db.write_audit(
+                    conn,
+                    self._site,
+                    who=who,
+                    what="publish",
+                    subject=name,
+                    detail={"topic": topic, "set": dict(values)},
+                )
+        return {"topic": topic, "payload": orjson.loads(payload)}
+
+    def _spawn(self, run: Run) -> None:
+        if self._group is None:
+            raise NexusError("Control is ending.", code="NX6400", retriable=True)
+        task = self._group.create_task(self._carry_out(run), name=f"sequence {run.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, run: Run) -> None:
+        try:
+            state = await run.carry_out()
+            self.ended[state] = self.ended.get(state, 0) + 1
+        finally:
+            self.running.pop(run.id, None)
+            self._runs.stepped()
+
+    async def _end_interrupted(self, stop: asyncio.Event) -> None:
+        """Runs that an earlier control left, told as what they are; tried until the database takes it."""
+        while not stop.is_set():
+            try:
+                with plain_errors(self._settings):
+                    async with self._pool.acquire() as conn:
+                        ended = await rows.end_interrupted(conn, self._site, detail=INTERRUPTED)
+            except NexusError:
+                await wait_for(stop, timeout_s=RETRY_S)
+                continue
+            for run in ended:
+                event(_log, "sequence interrupted", level=logging.WARNING, run=run)
+            return
+
+    def _refuse_changing(self, run: Run, turns: int) -> None:
+        """No run begins on what is just being changed, or with what was read before a deployment changed it."""
+        if self._turns != turns or touched(self._changing, running_of(run.id, run.name, run.config)):
+            number = f" {self._deployment}" if self._deployment else ""
+            raise NexusError(
+                f"Deployment{number} is changing what '{run.name}' uses.",
+                code="NX6831",
+                hint="look at it again when the deployment has ended",
+                retriable=True,
+            )
+
+    def _refuse_busy(self, run: Run) -> None:
+        if len(self.running) >= MOST_RUNNING:
+            raise NexusError(f"{MOST_RUNNING} sequences run already.", code="NX6831")
+        for other in self.running.values():
+            shared = sorted(run.devices & other.devices)
+            if shared or other.name == run.name:
+                what = f"writes {shared[0]} too" if shared else "is this sequence"
+                raise NexusError(
+                    f"'{other.name}' is running (run {other.id}) and {what}.",
+                    code="NX6831",
+                    hint="wait for its end, or `nexus sequence abort`",
+                )
+
+    async def _devices(self, conn: Any, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Attributes of the devices of some tags, by address."""
+        return await db.attributes(conn, self._site, sorted({device_of(path) for path in paths}))
+
+    async def _make(self, conn: Any, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
+        paths = paths_in(config.conditions()) | config.written()
+        found = await self._devices(conn, paths)
+        meanings = {path: meaning_of(found, path) for path in paths}
+        tags = {
+            path: msgspec.convert(found[device_of(path)]["tags"][path.rpartition("/")[2]], TagConfig)
+            for path, known in meanings.items()
+            if known is not None
+        }
+        messages = await db.attributes_of_kind(conn, self._site, "message")
+        return Run(
+            id=run_id,
+            name=name,
+            who=who,
+            config=config,
+            tags=tags,
+            meanings=meanings,
+            messages={key: msgspec.convert(value, MessageConfig) for key, value in messages.items()},
+            hands=self._hands,
+            journal=_Journal(self, run_id),
+            values=self._values,
+            clock=self._clock,
+        )
+
+
+class _Journal:
+    """A run's journal in the database."""
+
+    def __init__(self, owner: Sequencing, run: str) -> None:
+        self._owner, self._run = owner, run
+
+    async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
+        """A line. Raises NexusError when the database is away, or this control leads no more."""
+        owner = self._owner
+        await owner._confirmed()
+        with plain_errors(owner._settings):
+            async with owner._pool.acquire() as conn:
+                await rows.write_step(
+                    conn,
+                    owner._site,
+                    self._run,
+                    step=number,
+                    branch=branch,
+                    text=text,
+                    state=state,
+                    detail=detail,
+                )
+        owner._runs.stepped()
+
+    async def end(self, state: str, detail: Mapping[str, Any]) -> None:
+        """The last word."""
+        owner = self._owner
+        with plain_errors(owner._settings):
+            async with owner._pool.acquire() as conn, conn.transaction():
+                await rows.end_run(conn, owner._site, self._run, state=state, detail=detail)
+        owner._runs.stepped()

@@ -1,0 +1,91 @@
+"""What must move in control while there is something to do: deployments, notices, who is there, alerts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.observation import Observations
+from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.deployer import Deployer
+from nexus_cli.runtime.control.gateway_liveness import Presence
+from nexus_cli.runtime.progress import Activity, Progress
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.topic import Topics
+
+SPARE_S = 60.0
+"""Beyond the longest wait that a deployment has by itself."""
+NOTICE_S = 75.0
+"""A gateway asks by itself every minute, should it have missed a notice."""
+PRESENCE_S = 20.0
+ALERT_S = 20.0
+
+
+class Notices:
+    """The newest configuration that each gateway was told of, and whether it says that it runs it."""
+
+    def __init__(self, topics: Topics, observations: Observations) -> None:
+        """Remember what is published on the gateways' `config` topics."""
+        self._prefix = topics.config("")
+        self._seen = observations
+        self._told: dict[str, tuple[int, str]] = {}
+
+    def published(self, topic: str, payload: bytes) -> None:
+        """Take note of a message that control publishes; what is no notice is passed over."""
+        if topic.startswith(self._prefix) and payload:
+            notice: dict[str, Any] = orjson.loads(payload)
+            self._told[topic[len(self._prefix) :]] = (int(notice["deployment"]), str(notice["digest"]))
+
+    def activities(self, *, connected: bool) -> dict[str, Activity]:
+        """One for each gateway that was told of something."""
+        found: dict[str, Activity] = {}
+        for gateway, (deployment, digest) in self._told.items():
+            health = self._seen.health(gateway)
+            there = connected and health is not None and health.state == "running"
+            found[f"gateway {gateway}"] = Activity(
+                waits=there and self._seen.answer(gateway, digest=digest, deployment=deployment) is None,
+                moved=deployment,
+                limit_s=NOTICE_S,
+                problem=f"gateway {gateway} does not say that it runs deployment {deployment}",
+            )
+        return found
+
+
+def watch(
+    progress: Progress,
+    *,
+    client: BrokerClient,
+    deployer: Deployer,
+    presence: Presence,
+    alerting: Alerting,
+    notices: Notices,
+    timing: Timing,
+) -> None:
+    """Have control's parts watched."""
+
+    def look() -> dict[str, Activity]:
+        return {
+            "deployment": Activity(
+                waits=deployer.busy,
+                moved=(deployer.running, deployer.steps),
+                limit_s=timing.observe_s + timing.verify_s + SPARE_S,
+                problem=f"deployment {deployer.running or 'that waits'} does not go on",
+            ),
+            "presence": Activity(
+                waits=client.connected and presence.waiting > 0,
+                moved=presence.settled,
+                limit_s=PRESENCE_S,
+                problem="it can't be recorded which gateways are away",
+            ),
+            "alerts": Activity(
+                waits=client.connected and alerting.waiting > 0,
+                moved=alerting.told,
+                limit_s=ALERT_S,
+                problem=f"no alert is published or stored, {alerting.waiting} wait",
+            ),
+            **notices.activities(connected=client.connected),
+        }
+
+    progress.watch(look)

@@ -1,0 +1,139 @@
+"""Answers to whoever asked, and reports for the record: neither may wait for the other, nor hold up a device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+
+import msgspec
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.gateway.commands.journal import Journal, Key
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, decode_response, encode, shortened, without_values
+from nexus_cli.wire.topic import Topics
+
+MOST_ANSWERS = 2_000
+"""Answers that wait for the broker (policy: drop the oldest; a repeat of the id brings the answer again)."""
+MOST_TRIES = 3
+"""An answer that ends the connection so often is sent without its values, and after as many more is dropped."""
+MOST_REPORTS = 2_000
+"""Reports that wait for the disk (policy: keep them in the journal and try again after the next group commit)."""
+
+
+class Answers:
+    """Publishes answers in the order they were given, again after a reconnect until the broker has them.
+
+    Attributes:
+        dropped: Answers dropped while the broker was away, or because they do not pass it.
+    """
+
+    def __init__(self, client: BrokerClient, topics: Topics) -> None:
+        """Answer through a client."""
+        self.dropped = 0
+        self._client, self._topics = client, topics
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._tries = 0
+        self._wake = asyncio.Event()
+
+    def put(self, report: Report) -> None:
+        """Answer the one who asked."""
+        if not report.response.id:
+            return
+        if len(self._waiting) >= MOST_ANSWERS:
+            self._waiting.popleft()
+            self.dropped += 1
+        topic = self._topics.response(report.gateway, report.principal, report.response.id)
+        payload = encode(report.response)
+        if len(payload) > LARGEST_REPORT_BYTES:
+            payload = encode(without_values(report.response))
+        self._waiting.append((topic, payload))
+        self._wake.set()
+
+    def wake(self) -> None:
+        """The broker is there (again)."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped; then what is left, if the broker is there."""
+        while True:
+            self._wake.clear()
+            await self._send()
+            if stop.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._wake.wait()
+
+    async def _send(self) -> None:
+        while self._waiting and self._client.connected:
+            first = self._waiting[0]
+            try:
+                await self._client.publish(*first)
+            except NexusError:
+                if self._waiting and self._waiting[0] == first:
+                    self._failed(*first)
+                return
+            self._tries = 0
+            if self._waiting and self._waiting[0] == first:
+                self._waiting.popleft()
+
+    def _failed(self, topic: str, payload: bytes) -> None:
+        """The connection ended before the broker had an answer: perhaps because of it."""
+        self._tries += 1
+        # A short one is not too large; it has more chances, as the network may be what ends the connections.
+        chances = MOST_TRIES if len(payload) > SMALLEST_BYTES else 10 * MOST_TRIES
+        if self._tries == MOST_TRIES == chances:
+            self._waiting[0] = (topic, encode(without_values(decode_response(payload))))
+        elif self._tries >= MOST_TRIES + chances:
+            self._tries = 0
+            self._waiting.popleft()
+            self.dropped += 1
+
+
+class Reports:
+    """Hands reports to the outbox, and remembers in the journal which ones are durable there."""
+
+    def __init__(self, outbox: Outbox, journal: Journal, topic: str) -> None:
+        """Report on a topic."""
+        self._outbox, self._journal, self._topic = outbox, journal, topic
+        self._handed: dict[int, tuple[Key, Report]] = {}
+        self._missing: deque[tuple[Key, Report]] = deque(maxlen=MOST_REPORTS)
+        outbox.on_durable(self._durable)
+        outbox.on_refused(self._refused)
+
+    def put(self, key: Key, report: Report) -> None:
+        """Report how a command ended."""
+        found = shortened(report) if len(encode(report)) > LARGEST_REPORT_BYTES else report
+
+        def make(epoch: str, seq: int) -> bytes:
+            return encode(msgspec.structs.replace(found, epoch=epoch, seq=seq))
+
+        seq = self._outbox.add_report(self._topic, time_us=max(1, report.response.time), make=make)
+        if seq:
+            self._handed[seq] = (key, report)
+        else:
+            self._missing.append((key, report))
+
+    def again(self) -> None:
+        """At the start: what an earlier life did not see durable."""
+        for key, entry in self._journal.untold():
+            self.put(key, entry.report)
+
+    def _durable(self) -> None:
+        """A group commit is done: its reports are in custody."""
+        for seq in [seq for seq in self._handed if seq <= self._outbox.durable_seq]:
+            self._journal.told(self._handed.pop(seq)[0])
+        for _ in range(len(self._missing)):
+            key, report = self._missing.popleft()
+            self.put(key, report)
+            if self._missing and self._missing[-1] == (key, report):
+                return
+
+    def _refused(self, first_seq: int) -> None:
+        """The disk refused these numbers, which others get now: their reports are handed over again later."""
+        for seq in [seq for seq in self._handed if seq >= first_seq]:
+            self._missing.append(self._handed.pop(seq))

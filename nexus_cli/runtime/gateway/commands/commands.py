@@ -1,0 +1,344 @@
+"""Commands of one gateway: heard on a session of their own, judged, queued per device, carried out once, answered.
+
+The MQTT session of the commands is not the one of the frames and starts clean: nothing that waited at the broker
+during an outage is delivered, and a broker that refuses the subscription stops no data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
+from nexus_cli.runtime.gateway.commands.answers import Answers, Reports
+from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.commands.journal import Journal, unknown
+from nexus_cli.runtime.gateway.commands.queue import Lanes, make_report, report_of
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.field.links import Links
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.command import Command, CommandError, Report, Response, State, decode_command
+from nexus_cli.wire.topic import Topics
+
+_log = logging.getLogger("nexus.commands")
+LONGEST_PRINCIPAL = 128
+
+
+class Allowance:
+    """So many reports of refused commands at once, and so many a second."""
+
+    def __init__(self, clock: Clock, *, most: float = 200.0, per_s: float = 20.0) -> None:
+        """Start full."""
+        self._clock, self._most, self._per_s = clock, most, per_s
+        self._left, self._at_s = most, clock.monotonic_s()
+
+    def take(self) -> bool:
+        """True when there is one left."""
+        now_s = self._clock.monotonic_s()
+        self._left = min(self._most, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
+class Commands:
+    """The part of a gateway that writes.
+
+    Attributes:
+        counts: Commands by how they ended.
+        ignored: Messages that were no command of ours (other gateways' devices, broken topics).
+        unreported: Refused commands of a flood: answered and counted, without a report of their own.
+    """
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        topics: Topics,
+        client: BrokerClient,
+        links: Links,
+        outbox: Outbox,
+        journal: Journal,
+        pipeline: Pipeline,
+        clock: Clock,
+        clocks: Clocks,
+    ) -> None:
+        """Join the parts; `run` works."""
+        self.counts: Counter[str] = Counter()
+        self.ignored = 0
+        self.unreported = 0
+        self._gateway, self._topics, self._client = gateway, topics, client
+        self._links, self._journal, self._clock, self._clocks = links, journal, clock, clocks
+        self._answers = Answers(client, topics)
+        self._reports = Reports(outbox, journal, topics.audit(gateway))
+        self._subscriptions: list[tuple[str, int]] = []
+        self._lanes = Lanes(
+            gateway=gateway,
+            journal=journal,
+            execution=Execution(pipeline=pipeline, find=self._device, expired=self._expired),
+            supervisor=self._supervisor,
+            expired=self._expired,
+            ended=self._ended,
+            clock=clock,
+        )
+        self._wanted = asyncio.Event()
+        self._spare = Allowance(clock)
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait or are being carried out."""
+        return self._lanes.waiting
+
+    @property
+    def connected(self) -> bool:
+        """True while commands are heard."""
+        return self._client.connected
+
+    @property
+    def problem(self) -> str:
+        """Why they are not."""
+        return self._client.problem.message if self._client.problem else ""
+
+    def facts(self) -> dict[str, Any]:
+        """For health and status."""
+        return {
+            **{state.value: self.counts[state.value] for state in State},
+            "waiting": self.waiting,
+            "remembered": len(self._journal),
+            "failing": self._journal.failing,
+            "connected": self._client.connected,
+        }
+
+    def configured(self, devices: Sequence[str]) -> None:
+        """Hear the commands of these devices from now on (paths)."""
+        filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
+        if filters != self._subscriptions:
+            self._subscriptions[:] = filters
+            self._wanted.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until stopped: then nothing new is taken, and what is at a device is waited for."""
+        self._settle_last_life()
+        answers_stop, client_stop = asyncio.Event(), asyncio.Event()
+        async with Group() as outer:
+            outer.create_task(
+                self._client.run(
+                    client_stop,
+                    subscriptions=self._subscriptions,
+                    on_message=self._hear,
+                    on_connected=self._connected,
+                ),
+                name="command session",
+            )
+            answering = outer.create_task(self._answers.run(answers_stop), name="answers")
+            async with Group() as lanes:
+                self._lanes.group = lanes
+                following = lanes.create_task(self._follow(), name="command subscriptions")
+                await stop.wait()
+                self._lanes.closing = True
+                following.cancel()
+            answers_stop.set()
+            self._answers.wake()
+            await answering
+            client_stop.set()
+
+    def _settle_last_life(self) -> None:
+        for key in self._journal.in_flight:
+            entry = self._journal.find(key)
+            if entry is None or entry.ended:
+                continue
+            report = unknown(entry.report, time_us=self._clock.now_us())
+            event(_log, "a command was in flight at the last end", level=logging.WARNING, path=report.response.path)
+            self._journal.end(key, entry.fingerprint, report)
+            self.counts[State.UNKNOWN.value] += 1
+            self._answers.put(report)
+        self._reports.again()
+
+    async def _connected(self) -> None:
+        self._answers.wake()
+
+    async def _follow(self) -> None:
+        """Subscribe what a new configuration brought; what it took away is ignored when it comes."""
+        have: set[tuple[str, int]] = set(self._subscriptions)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            fresh = [one for one in self._subscriptions if one not in have]
+            have = set(self._subscriptions)
+            if fresh and self._client.connected:
+                try:
+                    await self._client.subscribe(fresh)
+                except NexusError as error:
+                    event(_log, error.message, level=logging.WARNING, cause=error.cause)
+
+    # --- hearing -----------------------------------------------------------------------------------------------
+
+    def _hear(self, message: Message) -> None:
+        """On the loop, for every message: judge it and queue it, or refuse it."""
+        split = self._topics.split_command(message.topic)
+        if split is None or not message.payload:
+            self.ignored += bool(message.payload)
+            return
+        if message.retain:
+            self._clear(message.topic)
+        path, principal = split
+        device_path, _, tag = path.rpartition("/")
+        device = self._device(device_path)
+        if device is None or self._lanes.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
+            self.ignored += 1
+            return
+        try:
+            command = decode_command(message.payload)
+        except CommandError as error:
+            self._refuse(path, principal, Objection("NX6801", str(error)), id=error.id)
+            return
+        fingerprint = command.fingerprint(path)
+        if self._known(path, principal, command, fingerprint):
+            return
+        if message.retain:
+            objection = Objection(
+                "NX6809", "a retained command would run again at every connect; it is never carried out"
+            )
+            self._refuse(path, principal, objection, command=command)
+            return
+        verdict = judge(device, tag, command, self._clocks)
+        if isinstance(verdict, Accepted):
+            self._take(path, principal, command, fingerprint, verdict)
+        else:
+            self._refuse(path, principal, verdict, command=command)
+
+    def _clear(self, topic: str) -> None:
+        """Delete a retained command from the broker: it would come again at every connect."""
+        with contextlib.suppress(NexusError):  # the connection is gone; it comes again with the next one
+            self._client.post(topic, b"", qos=1, retain=True)
+
+    def _known(self, path: str, principal: str, command: Command, fingerprint: str) -> bool:
+        """True when the id was seen before; its answer is given again, or comes when it has ended."""
+        key = (principal, command.id)
+        entry = self._journal.find(key)
+        if entry is None:
+            return self._lanes.holds(key)
+        if entry.fingerprint != fingerprint:
+            response = Response(
+                id=command.id,
+                state=State.REFUSED,
+                path=path,
+                time=self._clock.now_us(),
+                code="NX6817",
+                detail="this id was used for another command; every command needs an id of its own",
+            )
+            self._answers.put(self._report(principal, command, response))
+            return True
+        if entry.ended:
+            self._answers.put(entry.report)
+        return True
+
+    def _take(self, path: str, principal: str, command: Command, fingerprint: str, accepted: Accepted) -> None:
+        supervisor = self._supervisor(path.rpartition("/")[0])
+        objection = None
+        if supervisor is None or not supervisor.connected:
+            detail = supervisor.state.detail if supervisor is not None else ""
+            objection = Objection("NX6812", "the link to the device is down" + (f": {detail}" if detail else ""))
+        elif self._lanes.full(path.rpartition("/")[0]):
+            objection = Objection("NX6811", "too many commands wait for this device; try again when they are through")
+        elif self._journal.full(self._clock.now_us()):
+            objection = Objection("NX6818", "the gateway can't remember more commands right now")
+        if objection is not None:
+            self._refuse(path, principal, objection, command=command)
+            return
+        left_s = (command.expires_at - self._clocks.wall_us()) / 1e6
+        order = Order(
+            path=path,
+            principal=principal,
+            command=command,
+            received_us=self._clock.now_us(),
+            deadline_s=self._clock.monotonic_s() + left_s,
+            accepted=accepted,
+            fingerprint=fingerprint,
+        )
+        self._lanes.put(order)
+
+    def _refuse(
+        self, path: str, principal: str, objection: Objection, *, command: Command | None = None, id: str = ""
+    ) -> None:
+        response = Response(
+            id=command.id if command is not None else id,
+            state=State.REFUSED,
+            path=path,
+            time=self._clock.now_us(),
+            code=objection.code,
+            detail=objection.detail,
+        )
+        report = self._report(principal, command, response)
+        self._conclude((principal, response.id), command.fingerprint(path) if command else "", report)
+
+    # --- ending ------------------------------------------------------------------------------------------------
+
+    def _ended(self, order: Order, ended: Ended) -> None:
+        response = Response(
+            id=order.command.id,
+            state=ended.state,
+            path=order.path,
+            time=self._clock.now_us(),
+            value=ended.value,
+            old=ended.old,
+            read_back=ended.read_back,
+            unit=order.accepted.tag.publish_unit,
+            code=ended.code,
+            detail=ended.detail,
+        )
+        self._conclude(order.key, order.fingerprint, report_of(order, response, gateway=self._gateway))
+
+    def _conclude(self, key: tuple[str, str], fingerprint: str, report: Report) -> None:
+        """Remember, answer, report; in this order."""
+        state = report.response.state.value
+        self.counts[state] += 1
+        if report.response.state is State.REFUSED and not self._spare.take():
+            # A flood of nonsense is answered and counted, but must not push samples out of the outbox.
+            self.unreported += 1
+            self._answers.put(report)
+            return
+        level = logging.INFO if report.response.state is State.DONE else logging.WARNING
+        event(
+            _log,
+            "command " + state,
+            level=level,
+            path=report.response.path,
+            who=report.principal,
+            id=report.response.id,
+            code=report.response.code,
+            detail=report.response.detail,
+        )
+        if report.response.id:
+            self._journal.end(key, fingerprint, report)
+        self._answers.put(report)
+        self._reports.put(key, report)
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def _report(self, principal: str, command: Command | None, response: Response) -> Report:
+        return make_report(principal, command, response, gateway=self._gateway, received_us=response.time)
+
+    def _expired(self, order: Order) -> bool:
+        """By the wall clock and by the time that passed since: a clock set back does not bring a command to life."""
+        return self._clocks.wall_us() >= order.command.expires_at or self._clock.monotonic_s() >= order.deadline_s
+
+    def _device(self, path: str) -> Running | None:
+        supervisor = self._supervisor(path)
+        return supervisor.devices.get(path) if supervisor is not None else None
+
+    def _supervisor(self, device: str) -> Supervisor | None:
+        return next((one for one in self._links.supervisors.values() if device in one.devices), None)

@@ -1,0 +1,79 @@
+"""How many tags of each device are good, and which devices give nothing: why, and since when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nexus_cli.runtime.gateway.devices.device import Running
+
+MOST_NAMED = 1_000
+"""Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
+MOST_TAGS = 200
+"""Tags of one device that are named."""
+UNKNOWN = "UNKNOWN"
+"""Of tags that were not read yet."""
+
+
+def named(found: Sequence[dict[str, Any]], *, limit: int = MOST_NAMED) -> tuple[list[dict[str, Any]], int]:
+    """The first of the silent devices, and how many were left out."""
+    return list(found[:limit]), max(0, len(found) - limit)
+
+
+def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
+    """The devices that are switched on and give no value that counts, by path.
+
+    Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
+    UTC, when its last tag became BAD).
+    """
+    found = [facts for device in devices if (facts := silence(device)) is not None]
+    return sorted(found, key=lambda facts: str(facts["path"]))
+
+
+def by_reason(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many silent devices there are of each reason, the most frequent first."""
+    return dict(Counter(str(facts["reason"]) for facts in found).most_common())
+
+
+def silence(device: Running) -> dict[str, Any] | None:
+    """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
+    if not device.config.enabled:
+        return None
+    states = device.field_states()
+    known = [state for state in states if state.known]
+    # Before the first answer or failure a device is not silent, it was not asked.
+    if not known or any(state.quality for state in known) or (len(known) < len(states) and device.reachable):
+        return None
+    (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
+    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it speaks of an earlier time
+    return {
+        "path": device.path,
+        "reason": reason.value if reason is not None else "",
+        "code": code,
+        "detail": words,
+        "since": max(state.since_us for state in known),
+        "answers": device.reachable,
+    }
+
+
+def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, dict[str, Any]]:
+    """What the limits of devices change, by path: `polled` (tags that are polled, not reported, `MOST_TAGS` of them),
+    `count` of them, and `why` in words. Of `limit` devices."""
+    found: dict[str, dict[str, Any]] = {}
+    for device in devices:
+        if (device.lacking or device.limits) and len(found) < limit:
+            polled = sorted(device.lacking)
+            found[device.path] = {"polled": polled[:MOST_TAGS], "count": len(polled), "why": "; ".join(device.limits)}
+    return found
+
+
+def tags_by_quality(devices: Iterable[Running]) -> dict[str, int]:
+    """Tags that are switched on, by the quality of their newest sample; `UNKNOWN` before the first."""
+    counts = {"GOOD": 0, "UNCERTAIN": 0, "BAD": 0, UNKNOWN: 0}
+    for device in devices:
+        if device.config.enabled:
+            for state in device.normaliser.states.values():
+                if state.config.enabled:
+                    counts[state.quality.name if state.known else UNKNOWN] += 1
+    return counts

@@ -1,0 +1,317 @@
+"""One device as its supervisor runs it: reads by interval, what was learnt of illegal addresses, its own back-off.
+
+Pure: it decides what to ask next, the supervisor asks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.diagnostics.foreign import name_of
+from nexus_cli.diagnostics.printable import one_line
+from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_of
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
+from nexus_cli.wire.sample import Reason
+
+_log = logging.getLogger("nexus.link")
+ILLEGAL_RETRY_S = 60.0
+"""How long a point that the device refuses is left alone, in seconds."""
+DEVICE_FIRST_S, DEVICE_LONGEST_S = 1.0, 60.0
+ALONE_FIRST_S, ALONE_LONGEST_S = 2.0, 60.0
+"""What costs a time-out or a connection each time, while the rest of its device answers, is asked so often."""
+WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
+"""How often a read that was split is tried as a whole again."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One read of a device.
+
+    Attributes:
+        request: As the driver made it.
+        states: The tags it answers, same order as its points.
+        gaps: True while it may have been joined over gaps.
+        refused: The error that its single point gets; None while it is read in every cycle.
+        retry_s: Not asked before this, monotonic seconds.
+        answered: Its last read gave values.
+        lost: The error of the sessions that ended while it was asked.
+        losses: How many of them did so in a row.
+        probe_s: Not tried in parts before this, monotonic seconds.
+        probes: Which of its points was asked alone last.
+        pause: Between tries of what answers neither whole nor in part.
+    """
+
+    request: Request
+    states: tuple[TagState, ...]
+    gaps: bool = True
+    refused: DriverError | None = None
+    retry_s: float = 0.0
+    answered: bool = False
+    lost: DriverError | None = None
+    losses: int = 0
+    probe_s: float = 0.0
+    probes: int = 0
+    pause: Backoff = field(default_factory=lambda: Backoff(first_s=ALONE_FIRST_S, cap_s=ALONE_LONGEST_S))
+
+    @property
+    def several(self) -> bool:
+        """Whether it was joined from several points: then the join may be what the device does not like."""
+        return len(self.states) > 1
+
+
+@dataclass(slots=True, eq=False)
+class Split:
+    """A read that the device did not answer as a whole, and what is read instead.
+
+    Attributes:
+        whole: As it was joined.
+        parts: Read in its place.
+        retry_s: When it is tried as a whole again, monotonic seconds.
+        pause: Between such tries.
+        halves: Should that fail, half of the parts are tried to be joined.
+    """
+
+    whole: Job
+    parts: list[Job]
+    retry_s: float
+    pause: Backoff
+    halves: bool
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a device did since it was configured; metrics sum them per link."""
+
+    cycles: int = 0
+    missed: int = 0
+    skipped: int = 0
+    errors: int = 0
+    timeouts: int = 0
+
+
+@dataclass(slots=True)
+class Running:
+    """A device in operation.
+
+    Attributes:
+        config: What it runs.
+        digest: Of the configuration.
+        normaliser: Its tags' chains.
+        jobs: Reads by interval (ms).
+        splits: Reads that were split.
+        reported: Points that the device reports by itself.
+        meanwhile: Reads by interval (ms) of what it should report and does not.
+        backoff: Of a device that does not answer behind a link that does.
+        blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
+        reachable: It answered at least once since it was configured and was not lost since.
+        subscribed: Its subscription stands.
+        lacking: Tags that it should report and does not: they are polled.
+        limits: What its limits change of the others, in words.
+        trouble: Reason, code and words of what it, or its link, last said in refusal.
+    """
+
+    config: DeviceConfig
+    digest: str
+    normaliser: Normaliser
+    jobs: dict[int, list[Job]] = field(default_factory=dict)
+    splits: list[Split] = field(default_factory=list)
+    reported: tuple[Point, ...] = ()
+    meanwhile: dict[int, list[Job]] = field(default_factory=dict)
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
+    blocked_s: float = 0.0
+    reachable: bool = False
+    subscribed: bool = False
+    lacking: frozenset[str] = frozenset()
+    limits: tuple[str, ...] = ()
+    trouble: tuple[Reason | None, int, str] = (None, 0, "")
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def path(self) -> str:
+        """`area/line/device`."""
+        return self.config.path
+
+    def field_states(self) -> list[TagState]:
+        """The tags that come from the device and are switched on."""
+        return [one for one in self.normaliser.states.values() if one.config.address and one.config.enabled]
+
+    def out_of_service(self) -> list[TagState]:
+        """The tags that are switched off."""
+        states = self.normaliser.states.values()
+        return [one for one in states if not (self.config.enabled and one.config.enabled)]
+
+    def tally(self) -> tuple[int, int]:
+        """How many tags are good (or uncertain), and how many bad or still unknown."""
+        states = [one for one in self.normaliser.states.values() if self.config.enabled and one.config.enabled]
+        good = sum(1 for one in states if one.known and one.quality)
+        return good, len(states) - good
+
+
+def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
+    """Compile a device: chains and reads.
+
+    Raises:
+        DriverError: The driver can't group its points.
+        ValueError: A type or address in the configuration is not one (a newer control, an older gateway).
+    """
+    device = Running(config, digest, Normaliser(config))
+    if not config.enabled:
+        return device
+    polled: dict[int, list[Point]] = {}
+    reported: list[Point] = []
+    for point in points_of(config):
+        tag = config.tags[point.name]
+        if tag.mode == "poll":
+            polled.setdefault(max(10, tag.poll_ms), []).append(point)
+        else:
+            reported.append(point)
+    device.reported = tuple(reported)
+    device.jobs = _by_interval(device, polled, driver)
+    return device
+
+
+def why_not(config: DeviceConfig, error: Exception) -> str:
+    """Why a device can't be run, for control's answer; the log has the whole of what is a bug of its driver."""
+    if isinstance(error, (DriverError, ValueError, KeyError, TypeError)):
+        return one_line(str(error))
+    _log.error("the driver of %s can't take it", config.path, exc_info=error)
+    return f"its driver failed ({name_of(error)})"
+
+
+def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> None:
+    """Have exactly these points read that the device should report by itself. Raises DriverError."""
+    polled: dict[int, list[Point]] = {}
+    for point in points:
+        polled.setdefault(max(10, device.config.tags[point.name].poll_ms), []).append(point)
+    before = {point.name for jobs in device.meanwhile.values() for job in jobs for point in job.request.points}
+    device.splits = [
+        one for one in device.splits if before.isdisjoint(point.name for point in one.whole.request.points)
+    ]
+    device.meanwhile = _by_interval(device, polled, driver)
+
+
+def _by_interval(device: Running, polled: Mapping[int, Sequence[Point]], driver: Driver) -> dict[int, list[Job]]:
+    return {interval_ms: jobs_of(device, driver.group(device.config, points)) for interval_ms, points in polled.items()}
+
+
+def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) -> list[Job]:
+    """Requests as jobs, with the tags they answer looked up."""
+    return [
+        Job(one, device.normaliser.of(point.name for point in one.points), gaps=gaps and len(one.points) > 1)
+        for one in requests
+    ]
+
+
+def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> list[Job]:
+    """What to read instead of a job that the device does not answer.
+
+    Args:
+        device: Whose job it is.
+        job: A single point has nothing to be split into: [] is returned.
+        driver: Groups the parts.
+        dear: Another failure costs a time-out or a connection: every run without a gap is read by itself at once, and a
+            run's points one by one. Otherwise they are halved, until the hole is found and all else still joined.
+    """
+    points = job.request.points
+    if len(points) < 2:
+        return []
+    if job.gaps:
+        runs = driver.group(device.config, points, fill_gaps=False)
+        if len(runs) > 1 and not dear:
+            return _halves(device, runs, driver)
+        if len(runs) > 1 or runs[0].text != job.request.text:
+            return jobs_of(device, runs, gaps=False)
+    if dear:
+        return alone(device, job, driver)
+    half = len(points) // 2
+    parts = []
+    for some in (points[:half], points[half:]):
+        parts += jobs_of(device, driver.group(device.config, some, fill_gaps=False), gaps=False)
+    return parts
+
+
+def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Job]:
+    half = len(runs) // 2
+    parts: list[Job] = []
+    for some in (runs[:half], runs[half:]):
+        parts += jobs_of(device, driver.group(device.config, [point for run in some for point in run.points]))
+    return parts
+
+
+def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
+    """Each point of a job as a read of its own."""
+    points = job.request.points
+    return [one for point in points for one in jobs_of(device, driver.group(device.config, [point], fill_gaps=False))]
+
+
+def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
+    """From now on the parts are read; a part of a split makes that one finer."""
+    _put(device, [job], parts)
+    known = [one for one in device.splits if job in one.parts]
+    for one in known:
+        at = one.parts.index(job)
+        one.parts[at : at + 1] = parts
+    if not known:
+        device.splits.append(_split(job, parts, now_s, first=True))
+
+
+def _split(whole: Job, parts: Sequence[Job], now_s: float, *, first: bool) -> Split:
+    pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
+    return Split(whole, list(parts), now_s + pause.next_s(), pause, first)
+
+
+def join(device: Running, known: Split) -> None:
+    """From now on it is read as a whole again."""
+    _put(device, known.parts, [known.whole])
+    gone = set(map(id, known.parts))
+    kept = []
+    for one in device.splits:
+        if gone >= set(map(id, one.parts)):
+            continue
+        if known.parts[0] in one.parts:
+            at = one.parts.index(known.parts[0])
+            one.parts[at : at + len(known.parts)] = [known.whole]
+        kept.append(one)
+    device.splits = kept
+
+
+def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> None:
+    """It was not answered as a whole again: its halves are tried, once each, and theirs after them."""
+    half = len(known.parts) // 2
+    known.halves = False
+    for some in (known.parts[:half], known.parts[half:]):
+        points = [point for one in some for point in one.request.points]
+        for job in jobs_of(device, driver.group(device.config, points)):
+            names = {point.name for point in job.request.points}
+            within = [one for one in some if names.issuperset(point.name for point in one.request.points)]
+            if len(within) > 1 and len(names) == sum(len(one.states) for one in within):
+                device.splits.append(_split(job, within, now_s, first=len(within) > 2))
+
+
+def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
+    for jobs in [*device.jobs.values(), *device.meanwhile.values()]:
+        if old[0] in jobs:
+            at = jobs.index(old[0])
+            jobs[at : at + len(old)] = new
+            return
+
+
+def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
+    """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
+    device.reachable = False
+    device.trouble = (error.reason, error.code, error.message)
+    device.blocked_s = now_s + device.backoff.next_s()
+    for jobs in device.jobs.values():
+        for job in jobs:
+            job.answered = False
+    device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
+
+
+def answered(device: Running) -> None:
+    """The device answered: its back-off begins anew."""
+    device.reachable, device.blocked_s = True, 0.0
+    device.backoff.reset()

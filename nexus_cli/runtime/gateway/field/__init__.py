@@ -1,0 +1,1 @@
+"""The field side of a gateway: links, their supervisors, polling and subscriptions."""

@@ -1,0 +1,373 @@
+"""One device's reads in one cycle: what is asked again, in parts, or left alone, and when the device counts as dead.
+
+That several registers are read in one request is the gateway's own idea. Whatever a device does to such a read, its
+registers must fare as if each had been read alone: so a read that fails is tried in parts, and the parts are joined
+again where that works (`docs/decisions/0035-reads-that-are-joined.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.devices.device import (
+    ILLEGAL_RETRY_S,
+    Job,
+    Running,
+    alone,
+    join,
+    join_halves,
+    part,
+    split,
+)
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.sample import Quality, Reason
+
+_log = logging.getLogger("nexus.link")
+BUSY_S = 0.05
+"""A device that says it is busy is asked again after this, in seconds."""
+MOST_SPLITS = 4096
+MOST_JOINED = 2
+"""So many parts that are still joined are tried when a failure is dear, before all are asked point by point."""
+MOST_DEAR = 8
+"""So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
+MOST_SILENT, MOST_SILENT_NEW, MOST_SILENT_AWAY = 2, 2, 1
+"""Requests in a row without an answer after which a device counts as dead, also when a join is why (its parts are looked for
+while it is BAD): one that answered in the cycle before, one that was not asked yet, and one that did not answer."""
+PROBES, DEAR_PROBES = 8, 2
+"""Points asked alone to see whether the join is at fault, where a failure costs nothing, and where it is dear."""
+
+
+class Lost(Exception):
+    """The session ended in a read, and a new one stands.
+
+    Attributes:
+        error: Why.
+    """
+
+    def __init__(self, error: DriverError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+Read = Callable[[Request], Awaitable[ReadResult]]
+"""Carries out one read. Raises DriverError, or Lost when its session ended and another one stands."""
+Before = Callable[[], Awaitable[None]]
+"""Does what goes before the next read."""
+
+
+class Asking:
+    """The reads of one device in one cycle.
+
+    Attributes:
+        answered: Something was answered, be it a refusal.
+        dead: The error by which the device counts as one that does not answer.
+    """
+
+    def __init__(
+        self,
+        device: Running,
+        *,
+        driver: Driver,
+        clock: Clock,
+        pipeline: Pipeline,
+        read: Read,
+        before: Before,
+        fresh: bool,
+        reopens: bool,
+    ) -> None:
+        """Prepare the cycle.
+
+        Args:
+            device: Who is asked.
+            driver: Groups what is asked in parts.
+            clock: Time.
+            pipeline: Where values go.
+            read: Carries out one read.
+            before: Called before each read but the first.
+            fresh: Nothing was answered on this connection yet: some devices let their first requests drop.
+            reopens: Whether a session that ends in a read can be had anew without a loss.
+        """
+        self.answered = False
+        self.dead: DriverError | None = None
+        self._device, self._driver, self._clock, self._pipeline = device, driver, clock, pipeline
+        self._read, self._before = read, before
+        self._tries, self._reopens = 1 + fresh, reopens
+        self._reachable = device.reachable
+        away = MOST_SILENT_AWAY if device.backoff.step else MOST_SILENT_NEW
+        self._most_silent = MOST_SILENT if device.reachable else away
+        self._silent = 0
+        self._first: DriverError | None = None
+        self._begun = False
+
+    async def ask(self, jobs: Sequence[Job]) -> None:
+        """Ask for these, then try what was split as a whole again. Raises DriverError with scope SESSION."""
+        if await self._is_away(jobs):
+            return
+        for job in self._in_turn(jobs):
+            if job.retry_s > self._clock.monotonic_s():
+                continue
+            await self._job(job)
+            if self.dead is not None:
+                return
+        if self.answered:
+            await self._join_again()
+        elif self._silent:
+            self.dead = self._first
+
+    async def _is_away(self, jobs: Sequence[Job]) -> bool:
+        """Every second time a device that does not answer is asked for one point alone: the joins may be why."""
+        step = self._device.backoff.step
+        several = [job for job in jobs if job.several]
+        if self._reachable or not step % 2 or not several:
+            return False
+        job = several[step // 2 % len(several)]
+        points = alone(self._device, job, self._driver)
+        job.probes += 1
+        failed = await self._try(points[job.probes % len(points)])
+        if failed is not None and failed.scope is Scope.DEVICE:
+            self.dead = failed
+        return self.dead is not None
+
+    def _in_turn(self, jobs: Sequence[Job]) -> list[Job]:
+        """What ended a session comes last, after what was answered; a dead device is asked another thing each time."""
+        if any(job.losses for job in jobs):
+            return sorted(jobs, key=lambda job: job.losses)
+        step = self._device.backoff.step
+        if step and not self._reachable and len(jobs) > 1:
+            first = step % len(jobs)
+            return [*jobs[first:], *jobs[:first]]
+        return list(jobs)
+
+    async def _job(self, job: Job) -> None:
+        answered_before = job.answered
+        if job.losses > 1 and job.lost is not None and job.several:
+            error: DriverError | None = job.lost  # it ended two sessions in a row: not asked as a whole
+        else:
+            error = await self._try(job, patient=True)
+        if error is None:
+            return
+        if error.scope is Scope.DEVICE and not self.answered:
+            if await self._is_dead(job, error):
+                return
+            if self.answered and answered_before:
+                # The device was held up, perhaps, and is back: nothing is split or refused for that.
+                _note_again(self._device)
+                again = await self._try(job)
+                if again is None:
+                    return
+                error = again
+        if not job.several:
+            self._refuse(job, error)
+        elif (
+            (error.scope is Scope.REQUEST and not error.retriable)
+            or error.scope is Scope.SESSION
+            or await self._alone_answers(job, error)
+        ):
+            await self._in_parts(job, error)
+        elif self.dead is None:
+            self._refuse(job, error)
+
+    async def _try(self, job: Job, *, patient: bool = False) -> DriverError | None:
+        """One read; None when it gave values. `patient`: asked again where it may well be answered then.
+
+        Raises:
+            DriverError: With scope SESSION, and no new connection was to be had.
+        """
+        tries = 0
+        kept: ReadResult | None = None
+        while True:
+            if self._begun:
+                await self._before()
+            self._begun = True
+            try:
+                result = await self._read(job.request)
+            except (DriverError, Lost) as failed:
+                error = failed.error if isinstance(failed, Lost) else failed
+                job.answered = False
+                again = self._again(job, error, tries)
+                if isinstance(failed, DriverError) and error.scope is Scope.SESSION:
+                    raise
+                if kept is not None and error.scope is not Scope.SESSION:
+                    self._took(job, kept)  # what was read before one of its points was asked again
+                    return None
+                if not (patient and again):
+                    return error
+                tries = 0 if isinstance(failed, Lost) else tries + 1
+                if error.transient:
+                    await asyncio.sleep(BUSY_S)
+                else:
+                    _note_again(self._device)
+                continue
+            if patient and kept is None and _is_held_up(job, result):
+                kept = result
+                await asyncio.sleep(BUSY_S)
+                continue
+            self._took(job, result)
+            return None
+
+    def _again(self, job: Job, error: DriverError, tries: int) -> bool:
+        """Take note of a failure; whether the same may well be answered when it is asked once more."""
+        if error.scope is Scope.SESSION:
+            job.losses += 1
+            job.lost = error
+            self._tries = 2  # the connection is a new one
+            return job.losses == 1
+        self._device.counters.errors += 1
+        if error.reason is Reason.DEVICE_TIMEOUT:
+            self._device.counters.timeouts += 1
+        if error.scope is not Scope.DEVICE:
+            self.answered = True
+            return error.transient and not tries
+        self._first = self._first or error
+        known = self._reachable or self.answered
+        again = tries < (self._tries if known else self._tries - 1)
+        self._silent += known or not again  # what a new connection let drop says little
+        return again
+
+    def _took(self, job: Job, result: ReadResult) -> None:
+        self.answered = job.answered = True
+        self._tries = 1
+        if job.pause.step:
+            job.pause.reset()
+            job.probe_s = 0.0
+        if job.refused is not None:
+            job.refused = None
+            for known in self._device.splits:
+                if job in known.parts:  # what was missing is there
+                    known.retry_s = 0.0
+        job.losses, job.lost = 0, None
+        self._device.normaliser.take(
+            job.states,
+            result.values,
+            self._pipeline.ongoing(self._device),
+            faults=result.faults,
+            source_time_us=result.source_time_us,
+        )
+
+    async def _is_dead(self, job: Job, error: DriverError) -> bool:
+        """Whether the device does not answer at all: what it answered before is asked once, of all its intervals."""
+        now_s = self._clock.monotonic_s()
+        known = [one for jobs in self._device.jobs.values() for one in jobs if one is not job and one.answered]
+        witness = next((one for one in known if one.retry_s <= now_s), None)
+        if witness is not None:
+            failed = await self._try(witness)
+            if failed is None or failed.scope is not Scope.DEVICE:
+                return False
+            self.dead = error
+        elif self._spent():
+            self.dead = error
+        return self.dead is not None
+
+    def _spent(self) -> bool:
+        """Whether enough was asked of a device that answers nothing."""
+        return self._silent >= self._most_silent
+
+    async def _alone_answers(self, job: Job, error: DriverError) -> bool:
+        """Whether some point of a joined read is answered when it is asked alone: then the join is at fault."""
+        now_s = self._clock.monotonic_s()
+        if job.probe_s > now_s:
+            return False
+        points = alone(self._device, job, self._driver)
+        most = min(len(points), DEAR_PROBES if error.scope is Scope.DEVICE else PROBES)
+        step = max(1, len(points) // most)
+        first, job.probes = job.probes, job.probes + 1
+        for number in range(most):
+            if not self.answered and self._spent():
+                self.dead = error
+                break
+            if await self._try(points[(first + number * step) % len(points)]) is None:
+                return True
+        job.probe_s = now_s + job.pause.next_s()
+        return False
+
+    async def _in_parts(self, job: Job, error: DriverError) -> None:
+        """Read a job in parts, and those in parts, until what can be answered is."""
+        device = self._device
+        waiting, splits, cost = deque([job]), 0, 0
+        while waiting:
+            current = waiting.popleft()
+            failed = error
+            if current is job:
+                pass
+            elif cost >= MOST_DEAR:
+                device.normaliser.bad(current.states, error.reason, self._pipeline.ongoing(device), code=error.code)
+                continue
+            elif not current.several or cost < MOST_JOINED:
+                refused = await self._try(current)
+                if refused is None:
+                    continue
+                failed = refused
+                cost += _dear(failed)
+            parts = split(device, current, self._driver, dear=_dear(failed)) if splits < MOST_SPLITS else []
+            if parts:
+                splits += 1
+                part(device, current, parts, self._clock.monotonic_s())
+                waiting.extendleft(reversed(parts))
+            else:
+                self._refuse(current, failed)
+
+    def _refuse(self, job: Job, error: DriverError) -> None:
+        """Its tags are BAD. What can't be right, or is dear to ask, is left alone for a while.
+
+        Raises:
+            DriverError: It ended the session, and nothing else was answered: then it is no matter of this job.
+        """
+        dear = _dear(error)
+        if dear and not self.answered:
+            if error.scope is Scope.SESSION:
+                raise error
+            return  # should nothing else be answered either, the device is the matter
+        self._device.trouble = (error.reason, error.code, error.message)
+        if dear or not error.retriable:
+            if job.refused is None:
+                names = ", ".join(state.name for state in job.states[:5])
+                event(
+                    _log,
+                    "no answer for an address" if dear else "address refused",
+                    level=logging.WARNING,
+                    device=self._device.path,
+                    tags=names,
+                    detail=error.message,
+                )
+            job.refused = error
+            job.retry_s = self._clock.monotonic_s() + (job.pause.next_s() if dear else ILLEGAL_RETRY_S)
+        self._device.normaliser.bad(job.states, error.reason, self._pipeline.ongoing(self._device), code=error.code)
+
+    async def _join_again(self) -> None:
+        """Try one read that was split as a whole, when its time has come. Its parts were read in this cycle."""
+        now_s = self._clock.monotonic_s()
+        device = self._device
+        due = [one for one in device.splits if one.retry_s <= now_s and (one.whole.lost is None or self._reopens)]
+        if not due:
+            return
+        known = min(due, key=lambda one: one.retry_s)
+        known.retry_s = now_s + known.pause.next_s()
+        known.whole.losses = 0
+        if await self._try(known.whole) is None:
+            join(device, known)
+            event(_log, "read as a whole again", device=device.path, request=known.whole.request.text)
+        elif known.halves:
+            join_halves(device, known, self._driver, self._clock.monotonic_s())
+
+
+def _is_held_up(job: Job, result: ReadResult) -> bool:
+    """Whether a point that had a value before has none now because the device was busy with it."""
+    return any(
+        fault.transient and job.states[place].quality is not Quality.BAD for place, fault in result.faults.items()
+    )
+
+
+def _note_again(device: Running) -> None:
+    """For whoever compares a device's own log with the record: an answer that comes too late has no row."""
+    event(_log, "asked again", level=logging.DEBUG, device=device.path)
+
+
+def _dear(error: DriverError) -> bool:
+    """Whether the failure cost a time-out or a connection."""
+    return error.scope in (Scope.SESSION, Scope.DEVICE)

@@ -1,0 +1,191 @@
+"""All links of a gateway: one supervisor each, started, changed and ended as the configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.groups import Cut
+from nexus_cli.drivers.base import Driver
+from nexus_cli.model.driver_kind import DriverKind
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.configuration import Wanted
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Activity
+
+_log = logging.getLogger("nexus.link")
+RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0
+STUCK_LIMITS = 2.0
+"""A link that has done nothing for this many of its limits is begun anew."""
+CLOSE_S = 5.0
+"""How long a link may take to end, in seconds; then it is cancelled."""
+
+
+class Links:
+    """The supervisors by link id.
+
+    Attributes:
+        supervisors: Those that run.
+        restarts: How often a link's task ended by anything but a stop, by link; only those that did.
+    """
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        drivers: Callable[[str], Driver],
+        kinds: Mapping[str, DriverKind],
+        home: str,
+        clock: Clock,
+        pipeline: Pipeline,
+        changed: Callable[[], None],
+    ) -> None:
+        """Start supervisors in a group.
+
+        Args:
+            group: Where their tasks live.
+            drivers: Driver by protocol; raises KeyError when there is none.
+            kinds: Driver kinds by protocol (for the keys that belong to a link).
+            home: The `.nexus` folder.
+            clock: Time.
+            pipeline: Where cycles go.
+            changed: Called when a link changed its state.
+        """
+        self.supervisors: dict[str, Supervisor] = {}
+        self._group = group
+        self._drivers, self._kinds, self._home = drivers, kinds, home
+        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._stops: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cuts: dict[str, Cut] = {}
+        self.restarts: dict[str, int] = {}
+
+    def devices(self) -> list[Running]:
+        """Every device that runs, in the order of links."""
+        return [device for one in self.supervisors.values() for device in one.devices.values()]
+
+    def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
+        """Run exactly these devices; gives `failed` details by path. What did not change is not touched."""
+        failed: dict[str, str] = {}
+        by_link: dict[str, list[Wanted]] = {}
+        for one in wanted.values():
+            by_link.setdefault(one.config.link, []).append(one)
+        for link in [link for link in self.supervisors if link not in by_link]:
+            self._stops.pop(link).set()
+            self.supervisors.pop(link).apply([])
+        before = {id(device) for device in self.devices()}
+        started: list[str] = []
+        for link, many in by_link.items():
+            supervisor = self.supervisors.get(link)
+            if supervisor is None:
+                protocol = many[0].config.protocol
+                try:
+                    supervisor = self._supervisor(link, protocol)
+                except Exception as error:  # noqa: BLE001 - the boundary of a link: its driver may lack a library
+                    # A device that is switched off needs no driver: nothing of it runs, and that is what is wanted.
+                    lacking = [one.config.path for one in many if one.config.enabled]
+                    failed.update(dict.fromkeys(lacking, _no_driver(protocol, error)))
+                    continue
+                started.append(link)
+            failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
+        self._pipeline.configure(self.devices())
+        for supervisor in self.supervisors.values():
+            supervisor.announce()
+        self._pipeline.calculate_all(device for device in self.devices() if id(device) not in before)
+        for link in started:
+            self._start(link)
+        return failed
+
+    async def close(self) -> None:
+        """End every link, side by side; one that hangs is cancelled."""
+        for stop in self._stops.values():
+            stop.set()
+        running = [task for task in self._tasks.values() if not task.done()]
+        if running:
+            _, late = await asyncio.wait(running, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+
+    def health(self) -> dict[str, Any]:
+        """State, detail and since (µs since 1970 UTC) by link."""
+        return {
+            link: {"state": one.state.state, "detail": one.state.detail, "since": one.state.since_us}
+            for link, one in self.supervisors.items()
+        }
+
+    def activities(self) -> dict[str, Activity]:
+        """Whether the links move, by link; for the role's progress."""
+        return {f"link {link}": one.activity() for link, one in self.supervisors.items()}
+
+    def end_stuck(self, still_s: Callable[[str], float]) -> None:
+        """Begin anew with every link that has done nothing for much longer than its limit (seconds by activity)."""
+        for link, supervisor in self.supervisors.items():
+            cut = self._cuts.get(link)
+            if cut is not None and still_s(f"link {link}") >= supervisor.activity().limit_s * STUCK_LIMITS:
+                cut.end()
+
+    def _supervisor(self, link: str, protocol: str) -> Supervisor:
+        kind = self._kinds.get(protocol)
+        supervisor = Supervisor(
+            link,
+            driver=self._drivers(protocol),
+            link_keys=kind.link_keys if kind is not None else frozenset(),
+            home=self._home,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            changed=self._changed,
+        )
+        self.supervisors[link] = supervisor
+        return supervisor
+
+    def _start(self, link: str) -> None:
+        self._stops[link] = asyncio.Event()
+        task = self._group.create_task(self._keep(link, self.supervisors[link], self._stops[link]), name=f"link {link}")
+        self._tasks[link] = task
+        task.add_done_callback(lambda done: self._forget(link, done))
+
+    async def _keep(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
+        """Run a supervisor until its stop. Any other end is a fault: it is seen, counted, and started again."""
+        backoff = Backoff(first_s=RESTART_FIRST_S, cap_s=RESTART_LONGEST_S)
+        while True:
+            why = "its task ended by itself"
+            cut = self._cuts[link] = Cut()
+            try:
+                with Door(lambda error: RuntimeError(f"a foreign {name_of(error)}")):
+                    async with cut:
+                        await supervisor.run(stop)
+                if stop.is_set():
+                    return
+                if cut.ended.is_set():
+                    why = "a call to its driver did not end"
+                event(_log, "link started again", level=logging.ERROR, link=link, detail=why)
+            except Exception as error:  # noqa: BLE001 - the boundary of a link, once more around its supervisor
+                why = f"its task failed: {name_of(error)}"
+                if stop.is_set():
+                    return
+                _log.exception("link %s is started again", link)
+            self.restarts[link] = self.restarts.get(link, 0) + 1
+            supervisor.broke(why)
+            if await wait_for(stop, timeout_s=backoff.next_s()):
+                return
+
+    def _forget(self, link: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(link) is task:
+            del self._tasks[link]
+            self._cuts.pop(link, None)
+            self.restarts.pop(link, None)
+
+
+def _no_driver(protocol: str, error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no driver for '{protocol}' yet"
+    _log.error("the driver for '%s' can't be used", protocol, exc_info=error)
+    return f"the driver for '{protocol}' can't be used ({name_of(error)})"

@@ -1,0 +1,227 @@
+"""The reads of one session: due groups become cycles, and an error costs as little as its scope says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from nexus_cli.diagnostics.groups import Group, first_of_group
+from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.devices.device import Running, answered, fail
+from nexus_cli.runtime.gateway.field.asking import Asking, Lost
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.link")
+Work = Callable[[Session], Awaitable[None]]
+"""A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
+Dropped = Callable[[str], None]
+Key = tuple[str, int]
+Reopen = Callable[[DriverError], Awaitable[bool]]
+"""Opens a session that ended anew, in place; False when it can't be had, or not without a loss."""
+CHANCES = 3
+"""So often in a row a session is opened anew without an answer between."""
+
+
+class Working:
+    """What waits before polls, in order, one at a time."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._queue: deque[tuple[Work, Dropped | None]] = deque()
+        self._alone = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def append(self, work: Work, dropped: Dropped | None) -> None:
+        """Queue it; the caller bounds the queue."""
+        self._queue.append((work, dropped))
+
+    async def do(self, session: Session) -> None:
+        """Do all that waits. Polls side by side may call this together: what one of them does, the others wait for,
+        so that two commands never overtake each other. Raises DriverError with scope SESSION."""
+        async with self._alone:
+            while self._queue:
+                work, _ = self._queue.popleft()
+                await work(session)
+
+    def drop(self, detail: str) -> None:
+        """The session is gone: tell everything that waits."""
+        while self._queue:
+            _, dropped = self._queue.popleft()
+            if dropped is not None:
+                dropped(detail)
+
+
+class Poller:
+    """Carries out due reads on one session."""
+
+    def __init__(
+        self,
+        session: Session,
+        driver: Driver,
+        *,
+        clock: Clock,
+        pipeline: Pipeline,
+        work: Working,
+        reopen: Reopen | None = None,
+        reopens: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Poll through a session.
+
+        Args:
+            session: Open.
+            driver: Of its protocol.
+            clock: Time.
+            pipeline: Where cycles go.
+            work: Goes before every read.
+            reopen: For a session that ends between or in reads.
+            reopens: Whether that is worth a try now.
+        """
+        self._session, self._driver = session, driver
+        self._clock, self._pipeline = clock, pipeline
+        self._work = work
+        self._reopen, self._reopens = reopen, reopens
+        self._limit = asyncio.Semaphore(max(1, driver.concurrency))
+        self._reopening = asyncio.Lock()
+        self._turn = 0
+        self._chances = CHANCES
+        self._fresh = True
+
+    async def work(self) -> None:
+        """Do what waits before polls. Raises DriverError with scope SESSION."""
+        if self._work:
+            if not getattr(self._session, "connected", True):  # closed while nobody asked: nothing is lost yet
+                await self.again(DriverError("the connection was closed", scope=Scope.SESSION))
+            await self._work.do(self._session)
+
+    async def again(self, error: DriverError, turn: int | None = None) -> bool:
+        """Open a session that ended anew; True when one stands.
+
+        Args:
+            error: Why it ended.
+            turn: The session that it was, as `_turn` had it; None for the one that is.
+        """
+        if self._reopen is None:
+            return False
+        async with self._reopening:
+            if turn is not None and turn != self._turn:
+                return True
+            if not self._chances or not self._reopens():
+                return False
+            self._chances -= 1
+            self._turn += 1
+            self._fresh = True
+            return await self._reopen(error)
+
+    async def check(self) -> None:
+        """See that the session stands, or open it anew: many devices close a connection on which nothing is asked.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        turn = self._turn
+        try:
+            await self._session.check()
+        except DriverError as error:
+            if error.scope is not Scope.SESSION or not await self.again(error, turn):
+                raise
+            self._chances = CHANCES  # nothing was asked for
+
+    async def _read(self, request: Request) -> ReadResult:
+        turn = self._turn
+        try:
+            result = await self._session.read(request)
+        except DriverError as error:
+            if error.scope is not Scope.SESSION:
+                if error.scope is not Scope.DEVICE:
+                    self._chances, self._fresh = CHANCES, False
+                raise
+            if not await self.again(error, turn):
+                raise
+            raise Lost(error) from None
+        self._chances, self._fresh = CHANCES, False
+        return result
+
+    async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
+        """Read the due groups, one cycle per device; True when some device answered.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        wanted: dict[str, tuple[Running, list[int]]] = {}
+        for (path, interval_ms), missed in due:
+            device = devices.get(path)
+            if device is None:
+                continue
+            device.counters.missed += missed
+            if path in wanted:
+                wanted[path][1].append(interval_ms)
+            else:
+                wanted[path] = device, [interval_ms]
+        if self._driver.concurrency > 1 and len(wanted) > 1:
+            return await self._side_by_side(wanted.values())
+        answered = False
+        for device, intervals in wanted.values():
+            answered |= await self._device(device, intervals)
+        return answered
+
+    async def _side_by_side(self, wanted: Iterable[tuple[Running, list[int]]]) -> bool:
+        outcomes: list[bool] = []
+
+        async def one(device: Running, intervals: list[int]) -> None:
+            async with self._limit:
+                outcomes.append(await self._device(device, intervals))
+
+        try:
+            async with Group() as group:
+                for device, intervals in wanted:
+                    group.create_task(one(device, intervals), name=f"poll {device.path}")
+        except* DriverError as failed:
+            raise first_of_group(failed) from None
+        return any(outcomes)
+
+    async def _device(self, device: Running, intervals: Sequence[int]) -> bool:
+        now_s = self._clock.monotonic_s()
+        if device.blocked_s > now_s:
+            device.counters.skipped += len(intervals)
+            return False
+        device.counters.cycles += len(intervals)
+        if any(interval in device.jobs for interval in intervals):
+            self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
+        asking = Asking(
+            device,
+            driver=self._driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            read=self._read,
+            before=self.work,
+            fresh=self._fresh,
+            reopens=self._reopen is not None and self._reopens(),
+        )
+        over = False
+        try:
+            if self._work:
+                await self.work()
+            every = (device.jobs, device.meanwhile)
+            await asking.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
+            over = True
+            if asking.dead is not None:
+                if device.reachable or not device.backoff.step:
+                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=asking.dead.message)
+                # In a cycle of its own: what was read before was true when it was read.
+                cycle = self._pipeline.cycle(device.path)
+                fail(device, asking.dead, self._clock.monotonic_s(), cycle)
+                self._pipeline.emit(device, cycle)
+            elif asking.answered:
+                if not device.reachable and device.backoff.step:
+                    event(_log, "device answers", device=device.path)
+                answered(device)
+        finally:
+            # Also after an error of the session: what was read before it is kept.
+            self._pipeline.finish(device, over=over)
+        return asking.answered and asking.dead is None

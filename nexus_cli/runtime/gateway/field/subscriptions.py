@@ -1,0 +1,330 @@
+"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way.
+
+A device reports changes only. So it is this side that repeats a value that stands still when its heartbeat is due.
+
+What a device does not report (its node is not there yet, it takes no more items, it ended the subscription) is polled
+meanwhile, and asked for again with a back-off. It costs neither the link nor the other tags. What it took on and is silent
+about is read now and then (`silence`), so that nothing holds for ever on the word of a device that forgot it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.drivers.base import (
+    Driver,
+    DriverError,
+    Fault,
+    Notification,
+    Point,
+    ReadResult,
+    Request,
+    Scope,
+    Session,
+    Subscription,
+)
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.devices.device import Running, answered, fail
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.field.silence import SILENT_S, Silence, Verdict, Watched
+from nexus_cli.runtime.gateway.field.spacing import spaced
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+
+_log = logging.getLogger("nexus.link")
+SCAN_S = 0.5
+"""How often heartbeats are looked for, in seconds: one comes at most half of it early or late."""
+RETRY_FIRST_S, RETRY_LONGEST_S = 2.0, 60.0
+"""Between two requests for what a device does not report, in seconds."""
+MOST_TOLD = 3
+"""Devices whose limits are named."""
+EARLY_US = int(SCAN_S * 500_000)
+
+
+class Meanwhile(Protocol):
+    """Has exactly these points of a device polled, among those that it should report; none ends it."""
+
+    def __call__(self, device: Running, points: Sequence[Point], /) -> None: ...
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One device's subscription.
+
+    Attributes:
+        retry_s: When what is not reported is asked for again, monotonic seconds; infinity while all is.
+    """
+
+    device: Running
+    subscription: Subscription
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_LONGEST_S))
+    retry_s: float = math.inf
+
+    @property
+    def text(self) -> str:
+        """What its limits change, for people."""
+        notes = "; ".join(self.device.limits)
+        count = len(self.device.lacking)
+        return f"{count} tag{'s are' if count > 1 else ' is'} polled, not reported ({notes})" if count else notes
+
+
+class Reporting:
+    """Keeps one subscription per device that reports by itself.
+
+    Attributes:
+        next_s: When it has something to do next, monotonic seconds; infinity while it has not.
+        limits: What the devices' limits change, one sentence for people; "" when nothing.
+    """
+
+    def __init__(
+        self, session: Session, *, driver: Driver, clock: Clock, pipeline: Pipeline, meanwhile: Meanwhile
+    ) -> None:
+        """Subscribe through a session of a driver."""
+        self.limits = ""
+        self._session, self._driver = session, driver
+        self._silence = Silence()
+        self._look_s = 0.0
+        self._clock, self._pipeline, self._meanwhile = clock, pipeline, meanwhile
+        self._open: dict[str, _Kept] = {}
+        self._beat_s = math.inf
+        self._since_us: dict[str, int] = {}
+        self._devices: Mapping[str, Running] = {}
+        self._beating: dict[str, list[TagState]] = {}
+
+    @property
+    def next_s(self) -> float:
+        """When heartbeats are looked for, a refused tag is asked for again, or a silent one is read."""
+        retry_s = min((one.retry_s for one in self._open.values()), default=math.inf)
+        return min(self._beat_s, retry_s, max(self._look_s, self._silence.next_s))
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is reported."""
+        return bool(self._open)
+
+    async def renew(self, devices: Mapping[str, Running]) -> None:
+        """Open what is missing and close what is gone; a device that did not change is not touched.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        self._devices = devices
+        for path, kept in list(self._open.items()):
+            if devices.get(path) is not kept.device:
+                del self._open[path]
+                self._beating.pop(path, None)
+                self._silence.forget(path)
+                await kept.subscription.close()
+            elif kept.device.lacking or kept.subscription.faults:
+                await self._ask_again(kept)
+        for device in list(devices.values()):
+            if device.reported and not device.subscribed and device.blocked_s <= self._clock.monotonic_s():
+                await self._subscribe(device)
+        limits = [
+            f"{path}: {kept.text}" for path, kept in self._open.items() if kept.device.lacking or kept.device.limits
+        ]
+        more = f"; and {len(limits) - MOST_TOLD} more" if len(limits) > MOST_TOLD else ""
+        self.limits = "; ".join(limits[:MOST_TOLD]) + more
+
+    async def _ask_again(self, kept: _Kept) -> None:
+        """What is not reported is polled, and asked for again when its turn has come."""
+        now_s = self._clock.monotonic_s()
+        self._tell(kept)
+        if now_s < kept.retry_s:
+            return
+        try:
+            await kept.subscription.retry()
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+        kept.retry_s = self._clock.monotonic_s() + kept.backoff.next_s()
+        self._tell(kept)
+
+    def _tell(self, kept: _Kept) -> None:
+        """Have polled what is not reported now, and say so when that has changed."""
+        device, lacking = kept.device, frozenset(kept.subscription.faults)
+        if lacking and kept.retry_s == math.inf:
+            kept.retry_s = self._clock.monotonic_s() + kept.backoff.next_s()
+        elif not lacking:
+            kept.backoff.reset()
+            kept.retry_s = math.inf
+        notes = tuple(kept.subscription.notes())
+        if lacking != device.lacking:
+            points = [point for point in device.reported if point.name in lacking]
+            self._meanwhile(device, points)
+            names = ", ".join([point.name for point in points][:5])
+            if points:
+                detail = f"polled until they are; {'; '.join(notes)}"
+                event(
+                    _log, "tags are not reported", level=logging.WARNING, device=device.path, tags=names, detail=detail
+                )
+            else:
+                event(_log, "all tags are reported", device=device.path)
+        elif notes != device.limits and notes:
+            event(_log, "reports are limited", level=logging.WARNING, device=device.path, detail="; ".join(notes))
+        device.lacking, device.limits = lacking, notes
+
+    def due(self, now_s: float) -> list[tuple[Running, list[TagState]]]:
+        """The tags whose heartbeat is due, by device. To repeat a value is to claim that it still holds: the caller
+        checks the session first."""
+        if now_s < self._beat_s:
+            return []
+        self._beat_s = now_s + SCAN_S if self._beating else math.inf
+        until_us = self._pipeline.now_us() + EARLY_US
+        late = ((path, self._late(path, states, until_us)) for path, states in self._beating.items())
+        return [(self._open[path].device, states) for path, states in late if states]
+
+    def _late(self, path: str, states: Iterable[TagState], until_us: int) -> list[TagState]:
+        # What a read has just put in doubt is not claimed to hold.
+        return [one for one in states if _due(one, until_us) and not self._silence.doubted(path, one.name)]
+
+    def repeat(self, due: Iterable[tuple[Running, list[TagState]]]) -> None:
+        """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
+        for device, states in due:
+            until_us = self._pipeline.now_us() + EARLY_US
+            cycle = self._pipeline.cycle(device.path)
+            device.normaliser.again(self._late(device.path, states, until_us), cycle)
+            self._pipeline.emit(device, cycle)
+
+    async def read_silent(self) -> None:
+        """Read some of the tags of which nothing was heard for a while. Call it before `repeat`.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s < max(self._look_s, self._silence.next_s):
+            return
+        self._look_s = now_s + SCAN_S
+        silent: dict[str, list[Watched]] = {}
+        for one in self._silence.due(now_s):
+            if one.point.name in self._open[one.device].subscription.faults:  # it is polled
+                self._silence.postpone(one, now_s)
+            else:
+                silent.setdefault(one.device, []).append(one)
+        for path, many in silent.items():
+            device = self._open[path].device
+            named = {one.point.name: one for one in many}
+            for request in self._driver.group(device.config, [one.point for one in many]):
+                await self._compare(device, request, [named[point.name] for point in request.points])
+
+    async def _compare(self, device: Running, request: Request, many: Sequence[Watched]) -> None:
+        """Read silent tags; what was not reported is taken, and is to be reported anew."""
+        try:
+            result = await self._session.read(request)
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            now_s = self._clock.monotonic_s()
+            self._silence.refused(many, now_s)
+            if error.scope is Scope.DEVICE:  # it cost a time-out
+                self._look_s = now_s + SILENT_S
+            return
+        self._silence.answered()
+        now_s = self._clock.monotonic_s()
+        missed: list[Notification] = []
+        for at, one in enumerate(many):
+            reported = one.last
+            found = self._silence.judge(one, result.values[at], result.faults.get(at), now_s)
+            if found in (Verdict.OTHER, Verdict.GONE):
+                missed.append(_notification(one, result, at))
+                _tell_missed(device, one, found, reported)
+        kept = self._open[device.path]
+        if missed:
+            self._deliver(device, missed, self._pipeline.now_us())
+            await kept.subscription.distrust([one.point.name for one in missed])
+            kept.retry_s = now_s
+
+    async def close(self) -> None:
+        """End every subscription."""
+        for kept in self._open.values():
+            kept.device.subscribed = False
+            if kept.device.lacking:
+                self._meanwhile(kept.device, ())
+            kept.device.lacking, kept.device.limits = frozenset(), ()
+            await kept.subscription.close()
+        for path in self._open:
+            self._silence.forget(path)
+        self._open.clear()
+        self._beating.clear()
+
+    async def _subscribe(self, device: Running) -> None:
+        tags = device.config.tags
+        self._since_us[device.path] = self._pipeline.now_us()
+        try:
+            subscription = await self._session.subscribe(
+                device.path,
+                device.reported,
+                interval_ms=[tags[point.name].poll_ms for point in device.reported],
+                sink=self._sink,
+            )
+        except DriverError as error:
+            if error.scope is Scope.SESSION:
+                raise
+            cycle = self._pipeline.cycle(device.path)
+            event(_log, "subscription failed", level=logging.WARNING, device=device.path, detail=error.message)
+            fail(device, error, self._clock.monotonic_s(), cycle)
+            self._pipeline.emit(device, cycle)
+            return
+        device.subscribed = True
+        answered(device)
+        kept = self._open[device.path] = _Kept(device, subscription)
+        beating = [one for one in device.normaliser.of(point.name for point in device.reported) if one.heartbeat_us]
+        if beating:
+            self._beating[device.path] = beating
+            self._beat_s = min(self._beat_s, self._clock.monotonic_s())
+        states = device.normaliser.states
+        watched = [
+            (point, subscription.promise(point.name), states[point.name].heartbeat_us / 1e6)
+            for point in device.reported
+        ]
+        self._silence.watch(device.path, watched, self._clock.monotonic_s())
+        self._tell(kept)  # what is refused gets its quality from the poll that is due at once
+
+    def _sink(self, path: str, notifications: Sequence[Notification]) -> None:
+        device = self._devices.get(path)
+        if device is None:
+            return
+        # What a subscription reports that a new configuration has just replaced is nobody's.
+        known = [one for one in notifications if one.point.name in device.normaliser.states]
+        self._silence.heard(path, known, self._clock.monotonic_s())
+        now_us = self._pipeline.now_us()
+        for at_us, batch in spaced(known, now_us=now_us, floor_us=self._since_us.get(path, now_us)):
+            self._deliver(device, batch, at_us)
+
+    def _deliver(self, device: Running, batch: Sequence[Notification], at_us: int) -> None:
+        cycle = self._pipeline.cycle(device.path, at_us=at_us)
+        faults: dict[int, Fault] = {at: one.fault for at, one in enumerate(batch) if one.fault is not None}
+        device.reachable = True
+        device.normaliser.take(
+            device.normaliser.of(one.point.name for one in batch),
+            [one.value for one in batch],
+            cycle,
+            faults=faults,
+            source_time_us=[one.source_time_us for one in batch],
+        )
+        self._pipeline.emit(device, cycle)
+
+
+def _due(state: TagState, until_us: int) -> bool:
+    return state.known and state.due_us <= until_us
+
+
+def _notification(one: Watched, result: ReadResult, at: int) -> Notification:
+    times = result.source_time_us
+    return Notification(one.point, result.values[at], result.faults.get(at), None if times is None else times[at])
+
+
+def _tell_missed(device: Running, one: Watched, found: Verdict, reported: Notification | None) -> None:
+    if found is Verdict.GONE:
+        detail = "a read says that it is not there, and nothing was reported"
+    else:
+        detail = "a read gives another value than the last report" if reported else "it was never reported"
+    event(
+        _log, "a change was not reported", level=logging.WARNING, device=device.path, tags=one.point.name, detail=detail
+    )

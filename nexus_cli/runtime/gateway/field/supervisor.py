@@ -1,0 +1,431 @@
+"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains whatever goes wrong.
+
+The only `except Exception` of the runtime stands here, around one link: a driver's bug costs its own link a
+reconnect and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.diagnostics.foreign import Door, name_of
+from nexus_cli.diagnostics.groups import Group
+from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
+from nexus_cli.drivers.door import GuardedSession, guarded
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running, why_not
+from nexus_cli.runtime.gateway.field.polling import Poller, Work, Working
+from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTurn, Schedule
+from nexus_cli.runtime.gateway.field.subscriptions import Reporting
+from nexus_cli.runtime.gateway.field.wakeup import Alarm
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.progress import Activity
+from nexus_cli.wire.sample import Reason
+
+_log = logging.getLogger("nexus.link")
+LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
+STUCK_S = 30.0
+"""A call to a driver that lasts longer than this, and than twice the link's longest time-out, hangs."""
+OVERDUE_S = 5.0
+COSTLY_TRIES = 2
+"""Attempts that cost something (`DriverError.rest_s`) before the link rests."""
+WORK_QUEUE = 64
+"""Commands that wait for a link (policy: refuse the newest)."""
+
+
+class LinkState:
+    """What health shows of a link: `idle`, `connecting`, `connected` or `backoff`."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start idle."""
+        self._clock = clock
+        self.state = "idle"
+        self.detail = ""
+        self.since_us = clock.now_us()
+
+    def to(self, state: str, detail: str = "") -> bool:
+        """Change; True when that was a change of state."""
+        changed = state != self.state
+        if changed:
+            self.since_us = self._clock.now_us()
+        self.state, self.detail = state, detail
+        return changed
+
+
+class Supervisor:
+    """Owns one link. Devices are given and changed by `apply`; `run` does the work.
+
+    Attributes:
+        link: The link's id.
+        driver: Of its protocol, behind the door.
+        state: For health.
+        devices: What runs, by path.
+        reconnects: Sessions opened after the first.
+    """
+
+    def __init__(
+        self,
+        link: str,
+        *,
+        driver: Driver,
+        link_keys: frozenset[str],
+        home: str,
+        clock: Clock,
+        pipeline: Pipeline,
+        changed: Callable[[], None],
+    ) -> None:
+        """Prepare a link without devices.
+
+        Args:
+            link: Link id.
+            driver: Of its protocol.
+            link_keys: Connection keys whose change needs a new session.
+            home: The `.nexus` folder, for certificates.
+            clock: Time.
+            pipeline: Where cycles go.
+            changed: Called when the state of the link changed.
+        """
+        self.link = link
+        self.state = LinkState(clock)
+        self.devices: dict[str, Running] = {}
+        self.reconnects = 0
+        self.driver, self._link_keys, self._home = guarded(driver), link_keys, home
+        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._schedule: Schedule[tuple[str, int]] = Schedule()
+        self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
+        self._wake = Alarm()
+        self._work = Working()
+        self._fresh: list[Running] = []
+        self._reconfigured = False
+        self._reconnect = False
+        self._ever_connected = False
+        self._costly = 0
+        self._lost_told = False
+        self._reopened_told = False
+        self._polling = False
+        self._session: GuardedSession | None = None
+        self._busy = False
+        self._turns = 0
+
+    def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
+        """Run these devices (config and digest) from now on; gives `failed` details by path.
+
+        A device whose digest is the one that runs is not touched: its session, phase and deadband memory stay.
+        """
+        failed: dict[str, str] = {}
+        before_keys = self._link_facts([device.config for device in self.devices.values()])
+        had_any = bool(self.devices)
+        names = {config.path for config, _ in wanted}
+        for path in [path for path in self.devices if path not in names]:
+            self._drop(path)
+        for config, digest in wanted:
+            current = self.devices.get(config.path)
+            if current is not None and current.digest == digest:
+                continue
+            try:
+                device = running(config, digest, self.driver)
+            except Exception as error:  # noqa: BLE001 - of the same boundary: what can't be run costs itself alone
+                failed[config.path] = why_not(config, error)
+                continue
+            self._drop(config.path)
+            self.devices[config.path] = device
+            now_s = self._clock.monotonic_s()
+            for interval_ms in device.jobs:
+                self._schedule.add(
+                    (device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path
+                )
+            self._fresh.append(device)
+        if had_any and before_keys != self._link_facts([device.config for device in self.devices.values()]):
+            self._reconnect = True
+        self._reconfigured = True
+        self._wake.set()
+        return failed
+
+    def announce(self) -> None:
+        """Publish what is known of changed devices without asking them (once the pipeline knows them): BAD
+        `out_of_service` for what is switched off, BAD `link_lost` while the link is."""
+        fresh, self._fresh = self._fresh, []
+        for device in fresh:
+            off = device.out_of_service()
+            if off:
+                cycle = self._pipeline.cycle(device.path)
+                device.normaliser.bad(off, Reason.OUT_OF_SERVICE, cycle)
+                self._pipeline.emit(device, cycle)
+        if self._lost_told:
+            self._tell_bad(fresh, Reason.LINK_LOST)
+
+    @property
+    def connected(self) -> bool:
+        """True while a session stands."""
+        return self.state.state == "connected"
+
+    def free_s(self) -> float:
+        """Seconds until a poll is due, 0 while one runs or the link is down; what is not urgent goes in between."""
+        if self._polling or not self.connected:
+            return 0.0
+        following_s = self._schedule.next_s()
+        return CHECK_S if following_s is None else max(0.0, following_s - self._clock.monotonic_s())
+
+    def activity(self) -> Activity:
+        """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
+        overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
+        calls = 0 if self._session is None else self._session.calls
+        slowest_s = max((slowest_of(device.config) for device in self.devices.values()), default=0.0)
+        return Activity(
+            waits=self._busy or (self.connected and overdue_s > OVERDUE_S),
+            moved=(self._turns, calls),
+            limit_s=STUCK_S + 2 * slowest_s,
+            problem=f"link {self.link} says {self.state.state} and does nothing",
+        )
+
+    def broke(self, detail: str) -> None:
+        """Its task ended by something that is no stop; it is started again, and its tags are BAD until then."""
+        self._busy, self._session = False, None
+        if self.state.to("backoff", detail):
+            self._changed()
+        self._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
+        self._lost_told = True
+
+    def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
+        """Have something done on the session before the next poll; False when the queue is full or the link is down.
+
+        Args:
+            work: What to do; it runs alone, in the order of submission.
+            dropped: Called with the reason instead of `work` when the link is lost before its turn.
+        """
+        if len(self._work) >= WORK_QUEUE or not self.connected:
+            return False
+        self._work.append(work, dropped)
+        self._wake.set()
+        return True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the link until stopped."""
+        try:
+            await self._run(stop)
+        finally:
+            self._work.drop("the link was closed")
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        async with Group() as group:
+
+            async def relay() -> None:
+                await stop.wait()
+                self._wake.set()
+
+            relaying = group.create_task(relay(), name=f"stop {self.link}")
+            while not stop.is_set():
+                if not any(device.config.enabled for device in self.devices.values()):
+                    if self.state.to("idle"):
+                        self._changed()
+                    self._wake.clear()
+                    if not (stop.is_set() or self._reconfigured):
+                        await self._wake.wait(None)
+                    self._reconfigured = False
+                    continue
+                await self._live_once(stop)
+            relaying.cancel()
+
+    async def _live_once(self, stop: asyncio.Event) -> None:
+        """One session from connect to its end, and the wait before the next."""
+        self._reconnect = False
+        self._reconfigured = False  # what changes while it connects is told to the session then
+        if self.state.state != "backoff":
+            self.state.to("connecting")
+            self._changed()
+        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        self._busy = True
+        self._turns += 1
+        try:
+            with Door(_broke_off):
+                session = self._session = await self.driver.connect(enabled, home=self._home)
+                try:
+                    self._connected()
+                    await self._serve(session, stop)
+                finally:
+                    await session.close()
+        except DriverError as error:
+            await self._lost(error.message, error.reason, error.code, stop, rest_s=self._rest_s(error))
+        except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
+            # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
+            _log.exception("the driver of link %s failed", self.link)
+            await self._lost(name_of(error), Reason.LINK_LOST, 0, stop)
+        finally:
+            self._busy, self._session = False, None
+
+    def _connected(self) -> None:
+        if self._ever_connected:
+            self.reconnects += 1
+        self._ever_connected = True
+        self._costly = 0
+        self._lost_told = False
+        if self.state.to("connected"):
+            event(_log, "link connected", link=self.link)
+        for device in self.devices.values():
+            device.blocked_s, device.subscribed = 0.0, False
+        self._reopened_told = False
+        self._changed()
+
+    async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
+        """Poll and listen until the session ends, the stop comes or the link's own keys change."""
+        reporting = Reporting(
+            session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
+        )
+        check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
+        turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
+        doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
+
+        def want_check() -> None:
+            turn.want()
+            self._wake.set()
+
+        def reopens() -> bool:
+            # What a device reported by itself is lost with its session: that is not passed over in silence.
+            return not (reporting.open or stop.is_set() or self._reconnect)
+
+        async def reopen(error: DriverError) -> bool:
+            return await self._reopen(session, error, want_check)
+
+        poller = Poller(
+            session,
+            self.driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            work=self._work,
+            reopen=reopen,
+            reopens=reopens,
+        )
+        session.call_me(want_check)
+        try:
+            while not stop.is_set() and not self._reconnect:
+                self._wake.clear()
+                self._busy = True
+                self._turns += 1
+                if self._reconfigured:
+                    self._reconfigured = False
+                    if not any(device.config.enabled for device in self.devices.values()):
+                        return
+                    await session.configure([one.config for one in self.devices.values() if one.config.enabled])
+                await reporting.renew(self.devices)
+                detail = "; ".join([*doubts, *([reporting.limits] if reporting.limits else [])])
+                if detail != self.state.detail:
+                    self.state.to("connected", detail)
+                    self._changed()
+                await poller.work()
+                due = self._schedule.pop_due(self._clock.monotonic_s())
+                self._polling = bool(due)
+                answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
+                now_s = self._clock.monotonic_s()
+                if answered:
+                    self._backoff.reset()
+                    turn.answered(now_s)
+                still = reporting.due(now_s)
+                if turn.begin(now_s) or still:
+                    await poller.check()
+                    self._backoff.reset()
+                await reporting.read_silent()
+                reporting.repeat(still)
+                now_s = self._clock.monotonic_s()
+                self._polling = self._busy = False
+                following_s = self._schedule.next_s()
+                until_s = min(turn.next_s, reporting.next_s)
+                until_s = until_s if following_s is None else min(following_s, until_s)
+                await self._wake.wait(until_s - now_s)
+        finally:
+            self._polling = False
+            await reporting.close()
+
+    def _rest_s(self, error: DriverError) -> float:
+        """How long an attempt that costs something is not repeated: the second time that it fails in a row, in seconds."""
+        self._costly = self._costly + 1 if error.rest_s else 0
+        return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
+
+    async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
+        """Put a new session in the place of one that ended while it was polled: devices close connections when nothing
+        was asked for a while, after some answers, or for a request that they don't like. False when that fails."""
+        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        if not enabled:
+            return False
+        await session.close()
+        try:
+            with Door(_broke_off):
+                fresh = await self.driver.connect(enabled, home=self._home)
+        except DriverError:
+            return False
+        session.become(fresh)
+        session.call_me(want_check)
+        self.reconnects += 1
+        if not self._reopened_told:
+            self._reopened_told = True
+            event(_log, "link opened again within a poll", link=self.link, detail=error.message)
+        return True
+
+    async def _lost(self, detail: str, reason: Reason, code: int, stop: asyncio.Event, *, rest_s: float = 0.0) -> None:
+        self._busy = False
+        wait_s = max(rest_s, self._backoff.next_s())
+        if rest_s:
+            detail = f"{detail}; tried {COSTLY_TRIES} times, again in {rest_s / 60:.0f} min, or when its configuration changes"
+        if self.state.to("backoff", detail):
+            event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
+        self._changed()
+        self._work.drop(detail)
+        # A refused login is told as such; everything else that ends a session is one reason for its tags.
+        told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
+        self._tell_bad(list(self.devices.values()), told, code, detail=detail)
+        self._lost_told = True
+        until_s = self._clock.monotonic_s() + wait_s
+        while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
+            self._wake.clear()
+            if stop.is_set():
+                return
+            await self._wake.wait(left_s)
+
+    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0, *, detail: str = "") -> None:
+        for device in devices:
+            device.reachable = False
+            device.trouble = (reason, code, detail)
+            if not device.config.enabled:
+                continue
+            cycle = self._pipeline.cycle(device.path)
+            device.normaliser.bad(device.field_states(), reason, cycle, code=code)
+            self._pipeline.emit(device, cycle)
+
+    def _poll_meanwhile(self, device: Running, points: Sequence[Point]) -> None:
+        """See `reporting.Meanwhile`."""
+        before = set(device.meanwhile)
+        poll_meanwhile(device, points, self.driver)
+        if self.devices.get(device.path) is not device:
+            return  # it was replaced, and its turns are those of another
+        for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
+            self._schedule.remove((device.path, interval_ms))
+        now_s = self._clock.monotonic_s()
+        for interval_ms in device.meanwhile:
+            self._schedule.add((device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path)
+
+    def _drop(self, path: str) -> None:
+        device = self.devices.pop(path, None)
+        if device is not None:
+            for interval_ms in [*device.jobs, *device.meanwhile]:
+                self._schedule.remove((path, interval_ms))
+
+    def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
+        facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
+        return sorted(facts)
+
+
+def slowest_of(config: DeviceConfig) -> float:
+    """The longest time-out of a device's connection, in seconds."""
+    found = [config.connection.get(key) for key in ("timeout", "connect_timeout")]
+    return max((float(one) / 1000 for one in found if isinstance(one, (int, float))), default=0.0)
+
+
+def _broke_off(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"a foreign {name_of(error)} came out of it")
+
+
+__all__ = ["LinkState", "Supervisor", "Work"]

@@ -1,0 +1,85 @@
+"""After a loss: which devices lost rows, and when, until the last values of their tags are recorded again. Pure.
+
+With report by exception a tag that changed inside a loss and does not change again would keep an older last row for
+ever. So every loss is noted here, and reported once when it has stopped growing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.outbox.losses import Span
+from nexus_cli.wire.frame import GapReason
+
+DISORDER_US = 60_000_000
+"""How much later than its time a row may come to the log, in µs: a read of a device that answers slowly."""
+
+
+class Aftermath:
+    """Losses since the last report, one span a device (bounded by the number of devices)."""
+
+    def __init__(self) -> None:
+        """Start with nothing lost."""
+        self._over: dict[str, Span] = {}
+        self._growing: dict[str, Span] = {}
+        self._on_over: list[Callable[[list[Span]], None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._over or self._growing)
+
+    def note(self, span: Span) -> None:
+        """Frames of a device ("" for any device) are lost. An overflow goes on until the log has room again."""
+        noted = self._growing if span.reason == GapReason.OVERFLOW else self._over
+        known = noted.get(span.device)
+        if known is not None:
+            start_us, end_us = min(known.start_us, span.start_us), max(known.end_us, span.end_us)
+            span = span._replace(start_us=start_us, end_us=end_us)
+        noted[span.device] = span
+
+    def on_over(self, call: Callable[[list[Span]], None]) -> None:
+        """Call with what was lost once it does not grow any more: the last values of tags in these spans have to be
+        recorded again."""
+        self._on_over.append(call)
+
+    def report(self, *, room: bool) -> None:
+        """Frames are taken (again): tell what was lost and does not grow any more, once.
+
+        Args:
+            room: The log has room, so that nothing is dropped soon.
+        """
+        found = list(self._over.values())
+        self._over = {}
+        if room:
+            found += self._growing.values()
+            self._growing = {}
+        if found:
+            for call in self._on_over:
+                call(found)
+
+
+def lost_states(device: Running, spans: Sequence[Span]) -> list[TagState]:
+    """The tags of a device whose last row lies in a loss.
+
+    When nobody knows whose frames are lost, the time is that of the records around them, which need not be in the
+    order of their times: what is near is taken to be lost as well, and recorded once too often at most.
+    """
+    found: list[TagState] = []
+    for state in device.normaliser.states.values():
+        for one in spans:
+            near_us = 0 if one.device else DISORDER_US
+            if state.known and one.start_us - near_us <= state.time_us <= one.end_us + near_us:
+                found.append(state)
+                break
+    return found
+
+
+def unstated(device: Running, spans: Sequence[Span]) -> Span | None:
+    """The loss that holds the last row of a device: nothing of it was recorded since. None when there is none."""
+    last_us = max((state.time_us for state in device.normaliser.states.values()), default=0)
+    found = [one for one in spans if one.start_us <= last_us <= one.end_us]
+    return max(found, key=lambda one: one.end_us, default=None)
+
+
+__all__ = ["Aftermath", "lost_states", "unstated"]

@@ -1,0 +1,393 @@
+"""The outbox: a disk log that has custody of every accepted frame until the historian announces it stored.
+
+A frame is accepted once it is durable here (group commit). Only durable frames are published, only announced ones
+are deleted. Whatever is lost all the same (overflow, a broken disk, a kill between two group commits) is counted
+and stands in a `gap` record that travels like a frame. Every opening begins a new epoch: a folder that went back in
+time, or a copy of it, never uses a number again that the historian knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from ulid import ULID
+
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
+from nexus_cli.runtime.gateway.outbox.custody import Custody
+from nexus_cli.runtime.gateway.outbox.declaring import Declaring
+from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
+from nexus_cli.runtime.gateway.outbox.group_commit import Pending, Waiting
+from nexus_cli.runtime.gateway.outbox.limits import Limits
+from nexus_cli.runtime.gateway.outbox.losses import Span
+from nexus_cli.runtime.gateway.outbox.recent import Recent, Replaced
+from nexus_cli.runtime.gateway.outbox.recovery import Opened
+from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.splitting import (
+    FRAME_BYTES,
+    FRAME_TAGS,
+    MESSAGE_BYTES,
+    make_smaller,
+    split,
+)
+from nexus_cli.runtime.gateway.worker import WorkerThread
+from nexus_cli.runtime.lifecycle import first_of
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.frame import Frame, GapReason, encode
+from nexus_cli.wire.sample import Value
+
+_log = logging.getLogger("nexus.outbox")
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
+IDLE_S = 60.0
+
+
+class Outbox:
+    """Accepts frames, gives durable ones in order, forgets what was announced as committed.
+
+    Attributes:
+        accepted: Frames and gaps made durable since the start.
+        lost: Frames lost, by the reason of their gaps; `frame_too_large` counts samples, which are BAD instead.
+        failing: Why the disk can't be written right now; "" when it can.
+        durable_seq: The last seq that is safe on disk.
+        aftermath: Tells what was lost once a loss is over.
+        frame_bytes: A frame with a larger payload is split. The publisher lowers it for a broker with a low limit.
+        message_bytes: A single value that makes a payload larger than this becomes BAD; lowered likewise.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock, gap_topic: str, limits: Limits | None = None) -> None:
+        """Name the folder; `open` reads it."""
+        self.limits = limits or Limits()
+        self.accepted = 0
+        self.failing = ""
+        self.durable_seq = 0
+        self.frame_bytes = FRAME_BYTES
+        self.message_bytes = MESSAGE_BYTES
+        self._clock = clock
+        self._gap_topic = gap_topic
+        self._disk = DiskLog(folder)
+        self._thread = WorkerThread("outbox")
+        self._closed = False
+        self._custody = Custody(self._disk)
+        self._recent = Recent(self.limits.cache_bytes)
+        self._replaced = Replaced()
+        self._have_data = asyncio.Event()
+        self.aftermath = Aftermath()
+        self._waiting = Waiting(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
+        self._declaring = Declaring(
+            self._disk, self._custody, self._waiting, gap_topic=gap_topic, aftermath=self.aftermath
+        )
+        self.lost = self._declaring.lost
+        self._on_durable: list[Callable[[], None]] = []
+        self._on_refused: list[Callable[[int], None]] = []
+
+    @property
+    def epoch(self) -> str:
+        """The name of this life of the log."""
+        return self._waiting.epoch
+
+    @property
+    def newest_seq(self) -> int:
+        """The last number given; above `durable_seq` while something waits for the disk."""
+        return self._waiting.next_seq - 1
+
+    @property
+    def taking(self) -> bool:
+        """False while the disk can't be written, and once the log is closed."""
+        return not self.failing and not self._closed
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._disk.size_bytes
+
+    @property
+    def uncommitted(self) -> int:
+        """Durable records that the historian has not announced."""
+        return sum(self._custody.open_of(one) for one in self._disk.segments)
+
+    @property
+    def last_time_us(self) -> int:
+        """The latest time in the log, µs since 1970 UTC; 0 when it is new."""
+        return self._disk.last_time_us
+
+    def open(self) -> Opened:
+        """Lock and read the folder, begin a new epoch, and record what damage cost. Blocks on disk.
+
+        Raises:
+            NexusError: NX6014, the folder can't be used, or another process has it.
+        """
+        found = self._disk.open()
+        waiting, damage = self._waiting, self._declaring.damage
+        damage.load()
+        # Numbers of damage at the end that nothing was written behind are not used again.
+        found = found._replace(
+            last_seq=max([found.last_seq, *(one.last for one in damage.held)]),
+            last_time_us=max([found.last_time_us, *(one.end_us for one in damage.held)]),
+        )
+        waiting.epoch, waiting.next_seq = str(ULID()), found.last_seq + 1
+        waiting.latest_us = found.last_time_us
+        self.durable_seq = found.last_seq
+        self._custody.begin((*found.epochs, (waiting.next_seq, waiting.epoch)))
+        now_us = max(self._clock.now_us(), found.last_time_us + 1)
+        self._declaring.opened(found, now_us=now_us)
+        self._disk.forget_end()
+        return found
+
+    def on_disk(self, *, after: int) -> Iterator[Record]:
+        """Durable records above a seq, in order. Blocks on disk: for use before `run`."""
+        while found := self._disk.read(after, 1000, 8 << 20, self.durable_seq).records:
+            yield from found
+            after = found[-1].seq
+
+    def add_frame(
+        self,
+        topic: str,
+        *,
+        time_us: int,
+        samples: dict[str, Value],
+        quality: dict[str, tuple[str, str | None, int]] | None = None,
+        source_time: dict[str, int] | None = None,
+    ) -> bool:
+        """Take a frame for the next group commit; a large one in parts.
+
+        Returns:
+            False when it was refused and counted (disk away or too slow).
+        """
+        waiting = self._waiting
+        if self.failing or self._closed or waiting.size_bytes > self.limits.buffer_bytes:
+            self.lost[GapReason.DISK_REFUSED] += 1
+            waiting.lose(topic, time_us)
+            return False
+        if waiting.losses.spans:
+            waiting.declare()
+        frame = Frame(
+            epoch=waiting.epoch,
+            seq=waiting.next_seq,
+            time=time_us,
+            samples=samples,
+            quality=quality or {},
+            source_time=source_time or {},
+        )
+        payload = encode(frame)
+        if len(payload) <= self.frame_bytes and len(samples) <= FRAME_TAGS:
+            waiting.add(time_us, topic, payload)
+            return True
+        parts = split(
+            samples, frame.quality, frame.source_time, frame_bytes=self.frame_bytes, message_bytes=self.message_bytes
+        )
+        self._declaring.too_large(topic, [tag for part in parts for tag in part.too_large])
+        for part in parts:
+            waiting.add_part(topic, time_us, part)
+        return True
+
+    def add_report(self, topic: str, *, time_us: int, make: Callable[[str, int], bytes]) -> int:
+        """Take a message of another kind into the same custody; `make` is given epoch and seq.
+
+        Returns:
+            Its seq; 0 when it was refused (disk away or too slow): it is the caller's still. One that the disk
+            refuses afterwards is named to `on_refused`.
+        """
+        if self._full():
+            return 0
+        waiting = self._waiting
+        waiting.declare()
+        seq = waiting.next_seq
+        waiting.add(time_us, topic, make(waiting.epoch, seq))
+        return seq
+
+    def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: str) -> None:
+        """Record samples that are known to be missing; never refused (a gap is small and rare)."""
+        self._waiting.add_gap(Span(device, reason, min(start_us, end_us), max(start_us, end_us), frames))
+
+    def on_durable(self, call: Callable[[], None]) -> None:
+        """Call after every group commit."""
+        self._on_durable.append(call)
+
+    def on_refused(self, call: Callable[[int], None]) -> None:
+        """Call with the first seq of what the disk refused: this number and those above it are used again."""
+        self._on_refused.append(call)
+
+    def is_committed(self, seq: int) -> bool:
+        """True when the historian announced it."""
+        return seq in self._custody
+
+    def lowest_uncommitted(self) -> int:
+        """The first seq that must still be delivered; above `durable_seq` when there is none."""
+        first = next((one.first_seq for one in self._disk.segments if one.records), self.durable_seq + 1)
+        return self._custody.next_open(first)
+
+    def next_uncommitted(self, seq: int) -> int:
+        """The first seq from this one on that was not announced."""
+        return self._custody.next_open(seq)
+
+    def commit(self, epoch: str, ranges: Iterable[tuple[int, int]]) -> int:
+        """Take a receipt of the historian and delete whole segments; gives how many files went.
+
+        Ranges of an epoch we do not know, or outside of it, are ignored. A receipt of our epoch for numbers that were
+        not given yet tells that this process went back in time (a virtual machine was set back to a snapshot while it
+        ran): everything that is not delivered gets another epoch.
+        """
+        ranges = list(ranges)
+        if epoch == self.epoch and any(high > self.newest_seq for _, high in ranges):
+            self._went_back()
+            return 0
+        known = self._custody.within(epoch, ranges, durable_seq=self.durable_seq)
+        self._declaring.damage.receive(known)
+        self._declaring.settle()
+        dropped_files = self._custody.receive(known)
+        if self.aftermath:
+            self._have_data.set()  # there may be room now
+        self._replaced.forget(self.is_committed)
+        return dropped_files
+
+    def declare_damage(self) -> None:
+        """Declare damage that waits for a receipt: none came in a time in which it should have."""
+        self._declaring.settle(now=True)
+
+    def _went_back(self) -> None:
+        before = self.epoch
+        event(_log, "receipts of our epoch name numbers that we have not given", level=logging.ERROR, epoch=before)
+        first = self.lowest_uncommitted()
+        self._waiting.rename(str(ULID()))
+        self._custody.supersede(before, first=first, successor=self.epoch)
+        self._replaced.rename(self.newest_seq, before, self.epoch)
+
+    async def read(self, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
+        """Durable records above a seq, in order; from memory when they are recent, else from disk.
+
+        What can't be read any more is declared and passed over by the next call.
+        """
+        if after >= self.durable_seq:
+            return []
+        recent = self._recent.read(after, limit, limit_bytes)
+        if recent is not None:
+            return self._replaced.instead(recent)
+        if self._closed:  # the gateway ends; what is only on disk is delivered by its next life
+            return []
+        try:
+            found, lost = await self._thread.call(self._disk.read, after, limit, limit_bytes, self.durable_seq)
+        except OSError as error:
+            event(_log, "the outbox can't be read", level=logging.ERROR, cause=str(error))
+            return []
+        for loss in lost:
+            self._declaring.damaged(loss, now_us=self._clock.now_us())
+        return self._replaced.instead(found)
+
+    def replace(self, record: Record, *, frame_bytes: int = 0) -> bool:
+        """Find something smaller for a durable record that the broker does not pass on.
+
+        Its samples go on in parts, the first one under its number; it is sent once the others are durable. A value
+        that is too large alone becomes BAD. `read` gives the record as before until then.
+
+        Args:
+            record: As `read` gave it.
+            frame_bytes: Size of the parts; 0 for `frame_bytes` of the outbox.
+
+        Returns:
+            False when nothing smaller can be made of it, or the disk takes nothing now.
+        """
+        if self._full():
+            return False
+        smaller = make_smaller(
+            record,
+            frame_bytes=frame_bytes or self.frame_bytes,
+            message_bytes=self.message_bytes,
+            device=self._waiting.device(record.topic),
+        )
+        if smaller is None:
+            return False
+        self._declaring.too_large(record.topic, smaller.too_large, records=not smaller.instead.topic)
+        for part in smaller.more:
+            self._waiting.add_part(record.topic, record.time_us, part)
+        instead = smaller.instead
+        if not instead.topic:
+            instead = instead._replace(topic=self._gap_topic)
+        self._replaced.add(instead, self.newest_seq if smaller.more else 0)
+        self._replaced.settle(self.durable_seq)
+        return True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Make buffered frames durable, in groups, until stopped; then the rest, and the mark of a clean end."""
+        retry_s = FIRST_RETRY_S
+        try:
+            while not stop.is_set():
+                await first_of(self._have_data, stop, timeout_s=IDLE_S)
+                if not stop.is_set():
+                    await self._pause(self.limits.delay_s, stop)
+                self._have_data.clear()
+                if await self._flush():
+                    retry_s = FIRST_RETRY_S
+                    self._report_losses()
+                elif not stop.is_set():
+                    await self._pause(retry_s, stop)
+                    retry_s = min(LONGEST_RETRY_S, retry_s * 2)
+                    self._have_data.set()
+            self._waiting.declare()
+            clean = await self._flush()
+            await self._thread.call(self._disk.close, clean)
+        finally:
+            self._closed = True
+            self._thread.close()
+
+    async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await stop.wait()
+
+    async def _flush(self) -> bool:
+        """One group commit; False when the disk refused it (its frames are counted as refused)."""
+        if not self._waiting:
+            return True
+        group: list[Pending] = []
+        settled: bytes | None = None
+        try:
+            if self.failing:
+                self._custody.release(durable_seq=self.durable_seq)
+                await self._thread.call(self._disk.try_room, self.limits.room_bytes)
+            self._waiting.declare()
+            group, settled = self._waiting.take(), self._declaring.damage.take_changes()
+            await self._thread.call(self._disk.append, group, self.epoch, self.limits.segment_bytes)
+        except OSError as error:
+            self._declaring.damage.changed |= settled is not None
+            self._refuse(group, error)
+            return False
+        if self.failing:
+            self.failing = ""
+            event(_log, "the outbox can be written again", level=logging.WARNING)
+        self.accepted += len(group)
+        self.durable_seq = group[-1][0]
+        self._recent.add(Record(*one[:4]) for one in group)
+        self._replaced.settle(self.durable_seq)
+        await self._declaring.keep_budget(self.limits.total_bytes, thread=self._thread)
+        if settled is not None:  # its gaps are durable now
+            await self._thread.call(self._declaring.damage.write, settled)
+        for call in self._on_durable:
+            call()
+        return True
+
+    def _report_losses(self) -> None:
+        if self.aftermath and not self._waiting.losses:
+            room = self._disk.has_room(self.limits) or self.lowest_uncommitted() > self.durable_seq
+            self.aftermath.report(room=room)
+
+    def _full(self) -> bool:
+        return not self.taking or self._waiting.size_bytes > self.limits.buffer_bytes
+
+    def _refuse(self, group: list[Pending], error: OSError) -> None:
+        if not self.failing:
+            event(_log, "the outbox can't be written", level=logging.ERROR, cause=str(error))
+        self.failing = str(error) or type(error).__name__
+        # Reports are kept by whoever made them, when somebody listens.
+        self.lost[GapReason.DISK_REFUSED] += self._waiting.refuse(
+            group, is_frame=lambda topic: not self._on_refused or bool(self._waiting.device(topic))
+        )
+        self._replaced.refuse()
+        for call in self._on_refused:
+            call(self._waiting.next_seq)
+
+
+__all__ = ["Limits", "Outbox"]

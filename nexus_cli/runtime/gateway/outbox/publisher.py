@@ -1,0 +1,363 @@
+"""Publishes durable frames in order and keeps a bounded window of them in flight until the historian's receipt.
+
+The broker's acknowledgement only paces; it is no promise to keep (measured: thousands acknowledged and dropped).
+What stays without receipt is sent again, after a reconnect at once and otherwise with a growing pause.
+
+A record that does not pass does not stop the others. One that ends the connection (`gate`), or that stays without
+receipt while what was sent behind it gets one, is made smaller when it is larger than everything that passed. Else its
+topic waits (the broker's rights may refuse it), is tried again now and then, and goes on as soon as that succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.outbox.blocked_topics import WaitingTopics
+from nexus_cli.runtime.gateway.outbox.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.passed_over import PassedOver
+from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES, MESSAGE_BYTES, SMALLEST_BYTES
+from nexus_cli.runtime.logging import event
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.frame import FrameError, decode_committed
+
+_log = logging.getLogger("nexus.outbox")
+WINDOW_FRAMES = 2_000
+"""Most frames published and not announced as committed (policy: wait)."""
+WINDOW_BYTES = 32 << 20
+UNACKNOWLEDGED = 200
+"""Most messages handed to the broker that it has not acknowledged (policy: wait)."""
+BATCH = 200
+DOUBTS = 3
+"""So many messages that are larger than all that arrived are dropped in silence before their size is taken for a limit."""
+RECEIPT_S = 30.0
+"""How long after a connect damage waits for the receipts that say what of it was delivered, in seconds."""
+STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
+
+
+class Publisher:
+    """Drains the outbox into the broker.
+
+    Attributes:
+        published: Frames handed to the broker, repeats included.
+        repeated: Of these, how many were sent again.
+        receipts: Receipts that named something new.
+        waiting_topics: Topics whose records do not pass at the moment.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        client: BrokerClient,
+        *,
+        clock: Clock,
+        gate: Gate | None = None,
+        window_frames: int = WINDOW_FRAMES,
+        window_bytes: int = WINDOW_BYTES,
+        stall_first_s: float = STALL_FIRST_S,
+    ) -> None:
+        """Join the two; `run` works. The gate is shared with whoever else publishes much through the client."""
+        self.published = 0
+        self.repeated = 0
+        self.receipts = 0
+        self.waiting_topics = WaitingTopics(clock=clock)
+        self._outbox = outbox
+        self._gate = gate or Gate(client, clock=clock)
+        self._clock = clock
+        self._window_frames = window_frames
+        self._window_bytes = window_bytes
+        self._backoff = Backoff(first_s=stall_first_s, cap_s=STALL_LONGEST_S, floor=0.8)
+        self._wake = asyncio.Event()
+        self._cursor = outbox.lowest_uncommitted() - 1
+        self._highest = self._cursor
+        self._sent: dict[int, tuple[int, str]] = {}
+        self._good_topics: set[str] = set()
+        self._doubtful: dict[str, int] = {}
+        self._doubts = 0
+        self._lowered = False
+        self._sent_bytes = 0
+        self._stalled_at_s = 0.0
+        self._again_up_to = 0
+        self._passed_over = PassedOver(clock=clock)
+        self._receipt_due_s = 0.0
+        outbox.on_durable(self._wake.set)
+
+    @property
+    def in_flight(self) -> int:
+        """Frames published and not yet announced as committed."""
+        return len(self._sent)
+
+    def facts(self) -> dict[str, Any]:
+        """The record's part of the gateway's health."""
+        outbox = self._outbox
+        return {
+            "epoch": outbox.epoch,
+            "bytes": outbox.size_bytes,
+            "uncommitted": outbox.uncommitted,
+            "failing": outbox.failing,
+            "lost": dict(outbox.lost),
+            "waiting_topics": list(self.waiting_topics)[:100],
+            "limit_bytes": self._gate.limit_bytes,
+        }
+
+    def receipt(self, payload: bytes) -> bool:
+        """Take the historian's announcement; False when the bytes are not one."""
+        try:
+            receipt = decode_committed(payload)
+        except FrameError:
+            return False
+        for earlier in receipt.earlier:
+            self._outbox.commit(earlier.epoch, earlier.ranges)
+        self._outbox.commit(receipt.epoch, receipt.ranges)
+        done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
+        for seq in done:
+            size_bytes, topic = self._sent.pop(seq)
+            self._sent_bytes -= size_bytes
+            if topic not in self._good_topics:
+                self._topic_passes(topic)
+            if size_bytes > self._gate.delivered_bytes:
+                self._gate.delivered_bytes = size_bytes
+                self._doubts = 0
+        if done:
+            self.receipts += 1
+            self._backoff.reset()
+            self._arm()
+            self._wake.set()
+        highest = max((last for _, last in receipt.ranges), default=0)
+        self._passed_over.receipt(min(highest, self._outbox.durable_seq), self._sent)
+        if self.waiting_topics.passed(self._outbox.is_committed):
+            self._rewind()
+        return True
+
+    def reconnected(self) -> None:
+        """The broker is there (again): whatever has no receipt is sent again."""
+        self._gate.reconnected()
+        self._receipt_due_s = self._clock.monotonic_s() + RECEIPT_S
+        self._rewind()
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped."""
+        while not stop.is_set():
+            self._wake.clear()
+            if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit is forgotten: perhaps it is another one
+                self._lowered = False
+                self._outbox.frame_bytes, self._outbox.message_bytes = FRAME_BYTES, MESSAGE_BYTES
+            self.declare_overdue()
+            if self._gate.connected and not self._gate.careful:
+                await self._try_waiting()
+            if self._gate.connected and await self._step():
+                continue
+            if self._stalled():
+                self._rewind()
+                continue
+            if self._passed_over.due() and self._gate.connected:
+                await self._send_passed_over()
+                continue
+            # A condition may have changed while we looked: the pause is short enough to bridge that.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._wake.wait()
+
+    def declare_overdue(self) -> None:
+        """Damage is declared when no receipt says more of it in the time after a connect; the broker may be new."""
+        if self._receipt_due_s and self._gate.connected and self._clock.monotonic_s() >= self._receipt_due_s:
+            self._receipt_due_s = 0.0
+            self._outbox.declare_damage()
+
+    async def drain(self, *, deadline_s: float) -> bool:
+        """Wait until everything durable is announced as committed, at most so long; what is left stays on disk."""
+        until_s = self._clock.monotonic_s() + deadline_s
+        while self._gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
+            await self._clock.sleep(0.01)
+        return not self._undelivered()
+
+    def _undelivered(self) -> bool:
+        return self._outbox.lowest_uncommitted() <= self._outbox.durable_seq
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._wake.set()
+
+    async def _step(self) -> bool:
+        """Publish one batch; False when there is nothing to do now."""
+        if self._gate.careful:
+            return await self._send_suspect()
+        room = self._window_frames - len(self._sent)
+        if self._cursor < self._highest:  # on the way through what was sent before: it is in the window already
+            room = BATCH
+        elif room <= 0 or self._sent_bytes >= self._window_bytes:
+            return False
+        self._cursor = self._outbox.next_uncommitted(self._cursor + 1) - 1
+        records = await self._outbox.read(
+            after=self._cursor, limit=min(room, BATCH), limit_bytes=max(1, self._window_bytes - self._sent_bytes)
+        )
+        if not records or await self._made_smaller(records):
+            return bool(records)
+        if not self._sent:
+            self._arm()
+        last: asyncio.Future[None] | None = None
+        try:
+            for record in records:
+                if self._to_send(record):
+                    last = self._gate.post(record.seq, record.topic, record.payload)
+                    self._note(record)
+                self._cursor = record.seq
+            if last is not None and self._gate.inflight > UNACKNOWLEDGED:
+                await last
+        except NexusError:
+            return False
+        return True
+
+    def _to_send(self, record: Record) -> bool:
+        seq = record.seq
+        if self._outbox.is_committed(seq) or self.waiting_topics.holds(record.topic):
+            return False
+        return seq not in self._sent or seq <= self._again_up_to
+
+    def _note(self, record: Record) -> None:
+        seq, size_bytes = record.seq, packet_bytes(record.topic, record.payload)
+        self.published += 1
+        if seq <= self._highest:
+            self.repeated += 1
+        else:
+            self._highest = seq
+        self._forget(seq)
+        self._sent_bytes += size_bytes
+        self._sent[seq] = (size_bytes, record.topic)
+
+    async def _made_smaller(self, records: list[Record]) -> bool:
+        """True when some of them are known to be too large, and are replaced once the disk has their parts."""
+        if not self._gate.limit_bytes and not self._doubtful:
+            return False
+        too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_committed(one.seq)]
+        replaced = 0
+        for record in too_large:
+            replaced += self._replace(record)
+        if not replaced and not any(not self._gate.fits(packet_bytes(one.topic, one.payload)) for one in too_large):
+            return False
+        await self._clock.sleep(0.01)  # the disk, which must have the parts, may refuse them now: then once more
+        needed = self._outbox.newest_seq
+        while self._outbox.durable_seq < needed and self._outbox.taking:
+            await self._clock.sleep(0.01)
+        return True
+
+    async def _send_suspect(self) -> bool:
+        """Publish the next record that may have ended the connection, alone; False when it is not its turn."""
+        seq = self._gate.suspect(int)
+        if not isinstance(seq, int):
+            return False
+        record = await self._record(seq)
+        if record is None or (self._is_too_large(record) and self._replace(record)):
+            self._gate.cleared(seq)
+        elif self._gate.refused(seq):
+            self._gate.cleared(seq)
+            self._does_not_pass(record, silent=False)
+        elif await self._gate.post_alone(seq, record.topic, record.payload):
+            self._note(record)
+        return True
+
+    async def _send_passed_over(self) -> None:
+        """Send what others have overtaken once more; what was sent often enough does not pass."""
+        self._cursor = self._outbox.lowest_uncommitted() - 1
+        again, given_up = self._passed_over.take(self._sent, highest_sent=self._highest)
+        self._again_up_to = max(again, default=0)
+        for seq in given_up:
+            record = await self._record(seq)
+            if record is not None:
+                self._does_not_pass(record, silent=True)
+
+    async def _try_waiting(self) -> None:
+        """Send one record of each topic that has waited long enough."""
+        for seq in self.waiting_topics.due():
+            record = await self._record(seq)
+            with contextlib.suppress(NexusError):
+                if record is not None:
+                    self._gate.post(seq, record.topic, record.payload)
+                    self._note(record)
+
+    async def _record(self, seq: int) -> Record | None:
+        """A record that has to be delivered yet; None when it has not."""
+        if self._outbox.is_committed(seq):
+            return None
+        found = await self._outbox.read(after=seq - 1, limit=1, limit_bytes=1)
+        return found[0] if found and found[0].seq == seq else None
+
+    def _does_not_pass(self, record: Record, *, silent: bool) -> None:
+        """Find another way for a record: smaller, when its size can be the reason, else later with its topic.
+
+        The size is taken for a limit when records of its topic pass or it is large: else the topic may as well be what
+        the broker refuses. What is dropped in silence must happen `DOUBTS` times: an overloaded broker drops anything.
+        A frame in doubt is sent in parts, which loses nothing and tells which it was.
+        """
+        passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
+        size_bytes = packet_bytes(record.topic, record.payload)
+        by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
+        sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
+        self._doubts += sure and silent
+        self._forget(record.seq)
+        if sure and (not silent or self._doubts >= DOUBTS):
+            self._learn(size_bytes, topic=record.topic, silent=silent)
+        elif by_size and self._replace(record):
+            if not sure and not silent:
+                self._doubtful[record.topic] = size_bytes
+        elif not sure:
+            event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
+            self.waiting_topics.add(record.topic, record.seq)
+        self._rewind()
+
+    def _replace(self, record: Record) -> bool:
+        """Send something smaller instead, once the disk has its parts; False when there is nothing, or no room."""
+        self._forget(record.seq)
+        return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
+
+    def _topic_passes(self, topic: str) -> None:
+        """The first receipt of a topic: what did not pass on it before was too large."""
+        self._good_topics.add(topic)
+        size_bytes = self._doubtful.pop(topic, 0)
+        if size_bytes:
+            self._learn(size_bytes, topic=topic, silent=False)
+
+    def _learn(self, size_bytes: int, *, topic: str, silent: bool) -> None:
+        """This size does not pass: nothing as large is made from now on."""
+        payload_bytes = size_bytes - len(topic)
+        self._doubts, self._lowered = 0, True
+        self._gate.learn(size_bytes, silent=silent)
+        self._outbox.frame_bytes = min(self._outbox.frame_bytes, max(SMALLEST_BYTES, payload_bytes // 2))
+        self._outbox.message_bytes = min(self._outbox.message_bytes, payload_bytes - 1)
+
+    def _is_too_large(self, record: Record) -> bool:
+        """True when its size is known not to pass, or in doubt on its topic."""
+        size_bytes = packet_bytes(record.topic, record.payload)
+        if self._doubtful and size_bytes >= self._doubtful.get(record.topic, size_bytes + 1):
+            return True
+        return not self._gate.fits(size_bytes)
+
+    def _forget(self, seq: int) -> None:
+        self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
+
+    def _arm(self) -> None:
+        self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
+        self._backoff.step -= 1
+
+    def _stalled(self) -> bool:
+        return bool(self._sent) and self._gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
+
+    def _rewind(self) -> None:
+        """Forget what was sent and begin again at the lowest frame without receipt."""
+        self._passed_over.pause()
+        self._cursor = self._outbox.lowest_uncommitted() - 1
+        self._sent.clear()
+        self._sent_bytes = 0
+        self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
+
+
+def _half(record: Record) -> int:
+    return max(SMALLEST_BYTES, len(record.payload) // 2)

@@ -1,0 +1,50 @@
+"""What must move in a historian while there is something to do: messages out of the queue, rows in, receipts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nexus_cli.runtime.historian.announcer import Announcer
+from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.progress import Activity, Progress
+from nexus_cli.wire.client import BrokerClient
+
+TAKE_S = 20.0
+STORE_S = 20.0
+RECEIPT_S = 15.0
+
+
+def watch(
+    progress: Progress,
+    *,
+    client: BrokerClient,
+    intake: Intake,
+    announcer: Announcer,
+    storing: Callable[[], tuple[int, int]],
+) -> None:
+    """Have a historian's parts watched; `storing` gives how many batches wait or are written, and how many have been."""
+
+    def look() -> dict[str, Activity]:
+        waiting, stored = storing()
+        return {
+            "intake": Activity(
+                waits=len(intake) > 0,
+                moved=intake.taken,
+                limit_s=TAKE_S,
+                problem=f"no message is taken from the queue, {len(intake)} wait",
+            ),
+            "storing": Activity(
+                waits=waiting > 0,
+                moved=stored,
+                limit_s=STORE_S,
+                problem="nothing is stored although batches wait",
+            ),
+            "receipts": Activity(
+                waits=client.connected and announcer.waiting > 0,
+                moved=announcer.said,
+                limit_s=RECEIPT_S,
+                problem=f"no receipt leaves, {announcer.waiting} wait",
+            ),
+        }
+
+    progress.watch(look)
