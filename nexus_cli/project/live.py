@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from nexus_cli.access.globs import matches_glob
@@ -265,8 +266,7 @@ async def not_good(devices: Sequence[str], *, settings: Settings, wait_s: float 
     return tuple(live for _, live in sorted(newest.items()) if live.quality not in ("GOOD", ""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotGood:
+class NotGood(msgspec.Struct, frozen=True, kw_only=True):
     """A tag that a deployment left not GOOD: `area/line/device/tag`, its quality, and the reason."""
 
     path: str

@@ -47,5 +47,5 @@ async def test_declared_order_survives_the_record_the_plan_a_run_and_the_trail(d
         run = await sequences.find_run(conn, SITE, "r")
         assert run is not None
         assert list(run["set"]) == NAMES
-        (entry,) = (await trail(conn, SITE))["entries"]
-        assert list(entry["set"]) == NAMES
+        (entry,) = (await trail(conn, SITE)).entries
+        assert list(entry.set) == NAMES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from msgspec import structs
 
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.plan_groups import places
-from nexus_cli.diagnostics.printable import one_line, plain
+from nexus_cli.diagnostics.printable import plain
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine, TableRow
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def deployment_text(found: DeploymentProgress, *, style: Style, not_good: Sequen
         style: Colours.
         not_good: Tags that it left not GOOD.
     """
-    found, not_good = plain(found), [replace(each, reason=one_line(each.reason)) for each in not_good]
+    found, not_good = plain(found), plain(not_good)
     rows, left_out = found.table, found.left_out
     notable = [row for row in rows if row.state != "applied" or row.verification in ("failed", "unverified")]
     if len(rows) > MOST_ROWS:
