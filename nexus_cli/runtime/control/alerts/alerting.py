@@ -15,9 +15,10 @@ import msgspec
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.resources import AlertConfig, decode
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
-from nexus_cli.runtime.control.alerts.state_machine import Alert, State, alert_from_json, restored, stored_pending
+from nexus_cli.runtime.control.alerts.state_machine import Alert, State, restored, stored_pending
 from nexus_cli.runtime.control.leadership import boot_id
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.logging import event
@@ -94,7 +95,7 @@ class Alerting:
         for name, attributes in configs.items():
             known = self._alerts.get(name)
             try:
-                config = alert_from_json(dict(attributes))
+                config = decode(attributes, AlertConfig)
             except msgspec.ValidationError as error:
                 event(_log, "alert can't be read", level=logging.WARNING, alert=name, error=str(error))
                 continue
@@ -273,6 +274,6 @@ class Alerting:
             "value": alert.value,
             "severity": alert.config.severity,
             "tag": alert.config.tag,
-            "description": alert.config.description,
+            "description": alert.config.description or "",
             "acknowledged_by": alert.acknowledged_by,
         }
