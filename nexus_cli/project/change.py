@@ -12,7 +12,10 @@ from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from nexus_cli.model.snapshot import Changed
+    from nexus_cli.plan.document import HazardEntry, PlanDocument
     from nexus_cli.plan.plan import Plan
+    from nexus_cli.plan.planfile import PlanSource
     from nexus_cli.project.text import LoadedSite, Sourced
     from nexus_cli.wire.http import ControlClient
 
@@ -36,9 +39,9 @@ class Ready:
     """
 
     site: str
-    document: dict[str, Any]
-    changed: dict[str, dict[str, Any] | None]
-    source: dict[str, Any]
+    document: PlanDocument
+    changed: Changed
+    source: PlanSource
 
     @property
     def errored(self) -> bool:
@@ -50,7 +53,7 @@ class Ready:
         """True when there is nothing to do."""
         return not self.changed
 
-    def open_hazards(self, allow: Sequence[str]) -> list[dict[str, Any]]:
+    def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""
         from nexus_cli.plan.hazards import Hazard, blocked
 
@@ -60,10 +63,10 @@ class Ready:
         }
         return [hazards[each] for each in blocked(hazards, allow)]
 
-    def consented(self, allow: Sequence[str]) -> dict[str, Any]:
+    def consented(self, allow: Sequence[str]) -> PlanDocument:
         """The document with its hazards marked by these consents: a saved plan carries those of its own time."""
         open_ = self.open_hazards(allow)
-        hazards = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
+        hazards: list[HazardEntry] = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
         return {**self.document, "hazards": hazards}
 
 
@@ -100,7 +103,7 @@ def plan_site(
     from nexus_cli.plan.document import plan_document
 
     plan = planned.unwrap()
-    source = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
+    source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
         document=plan_document(plan, findings=findings, allow=allow),
