@@ -13,6 +13,7 @@ from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, styl
 from nexus_cli.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
+    from nexus_cli.plan.document import HazardEntry, PlanDocument
     from nexus_cli.source.nodes import SourceFile
 
 MOST_OF_A_CODE = 10
@@ -69,7 +70,7 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
+def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
     """Say which hazard blocks, and how to consent."""
     from nexus_cli.cli.views.plan import consent
 
@@ -90,7 +91,7 @@ def show_end(found: Mapping[str, Any], *, format_: str) -> None:
     answer("\n" + deployment_text(found, style=styler(sys.stdout)))
 
 
-def show_plan(document: Mapping[str, Any], *, steps: bool = False) -> None:
+def show_plan(document: PlanDocument, *, steps: bool = False) -> None:
     """The plan as text on stdout, with the steps of apply when they are wanted."""
     from nexus_cli.cli.views.plan import plan_text
 
