@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nexus_cli.apply import table
@@ -17,6 +16,7 @@ from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations, Observed, Verification
 from nexus_cli.apply.rights import Resources, Rights, before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.leader import LeadLost
@@ -50,25 +50,6 @@ async def _clear_way(_: tuple[Change, ...], __: int, ___: Callable[[str], Awaita
 
 CLEAR_BATCH = 200
 """Retained messages cleared at once; well under a broker's window of messages in flight."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """How long control waits, in seconds.
-
-    Attributes:
-        lease_ttl_s: The lock is prolonged by this much with each heartbeat.
-        leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
-        observe_s: Longest wait for the gateways' answers.
-        verify_s: Longest wait for their verification after that.
-        retry_s: Pause before a deployment is tried again after the database was away.
-    """
-
-    lease_ttl_s: float = 10.0
-    leader_ttl_s: float = 6.0
-    observe_s: float = 20.0
-    verify_s: float = 12.0
-    retry_s: float = 1.0
 
 
 class Engine:
@@ -230,7 +211,7 @@ class Engine:
             deployment_id=run.deployment.id,
             token=token,
             changed=run.request.changed,
-            digests=run.digests,
+            digests=run.plan.digests,
             moved=run.moves(),
         )
         self._on_step()
@@ -243,8 +224,7 @@ class Engine:
         async with self._pool.acquire() as conn:
             states: list[Resources] = [await db.full_state(conn, self._site)]
         if name == step.RIGHTS:
-            plan = run.deployment.plan
-            states.append(before_of(states[0], changed=plan["changed"], before=plan["before"]))
+            states.append(before_of(states[0], changed=run.plan.changed, before=run.plan.before))
         self._may_act()
         try:
             await self._rights.hold(*states)

@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
+from nexus_cli.model.snapshot import Attributes
 
 RECORD_STEP = "record"
 """The journal step whose `done` stands in the same transaction as the resources themselves."""
@@ -56,7 +58,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One row of `deployment`."""
+    """One row of `deployment`.
+
+    Attributes:
+        plan: As it is stored; `apply.run.StoredPlan` decodes it. Empty unless the deployment runs.
+    """
 
     id: int
     site: str
@@ -66,7 +72,7 @@ class Deployment:
     outcome: str
     base_digest: str
     desired_digest: str
-    plan: dict[str, Any]
+    plan: JsonObject
     summary: dict[str, Any]
     started: dt.datetime
     ended: dt.datetime | None
@@ -106,7 +112,7 @@ async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[s
     return number, {row["address"].removeprefix("device."): row["digest"] for row in rows}
 
 
-async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
+async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, Attributes]:
     """Attributes of those of the addresses that are recorded."""
     rows = await conn.fetch(
         "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND address = ANY($2::text[])",
@@ -116,13 +122,13 @@ async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def full_state(conn: Any, site: str) -> dict[str, dict[str, Any]]:
+async def full_state(conn: Any, site: str) -> dict[str, Attributes]:
     """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
     rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[str, Any]]:
+async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, Attributes]:
     """Attributes of every resource of a kind (`device`, `alert`, …) by name."""
     prefix = kind + "."
     rows = await conn.fetch(
@@ -135,7 +141,7 @@ async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[
 
 async def attributes_of_gateway(
     conn: Any, site: str, gateway: str, paths: Sequence[str] | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Attributes]:
     """Devices of one gateway by path; of others nothing is given, whatever was asked for."""
     rows = await conn.fetch(
         "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND gateway = $2 "
@@ -151,7 +157,7 @@ async def write_resources(
     conn: Any,
     site: str,
     deployment_id: int,
-    changed: Mapping[str, Mapping[str, Any] | None],
+    changed: Mapping[str, Attributes | None],
     *,
     digests: Mapping[str, str],
 ) -> None:
@@ -185,7 +191,7 @@ async def write_resources(
 
 
 async def begin_deployment(
-    conn: Any, site: str, *, who: str, reason: str, base: str, desired: str, plan: Mapping[str, Any]
+    conn: Any, site: str, *, who: str, reason: str, base: str, desired: str, plan: JsonObject
 ) -> tuple[int, int]:
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Action, Attributes, Change
 from nexus_cli.plan.hazards import Hazard
@@ -43,7 +42,7 @@ class Running:
     tags: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """As control tells it."""
         return asdict(self)
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
