@@ -19,7 +19,8 @@ from nexus_cli.apply.run import Run, gateway_digest, notice
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
-from nexus_cli.database.leader import LeadLost
+from nexus_cli.database.connect import Connection, Pool
+from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.database.seams import place_segments
 from nexus_cli.diagnostics.errors import NexusError
@@ -58,7 +59,7 @@ class Engine:
     def __init__(
         self,
         *,
-        pool: Any,
+        pool: Pool | FencedPool,
         site: str,
         publish: Publish,
         observations: Observations,
@@ -375,7 +376,7 @@ class Engine:
             await db.write_journal(conn, run.deployment.id, name, state, subject=subject, detail=detail)
         self._on_step()
 
-    async def _assert_held(self, conn: Any) -> None:
+    async def _assert_held(self, conn: Connection) -> None:
         """Under the lock, every line is written with the proof that it is still ours. Raises LeaseLost."""
         if self._held and not await leases.holds(conn, self._site, token=self._held):
             raise LeaseLost

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.database.connect import Connection
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
@@ -78,7 +79,7 @@ class Deployment:
     ended: dt.datetime | None
 
 
-async def recorded(conn: Any, site: str) -> Recorded:
+async def recorded(conn: Connection, site: str) -> Recorded:
     """The recorded state of `enterprise/site`, digests only."""
     rows = await conn.fetch("SELECT address, digest, gateway FROM nexus.resource WHERE site = $1", site)
     number = await recorded_number(conn, site)
@@ -92,7 +93,7 @@ async def recorded(conn: Any, site: str) -> Recorded:
     )
 
 
-async def recorded_number(conn: Any, site: str) -> int:
+async def recorded_number(conn: Connection, site: str) -> int:
     """Number of the newest deployment whose state is recorded; 0 when there is none."""
     number = await conn.fetchval(
         "SELECT d.number FROM nexus.deployment d WHERE d.site = $1 AND EXISTS (SELECT 1 FROM nexus.journal j "
@@ -103,7 +104,7 @@ async def recorded_number(conn: Any, site: str) -> int:
     return int(number or 0)
 
 
-async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[str, str]]:
+async def gateway_index(conn: Connection, site: str, gateway: str) -> tuple[int, dict[str, str]]:
     """Number of the recorded deployment, and digest by device path of what a gateway has to run."""
     rows = await conn.fetch(
         "SELECT address, digest FROM nexus.resource WHERE site = $1 AND gateway = $2", site, gateway
@@ -112,7 +113,7 @@ async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[s
     return number, {row["address"].removeprefix("device."): row["digest"] for row in rows}
 
 
-async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, Attributes]:
+async def attributes(conn: Connection, site: str, addresses: Sequence[str]) -> dict[str, Attributes]:
     """Attributes of those of the addresses that are recorded."""
     rows = await conn.fetch(
         "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND address = ANY($2::text[])",
@@ -122,13 +123,13 @@ async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def full_state(conn: Any, site: str) -> dict[str, Attributes]:
+async def full_state(conn: Connection, site: str) -> dict[str, Attributes]:
     """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
     rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, Attributes]:
+async def attributes_of_kind(conn: Connection, site: str, kind: str) -> dict[str, Attributes]:
     """Attributes of every resource of a kind (`device`, `alert`, …) by name."""
     prefix = kind + "."
     rows = await conn.fetch(
@@ -140,7 +141,7 @@ async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, Attri
 
 
 async def attributes_of_gateway(
-    conn: Any, site: str, gateway: str, paths: Sequence[str] | None = None
+    conn: Connection, site: str, gateway: str, paths: Sequence[str] | None = None
 ) -> dict[str, Attributes]:
     """Devices of one gateway by path; of others nothing is given, whatever was asked for."""
     rows = await conn.fetch(
@@ -154,7 +155,7 @@ async def attributes_of_gateway(
 
 
 async def write_resources(
-    conn: Any,
+    conn: Connection,
     site: str,
     deployment_id: int,
     changed: Mapping[str, Attributes | None],
@@ -191,7 +192,7 @@ async def write_resources(
 
 
 async def begin_deployment(
-    conn: Any, site: str, *, who: str, reason: str, base: str, desired: str, plan: JsonObject
+    conn: Connection, site: str, *, who: str, reason: str, base: str, desired: str, plan: JsonObject
 ) -> tuple[int, int]:
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(
@@ -208,7 +209,7 @@ async def begin_deployment(
     return int(row["id"]), int(row["number"])
 
 
-async def end_deployment(conn: Any, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
+async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
     """Close a running deployment with its outcome: `applied`, `partly`, `failed` or `nothing`. The first word counts."""
     await conn.execute(
         "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() "
@@ -225,19 +226,19 @@ _DEPLOYMENT = (
 )
 
 
-async def deployment(conn: Any, site: str, number: int) -> Deployment | None:
+async def deployment(conn: Connection, site: str, number: int) -> Deployment | None:
     """One deployment, or None. Its plan is left out."""
     row = await conn.fetchrow(_DEPLOYMENT.format(plan="'{}'") + "AND number = $2", site, number)
     return None if row is None else _deployment(row)
 
 
-async def deployments(conn: Any, site: str, *, limit: int = 50) -> list[Deployment]:
+async def deployments(conn: Connection, site: str, *, limit: int = 50) -> list[Deployment]:
     """The newest deployments first, without their plans."""
     rows = await conn.fetch(_DEPLOYMENT.format(plan="'{}'") + "ORDER BY number DESC LIMIT $2", site, limit)
     return [_deployment(row) for row in rows]
 
 
-async def running_deployments(conn: Any, site: str) -> list[Deployment]:
+async def running_deployments(conn: Connection, site: str) -> list[Deployment]:
     """Deployments that were begun and never closed, oldest first, with their plans."""
     rows = await conn.fetch(_DEPLOYMENT.format(plan="plan::text") + "AND outcome = 'running' ORDER BY number", site)
     return [_deployment(row) for row in rows]
@@ -249,7 +250,7 @@ def _deployment(row: Any) -> Deployment:
 
 
 async def write_journal(
-    conn: Any,
+    conn: Connection,
     deployment_id: int,
     step: str,
     state: str,
@@ -268,7 +269,7 @@ async def write_journal(
     )
 
 
-async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
+async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
     """Journal lines with a larger id than `after`, in order; `at` in µs since 1970 UTC."""
     rows = await conn.fetch(
         "SELECT id, step, subject, state, detail::text AS detail, at FROM nexus.journal "
@@ -280,7 +281,7 @@ async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int =
     return [{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])} for row in rows]
 
 
-async def has_step(conn: Any, deployment_id: int, *, step: str, state: str) -> bool:
+async def has_step(conn: Connection, deployment_id: int, *, step: str, state: str) -> bool:
     """Whether a line of the journal says so."""
     found = await conn.fetchval(
         "SELECT EXISTS (SELECT 1 FROM nexus.journal WHERE deployment_id = $1 AND step = $2 AND state = $3)",
@@ -290,7 +291,7 @@ async def has_step(conn: Any, deployment_id: int, *, step: str, state: str) -> b
 
 
 async def write_audit(
-    conn: Any, site: str, *, who: str, what: str, subject: str = "", detail: Mapping[str, Any] | None = None
+    conn: Connection, site: str, *, who: str, what: str, subject: str = "", detail: Mapping[str, Any] | None = None
 ) -> None:
     """Add a line to the audit trail."""
     await conn.execute(

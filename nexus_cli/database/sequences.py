@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.ordered import RUN, TRAIL, Places, from_jsonb, to_jsonb
 
@@ -14,7 +15,7 @@ RUN_COLUMNS = "id, name, who, reason, state, detail::text AS detail, definition:
 
 
 async def begin_run(
-    conn: Any, site: str, *, run: str, name: str, who: str, reason: str, definition: Mapping[str, Any]
+    conn: Connection, site: str, *, run: str, name: str, who: str, reason: str, definition: Mapping[str, Any]
 ) -> bool:
     """Write a run down; False when its id is on record already."""
     done: str = await conn.execute(
@@ -25,7 +26,7 @@ async def begin_run(
     return done == "INSERT 0 1"
 
 
-async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping[str, Any]) -> None:
+async def end_run(conn: Connection, site: str, run: str, *, state: str, detail: Mapping[str, Any]) -> None:
     """Say how a run ended, in its row and in the audit trail."""
     row = await conn.fetchrow(
         "UPDATE nexus.sequence_run SET state = $3, detail = $4::text::jsonb, ended = now() "
@@ -42,7 +43,7 @@ async def end_run(conn: Any, site: str, run: str, *, state: str, detail: Mapping
         )
 
 
-async def write_abort(conn: Any, site: str, run: str, *, name: str, who: str) -> None:
+async def write_abort(conn: Connection, site: str, run: str, *, name: str, who: str) -> None:
     """Who aborted a run, in the audit trail."""
     await conn.execute(
         "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
@@ -50,7 +51,7 @@ async def write_abort(conn: Any, site: str, run: str, *, name: str, who: str) ->
     )
 
 
-async def running(conn: Any, site: str) -> list[dict[str, Any]]:
+async def running(conn: Connection, site: str) -> list[dict[str, Any]]:
     """Runs that have not ended: `id`, `name` and the `definition` they began with."""
     rows = await conn.fetch(
         "SELECT id, name, definition::text AS definition FROM nexus.sequence_run "
@@ -60,7 +61,7 @@ async def running(conn: Any, site: str) -> list[dict[str, Any]]:
     return [{"id": row["id"], "name": row["name"], "definition": from_jsonb(row["definition"])} for row in rows]
 
 
-async def end_interrupted(conn: Any, site: str, *, detail: Mapping[str, Any]) -> list[str]:
+async def end_interrupted(conn: Connection, site: str, *, detail: Mapping[str, Any]) -> list[str]:
     """At the start of control: runs that its last life left. Gives their ids."""
     rows = await conn.fetch("SELECT id FROM nexus.sequence_run WHERE site = $1 AND ended IS NULL", site)
     for row in rows:
@@ -69,7 +70,7 @@ async def end_interrupted(conn: Any, site: str, *, detail: Mapping[str, Any]) ->
 
 
 async def write_step(
-    conn: Any,
+    conn: Connection,
     site: str,
     run: str,
     *,
@@ -87,7 +88,7 @@ async def write_step(
     )
 
 
-async def journal(conn: Any, site: str, run: str, *, after: int = 0) -> list[dict[str, Any]]:
+async def journal(conn: Connection, site: str, run: str, *, after: int = 0) -> list[dict[str, Any]]:
     """The journal of a run beyond a line; times in µs since 1970 UTC."""
     rows = await conn.fetch(
         "SELECT number, step, branch, text, state, detail::text AS detail, at FROM nexus.sequence_step "
@@ -105,13 +106,13 @@ async def journal(conn: Any, site: str, run: str, *, after: int = 0) -> list[dic
     ]
 
 
-async def find_run(conn: Any, site: str, run: str) -> dict[str, Any] | None:
+async def find_run(conn: Connection, site: str, run: str) -> dict[str, Any] | None:
     """One run, None when there is none."""
     row = await conn.fetchrow(f"SELECT {RUN_COLUMNS} FROM nexus.sequence_run WHERE site = $1 AND id = $2", site, run)
     return None if row is None else _run(row)
 
 
-async def runs(conn: Any, site: str, *, limit: int = 20) -> list[dict[str, Any]]:
+async def runs(conn: Connection, site: str, *, limit: int = 20) -> list[dict[str, Any]]:
     """The newest runs first."""
     rows = await conn.fetch(
         f"SELECT {RUN_COLUMNS} FROM nexus.sequence_run WHERE site = $1 ORDER BY started DESC LIMIT $2", site, limit
