@@ -22,7 +22,8 @@ from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
-from nexus_cli.plan.running import Running, hazards_of_runs, touched_runs
+from nexus_cli.plan.running import hazards_of_runs, touched_runs
+from nexus_cli.wire.control import Running
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"

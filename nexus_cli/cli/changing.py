@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,9 @@ from nexus_cli.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from nexus_cli.plan.document import HazardEntry, PlanDocument
+    from nexus_cli.project.live import NotGood
     from nexus_cli.source.nodes import SourceFile
+    from nexus_cli.wire.control import DeploymentProgress
 
 MOST_OF_A_CODE = 10
 """Findings of one code that are told one by one."""
@@ -81,14 +83,15 @@ def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
     note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
 
 
-def show_end(found: Mapping[str, Any], *, format_: str) -> None:
-    """How a deployment ended, on stdout."""
-    if format_ == "json":
-        answer_json(found)
-        return
+def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_: str) -> None:
+    """How a deployment ended, on stdout; with the tags that it left not GOOD."""
     from nexus_cli.cli.views.deployment import deployment_text
+    from nexus_cli.wire.control import as_object
 
-    answer("\n" + deployment_text(found, style=styler(sys.stdout)))
+    if format_ == "json":
+        answer_json({**as_object(found), "not_good": not_good}, default=as_object)
+    else:
+        answer("\n" + deployment_text(found, style=styler(sys.stdout), not_good=not_good))
 
 
 def show_plan(document: PlanDocument, *, steps: bool = False) -> None:

@@ -20,7 +20,8 @@ from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.renames import likely_renames
-from nexus_cli.plan.running import Running, hazards_of_runs
+from nexus_cli.plan.running import hazards_of_runs
+from nexus_cli.wire.control import Running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

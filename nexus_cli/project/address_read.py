@@ -155,7 +155,7 @@ async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
     try:
         async with ControlClient(settings) as control:
             found = (await control.resources([f"device.{device}"])).get(f"device.{device}")
-            known = [] if found else [each for each in (await control.state())["digests"] if each.startswith("device.")]
+            known = [] if found else [each for each in (await control.state()).digests if each.startswith("device.")]
     except NexusError as away:
         found, known = _from_file(device, away)
     if not found:

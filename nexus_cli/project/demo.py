@@ -221,7 +221,7 @@ def _apply(site: Path, env: str | None, tell: Tell) -> Settings:
         return settings
     hazards = {str(each["name"]) for each in ready.open_hazards(())}
     done = apply_ready(ready, settings=settings, allow=sorted(hazards), reason="nexus demo", on_event=lambda _: None)
-    tell.step("apply", "done", f"deployment {done.get('number', '')}: {done['outcome']}")
+    tell.step("apply", "done", f"deployment {done.number}: {done.outcome}")
     return settings
 
 

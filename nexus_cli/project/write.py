@@ -225,7 +225,7 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
         found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
         if found is None:
             known = [
-                one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")
+                one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")
             ]
             hint = did_you_mean(device_path, known) if known else "nothing was applied yet: `nexus apply SITE`"
             hint = hint or "`nexus show` lists what was applied"
@@ -245,7 +245,7 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
 
 async def _path_hint(control: ControlClient, path: str) -> str:
     """What was meant by a device, a dotted path, or a tag's bare name."""
-    devices = [one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")]
+    devices = [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
     if path.count("/") == 2 and path in devices:
         found = (await control.resources([f"device.{path}"])).get(f"device.{path}", {})
         can = sorted(name for name, one in (found.get("tags") or {}).items() if one.get("writable"))

@@ -51,10 +51,11 @@ def command(path: str, since: str, who: str, kind: str | None, limit: int, zone:
     from nexus_cli.cli.changing import styler
     from nexus_cli.cli.views.audit import trail_text
     from nexus_cli.project.audit import audit
+    from nexus_cli.wire.control import as_object
 
     found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))
     if format_ == "json":
-        answer_json(found)
+        answer_json(found, default=as_object)
     else:
         answer(trail_text(found, since=since, style=styler(sys.stdout), zone=zone))
     return Exit.OK

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import tzinfo
-from typing import Any
 
 import click
 
@@ -68,7 +67,7 @@ def run(
         note(f"the sequence continues in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
         raise
     _say(found, end_text(found, style=styler(sys.stdout)), format_)
-    return EXITS.get(str(found["state"]), Exit.PARTLY)
+    return EXITS.get(found.state, Exit.PARTLY)
 
 
 @command.command("list")
@@ -114,13 +113,15 @@ def abort(run_id: str, format_: str) -> int:
     from nexus_cli.project import sequence as project
 
     found = asyncio.run(project.abort(run_id))
-    already = "already " if found.get("again") else ""
+    already = "already " if found.again else ""
     _say(found, f"{already}aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
     return Exit.OK
 
 
-def _say(data: dict[str, Any], text: str, format_: str) -> None:
+def _say(data: object, text: str, format_: str) -> None:
     if format_ == "json":
-        answer_json(data)
+        from nexus_cli.wire.control import as_object
+
+        answer_json(data, default=as_object)
     else:
         answer(text)

@@ -34,6 +34,7 @@ def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str)
     from nexus_cli.cli.views.deployment import state_text
     from nexus_cli.project import change
     from nexus_cli.settings import load_settings
+    from nexus_cli.wire.control import as_object
 
     found: object
     if address is not None and change.is_saved_plan(address):
@@ -49,5 +50,5 @@ def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str)
             answer(state_text(state, style=styler(sys.stdout), zone=zone))
             return Exit.OK
         found = state
-    answer_json(found)
+    answer_json(found, default=as_object)
     return Exit.OK

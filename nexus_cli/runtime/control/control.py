@@ -29,6 +29,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import show
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import Alert
 
 POOL_SIZE = 8
 DATABASE_RETRY_S = 1.0
@@ -168,8 +169,8 @@ class Control:
             )
         return self.term
 
-    async def alerts(self) -> list[dict[str, Any]]:
-        """Where the alerts stand; a standby says what the database knows."""
+    async def alerts(self) -> list[Alert]:
+        """The state of every alert; of a standby what the database knows."""
         return await self._service.alerts() if self.term is None else self.term.alerting.listing()
 
     def ready(self) -> tuple[bool, str]:
@@ -179,7 +180,7 @@ class Control:
         problem = self._leadership.why_not() if self.term is None else self.term.problem()
         return not problem, problem
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         """Whether it leads; deployments, gateways and alerts."""
         ready, why = self.ready()
         seen = self._leadership.seen

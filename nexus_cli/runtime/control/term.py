@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Mapping
 
 import msgspec
 
@@ -71,9 +70,9 @@ class Term:
         leadership: Leadership,
         service: Service,
         runs: Runs,
-        status: Any,
+        status: Callable[[], dict[str, object]],
     ) -> None:
-        """Join them; nothing runs yet. `status` gives what control's health tells."""
+        """Join them; nothing runs yet. `status` gives the details of control's health."""
         self._settings, self._clock, self._leadership = settings, clock, leadership
         enterprise, _, name = settings.site.partition("/")
         self._topics = topics = Topics(enterprise, name)
@@ -197,7 +196,7 @@ class Term:
             finally:
                 broker_over.set()
 
-    def _parts(self, over: asyncio.Event) -> Mapping[str, Any]:
+    def _parts(self, over: asyncio.Event) -> Mapping[str, Coroutine[object, object, None]]:
         return {
             "settling": self._settle_what_is_due(over),
             "silent tags": self._loading.run(over),
@@ -216,7 +215,7 @@ class Term:
         if not self._leadership.lost.is_set():
             await self.record.drain()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         """Deployments, gateways and alerts."""
         return {
             "stalled": list(self.progress.stalled.values()),
@@ -230,7 +229,7 @@ class Term:
             },
             "links": self.seen.links(),
             "sequences_running": sorted(run.name for run in self.sequencing.running.values()),
-            "alerts_active": sum(each["state"] != "cleared" for each in self.alerting.listing()),
+            "alerts_active": sum(each.state != "cleared" for each in self.alerting.listing()),
             "alert_changes_waiting": len(self.record),
         }
 
