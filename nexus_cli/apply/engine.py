@@ -145,14 +145,14 @@ class Engine:
         """
         async with self._pool.acquire() as conn, conn.transaction():
             journal = await db.journal(conn, deployment.id, limit=100_000)
-            begun = any(line["step"] == step.RECORD and line["state"] == "done" for line in journal)
+            begun = any(line.step == step.RECORD and line.state == "done" for line in journal)
             detail = {
                 "code": "NX9000",
                 "message": f"a bug in nexus ended it ({why[:500]}); control's log has the whole",
             }
             await db.write_journal(conn, deployment.id, step.FINALISE, "failed", detail=detail)
             outcome = "partly" if begun else "failed"
-            await db.end_deployment(conn, deployment.id, outcome=outcome, summary={"counts": {}, "table": []})
+            await db.end_deployment(conn, deployment.id, outcome=outcome, summary=db.Summary())
             await leases.release(conn, self._site, token=self._tokens.pop(deployment.id, self._token))
         self._on_step()
         return outcome
@@ -306,7 +306,7 @@ class Engine:
                 who=run.deployment.who,
                 what="apply",
                 subject=f"deployment {run.deployment.number}",
-                detail={"reason": run.deployment.reason, "outcome": outcome, "counts": summary["counts"]},
+                detail={"reason": run.deployment.reason, "outcome": outcome, "counts": summary.counts},
             )
             await db.write_journal(conn, run.deployment.id, step.FINALISE, "done", detail={"outcome": outcome})
             await leases.release(conn, self._site, token=token)
@@ -339,7 +339,7 @@ class Engine:
 
         await self._seen.until(lambda: len(found()) == len(wanted), timeout_s=self._timing.verify_s)
         table.verified(run.rows, verifications=found(), wanted=wanted, reachable_before=run.reachable_before or [])
-        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows)["counts"])
+        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows).counts)
 
     async def _lock_lost(self, run: Run) -> str:
         """Somebody broke the lock: record nothing more, say how far it came."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import orjson
@@ -19,6 +18,7 @@ from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.stages import Stage, stages_of
+from nexus_cli.wire.control import JournalLine
 
 
 class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,13 +61,13 @@ class Run:
     changes: tuple[Change, ...]
     stages: tuple[Stage, ...]
     rows: list[table.Row]
-    journal: list[dict[str, Any]] = field(default_factory=list)
+    journal: list[JournalLine] = field(default_factory=list)
     wanted: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Observed | None] = field(default_factory=dict)
     reachable_before: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, deployment: Deployment, journal: list[dict[str, Any]]) -> Run:
+    def of(cls, deployment: Deployment, journal: list[JournalLine]) -> Run:
         """A run from a deployment's row and journal.
 
         Raises:
@@ -100,7 +100,7 @@ class Run:
 
     def is_done(self, name: str) -> bool:
         """Whether the journal says that a step was done before this try."""
-        return any(line["step"] == name and line["state"] == "done" for line in self.journal)
+        return any(line.step == name and line.state == "done" for line in self.journal)
 
     def moves(self) -> list[tuple[str, str]]:
         """(old, new) path of every tag that moves."""
@@ -137,5 +137,5 @@ def gateway_digest(devices: Mapping[str, str]) -> str:
     return digest([list(pair) for pair in sorted(devices.items())])
 
 
-def _noted(journal: list[dict[str, Any]], key: str) -> list[str]:
-    return next((list(line["detail"][key]) for line in journal if key in line["detail"]), [])
+def _noted(journal: list[JournalLine], key: str) -> list[str]:
+    return next((list(line.detail[key]) for line in journal if key in line.detail), [])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 
 from nexus_cli.database.connect import Connection
@@ -17,6 +18,7 @@ from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.wire.control import JournalLine, TableRow, encode
 
 RECORD_STEP = "record"
 """The journal step whose `done` stands in the same transaction as the resources themselves."""
@@ -57,6 +59,20 @@ class Recorded:
         }
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment ended, as its row keeps it; empty while it runs.
+
+    Attributes:
+        counts: Changed resources by state (`applied`, `failed`, `skipped`, `unknown`) and by verification.
+        table: One row per changed resource; of a long table those that are not simply well come first.
+        left_out: Rows that the table does not have.
+    """
+
+    counts: dict[str, int] = {}
+    table: list[TableRow] = []
+    left_out: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """One row of `deployment`.
@@ -74,7 +90,7 @@ class Deployment:
     base_digest: str
     desired_digest: str
     plan: JsonObject
-    summary: dict[str, Any]
+    summary: Summary
     started: dt.datetime
     ended: dt.datetime | None
 
@@ -209,14 +225,14 @@ async def begin_deployment(
     return int(row["id"]), int(row["number"])
 
 
-async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
+async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, summary: Summary) -> None:
     """Close a running deployment with its outcome: `applied`, `partly`, `failed` or `nothing`. The first word counts."""
     await conn.execute(
         "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() "
         "WHERE id = $1 AND outcome = 'running'",
         deployment_id,
         outcome,
-        orjson.dumps(summary).decode(),
+        encode(summary).decode(),
     )
 
 
@@ -246,7 +262,8 @@ async def running_deployments(conn: Connection, site: str) -> list[Deployment]:
 
 def _deployment(row: Any) -> Deployment:
     fields = dict(row)
-    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": orjson.loads(fields["summary"])})
+    summary = msgspec.json.decode(fields["summary"], type=Summary)
+    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": summary})
 
 
 async def write_journal(
@@ -269,7 +286,7 @@ async def write_journal(
     )
 
 
-async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
+async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[JournalLine]:
     """Journal lines with a larger id than `after`, in order; `at` in µs since 1970 UTC."""
     rows = await conn.fetch(
         "SELECT id, step, subject, state, detail::text AS detail, at FROM nexus.journal "
@@ -278,7 +295,10 @@ async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit
         after,
         limit,
     )
-    return [{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])} for row in rows]
+    return [
+        JournalLine(**{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])})
+        for row in rows
+    ]
 
 
 async def has_step(conn: Connection, deployment_id: int, *, step: str, state: str) -> bool:

@@ -162,7 +162,7 @@ class Control:
         """
         if self.term is None:
             seen = self._leadership.seen
-            url = "" if seen is None else str(seen.facts.get("url") or "")
+            url = "" if seen is None else seen.facts.url
             raise LeadLost(
                 self._leadership.why_not(),
                 hint=f"ask the control that leads, at {url}" if url else "try again in some seconds",

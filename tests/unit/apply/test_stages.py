@@ -14,7 +14,7 @@ from nexus_cli.apply.observation import Observations, Observed, Verification
 from nexus_cli.apply.request import Request, changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice, plan_of
-from nexus_cli.database.deployments import Deployment
+from nexus_cli.database.deployments import Deployment, Summary
 from nexus_cli.model.config import digest
 from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 
@@ -130,15 +130,15 @@ def test_a_failed_record_step_says_that_nothing_changed() -> None:
     rows = table.rows_of(changes_between({"role.x": {}, "role.y": {}}, {}))
     table.failed(rows, "disk full")
     assert table.outcome_of(rows) == "failed"
-    assert table.summary_of(rows)["counts"]["failed"] == 2
+    assert table.summary_of(rows).counts["failed"] == 2
 
 
 def test_a_long_table_keeps_what_is_not_well() -> None:
     rows = [table.Row(address=f"device.{n}", action="create", state="applied") for n in range(100)]
     rows[90].state = "failed"
     summary = table.summary_of(rows, limit=10)
-    assert summary["table"][0]["address"] == "device.90" and summary["left_out"] == 90
-    assert summary["counts"]["applied"] == 99
+    assert summary.table[0].address == "device.90" and summary.left_out == 90
+    assert summary.counts["applied"] == 99
 
 
 async def test_observations_wake_whoever_waits_and_survive_nonsense() -> None:
@@ -177,7 +177,7 @@ def deployment(plan: Any) -> Deployment:
         base_digest="a",
         desired_digest="b",
         plan=plan,
-        summary={},
+        summary=Summary(),
         started=dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
         ended=None,
     )
