@@ -1,7 +1,7 @@
 """The normal form: what a gateway runs, what control records, what plan compares. Plain JSON, no YAML, no defaults left open.
 
 A `DeviceConfig` as builtins is the attributes of the snapshot's `device.…` resource, so desired state, recorded
-state and the gateway's configuration are one type.
+state and the gateway's configuration are one type. The other kinds of resources are in `resources.py`.
 """
 
 from __future__ import annotations
