@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from nexus_cli.cli.views.findings import block, document, summary
 from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.hazards import NAMES, unknown_names
 from nexus_cli.project.live import NotGood
 from nexus_cli.source.nodes import SourceFile
@@ -70,7 +71,7 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
+def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
     """Say which hazard blocks, and how to consent."""
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
@@ -88,6 +89,6 @@ def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_:
         answer("\n" + deployment_text(found, style=styler(sys.stdout), not_good=not_good))
 
 
-def show_plan(document: Mapping[str, Any], *, steps: bool = False) -> None:
+def show_plan(document: PlanDocument, *, steps: bool = False) -> None:
     """The plan as text on stdout, with the steps of apply when they are wanted."""
     answer(plan_text(document, style=styler(sys.stdout), steps=steps))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
-from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
@@ -81,9 +80,9 @@ class Plan:
         return bool(self.changes) and not self.errored
 
     @property
-    def desired(self) -> dict[str, dict[str, Any] | None]:
+    def desired(self) -> Changed:
         """What control has to record: attributes by address, None removes."""
-        wanted: dict[str, dict[str, Any] | None] = {}
+        wanted: Changed = {}
         for change in self.changes:
             if change.previous_address is not None:
                 wanted[change.previous_address] = None

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.diff import differing
-from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.plan import Base, Plan, make_plan
-from nexus_cli.plan.planfile import is_planfile, read_planfile, write_planfile
+from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
 from nexus_cli.plan.requests import request_count
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
@@ -52,9 +52,9 @@ class Ready:
     """
 
     site: str
-    document: dict[str, Any]
-    changed: dict[str, dict[str, Any] | None]
-    source: dict[str, Any]
+    document: PlanDocument
+    changed: Changed
+    source: PlanSource
 
     @property
     def errored(self) -> bool:
@@ -66,7 +66,7 @@ class Ready:
         """True when there is nothing to do."""
         return not self.changed
 
-    def open_hazards(self, allow: Sequence[str]) -> list[dict[str, Any]]:
+    def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""
         hazards = {
             Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
@@ -74,10 +74,10 @@ class Ready:
         }
         return [hazards[each] for each in blocked(hazards, allow)]
 
-    def consented(self, allow: Sequence[str]) -> dict[str, Any]:
+    def consented(self, allow: Sequence[str]) -> PlanDocument:
         """The document with its hazards marked by these consents: a saved plan carries those of its own time."""
         open_ = self.open_hazards(allow)
-        hazards = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
+        hazards: list[HazardEntry] = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
         return {**self.document, "hazards": hazards}
 
 
@@ -131,7 +131,7 @@ def plan_site(
     findings = (*loaded.findings, *loaded.value.tree.settle_later(planned.findings))
 
     plan = planned.unwrap()
-    source = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
+    source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
         document=plan_document(plan, findings=findings, allow=allow),

@@ -16,8 +16,8 @@ import orjson
 import pytest
 from ulid import ULID
 
-from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot

@@ -8,7 +8,7 @@ import dataclasses
 import orjson
 import pytest
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import migrate
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.control import as_object

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import orjson
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control

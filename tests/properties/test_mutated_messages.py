@@ -12,7 +12,7 @@ import msgspec
 import orjson
 import pytest
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers import registry
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json

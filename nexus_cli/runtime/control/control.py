@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import Pool, open_pool, plain_errors
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
@@ -162,7 +162,7 @@ class Control:
         """
         if self.term is None:
             seen = self._leadership.seen
-            url = "" if seen is None else str(seen.facts.get("url") or "")
+            url = "" if seen is None else seen.facts.url
             raise LeadLost(
                 self._leadership.why_not(),
                 hint=f"ask the control that leads, at {url}" if url else "try again in some seconds",

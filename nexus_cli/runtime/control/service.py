@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -23,7 +23,6 @@ from nexus_cli.runtime.control.sequences.on_their_way import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
     Alert,
-    AlertChange,
     AlertChanges,
     AuditTrail,
     Deployment,
@@ -36,7 +35,6 @@ from nexus_cli.wire.control import (
     LockHeld,
     Resources,
     State,
-    TableRow,
 )
 
 LONGEST_WAIT_S = 25.0
@@ -192,20 +190,20 @@ class Service:
         async with self._connection() as conn:
             configs = await db.attributes_of_kind(conn, self.site, "alert")
             stored = await alert_states.load(conn, self.site)
-        cleared = {"state": "cleared", "since": 0, "value": None, "acknowledged_by": ""}
+        cleared = alert_states.StoredAlert("cleared", 0, None, "")
         found: list[Alert] = []
         for name, config in sorted(configs.items()):
             state = stored.get(name, cleared)
             found.append(
                 Alert(
                     name=name,
-                    state=state["state"],
-                    since=state["since"],
-                    value=state["value"],
+                    state=state.state,
+                    since=state.since,
+                    value=state.value,
                     severity=config.get("severity", ""),
                     tag=config.get("tag", ""),
                     description=config.get("description", ""),
-                    acknowledged_by=state["acknowledged_by"],
+                    acknowledged_by=state.acknowledged_by,
                 )
             )
         return found
@@ -213,8 +211,7 @@ class Service:
     async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
         """The newest changes of state of an alert, oldest first."""
         async with self._connection() as conn:
-            found = await alert_states.changes(conn, self.site, name, limit=limit)
-        return AlertChanges(changes=[AlertChange(**one) for one in found])
+            return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
 
     async def break_lock(self, office: Office, *, who: str) -> LockBroken:
         """Take the lock away; the deployment that held it stops before its next step."""
@@ -248,14 +245,10 @@ def _header(found: db.Deployment) -> Deployment:
         outcome=found.outcome,
         started=db.microseconds(found.started),
         ended=None if found.ended is None else db.microseconds(found.ended),
-        counts=found.summary.get("counts", {}),
-        left_out=found.summary.get("left_out", 0),
+        counts=found.summary.counts,
+        left_out=found.summary.left_out,
     )
 
 
-def _progress(found: db.Deployment, lines: Sequence[Mapping[str, Any]]) -> DeploymentProgress:
-    return DeploymentProgress(
-        **msgspec.structs.asdict(_header(found)),
-        journal=[JournalLine(**line) for line in lines],
-        table=[TableRow(**row) for row in found.summary.get("table", [])],
-    )
+def _progress(found: db.Deployment, lines: list[JournalLine]) -> DeploymentProgress:
+    return DeploymentProgress(**msgspec.structs.asdict(_header(found)), journal=lines, table=found.summary.table)

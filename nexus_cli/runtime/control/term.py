@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 
 import msgspec
 
-from nexus_cli.apply.engine import Engine, Timing
+from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import gateway_digest, notice
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool

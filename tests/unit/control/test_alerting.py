@@ -11,6 +11,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
+from nexus_cli.database.alert_states import LastValue
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
@@ -181,10 +182,10 @@ async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, 
 def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
     plant.load(hot={"above": 100.0}, label={"equals": "fault"})
     assert plant.alerting.unheard() == [TAG]
-    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
     assert plant.states() == {"hot": "cleared", "label": "active"} and plant.alerting.unheard() == []
     plant.value(150.0)
-    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
     assert plant.states() == {"hot": "active", "label": "cleared"}
 
 

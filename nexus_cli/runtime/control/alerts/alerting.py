@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.resources import AlertConfig, decode
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
 from nexus_cli.runtime.control.alerts.state_machine import (
     Alert,
     State,
     StoredPending,
-    alert_from_json,
     restored,
     stored_pending,
 )
@@ -81,8 +83,8 @@ class Alerting:
 
     def load(
         self,
-        configs: Mapping[str, Mapping[str, Any]],
-        stored: Mapping[str, Mapping[str, Any]],
+        configs: Mapping[str, Attributes],
+        stored: Mapping[str, StoredAlert],
         *,
         held: Collection[str] = (),
     ) -> list[str]:
@@ -101,7 +103,7 @@ class Alerting:
         for name, attributes in configs.items():
             known = self._alerts.get(name)
             try:
-                config = alert_from_json(dict(attributes))
+                config = decode(attributes, AlertConfig)
             except msgspec.ValidationError as error:
                 event(_log, "alert can't be read", level=logging.WARNING, alert=name, error=str(error))
                 continue
@@ -163,11 +165,11 @@ class Alerting:
         self._heard[topic] = Heard(found.value, found.label or None, found.state)
         self._look(topic)
 
-    def hear_stored(self, path: str, found: Mapping[str, Any]) -> None:
+    def hear_stored(self, path: str, found: LastValue) -> None:
         """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
         topic = self._topics.tag(path)
-        if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
-            self._heard[topic] = Heard(found["value"], found["label"], Quality(found["quality"]))
+        if topic in self._by_topic and topic not in self._heard and found.quality in set(Quality):
+            self._heard[topic] = Heard(found.value, found.label, Quality(found.quality))
             self._look(topic)
 
     def publish_all(self) -> None:
@@ -239,24 +241,26 @@ class Alerting:
             elif alert.pending is not pending:
                 self._store(name, changed=False)
 
-    def _restored(self, name: str, config: Any, stored: Mapping[str, Any] | None) -> Alert:
+    def _restored(self, name: str, config: AlertConfig, stored: StoredAlert | None) -> Alert:
         alert = Alert(config, since_us=self._clock.now_us())
         unstored = self._unstored.get(name)
-        if unstored is not None and (stored is None or unstored.facts.since >= stored["since"]):
+        if unstored is not None and (stored is None or unstored.facts.since >= stored.since):
             # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
-            stored = {**wire.as_object(unstored.facts), "pending": unstored.pending, "now": 0, "stored": 0}
+            facts = unstored.facts
+            pending = None if unstored.pending is None else wire.as_object(unstored.pending)
+            stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by, pending)
         if stored is None:
             return alert
-        alert.state, alert.since_us = State(stored["state"]), int(stored["since"])
-        alert.value, alert.acknowledged_by = stored["value"], str(stored["acknowledged_by"])
-        if stored.get("pending"):
+        alert.state, alert.since_us = State(stored.state), stored.since
+        alert.value, alert.acknowledged_by = stored.value, stored.acknowledged_by
+        if stored.pending:
             alert.pending = restored(
-                msgspec.convert(stored["pending"], StoredPending),
+                msgspec.convert(stored.pending, StoredPending),
                 boot=self._boot,
                 at_s=self._clock.monotonic_s(),
                 now_us=self._clock.now_us(),
-                database_us=stored["now"],
-                stored_us=stored["stored"],
+                database_us=stored.now,
+                stored_us=stored.stored,
             )
         return alert
 
@@ -280,6 +284,6 @@ class Alerting:
             value=alert.value,
             severity=alert.config.severity,
             tag=alert.config.tag,
-            description=alert.config.description,
+            description=alert.config.description or "",
             acknowledged_by=alert.acknowledged_by,
         )

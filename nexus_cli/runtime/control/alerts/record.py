@@ -178,7 +178,7 @@ class AlertRecord:
 
     async def _row(self, conn: Connection, change: Change) -> None:
         pending = None if change.pending is None else as_object(change.pending)
-        await rows.write(conn, self._settings.site, as_object(change.facts), pending=pending, changed=change.changed)
+        await rows.write(conn, self._settings.site, change.facts, pending=pending, changed=change.changed)
 
     def _write(self, changes: Iterable[Change], mode: str) -> bool:
         try:

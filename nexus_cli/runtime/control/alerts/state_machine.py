@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from nexus_cli.model.chain import above, same
 from nexus_cli.model.instant import same_instant
+from nexus_cli.model.resources import AlertConfig
 from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Quality, Value
 
@@ -29,34 +29,6 @@ class State(StrEnum):
     CLEARED = "cleared"
     ACTIVE = "active"
     ACKNOWLEDGED = "acknowledged"
-
-
-class AlertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes of a snapshot's `alert.NAME`; limits are in the tag's published unit.
-
-    Attributes:
-        tag: `area/line/device/tag`.
-        for_ms: How long the condition must hold before the alert is active.
-        on_bad: What a BAD value does: `hold` keeps the state, `clear` ends it, `raise` counts as the condition.
-        instant: `equals` is a moment of a datetime, which may be spelt in several ways.
-    """
-
-    tag: str
-    above: float | None = None
-    below: float | None = None
-    equals: bool | int | float | str | None = None
-    clear_below: float | None = None
-    clear_above: float | None = None
-    for_ms: int = 0
-    on_bad: str = "hold"
-    severity: str = "warning"
-    description: str = ""
-    instant: bool = False
-
-
-def alert_from_json(value: dict[str, Any]) -> AlertConfig:
-    """Build from JSON values. Raises msgspec.ValidationError."""
-    return msgspec.convert(value, AlertConfig)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from nexus_cli.wire.control import Running
 
 async def sequences_running(conn: Connection, site: str) -> list[Running]:
     """Every run that has not ended."""
-    return [running_of(one["id"], one["name"], _config(one["definition"])) for one in await rows.running(conn, site)]
+    return [running_of(one.id, one.name, _config(one.definition)) for one in await rows.running(conn, site)]
 
 
 def running_of(run: str, name: str, config: SequenceConfig) -> Running:

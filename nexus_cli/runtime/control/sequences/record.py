@@ -23,7 +23,6 @@ from nexus_cli.wire.control_sequences import (
     Parameter,
     RunProgress,
     SequenceBrief,
-    SequenceRun,
     Sequences,
 )
 
@@ -61,8 +60,8 @@ class Runs:
             if found is None:
                 raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
             left_s = deadline_s - self._clock.monotonic_s()
-            if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
-                return msgspec.convert({**found, "journal": lines}, RunProgress)
+            if lines or found.state != "running" or left_s <= 0 or self._stopping:
+                return RunProgress(**msgspec.structs.asdict(found), journal=lines)
             try:
                 async with asyncio.timeout(min(left_s, 1.0)):
                     await stepped.wait()
@@ -77,7 +76,7 @@ class Runs:
                 known = readable(await db.attributes_of_kind(conn, self._site, "sequence"))
         return Sequences(
             sequences=[_declared(name, one) for name, one in sorted(known.items())],
-            runs=msgspec.convert(newest, list[SequenceRun]),
+            runs=newest,
         )
 
     async def name_of(self, run_id: str) -> str:
@@ -87,7 +86,7 @@ class Runs:
                 found = await rows.find_run(conn, self._site, run_id)
         if found is None:
             raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
-        return str(found["name"])
+        return found.name
 
     async def brief(self, name: str) -> SequenceBrief:
         """A sequence with what it uses and nothing else of the site: enough to look at every step before it runs.

@@ -36,7 +36,6 @@ from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.command import is_id
-from nexus_cli.wire.control import as_object
 from nexus_cli.wire.control_sequences import Published, RunAborted, RunEnd, SequenceRun, StepFacts
 from nexus_cli.wire.sample import Value
 
@@ -168,7 +167,7 @@ class Sequencing:
                 begun = await rows.find_run(conn, self._site, run_id)
         if begun is None:
             raise NexusError(f"There is no run '{run_id}'.", code="NX6830")
-        return msgspec.convert(begun, SequenceRun)
+        return begun
 
     async def _begin(
         self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Value], agreed: str
@@ -180,10 +179,9 @@ class Sequencing:
         try:
             async with self._pool.acquire() as conn:
                 turns = self._turns
-                before = await rows.find_run(conn, self._site, run_id)
+                known = await rows.find_run(conn, self._site, run_id)
                 found = await db.attributes(conn, self._site, [f"sequence.{name}"])
-                if before is not None:
-                    known = msgspec.convert(before, SequenceRun)
+                if known is not None:
                     refuse_other(known, name, found.get(f"sequence.{name}"), given)
                     return known
                 sequence = await one_sequence(conn, self._site, name)
@@ -283,7 +281,7 @@ class Sequencing:
             try:
                 with plain_errors(self._settings):
                     async with self._pool.acquire() as conn:
-                        ended = await rows.end_interrupted(conn, self._site, detail=as_object(INTERRUPTED))
+                        ended = await rows.end_interrupted(conn, self._site, detail=INTERRUPTED)
             except NexusError:
                 await wait_for(stop, timeout_s=RETRY_S)
                 continue
@@ -364,7 +362,7 @@ class _Journal:
                     branch=branch,
                     text=text,
                     state=state,
-                    detail=as_object(detail),
+                    detail=detail,
                 )
         owner._runs.stepped()
 
@@ -373,5 +371,5 @@ class _Journal:
         owner = self._owner
         with plain_errors(owner._settings):
             async with owner._pool.acquire() as conn, conn.transaction():
-                await rows.end_run(conn, owner._site, self._run, state=state, detail=as_object(detail))
+                await rows.end_run(conn, owner._site, self._run, state=state, detail=detail)
         owner._runs.stepped()
