@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from nexus_cli.apply.shapes import KINDS, problem_of
-from nexus_cli.model.config import digest
+from nexus_cli.model.config import DeviceConfig, DeviceOutline, digest
 from nexus_cli.model.resources import (
     CONFIG_OF,
     LONGEST_MS,
@@ -41,6 +41,19 @@ def test_every_resource_of_a_site_is_read_and_written_without_a_change(site: str
         kind = address.partition(".")[0]
         written = encode(decode(attributes, CONFIG_OF[kind]), *ALWAYS.get(kind, ()))
         assert digest(written) == snapshot.digests[address], address
+
+
+def test_an_outline_says_the_same_as_the_device() -> None:
+    snapshot = load(SITES / "demo").unwrap().snapshot
+    outlines = dict(every(snapshot, "device", DeviceOutline))
+    devices = dict(every(snapshot, "device", DeviceConfig))
+    assert list(outlines) == list(devices) != []
+    for path, device in devices.items():
+        outline = outlines[path]
+        assert (outline.path, outline.protocol, outline.gateway) == (device.path, device.protocol, device.gateway)
+        assert (list(outline.tags), outline.globs) == (list(device.tags), device.globs)
+    external = DeviceOutline(connection={"globs": ["a/l/d/*"], "max_series": 3})
+    assert external.globs == ("a/l/d/*",)
 
 
 def test_digests_are_those_that_earlier_versions_recorded() -> None:
