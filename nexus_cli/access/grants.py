@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nexus_cli.access.globs import filters_of, has_partial_level, names_matching, overlap
-from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.config import DeviceOutline
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
 from nexus_cli.model.resources import RoleConfig, UserConfig, every
 from nexus_cli.model.snapshot import Snapshot
@@ -60,7 +60,7 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True) -> tuple[Grant, ..
         users: False leaves the declared users out (before anything was applied).
     """
     topics = Topics(snapshot.enterprise, snapshot.site)
-    devices = dict(every(snapshot, "device", DeviceConfig))
+    devices = dict(every(snapshot, "device", DeviceOutline))
     grants = [*_platform(topics), *_gateways(topics, snapshot, devices), *_messages(snapshot)]
     if users:
         grants += _users(topics, snapshot, devices)
@@ -158,7 +158,7 @@ def _messages(snapshot: Snapshot) -> Iterator[Grant]:
         yield Grant(CONTROL, "publish", filter_of(message.topic), f"message {name}")
 
 
-def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceConfig]) -> Iterator[Grant]:
+def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
     owners = {path: device.gateway for path, device in devices.items()}
     names = {name for name, _ in snapshot.of_kind("gateway")} | {name for name in owners.values() if name}
     for name in sorted(names):
@@ -215,7 +215,7 @@ def owned_prefixes(owners: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceConfig]) -> Iterator[Grant]:
+def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
     roles = dict(every(snapshot, "role", RoleConfig))
     tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.tags]
     external = {path for path, device in devices.items() if device.protocol == "external"}

@@ -98,6 +98,24 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return int(self.connection.get("max_series", 0))
 
 
+class DeviceOutline(msgspec.Struct, frozen=True, kw_only=True):
+    """A `DeviceConfig` whose tags are left as they are, for who needs their names alone.
+
+    To decode the tags of a large site (41,000) takes half a second; this takes a hundredth of it.
+    """
+
+    path: str = ""
+    protocol: str = ""
+    gateway: str = ""
+    connection: JsonObject = {}
+    tags: JsonObject = {}
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """As of a `DeviceConfig`."""
+        return tuple(self.connection.get("globs", ()))
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one gateway runs at one deployment.
 
