@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -17,15 +17,17 @@ from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.hazards import NAMES, unknown_names
-from nexus_cli.project.live import NotGood
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.wire.control import DeploymentProgress, as_object
+
+if TYPE_CHECKING:
+    from nexus_cli.project.live import NotGood
 
 MOST_OF_A_CODE = 10
 """Findings of one code that are told one by one."""
 
 
-def styler(stream: Any) -> Callable[[str, str], str]:
+def styler(stream: TextIO) -> Callable[[str, str], str]:
     """A function that colours a text for this stream, or leaves it."""
     enabled = colour_wanted(stream)
     return lambda text, name: style(text, name, enabled=enabled)

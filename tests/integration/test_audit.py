@@ -16,6 +16,7 @@ from nexus_cli.database.deployments import write_audit
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import as_object, encode
+from nexus_cli.wire.control_sequences import RunEnd
 from tests.integration.control_world import World, world
 from tests.integration.test_control_cli import Shell, running, shell
 
@@ -60,7 +61,7 @@ async def record(settings: Settings) -> None:
         )
         definition = {"steps": [], "arguments": {"amount": 35.5}}
         await runs.begin_run(conn, SITE, run="r1", name="fill", who="nexus.cli", reason="", definition=definition)
-        await runs.end_run(conn, SITE, "r1", state="done", detail={})
+        await runs.end_run(conn, SITE, "r1", state="done", detail=RunEnd())
         await write_audit(
             conn,
             SITE,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.plan_groups import places
 from nexus_cli.diagnostics.printable import plain
-from nexus_cli.project.change import RecordedState
-from nexus_cli.project.live import NotGood
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine, TableRow
+
+if TYPE_CHECKING:
+    from nexus_cli.project.change import RecordedState
+    from nexus_cli.project.live import NotGood
 
 Style = Callable[[str, str], str]
 STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
@@ -198,13 +198,13 @@ class Control:
     def _watch_metrics(self) -> None:
         watch = self.metrics
 
-        def gauge(name: str, text: str, value: Any) -> None:
+        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
             watch.watch_gauges(name, text, (), lambda: {(): float(value())})
 
-        def counter(name: str, text: str, value: Any) -> None:
+        def counter(name: str, text: str, value: Callable[[], float]) -> None:
             watch.watch_counters(name, text, (), lambda: {(): float(value())})
 
-        def of(read: Any) -> Any:
+        def of(read: Callable[[Term], float]) -> Callable[[], float]:
             return lambda: 0 if self.term is None else read(self.term)
 
         show(watch, lambda: {} if self.term is None else self.term.progress.stalled)

@@ -15,9 +15,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import psutil
 from ulid import ULID
@@ -39,6 +39,7 @@ RENEWALS_PER_TTL = 3
 MARGIN = 1.2
 """A standby waits this much longer than the leader's own limit."""
 
+Found = TypeVar("Found")
 _log = logging.getLogger("nexus.control")
 
 
@@ -220,7 +221,9 @@ class Leadership:
             event(_log, "control leads no more", level=logging.WARNING, term=self.term, why=why)
             self.lost.set()
 
-    async def _ask(self, question: Callable[[Connection], Any], *, timeout_s: float | None = None) -> Any:
+    async def _ask(
+        self, question: Callable[[Connection], Awaitable[Found]], *, timeout_s: float | None = None
+    ) -> Found:
         """Ask on a connection of our own: one of the pool might be waited for behind slow readers."""
         limit_s = self._ttl_s / 2 if timeout_s is None else timeout_s
         try:
@@ -244,9 +247,11 @@ class Leadership:
 class LeaderClient(BrokerClient):
     """The broker's client of a leader: whatever is published goes through one gate."""
 
-    def __init__(self, *, leadership: Leadership, **keys: Any) -> None:
+    def __init__(
+        self, *, leadership: Leadership, settings: Settings, client_id: str, will: tuple[str, bytes] | None = None
+    ) -> None:
         """As `BrokerClient`, for one who leads."""
-        super().__init__(**keys)
+        super().__init__(settings=settings, client_id=client_id, will=will)
         self._leadership = leadership
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:

@@ -200,9 +200,9 @@ class Service:
                     state=state.state,
                     since=state.since,
                     value=state.value,
-                    severity=config.get("severity", ""),
-                    tag=config.get("tag", ""),
-                    description=config.get("description", ""),
+                    severity=config.get("severity") or "",
+                    tag=config.get("tag") or "",
+                    description=config.get("description") or "",
                     acknowledged_by=state.acknowledged_by,
                 )
             )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
+import msgspec
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.timing import Timing
@@ -23,6 +21,13 @@ PRESENCE_S = 20.0
 ALERT_S = 20.0
 
 
+class _Notice(msgspec.Struct, frozen=True):
+    """What counts here of `apply.run.notice`."""
+
+    deployment: int
+    digest: str
+
+
 class Notices:
     """The newest configuration that each gateway was told of, and whether it says that it runs it."""
 
@@ -35,8 +40,8 @@ class Notices:
     def published(self, topic: str, payload: bytes) -> None:
         """Take note of a message that control publishes; what is no notice is passed over."""
         if topic.startswith(self._prefix) and payload:
-            notice: dict[str, Any] = orjson.loads(payload)
-            self._told[topic[len(self._prefix) :]] = (int(notice["deployment"]), str(notice["digest"]))
+            notice = msgspec.json.decode(payload, type=_Notice)
+            self._told[topic[len(self._prefix) :]] = notice.deployment, notice.digest
 
     def activities(self, *, connected: bool) -> dict[str, Activity]:
         """One for each gateway that was told of something."""
