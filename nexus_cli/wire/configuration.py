@@ -5,6 +5,7 @@ Both are retained: `_nexus/{enterprise}/{site}/config/{gateway}` and `…/observ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -84,13 +85,24 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     removed: list[str] = []
     verification: dict[str, Verification] | UnsetType = UNSET
 
+    @property
+    def verified(self) -> Mapping[str, Verification]:
+        """What was verified by path; empty before."""
+        return self.verification or {}
+
 
 _observed = msgspec.json.Decoder(Observed)
+_notice = msgspec.json.Decoder(Notice)
 
 
 def encode(message: Notice | Observed) -> bytes:
     """JSON bytes."""
     return msgspec.json.encode(message)
+
+
+def decode_notice(payload: bytes) -> Notice:
+    """Read a notice. Raises what `decode_observed` does."""
+    return _notice.decode(payload)
 
 
 def decode_observed(payload: bytes) -> Observed:

@@ -112,7 +112,7 @@ async def test_a_historian_that_stores_nothing_says_so(
         go_on.clear()
         outbox.frame(2, {"temperature": 2.0})
         await until(lambda: "nothing is stored although batches wait" in role.ready()[1], deadline_s=60)
-        assert role.status()["stalled"] == list(role.progress.stalled.values())
+        assert role.status().stalled == list(role.progress.stalled.values())
         go_on.set()
         await outbox.drained(within_s=60)
         await until(lambda: role.ready() == (True, ""), deadline_s=60)
