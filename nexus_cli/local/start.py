@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
 from nexus_cli.access.grants_file import read_grants, store_grants
@@ -25,6 +22,7 @@ from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, R
 from nexus_cli.local.lock import announce, holder_of, holders, lock_folder
 from nexus_cli.local.postgres import SUPERUSER
 from nexus_cli.local.processes import PidFile, Running, identify, spawn
+from nexus_cli.local.service_state import ServiceState, decode_states
 from nexus_cli.local.services import SUPERVISOR, role_environment
 from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
@@ -296,15 +294,14 @@ def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
         PidFile(home.pid_file(SUPERVISOR)).write(running)
 
 
-def read_state(home: Home) -> dict[str, dict[str, Any]]:
+def read_state(home: Home) -> dict[str, ServiceState]:
     """What the supervisor sees, by service; empty when none runs."""
     if not supervisor_runs(home):
         return {}
     try:
-        found: dict[str, dict[str, Any]] = orjson.loads(home.state_file.read_bytes())["services"]
-    except (OSError, ValueError, KeyError):
+        return decode_states(home.state_file.read_bytes())
+    except (OSError, ValueError):
         return {}
-    return found
 
 
 async def refuse_silent_broker(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
@@ -18,6 +18,7 @@ from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_folder, home_her
 
 if TYPE_CHECKING:
     from nexus_cli.local.layout import Home, Runtime
+    from nexus_cli.local.status_report import StatusReport
     from nexus_cli.model.snapshot import Snapshot
     from nexus_cli.source.nodes import SourceFile
 
@@ -241,8 +242,8 @@ def down(*, wipe: bool = False, progress: Callable[[str], None]) -> bool:
     return (remove(home) if wipe else False) or found
 
 
-def status() -> dict[str, Any]:
-    """How broker, database, roles and links are, as JSON values (see `local.status.collect`)."""
+def status() -> StatusReport:
+    """How broker, database, roles and links are."""
     from nexus_cli.local.status import collect
 
     settings = load_settings()
@@ -255,11 +256,11 @@ def control_starts() -> str:
 
     if os.environ.get("NEXUS_CONTROL_URL"):
         return ""  # another one is asked
-    seen = read_state(_home(load_settings())).get("control", {})
-    if seen.get("state") not in ("waiting", "starting", "backoff"):
+    seen = read_state(_home(load_settings())).get("control")
+    if seen is None or seen.state not in ("waiting", "starting", "backoff"):
         return ""
-    detail = f" ({seen['detail']})" if seen.get("detail") else ""
-    if seen["state"] == "backoff":
+    detail = f" ({seen.detail})" if seen.detail else ""
+    if seen.state == "backoff":
         return f"control ended and is started again{detail}: `nexus logs control` says why"
     return f"control is starting{detail}: try again in a few seconds; `nexus status` shows it"
 

@@ -48,11 +48,11 @@ async def test_a_gateway_without_receipts_says_so_until_they_come(broker: TestBr
         await until(lambda: gateway.ready() == (True, ""), deadline_s=60)
         plant.historian.forgetting = True
         await until(lambda: "no receipt comes from the historian" in gateway.ready()[1], deadline_s=60)
-        role = await _role("gateway", gateway.http_port, {})
-        assert role["state"] == "degraded", "what `nexus status` exits with 6 for"
-        assert "no receipt comes" in role["detail"]
+        role = await _role("gateway", gateway.http_port, None)
+        assert role.state == "degraded", "what `nexus status` exits with 6 for"
+        assert "no receipt comes" in role.detail
         # The counts in the sentences go on between the two looks.
-        assert [re.sub(r"\d+", "n", one) for one in role["status"]["stalled"]] == [
+        assert [re.sub(r"\d+", "n", one) for one in json.loads(bytes(role.status))["stalled"]] == [
             re.sub(r"\d+", "n", one) for one in gateway.progress.stalled.values()
         ]
         plant.historian.forgetting = False

@@ -17,9 +17,11 @@ from nexus_cli.cli import console, failure
 from nexus_cli.cli.views import audit, deployment, history, sequence, status, tail, write
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines, one_line, plain
+from nexus_cli.local.status_report import StatusReport
 from nexus_cli.project.live import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
+from tests.unit.local.reports import report
 
 EVIL = "a\x1b[2J\x1b]0;title\x07b\r\nFORGED done nexus.cli\x9b31mc\u202edesrever\u2066\u2028\u0085\x00\u200fz\ud800\U000e0041"
 FORBIDDEN = {"Cc", "Cs"}
@@ -93,19 +95,20 @@ def views() -> dict[str, Callable[[str], str]]:
             "until": text,
         }
 
-    def whole(text: str) -> dict[str, Any]:
+    def whole(text: str) -> StatusReport:
         part = {"state": text, "detail": text, "url": text, "kind": text}
-        return {
-            "site": text,
-            "state": "up",
-            "home": text,
-            "broker": part,
-            "database": part,
-            "roles": [{"name": text, "role": text, "state": text, "detail": text, "port": 1, "status": {}}],
-            "links": [{"link": text, "state": "backoff", "detail": text, "gateway": text, "since": 1}],
-            "access": {"managed": True, "in_force": True, "rules": 1},
-            "supervisor": {"running": True, "pid": 1},
-        }
+        return report(
+            site=text,
+            home=text,
+            broker=part,
+            database=part,
+            roles=[{"name": text, "state": text, "detail": text, "port": 1}],
+            links=[{"link": text, "state": "backoff", "detail": text, "gateway": text, "since": 1}],
+            devices=[{"gateway": text, "path": text, "reason": text, "detail": text, "since": 1}],
+            device_reasons={text: 1},
+            tags={text: 1},
+            access={"managed": True, "in_force": True, "rules": 1},
+        )
 
     live = tail.TailView(colour=False)
     return {
