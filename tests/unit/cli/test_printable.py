@@ -18,6 +18,7 @@ from nexus_cli.cli.views import audit, deployment, history, sequence, status, ta
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines, one_line, plain
 from nexus_cli.local.status_report import StatusReport
+from nexus_cli.project.history_document import Gap, History, Sample
 from nexus_cli.project.live import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
@@ -78,22 +79,28 @@ def views() -> dict[str, Callable[[str], str]]:
             "detail": {"detail": text, "code": text, "abort_branch": text},
         }
 
-    def stored(text: str) -> dict[str, Any]:
-        sample = {"time": "2026-01-31T06:00:00+00:00", "value": text, "quality": "BAD", "label": text, "reason": text}
-        gap = {"start": "2026-01-31T06:00:00+00:00", "end": None, "frames": 0, "reason": text, "device": text}
-        return {
-            "path": text,
-            "asked": text,
-            "unit": text,
-            "type": text,
-            "active": True,
-            "every": None,
-            "samples": [sample],
-            "gaps": [gap],
-            "truncated": False,
-            "since": text,
-            "until": text,
-        }
+    def stored(text: str) -> History:
+        moment = "2026-01-31T06:00:00+00:00"
+        sample = Sample(time=moment, value=text, quality="BAD", label=text, reason=text)
+        gap = Gap(start=moment, end=None, frames=0, reason=text, device=text, gateway=text)
+        return History(
+            path=text,
+            asked=text,
+            unit=text,
+            type=text,
+            active=True,
+            since=text,
+            until=text,
+            every=None,
+            every_ms=None,
+            zone=text,
+            aggregate=None,
+            samples=[sample],
+            buckets=[],
+            gaps=[gap],
+            seams=[],
+            truncated=False,
+        )
 
     def whole(text: str) -> StatusReport:
         part = {"state": text, "detail": text, "url": text, "kind": text}
