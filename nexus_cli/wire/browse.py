@@ -47,16 +47,14 @@ class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Annotated[
         list[
             Annotated[
-                list[Any],
+                Any,
                 Meta(
                     description="[node, path, is a variable, is a property]",
-                    extra_json_schema={"minItems": 2, "maxItems": 4},
+                    extra_json_schema={"type": "array", "minItems": 2, "maxItems": 4},
                 ),
             ]
         ],
-        Meta(
-            description="OPC UA: look at these alone. What is below them comes back in beats, to be asked for.",
-        ),
+        Meta(description="OPC UA: look at these alone. What is below them comes back in beats, to be asked for."),
     ] = []
     depth: Count = 0
     properties: bool = False
@@ -122,12 +120,33 @@ _request = msgspec.json.Decoder(BrowseRequest)
 
 
 def decode_request(payload: bytes) -> BrowseRequest:
-    """Read a request.
+    """Read a request; a field of another type counts as not given.
 
     Raises:
-        ValueError: Not JSON, or not the shape of a request.
+        ValueError: Not JSON, or without an id.
     """
     try:
         return _request.decode(payload)
+    except msgspec.ValidationError:
+        return _leniently(payload)
     except RecursionError as error:
         raise ValueError(str(error)) from None
+
+
+def _leniently(payload: bytes) -> BrowseRequest:
+    try:
+        body = msgspec.json.decode(payload)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(body, dict) or "id" not in body:
+        raise ValueError("a request is an object with an id")
+    given = {**body, "id": str(body["id"])}
+    return msgspec.convert({name: value for name, value in given.items() if _fits(name, value)}, BrowseRequest)
+
+
+def _fits(name: str, value: object) -> bool:
+    try:
+        msgspec.convert({"id": "", name: value}, BrowseRequest)
+    except msgspec.ValidationError:
+        return False
+    return True
