@@ -10,7 +10,10 @@ import orjson
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, columns
 from nexus_cli.cli.exit_help import help_text
+from nexus_cli.cli.folding import folded
+from nexus_cli.cli.views.status import render_status
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.status import status
 
 
 @click.command(
@@ -28,14 +31,9 @@ def command(form: str) -> int:
     Example:
       nexus status --format json | jq '.links[] | select(.state != "connected")'
     """
-    from nexus_cli.project.runtime import status
-
     found = status()
     if form == "json":
         answer_json(orjson.loads(msgspec.json.encode(found)))
     else:
-        from nexus_cli.cli.folding import folded
-        from nexus_cli.cli.views.status import render_status
-
         answer(folded(render_status(found, colour=colour_wanted(sys.stdout)), columns(sys.stdout)))
     return Exit.OK if found.state == "up" else Exit.OUTSIDE
