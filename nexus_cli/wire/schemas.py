@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from nexus_cli.wire.alert import AlertMessage
+from nexus_cli.wire.alert import Alert
 from nexus_cli.wire.browse import BrowsePage, BrowseRequest
 from nexus_cli.wire.command import Command, Report, Response
 from nexus_cli.wire.configuration import Notice, Observed
@@ -92,7 +92,12 @@ _MESSAGES = {
         only=_PROMISED_HEALTH,
         free=("counters",),
     ),
-    "alert": _Message(type=AlertMessage, title="Alert", text=f"State of one alert, retained: {_SITE}/alert/{{name}}"),
+    "alert": _Message(
+        type=Alert,
+        title="Alert",
+        text=f"State of one alert, retained: {_SITE}/alert/{{name}}",
+        required=("name", "state", "severity", "tag"),
+    ),
     "config": _Message(
         type=Notice,
         title="Configuration notice",
