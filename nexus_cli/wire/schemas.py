@@ -158,10 +158,10 @@ def _published(message: _Message) -> Schema:
 
 
 def _plain(node: Json, parts: dict[str, Schema]) -> Json:
-    """What msgspec writes for draft 2020-12, in the words of draft-07 and without references.
+    """msgspec's schema (draft 2020-12) as draft-07, with every reference replaced by what it refers to.
 
-    Of a docstring the first sentence is left, defaults are: they are the reader's. A tuple of one type is a list of it;
-    of several types only the length is published.
+    Of a docstring only the first paragraph is kept. Defaults are left out: they are the reader's, not the message's. A
+    tuple of one type becomes an array of it; of a tuple of several types only the length is published.
     """
     if isinstance(node, list):
         return [_plain(each, parts) for each in node]
