@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.apply.observation import Observed, Verification
 from nexus_cli.database.deployments import Summary
 from nexus_cli.plan.change import Action, Change
+from nexus_cli.wire.configuration import Observed, Verification
 from nexus_cli.wire.control import TableRow
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.timing import Timing
 from nexus_cli.runtime.control.alerts.alerting import Alerting
@@ -11,6 +9,7 @@ from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import Presence
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.configuration import decode_notice
 from nexus_cli.wire.topic import Topics
 
 SPARE_S = 60.0
@@ -19,13 +18,6 @@ NOTICE_S = 75.0
 """A gateway asks by itself every minute, should it have missed a notice."""
 PRESENCE_S = 20.0
 ALERT_S = 20.0
-
-
-class _Notice(msgspec.Struct, frozen=True):
-    """What counts here of `apply.run.notice`."""
-
-    deployment: int
-    digest: str
 
 
 class Notices:
@@ -40,8 +32,8 @@ class Notices:
     def published(self, topic: str, payload: bytes) -> None:
         """Take note of a message that control publishes; what is no notice is passed over."""
         if topic.startswith(self._prefix) and payload:
-            notice = msgspec.json.decode(payload, type=_Notice)
-            self._told[topic[len(self._prefix) :]] = notice.deployment, notice.digest
+            notice = decode_notice(payload)
+            self._told[topic[len(self._prefix) :]] = (notice.deployment, notice.digest)
 
     def activities(self, *, connected: bool) -> dict[str, Activity]:
         """One for each gateway that was told of something."""

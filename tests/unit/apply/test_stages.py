@@ -10,13 +10,14 @@ import orjson
 import pytest
 
 from nexus_cli.apply import table
-from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.request import Request, changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice, plan_of
 from nexus_cli.database.deployments import Deployment, Summary
 from nexus_cli.model.config import digest
 from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
+from nexus_cli.wire.configuration import Observed, Verification
 
 
 def device(path: str, **keys: Any) -> dict[str, Any]:
