@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.alert import Alert as Alert
 
 if TYPE_CHECKING:
     from nexus_cli.wire.sample import Value
@@ -287,28 +288,6 @@ class LockBroken(Body, frozen=True, kw_only=True):
     """Whether somebody held the lock that was taken away."""
 
     broken: bool
-
-
-class Alert(Body, frozen=True, kw_only=True):
-    """Where an alert stands: as the API gives it, as it is published, and as it is stored.
-
-    Attributes:
-        name: As declared.
-        state: `cleared`, `active` or `acknowledged`.
-        since: When that state began.
-        value: The value that made it active, or the newest while it is; in the tag's published unit.
-        severity, tag, description: As declared; the tag is `area/line/device/tag`.
-        acknowledged_by: Principal, "" unless it is acknowledged.
-    """
-
-    name: str
-    state: str
-    since: int
-    value: Value
-    severity: str
-    tag: str
-    description: str
-    acknowledged_by: str
 
 
 class Alerts(Body, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_sequences
 from nexus_cli.wire.sample import Scalar, Value
 
-Answer = TypeVar("Answer", bound=control.Body)
+Answer = TypeVar("Answer", bound=msgspec.Struct)
 SERVER_ERROR = 500
 LONGEST_WAIT_S = 25.0
 """Longest long-poll that control grants; the client waits a little longer than that for the answer."""

@@ -248,7 +248,7 @@ class Alerting:
             # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
             facts = unstored.facts
             pending = None if unstored.pending is None else wire.as_object(unstored.pending)
-            stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by, pending)
+            stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by or "", pending)
         if stored is None:
             return alert
         alert.state, alert.since_us = State(stored.state), stored.since
