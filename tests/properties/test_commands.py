@@ -14,7 +14,7 @@ from nexus_cli.drivers.base import DriverError, Effect, Point, ReadResult, Reque
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.quantities import conversion
-from nexus_cli.runtime.clock import FakeClock, RisingTime
+from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
 from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
 from nexus_cli.runtime.gateway.devices.absence import Absence
@@ -22,6 +22,7 @@ from nexus_cli.runtime.gateway.devices.device import running
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.command import Command, State
 from nexus_cli.wire.topic import Topics
+from tests.clock import FakeClock
 from tests.field import FakeDriver
 
 PATH = "a/l/oven"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import FakeClock, RisingTime
+from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted
 from nexus_cli.runtime.gateway.commands.execution import Execution, Order
 from nexus_cli.runtime.gateway.devices.absence import Absence
@@ -25,6 +25,7 @@ from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
 from nexus_cli.wire.command import Command
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
+from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSubscription
 
 ONE, TWO = "a/l/one", "a/l/two"
@@ -188,7 +189,7 @@ class Plant:
         self.known.setdefault(path, []).append(value)
 
     def lose(self, normaliser: Normaliser) -> None:
-        """Learn what is taken for BAD; for which tags it is, is held elsewhere (tests/unit/runtime/test_asking.py)."""
+        """Learn what is taken for BAD; for which tags it is, is held elsewhere (tests/unit/runtime/gateway/field/test_asking.py)."""
         bad = normaliser.bad
 
         def learning(states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
