@@ -22,7 +22,7 @@ from nexus_cli.local.processes import identify, spawn, stop
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 ALL = "nexus.tester"
 """May do everything: says what arrived, and speaks for those who may not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +23,6 @@ from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
-from tests.own_time import now_s
-from tests.patience import patient
 
 PATH = "a/l/plc"
 
@@ -106,13 +104,6 @@ async def plant(tags_: dict[str, TagConfig] | None = None, **keys: Any) -> Async
             await session.close()
     finally:
         await server.close()
-
-
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + patient(deadline_s)
-    while not condition():
-        assert now_s() < end, what
-        await asyncio.sleep(0.005)
 
 
 async def fails(action: Any) -> DriverError:

@@ -15,7 +15,8 @@ from typing import Any
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.simulator import serve
 from nexus_cli.drivers.base import DriverError, points_of
-from tests.integration.ads_plant import PATH, Heard, device, until
+from tests.integration.ads_plant import PATH, Heard, device
+from tests.waiting import until
 
 
 async def main(host: str, losses: int) -> dict[str, Any]:

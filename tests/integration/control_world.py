@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
 from tests.integration.control_process import control_process
-from tests.patience import patient
 from tests.servers import TestBroker, free_port, new_broker
+from tests.waiting import patient, until
 
 TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
@@ -112,14 +112,6 @@ async def applied(
     return await ended(control, await control.deploy(body_of(plan, allow=allow)))
 
 
-async def until(condition: Callable[[], bool], *, deadline_s: float = 10.0, what: str = "the condition") -> None:
-    limit = time.monotonic() + patient(deadline_s)
-    while not condition():
-        if time.monotonic() > limit:
-            pytest.fail(f"{what} did not come true within {deadline_s} s")
-        await asyncio.sleep(0.02)
-
-
 @dataclasses.dataclass
 class FakeGateway:
     """Fetches its configuration when told and answers `observed`, as a gateway does; reads no device.
@@ -172,7 +164,7 @@ class FakeGateway:
                 )
             )
             work = group.create_task(self._work(queue))
-            await until(lambda: self.client.connected, what="the gateway's connection")
+            await until(lambda: self.client.connected, "the gateway's connection")
             try:
                 yield self
             finally:
@@ -269,8 +261,7 @@ class World:
             running = group.create_task(control.run(stop))
             await until(
                 lambda: running.done() or (control._leadership.seen is not None if standby else control.ready()[0]),
-                what="control being ready",
-                deadline_s=30.0,
+                "control being ready",
             )
             async with self.client() as client:
                 try:

@@ -14,7 +14,8 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.field import schedule
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags, until
+from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 

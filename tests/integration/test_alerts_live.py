@@ -26,10 +26,9 @@ from tests.integration.control_world import (
     plan_against,
     rows,
     snapshot,
-    until,
     world,
 )
-from tests.patience import patient
+from tests.waiting import patient, until
 
 __all__ = ["world"]
 TAG = "a/l/one/energy"
@@ -139,15 +138,15 @@ async def test_alerts_work_while_the_database_is_away_and_nothing_is_lost_of_the
                 heard.clear()
                 for value, state in ((150.0, "active"), (50.0, "cleared"), (160.0, "active"), (40.0, "cleared")):
                     await publish(gateway, value)
-                    await until(lambda state=state: bool(heard) and heard[-1] == ("hot", state), deadline_s=30)  # type: ignore[misc]
+                    await until(lambda state=state: bool(heard) and heard[-1] == ("hot", state))  # type: ignore[misc]
                 # Its broker goes, too, and comes back: nothing of it needs the database.
                 before = gateway.client.reconnects
                 world.broker.kill()
                 world.broker.start()
-                await until(lambda: gateway.client.reconnects > before and gateway.client.connected, deadline_s=30)
+                await until(lambda: gateway.client.reconnects > before and gateway.client.connected)
                 heard.clear()
                 await publish(gateway, 170.0)
-                await until(lambda: ("hot", "active") in heard, deadline_s=60)
+                await until(lambda: ("hot", "active") in heard)
         finally:
             process.kill()  # before the database is back
             process.wait()

@@ -22,9 +22,9 @@ from tests.integration.control_world import (
     snapshot,
     steps,
     tag,
-    until,
     world,
 )
+from tests.waiting import until
 
 __all__ = ["world"]
 

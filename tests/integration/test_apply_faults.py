@@ -26,9 +26,9 @@ from tests.integration.control_world import (
     rows,
     snapshot,
     steps,
-    until,
     world,
 )
+from tests.waiting import until
 
 __all__ = ["world"]
 
@@ -124,7 +124,7 @@ async def test_a_gateway_that_vanishes_marks_its_topics_and_opens_a_gap(world: W
         assert gaps == [{"gateway": "gw-1", "device": "a/l/one", "end": None, "reason": "gateway_lost"}]
         async with FakeGateway(world.settings).up() as gateway:
             # a mark may lie over a value that it published at its connect
-            await until(lambda: any(notice.get("again") for notice in gateway.notices), what="being asked again")
+            await until(lambda: any(notice.get("again") for notice in gateway.notices), "being asked again")
 
 
 @pytest.mark.parametrize("plan", ["{}", '{"changed": [], "moved": 3, "allow": {}, "before": "x", "digests": 1}', "[]"])

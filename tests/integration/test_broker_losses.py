@@ -12,8 +12,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.integration.test_gateway import until
 from tests.scripted_broker import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, Fate, Moment, ScriptedBroker
+from tests.waiting import until
 
 LONG_S = 30.0
 

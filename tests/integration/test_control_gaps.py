@@ -13,17 +13,8 @@ import httpx
 import pytest
 
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_world import (
-    TOPICS,
-    FakeGateway,
-    World,
-    applied,
-    device,
-    rows,
-    snapshot,
-    until,
-    world,
-)
+from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, world
+from tests.waiting import until
 
 __all__ = ["world"]
 
@@ -105,7 +96,7 @@ async def test_one_that_comes_back_with_its_past_settles_its_gaps_itself(world: 
         await store(world, ONE, ago(0))  # its backlog
         await back(gateway)
         await gaps_when(world, lambda found: found == [])
-        await until(lambda: any(one.get("again") for one in gateway.notices), what="being asked again")
+        await until(lambda: any(one.get("again") for one in gateway.notices), "being asked again")
 
 
 async def test_one_without_a_past_ends_each_gap_with_the_first_row_of_its_device(world: World) -> None:
@@ -176,7 +167,7 @@ async def test_the_last_will_of_the_one_before_says_nothing_of_its_successor(wor
     async with world.control(), FakeGateway(world.settings).up() as gateway, world.client() as control:
         await applied(control, snapshot(device(ONE)))
         await store(world, ONE, ago(1))
-        await until(lambda: gateway.client.connected, what="the connection")
+        await until(lambda: gateway.client.connected, "the connection")
         old = gateway.said("lost")
         gateway.instance = "7ZZZNEXT"
         await back(gateway)

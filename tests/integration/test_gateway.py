@@ -16,20 +16,11 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
-from tests.patience import patient
 from tests.servers import TestBroker, new_broker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 GW = "gw-1"
-
-
-async def until(condition: Callable[[], object], *, deadline_s: float = 10.0) -> None:
-    """Poll until true; fails at the deadline."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patient(deadline_s)):
-            while not condition():
-                await asyncio.sleep(0.01)
-    assert condition(), "it did not come true in time"
 
 
 class Plant:
@@ -137,7 +128,7 @@ async def test_broker_killed_with_its_state_loses_nothing(plant: Plant, broker: 
         broker.kill()
         await asyncio.sleep(1.0)  # the outage itself, under load
         broker.start()
-        await until(plant.everything_delivered, deadline_s=20.0)
+        await until(plant.everything_delivered)
         await until(lambda: len(plant.historian.frames) > 40)
     assert plant.gateway.outbox.lost == dict.fromkeys(
         ("overflow", "disk_refused", "outbox_damaged", "frame_too_large"), 0
@@ -153,8 +144,8 @@ async def test_frames_without_receipt_are_sent_again(plant: Plant) -> None:
         await until(lambda: plant.gateways and plant.gateway.outbox.durable_seq > 10)
         await until(lambda: plant.gateway.publisher.in_flight > 10)
         plant.historian.forgetting = False
-        await until(lambda: (min((seq for _, seq in plant.historian.frames), default=99)) == 1, deadline_s=15.0)
-        await until(plant.everything_delivered, deadline_s=15.0)
+        await until(lambda: (min((seq for _, seq in plant.historian.frames), default=99)) == 1)
+        await until(plant.everything_delivered)
     assert plant.gateway.publisher.repeated > 0
     seqs = sorted(seq for _, seq in plant.historian.frames)
     assert seqs == list(range(1, len(seqs) + 1))
@@ -221,7 +212,7 @@ async def test_hot_apply_touches_only_what_changed(plant: Plant) -> None:
         topics = plant.historian.topics
         notice = json.dumps({"deployment": number, "digest": ""}).encode()
         await plant.historian.client.publish(topics.config(GW), notice, retain=True)
-        await until(lambda: plant.gateway.configuration.deployment == number, deadline_s=1.0)
+        await until(lambda: plant.gateway.configuration.deployment == number)
         assert plant.source.fetched == ["a/l/two"]
         await until(lambda: "acme/chicago/a/l/two/t8" in plant.historian.live)
         assert plant.gateway.links.supervisors["tcp:one:1"].devices["a/l/one"] is running
@@ -303,7 +294,7 @@ async def test_a_silent_refusal_of_publishes_is_found_by_the_canary(tmp_path: Pa
                     started=gateways.append,
                 )
             )
-            await until(lambda: gateways and gateways[0].canary.silent, deadline_s=9.0)
+            await until(lambda: gateways and gateways[0].canary.silent)
             assert gateways[0].ready() == (False, "the broker drops what this gateway publishes (NX6012)")
             stop.set()
         assert gateways[0].outbox.lowest_uncommitted() == 1, "what nobody stored is kept"

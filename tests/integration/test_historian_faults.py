@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.database import migrate
-from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query, until
+from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import EmbeddedPostgres, settings_for
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 
@@ -38,10 +39,10 @@ async def test_database_killed_twice_under_load(
         for _ in range(2):
             await asyncio.sleep(0.4 + pick.random() / 2)
             own_postgres.kill()
-            await until(lambda: not role.ready()[0], what="the loss is noticed")
+            await until(lambda: not role.ready()[0], "the loss is noticed")
             assert "database" in role.ready()[1]
             await asyncio.to_thread(own_postgres.start)
-            await until(lambda: role.ready()[0], what="the database is found again")
+            await until(lambda: role.ready()[0], "the database is found again")
         await outbox.drained()
         assert role.write_link.losses >= 2
     found = (await query(database, COUNT))[0]
@@ -98,7 +99,7 @@ async def test_a_full_queue_refuses_the_newest_and_the_gateway_sends_again(
         own_postgres.kill()
         for seq in range(1, 1001):
             outbox.frame(seq, {"a": float(seq), "b": 2.0 * seq})
-        await until(lambda: role.counters.dropped_frames > 0, what="a refused frame")
+        await until(lambda: role.counters.dropped_frames > 0, "a refused frame")
         assert len(role.intake) <= 50
         await asyncio.to_thread(own_postgres.start)
         await outbox.drained(within_s=40)

@@ -21,18 +21,10 @@ from nexus_cli.runtime.historian import deferred_batches as aside
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import (
-    START_US,
-    SmallOutbox,
-    declare,
-    device,
-    historian,
-    outbox_settings,
-    query,
-    until,
-)
+from tests.integration.historian_rig import START_US, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 TABLE = table_name("default", site=SITE)
@@ -85,11 +77,11 @@ async def test_a_locked_table_is_waited_for_and_nothing_is_given_up(database: Se
         async with holding(database, f"LOCK TABLE nexus.{TABLE} IN ACCESS EXCLUSIVE MODE"):
             for seq in range(2, 102):
                 outbox.frame(seq, {"a": float(seq)})
-            await until(lambda: role.write_link.losses >= 2, within_s=LONG_S, what="the second wait that ended")
+            await until(lambda: role.write_link.losses >= 2, "the second wait that ended", deadline_s=LONG_S)
             assert not role.ready()[0]
             assert "lock" in role.ready()[1]
         await outbox.drained(within_s=LONG_S)
-        await until(lambda: role.ready()[0], what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
     assert await counted(database) == (101, 101)
     await no_letters(database)
 
@@ -108,14 +100,14 @@ async def test_late_samples_that_meet_a_lock_wait_aside_and_the_new_ones_go_on(
         async with holding(database, f"LOCK TABLE {late} IN EXCLUSIVE MODE"):
             for seq in range(3, 103):
                 outbox.frame(seq, {"a": float(seq)}, time=(LATE_US if seq % 10 == 0 else START_US) + seq * 1000)
-            await until(lambda: len(outbox.waiting) == 10, within_s=LONG_S, what="the receipts of the new ones")
-            await until(lambda: role.placement.waiting == 10, within_s=LONG_S, what="the late ones aside")
+            await until(lambda: len(outbox.waiting) == 10, "the receipts of the new ones", deadline_s=LONG_S)
+            await until(lambda: role.placement.waiting == 10, "the late ones aside", deadline_s=LONG_S)
             assert role.ready() == (True, "")
             for seq in range(103, 203):
                 outbox.frame(seq, {"a": float(seq)})
-            await until(lambda: len(outbox.waiting) == 10, within_s=LONG_S, what="the receipts of what came after")
+            await until(lambda: len(outbox.waiting) == 10, "the receipts of what came after", deadline_s=LONG_S)
         await outbox.drained(within_s=LONG_S)
-        await until(lambda: role.placement.waiting == 0, within_s=LONG_S, what="nothing aside")
+        await until(lambda: role.placement.waiting == 0, "nothing aside", deadline_s=LONG_S)
     assert await counted(database) == (202, 202)
     await no_letters(database)
 
@@ -276,15 +268,15 @@ async def test_one_row_that_is_too_slow_and_one_that_is_refused_cost_themselves(
     outbox = SmallOutbox(outbox_settings(broker), window=1000)
     async with historian(database, broker, ready=False) as role, outbox.running():
         hasty(role)
-        await until(lambda: role.ready()[0], what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
         for seq in range(1, 61):
             outbox.frame(seq, {"a": {20: 666.0, 40: 13.0}.get(seq, float(seq + 1000)), "b": -2.0})
-        await until(lambda: len(outbox.waiting) <= 1, within_s=LONG_S, what="the receipts of the others")
+        await until(lambda: len(outbox.waiting) <= 1, "the receipts of the others", deadline_s=LONG_S)
         seq = 60
         while outbox.waiting:
             seq += 1
             outbox.frame(seq, {"a": 5000.0 + seq, "b": -2.0})
-            await until(lambda: len(outbox.waiting) <= 1, within_s=LONG_S, what="the newest receipt")
+            await until(lambda: len(outbox.waiting) <= 1, "the newest receipt", deadline_s=LONG_S)
             assert seq < 2000
             await asyncio.sleep(0.1)
     assert await counted(database) == (2 * seq - 2, 2 * seq - 2)
@@ -306,14 +298,12 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
     outbox = SmallOutbox(outbox_settings(broker))
     async with historian(database, broker, ready=False) as role, outbox.running():
         role.write_link._limits = replace(WRITING, statement_s=0.5)
-        await until(lambda: role.ready()[0], what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
         for seq in range(1, 4):
             outbox.frame(seq, {"a": float(seq)})
-        await until(lambda: role.placement.waiting == 3, within_s=LONG_S, what="all of them aside")
+        await until(lambda: role.placement.waiting == 3, "all of them aside", deadline_s=LONG_S)
         pieces = role.placement._aside._pieces
-        await until(
-            lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), within_s=LONG_S, what="many tries"
-        )
+        await until(lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), "many tries", deadline_s=LONG_S)
         await no_letters(database)
         async with connection(database) as conn:
             await conn.execute("DELETE FROM public.slow")

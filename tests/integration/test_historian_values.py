@@ -17,11 +17,11 @@ from tests.integration.historian_rig import (
     historian,
     outbox_settings,
     query,
-    until,
 )
 from tests.integration.test_historian_others import publish, record
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 SCALE = "packaging/line-1/scale-7"

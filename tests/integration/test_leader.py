@@ -37,10 +37,9 @@ from tests.integration.control_world import (
     plan_against,
     rows,
     snapshot,
-    until,
     world,
 )
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 __all__ = ["world"]
 SITE = "acme/chicago"
@@ -93,8 +92,7 @@ async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(w
                 number = await old.deploy(body_of(plan, allow=("data-loss=**", "acl-widen")))
             await until(
                 lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED,
-                deadline_s=40,
-                what=f"the first control stopping {stop_at}",
+                f"the first control stopping {stop_at}",
             )
             await second.until_leads()
             assert (await ended(control, number, deadline_s=60))["outcome"] == "applied"

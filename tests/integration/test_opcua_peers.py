@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import OPCUA_URI, opcua_device
 from tests.node_peers import NODE_MODULES, node_with
-from tests.patience import patient
+from tests.waiting import until
 
 PEERS = Path(__file__).parent / "peers"
 URI = "http://acme.example/peer"
@@ -144,13 +144,6 @@ async def read(
             if place in result.faults:
                 faults[point.name] = result.faults[place]
     return values, faults, times
-
-
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 10.0) -> None:
-    end = time.monotonic() + patient(deadline_s)
-    while not condition():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.01)
 
 
 class Heard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.own_time import now_s
-from tests.patience import patient
+from tests.waiting import patient, until
 
 pytestmark = pytest.mark.own_time
 
@@ -59,13 +59,6 @@ class Heard:
     def value(self, path: str, tag: str) -> Value:
         found = self.newest.get((path, tag))
         return None if found is None else found.value
-
-
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + patient(deadline_s)
-    while not condition():
-        assert now_s() < end, what
-        await asyncio.sleep(0.01)
 
 
 async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:

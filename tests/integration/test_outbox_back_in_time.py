@@ -14,8 +14,9 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeDriver, FakeSource
-from tests.integration.historian_rig import declare, historian, query, until
+from tests.integration.historian_rig import declare, historian, query
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/one"
@@ -62,11 +63,9 @@ class Machine:
         """Run until so many polls are made and delivered."""
         async with self.running() as gateway:
             goal = len(self.driver.polls(PATH)) + samples
-            await until(lambda: len(self.driver.polls(PATH)) >= goal, within_s=LONG_S, what="the polls")
+            await until(lambda: len(self.driver.polls(PATH)) >= goal, "the polls", deadline_s=LONG_S)
             outbox = gateway.outbox
-            await until(
-                lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, within_s=LONG_S, what="the receipts"
-            )
+            await until(lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, "the receipts", deadline_s=LONG_S)
 
 
 async def values(database: Settings) -> list[float]:

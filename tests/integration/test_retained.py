@@ -17,9 +17,9 @@ import pytest
 from nexus_cli.runtime.control import retained as module
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag, until
-from tests.patience import PATIENCE_S, patient
+from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag
 from tests.servers import TestBroker, free_port, mosquitto_program
+from tests.waiting import PATIENCE_S, patient, until
 
 ALERT = {"tag": "a/l/one/energy", "above": 100.0, "severity": "critical", "on_bad": "hold"}
 OTHERS = {
@@ -128,7 +128,7 @@ async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_w
         assert world.broker.process is not None
         world.broker.process.send_signal(signal.SIGUSR1)  # mosquitto(8): save now
         saved = world.broker.folder / "mosquitto.db"
-        await until(lambda: saved.exists() and saved.stat().st_size > 500, what="the saved state")
+        await until(lambda: saved.exists() and saved.stat().st_size > 500, "the saved state")
         await asyncio.sleep(1.0)
         # energy of `one` is removed, device `two` is renamed, one alert is removed
         less = device("a/l/one", tags={"voltage": tag(address="holding:2")})
@@ -165,7 +165,7 @@ async def test_a_gateway_without_devices_is_told_again_by_a_broker_that_lost_its
         world.broker.kill()
         gateway.notices.clear()
         world.broker.start()
-        await until(lambda: bool(gateway.notices), deadline_s=60, what="the notice after the restart")
+        await until(lambda: bool(gateway.notices), "the notice after the restart")
         assert gateway.notices[-1]["deployment"] == removed["number"]
         assert orjson.loads((await kept(world))[topic])["deployment"] == removed["number"]
 
@@ -185,7 +185,7 @@ async def _restarted(world: World, gateway: FakeGateway) -> Mapping[str, bytes]:
                     on_message=lambda each: found.__setitem__(each.topic, each.payload) if each.payload else None,
                 )
             )
-            await until(lambda: client.connected and gateway.client.connected, deadline_s=30)
+            await until(lambda: client.connected and gateway.client.connected)
             await asyncio.sleep(1.0)
             stop.set()
 
