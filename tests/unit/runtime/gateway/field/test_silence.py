@@ -12,42 +12,16 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Promise, ReadResult, Request, Scope
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
-from nexus_cli.runtime.gateway.devices.normaliser import Cycle
+from nexus_cli.runtime.gateway.devices.device import poll_meanwhile, running
 from nexus_cli.runtime.gateway.field.silence import LONGEST_S, MOST_A_TURN, SILENT_S, Silence, Verdict
 from nexus_cli.runtime.gateway.field.subscriptions import SCAN_S, Reporting
 from nexus_cli.wire.sample import Quality, Reason, Value
+from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
+from tests.recorded import Recorded, pipeline_into
 
 PATH = "a/l/plc"
 GONE = Fault(Reason.ILLEGAL_ADDRESS, 0x80340000)
-
-
-class Clock:
-    """Moved by hand."""
-
-    def __init__(self) -> None:
-        self.s = 1000.0
-
-    def monotonic_s(self) -> float:
-        return self.s
-
-
-class Pipeline:
-    """Keeps what goes out; its time is the clock's."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.rows: list[tuple[float, str, Value]] = []
-
-    def now_us(self) -> int:
-        return int(self.clock.s * 1e6)
-
-    def cycle(self, path: str, *, at_us: int | None = None) -> Cycle:
-        return Cycle(at_us or self.now_us())
-
-    def emit(self, device: Running, cycle: Cycle) -> None:
-        self.rows += [(self.clock.s, name, value) for name, value in cycle.samples.items()]
 
 
 class Forgetful(FakeSubscription):
@@ -85,19 +59,20 @@ class Bench:
     """A device whose tags are reported once, then never again unless the test does it."""
 
     def __init__(self, count: int = 2, *, heartbeat_ms: int = 0) -> None:
-        self.driver, self.clock = FakeDriver(), Clock()
+        self.driver, self.clock, self.recorded = FakeDriver(), FakeClock(), Recorded()
         names = [f"t{at}" for at in range(count)]
         tag = {"type": "float64", "poll_ms": 1000, "mode": "subscribe", "heartbeat_ms": heartbeat_ms}
         tags = {name: TagConfig(address=name, **tag) for name in names}
         self.driver.values = {(PATH, name): 1.0 for name in names}
         self.device = running(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
         self.session = Session(self.driver, "link")
-        self.pipeline = Pipeline(self.clock)
+        pipeline = pipeline_into(self.recorded, self.clock)
+        pipeline.configure([self.device])
         self.reporting = Reporting(
             self.session,  # type: ignore[arg-type]
             driver=guarded(self.driver),
-            clock=self.clock,  # type: ignore[arg-type]
-            pipeline=self.pipeline,  # type: ignore[arg-type]
+            clock=self.clock,
+            pipeline=pipeline,
             meanwhile=lambda device, points: poll_meanwhile(device, points, guarded(self.driver)),
         )
         self.names = names
@@ -116,17 +91,17 @@ class Bench:
     async def turn(self) -> None:
         """One turn of the link's loop."""
         await self.reporting.renew({PATH: self.device})
-        still = self.reporting.due(self.clock.s)
+        still = self.reporting.due(self.clock.monotonic_s())
         await self.reporting.read_silent()
         self.reporting.repeat(still)
 
     async def after(self, seconds: float) -> None:
         """Turns as they are due, until so much time has passed."""
-        end_s = self.clock.s + seconds
-        while (next_s := max(self.clock.s, self.reporting.next_s)) <= end_s:
-            self.clock.s = next_s + 0.001
+        end_s = self.clock.monotonic_s() + seconds
+        while (next_s := max(self.clock.monotonic_s(), self.reporting.next_s)) <= end_s:
+            self.clock.advance(next_s + 0.001 - self.clock.monotonic_s())
             await self.turn()
-        self.clock.s = max(self.clock.s, end_s)
+        self.clock.advance(max(0.0, end_s - self.clock.monotonic_s()))
 
     def row(self, name: str) -> tuple[Value, Quality]:
         state = self.device.normaliser.states[name]
@@ -180,10 +155,15 @@ async def test_a_report_that_was_on_its_way_is_waited_for() -> None:
 async def test_no_heartbeat_claims_what_a_read_has_put_in_doubt() -> None:
     bench = await Bench(heartbeat_ms=10_000).open()
     await bench.after(10.5)
-    changed_s = bench.clock.s
+    changed_us = bench.clock.now_us()
     bench.driver.values[PATH, "t1"] = 7.0
     await bench.after(25.0)
-    since = [(name, value) for at_s, name, value in bench.pipeline.rows if at_s > changed_s]
+    since = [
+        (name, value)
+        for frame in bench.recorded.frames
+        for name, value in frame.samples.items()
+        if frame.time_us > changed_us
+    ]
     assert {value for name, value in since if name == "t1"} == {7.0}
     assert since.count(("t0", 1.0)) >= 2
 
