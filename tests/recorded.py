@@ -29,6 +29,8 @@ class Recorded:
 
     Attributes:
         frames: In the order in which they came.
+        rows: Time (µs since 1970 UTC) and value of each row, by path of the tag, in the order of the frames.
+        marks: Value, quality and code of the protocol of each row, by path of the tag.
         gaps: Device, start and end (µs since 1970 UTC), and reason.
         shown: Newest time (µs since 1970 UTC) and value by path of the tag.
         forgotten: Topics of tags that are gone.
@@ -37,6 +39,8 @@ class Recorded:
 
     def __init__(self) -> None:
         self.frames: list[RecordedFrame] = []
+        self.rows: dict[str, list[tuple[int, Any]]] = {}
+        self.marks: dict[str, list[tuple[Any, str, int]]] = {}
         self.gaps: list[tuple[str, int, int, str]] = []
         self.shown: dict[str, tuple[int, Any]] = {}
         self.forgotten: list[str] = []
@@ -49,7 +53,12 @@ class Recorded:
         if self.full:
             return False
         device = topic.removeprefix(TOPICS.data(GATEWAY, ""))
-        self.frames.append(RecordedFrame(device, time_us, dict(samples), dict(quality or {})))
+        quality = quality or {}
+        self.frames.append(RecordedFrame(device, time_us, dict(samples), dict(quality)))
+        for name, value in samples.items():
+            self.rows.setdefault(f"{device}/{name}", []).append((time_us, value))
+            mark, _, code = quality.get(name, ("GOOD", None, 0))
+            self.marks.setdefault(f"{device}/{name}", []).append((value, mark, code))
         return True
 
     def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: Any) -> None:
@@ -68,17 +77,14 @@ class Recorded:
     def clear(self) -> None:
         """As when nothing had been recorded."""
         self.frames.clear()
+        self.rows.clear()
+        self.marks.clear()
         self.gaps.clear()
         self.shown.clear()
 
-    def rows(self, path: str) -> list[tuple[int, Any]]:
-        """Time (µs since 1970 UTC) and value of each row of a tag, in the order of the frames."""
-        device, _, tag = path.rpartition("/")
-        return [(one.time_us, one.samples[tag]) for one in self.frames if one.device == device and tag in one.samples]
-
     def values(self, path: str) -> list[Any]:
         """Values of each row of a tag, in the order of the frames."""
-        return [value for _, value in self.rows(path)]
+        return [value for _, value in self.rows.get(path, [])]
 
     def of(self, device: str) -> list[RecordedFrame]:
         """The frames of a device."""

@@ -14,37 +14,17 @@ from nexus_cli.drivers.base import DriverError, Effect, Point, ReadResult, Reque
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.quantities import conversion
-from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
 from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
-from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import running
-from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.command import Command, State
-from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.field import FakeDriver
+from tests.recorded import Recorded, pipeline_into
 
 PATH = "a/l/oven"
 NOW_US = 1_700_000_000_000_000
 MOMENTS = ("waiting", "expecting", "writing", "reading back", "never")
-
-
-class Nowhere:
-    """An outbox and a live view that remember the samples."""
-
-    def __init__(self) -> None:
-        self.samples: list[tuple[str, Any]] = []
-
-    def add_frame(self, topic: str, *, samples: dict[str, Any], **_: Any) -> bool:
-        self.samples += samples.items()
-        return True
-
-    def put(self, states: Any) -> None:
-        pass
-
-    def forget(self, topic: str) -> None:
-        pass
 
 
 class Oven:
@@ -62,16 +42,8 @@ class Oven:
         self.refuse: DriverError | None = None
         self.takes: Any = None
         self.after, self.moment, self.reads = after, moment, 0
-        clock, nowhere = FakeClock(), Nowhere()
-        self.rows = nowhere.samples
-        self.pipeline = Pipeline(
-            topics=Topics("e", "s"),
-            gateway="gw-1",
-            outbox=nowhere,  # type: ignore[arg-type]
-            live=nowhere,  # type: ignore[arg-type]
-            time=RisingTime(clock),
-            absence=Absence(clock=clock, add_gap=lambda **_: None),
-        )
+        self.recorded = Recorded()
+        self.pipeline = pipeline_into(self.recorded, FakeClock())
         self.driver = FakeDriver()
         self.device = running(before, "1", self.driver)
         self.pipeline.configure([self.device])
@@ -227,7 +199,7 @@ def test_a_place_of_yesterday_is_read_back_and_is_no_sample() -> None:
     plant = Oven(before, oven(address="70"), moment="writing")
     ended = plant.carry_out(command(77))
     assert (ended.state, ended.read_back, plant.wire) == (State.DONE, 77, [("5", 77)])
-    assert plant.rows == []
+    assert plant.recorded.frames == []
 
 
 def test_another_device_proves_nothing() -> None:

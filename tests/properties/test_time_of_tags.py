@@ -12,21 +12,20 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted
 from nexus_cli.runtime.gateway.commands.execution import Execution, Order
-from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import Running, running
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
 from nexus_cli.runtime.gateway.field.polling import Poller, Working
 from nexus_cli.runtime.gateway.field.subscriptions import Reporting
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
-from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
+from nexus_cli.runtime.gateway.pipeline import MOMENT_US
 from nexus_cli.wire.command import Command
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSubscription
+from tests.recorded import Recorded, pipeline_into
 
 ONE, TWO = "a/l/one", "a/l/two"
 POLLED = ("speed", "start", "level")
@@ -58,37 +57,6 @@ def calculated(path: str) -> TagConfig:
     """The sum of two tags."""
     left, right = SUMS[path]
     return tag(expr="x + y", inputs={"x": left, "y": right}, heartbeat_ms=3000)
-
-
-class Record:
-    """Outbox and live view: what would be stored and shown."""
-
-    def __init__(self) -> None:
-        self.frames: list[tuple[str, int]] = []
-        self.rows: dict[str, list[tuple[int, Any]]] = {}
-        self.shown: dict[str, tuple[int, Any]] = {}
-
-    def add_frame(self, topic: str, *, time_us: int, samples: dict[str, Any], **_: Any) -> bool:
-        """Take a frame."""
-        path = topic.split("/data/gw-1/")[1]
-        self.frames.append((path, time_us))
-        for name, value in samples.items():
-            self.rows.setdefault(f"{path}/{name}", []).append((time_us, value))
-        return True
-
-    def put(self, states: Iterable[TagState]) -> None:
-        """Show values."""
-        for state in states:
-            self.shown[state.path] = state.time_us, state.value
-
-    def forget(self, topic: str) -> None:
-        """Nothing is removed here."""
-
-    def clear(self) -> None:
-        """As when nothing had been recorded."""
-        self.frames.clear()
-        self.rows.clear()
-        self.shown.clear()
 
 
 class OneByOne(FakeDriver):
@@ -124,21 +92,14 @@ class Plant:
     """
 
     def __init__(self) -> None:
-        self.clock, self.record = FakeClock(), Record()
+        self.clock, self.record = FakeClock(), Recorded()
         self.field: dict[str, float] = {}
         self.known: dict[str, list[Any]] = {}
         self.waiting: list[asyncio.Future[DriverError | None]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         driver = OneByOne(concurrency=2)
         self.driver = driver
-        self.pipeline = Pipeline(
-            topics=TOPICS,
-            gateway="gw-1",
-            outbox=self.record,  # type: ignore[arg-type]
-            live=self.record,  # type: ignore[arg-type]
-            time=RisingTime(self.clock),
-            absence=Absence(clock=self.clock, add_gap=lambda **_: None),
-        )
+        self.pipeline = pipeline_into(self.record, self.clock)
         configs = [
             device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})
             for one in (ONE, TWO)
@@ -315,9 +276,9 @@ def check(plant: Plant) -> None:
     for path in known:
         assert path in rows
     last: dict[str, int] = {}
-    for path, time_us in plant.record.frames:
-        assert time_us > last.get(path, 0), f"the frames of {path} rise in the order in which they went"
-        last[path] = time_us
+    for frame in plant.record.frames:
+        assert frame.time_us > last.get(frame.device, 0), f"the frames of {frame.device} rise in the order they went in"
+        last[frame.device] = frame.time_us
     for path, inputs in SUMS.items():
         values = [rows[one][-1][1] if one in rows else "unknown" for one in inputs]
         if "unknown" not in values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,15 +13,12 @@ from nexus_cli.drivers.base import DriverError, Fault, ReadResult, Request, Scop
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import EXCEPTIONS
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import RisingTime
-from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import Running, running
 from nexus_cli.runtime.gateway.field import asking
 from nexus_cli.runtime.gateway.field.polling import Poller, Working
-from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Quality, Reason
-from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.recorded import Recorded, pipeline_into
 
 PATH = "a/l/d"
 SILENT = DriverError("no answer in time", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
@@ -48,17 +44,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 manners = pytest.mark.parametrize("error", MANNERS.values(), ids=MANNERS)
 
 
-class Rows:
-    """An outbox and live view that nobody reads."""
-
-    def add_frame(self, *_: Any, **__: Any) -> bool:
-        """Take it."""
-        return True
-
-    def put(self, *_: Any) -> None:
-        """Show it."""
-
-
 class Field:
     """A device of which tests say how it takes each read.
 
@@ -74,15 +59,7 @@ class Field:
         self.clock = FakeClock()
         config = DeviceConfig(path=PATH, protocol="modbus", gateway="gw-1", connection={"host": "h"}, tags=tags)
         self.device: Running = running(config, "1", DRIVER)
-        rows: Any = Rows()
-        pipeline = Pipeline(
-            topics=Topics("acme", "plant"),
-            gateway="gw-1",
-            outbox=rows,
-            live=rows,
-            time=RisingTime(self.clock),
-            absence=Absence(clock=self.clock, add_gap=lambda **_: None),
-        )
+        pipeline = pipeline_into(Recorded(), self.clock)
         pipeline.configure([self.device])
         self.poller = Poller(
             self,  # type: ignore[arg-type]

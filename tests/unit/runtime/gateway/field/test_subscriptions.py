@@ -258,7 +258,7 @@ async def test_a_value_that_stands_still_is_repeated_at_its_heartbeat_and_a_repo
         one.clock.advance(1.0)
         one.driver.subscriptions[ONE].report(t1=float(second))
         await one.turn()
-    times = [time_us for time_us, _ in one.recorded.rows(f"{ONE}/t0")]
+    times = [time_us for time_us, _ in one.recorded.rows[f"{ONE}/t0"]]
     assert [round((after - before) / 1e6) for before, after in pairwise(times)] == [10, 10, 10]
     assert one.recorded.values(f"{ONE}/t1") == [1.0, *map(float, range(2, 31))], "its first report was no change"
 
