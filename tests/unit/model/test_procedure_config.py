@@ -1,4 +1,4 @@
-"""Commands as bytes, times of expiry, messages from templates."""
+"""Messages from templates: filled, checked by their schema, explained, and what their fields take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nexus_cli.model.procedure_config import (
     MessageConfig,
@@ -21,9 +19,6 @@ from nexus_cli.model.procedure_config import (
 )
 from nexus_cli.project.explain import explain_path
 from nexus_cli.project.text import load
-from nexus_cli.runtime.gateway.commands.admission import Clocks
-from nexus_cli.wire.command import Command, CommandError, decode_command, encode
-from nexus_cli.wire.topic import Topics
 
 NOW_US = 1_800_000_000_000_000
 ORDER = MessageConfig(
@@ -35,64 +30,6 @@ ORDER = MessageConfig(
         "additionalProperties": False,
     },
 )
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_command_or_a_plain_refusal(payload: bytes) -> None:
-    try:
-        decode_command(payload)
-    except CommandError as error:
-        assert str(error)
-
-
-@pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a b", "ä", "x" * 129, "-a"])
-def test_ids_that_can_stand_in_no_topic_are_refused(name: str) -> None:
-    with pytest.raises(CommandError):
-        decode_command(json.dumps({"id": name, "value": 1, "expires_at": 1}).encode())
-
-
-@pytest.mark.parametrize("key", ["value", "expect"])
-def test_what_is_nested_deeper_than_its_report_can_be_is_refused_by_its_id(key: str) -> None:
-    def asked(levels: int) -> bytes:
-        deep = "[" * levels + "1" + "]" * levels
-        return f'{{"id": "x", "value": 1, "expires_at": 1, "{key}": {deep}}}'.encode()
-
-    decode_command(asked(100))
-    for levels in (101, 254, 600, 900, 4_000):
-        with pytest.raises(CommandError) as refused:
-            decode_command(asked(levels))
-        assert refused.value.id == "x" or levels == 4_000  # there not even the id can be read
-
-
-def test_a_command_survives_its_own_encoding() -> None:
-    command = Command(id="a.1", value=[1, 2.5, "x", None], expires_at=NOW_US, expect=None, reason="why")
-    assert decode_command(encode(command)) == command
-    assert command.fingerprint("a/b/c/d") != command.fingerprint("a/b/c/e")
-
-
-def test_the_topic_of_a_command_is_read_back() -> None:
-    topics = Topics("acme", "chicago")
-    assert topics.split_command(topics.command("a/l/d/t", "desk")) == ("a/l/d/t", "desk")
-    for wrong in ("_nexus/acme/chicago/cmd/a/l/d/desk", "_nexus/acme/berlin/cmd/a/l/d/t/desk", "x"):
-        assert topics.split_command(wrong) is None
-
-
-@pytest.mark.parametrize(
-    ("expires_s", "doubt", "code"),
-    [
-        (10, "", None),
-        (60, "", None),
-        (0, "", "NX6808"),
-        (-5, "", "NX6808"),
-        (60.001, "", "NX6808"),
-        (10, "the clock of this machine says 1970-01-02, which can't be", "NX6810"),
-    ],
-)
-def test_times(expires_s: float, doubt: str, code: str | None) -> None:
-    clocks = Clocks(lambda: NOW_US, lambda: doubt)
-    found = clocks.objection(NOW_US + int(expires_s * 1e6))
-    assert (found.code if found else None) == code
-    assert doubt in (found.detail if found else "")
 
 
 def test_messages_are_filled_and_checked() -> None:
