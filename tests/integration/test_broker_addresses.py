@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from tests.servers import TestBroker, free_port, mosquitto_program, new_broker
-from tests.waiting import until, wait_until
+from tests.waiting import PATIENCE_S, until, wait_until
 
 pytestmark = [
     pytest.mark.needs_broker,
@@ -27,7 +27,7 @@ pytestmark = [
 async def goes_round(settings: Settings, *, count: int = 20) -> None:
     """Publish and hear the same."""
     client = BrokerClient(settings=settings, client_id="round")
-    async with asyncio.timeout(15), client.session() as messages:
+    async with asyncio.timeout(PATIENCE_S), client.session() as messages:
         await client.subscribe([("a/#", 1)])
         for number in range(count):
             await client.publish(f"a/{number}", b"x" * 100_000)

@@ -294,20 +294,13 @@ async def test_a_large_body_keeps_nobody_waiting(world: World) -> None:
             Socket(port_of(world)) as client,
         ):
             await client.send(head(PREFIX + "/deployments", token(), f"Content-Length: {len(body)}"))
-            sending = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
                 sent = group.create_task(client.send(body))
                 answered = group.create_task(client.answer(120))
-                worst_s = 0.0
                 while not answered.done():
-                    begun = time.monotonic()
                     assert (await http.get("/health/live")).status_code == 200
-                    worst_s = max(worst_s, time.monotonic() - begun)
                     asked += 1
             assert sent.done() and answered.result() == (422, "NX6405")
-            print(
-                f"60 MiB in {asyncio.get_running_loop().time() - sending:.1f} s, {asked} answers, worst {worst_s:.2f} s"
-            )
             assert asked > 3
     finally:
         process.kill()

@@ -17,7 +17,7 @@ from nexus_cli.local.postgres import Launch
 from nexus_cli.local.processes import PidFile, identify, is_alive, spawn
 from nexus_cli.local.service_process import Keeper
 from nexus_cli.local.services import Service
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 
@@ -72,7 +72,7 @@ async def test_what_lives_is_adopted(tmp_path: Path) -> None:
         assert keeper.seen.pid == pid
         assert keeper.seen.restarts == 0
     assert lost._child is not None
-    lost._child.wait(5)
+    lost._child.wait(PATIENCE_S)
     assert identify(pid) is None
 
 
@@ -92,7 +92,7 @@ async def test_what_a_killed_supervisor_left_ends_even_when_it_was_never_adopted
     async with _kept(home, broken) as need, _kept(home, _service("x", tmp_path), need) as keeper:
         await until(lambda: need.seen.pid != 0)
         assert keeper.seen.state == "waiting"
-    orphan.wait(5)
+    orphan.wait(PATIENCE_S)
     assert not is_alive(running)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.health import _listen
+from tests.waiting import PATIENCE_S
 
 
 async def test_accepted_connections_do_not_wait_for_acknowledgements() -> None:
@@ -19,7 +20,7 @@ async def test_accepted_connections_do_not_wait_for_acknowledgements() -> None:
         writer.close()
 
     listener = _listen("127.0.0.1", 0)
-    async with await asyncio.start_server(accepted, sock=listener), asyncio.timeout(5):
+    async with await asyncio.start_server(accepted, sock=listener), asyncio.timeout(PATIENCE_S):
         _, writer = await asyncio.open_connection(*listener.getsockname())
         assert await options.get() != 0
         writer.close()

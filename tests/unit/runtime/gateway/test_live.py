@@ -12,6 +12,7 @@ from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.live import LiveView, payload
 from nexus_cli.wire.sample import Quality, Reason
 from tests.brokers import FastClock, MemoryBroker
+from tests.waiting import PATIENCE_S
 
 
 class Broker:
@@ -46,7 +47,7 @@ def tag(name: str, value: Any, **keys: Any) -> TagState:
 async def settle(live: LiveView, broker: Broker, count: int) -> None:
     """Let it publish until so many are out."""
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group, asyncio.timeout(5):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):
         group.create_task(live.run(stop))
         while len(broker.sent) < count:
             await asyncio.sleep(0.001)
@@ -82,7 +83,7 @@ async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
     live = LiveView(broker, clock=SystemClock(), rate_per_s=1000)  # type: ignore[arg-type]
     live.put([tag(f"polled-{n}", float(n)) for n in range(500)])
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):
         group.create_task(live.run(stop))
         while len(broker.sent) < 20:
             await asyncio.sleep(0.001)
