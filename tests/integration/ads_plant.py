@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,10 +12,11 @@ import pytest
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.session import AdsSession
 from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, points_of
+from nexus_cli.drivers.base import DriverError, Fault, Point, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
+from tests.heard import Heard
 
 PATH = "a/l/plc"
 
@@ -30,23 +31,6 @@ def tags(**more: TagConfig) -> dict[str, TagConfig]:
 def device(tcp: int, tags_: dict[str, TagConfig] | None = None, path: str = PATH, **keys: Any) -> DeviceConfig:
     connection = {**ads_connection(tcp), **keys}
     return DeviceConfig(path=path, protocol="ads", connection=connection, tags=tags() if tags_ is None else tags_)
-
-
-@dataclass
-class Heard:
-    """What a subscription reported."""
-
-    values: dict[str, Value] = field(default_factory=dict)
-    faults: dict[str, Fault | None] = field(default_factory=dict)
-    times: dict[str, int | None] = field(default_factory=dict)
-    all: list[Notification] = field(default_factory=list)
-
-    def sink(self, path: str, notifications: Sequence[Notification]) -> None:
-        for one in notifications:
-            self.all.append(one)
-            self.values[one.point.name] = one.value
-            self.faults[one.point.name] = one.fault
-            self.times[one.point.name] = one.source_time_us
 
 
 @dataclass
@@ -81,7 +65,7 @@ class Plant:
         heard = Heard()
         points = points_of(self.device, names or None)
         intervals = [self.device.tags[point.name].poll_ms for point in points]
-        found = await self.session.subscribe(self.device.path, points, interval_ms=intervals, sink=heard.sink)
+        found = await self.session.subscribe(self.device.path, points, interval_ms=intervals, sink=heard)
         return heard, found
 
 

@@ -20,7 +20,7 @@ from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
 from nexus_cli.wire.topic import Topics
 from tests.postgres import SITE
 from tests.servers import TestBroker
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 TOPICS = Topics("acme", "chicago")
 DEVICE = "packaging/line-1/filler"
@@ -112,9 +112,9 @@ class SmallOutbox:
             finally:
                 stop.set()
 
-    async def drained(self, *, within_s: float = 30.0) -> None:
+    async def drained(self, *, deadline_s: float = PATIENCE_S) -> None:
         """Wait until everything has its receipt."""
-        await until(lambda: not self.waiting, f"the receipt of {len(self.waiting)} frames", deadline_s=within_s)
+        await until(lambda: not self.waiting, f"the receipt of {len(self.waiting)} frames", deadline_s=deadline_s)
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,8 @@ from nexus_cli.runtime.gateway.field import schedule
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
 from tests.contract.polled import polled
-from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, tags
+from tests.heard import Heard
+from tests.integration.ads_plant import PATH, Plant, device, fails, plant, tags
 from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
@@ -216,7 +217,7 @@ async def test_a_runtime_that_is_gone_does_not_hold_up_its_neighbour() -> None:
             one.connection["tcp_port"] = server.port
         session = await DRIVER.connect(devices, home=".")
         heard, points = Heard(), points_of(devices[0])
-        await session.subscribe("a/l/851", points, interval_ms=[20] * len(points), sink=heard.sink)
+        await session.subscribe("a/l/851", points, interval_ms=[20] * len(points), sink=heard)
         await until(lambda: heard.values.get("n1") == 100, "first value")
         server.set_state("a/l/851", CONFIG)
         await session.check()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Notification, Point, Promise, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Point, Promise, Scope, points_of
 from nexus_cli.drivers.opcua.codec import DecodeError
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
+from tests.heard import Heard
 from tests.own_time import now_s
 from tests.waiting import patient, until
 
@@ -42,23 +42,6 @@ def device(port: int = 0, *, count: int = 20, path: str = "area/line/sub", **mor
         connection={"endpoint": f"opc.tcp://127.0.0.1:{port}", "timeout": 500, "connect_timeout": 2000, **more},
         tags=tags,
     )
-
-
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.newest: dict[tuple[str, str], Notification] = {}
-        self.count = 0
-
-    def __call__(self, path: str, reported: Sequence[Notification]) -> None:
-        for notification in reported:
-            self.newest[path, notification.point.name] = notification
-            self.count += 1
-
-    def value(self, path: str, tag: str) -> Value:
-        found = self.newest.get((path, tag))
-        return None if found is None else found.value
 
 
 async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:
@@ -87,9 +70,9 @@ async def test_first_values_changes_and_source_times(tmp_path: Any) -> None:
         assert abs(first.source_time_us - time.time() * 1e6) < 5e6
         server.set(config.path, "v003", 77)
         await until(lambda: heard.value(config.path, "v003") == 77, "a change was not reported")
-        before = heard.count
+        before = len(heard.all)
         await asyncio.sleep(0.35)
-        assert heard.count == before, "constants are reported again and again"
+        assert len(heard.all) == before, "constants are reported again and again"
         await session.check()
     finally:
         await session.close()
@@ -182,7 +165,7 @@ async def test_it_reports_again_after_a_reconnect(tmp_path: Any) -> None:
     assert error.scope is Scope.SESSION
     assert error.retriable
     await session.close()
-    heard.newest.clear()
+    heard.clear()
     server = await serve([device()], port=port)
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
@@ -228,7 +211,7 @@ async def test_a_forgotten_subscription_is_asked_for_again_and_costs_no_session(
             await session.check()
             await asyncio.sleep(0.02)
         assert set(subscription.faults) == set(config.tags)
-        heard.newest.clear()
+        heard.clear()
         await subscription.retry()
         assert not subscription.faults
         await until(lambda: len(heard.newest) == 20, "nothing was reported again")
@@ -395,7 +378,7 @@ async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
         await session.subscribe(config.path, [point], interval_ms=[100], sink=heard)
-        await until(lambda: heard.count == 1, "no first value")
+        await until(lambda: len(heard.all) == 1, "no first value")
         (stream,) = server.server.iserver.subscription_service.subscriptions.values()
         (item,) = stream.monitored_item_srv._monitored_items.values()
         assert item.queue_size == 10

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.needs_broker
 PATH = "a/l/one"
 TAG = TagConfig(type="float64", published_type="float64", address="a0", poll_ms=50)
 DEVICE = DeviceConfig(path=PATH, protocol="fake", link="x", gateway="gw-1", tags={"t0": TAG})
-LONG_S = 90.0
 
 
 class Machine:
@@ -63,9 +62,9 @@ class Machine:
         """Run until so many polls are made and delivered."""
         async with self.running() as gateway:
             goal = len(self.driver.polls(PATH)) + samples
-            await until(lambda: len(self.driver.polls(PATH)) >= goal, "the polls", deadline_s=LONG_S)
+            await until(lambda: len(self.driver.polls(PATH)) >= goal, "the polls")
             outbox = gateway.outbox
-            await until(lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, "the receipts", deadline_s=LONG_S)
+            await until(lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, "the receipts")
 
 
 async def values(database: Settings) -> list[float]:

@@ -20,7 +20,7 @@ from asyncua import ua
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.nodes import node_id
 from nexus_cli.drivers.opcua.simulator.faulty_server import FaultyServer
-from nexus_cli.drivers.opcua.simulator.nodeset_values import Body, plain_value, structure, take_structures
+from tests.opcua_nodeset_values import Body, plain_value, structure, take_structures
 
 NAMESPACE = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 STANDARD = "http://opcfoundation.org/UA/"
@@ -213,7 +213,7 @@ def in_order(files: Sequence[Path]) -> list[Path]:
 def _loadable(path: Path) -> ElementTree.Element:
     """The file as asyncua takes it: without required models (`in_order` saw to them, and it fails on one without a
     date), and with publication dates of whole seconds."""
-    root = ElementTree.fromstring(path.read_bytes())  # noqa: S314 - as in `_models`
+    root = ElementTree.fromstring(path.read_bytes())
     for model in root.iter(f"{NAMESPACE}Model"):
         published = model.get("PublicationDate")
         if published:
@@ -225,7 +225,7 @@ def _loadable(path: Path) -> ElementTree.Element:
 
 def _models(path: Path) -> tuple[set[str], set[str]]:
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314 - the plant's own files, handed over by its engineer
+        root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ValueError(f"{path.name} is not XML ({error})") from None
     own = {str(model.get("ModelUri")) for model in root.iter(f"{NAMESPACE}Model")}
