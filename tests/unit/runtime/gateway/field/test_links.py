@@ -67,7 +67,7 @@ async def test_a_deployment_starts_changes_and_ends_links_and_leaves_the_others_
         kept, ended = one.links.supervisors["x"], one.links.supervisors["y"]
         one.apply(device(ONE, link="x"), device(THREE, link="z"))
         await asyncio.sleep(3.0)
-        assert list(one.links.supervisors) == ["x", "z"]
+        assert list(one.links.supervisors) == list(one.links._tasks) == ["x", "z"]
         assert one.links.supervisors["x"] is kept and kept.reconnects == 0
         assert ended.devices == {} and [each.closed for each in driver.sessions] == [False, True, False]
         assert len(driver.polls(ONE)) == 60 and len(driver.polls(TWO)) == 30
@@ -76,6 +76,19 @@ async def test_a_deployment_starts_changes_and_ends_links_and_leaves_the_others_
             "z": "connected",
         }
     assert all(each.closed for each in driver.sessions)
+
+
+async def test_a_link_that_is_lost_or_whose_driver_fails_costs_the_others_nothing() -> None:
+    driver = FakeDriver()
+    driver.down.add("y")
+    driver.bug = THREE
+    async with gateway(driver) as one:
+        one.apply(device(ONE, link="x"), device(TWO, link="y"), device(THREE, link="z"))
+        await asyncio.sleep(10.0)
+        states = {link: facts["state"] for link, facts in one.links.health().items()}
+        assert states == {"x": "connected", "y": "backoff", "z": "backoff"}
+        (counters,) = [each.counters for each in one.links.devices() if each.path == ONE]
+        assert (counters.cycles, counters.missed, one.links.restarts) == (100, 0, {})
 
 
 async def test_a_device_that_moves_to_another_link_is_read_there_alone() -> None:
@@ -171,4 +184,5 @@ async def test_the_end_waits_for_no_driver_longer_than_it_must() -> None:
         began_s = one.clock.monotonic_s()
         await one.links.close()
         assert one.clock.monotonic_s() - began_s == pytest.approx(CLOSE_S), "side by side"
+    assert one.clock.monotonic_s() - began_s == pytest.approx(CLOSE_S), "what hung was cancelled"
     assert all(each.closed for each in driver.sessions)

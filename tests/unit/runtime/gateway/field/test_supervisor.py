@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from nexus_cli.drivers.base import DriverError, Request, Scope
+from nexus_cli.drivers.base import DriverError, Fault, Request, Scope
+from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.gateway.devices.device import ILLEGAL_RETRY_S
 from nexus_cli.runtime.gateway.field.supervisor import LINK_LONGEST_S, STUCK_S, WORK_QUEUE
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
@@ -201,6 +203,73 @@ async def test_a_held_up_poll_costs_the_cycles_it_lasted_and_the_others_keep_the
     assert counters.cycles + counters.missed == 101
     off = [at for at in polls if abs((at - polls[0]) * 10 - round((at - polls[0]) * 10)) > 0.01]
     assert len(off) == 1, "one begins late, none is made up for, the next ones are on the grid again"
+
+
+async def test_an_address_that_the_device_refuses_costs_its_tag_alone_and_is_left_alone() -> None:
+    link = ScriptedLink(device(ONE, tags=23))
+    link.driver.illegal.add((ONE, "a13"))
+    link.driver.illegal_gaps.add(ONE)
+    async with link.running():
+        await asyncio.sleep(1.0)
+        newest = {path.rpartition("/")[2]: marks[-1] for path, marks in link.recorded.marks.items()}
+        assert {name for name, (_, quality, _) in newest.items() if quality == "BAD"} == {"t13"}
+        assert newest["t13"] == (None, "BAD", 2) and len(newest) == 23
+        before = len(link.driver.reads)
+        await asyncio.sleep(10.0)
+        assert len(link.driver.reads) > before + 100
+        assert not any("t13" in names for _, _, names in link.driver.reads[before:])
+        link.driver.illegal.clear()
+        await asyncio.sleep(ILLEGAL_RETRY_S)
+        assert link.recorded.values(f"{ONE}/t13")[-1] is not None
+
+
+# --- what is reported -------------------------------------------------------------------------------------------
+
+
+def reporting(**keys: Any) -> Any:
+    """A device with a polled tag and a reported one."""
+    return device(ONE, tags=1, more={"s0": TagConfig(type="float64", address="s0", mode="subscribe", **keys)})
+
+
+async def test_reports_come_between_polls_and_the_session_is_checked_although_it_is_polled_rarely() -> None:
+    link = ScriptedLink(reporting())
+    async with link.running():
+        await asyncio.sleep(2.0)
+        link.driver.subscriptions[ONE].report(s0=1.5)
+        await asyncio.sleep(2.0)
+        link.driver.subscriptions[ONE].report(s0=2.5)
+    assert link.recorded.values(f"{ONE}/s0") == [1.5, 2.5]
+    assert len(link.driver.polls(ONE)) == 40
+
+
+async def test_a_session_with_reports_is_not_replaced_in_silence_because_its_changes_are_lost() -> None:
+    link = ScriptedLink(reporting())
+    async with link.running():
+        await asyncio.sleep(2.0)
+        link.driver.subscriptions[ONE].report(s0=1.5)
+        losses = [RESET]
+        link.driver.refuses = lambda _: losses.pop() if losses else None
+        await asyncio.sleep(2.0)
+        assert link.supervisor.connected and link.supervisor.reconnects == 1
+        link.driver.subscriptions[ONE].report(s0=1.5)
+    assert link.recorded.marks[f"{ONE}/s0"] == [(1.5, "GOOD", 0), (None, "BAD", 0), (1.5, "GOOD", 0)]
+    assert [state for _, state, _ in link.states] == ["connecting", "connected", "backoff", "connected"]
+
+
+async def test_a_subscription_that_a_device_refuses_is_polled_until_it_is_taken() -> None:
+    link = ScriptedLink(reporting(poll_ms=200))
+    async with link.running():
+        await asyncio.sleep(1.0)
+        link.driver.subscriptions[ONE].faults["s0"] = Fault(Reason.DEVICE_ERROR)
+        before = len([names for _, _, names in link.driver.reads if "s0" in names])
+        await asyncio.sleep(5.5)
+        polled = len([names for _, _, names in link.driver.reads if "s0" in names]) - before
+        assert polled >= 1 and link.driver.subscriptions[ONE].retried >= 1
+        link.driver.subscriptions[ONE].faults.clear()
+        await asyncio.sleep(10.0)
+        before = len([names for _, _, names in link.driver.reads if "s0" in names])
+        await asyncio.sleep(10.0)
+        assert len([names for _, _, names in link.driver.reads if "s0" in names]) == before
 
 
 # --- configuration ----------------------------------------------------------------------------------------------
