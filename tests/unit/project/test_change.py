@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.change import _follow
+
+pytestmark = pytest.mark.simulated_time
 
 
 class _Control:

@@ -6,13 +6,17 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.live import LiveView, payload
 from nexus_cli.wire.sample import Quality, Reason
 from tests.brokers import FastClock, MemoryBroker
+from tests.simulated_time import LoopClock
 from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.simulated_time
 
 
 class Broker:
@@ -57,7 +61,7 @@ async def settle(live: LiveView, broker: Broker, count: int) -> None:
 async def test_newer_values_replace_older_ones_that_wait() -> None:
     broker = Broker()
     broker.connected = False
-    live = LiveView(broker, clock=SystemClock())  # type: ignore[arg-type]
+    live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     one, two = tag("one", 1.0), tag("two", 2.0)
     live.put([one, two])
     one.value = 5.0
@@ -80,7 +84,7 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
 
 async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
     broker = Broker()
-    live = LiveView(broker, clock=SystemClock(), rate_per_s=1000)  # type: ignore[arg-type]
+    live = LiveView(broker, clock=LoopClock(), rate_per_s=1000)  # type: ignore[arg-type]
     live.put([tag(f"polled-{n}", float(n)) for n in range(500)])
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):

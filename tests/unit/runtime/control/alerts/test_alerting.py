@@ -18,6 +18,7 @@ from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
 from nexus_cli.settings import Settings
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.waiting import until
 
 TOPICS = Topics("acme", "chicago")
 TAG = "a/l/one/energy"
@@ -133,7 +134,7 @@ async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plan
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(plant.alerting.run(stop))
-        await _until(lambda: plant.alerting.waiting == 0)
+        await until(lambda: plant.alerting.waiting == 0)
         assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0]["value"] is None
         plant.alerting.hear(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
         assert plant.states() == {"hot": "active"}
@@ -157,7 +158,7 @@ async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, 
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(plant.alerting.run(stop))
-        await _until(lambda: bool(plant.published))
+        await until(lambda: bool(plant.published))
         stop.set()
     name, facts = plant.published[-1]
     assert facts is not None and (name, facts["state"]) == ("odd", "active")
@@ -185,10 +186,10 @@ async def test_what_changed_is_published_while_the_database_is_away_and_stored_i
         plant.load(hot={"above": 100.0})
         for value, state in ((150.0, "active"), (50.0, "cleared"), (160.0, "active")):
             plant.value(value)
-            await _until(lambda state=state: plant.published and plant.published[-1][1]["state"] == state)
+            await until(lambda state=state: plant.published and plant.published[-1][1]["state"] == state)
         assert plant.pool.rows == [] and len(plant.record) == 3
         plant.pool.away = False
-        await _until(lambda: not len(plant.record))
+        await until(lambda: not len(plant.record))
         stop.set()
     assert plant.pool.rows == [("hot", "active"), ("hot", "cleared"), ("hot", "active")]
 
@@ -248,10 +249,10 @@ async def test_every_alert_has_its_topic_from_the_start_and_follows_its_declarat
     async with asyncio.TaskGroup() as group:
         group.create_task(plant.alerting.run(stop))
         plant.load(hot={"above": 100.0, "severity": "warning"})
-        await _until(lambda: len(plant.published) == 1)
+        await until(lambda: len(plant.published) == 1)
         assert plant.published[0][1]["state"] == "cleared" and plant.published[0][1]["since"] > 0
         plant.load(hot={"above": 100.0, "severity": "critical"})
-        await _until(lambda: len(plant.published) == 2)
+        await until(lambda: len(plant.published) == 2)
         assert plant.published[1][1]["severity"] == "critical"
         plant.load(hot={"above": 100.0, "severity": "critical"})
         plant.broker_away = True
@@ -259,7 +260,7 @@ async def test_every_alert_has_its_topic_from_the_start_and_follows_its_declarat
         plant.value(50.0)
         plant.value(151.0)
         plant.broker_away = False
-        await _until(lambda: plant.published[-1][1]["value"] == 151.0)
+        await until(lambda: plant.published[-1][1]["value"] == 151.0)
         stop.set()
     assert [each[1]["state"] for each in plant.published] == ["cleared", "cleared", "active"], "the newest counts"
 
@@ -272,24 +273,16 @@ async def test_an_alert_whose_tag_is_renamed_keeps_its_state_and_follows_the_new
         plant.load(hot={"above": 100.0})
         plant.value(150.0)
         await plant.alerting.acknowledge("hot", who="anna")
-        await _until(lambda: plant.published and plant.published[-1][1]["state"] == "acknowledged")
+        await until(lambda: plant.published and plant.published[-1][1]["state"] == "acknowledged")
         assert plant.alerting.load(renamed, {}) == [], "the alert itself is not gone"
         assert plant.alerting.topics() == [TOPICS.tag("a/l/one/heat")]
-        await _until(lambda: plant.published[-1][1]["tag"] == "a/l/one/heat")
+        await until(lambda: plant.published[-1][1]["tag"] == "a/l/one/heat")
         assert plant.published[-1][1]["state"] == "acknowledged" and plant.published[-1][1]["acknowledged_by"] == "anna"
         plant.value(50.0)
         assert plant.states() == {"hot": "acknowledged"}, "the old name has no say"
         plant.alerting.hear(TOPICS.tag("a/l/one/heat"), b'{"value": 50.0, "quality": "GOOD"}')
         assert plant.states() == {"hot": "cleared"}
         stop.set()
-
-
-async def _until(condition: Any) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come true")
 
 
 @pytest.mark.parametrize(

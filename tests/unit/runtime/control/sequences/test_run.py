@@ -12,13 +12,15 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, StepConfig
-from nexus_cli.runtime.clock import Clock, SystemClock
-from nexus_cli.runtime.control.sequences import run as sequence_run
+from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequences.run import Run
 from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.simulated_time import LoopClock
+
+pytestmark = pytest.mark.simulated_time
 
 TOPICS = Topics("acme", "chicago")
 TEMPERATURE = "a/l/d/temperature"
@@ -28,7 +30,7 @@ class Field:
     """Hands, journal and values in one."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or LoopClock()
         self.writes: list[tuple[str, Any]] = []
         self.published: list[tuple[str, bytes]] = []
         self.lines: list[tuple[int, str, str]] = []
@@ -81,14 +83,6 @@ class Field:
             clock=self.clock,
             **more,
         )
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried again at once."""
-    monkeypatch.setattr(sequence_run, "AGAIN_S", 0.001)
-    monkeypatch.setattr(sequence_run, "FIRST_VALUES_S", 0.05)
-    monkeypatch.setattr(sequence_run, "FIRST_LIFE_S", 0.1)
 
 
 def write(path: str, value: Any) -> StepConfig:
