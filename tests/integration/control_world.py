@@ -33,7 +33,7 @@ from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
 from tests.integration.control_process import control_process
 from tests.servers import TestBroker, free_port, new_broker
-from tests.waiting import patient, until
+from tests.waiting import patient, until, until_found
 
 TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
@@ -94,15 +94,10 @@ def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> dic
     }
 
 
-async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> dict[str, Any]:
+async def ended(control: ControlClient, number: int) -> dict[str, Any]:
     """Follow a deployment to its end; its whole journal is in the answer."""
-    until = time.monotonic() + patient(deadline_s)
-    while time.monotonic() < until:
-        found = await control.deployment(number, wait_s=1.0)
-        if found["state"] == "ended":
-            return await control.deployment(number)
-        await asyncio.sleep(0.02)
-    pytest.fail(f"deployment {number} did not end within {deadline_s} s: {found}")
+    await until_found(lambda: control.deployment(number, wait_s=1.0), lambda found: found["state"] == "ended")
+    return await control.deployment(number)
 
 
 async def applied(
@@ -245,11 +240,11 @@ class World:
 
     async def until_leads(self, leads: bool = True, *, deadline_s: float = 120.0) -> None:
         """Wait until the control at this address leads, or says that it does not."""
-        limit = time.monotonic() + patient(deadline_s)
-        while (found := await self.status()).get("leads") is not leads or (leads and not found["ready"]):
-            if time.monotonic() > limit:
-                pytest.fail(f"leads did not become {leads} within {deadline_s} s: {found}")
-            await asyncio.sleep(0.1)
+
+        def wanted(found: dict[str, Any]) -> bool:
+            return found.get("leads") is leads and (not leads or bool(found["ready"]))
+
+        await until_found(self.status, wanted, deadline_s=deadline_s)
 
     @contextlib.asynccontextmanager
     async def control(self, timing: Timing = FAST, *, standby: bool = False) -> AsyncIterator[ControlClient]:
@@ -334,23 +329,18 @@ async def rows(world: World, query: str, *arguments: object) -> list[dict[str, A
 
 async def reachable(control: ControlClient) -> None:
     """Wait until control answers."""
-    for _ in range(400):
-        try:
-            await control.state()
-        except NexusError:
-            await asyncio.sleep(0.05)
-        else:
-            return
-    pytest.fail("control did not come up")
+
+    async def answers() -> bool:
+        with contextlib.suppress(NexusError):
+            return bool(await control.state())
+        return False
+
+    await until_found(answers)
 
 
 async def journal_has(control: ControlClient, number: int, wanted: tuple[str, str]) -> None:
     """Wait until a step has come to a state."""
-    for _ in range(400):
-        if wanted in steps(await control.deployment(number)):
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"{wanted} never came into the journal")
+    await until_found(lambda: control.deployment(number), lambda found: wanted in steps(found))
 
 
 def steps(found: Mapping[str, Any]) -> list[tuple[str, str]]:

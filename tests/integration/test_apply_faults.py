@@ -70,7 +70,7 @@ async def test_control_killed_in_the_middle_finishes_after_its_restart(world: Wo
             process = world.control_process()
             await reachable(control)
             async with FakeGateway(world.settings).up():
-                found = await ended(control, number, deadline_s=30)
+                found = await ended(control, number)
             assert found["outcome"] == "applied"
             assert steps(found).count(("record", "done")) == 1
             assert await control.lock() is None and (await control.state())["deployment"] == number
@@ -185,7 +185,7 @@ async def test_the_broker_away_during_an_apply_delays_it_and_loses_nothing(world
         )
         await journal_has(control, number, ("record", "done"))
         world.broker.start()
-        found = await ended(control, number, deadline_s=30)
+        found = await ended(control, number)
         assert found["outcome"] == "applied", found
         assert sorted(gateway.running) == ["a/l/one", "a/l/two"]
 
@@ -207,6 +207,6 @@ async def test_the_database_away_during_an_apply_delays_it(world: World, own_pos
         await asyncio.to_thread(own_postgres.start)
         async with FakeGateway(settings).up():
             await reachable(control)
-            found = await ended(control, number, deadline_s=40)
+            found = await ended(control, number)
         assert found["outcome"] == "applied"
         assert steps(found).count(("record", "done")) == 1

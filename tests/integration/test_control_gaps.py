@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, world
-from tests.waiting import until
+from tests.waiting import until, until_found
 
 __all__ = ["world"]
 
@@ -51,17 +49,9 @@ async def store(world: World, path: str, *moments: datetime, gateway: str = "gw-
         await conn.close()
 
 
-async def gaps_when(
-    world: World, condition: Callable[[list[dict[str, Any]]], bool], *, deadline_s: float = 20.0
-) -> list[dict[str, Any]]:
+async def gaps_when(world: World, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """The gaps, once they are as wanted."""
-    limit = time.monotonic() + deadline_s
-    while True:
-        found = await rows(world, GAPS)
-        if condition(found):
-            return found
-        assert time.monotonic() < limit, found
-        await asyncio.sleep(0.05)
+    return await until_found(lambda: rows(world, GAPS), condition)
 
 
 def is_open(count: int) -> Callable[[list[dict[str, Any]]], bool]:
@@ -205,7 +195,7 @@ async def test_a_device_that_is_no_longer_declared_ends_its_gap_with_the_deploym
         number = await rows(world, "SELECT max(number) AS n FROM nexus.deployment")
         await applied(control, snapshot(device(ONE)), allow=("data-loss=**",))
         assert (await rows(world, "SELECT max(number) AS n FROM nexus.deployment")) != number
-        found = await gaps_when(world, lambda found: found[1]["end"] is not None, deadline_s=90.0)
+        found = await gaps_when(world, lambda found: found[1]["end"] is not None)
     assert before <= found[1]["end"] <= datetime.now(UTC)
     assert found[0]["end"] is None
 
@@ -225,11 +215,4 @@ async def test_a_process_that_waits_is_shown_and_changes_nothing(world: World) -
 
 
 async def status_has(world: World, key: str, wanted: object) -> None:
-    limit = time.monotonic() + 15.0
-    async with httpx.AsyncClient(timeout=5.0) as client:
-        while True:
-            found = (await client.get(f"{world.settings.control_url}/status")).json()
-            if found[key] == wanted:
-                return
-            assert time.monotonic() < limit, found
-            await asyncio.sleep(0.05)
+    await until_found(world.status, lambda found: found.get(key) == wanted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,7 +23,7 @@ from nexus_cli.settings import Settings
 from tests.integration.historian_rig import START_US, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE
 from tests.servers import TestBroker
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S, until, until_found
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 TABLE = table_name("default", site=SITE)
@@ -209,15 +208,11 @@ async def test_a_client_that_goes_away_leaves_no_backend_behind(database: Settin
             link.use(lambda taken: taken.execute("UPDATE nexus.series SET active = true"), stop=stop)
         )
         mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gone'"
-        while not await conn.fetchval(mine + " AND wait_event_type = 'Lock'"):
-            await asyncio.sleep(0.02)
+        await until_found(lambda: conn.fetchval(mine + " AND wait_event_type = 'Lock'"))
         stop.set()
         with pytest.raises(StoppedError):
             await waits
-        end = time.monotonic() + PATIENCE_S
-        while await conn.fetchval(mine):  # the lock is still held
-            assert time.monotonic() < end
-            await asyncio.sleep(0.05)
+        await until_found(lambda: conn.fetchval(mine), lambda count: count == 0)  # the lock is still held
 
 
 async def test_work_without_an_answer_ends_with_the_stop(database: Settings) -> None:

@@ -16,7 +16,7 @@ from nexus_cli.settings import Settings
 from tests.field import FakeDriver, FakeSource
 from tests.integration.historian_rig import declare, historian, query
 from tests.servers import TestBroker
-from tests.waiting import until
+from tests.waiting import until, until_found
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/one"
@@ -75,12 +75,7 @@ async def values(database: Settings) -> list[float]:
 async def complete(database: Settings, driver: FakeDriver) -> None:
     """Every value that was polled is a row, once."""
     polled = len(driver.polls(PATH))
-    found: list[float] = []
-    for _ in range(300):
-        found = await values(database)
-        if len(found) >= polled:
-            break
-        await asyncio.sleep(0.1)
+    found = await until_found(lambda: values(database), lambda rows: len(rows) >= polled)
     assert found == [float(one) for one in range(1, polled + 1)]
 
 

@@ -19,7 +19,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag
 from tests.servers import TestBroker, free_port, mosquitto_program
-from tests.waiting import PATIENCE_S, patient, until
+from tests.waiting import PATIENCE_S, until, until_found
 
 ALERT = {"tag": "a/l/one/energy", "above": 100.0, "severity": "critical", "on_bad": "hold"}
 OTHERS = {
@@ -107,12 +107,14 @@ def values_and_alerts(topics: Iterable[str]) -> set[str]:
     return {topic for topic in topics if not topic.startswith("_nexus/acme/chicago/") or "/alert/" in topic}
 
 
-async def until_kept(world: World, wanted: set[str], *, deadline_s: float = 60.0) -> None:
+async def until_kept(world: World, wanted: set[str]) -> None:
     """Wait until exactly these topics hold retained values and alerts."""
-    limit = time.monotonic() + patient(deadline_s)
-    while (found := values_and_alerts(await kept(world))) != wanted:
-        if time.monotonic() > limit:
-            pytest.fail(f"too many: {sorted(found - wanted)}, missing: {sorted(wanted - found)}")
+
+    async def look() -> tuple[list[str], list[str]]:
+        found = values_and_alerts(await kept(world))
+        return sorted(found - wanted), sorted(wanted - found)
+
+    await until_found(look, lambda found: found == ([], []))
 
 
 async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_was_removed(forgetful: World) -> None:
