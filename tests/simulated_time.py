@@ -7,60 +7,45 @@ and each wait is exact. Nothing in such a test may wait for the outside world.
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
+
+from tests.own_time import Selector
 
 START_S = 1000.0
 LEAST_STEP_S = 1e-6
 """A wait is never lost in the rounding of the time."""
 
 
-class _Selector(selectors.BaseSelector):
-    """Adds each wait to the time instead of waiting."""
+class SimulatedTime:
+    """Seconds that pass only in waits."""
 
     def __init__(self) -> None:
-        self._inner, self.now_s = selectors.DefaultSelector(), START_S
+        """Begin at `START_S`."""
+        self.now_s = START_S
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._inner.select(0)
-        if ready or (timeout is not None and timeout <= 0):
+    def wait(self, select: Callable[[float | None], list[Any]], timeout_s: float | None) -> list[Any]:
+        """What is ready; if nothing is, the time goes on by the whole wait."""
+        ready = select(0)
+        if ready or (timeout_s is not None and timeout_s <= 0):
             return ready
-        if timeout is None:
+        if timeout_s is None:
             raise RuntimeError("the test waits for something that nothing will bring about")
-        self.now_s += max(timeout, LEAST_STEP_S)
+        self.now_s += max(timeout_s, LEAST_STEP_S)
         return []
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.get_key(fileobj)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An event loop whose time passes only in its waits."""
 
     def __init__(self) -> None:
-        """Begin at `START_S`."""
-        self._simulated = _Selector()
-        super().__init__(self._simulated)
+        """Begin."""
+        self.simulated = SimulatedTime()
+        super().__init__(Selector(self.simulated.wait))
 
     def time(self) -> float:
         """Seconds."""
-        return self._simulated.now_s
+        return self.simulated.now_s
 
 
 class LoopClock:
