@@ -12,7 +12,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.live import LiveView, payload
 from nexus_cli.wire.sample import Quality, Reason
-from tests.brokers import FastClock, MemoryBroker
+from tests.brokers import MemoryBroker
 from tests.simulated_time import LoopClock
 from tests.waiting import PATIENCE_S
 
@@ -121,7 +121,7 @@ def test_payloads_carry_unit_label_and_reason() -> None:
 async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_published() -> None:
     broker = MemoryBroker()
     broker.limit_bytes = 5_000
-    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     large, small = tag("large", "x" * 8_000, type="string"), tag("small", 1.0)
     live.put([large, small])
@@ -147,7 +147,7 @@ async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_pub
 
 async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
     broker = MemoryBroker()
-    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     denied, free = tag("denied", 1.0), tag("free", 1.0)
     broker.denied = {denied.topic}
@@ -172,7 +172,7 @@ async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
 
 async def test_a_payload_above_every_brokers_limit_is_never_sent() -> None:
     broker = MemoryBroker()
-    live = LiveView(broker, clock=FastClock())  # type: ignore[arg-type]
+    live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     huge = tag("huge", "x" * 2_000_000, type="string")
     live.put([huge])
     stop = asyncio.Event()
