@@ -1,4 +1,4 @@
-"""`nexus apply` follows a deployment while control goes away and comes back."""
+"""`nexus apply`: a deployment is followed while control goes away and comes back; a saved plan shows the consents of now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.change import _follow
+from nexus_cli.project.change import Ready, _follow
 
 pytestmark = pytest.mark.simulated_time
 
@@ -33,3 +33,19 @@ async def test_that_control_is_away_is_told_once_for_each_time() -> None:
     control: Any = _Control(away, away, {"state": "running", "journal": [line]}, away, ended)
     assert await _follow(control, 1, on_event=lambda each: heard.append(each["step"])) == ended
     assert heard == ["away", "observe", "away"]
+
+
+HAZARD = {
+    "name": "data-loss",
+    "scope": "a/l/d/t",
+    "address": "device.a/l/d",
+    "message": "rows are lost",
+    "allowed": False,
+}
+
+
+def test_hazards_are_marked_by_the_consents_given_now() -> None:
+    ready = Ready(site="acme/x", document={"hazards": [HAZARD], "errored": False}, changed={}, source={})
+    assert [each["allowed"] for each in ready.consented(["data-loss"])["hazards"]] == [True]
+    assert [each["allowed"] for each in ready.consented(["data-loss=b/**"])["hazards"]] == [False]
+    assert ready.document["hazards"][0]["allowed"] is False

@@ -7,11 +7,12 @@ import ssl
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http import ControlClient, _read
 from tests.unit.diagnostics.test_foreign import Abrupt, WithResult
 
 SETTINGS = Settings(site="a/b", control_url="http://127.0.0.1:9", control_token="secret")
@@ -78,3 +79,21 @@ async def test_a_token_that_http_can_t_carry_is_told_without_it(token: str) -> N
             await control.state()
     assert failed.value.code == "NX6400"
     assert token not in f"{failed.value.message}{failed.value.cause}{failed.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "retriable"),
+    [
+        (503, orjson.dumps({"code": "NX6409", "message": "Control is stopping."}), "NX6409", True),
+        (503, orjson.dumps({"code": "NX6408", "message": "a standby"}), "NX6408", True),
+        (500, b"Internal Server Error", "NX6400", True),
+        (502, b"<html>Bad Gateway</html>", "NX6400", True),
+        (200, b"<html>hello</html>", "NX6404", False),
+        (404, b"not found", "NX6404", False),
+        (401, orjson.dumps({"code": "NX6401", "message": "Control wants a token."}), "NX6401", False),
+    ],
+)
+def test_answers(status: int, body: bytes, code: str, retriable: bool) -> None:
+    with pytest.raises(NexusError) as error:
+        _read(httpx.Response(status, content=body), "http://control")
+    assert (error.value.code, error.value.retriable, error.value.exit_code) == (code, retriable, 6)
