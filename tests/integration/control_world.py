@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +174,28 @@ class FakeGateway:
             facts |= {"time": time.time_ns() // 1000, "outbox": {"epoch": self.epoch}}
         return orjson.dumps(facts)
 
+    async def _answered(self, ask: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
+        """Ask as a gateway does: again while control is away."""
+        while True:
+            try:
+                return await ask(*arguments)
+            except NexusError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.1)
+
     async def _work(self, queue: asyncio.Queue[Message]) -> None:
         while True:
             notice = orjson.loads((await queue.get()).payload)
             self.notices.append(notice)
-            index = await self.control.gateway_index(self.name)
+            index = await self._answered(self.control.gateway_index, self.name)
             assert (
                 index["digest"]
                 == gateway_digest(index["devices"])
                 == digest(sorted(map(list, index["devices"].items())))
             )
             changed = [path for path, value in index["devices"].items() if self.running.get(path) != value]
-            configs = await self.control.gateway_devices(self.name, changed)
+            configs = await self._answered(self.control.gateway_devices, self.name, changed)
             assert sorted(configs) == sorted(changed)
             removed = [path for path in self.running if path not in index["devices"]]
             self.running = dict(index["devices"])
