@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Collection
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -12,25 +11,6 @@ from nexus_cli.runtime.gateway.outbox.gate import packet_bytes
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
-
-
-class FastClock:
-    """Real time, so many times as fast: a pause of a second takes milliseconds."""
-
-    def __init__(self, *, times: float = 20.0) -> None:
-        self.times = times
-
-    def now_us(self) -> int:
-        """Time since 1970 UTC in µs."""
-        return time.time_ns() // 1000
-
-    def monotonic_s(self) -> float:
-        """Seconds, too many of them."""
-        return time.monotonic() * self.times
-
-    async def sleep(self, delay_s: float) -> None:
-        """Wait."""
-        await asyncio.sleep(delay_s / self.times)
 
 
 class MemoryBroker:

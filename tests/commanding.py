@@ -20,8 +20,8 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.topic import Topics
 from tests.field import FakeHistorian, FakeSource
-from tests.patience import patient
 from tests.servers import TestBroker
+from tests.waiting import patient, until
 
 TOPICS = Topics("acme", "chicago")
 GW = "gw-1"
@@ -184,15 +184,6 @@ class Asker:
     async def ask(self, path: str, value: Any, *, deadline_s: float = 10.0, **more: Any) -> dict[str, Any]:
         """Send and wait."""
         return await self.answer(await self.send(path, value, **more), deadline_s=deadline_s)
-
-
-async def until(condition: Any, *, deadline_s: float = 10.0) -> None:
-    """Poll until true; fails at the deadline."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patient(deadline_s)):
-            while not condition():
-                await asyncio.sleep(0.005)
-    assert condition(), "it did not come true in time"
 
 
 class Bench:

@@ -17,6 +17,7 @@ import pytest
 
 from tests import servers
 from tests.own_time import OwnTimeLoop, own_time
+from tests.simulated_time import SimulatedLoop
 
 # A test run knows of no runtime but those that it starts.
 os.environ["NEXUS_LOCKS"] = tempfile.mkdtemp(prefix="nexus-test-locks-")
@@ -38,7 +39,9 @@ hypothesis.settings.load_profile("nexus")
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests marked `own_time` run on a loop that a busy machine takes nothing from."""
+    """Tests marked `own_time` run on a loop that a busy machine takes nothing from, `simulated_time` on one that never waits."""
+    if item.get_closest_marker("simulated_time"):
+        return {"loop": SimulatedLoop}
     return {"loop": OwnTimeLoop if item.get_closest_marker("own_time") else asyncio.new_event_loop}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.settings import Settings
-from tests.servers import answers, wait_until
+from tests.servers import answers
+from tests.waiting import wait_until
 
 EMQX_IMAGE = "emqx/emqx:5.8.9"
 TIMESCALE_IMAGE = "timescale/timescaledb:2.19.3-pg16"
@@ -63,7 +64,7 @@ def emqx(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )
     with container:
         port = int(container.get_exposed_port(1883))
-        wait_until(lambda: answers(port), deadline_s=START_S, what="EMQX")
+        wait_until(lambda: answers(port), "EMQX", deadline_s=START_S)
         yield Settings(
             home=Path(folder),
             site="acme/chicago",

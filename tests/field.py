@@ -80,6 +80,9 @@ class FakeSession:
         driver.reads.append((asyncio.get_running_loop().time(), request.device, tuple(p.name for p in request.points)))
         if self.link in driver.down:
             raise DriverError("connection reset", scope=Scope.SESSION)
+        refusal = driver.refuses(request)
+        if refusal is not None:
+            raise refusal
         if driver.bug == request.device:
             raise RuntimeError("a bug in the driver")
         if request.device in driver.dead:
@@ -107,6 +110,9 @@ class FakeSession:
         self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
     ) -> Subscription:
         """Open a subscription."""
+        refusal = self.driver.refuses_reports(device)
+        if refusal is not None:
+            raise refusal
         one = FakeSubscription(sink, device, points)
         self.driver.subscriptions[device] = one
         return one
@@ -117,6 +123,7 @@ class FakeSession:
 
     async def check(self) -> None:
         """Alive unless the link is down."""
+        self.driver.checks.append(asyncio.get_running_loop().time())
         if self.link in self.driver.down:
             raise DriverError("connection reset", scope=Scope.SESSION)
 
@@ -145,6 +152,10 @@ class FakeDriver:
         illegal: (device, address) that fail the request they are in.
         illegal_gaps: Devices that refuse reads joined over gaps.
         faults: By (device, tag).
+        refuses: The error that a read gets, None for values.
+        refuses_reports: The same for subscriptions, by device path.
+        connects, checks: When sessions were opened and proved alive, on the loop's time.
+        sessions: Every one that was opened.
     """
 
     name = "fake"
@@ -161,7 +172,11 @@ class FakeDriver:
         self.bug = ""
         self.timeout_s = 0.05
         self.delay_s = 0.0
+        self.refuses: Callable[[Request], DriverError | None] = lambda _: None
+        self.refuses_reports: Callable[[str], DriverError | None] = lambda _: None
         self.connects: list[float] = []
+        self.checks: list[float] = []
+        self.sessions: list[FakeSession] = []
         self.configured = 0
         self.reads: list[tuple[float, str, tuple[str, ...]]] = []
         self._count = 0
@@ -186,7 +201,8 @@ class FakeDriver:
         link = devices[0].link
         if link in self.down:
             raise DriverError("connection refused", scope=Scope.SESSION)
-        return FakeSession(self, link)
+        self.sessions.append(FakeSession(self, link))
+        return self.sessions[-1]
 
     def polls(self, device: str) -> list[float]:
         """When a device was read."""

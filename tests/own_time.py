@@ -16,7 +16,7 @@ import contextlib
 import gc
 import selectors
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -28,14 +28,18 @@ from tests.own_clock import OwnTime
 BROKER_PATIENCE_S = 3600
 
 
-class _Selector(selectors.BaseSelector):
-    """A selector whose waits are counted."""
+Wait = Callable[[Callable[[float | None], list[Any]], float | None], list[Any]]
+"""Waits with a `select` for at most so many seconds, as the time of its loop wants it."""
 
-    def __init__(self, own: OwnTime) -> None:
-        self._inner, self._own = selectors.DefaultSelector(), own
+
+class Selector(selectors.BaseSelector):
+    """A selector whose waits are somebody else's."""
+
+    def __init__(self, wait: Wait) -> None:
+        self._inner, self._wait = selectors.DefaultSelector(), wait
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        return self._own.wait(self._inner.select, timeout)
+        return self._wait(self._inner.select, timeout)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._inner.register(fileobj, events, data)
@@ -62,7 +66,7 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         """Begin."""
         self.own = OwnTime()
-        super().__init__(_Selector(self.own))
+        super().__init__(Selector(self.own.wait))
 
     def time(self) -> float:
         """Seconds."""

@@ -9,21 +9,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from nexus_cli.local import ports
 from nexus_cli.settings import ClockTrust, Settings
-from tests.patience import patient
+from tests.waiting import wait_until
 
 _AMQTT = """
 import asyncio, sys
 from amqtt.broker import Broker
-from tests.patience import patient
+from tests.waiting import patient
 async def main():
     broker = Broker({"listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:" + sys.argv[1]}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}})
@@ -50,17 +47,6 @@ def free_port() -> int:
         port = ports.free_port(taken=_given)
     _given.add(port)
     return port
-
-
-def wait_until(condition: object, *, deadline_s: float = 10.0, what: str = "the condition") -> None:
-    """Poll a callable until it is true; fails the test at the deadline."""
-    assert callable(condition)
-    until = time.monotonic() + patient(deadline_s)
-    while time.monotonic() < until:
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"{what} did not come true within {deadline_s} s")
 
 
 def answers(port: int) -> bool:
@@ -128,7 +114,7 @@ class TestBroker:
         log = (self.folder / "broker.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
-        wait_until(lambda: answers(self.port), what=f"{self.kind} on port {self.port}")
+        wait_until(lambda: answers(self.port), f"{self.kind} on port {self.port}")
         return self
 
     def kill(self) -> None:

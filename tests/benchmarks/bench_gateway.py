@@ -17,12 +17,12 @@ from msgspec.structs import asdict
 
 from nexus_cli.drivers.base import ReadResult, Request
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.wire.client import BrokerClient
 from tests.benchmarks.figures import Figure, machine
+from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeHistorian, FakeSession, FakeSource
 from tests.servers import new_broker
 

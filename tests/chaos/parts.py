@@ -26,7 +26,8 @@ from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.model.snapshot import Snapshot
 from tests.chaos.network import Proxy
 from tests.e2e.runtime import Runtime
-from tests.servers import answers, free_port, wait_until
+from tests.servers import answers, free_port
+from tests.waiting import wait_until
 
 SHIM = Path(__file__).parent / "watched"
 OUTBOX_BYTES = 40 << 20
@@ -61,7 +62,7 @@ class GuardedBroker:
             self.process = subprocess.Popen(
                 launch.command, stdout=log, stderr=log, cwd=launch.folder, env=launch.environment, **as_user
             )
-        wait_until(lambda: answers(self.port), what="the broker", deadline_s=60)
+        wait_until(lambda: answers(self.port), "the broker")
         mark_applied(self._home, self._digest)
 
     def obey(self) -> None:
@@ -253,7 +254,7 @@ class ChaosRuntime(Runtime):
             super().start_part(part)
 
     def _wait_until_back(self, part: str) -> None:
-        wait_until(lambda: answers(self.field_ports[part]), what=f"{part} of the field", deadline_s=180)
+        wait_until(lambda: answers(self.field_ports[part]), f"{part} of the field", deadline_s=180)
 
     def pids(self, part: str) -> list[int]:
         """Process ids of a part, its children included; none while it is away."""

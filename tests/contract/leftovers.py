@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from tests.own_time import now_s
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 MOST_BYTES_A_ROUND = 256
 """More must not stay of a round: caches that fill and objects that wait for their collection are far below it over
@@ -35,13 +35,6 @@ def holding() -> Holding:
     process = psutil.Process()
     descriptors = process.num_handles() if psutil.WINDOWS else process.num_fds()
     return Holding(threading.active_count(), len(asyncio.all_tasks()), descriptors)
-
-
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = PATIENCE_S) -> None:
-    end = now_s() + deadline_s
-    while not condition():
-        assert now_s() < end, what
-        await asyncio.sleep(0.01)
 
 
 async def nothing_left(before: Holding, *, deadline_s: float = PATIENCE_S) -> None:

@@ -9,49 +9,18 @@ from typing import Any
 
 from nexus_cli.drivers import registry
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.runtime.clock import RisingTime, SystemClock
-from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
-from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Quality
-from nexus_cli.wire.topic import Topics
-
-
-class Kept:
-    """An outbox and live view that keep what becomes of each tag.
-
-    Attributes:
-        rows: Quality and value by tag, in order.
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[str, Any]]] = {}
-
-    def add_frame(self, topic: str, *, samples: dict[str, Any], quality: dict[str, Any], **_: Any) -> bool:
-        """Take a frame."""
-        for name, value in samples.items():
-            marks = quality.get(name)
-            self.rows.setdefault(name, []).append((marks[0] if marks else "GOOD", value))
-        return True
-
-    def put(self, *_: Any) -> None:
-        """Show values."""
+from tests.recorded import Recorded, pipeline_into
 
 
 @asynccontextmanager
-async def polled(device: DeviceConfig, home: str) -> AsyncIterator[tuple[Supervisor, Kept]]:
+async def polled(device: DeviceConfig, home: str) -> AsyncIterator[tuple[Supervisor, Recorded]]:
     """A supervisor that polls a device."""
-    kept: Any = Kept()
-    clock = SystemClock()
+    kept, clock = Recorded(), SystemClock()
     kind = registry.kinds()[device.protocol]
-    pipeline = Pipeline(
-        topics=Topics("acme", "plant"),
-        gateway="gw-1",
-        outbox=kept,
-        live=kept,
-        time=RisingTime(clock),
-        absence=Absence(clock=clock, add_gap=lambda **_: None),
-    )
+    pipeline = pipeline_into(kept, clock)
     link = Supervisor(
         "x",
         driver=registry.driver(device.protocol),
@@ -86,7 +55,11 @@ def cycles(link: Supervisor) -> int:
     return sum(device.counters.cycles for device in link.devices.values())
 
 
-def bad_rows(kept: Kept) -> dict[str, list[tuple[str, Any]]]:
-    """What was not GOOD, by tag."""
-    found = {name: [row for row in rows if row[0] != "GOOD"] for name, rows in kept.rows.items()}
-    return {name: rows for name, rows in found.items() if rows}
+def bad_rows(kept: Recorded) -> dict[str, list[tuple[str, Any]]]:
+    """Quality and value of what was not GOOD, by tag."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for path, marks in kept.marks.items():
+        for value, quality, _ in marks:
+            if quality != "GOOD":
+                found.setdefault(path.rpartition("/")[2], []).append((quality, value))
+    return found

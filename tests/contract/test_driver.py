@@ -13,7 +13,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, read_all, same, served
-from tests.contract.leftovers import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 

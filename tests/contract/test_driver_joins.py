@@ -9,8 +9,8 @@ import pytest
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.contract.driver_cases import CASES, DriverCase
 from tests.contract.hostile import Hostility, hostile, hostilities, of_words
-from tests.contract.leftovers import until
 from tests.contract.polled import bad_rows, cycles, good, polled
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 WAYS = [(case, way) for case in CASES for way in hostilities(case.name)]
@@ -24,7 +24,7 @@ async def test_values_fare_as_if_each_was_read_alone(case: DriverCase, way: Host
         async with case.bad_line(server.port) as line:
             line.ask = hostile(case.name, way)
             async with polled(of_words(case, case.device(0, line.port)), home) as (link, kept):
-                await until(lambda: good(link), f"not everything is read: {kept.rows}", deadline_s=20.0)
+                await until(lambda: good(link), f"not everything is read: {kept.rows}")
                 assert line.asked, "nothing was joined: this proves nothing"
                 rows = {name: len(found) for name, found in kept.rows.items()}
                 first = cycles(link)
@@ -54,11 +54,11 @@ async def test_a_connection_that_is_closed_between_polls_costs_no_sample(case: D
     server = await case.serve([device], port=0)
     try:
         async with polled(of_words(case, case.device(0, server.port)), home) as (link, kept):
-            await until(lambda: good(link), "not everything is read", deadline_s=20.0)
+            await until(lambda: good(link), "not everything is read")
             for number in range(1, 4):
                 server.drop_connections()
                 first = cycles(link)
-                await until(partial(polled_on, link, first + 3), "it is not polled any more", deadline_s=20.0)
+                await until(partial(polled_on, link, first + 3), "it is not polled any more")
                 assert good(link) and not bad_rows(kept)
                 assert link.reconnects == number
     finally:
@@ -72,10 +72,10 @@ async def test_a_server_that_is_gone_is_told_at_once(case: DriverCase, home: str
     port = server.port
     try:
         async with polled(of_words(case, case.device(0, port)), home) as (link, kept):
-            await until(lambda: good(link), "not everything is read", deadline_s=20.0)
+            await until(lambda: good(link), "not everything is read")
             await server.close()
-            await until(lambda: set(bad_rows(kept)) == set(device.tags), "it was not told", deadline_s=20.0)
+            await until(lambda: set(bad_rows(kept)) == set(device.tags), "it was not told")
             server = await case.serve([device], port=port)
-            await until(lambda: good(link), "it was not found again", deadline_s=20.0)
+            await until(lambda: good(link), "it was not found again")
     finally:
         await server.close()

@@ -14,7 +14,8 @@ from nexus_cli.drivers.base import Scope, points_of
 from nexus_cli.model.config import DeviceConfig
 from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, patient, read_all, served
-from tests.contract.leftovers import Rounds, holding, nothing_left, until
+from tests.contract.leftovers import Rounds, holding, nothing_left
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.contract.driver_cases import CASES, DriverCase
 from tests.contract.hostile import busy, of_words
-from tests.contract.leftovers import until
 from tests.contract.manners import Host, Manners, in_few
 from tests.contract.polled import bad_rows, cycles, good, polled
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 CYCLES = 5
@@ -60,12 +60,11 @@ async def test_no_sample_is_lost(case: DriverCase, manners: Manners, home: str) 
             host = Host(case.name, manners)
             line.guest = host.guest
             async with polled(in_few(of_words(case, case.device(0, line.port))), home) as (link, kept):
-                await until(lambda: good(link), f"not everything is read: {kept.rows}", deadline_s=20.0)
+                await until(lambda: good(link), f"not everything is read: {kept.rows}")
                 first, asked = cycles(link), host.asked
                 await until(
                     lambda: cycles(link) >= first + CYCLES and host.asked > asked + 12,
                     f"it is not polled any more: {bad_rows(kept)}",
-                    deadline_s=30.0,
                 )
                 assert good(link) and not bad_rows(kept)
                 if manners.closes:
@@ -81,7 +80,7 @@ async def test_another_client_that_takes_the_only_connection_costs_nothing(case:
         async with case.bad_line(server.port) as line:
             line.single = True
             async with polled(in_few(of_words(case, case.device(0, line.port))), home) as (link, kept):
-                await until(lambda: good(link), f"not everything is read: {kept.rows}", deadline_s=20.0)
+                await until(lambda: good(link), f"not everything is read: {kept.rows}")
                 for _ in range(3):
                     before = line.opened
                     _, writer = await asyncio.open_connection("127.0.0.1", line.port)
@@ -91,7 +90,6 @@ async def test_another_client_that_takes_the_only_connection_costs_nothing(case:
                     await until(
                         lambda first=first: cycles(link) >= first + 2,  # type: ignore[misc]
                         "it is not polled any more",
-                        deadline_s=20.0,
                     )
                 assert good(link) and not bad_rows(kept)
     finally:

@@ -22,7 +22,7 @@ from nexus_cli.local.processes import identify, spawn, stop
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 ALL = "nexus.tester"
 """May do everything: says what arrived, and speaks for those who may not."""
@@ -124,13 +124,8 @@ def _running(kind: str, tmp_path: Path) -> Iterator[Harness]:
     log = home.log_file("broker")
     child = spawn(command, log=log, environment=environment, folder=folder, identity=identity)
     try:
-        for _ in range(200):
-            if listens(harness.port):
-                break
-            assert child.poll() is None, log.read_text()
-            import time
-
-            time.sleep(0.05)
+        wait_until(lambda: child.poll() is not None or listens(harness.port), "the broker")
+        assert child.poll() is None, log.read_text()
         yield harness
     finally:
         running = identify(child.pid)

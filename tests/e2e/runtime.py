@@ -6,6 +6,7 @@ Nothing restarts by itself here (`nexus up` would): the tests decide how long a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from tests.forks import Fork, nexus, run_nexus
 from tests.postgres import EmbeddedPostgres
@@ -198,23 +200,20 @@ class Runtime:
     # --- looking ------------------------------------------------------------------------------------------
 
     def wait_ready(self, role: str, *, deadline_s: float = 120.0) -> None:
-        """Wait for a role's /health/ready."""
-        import httpx
-
+        """Wait for a role's /health/ready; fails at once when its process has ended."""
         until = time.monotonic() + deadline_s
         while time.monotonic() < until:
-            try:
+            with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"http://127.0.0.1:{self.ports[role]}/health/ready", timeout=2).status_code == 200:
                     return
-            except httpx.HTTPError:
-                pass
+            process = self.processes.get(role)
+            if process is not None and process.poll() is not None:
+                raise AssertionError(f"{role} ended with exit code {process.poll()}:\n{self.log(role)[-3000:]}")
             time.sleep(0.1)
         raise AssertionError(f"{role} is not ready:\n{self.log(role)[-3000:]}")
 
     def status(self, role: str) -> dict[str, Any]:
         """A role's /status."""
-        import httpx
-
         answer = httpx.get(f"http://127.0.0.1:{self.ports[role]}/status", timeout=5)
         found: dict[str, Any] = answer.json()
         return found

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.field import Field
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import devices_of
-from tests.servers import free_port, wait_until
+from tests.servers import free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 SITE = """
@@ -104,7 +105,7 @@ class Trouble:
     def until_newest(self, wanted: dict[str, tuple[int, int]]) -> None:
         """Wait for the newest rows of these paths below the line: a loaded machine may be late once."""
         paths = {f"hall/line-1/{path}": found for path, found in wanted.items()}
-        wait_until(lambda: {path: self.newest().get(path) for path in paths} == paths, what=str(wanted))
+        wait_until(lambda: {path: self.newest().get(path) for path in paths} == paths, str(wanted))
 
 
 @pytest.fixture(scope="module")

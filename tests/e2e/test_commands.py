@@ -14,7 +14,7 @@ import pytest
 
 from nexus_cli.wire.client import BrokerClient
 from tests.e2e.commanded import PATH, TOPICS, Commanded
-from tests.servers import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database]
 
@@ -39,16 +39,15 @@ def plant(runtime: Commanded) -> Iterator[Commanded]:
         runtime.wait_ready(role)
     wait_until(
         lambda: {one["state"] for one in runtime.status("gateway")["links"].values()} == {"connected"},
-        deadline_s=30,
-        what="the link",
+        "the link",
     )
-    wait_until(lambda: runtime.status("gateway")["commands"]["connected"], deadline_s=30, what="the command session")
+    wait_until(lambda: runtime.status("gateway")["commands"]["connected"], "the command session")
     for tag, value in (("setpoint", 200), ("mode", 0), ("start", 0), ("fixed", 0)):
         runtime.drive.field.server.set("hall/line-1/drive", tag, value)
     runtime.drive.field.before_write = None
     runtime.drive.field.writes.clear()
-    wait_until(lambda: read(runtime, PATH) == 20.0, deadline_s=20, what="the live value")
-    wait_until(lambda: read(runtime, "hall/line-1/drive/mode") == 0, deadline_s=20, what="the live mode")
+    wait_until(lambda: read(runtime, PATH) == 20.0, "the live value")
+    wait_until(lambda: read(runtime, "hall/line-1/drive/mode") == 0, "the live mode")
     yield runtime
     runtime.drive.field.before_write = None
 
@@ -68,7 +67,7 @@ def test_write_says_what_the_device_holds_and_is_on_record(plant: Commanded) -> 
     assert len(plant.audited(found["id"])) == 1
     text = plant.nexus("write", "hall/line-1/drive/mode", "on", "--expect", "off", "--yes")
     assert "done" in text and "0 → 1, read back 1" in text
-    wait_until(lambda: read(plant, PATH) == 42.5, what="the live view shows it")
+    wait_until(lambda: read(plant, PATH) == 42.5, "the live view shows it")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_a_gateway_killed_in_the_middle_is_unknown_and_never_tried_again(plant: 
     plant.wait_ready("gateway")
     (row,) = plant.rows("killed")
     assert (row["state"], json.loads(row["detail"])["code"]) == ("unknown", "NX6820")
-    wait_until(lambda: plant.status("gateway")["commands"]["connected"], what="the command session")
+    wait_until(lambda: plant.status("gateway")["commands"]["connected"], "the command session")
     again = plant.send(PATH, 30.0, id="killed")
     assert (again["state"], again["code"]) == ("unknown", "NX6820")
     assert plant.drive.writes == [(0, 300)]
@@ -138,7 +137,7 @@ def test_a_broker_killed_in_the_middle_loses_the_answer_and_nothing_else(plant: 
     assert plant.send(PATH, 31.0, id="cut", wait_s=3.0) == {}
     plant.drive.field.before_write = None
     plant.broker.start()
-    wait_until(lambda: plant.status("gateway")["commands"]["connected"], deadline_s=30, what="the command session")
+    wait_until(lambda: plant.status("gateway")["commands"]["connected"], "the command session")
     again = plant.send(PATH, 31.0, id="cut")
     assert (again["state"], again["read_back"]) == ("done", 31.0)
     assert plant.drive.writes == [(0, 310)]
@@ -151,7 +150,7 @@ def test_a_command_that_waited_out_an_outage_is_not_carried_out(plant: Commanded
     assert plant.send(PATH, 32.0, id="early", wait_s=1.0) == {}
     plant.start_part("gateway")
     plant.wait_ready("gateway")
-    wait_until(lambda: plant.status("gateway")["commands"]["connected"], what="the command session")
+    wait_until(lambda: plant.status("gateway")["commands"]["connected"], "the command session")
     assert plant.send(PATH, 33.0)["state"] == "done"
     assert plant.drive.writes == [(0, 330)], "the command session starts clean"
 
@@ -198,7 +197,7 @@ def test_retained_and_without_a_synchronised_clock_nothing_is_carried_out(plant:
     try:
         plant.start_part("gateway")
         plant.wait_ready("gateway")
-        wait_until(lambda: plant.status("gateway")["commands"]["connected"], what="the command session")
+        wait_until(lambda: plant.status("gateway")["commands"]["connected"], "the command session")
         found = plant.send(PATH, 39.0, id="clockless")
         assert (found["state"], found["code"]) == ("refused", "NX6810"), found
         for name, code in (("kept", "NX6809"), ("clockless", "NX6810")):
@@ -289,15 +288,15 @@ def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    wait_until(lambda: (2, 1) in plant.drive.writes, deadline_s=20, what="the first step")
+    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
     process.kill()
     process.wait(10)
     busy = plant.cli("sequence", "run", "stuck", "--yes")
     assert busy.returncode == 5 and "NX6831" in busy.stderr, busy.stderr
     plant.drive.hold("fixed", 78)
-    wait_until(lambda: (2, 2) in plant.drive.writes, deadline_s=20, what="the last step")
+    wait_until(lambda: (2, 2) in plant.drive.writes, "the last step")
     assert plant.drive.writes == [(2, 1), (2, 2)]
-    wait_until(lambda: newest(plant)["state"] == "done", what="the end")
+    wait_until(lambda: newest(plant)["state"] == "done", "the end")
 
 
 def newest(plant: Commanded) -> dict[str, object]:
@@ -310,7 +309,7 @@ def test_an_aborted_sequence_carries_out_its_abort_branch(plant: Commanded) -> N
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    wait_until(lambda: (2, 1) in plant.drive.writes, deadline_s=20, what="the first step")
+    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
     plant.nexus("sequence", "abort", str(newest(plant)["id"]))
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 4, output
@@ -323,7 +322,7 @@ def test_control_killed_in_the_middle_interrupts_and_writes_nothing_more(plant: 
     process = subprocess.Popen(
         command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    wait_until(lambda: (2, 1) in plant.drive.writes, deadline_s=20, what="the first step")
+    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
     plant.kill_part("control")
     plant.start_part("control")
     plant.wait_ready("control")
@@ -356,7 +355,7 @@ def test_publish_previews_and_sends_what_fits_its_schema(plant: Commanded) -> No
 
     thread = threading.Thread(target=lambda: plant.run(listen, wait_s=20))
     thread.start()
-    wait_until(lambda: heard, what="the subscription")
+    wait_until(lambda: heard, "the subscription")
     assert "published" in plant.nexus("publish", "start-order", *values, "--yes")
     thread.join(20)
     assert heard[-1] == ("erp/orders/one", {"source": "nexus", "order": "17", "amount": 3})

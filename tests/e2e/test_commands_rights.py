@@ -22,7 +22,7 @@ import pytest
 from nexus_cli.local.postgres import installed_programs
 from tests.e2e.commanded import PATH, SITE, Drive
 from tests.integration.test_local_runtime import Plant
-from tests.servers import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -87,8 +87,7 @@ def rights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
         plant.nexus("apply", "site.yaml", "--yes")
         wait_until(
             lambda: plant.nexus("read", PATH, "--wait", "2s", code=None).returncode == 0,
-            deadline_s=60,
-            what="a live value",
+            "a live value",
         )
         yield Rights(plant, drive)
     finally:
@@ -117,7 +116,7 @@ def test_the_command_line_of_this_machine(rights: Rights) -> None:
     found = json.loads(done.stdout)
     assert (found["state"], found["read_back"]) == ("done", 42.5)
     assert rights.drive.writes == [(0, 425)]
-    wait_until(lambda: rights.rows(found["id"]), deadline_s=20, what="the row")
+    wait_until(lambda: rights.rows(found["id"]), "the row")
     assert rights.rows(found["id"])[0]["principal"] == "nexus.cli"
     assert f"nexus.cli  {PATH}" in rights.plant.nexus("audit", PATH).stdout
 
@@ -161,7 +160,7 @@ def test_a_declared_user_writes_what_its_role_says_and_nothing_else(rights: Righ
     assert rights.drive.writes == [(0, 300), (0, 340)]
     assert [one for one in overheard if "/response/" in one or "/cmd/" in one] == [], "answers are for who asked"
     assert all(one.startswith("acme/commanded/hall/") for one in overheard)
-    wait_until(lambda: rights.rows("last"), deadline_s=20, what="the row")
+    wait_until(lambda: rights.rows("last"), "the row")
     assert rights.rows("own")[0]["principal"] == "desk"
     for dropped in ("other-tag", "other-name", "guests-name", "viewer", "stolen"):
         assert rights.rows(dropped) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.e2e.field import Field
 from tests.e2e.sites import devices_of
 from tests.postgres import PASSWORD, EmbeddedPostgres
 from tests.servers import TestBroker, free_port, mosquitto_program, new_broker
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,11 +104,9 @@ def test_up_asks_for_the_schema_and_works_then(elsewhere: Elsewhere) -> None:
     assert (runtime["broker_url"], runtime["database_url"]) == (elsewhere.broker.url, elsewhere.database.url)
     assert not (elsewhere.folder / ".nexus" / "postgres").exists()
     elsewhere.nexus("apply", "--yes")
-    until = time.monotonic() + 30
     path = "hall/line-1/meter/power"
-    while len(json.loads(elsewhere.nexus("history", path, "--format", "json").stdout)["samples"]) < 10:
-        assert time.monotonic() < until, "no rows"
-        time.sleep(0.5)
+    history = ("history", path, "--format", "json")
+    wait_until(lambda: len(json.loads(elsewhere.nexus(*history).stdout)["samples"]) >= 10, "rows")
     assert json.loads(elsewhere.nexus("read", path, "--format", "json").stdout)["quality"] == "GOOD"
     elsewhere.nexus("down")
     assert elsewhere.broker.process is not None

@@ -22,8 +22,8 @@ from tests.e2e.test_commands_rights import ACCESS, Rights
 from tests.e2e.test_commands_rights import pytestmark as pytestmark
 from tests.e2e.test_hostile_sessions import GUESSED_IDS, hostile, metric, take_over
 from tests.integration.test_local_runtime import Plant
-from tests.patience import patient
 from tests.servers import free_port
+from tests.waiting import patient
 
 ROOT = Path(__file__).parents[2]
 PATH = "hall/line-1/counter/polls"

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 
 from nexus_cli.wire.client import BrokerClient
 from tests.e2e.plant import SITE, Plant
-from tests.patience import PATIENCE_S, patient
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 POLL_S = 0.5
@@ -69,14 +69,6 @@ class HotPlant(Plant):
             since,
         )
         return float(found[0]["pause"])
-
-
-def until(condition: Callable[[], object], *, what: str, deadline_s: float = 20.0) -> None:
-    """Poll until true."""
-    end = time.monotonic() + patient(deadline_s)
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
 
 
 def unit(number: int, name: str = "", more: str = "") -> str:
@@ -134,7 +126,7 @@ def test_topics_of_removed_and_moved_tags_are_cleared(plant: HotPlant) -> None:
     moved = f"moved:\n  - {{from: {LINE}/unit-4, to: {LINE}/pump}}\n"
     plant.declare(unit(1), unit(2), unit(4, "pump"), unit(6), unit(7), extra=moved)
     plant.apply("--allow", "data-loss")
-    until(lambda: topics("pump") <= set(plant.retained()), what="the new topics")
+    wait_until(lambda: topics("pump") <= set(plant.retained()), "the new topics")
     for _ in range(3):  # nothing that was on its way comes after the clearing
         assert topics("unit-4", "unit-5") & set(plant.retained()) == set()
     plant.wait_rows_beyond({f"{LINE}/pump/first": before[f"{LINE}/unit-4/first"].last + 3})
@@ -153,14 +145,14 @@ def test_logs_tell_of_a_lost_database_and_a_stopped_gateway_in_lines(plant: HotP
     assert "can't be reached" in told[0]
     assert "is back" in told[1]
     plant.end("gateway", signal.SIGTERM)
-    until(lambda: "gateway stopped" in plant.log("control"), what="control tells that the gateway stopped")
+    wait_until(lambda: "gateway stopped" in plant.log("control"), "control tells that the gateway stopped")
     gaps = plant.query('select device, reason from nexus.gap where gateway = $1 and "end" is null', "gateway")
     assert {gap["reason"] for gap in gaps} == {"gateway_stopped"}
     assert f"{LINE}/unit-1" in {gap["device"] for gap in gaps}
     values = plant.retained()
     assert all(b'"gateway_lost"' in payload for topic, payload in values.items() if "/unit-1/" in topic)
     plant.start_part("gateway")
-    until(lambda: "gateway is back" in plant.log("control"), what="control tells that the gateway is back")
+    wait_until(lambda: "gateway is back" in plant.log("control"), "control tells that the gateway is back")
     for role in plant.roles:
         log = plant.log(role)
         assert "Traceback" not in log, log[-3000:]

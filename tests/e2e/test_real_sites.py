@@ -78,7 +78,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 def boiler_files() -> list[Path]:
     """NodeSets of the two boilers and of what they build on."""
-    from nexus_cli.drivers.opcua.simulator.nodeset import in_order
+    from tests.opcua_nodeset import in_order
 
     boilers = sorted((DATA / "opcua-opcplc" / "src" / "Boilers").rglob("*.NodeSet2.xml"))
     base = [path for path in (DATA / "opcua-nodesets").rglob("*.xml") if path.name.endswith("Di.NodeSet2.xml")]
@@ -87,7 +87,7 @@ def boiler_files() -> list[Path]:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the boilers' NodeSets (../shared/data/opcua-opcplc) are not here")
 def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
-    from nexus_cli.drivers.opcua.simulator.nodeset import serve_nodeset
+    from tests.opcua_nodeset import serve_nodeset
 
     port = free_port()
     site = copy_site("boilers", tmp_path / "site", ports={50000: port})

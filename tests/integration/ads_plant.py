@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from nexus_cli.drivers import registry
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.session import AdsSession
 from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, points_of
+from nexus_cli.drivers.base import DriverError, Fault, Point, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.devices.device import Running
-from nexus_cli.runtime.gateway.devices.normaliser import Cycle
-from nexus_cli.runtime.gateway.field.supervisor import Supervisor
-from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
-from tests.own_time import now_s
-from tests.patience import patient
+from tests.heard import Heard
 
 PATH = "a/l/plc"
 
@@ -39,23 +31,6 @@ def tags(**more: TagConfig) -> dict[str, TagConfig]:
 def device(tcp: int, tags_: dict[str, TagConfig] | None = None, path: str = PATH, **keys: Any) -> DeviceConfig:
     connection = {**ads_connection(tcp), **keys}
     return DeviceConfig(path=path, protocol="ads", connection=connection, tags=tags() if tags_ is None else tags_)
-
-
-@dataclass
-class Heard:
-    """What a subscription reported."""
-
-    values: dict[str, Value] = field(default_factory=dict)
-    faults: dict[str, Fault | None] = field(default_factory=dict)
-    times: dict[str, int | None] = field(default_factory=dict)
-    all: list[Notification] = field(default_factory=list)
-
-    def sink(self, path: str, notifications: Sequence[Notification]) -> None:
-        for one in notifications:
-            self.all.append(one)
-            self.values[one.point.name] = one.value
-            self.faults[one.point.name] = one.fault
-            self.times[one.point.name] = one.source_time_us
 
 
 @dataclass
@@ -90,7 +65,7 @@ class Plant:
         heard = Heard()
         points = points_of(self.device, names or None)
         intervals = [self.device.tags[point.name].poll_ms for point in points]
-        found = await self.session.subscribe(self.device.path, points, interval_ms=intervals, sink=heard.sink)
+        found = await self.session.subscribe(self.device.path, points, interval_ms=intervals, sink=heard)
         return heard, found
 
 
@@ -108,72 +83,7 @@ async def plant(tags_: dict[str, TagConfig] | None = None, **keys: Any) -> Async
         await server.close()
 
 
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + patient(deadline_s)
-    while not condition():
-        assert now_s() < end, what
-        await asyncio.sleep(0.005)
-
-
 async def fails(action: Any) -> DriverError:
     with pytest.raises(DriverError) as caught:
         await action
     return caught.value
-
-
-class Told(Pipeline):
-    """Takes a supervisor's cycles and keeps what they told.
-
-    Attributes:
-        heard: Value, quality and code by tag, in order.
-    """
-
-    def __init__(self) -> None:
-        self.heard: dict[str, list[tuple[Value, str, int]]] = {}
-        self._clock = SystemClock()
-        self.now_us = self._clock.now_us
-        self._polled: dict[str, Cycle] = {}
-
-    def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
-        return Cycle(self._clock.now_us())
-
-    def asked(self, device: str) -> None:
-        pass
-
-    def ongoing(self, device: Running) -> Cycle:
-        return self._polled.setdefault(device.path, self.cycle(device.path))
-
-    def finish(self, device: Running, *, over: bool = True) -> None:
-        if device.path in self._polled:
-            self.emit(device, self._polled.pop(device.path))
-
-    def emit(self, device: Running, cycle: Cycle) -> None:
-        for name, value in cycle.samples.items():
-            quality, _, code = cycle.quality.get(name, ("GOOD", None, 0))
-            self.heard.setdefault(name, []).append((value, str(quality), code))
-
-    def last(self, name: str) -> tuple[Value, str, int] | None:
-        found = self.heard.get(name)
-        return found[-1] if found else None
-
-
-@asynccontextmanager
-async def supervised(config: DeviceConfig) -> AsyncIterator[Told]:
-    """A device behind a supervisor, as a gateway runs it."""
-    told, stop = Told(), asyncio.Event()
-    link = Supervisor(
-        "plc",
-        driver=registry.driver("ads"),
-        link_keys=frozenset(),
-        home=".",
-        clock=SystemClock(),
-        pipeline=told,
-        changed=lambda: None,
-    )
-    link.apply([(config, "1")])
-    async with asyncio.TaskGroup() as group:
-        group.create_task(link.run(stop), name="link")
-        try:
-            yield told
-        finally:
-            stop.set()

@@ -15,7 +15,9 @@ from typing import Any
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.ads.simulator import serve
 from nexus_cli.drivers.base import DriverError, points_of
-from tests.integration.ads_plant import PATH, Heard, device, until
+from tests.heard import Heard
+from tests.integration.ads_plant import PATH, device
+from tests.waiting import until
 
 
 async def main(host: str, losses: int) -> dict[str, Any]:
@@ -32,7 +34,7 @@ async def main(host: str, losses: int) -> dict[str, Any]:
     await session.write(PATH, points[3], 4711)
     found["written"] = server.values(PATH)["n3"]
     heard = Heard()
-    subscription = await session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=heard.sink)
+    subscription = await session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=heard)
     found["faults"] = dict(subscription.faults)
     await until(lambda: len(heard.values) == len(points), "first values")
     server.online_change(PATH)
@@ -51,7 +53,7 @@ async def main(host: str, losses: int) -> dict[str, Any]:
     threads: list[int] = []
     for number in range(losses):
         session = await DRIVER.connect([config], home=".")
-        subscription = await session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=heard.sink)
+        subscription = await session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=heard)
         await session.read(request)
         server.drop_connections()
         try:

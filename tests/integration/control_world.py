@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ulid import ULID
 from nexus_cli.apply.run import gateway_digest
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
@@ -31,8 +32,8 @@ from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
 from tests.integration.control_process import control_process
-from tests.patience import patient
 from tests.servers import TestBroker, free_port, new_broker
+from tests.waiting import patient, until, until_found
 
 TOPICS = Topics("acme", "chicago")
 API = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.gateway.gw-2": "other-token"}
@@ -93,15 +94,10 @@ def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> Dep
     )
 
 
-async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> DeploymentProgress:
+async def ended(control: ControlClient, number: int) -> DeploymentProgress:
     """Follow a deployment to its end; its whole journal is in the answer."""
-    until = time.monotonic() + patient(deadline_s)
-    while time.monotonic() < until:
-        found = await control.deployment(number, wait_s=1.0)
-        if found.state == "ended":
-            return await control.deployment(number)
-        await asyncio.sleep(0.02)
-    pytest.fail(f"deployment {number} did not end within {deadline_s} s: {found}")
+    await until_found(lambda: control.deployment(number, wait_s=1.0), lambda found: found.state == "ended")
+    return await control.deployment(number)
 
 
 async def applied(
@@ -109,14 +105,6 @@ async def applied(
 ) -> DeploymentProgress:
     plan = await plan_against(control, desired, moved=moved)
     return await ended(control, await control.deploy(body_of(plan, allow=allow)))
-
-
-async def until(condition: Callable[[], bool], *, deadline_s: float = 10.0, what: str = "the condition") -> None:
-    limit = time.monotonic() + patient(deadline_s)
-    while not condition():
-        if time.monotonic() > limit:
-            pytest.fail(f"{what} did not come true within {deadline_s} s")
-        await asyncio.sleep(0.02)
 
 
 @dataclasses.dataclass
@@ -171,7 +159,7 @@ class FakeGateway:
                 )
             )
             work = group.create_task(self._work(queue))
-            await until(lambda: self.client.connected, what="the gateway's connection")
+            await until(lambda: self.client.connected, "the gateway's connection")
             try:
                 yield self
             finally:
@@ -186,14 +174,24 @@ class FakeGateway:
             facts |= {"time": time.time_ns() // 1000, "outbox": {"epoch": self.epoch}}
         return orjson.dumps(facts)
 
+    async def _answered(self, ask: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
+        """Ask as a gateway does: again while control is away."""
+        while True:
+            try:
+                return await ask(*arguments)
+            except NexusError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.1)
+
     async def _work(self, queue: asyncio.Queue[Message]) -> None:
         while True:
             notice = orjson.loads((await queue.get()).payload)
             self.notices.append(notice)
-            index = await self.control.gateway_index(self.name)
+            index = await self._answered(self.control.gateway_index, self.name)
             assert index.digest == gateway_digest(index.devices) == digest(sorted(map(list, index.devices.items())))
             changed = [path for path, value in index.devices.items() if self.running.get(path) != value]
-            configs = await self.control.gateway_devices(self.name, changed)
+            configs = await self._answered(self.control.gateway_devices, self.name, changed)
             assert sorted(configs) == sorted(changed)
             removed = [path for path in self.running if path not in index.devices]
             self.running = dict(index.devices)
@@ -248,11 +246,11 @@ class World:
 
     async def until_leads(self, leads: bool = True, *, deadline_s: float = 120.0) -> None:
         """Wait until the control at this address leads, or says that it does not."""
-        limit = time.monotonic() + patient(deadline_s)
-        while (found := await self.status()).get("leads") is not leads or (leads and not found["ready"]):
-            if time.monotonic() > limit:
-                pytest.fail(f"leads did not become {leads} within {deadline_s} s: {found}")
-            await asyncio.sleep(0.1)
+
+        def wanted(found: dict[str, Any]) -> bool:
+            return found.get("leads") is leads and (not leads or bool(found["ready"]))
+
+        await until_found(self.status, wanted, deadline_s=deadline_s)
 
     @contextlib.asynccontextmanager
     async def control(self, timing: Timing = FAST, *, standby: bool = False) -> AsyncIterator[ControlClient]:
@@ -264,8 +262,7 @@ class World:
             running = group.create_task(control.run(stop))
             await until(
                 lambda: running.done() or (control._leadership.seen is not None if standby else control.ready()[0]),
-                what="control being ready",
-                deadline_s=30.0,
+                "control being ready",
             )
             async with self.client() as client:
                 try:
@@ -338,11 +335,7 @@ async def rows(world: World, query: str, *arguments: object) -> list[dict[str, A
 
 async def journal_has(control: ControlClient, number: int, wanted: tuple[str, str]) -> None:
     """Wait until a step has come to a state."""
-    for _ in range(400):
-        if wanted in steps(await control.deployment(number)):
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"{wanted} never came into the journal")
+    await until_found(lambda: control.deployment(number), lambda found: wanted in steps(found))
 
 
 def steps(found: DeploymentProgress) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from nexus_cli.database.connect import connection
@@ -18,22 +18,14 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
 from nexus_cli.wire.topic import Topics
-from tests.patience import patient
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import PATIENCE_S, until
 
 TOPICS = Topics("acme", "chicago")
 DEVICE = "packaging/line-1/filler"
 START_US = (time.time_ns() // 1_000_000_000 - 3600) * 1_000_000
 """An hour ago: inside every retention, and not ahead."""
-
-
-async def until(condition: Callable[[], bool], *, within_s: float = 20.0, what: str = "it") -> None:
-    """Poll a condition; fails at the deadline."""
-    end = time.monotonic() + patient(within_s)
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come true within {within_s} s"
-        await asyncio.sleep(0.02)
 
 
 def device(path: str = DEVICE, **types: str) -> DeviceConfig:
@@ -120,9 +112,9 @@ class SmallOutbox:
             finally:
                 stop.set()
 
-    async def drained(self, *, within_s: float = 30.0) -> None:
+    async def drained(self, *, deadline_s: float = PATIENCE_S) -> None:
         """Wait until everything has its receipt."""
-        await until(lambda: not self.waiting, within_s=within_s, what=f"the receipt of {len(self.waiting)} frames")
+        await until(lambda: not self.waiting, f"the receipt of {len(self.waiting)} frames", deadline_s=deadline_s)
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +129,7 @@ async def historian(
         running = group.create_task(role.run(stop), name=name)
         try:
             if ready:
-                await until(lambda: role.ready()[0] or running.done(), what="readiness")
+                await until(lambda: role.ready()[0] or running.done(), "readiness")
             yield role
         finally:
             stop.set()

@@ -14,7 +14,10 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.field import schedule
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, Heard, Plant, device, fails, plant, supervised, tags, until
+from tests.contract.polled import polled
+from tests.heard import Heard
+from tests.integration.ads_plant import PATH, Plant, device, fails, plant, tags
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 
@@ -120,16 +123,21 @@ async def test_a_link_that_only_reports_is_registered_anew_without_waiting_for_i
     monkeypatch.setattr(schedule, "CHECK_S", 3600.0)  # no other check comes
     server = await serve([device(0)])
     try:
-        async with supervised(device(server.port)) as told:
-            await until(lambda: len(told.heard) == 11, "first values")
+        async with polled(device(server.port), ".") as (_, recorded):
+            marks = recorded.marks
+
+            def last(name: str) -> tuple[object, str, int] | None:
+                return marks.get(f"{PATH}/{name}", [None])[-1]
+
+            await until(lambda: len(marks) == 11, "first values")
             for removed in (["n4"], [], []):
-                told.heard.clear()
+                recorded.clear()
                 server.online_change(PATH, removed=removed)
-                await until(lambda: told.last("n3") == (300, "GOOD", 0), "it is not reported again")
-                assert told.heard["n3"] == [(None, "BAD", 1809), (300, "GOOD", 0)]
-            assert told.last("n4") == (None, "BAD", 1808)
+                await until(lambda: last("n3") == (300, "GOOD", 0), "it is not reported again")
+                assert marks[f"{PATH}/n3"] == [(None, "BAD", 1809), (300, "GOOD", 0)]
+            assert last("n4") == (None, "BAD", 1808)
             server.set(PATH, "n9", 77)
-            await until(lambda: told.last("n9") == (77, "GOOD", 0), "the new registration does not report")
+            await until(lambda: last("n9") == (77, "GOOD", 0), "the new registration does not report")
     finally:
         await server.close()
 
@@ -209,7 +217,7 @@ async def test_a_runtime_that_is_gone_does_not_hold_up_its_neighbour() -> None:
             one.connection["tcp_port"] = server.port
         session = await DRIVER.connect(devices, home=".")
         heard, points = Heard(), points_of(devices[0])
-        await session.subscribe("a/l/851", points, interval_ms=[20] * len(points), sink=heard.sink)
+        await session.subscribe("a/l/851", points, interval_ms=[20] * len(points), sink=heard)
         await until(lambda: heard.values.get("n1") == 100, "first value")
         server.set_state("a/l/851", CONFIG)
         await session.check()

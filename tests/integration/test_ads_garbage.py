@@ -10,7 +10,8 @@ import pytest
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.driver import DRIVER
 from nexus_cli.drivers.base import Scope, points_of
-from tests.integration.ads_plant import PATH, Heard, device, fails, plant
+from tests.heard import Heard
+from tests.integration.ads_plant import PATH, device, fails, plant
 
 pytestmark = pytest.mark.own_time
 
@@ -86,7 +87,7 @@ async def test_answers_that_lie_raise_only_driver_errors(seed: int) -> None:
         for work in (
             session.read(request),
             session.write(PATH, points[0], 5),
-            session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=Heard().sink),
+            session.subscribe(PATH, points, interval_ms=[20] * len(points), sink=Heard()),
             session.check(),
             anext(session.browse()),
         ):

@@ -13,8 +13,9 @@ from nexus_cli.drivers.ads import frame, plc
 from nexus_cli.drivers.base import Fault, Promise
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, plant, tags, until
+from tests.integration.ads_plant import PATH, plant, tags
 from tests.own_time import now_s
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 

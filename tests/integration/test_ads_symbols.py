@@ -16,7 +16,8 @@ from nexus_cli.drivers.simulation.memory import Refused
 from nexus_cli.model.config import TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import constant
-from tests.integration.ads_plant import PATH, plant, tags, until
+from tests.integration.ads_plant import PATH, plant, tags
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 

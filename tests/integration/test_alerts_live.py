@@ -26,10 +26,9 @@ from tests.integration.control_world import (
     plan_against,
     rows,
     snapshot,
-    until,
     world,
 )
-from tests.patience import patient
+from tests.waiting import until, until_found
 
 __all__ = ["world"]
 TAG = "a/l/one/energy"
@@ -51,12 +50,8 @@ async def states(control: Any) -> dict[str, str]:
     return {each.name: each.state for each in await control.alerts()}
 
 
-async def until_states(control: Any, wanted: dict[str, str], *, deadline_s: float = 30.0) -> None:
-    limit = time.monotonic() + patient(deadline_s)
-    while (found := await states(control)) != wanted:
-        if time.monotonic() > limit:
-            pytest.fail(f"{found} instead of {wanted}")
-        await asyncio.sleep(0.05)
+async def until_states(control: Any, wanted: dict[str, str]) -> None:
+    await until_found(lambda: states(control), lambda found: found == wanted)
 
 
 async def publish(gateway: FakeGateway, value: float, *, retain: bool = True) -> None:
@@ -139,23 +134,21 @@ async def test_alerts_work_while_the_database_is_away_and_nothing_is_lost_of_the
                 heard.clear()
                 for value, state in ((150.0, "active"), (50.0, "cleared"), (160.0, "active"), (40.0, "cleared")):
                     await publish(gateway, value)
-                    await until(lambda state=state: bool(heard) and heard[-1] == ("hot", state), deadline_s=30)  # type: ignore[misc]
+                    await until(lambda state=state: bool(heard) and heard[-1] == ("hot", state))  # type: ignore[misc]
                 # Its broker goes, too, and comes back: nothing of it needs the database.
                 before = gateway.client.reconnects
                 world.broker.kill()
                 world.broker.start()
-                await until(lambda: gateway.client.reconnects > before and gateway.client.connected, deadline_s=30)
+                await until(lambda: gateway.client.reconnects > before and gateway.client.connected)
                 heard.clear()
                 await publish(gateway, 170.0)
-                await until(lambda: ("hot", "active") in heard, deadline_s=60)
+                await until(lambda: ("hot", "active") in heard)
         finally:
             process.kill()  # before the database is back
             process.wait()
         await asyncio.to_thread(own_postgres.start)
         async with away.control() as control:
-            limit = time.monotonic() + 60
-            while len(found := await changes(away, "hot")) < 5 and time.monotonic() < limit:
-                await asyncio.sleep(0.1)
+            found = await until_found(lambda: changes(away, "hot"), lambda them: len(them) >= 5)
             assert found == ["active", "cleared", "active", "cleared", "active"]
             assert (await states(control))["hot"] == "active"
 
@@ -171,16 +164,13 @@ async def test_for_goes_on_across_a_restart_of_control(world: World) -> None:
                 await applied(control, snapshot(device("a/l/one"), alert__hot=held))
                 begun_s = time.monotonic()
                 await publish(gateway, 150.0)
-                query = "SELECT pending::text AS pending, state FROM nexus.alert"
-                limit = time.monotonic() + 30
-                while not (stored := [row for row in await rows(world, query) if row["pending"]]):
-                    assert time.monotonic() < limit
-                    await asyncio.sleep(0.05)
+                query = "SELECT pending::text AS pending, state FROM nexus.alert WHERE pending IS NOT NULL"
+                stored = await until_found(lambda: rows(world, query))
         finally:
             process.kill()
             process.wait()
         async with world.control() as control:
-            await until_states(control, {"hot": "active"}, deadline_s=60)
+            await until_states(control, {"hot": "active"})
             assert time.monotonic() - begun_s >= hold_s, "never early"
             pending = orjson.loads(stored[0]["pending"])
             found = (await control.alerts())[0]
@@ -198,15 +188,12 @@ async def test_pending_that_was_stored_is_not_begun_anew(world: World) -> None:
         async with world.control() as control:
             await applied(control, snapshot(device("a/l/one"), alert__hot=held))
             await publish(gateway, 150.0)
-            limit = time.monotonic() + 30
-            while not await rows(world, "SELECT 1 FROM nexus.alert WHERE pending IS NOT NULL"):
-                assert time.monotonic() < limit
-                await asyncio.sleep(0.05)
+            await until_found(lambda: rows(world, "SELECT 1 FROM nexus.alert WHERE pending IS NOT NULL"))
         began = time.monotonic() - 3598
         pending = orjson.dumps({"since": 1, "boot": boot_id(), "began_s": began}).decode()
         await rows(world, "UPDATE nexus.alert SET pending = $1::text::jsonb", pending)
         async with world.control() as control:
-            await until_states(control, {"hot": "active"}, deadline_s=60)
+            await until_states(control, {"hot": "active"})
 
 
 async def test_a_tag_without_a_retained_value_is_known_from_its_newest_stored_sample(world: World) -> None:
@@ -229,4 +216,4 @@ async def test_a_tag_without_a_retained_value_is_known_from_its_newest_stored_sa
             series,
         )
         await applied(control, snapshot(others, alert__hot=alert(100.0), alert__cold=alert(200.0)))
-        await until_states(control, {"hot": "active", "cold": "cleared"}, deadline_s=60)
+        await until_states(control, {"hot": "active", "cold": "cleared"})

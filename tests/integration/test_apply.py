@@ -22,9 +22,9 @@ from tests.integration.control_world import (
     snapshot,
     steps,
     tag,
-    until,
     world,
 )
+from tests.waiting import until_found
 
 __all__ = ["world"]
 
@@ -154,20 +154,17 @@ async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> 
     alert = {"tag": "a/l/one/energy", "above": 100.0, "clear_below": 95.0, "severity": "critical", "on_bad": "hold"}
     async with world.control() as control, FakeGateway(world.settings).up() as gateway:
         await applied(control, snapshot(device("a/l/one"), alert__hot=alert))
-        await until(lambda: True)
 
         async def live(value: float) -> None:
             payload = orjson.dumps({"value": value, "timestamp": 1, "quality": "GOOD"})
             await gateway.client.publish(TOPICS.tag("a/l/one/energy"), payload, retain=True)
 
         async def becomes(state: str):
-            for _ in range(400):
-                found = next(iter(await control.alerts()), None)
-                stored = await rows(world, "SELECT state FROM nexus.alert")
-                if found is not None and found.state == state and stored == [{"state": state}]:
-                    return found
-                await asyncio.sleep(0.02)
-            pytest.fail(f"the alert did not become {state}: {found}, {stored}")
+            await until_found(
+                lambda: rows(world, "SELECT state FROM nexus.alert"), lambda found: found == [{"state": state}]
+            )
+            (found,) = await until_found(control.alerts, lambda all_: [one.state for one in all_] == [state])
+            return found
 
         with pytest.raises(NexusError) as refused:
             await control.acknowledge("hot")

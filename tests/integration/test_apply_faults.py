@@ -26,9 +26,9 @@ from tests.integration.control_world import (
     rows,
     snapshot,
     steps,
-    until,
     world,
 )
+from tests.waiting import until
 
 __all__ = ["world"]
 
@@ -72,7 +72,7 @@ async def test_control_killed_in_the_middle_finishes_after_its_restart(world: Wo
             process = world.control_process()
             await world.until_leads()
             async with FakeGateway(world.settings).up():
-                found = await ended(control, number, deadline_s=30)
+                found = await ended(control, number)
             assert found.outcome == "applied"
             assert steps(found).count(("record", "done")) == 1
             assert await control.lock() is None and (await control.state()).deployment == number
@@ -126,7 +126,7 @@ async def test_a_gateway_that_vanishes_marks_its_topics_and_opens_a_gap(world: W
         assert gaps == [{"gateway": "gw-1", "device": "a/l/one", "end": None, "reason": "gateway_lost"}]
         async with FakeGateway(world.settings).up() as gateway:
             # a mark may lie over a value that it published at its connect
-            await until(lambda: any(notice.get("again") for notice in gateway.notices), what="being asked again")
+            await until(lambda: any(notice.get("again") for notice in gateway.notices), "being asked again")
 
 
 @pytest.mark.parametrize("plan", ["{}", '{"changed": [], "moved": 3, "allow": {}, "before": "x", "digests": 1}', "[]"])
@@ -187,7 +187,7 @@ async def test_the_broker_away_during_an_apply_delays_it_and_loses_nothing(world
         )
         await journal_has(control, number, ("record", "done"))
         world.broker.start()
-        found = await ended(control, number, deadline_s=30)
+        found = await ended(control, number)
         assert found.outcome == "applied", found
         assert sorted(gateway.running) == ["a/l/one", "a/l/two"]
 
@@ -209,6 +209,6 @@ async def test_the_database_away_during_an_apply_delays_it(world: World, own_pos
         await asyncio.to_thread(own_postgres.start)
         async with FakeGateway(settings).up():
             await away.until_leads()
-            found = await ended(control, number, deadline_s=40)
+            found = await ended(control, number)
         assert found.outcome == "applied"
         assert steps(found).count(("record", "done")) == 1

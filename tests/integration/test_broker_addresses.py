@@ -15,8 +15,8 @@ import trustme
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.integration.test_gateway import until
-from tests.servers import TestBroker, free_port, mosquitto_program, new_broker, wait_until
+from tests.servers import TestBroker, free_port, mosquitto_program, new_broker
+from tests.waiting import PATIENCE_S, until, wait_until
 
 pytestmark = [
     pytest.mark.needs_broker,
@@ -27,7 +27,7 @@ pytestmark = [
 async def goes_round(settings: Settings, *, count: int = 20) -> None:
     """Publish and hear the same."""
     client = BrokerClient(settings=settings, client_id="round")
-    async with asyncio.timeout(15), client.session() as messages:
+    async with asyncio.timeout(PATIENCE_S), client.session() as messages:
         await client.subscribe([("a/#", 1)])
         for number in range(count):
             await client.publish(f"a/{number}", b"x" * 100_000)
@@ -189,7 +189,7 @@ async def test_websocket(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", _WEBSOCKETS, str(port)], stdout=log, stderr=log)
     try:
-        wait_until(lambda: answers(port), what="amqtt")
+        wait_until(lambda: answers(port), "amqtt")
         await goes_round(Settings(broker_url=f"ws://127.0.0.1:{port}/mqtt"))
     finally:
         process.terminate()
@@ -217,7 +217,7 @@ async def test_a_frozen_broker_is_noticed_and_comes_back(tmp_path: Path) -> None
             await until(lambda: client.connected)
             broker.freeze()
             waiting = client.post("a", b"into the ice")
-            await until(lambda: bool(lost), deadline_s=15)
+            await until(lambda: bool(lost))
             with pytest.raises(NexusError) as failed:
                 await waiting
             assert failed.value.code == "NX6010"
@@ -225,7 +225,7 @@ async def test_a_frozen_broker_is_noticed_and_comes_back(tmp_path: Path) -> None
             assert client.problem is not None
             assert "does not answer" in client.problem.message
             broker.thaw()
-            await until(lambda: client.connected, deadline_s=30)
+            await until(lambda: client.connected)
             await client.publish("a", b"thawed")
             await until(lambda: b"thawed" in [one.payload for one in heard])
             stop.set()

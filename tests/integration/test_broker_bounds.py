@@ -18,9 +18,9 @@ from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.test_gateway import until
 from tests.scripted_broker import CONNECT, PUBACK, PUBLISH, SUBSCRIBE, packet
-from tests.servers import answers, free_port, wait_until
+from tests.servers import answers, free_port
+from tests.waiting import until, wait_until
 
 MESSAGES = 3_000
 PAYLOAD = b"x" * 4_000
@@ -77,7 +77,7 @@ async def test_amqtt_drops_what_a_deaf_client_does_not_take(monkeypatch: pytest.
                     heard += 1
                     if heard == MESSAGES:
                         break
-                await until(lambda: broker.dropped > 0, deadline_s=60)
+                await until(lambda: broker.dropped > 0)
                 pending = [task for task in broker._tasks_queue if not task.done()]
                 assert len(pending) <= 500
                 assert len(broker._tasks_queue) <= 1_000
@@ -125,7 +125,7 @@ def mosquitto(folder: Path, *grants: Grant) -> Iterator[int]:
             launch.command, cwd=launch.folder, env=dict(launch.environment), stdout=log, **identity
         )
     try:
-        wait_until(lambda: answers(port), what="the broker")
+        wait_until(lambda: answers(port), "the broker")
         yield port
     finally:
         running.terminate()  # killed, it would not write the end of its log

@@ -12,10 +12,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.integration.test_gateway import until
 from tests.scripted_broker import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, Fate, Moment, ScriptedBroker
-
-LONG_S = 30.0
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def once(kind: int, fate: Fate, *, sent: bool, connection: int = 1) -> Callable[
 async def running(broker: ScriptedBroker, client: BrokerClient, **keys: object) -> AsyncIterator[list[Message]]:
     """A client that stays connected for the length of a block."""
     stop, heard = asyncio.Event(), list[Message]()
-    async with asyncio.timeout(LONG_S), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(client.run(stop, subscriptions=[("a/#", 1)], on_message=heard.append, **keys))  # type: ignore[arg-type]
         yield heard
         stop.set()
@@ -152,7 +150,7 @@ async def test_a_half_open_attempt_ends_by_its_time_out(
 async def test_every_open_publish_ends_with_its_connection(broker: ScriptedBroker, fate: Fate) -> None:
     broker.decide = once(PUBACK, Fate.DROP, sent=True)
     client = BrokerClient(settings=broker.settings(), client_id="one")
-    async with asyncio.timeout(LONG_S), client.session():
+    async with asyncio.timeout(PATIENCE_S), client.session():
         posted = [client.post("a/b", b"%d" % number) for number in range(100)]
         assert client.inflight == 100
         await until(lambda: len(broker.received) == 100)
@@ -173,7 +171,7 @@ async def test_every_open_publish_ends_with_its_connection(broker: ScriptedBroke
 @pytest.mark.usefixtures("no_time_outs")
 async def test_a_subscription_ends_with_its_connection(broker: ScriptedBroker) -> None:
     client = BrokerClient(settings=broker.settings(), client_id="one")
-    async with asyncio.timeout(LONG_S), client.session() as messages:
+    async with asyncio.timeout(PATIENCE_S), client.session() as messages:
         broker.decide = once(SUBACK, Fate.RESET, sent=True)
         with pytest.raises(NexusError) as failed:
             await client.subscribe([("a/#", 1)])
@@ -245,7 +243,7 @@ async def test_a_fault_of_a_handler_comes_out_of_the_client(broker: ScriptedBrok
     def handle(message: Message) -> None:
         raise ZeroDivisionError(message.topic)
 
-    async with asyncio.timeout(LONG_S):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(ZeroDivisionError):
             await client.run(asyncio.Event(), subscriptions=[("a/#", 1)], on_message=handle)
 

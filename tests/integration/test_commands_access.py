@@ -16,9 +16,9 @@ from nexus_cli.access.mosquitto import render_acl
 from nexus_cli.model.config import to_json
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.client import BrokerClient
-from tests.commanding import GW, Asker, Bench, CountingServer, counting, drive, until
-from tests.patience import PATIENCE_S
+from tests.commanding import GW, Asker, Bench, CountingServer, counting, drive
 from tests.servers import TestBroker, new_broker
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.needs_broker]
 PATH = "a/l/drive/setpoint"

@@ -14,9 +14,10 @@ import pytest
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
-from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until
+from tests.commanding import TOPICS, Bench, CountingServer, counting, drive
 from tests.field import FakeSource
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/drive/setpoint"

@@ -11,8 +11,9 @@ import pytest
 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.settings import ClockTrust
-from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until, until_cleared
+from tests.commanding import TOPICS, Bench, CountingServer, counting, drive, until_cleared
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/drive/setpoint"

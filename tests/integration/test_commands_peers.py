@@ -20,14 +20,14 @@ from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.sample import Value
 from tests.command_rows import commands
-from tests.commanding import GW, Bench, until
+from tests.commanding import GW, Bench
 from tests.contract.driver_cases import modbus_connection
 from tests.integration import test_modbus_peers as modbus
 from tests.integration import test_opcua_peers as opcua
 from tests.integration import test_s7_peers as s7
 from tests.node_peers import node_with
-from tests.patience import PATIENCE_S
 from tests.servers import TestBroker, free_port
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database]
 Peer = Callable[[Path], AbstractAsyncContextManager[DeviceConfig]]

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_world import (
-    TOPICS,
-    FakeGateway,
-    World,
-    applied,
-    device,
-    rows,
-    snapshot,
-    until,
-    world,
-)
+from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, world
+from tests.waiting import until, until_found
 
 __all__ = ["world"]
 
@@ -60,17 +49,9 @@ async def store(world: World, path: str, *moments: datetime, gateway: str = "gw-
         await conn.close()
 
 
-async def gaps_when(
-    world: World, condition: Callable[[list[dict[str, Any]]], bool], *, deadline_s: float = 20.0
-) -> list[dict[str, Any]]:
+async def gaps_when(world: World, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """The gaps, once they are as wanted."""
-    limit = time.monotonic() + deadline_s
-    while True:
-        found = await rows(world, GAPS)
-        if condition(found):
-            return found
-        assert time.monotonic() < limit, found
-        await asyncio.sleep(0.05)
+    return await until_found(lambda: rows(world, GAPS), condition)
 
 
 def is_open(count: int) -> Callable[[list[dict[str, Any]]], bool]:
@@ -105,7 +86,7 @@ async def test_one_that_comes_back_with_its_past_settles_its_gaps_itself(world: 
         await store(world, ONE, ago(0))  # its backlog
         await back(gateway)
         await gaps_when(world, lambda found: found == [])
-        await until(lambda: any(one.get("again") for one in gateway.notices), what="being asked again")
+        await until(lambda: any(one.get("again") for one in gateway.notices), "being asked again")
 
 
 async def test_one_without_a_past_ends_each_gap_with_the_first_row_of_its_device(world: World) -> None:
@@ -176,7 +157,7 @@ async def test_the_last_will_of_the_one_before_says_nothing_of_its_successor(wor
     async with world.control(), FakeGateway(world.settings).up() as gateway, world.client() as control:
         await applied(control, snapshot(device(ONE)))
         await store(world, ONE, ago(1))
-        await until(lambda: gateway.client.connected, what="the connection")
+        await until(lambda: gateway.client.connected, "the connection")
         old = gateway.said("lost")
         gateway.instance = "7ZZZNEXT"
         await back(gateway)
@@ -214,7 +195,7 @@ async def test_a_device_that_is_no_longer_declared_ends_its_gap_with_the_deploym
         number = await rows(world, "SELECT max(number) AS n FROM nexus.deployment")
         await applied(control, snapshot(device(ONE)), allow=("data-loss=**",))
         assert (await rows(world, "SELECT max(number) AS n FROM nexus.deployment")) != number
-        found = await gaps_when(world, lambda found: found[1]["end"] is not None, deadline_s=90.0)
+        found = await gaps_when(world, lambda found: found[1]["end"] is not None)
     assert before <= found[1]["end"] <= datetime.now(UTC)
     assert found[0]["end"] is None
 
@@ -234,11 +215,4 @@ async def test_a_process_that_waits_is_shown_and_changes_nothing(world: World) -
 
 
 async def status_has(world: World, key: str, wanted: object) -> None:
-    limit = time.monotonic() + 15.0
-    async with httpx.AsyncClient(timeout=5.0) as client:
-        while True:
-            found = (await client.get(f"{world.settings.control_url}/status")).json()
-            if found[key] == wanted:
-                return
-            assert time.monotonic() < limit, found
-            await asyncio.sleep(0.05)
+    await until_found(world.status, lambda found: found.get(key) == wanted)

@@ -14,11 +14,11 @@ import pytest
 from nexus_cli.database import connect
 from nexus_cli.database.connect import MIGRATING, NO_LIMITS, POOLED, READING, UPKEEP, WRITING, Limits, open_connection
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query, until
+from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.servers import TestBroker, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database]
-LONG_S = 90.0
 SESSION = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -97,15 +97,15 @@ async def test_the_historian_notices_a_database_that_vanished_and_writes_again(
     through = dataclasses.replace(database, database_url=url._replace(netloc=place).geturl())
     async with proxy.running(), historian(through, broker, ready=False) as role, outbox.running():
         role.write_link._limits = Limits(lock_s=0.5, statement_s=1.0, idle_in_transaction_s=10.0)
-        await until(lambda: role.ready()[0], within_s=LONG_S, what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
         outbox.frame(1, {"a": 1.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         opened = proxy.opened
         proxy.vanish()
         outbox.frame(2, {"a": 2.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         assert role.write_link.losses >= 1
         assert proxy.opened > opened, "a new connection, since nothing comes on the old one"
-        await until(lambda: role.ready()[0], within_s=LONG_S, what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
     rows = await query(database, "SELECT count(*), count(DISTINCT (series_id, time)) FROM nexus.sample")
     assert tuple(rows[0]) == (2, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeSource
-from tests.patience import patient
 from tests.servers import TestBroker, free_port
 from tests.sunspec import EXPECTED, inverter
+from tests.waiting import until
 
 SITE = "nexus: 1\nenterprise: acme\nsite: chicago   # ours\n"
 URI = "http://acme/plc"
@@ -284,14 +284,6 @@ def _devices(site: Path) -> list[DeviceConfig]:
     from tests.e2e.sites import devices_of
 
     return devices_of(site)
-
-
-async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patient(deadline_s)):
-            while not condition():
-                await asyncio.sleep(0.01)
-    assert condition(), "it did not come true in time"
 
 
 def plc(port: int, path: str, count: int) -> DeviceConfig:

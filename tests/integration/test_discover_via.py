@@ -26,8 +26,8 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeSource
-from tests.patience import patient
 from tests.servers import TestBroker, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 URI = "http://acme/plc"
@@ -81,14 +81,6 @@ async def gateway(
             yield gateways[0], stop
         finally:
             stop.set()
-
-
-async def until(condition: Callable[[], object], *, deadline_s: float = 60.0) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patient(deadline_s)):
-            while not condition():
-                await asyncio.sleep(0.01)
-    assert condition(), "it did not come true in time"
 
 
 async def walked(

@@ -18,8 +18,8 @@ from nexus_cli.runtime import http_guard
 from nexus_cli.runtime.control.routes import door
 from nexus_cli.runtime.health import serve_http
 from nexus_cli.runtime.metrics import Metrics
-from tests.integration.control_world import World, until, world
-from tests.patience import PATIENCE_S
+from tests.integration.control_world import World, world
+from tests.waiting import PATIENCE_S, until
 
 __all__ = ["world"]
 PREFIX = "/v1/sites/acme/chicago"
@@ -173,7 +173,7 @@ async def test_half_open_connections_are_bounded(world: World, monkeypatch: pyte
             if number % 10 == 0:  # a proper request finds room at any moment
                 async with httpx.AsyncClient(base_url=world.settings.control_url) as http:
                     assert (await http.get("/health/live")).status_code == 200
-        await until(lambda: sum(each.reader.at_eof() for each in silent) >= 40, deadline_s=60, what="the oldest closed")
+        await until(lambda: sum(each.reader.at_eof() for each in silent) >= 40, "the oldest closed")
         assert not all(each.reader.at_eof() for each in silent)
 
 
@@ -213,7 +213,7 @@ async def test_who_reads_no_answer_makes_room(monkeypatch: pytest.MonkeyPatch) -
         for number in range(5):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             client.sendall(head("/status", method="GET") * 2)
-            await until(lambda wanted=2 * number + 2: role.asked == wanted, what="its second answer being begun")
+            await until(lambda wanted=2 * number + 2: role.asked == wanted, "its second answer being begun")
         async with Socket(port) as other:
             await other.send(head("/health/live", method="GET"))
             assert (await other.answer())[0] == 200
@@ -265,7 +265,7 @@ async def test_a_client_that_reads_no_answer_is_closed(monkeypatch: pytest.Monke
             client.setblocking(False)
             client.sendall(head("/status", method="GET"))
             loop = asyncio.get_running_loop()
-            await until(lambda: not _server_end_open(port, client), deadline_s=60, what="the connection being closed")
+            await until(lambda: not _server_end_open(port, client), "the connection being closed")
             async with asyncio.timeout(PATIENCE_S):
                 async with Socket(port) as other:
                     await other.send(head("/health/live", method="GET"))
@@ -294,20 +294,13 @@ async def test_a_large_body_keeps_nobody_waiting(world: World) -> None:
             Socket(port_of(world)) as client,
         ):
             await client.send(head(PREFIX + "/deployments", token(), f"Content-Length: {len(body)}"))
-            sending = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
                 sent = group.create_task(client.send(body))
                 answered = group.create_task(client.answer(120))
-                worst_s = 0.0
                 while not answered.done():
-                    begun = time.monotonic()
                     assert (await http.get("/health/live")).status_code == 200
-                    worst_s = max(worst_s, time.monotonic() - begun)
                     asked += 1
             assert sent.done() and answered.result() == (422, "NX6405")
-            print(
-                f"60 MiB in {asyncio.get_running_loop().time() - sending:.1f} s, {asked} answers, worst {worst_s:.2f} s"
-            )
             assert asked > 3
     finally:
         process.kill()

@@ -11,8 +11,8 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
-from tests.integration.test_gateway import until
 from tests.servers import TestBroker, free_port, new_broker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 

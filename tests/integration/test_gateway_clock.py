@@ -18,8 +18,9 @@ from nexus_cli.runtime.kernel_clock import KernelClock
 from nexus_cli.settings import ClockTrust
 from nexus_cli.wire.frame import Frame
 from tests.field import FakeDriver, FakeSource
-from tests.integration.test_gateway import GW, Plant, until
+from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/one"
@@ -102,9 +103,7 @@ def told(plant: Plant, tag: str) -> list[tuple[Any, tuple[str, str | None, int]]
 
 async def newest(plant: Plant, quality: tuple[str, str | None, int]) -> None:
     """Wait until the newest sample of each tag has this quality."""
-    await until(
-        lambda: all(told(plant, tag)[-1:] and told(plant, tag)[-1][1] == quality for tag in TAGS), deadline_s=30
-    )
+    await until(lambda: all(told(plant, tag)[-1:] and told(plant, tag)[-1][1] == quality for tag in TAGS))
 
 
 async def report(plant: Plant, value: float) -> None:
@@ -205,23 +204,22 @@ async def test_heartbeats_of_what_is_subscribed_and_calculated(plant: Plant) -> 
     plant.source.deploy(one_device(heartbeat_ms=1000))
     async with plant.running():
         await report(plant, 2.0)
-        await until(lambda: len(told(plant, "told")) >= 4 and len(told(plant, "sum")) >= 4, deadline_s=60)
+        await until(lambda: len(told(plant, "told")) >= 4 and len(told(plant, "sum")) >= 4)
         assert len(told(plant, "polled")) == 1, "a tag without a heartbeat has none"
         plant.driver.down.add("tcp:one:1")
-        await until(lambda: told(plant, "told")[-1] == (None, ("BAD", "link_lost", 0)), deadline_s=60)
+        await until(lambda: told(plant, "told")[-1] == (None, ("BAD", "link_lost", 0)))
         ended = len(told(plant, "told"))
         # The calculated tag goes on saying that its input is bad; nobody claims the reported value any more.
         already = len(told(plant, "sum"))
-        await until(lambda: len(told(plant, "sum")) >= already + 2, deadline_s=60)
+        await until(lambda: len(told(plant, "sum")) >= already + 2)
         assert told(plant, "sum")[-1] == (None, ("BAD", "input_bad", 0))
         assert {value for value, _ in told(plant, "told")[ended:]} <= {None}
         plant.driver.down.clear()
         await until(
             lambda: plant.driver.subscriptions[PATH].closed is False and plant.gateway.links.devices()[0].subscribed,
-            deadline_s=60,
         )
         await report(plant, 2.0)
-        await until(lambda: [one[0] for one in told(plant, "told")[ended:]].count(2.0) >= 3, deadline_s=60)
+        await until(lambda: [one[0] for one in told(plant, "told")[ended:]].count(2.0) >= 3)
     assert {value for value, _ in told(plant, "sum")} == {3.0, None}
 
 
@@ -229,7 +227,7 @@ async def test_a_calculated_tag_has_a_heartbeat_of_its_own(plant: Plant) -> None
     plant.source.deploy(one_device(heartbeat_ms=1000, sum_only=True))
     async with plant.running():
         await report(plant, 2.0)
-        await until(lambda: len(told(plant, "sum")) >= 3, deadline_s=60)
+        await until(lambda: len(told(plant, "sum")) >= 3)
     assert (len(told(plant, "polled")), len(told(plant, "told"))) == (1, 1)
     assert {one for one, _ in told(plant, "sum")} == {3.0}
 
@@ -253,5 +251,5 @@ async def test_a_heartbeat_is_no_claim_that_nobody_has_proved(plant: Plant) -> N
     plant.driver.connect = connect  # type: ignore[method-assign]
     async with plant.running():
         await report(plant, 2.0)
-        await until(lambda: bool(checks) and told(plant, "told")[-1][0] is None, deadline_s=60)
+        await until(lambda: bool(checks) and told(plant, "told")[-1][0] is None)
     assert [value for value, _ in told(plant, "told")][:2] == [2.0, None]

@@ -18,9 +18,8 @@ from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
-from tests.integration.test_gateway import until
-from tests.patience import PATIENCE_S
 from tests.servers import TestBroker
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.needs_broker
 GW = "gw-1"
@@ -91,22 +90,22 @@ async def test_the_second_one_waits_and_takes_over(
         async with first.running():
             await until(lambda: len(historian.frames) > 5)
             async with second.running():
-                await until(lambda: first.gateway.identity.instance in second.gateway.ready()[1], deadline_s=40.0)
+                await until(lambda: first.gateway.identity.instance in second.gateway.ready()[1])
                 why = second.gateway.ready()[1]
                 assert f"another instance {first.gateway.identity.instance} of gateway gw-1" in why
                 assert why.endswith("this one waits and reads nothing")
                 polls = len(first.driver.reads)
-                await until(lambda: len(first.driver.reads) > polls + 30, deadline_s=40.0)
+                await until(lambda: len(first.driver.reads) > polls + 30)
                 assert first.works
                 assert not second.driver.reads, "it reads nothing"
                 assert {epoch for epoch, _ in historian.frames} == {first.gateway.outbox.epoch}
                 if client_ids == "different":
                     assert f"at {first.gateway.identity.host} (pid {first.gateway.identity.pid})" in why
                     first.stop.set()
-                    await until(lambda: second.works and len(second.driver.reads) > 5, deadline_s=60.0)
+                    await until(lambda: second.works and len(second.driver.reads) > 5)
                     assert second.gateway.ready() == (True, "")
                     epoch = second.gateway.outbox.epoch
-                    await until(lambda: any(one == epoch for one, _ in historian.frames), deadline_s=30.0)
+                    await until(lambda: any(one == epoch for one, _ in historian.frames))
                     assert not historian.gaps_with_rows()
                     facts = second.gateway.facts()
                     assert facts.accounted_since > 0, "it does not know what the first one read"
@@ -128,21 +127,19 @@ async def test_one_that_was_cut_off_and_replaced_waits_and_delivers_what_it_read
         async with first.running():
             await until(lambda: len(historian.frames) > 5)
             relay.cut()
-            await until(lambda: not first.gateway._client.connected, deadline_s=30.0)
+            await until(lambda: not first.gateway._client.connected)
             async with second.running():
-                await until(lambda: second.works and len(second.driver.reads) > 5, deadline_s=60.0)
+                await until(lambda: second.works and len(second.driver.reads) > 5)
                 assert first.works, "cut off, it reads on into its disk log"
                 last = first.gateway.outbox.newest_seq
                 relay.heal()
-                await until(lambda: not first.works and not first.gateway.links._tasks, deadline_s=60.0)
+                await until(lambda: not first.works and not first.gateway.links._tasks)
                 reads = len(first.driver.reads)
                 assert second.gateway.identity.instance in first.gateway.ready()[1]
                 epoch = first.gateway.outbox.epoch
-                await until(
-                    lambda: all((epoch, seq) in historian.frames for seq in range(1, last + 1)), deadline_s=30.0
-                )
+                await until(lambda: all((epoch, seq) in historian.frames for seq in range(1, last + 1)))
                 before = len(second.driver.reads)
-                await until(lambda: len(second.driver.reads) > before + 10, deadline_s=30.0)
+                await until(lambda: len(second.driver.reads) > before + 10)
                 assert second.works
                 assert len(first.driver.reads) == reads
         stop.set()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.field import FakeHistorian
-from tests.integration.test_gateway import until
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 
@@ -46,7 +46,7 @@ async def test_killed_gateway(broker: TestBroker, tmp_path: Path, with_broker: b
             for round_ in range(3):
                 processes.append(start(broker, tmp_path / "home"))
                 before = len(historian.frames)
-                await until(lambda before=before: len(historian.frames) > before + 300, deadline_s=20.0)
+                await until(lambda before=before: len(historian.frames) > before + 300)
                 if round_ < 2:
                     processes[-1].kill()
                     processes[-1].wait()

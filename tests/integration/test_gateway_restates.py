@@ -11,8 +11,9 @@ import pytest
 from nexus_cli.model.config import TagConfig
 from nexus_cli.settings import Settings
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
-from tests.integration.test_gateway import GW, Plant, until
+from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 EVENT = {"event": TagConfig(type="float64", address="event", mode="subscribe")}
@@ -47,9 +48,9 @@ async def test_what_changed_while_the_disk_was_full_is_recorded_afterwards(
         await until(lambda: "a/l/reporting" in driver.subscriptions)
         outbox = plant.gateway.outbox
         driver.subscriptions["a/l/reporting"].report(event=1.0)
-        await until(lambda: last_row(historian, "a/l/reporting", "event")[1] == 1.0, deadline_s=30.0)
-        await until(lambda: last_row(historian, "a/l/dying", "t0")[1] == 1.0, deadline_s=30.0)
-        await until(lambda: last_row(historian, "a/l/polled", "t0")[1] == 1.0, deadline_s=30.0)
+        await until(lambda: last_row(historian, "a/l/reporting", "event")[1] == 1.0)
+        await until(lambda: last_row(historian, "a/l/dying", "t0")[1] == 1.0)
+        await until(lambda: last_row(historian, "a/l/polled", "t0")[1] == 1.0)
         with monkeypatch.context() as patch:
 
             def full(*_: object) -> None:
@@ -61,9 +62,9 @@ async def test_what_changed_while_the_disk_was_full_is_recorded_afterwards(
             driver.dead.add("a/l/dying")
             driver.subscriptions["a/l/reporting"].report(event=2.0)
             states = {one.path: one.normaliser.states for one in plant.gateway.links.devices()}
-            await until(lambda: states["a/l/polled"]["t0"].value == 2.0, deadline_s=30.0)
-            await until(lambda: states["a/l/dying"]["t0"].value is None, deadline_s=30.0)
-            await until(lambda: outbox.lost["disk_refused"] >= 3, deadline_s=30.0)
+            await until(lambda: states["a/l/polled"]["t0"].value == 2.0)
+            await until(lambda: states["a/l/dying"]["t0"].value is None)
+            await until(lambda: outbox.lost["disk_refused"] >= 3)
             refused_us = {path: max(one.time_us for one in some.values()) for path, some in states.items()}
         for path, tag, value, quality in (
             ("a/l/polled", "t0", 2.0, "GOOD"),
@@ -72,9 +73,7 @@ async def test_what_changed_while_the_disk_was_full_is_recorded_afterwards(
             ("a/l/reporting", "event", 2.0, "GOOD"),
             ("a/l/polled", "t1", 1.0, "GOOD"),
         ):
-            await until(
-                lambda p=path, t=tag, v=value, q=quality: last_row(historian, p, t)[1:] == (v, q), deadline_s=30.0
-            )
+            await until(lambda p=path, t=tag, v=value, q=quality: last_row(historian, p, t)[1:] == (v, q))
         row = last_row(historian, "a/l/dying", "t0")
         assert row[0] > refused_us["a/l/dying"]
         gaps = [one for one in historian.gaps.values() if one.device == "a/l/dying"]

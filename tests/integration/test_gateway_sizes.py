@@ -10,8 +10,9 @@ import pytest
 
 from nexus_cli.model.config import TagConfig
 from tests.field import FakeDriver, FakeSource, device
-from tests.integration.test_gateway import GW, Plant, until
+from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker, mosquitto_program, new_broker
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.needs_broker,

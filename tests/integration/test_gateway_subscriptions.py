@@ -15,9 +15,9 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from tests.field import FakeHistorian, FakeSource
-from tests.integration.test_gateway import until
 from tests.own_time import now_s
 from tests.servers import TestBroker, free_port, new_broker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.slow, pytest.mark.own_time]
 GW = "gw-1"

@@ -20,9 +20,9 @@ from tests.integration.historian_rig import (
     historian,
     outbox_settings,
     query,
-    until,
 )
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 
@@ -51,7 +51,7 @@ async def test_frames_become_rows_and_the_receipt_is_retained(database: Settings
     heard: list[Committed] = []
     late._heard = lambda message: heard.append(decode_committed(message.payload))  # type: ignore[method-assign]
     async with late.running():
-        await until(lambda: bool(heard), what="the retained receipt")
+        await until(lambda: bool(heard), "the retained receipt")
     assert heard[0] == Committed(epoch="E1", ranges=[(1, 100)])
 
 
@@ -109,7 +109,7 @@ async def test_a_bad_sample_costs_itself_and_the_letters_say_why(database: Setti
         async with SmallOutbox(outbox_settings(broker), epoch="raw").running() as raw:
             await until(lambda: raw.client.connected)
             await raw.client.publish(TOPICS.data("gw-1", DEVICE), b"\xff not a frame \x00")
-            await until(lambda: role.counters.dead_letters >= 22, what="the last letter")
+            await until(lambda: role.counters.dead_letters >= 22, "the last letter")
     rows = await query(database, ALL)
     assert [row["value"] for row in rows if row["path"].endswith("/a")] == [1.0, 2.0, *[1.0] * 14]
     assert [row["value"] for row in rows if row["path"].endswith("/b")] == [3.0, 5.0]

@@ -13,7 +13,8 @@ import pytest
 from nexus_cli.runtime.historian.following import Following
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, until, world
+from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, world
+from tests.waiting import until
 
 __all__ = ["world"]
 
@@ -35,7 +36,7 @@ async def historian(world: World) -> AsyncIterator[Historian]:
     async with asyncio.TaskGroup() as group:
         group.create_task(role.run(stop))
         try:
-            await until(lambda: role.ready()[0], deadline_s=30, what="the historian")
+            await until(lambda: role.ready()[0], "the historian")
             yield role
         finally:
             stop.set()
@@ -57,19 +58,19 @@ async def test_an_apply_that_only_changes_external_devices_reaches_the_historian
         found = await applied(control, snapshot(device("a/l/one"), scale("weight")))
         assert found.outcome == "applied"
         assert len(gateway.notices) == notices  # no gateway has to act
-        await until(lambda: role.counters.external_rows == 1, deadline_s=30, what="what the broker retained")
+        await until(lambda: role.counters.external_rows == 1, "what the broker retained")
         await say(world, "weight", "2.5")
-        await until(lambda: role.counters.external_rows == 2, deadline_s=30, what="what was published")
+        await until(lambda: role.counters.external_rows == 2, "what was published")
 
         await applied(control, snapshot(device("a/l/one"), scale("weight", "tare")))
-        await until(lambda: role.series.target(f"{SCALE}/tare") is not None, deadline_s=30, what="the new tag")
+        await until(lambda: role.series.target(f"{SCALE}/tare") is not None, "the new tag")
         await say(world, "tare", "0.5")
-        await until(lambda: role.counters.external_rows == 3, deadline_s=30, what="the new tag's value")
+        await until(lambda: role.counters.external_rows == 3, "the new tag's value")
 
         await applied(control, snapshot(device("a/l/one")), allow=("data-loss=**",))
-        await until(lambda: role.others.filters == [], deadline_s=30, what="the removal")
+        await until(lambda: role.others.filters == [], "the removal")
         await say(world, "weight", "9.5")
-        await until(lambda: role.counters.undeclared >= 1, deadline_s=30, what="a message that nothing declares")
+        await until(lambda: role.counters.undeclared >= 1, "a message that nothing declares")
     stored = await rows(
         world,
         "SELECT s.path, x.value FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id ORDER BY x.value",
@@ -87,9 +88,9 @@ async def test_a_deployment_of_which_no_word_came_is_found_by_its_number(
     monkeypatch.setattr(Following, "_told", lambda *_: None)  # as with a pooler that keeps no session
     async with world.control() as control, FakeGateway(world.settings).up(), historian(world) as role:
         await applied(control, snapshot(device("a/l/one")))
-        await until(lambda: role.following._number == 1, deadline_s=30)
+        await until(lambda: role.following._number == 1)
         await applied(control, snapshot(device("a/l/one"), scale("weight")))
-        await until(lambda: role.others.filters == [f"{TOPICS.tag(SCALE)}/#"], deadline_s=30, what="the look")
+        await until(lambda: role.others.filters == [f"{TOPICS.tag(SCALE)}/#"], "the look")
 
 
 async def test_a_move_between_gateways_is_recorded_with_the_deployment(world: World) -> None:

@@ -12,19 +12,11 @@ from nexus_cli.database.series import GLOB_LOCK
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.historian_rig import (
-    TOPICS,
-    SmallOutbox,
-    declare,
-    device,
-    historian,
-    outbox_settings,
-    query,
-    until,
-)
+from tests.integration.historian_rig import TOPICS, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.integration.test_historian_others import record
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 CELL = "packaging/line-1/cell"
@@ -53,7 +45,7 @@ async def test_new_topics_load_nothing_and_lose_no_message(database: Settings, b
     async with historian(database, broker) as role:
         loads = role.counters.series_loads
         await publish(broker, paths, times=5)
-        await until(lambda: role.counters.external_rows >= 500, what="every message")
+        await until(lambda: role.counters.external_rows >= 500, "every message")
         assert role.counters.series_loads == loads
         assert (role.counters.undeclared, role.counters.dropped_external) == (0, 0)
         assert len(role.series) == 100
@@ -74,12 +66,12 @@ async def test_our_own_frames_do_not_wait_for_new_series(database: Settings, bro
         async with connection(database) as conn, conn.transaction():
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", f"{SITE}/{CELL}", GLOB_LOCK)
             await publish(broker, [f"{CELL}/t1", f"{CELL}/t2"], times=3)
-            await until(lambda: len(role.new_series) == 6, what="the messages wait")
+            await until(lambda: len(role.new_series) == 6, "the messages wait")
             for seq in range(1, 51):
                 outbox.frame(seq, {"a": float(seq)})
             await outbox.drained()
             assert role.counters.external_rows == 0
-        await until(lambda: role.counters.external_rows == 6, what="the messages, once the way is free")
+        await until(lambda: role.counters.external_rows == 6, "the messages, once the way is free")
     assert await made(database) == [f"{CELL}/t1", f"{CELL}/t2"]
 
 
@@ -96,7 +88,7 @@ async def test_the_bound_holds_among_historians_that_make_series_at_once(
         roles = (one, two)
         await until(
             lambda: sum(role.counters.external_rows + role.counters.undeclared for role in roles) >= 2 * len(paths),
-            what="every message stored or counted",
+            "every message stored or counted",
         )
     found = await made(database)
     assert len([path for path in found if path.startswith(CELL)]) == 40
@@ -114,6 +106,6 @@ async def test_a_glob_of_a_device_that_was_removed_makes_nothing(database: Setti
             await until(lambda: len(role.new_series) == 1)
             await query(database, "DELETE FROM nexus.resource")
             await query(database, "SELECT pg_notify('nexus_recorded', $1)", SITE)
-            await until(lambda: role.others.filters == [], what="the removal")
+            await until(lambda: role.others.filters == [], "the removal")
         await until(lambda: role.counters.undeclared == 1)
     assert await query(database, "SELECT * FROM nexus.sample") == []

@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.runtime.historian.database_link import DatabaseLink
 from nexus_cli.settings import Settings
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,22 +20,13 @@ from nexus_cli.runtime.historian import deferred_batches as aside
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import (
-    START_US,
-    SmallOutbox,
-    declare,
-    device,
-    historian,
-    outbox_settings,
-    query,
-    until,
-)
+from tests.integration.historian_rig import START_US, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import PATIENCE_S, until, until_found
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 TABLE = table_name("default", site=SITE)
-LONG_S = 90.0
 LATE_US = START_US - 12 * DAY_MS * 1000
 COUNT = "SELECT count(*), count(DISTINCT (series_id, time)) FROM nexus.sample"
 
@@ -81,15 +71,15 @@ async def test_a_locked_table_is_waited_for_and_nothing_is_given_up(database: Se
     outbox = SmallOutbox(outbox_settings(broker))
     async with historian(database, broker) as role, outbox.running():
         outbox.frame(1, {"a": 1.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         async with holding(database, f"LOCK TABLE nexus.{TABLE} IN ACCESS EXCLUSIVE MODE"):
             for seq in range(2, 102):
                 outbox.frame(seq, {"a": float(seq)})
-            await until(lambda: role.write_link.losses >= 2, within_s=LONG_S, what="the second wait that ended")
+            await until(lambda: role.write_link.losses >= 2, "the second wait that ended")
             assert not role.ready()[0]
             assert "lock" in role.ready()[1]
-        await outbox.drained(within_s=LONG_S)
-        await until(lambda: role.ready()[0], what="readiness")
+        await outbox.drained()
+        await until(lambda: role.ready()[0], "readiness")
     assert await counted(database) == (101, 101)
     await no_letters(database)
 
@@ -103,19 +93,19 @@ async def test_late_samples_that_meet_a_lock_wait_aside_and_the_new_ones_go_on(
     async with historian(database, broker) as role, outbox.running():
         outbox.frame(1, {"a": 1.0}, time=LATE_US)
         outbox.frame(2, {"a": 2.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         late = await part_of(database, LATE_US)
         async with holding(database, f"LOCK TABLE {late} IN EXCLUSIVE MODE"):
             for seq in range(3, 103):
                 outbox.frame(seq, {"a": float(seq)}, time=(LATE_US if seq % 10 == 0 else START_US) + seq * 1000)
-            await until(lambda: len(outbox.waiting) == 10, within_s=LONG_S, what="the receipts of the new ones")
-            await until(lambda: role.placement.waiting == 10, within_s=LONG_S, what="the late ones aside")
+            await until(lambda: len(outbox.waiting) == 10, "the receipts of the new ones")
+            await until(lambda: role.placement.waiting == 10, "the late ones aside")
             assert role.ready() == (True, "")
             for seq in range(103, 203):
                 outbox.frame(seq, {"a": float(seq)})
-            await until(lambda: len(outbox.waiting) == 10, within_s=LONG_S, what="the receipts of what came after")
-        await outbox.drained(within_s=LONG_S)
-        await until(lambda: role.placement.waiting == 0, within_s=LONG_S, what="nothing aside")
+            await until(lambda: len(outbox.waiting) == 10, "the receipts of what came after")
+        await outbox.drained()
+        await until(lambda: role.placement.waiting == 0, "nothing aside")
     assert await counted(database) == (202, 202)
     await no_letters(database)
 
@@ -130,11 +120,11 @@ async def test_the_server_ends_a_writer_that_says_nothing_inside_its_transaction
     )
     async with historian(database, broker), outbox.running():
         outbox.frame(1, {"a": 1.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         await stuck.execute("BEGIN")
         await stuck.execute("UPDATE nexus.committed SET updated = now()")
         outbox.frame(2, {"a": 2.0})
-        await outbox.drained(within_s=LONG_S)  # with a transaction that never ends it would never come
+        await outbox.drained()  # with a transaction that never ends it would never come
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await stuck.execute("COMMIT")
     assert await counted(database) == (2, 2)
@@ -165,14 +155,14 @@ async def test_a_writer_stopped_in_the_middle_of_its_copy_is_ended_by_the_one_it
 
     async with historian(database, broker), outbox.running():
         outbox.frame(1, {"a": 1.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         holder = asyncio.ensure_future(stuck())
         busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active' AND pid = $1"
         pid = conn.get_server_pid()
         while not (await query(database, busy, pid))[0][0]:
             await asyncio.sleep(0.05)
         outbox.frame(2, {"a": 2.0})
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
         assert (await query(database, busy, pid))[0][0] == 0
         conn.terminate()
         holder.cancel()
@@ -218,15 +208,11 @@ async def test_a_client_that_goes_away_leaves_no_backend_behind(database: Settin
             link.use(lambda taken: taken.execute("UPDATE nexus.series SET active = true"), stop=stop)
         )
         mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gone'"
-        while not await conn.fetchval(mine + " AND wait_event_type = 'Lock'"):
-            await asyncio.sleep(0.02)
+        await until_found(lambda: conn.fetchval(mine + " AND wait_event_type = 'Lock'"))
         stop.set()
         with pytest.raises(StoppedError):
             await waits
-        end = time.monotonic() + LONG_S
-        while await conn.fetchval(mine):  # the lock is still held
-            assert time.monotonic() < end
-            await asyncio.sleep(0.05)
+        await until_found(lambda: conn.fetchval(mine), lambda count: count == 0)  # the lock is still held
 
 
 async def test_work_without_an_answer_ends_with_the_stop(database: Settings) -> None:
@@ -241,7 +227,7 @@ async def test_work_without_an_answer_ends_with_the_stop(database: Settings) -> 
     waits = asyncio.ensure_future(link.use(never, stop=stop))
     await begun.wait()
     stop.set()
-    async with asyncio.timeout(LONG_S):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(StoppedError):
             await waits
 
@@ -276,15 +262,15 @@ async def test_one_row_that_is_too_slow_and_one_that_is_refused_cost_themselves(
     outbox = SmallOutbox(outbox_settings(broker), window=1000)
     async with historian(database, broker, ready=False) as role, outbox.running():
         hasty(role)
-        await until(lambda: role.ready()[0], what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
         for seq in range(1, 61):
             outbox.frame(seq, {"a": {20: 666.0, 40: 13.0}.get(seq, float(seq + 1000)), "b": -2.0})
-        await until(lambda: len(outbox.waiting) <= 1, within_s=LONG_S, what="the receipts of the others")
+        await until(lambda: len(outbox.waiting) <= 1, "the receipts of the others")
         seq = 60
         while outbox.waiting:
             seq += 1
             outbox.frame(seq, {"a": 5000.0 + seq, "b": -2.0})
-            await until(lambda: len(outbox.waiting) <= 1, within_s=LONG_S, what="the newest receipt")
+            await until(lambda: len(outbox.waiting) <= 1, "the newest receipt")
             assert seq < 2000
             await asyncio.sleep(0.1)
     assert await counted(database) == (2 * seq - 2, 2 * seq - 2)
@@ -306,17 +292,15 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
     outbox = SmallOutbox(outbox_settings(broker))
     async with historian(database, broker, ready=False) as role, outbox.running():
         role.write_link._limits = replace(WRITING, statement_s=0.5)
-        await until(lambda: role.ready()[0], what="readiness")
+        await until(lambda: role.ready()[0], "readiness")
         for seq in range(1, 4):
             outbox.frame(seq, {"a": float(seq)})
-        await until(lambda: role.placement.waiting == 3, within_s=LONG_S, what="all of them aside")
+        await until(lambda: role.placement.waiting == 3, "all of them aside")
         pieces = role.placement._aside._pieces
-        await until(
-            lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), within_s=LONG_S, what="many tries"
-        )
+        await until(lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), "many tries")
         await no_letters(database)
         async with connection(database) as conn:
             await conn.execute("DELETE FROM public.slow")
-        await outbox.drained(within_s=LONG_S)
+        await outbox.drained()
     assert await counted(database) == (3, 3)
     await no_letters(database)

@@ -17,9 +17,10 @@ from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.historian_rig import TOPICS, historian, outbox_settings, query, until
+from tests.integration.historian_rig import TOPICS, historian, outbox_settings, query
 from tests.postgres import SITE
 from tests.servers import TestBroker, mosquitto_program, new_broker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 SCALE, PRESS = "packaging/line-1/scale-7", "packaging/line-1/press-3"
@@ -147,7 +148,7 @@ async def test_an_external_device_declared_later_is_subscribed_at_once(database:
     await retain(broker, f"{SCALE}/note", orjson.dumps({"value": "older", "timestamp": NOW_MS - 5_000}))
     async with historian(database, broker) as role:
         await record(database, scale())
-        await until(lambda: role.counters.external_rows >= 2, what="what the broker retained")
+        await until(lambda: role.counters.external_rows >= 2, "what the broker retained")
         while role.counters.external_rows < 3:
             await publish(broker, [(f"{SCALE}/serial", orjson.dumps({"value": 5, "timestamp": NOW_MS}))])
             await asyncio.sleep(0.05)
@@ -167,7 +168,7 @@ async def test_a_tag_declared_later_in_a_known_device_takes_what_is_retained_and
         await retain(broker, f"{SCALE}/note", b"kept")
         await until(lambda: role.counters.external_rows == 2)
         await record(database, scale())
-        await until(lambda: role.counters.external_rows >= 3, what="the retained value of the new tag")
+        await until(lambda: role.counters.external_rows >= 3, "the retained value of the new tag")
         await until(lambda: not role.others.fresh_filters)
     assert await stored(database) == [("note", "live", 192), ("note", "kept", 192), ("weight", "3.5", 192)]
 
@@ -228,7 +229,7 @@ async def test_the_turn_of_a_historian_that_vanished_is_taken_over(database: Set
         async with historian(database, broker) as role:
             await publish(broker, [(f"{SCALE}/note", b"too early")])
             await until(lambda: role.counters.passed_on == 1)
-            await until(lambda: role.following.is_our_turn, what="the turn")
+            await until(lambda: role.following.is_our_turn, "the turn")
             await publish(broker, [(f"{SCALE}/note", b"ours")])
             await until(lambda: role.counters.external_rows == 1)
         assert await stored(database) == [("note", "ours", 192)]

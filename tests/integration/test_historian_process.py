@@ -14,9 +14,10 @@ import orjson
 import pytest
 
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query, until
+from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE
 from tests.servers import TestBroker, free_port, new_broker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 

@@ -28,11 +28,10 @@ from tests.integration.historian_rig import (
     historian,
     outbox_settings,
     query,
-    until,
 )
-from tests.patience import PATIENCE_S
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 LATER_US = 600_000_000
@@ -64,8 +63,8 @@ async def test_a_log_that_went_back_in_time_loses_nothing(database: Settings, br
         again = life(broker, count=60, later_us=LATER_US, plus=0.5)  # the same numbers, read ten minutes later
         again._heard = lambda message: None  # type: ignore[method-assign]
         async with again.running():
-            await until(lambda: role.counters.replays_that_differ >= 60, what="the frames under used numbers")
-        await until(lambda: role.counters.rows >= 120, what="their rows")
+            await until(lambda: role.counters.replays_that_differ >= 60, "the frames under used numbers")
+        await until(lambda: role.counters.rows >= 120, "their rows")
     assert await values(database) == [*range(1, 61), *(seq + 0.5 for seq in range(1, 61))]
     assert orjson.loads((await query(database, "SELECT ranges FROM nexus.committed"))[0][0]) == [[1, 60]]
 
@@ -79,7 +78,7 @@ async def test_numbers_used_again_within_the_span_of_a_batch_are_told_by_their_e
         again = life(broker, count=60, later_us=500, plus=0.5)
         again._heard = lambda message: None  # type: ignore[method-assign]
         async with again.running():
-            await until(lambda: role.counters.rows >= 120, what="the rows between the others")
+            await until(lambda: role.counters.rows >= 120, "the rows between the others")
     assert len(await values(database)) == 120
 
 
@@ -92,7 +91,7 @@ async def test_true_replays_make_no_row_that_was_taken_away(database: Settings, 
         again = life(broker, count=2_000)
         again._heard = lambda message: None  # type: ignore[method-assign]
         async with again.running():
-            await until(lambda: role.counters.replayed_frames >= 2_000, what="the replays")
+            await until(lambda: role.counters.replayed_frames >= 2_000, "the replays")
         assert role.counters.replays_that_differ == 0
     assert await values(database) == [float(seq) for seq in range(1501, 2001)]
 
@@ -107,7 +106,7 @@ async def test_after_a_restart_of_the_historian_used_numbers_are_still_told(
         again = life(broker, count=500, later_us=LATER_US, plus=0.5)
         again._heard = lambda message: None  # type: ignore[method-assign]
         async with again.running():
-            await until(lambda: role.counters.rows >= 500, what="the frames under used numbers")
+            await until(lambda: role.counters.rows >= 500, "the frames under used numbers")
     assert await values(database) == [*range(1, 501), *(seq + 0.5 for seq in range(1, 501))]
 
 
@@ -161,7 +160,7 @@ async def test_gaps_and_reports_under_used_numbers_are_recorded_and_replays_of_t
             outbox._heard = lambda message: None  # type: ignore[method-assign]
             seen = role.client.reconnects, outbox.sends
             async with outbox.running():
-                await until(lambda: outbox.sends >= 6, what="everything was sent twice")  # noqa: B023
+                await until(lambda: outbox.sends >= 6, "everything was sent twice")  # noqa: B023
             assert seen == (0, 0)
         await until(lambda: not len(role.intake))
         assert role.counters.replays_that_differ >= 3

@@ -20,9 +20,9 @@ from tests.integration.historian_rig import (
     historian,
     outbox_settings,
     query,
-    until,
 )
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 HOUR_US = 3_600_000_000
@@ -49,7 +49,7 @@ async def test_a_gateway_that_is_ahead_alone_is_refused_with_a_letter_and_a_gap(
         outbox.frame(seq, {"a": 1.0, "b": 2.0}, time=now_us() + HOUR_US + seq)
     outbox.frame(6, {"a": 3.0}, time=now_us())
     async with historian(database, broker) as role, outbox.running():
-        await outbox.drained(within_s=60)
+        await outbox.drained()
         assert role.counters.refused_times == 5
         assert role.counters.held_frames > 0  # a while it could have been ours
         outbox.frame(7, {"a": 4.0}, time=now_us())  # it was set right: everything goes on
@@ -96,7 +96,7 @@ async def test_when_our_clock_is_an_hour_behind_nothing_is_refused(database: Set
             outbox.frame(1, {"a": 1.0}, time=now_us())
             await outbox.drained()
             outbox.frame(2, {"a": 2.0}, time=now_us() + 2 * HOUR_US)
-            await until(lambda: role.counters.held_frames >= 8, within_s=60, what="sent again and again")
+            await until(lambda: role.counters.held_frames >= 8, "sent again and again")
             assert "clock differs" in role.status().clock_doubt
     assert len(await query(database, "SELECT * FROM nexus.sample")) == 1
     assert await query(database, "SELECT * FROM nexus.dead_letter") == []
@@ -112,7 +112,7 @@ async def test_a_plant_that_is_ahead_waits_until_the_clocks_agree(database: Sett
     async with historian(database, broker) as role, one.running(), two.running():
         one.frame(1, {"a": 1.0}, time=ahead_us)
         two.frame(1, {"a": 2.0}, time=ahead_us, path=OTHER)
-        await until(lambda: role.counters.held_frames >= 20, within_s=60, what="both sent again and again")
+        await until(lambda: role.counters.held_frames >= 20, "both sent again and again")
         assert role.counters.refused_times == 0
         assert "gateways are ahead" in role.ready()[1]
         behind(role, HOUR_US)  # the clock is set right
@@ -139,7 +139,7 @@ async def test_gaps_and_reports_get_usable_times(database: Settings, broker: Tes
             again.waiting, again.unsent = dict(outbox.waiting), list(outbox.unsent)
             again._heard = lambda message: None  # type: ignore[method-assign]
             async with again.running():
-                await until(lambda: again.sends >= 8, what="everything was sent twice")  # noqa: B023
+                await until(lambda: again.sends >= 8, "everything was sent twice")  # noqa: B023
         await until(lambda: not len(role.intake) and role.counters.reports >= 1)
         assert role.counters.gaps == 3
     gaps = await query(database, 'SELECT start, "end" FROM nexus.gap ORDER BY seq')

@@ -17,11 +17,11 @@ from tests.integration.historian_rig import (
     historian,
     outbox_settings,
     query,
-    until,
 )
 from tests.integration.test_historian_others import publish, record
 from tests.postgres import SITE
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 SCALE = "packaging/line-1/scale-7"
@@ -85,7 +85,7 @@ async def test_whatever_a_gateway_sends_the_next_sample_is_stored(database: Sett
     for source in SOURCE_TIMES:
         accept('{"good":1}', f',"source_time":{{"good":{source}}}')
     async with historian(database, broker) as role, outbox.running():
-        await outbox.drained(within_s=90)
+        await outbox.drained()
         assert role.write_link.losses == 0
         frames = role.counters.frames
     assert frames == seq
@@ -153,7 +153,7 @@ async def test_what_only_the_server_refuses_becomes_a_letter_and_the_rest_is_sto
         await query(database, f"ALTER TABLE nexus.{table} ADD CHECK (value > -1000)")
         async with outbox.running():
             await publish(broker, [(f"{SCALE}/weight", each) for each in (b"1", b"-5000", b"2")])
-            await outbox.drained(within_s=60)
+            await outbox.drained()
             await until(lambda: role.counters.external_rows >= 2)
     rows = await query(
         database,

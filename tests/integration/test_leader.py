@@ -37,10 +37,9 @@ from tests.integration.control_world import (
     plan_against,
     rows,
     snapshot,
-    until,
     world,
 )
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S, until, until_found
 
 __all__ = ["world"]
 SITE = "acme/chicago"
@@ -93,11 +92,10 @@ async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(w
                 number = await old.deploy(body_of(plan, allow=("data-loss=**", "acl-widen")))
             await until(
                 lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED,
-                deadline_s=40,
-                what=f"the first control stopping {stop_at}",
+                f"the first control stopping {stop_at}",
             )
             await second.until_leads()
-            assert (await ended(control, number, deadline_s=60)).outcome == "applied"
+            assert (await ended(control, number)).outcome == "applied"
             assert (await applied(control, AFTER, allow=("data-loss=**",))).outcome == "applied"
             assert await control.lock() is None
             known = await everything(world)
@@ -324,9 +322,10 @@ async def test_the_last_word_about_control_is_the_leaders(world: World, monkeypa
         client = BrokerClient(settings=world.settings, client_id="broker")
         async with client.session():
             await client.publish(topic, b'{"state": "lost"}', retain=True)
-        for _ in range(150):
-            found = orjson.loads((await world.messages(topic, count=1))[topic])
-            if found["state"] == "running":
-                break
-            await asyncio.sleep(0.1)
+
+        async def look() -> dict[str, Any]:
+            found: dict[str, Any] = orjson.loads((await world.messages(topic, count=1))[topic])
+            return found
+
+        found = await until_found(look, lambda said: said["state"] == "running")
         assert (found["state"], found["term"], found["leads"]) == ("running", 1, True)

@@ -19,9 +19,10 @@ from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire import health
 from nexus_cli.wire.sample import Value
 from tests.field import FakeDriver, FakeSession, FakeSource, FakeSubscription, device
-from tests.integration.test_gateway import GW, Plant, until
+from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker
 from tests.unit.diagnostics.test_foreign import Abrupt, WithResult
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 ILL, WELL = "tcp:ill:1", "tcp:well:1"
@@ -109,11 +110,11 @@ def plant_of(broker: TestBroker, folder: Path, driver: FakeDriver) -> Plant:
 
 async def well_again(plant: Plant, driver: HostileDriver) -> None:
     """The call has struck each time, and the link polls; the other link never lost its session."""
-    await until(lambda: driver.times == 0, deadline_s=60)
+    await until(lambda: driver.times == 0)
     gateway = plant.gateway
     before = len(driver.polls("a/l/ill"))
-    await until(lambda: len(driver.polls("a/l/ill")) > before + 3, deadline_s=60)
-    await until(lambda: gateway.links.supervisors[ILL].connected, deadline_s=60)
+    await until(lambda: len(driver.polls("a/l/ill")) > before + 3)
+    await until(lambda: gateway.links.supervisors[ILL].connected)
     assert gateway.links.supervisors[WELL].reconnects == 0
     assert gateway.links.supervisors[WELL].connected
 
@@ -138,12 +139,12 @@ async def test_the_end_of_a_session_may_raise_too(
     driver = HostileDriver(call, raised, times=1)
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
-        await until(lambda: len(driver.polls("a/l/ill")) > 3, deadline_s=60)
+        await until(lambda: len(driver.polls("a/l/ill")) > 3)
         changed = device("a/l/ill", link=ILL, tags=3)
         plant.source.deploy(changed, plant.source.devices["a/l/well"])
         if call != "configure":
             driver.down.add(ILL)
-            await until(lambda: not plant.gateway.links.supervisors[ILL].connected, deadline_s=60)
+            await until(lambda: not plant.gateway.links.supervisors[ILL].connected)
             driver.down.clear()
         plant.gateway.following.notice()
         await well_again(plant, driver)
@@ -173,20 +174,20 @@ async def test_a_call_that_never_ends_is_told_and_its_link_begins_anew(
     told: list[str] = []
     async with plant.running():
         await until(lambda: plant.gateways and hasattr(plant.gateway, "links"))
-        await until(lambda: ILL in plant.gateway.links.supervisors, deadline_s=60)
+        await until(lambda: ILL in plant.gateway.links.supervisors)
         if call == "close":
             driver.down.clear()
-            await until(lambda: plant.gateway.links.supervisors[ILL].connected, deadline_s=60)
+            await until(lambda: plant.gateway.links.supervisors[ILL].connected)
             driver.down.add(ILL)
-            await until(lambda: driver.hung == 1, deadline_s=60)
+            await until(lambda: driver.hung == 1)
             driver.down.clear()
         else:
-            await until(lambda: told.extend(plant.gateway.facts().stalled) or bool(told), deadline_s=60)
+            await until(lambda: told.extend(plant.gateway.facts().stalled) or bool(told))
             assert any(f"link {ILL} says" in one for one in told)
-            await until(lambda: plant.gateway.links.restarts.get(ILL, 0) == 1, deadline_s=60)
+            await until(lambda: plant.gateway.links.restarts.get(ILL, 0) == 1)
             assert b'nexus_link_restarts_total{link="tcp:ill:1"} 1.0' in plant.gateway.metrics.render()
         await well_again(plant, driver)
-        await until(lambda: not plant.gateway.progress.stalled, deadline_s=60)
+        await until(lambda: not plant.gateway.progress.stalled)
 
 
 @pytest.mark.parametrize("raised", [asyncio.CancelledError, WithResult, Abrupt, RuntimeError, None], ids=str)
@@ -208,7 +209,7 @@ async def test_a_supervisor_whose_task_ends_is_started_again(
     monkeypatch.setattr(Supervisor, "run", ends)
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
-        await until(lambda: len(driver.polls("a/l/ill")) > 3, deadline_s=60)
+        await until(lambda: len(driver.polls("a/l/ill")) > 3)
         assert plant.gateway.links.restarts == {ILL: 2}
         assert plant.gateway.links.supervisors[WELL].reconnects == 0
 
@@ -235,8 +236,8 @@ async def test_a_device_that_its_driver_can_not_take_costs_itself_alone(
     driver = Unfit(raised)
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
-        await until(lambda: len(driver.polls("a/l/well")) > 3, deadline_s=60)
-        await until(lambda: plant.gateway.following.observed, deadline_s=60)
+        await until(lambda: len(driver.polls("a/l/well")) > 3)
+        await until(lambda: plant.gateway.following.observed)
         told = json.loads(plant.gateway.following.observed)["devices"]["a/l/ill"]
         assert told["state"] == "failed" and raised.__name__ in told["detail"]
         assert not driver.polls("a/l/ill")
@@ -255,8 +256,8 @@ async def test_a_protocol_whose_driver_can_not_be_had_costs_its_links_alone(brok
 
     plant.drivers = drivers
     async with plant.running():
-        await until(lambda: len(driver.polls("a/l/well")) > 3, deadline_s=60)
-        await until(lambda: plant.gateway.following.observed, deadline_s=60)
+        await until(lambda: len(driver.polls("a/l/well")) > 3)
+        await until(lambda: plant.gateway.following.observed)
         told = json.loads(plant.gateway.following.observed)["devices"]["a/l/ill"]
         assert told["state"] == "failed" and "no module named 'odd'" in told["detail"]
 
@@ -277,7 +278,7 @@ async def test_a_device_whose_words_are_no_text_is_told_in_health(
     driver = Garbled("connect", None)
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
-        await until(lambda: len(driver.connects) > 3 and len(driver.polls("a/l/well")) > 3, deadline_s=60)
+        await until(lambda: len(driver.connects) > 3 and len(driver.polls("a/l/well")) > 3)
         detail = json.loads(health.encode(plant.gateway.facts()))["links"][ILL]["detail"]
         assert "said \\udc80\\x1b[2J" in detail
 

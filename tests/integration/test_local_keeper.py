@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nexus_cli.local.postgres import Launch
 from nexus_cli.local.processes import PidFile, identify, is_alive, spawn
 from nexus_cli.local.service_process import Keeper
 from nexus_cli.local.services import Service
+from tests.waiting import PATIENCE_S, until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 
@@ -41,21 +42,14 @@ async def _kept(home: Home, service: Service, *needs: Keeper) -> AsyncIterator[K
             keeper.stop()
 
 
-async def _until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < until
-        await asyncio.sleep(0.01)
-
-
 async def test_what_is_killed_starts_again_and_ends_at_the_end(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.make()
     async with _kept(home, _service("x", tmp_path)) as keeper:
-        await _until(keeper.ready.is_set)
+        await until(keeper.ready.is_set)
         first = keeper.seen.pid
         os.kill(first, signal.SIGKILL)
-        await _until(lambda: keeper.seen.pid not in (0, first) and keeper.seen.state == "running")
+        await until(lambda: keeper.seen.pid not in (0, first) and keeper.seen.state == "running")
         assert keeper.seen.restarts == 1
         second = identify(keeper.seen.pid)
         assert second is not None
@@ -70,15 +64,15 @@ async def test_what_lives_is_adopted(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         lost = Keeper(_service("x", tmp_path), home=home, changed=lambda: None)
         task = group.create_task(lost.run([]), name="lost")
-        await _until(lost.ready.is_set)
+        await until(lost.ready.is_set)
         task.cancel()  # as a supervisor that is killed: its child lives on
     pid = lost.seen.pid
     async with _kept(home, _service("x", tmp_path)) as keeper:
-        await _until(keeper.ready.is_set)
+        await until(keeper.ready.is_set)
         assert keeper.seen.pid == pid
         assert keeper.seen.restarts == 0
     assert lost._child is not None
-    lost._child.wait(5)
+    lost._child.wait(PATIENCE_S)
     assert identify(pid) is None
 
 
@@ -96,9 +90,9 @@ async def test_what_a_killed_supervisor_left_ends_even_when_it_was_never_adopted
 
     broken = Service(name="first", tier=0, prepare=_service("first", tmp_path).prepare, probe=never)
     async with _kept(home, broken) as need, _kept(home, _service("x", tmp_path), need) as keeper:
-        await _until(lambda: need.seen.pid != 0)
+        await until(lambda: need.seen.pid != 0)
         assert keeper.seen.state == "waiting"
-    orphan.wait(5)
+    orphan.wait(PATIENCE_S)
     assert not is_alive(running)
 
 
@@ -114,7 +108,7 @@ async def test_what_ends_at_once_is_tried_with_growing_pauses(tmp_path: Path) ->
     service = Service(name="x", tier=0, prepare=lambda: launch, probe=never)
     begun = time.monotonic()
     async with _kept(home, service) as keeper:
-        await _until(lambda: keeper.seen.restarts >= 3)
+        await until(lambda: keeper.seen.restarts >= 3)
         assert time.monotonic() - begun > 0.2 + 0.4
         assert not keeper.ready.is_set()
         assert "error[NX6001]: no such thing" in keeper.seen.detail
@@ -130,10 +124,10 @@ async def test_nothing_starts_before_what_it_needs(tmp_path: Path) -> None:
 
     first = Service(name="first", tier=0, prepare=_service("first", tmp_path).prepare, probe=asked)
     async with _kept(home, first) as need, _kept(home, _service("second", tmp_path), need) as keeper:
-        await _until(lambda: need.seen.pid != 0)
+        await until(lambda: need.seen.pid != 0)
         assert keeper.seen.state == "waiting"
         answers[0] = True
-        await _until(keeper.ready.is_set)
+        await until(keeper.ready.is_set)
     assert need.ended.is_set() and keeper.ended.is_set()
 
 
@@ -145,7 +139,7 @@ async def test_what_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     )
     service = _service("x", tmp_path, deaf, signals=((signal.SIGTERM, 0.3), (signal.SIGKILL, 5.0)))
     async with _kept(home, service) as keeper:
-        await _until(lambda: "deaf" in _text(home.log_file("x")))
+        await until(lambda: "deaf" in _text(home.log_file("x")))
         pid = keeper.seen.pid
     assert identify(pid) is None
 

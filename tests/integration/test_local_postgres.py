@@ -16,6 +16,7 @@ from nexus_cli.local.identity import Identity
 from nexus_cli.local.ports import free_port, listens
 from nexus_cli.local.postgres import EmbeddedPostgres, installed_programs
 from nexus_cli.local.processes import identify, spawn, stop
+from tests.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.needs_database,
@@ -71,7 +72,7 @@ async def test_data_survive_a_kill_and_strangers_stay_out(tmp_path: Path) -> Non
         with pytest.raises(asyncpg.InvalidPasswordError):
             await _query(port, "wrong", "select 1")
         child.kill()
-        child.wait(5)
+        child.wait(PATIENCE_S)
         child = _start(server, port, log)
         assert await _query(port, "right-1", "select x from kept") == 42
     finally:

@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -23,6 +22,7 @@ from nexus_cli.local.postgres import installed_programs
 from nexus_cli.local.processes import PidFile, identify
 from tests.children import bare_environment, hearing_signals
 from tests.forks import run_nexus
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -119,13 +119,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         made.nexus("down", code=None)
 
 
-def _until(condition: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
-
-
 def test_everything_runs_and_says_so(plant: Plant) -> None:
     status = orjson.loads(plant.nexus("status", "--format", "json", code=None).stdout)
     assert status["site"] == "acme/chicago"
@@ -162,14 +155,14 @@ def test_what_is_killed_comes_back(plant: Plant, name: str) -> None:
     before = plant.pid(name)
     assert before
     os.kill(before, signal.SIGKILL)
-    _until(lambda: plant.pid(name) not in (0, before), f"{name} did not come back")
+    wait_until(lambda: plant.pid(name) not in (0, before), f"{name} did not come back")
     plant.nexus("up")
 
 
 def test_children_of_a_killed_supervisor_are_adopted(plant: Plant) -> None:
     before = plant.pids()
     os.kill(before["supervisor"], signal.SIGKILL)
-    _until(lambda: plant.pid("supervisor") == 0, "the supervisor lives")
+    wait_until(lambda: plant.pid("supervisor") == 0, "the supervisor lives")
     plant.nexus("up")
     after = plant.pids()
     assert after.pop("supervisor") != before.pop("supervisor")
@@ -298,7 +291,7 @@ def test_two_at_once_are_one_and_a_down_in_the_middle_ends_both(tmp_path: Path) 
     plant = Plant(tmp_path)
     first, second = plant.start("up"), plant.start("up")
     try:
-        _until(lambda: plant.pid("supervisor") > 0, "no supervisor was started")
+        wait_until(lambda: plant.pid("supervisor") > 0, "no supervisor was started")
         plant.nexus("down")
         for child in (first, second):
             said, _ = child.communicate(timeout=60)
@@ -348,7 +341,7 @@ def test_what_people_do_to_the_folder_orphans_nothing(tmp_path: Path) -> None:
         plant.nexus("up")
         assert set(plant.parts()) > {"supervisor", "control", "historian"}
         shutil.rmtree(plant.home.path, ignore_errors=True)
-        _until(lambda: not plant.parts(), "something goes on without its folder", 60.0)
+        wait_until(lambda: not plant.parts(), "something goes on without its folder")
     finally:
         plant.nexus("down", code=None)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from tests.contract.leftovers import until
 from tests.contract.polled import bad_rows, cycles, good, polled
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 
@@ -94,9 +94,9 @@ async def served(manners: Manners) -> AsyncIterator[DeviceConfig]:
 )
 async def test_no_sample_is_lost(manners: Manners) -> None:
     async with served(manners) as device, polled(device, ".") as (link, kept):
-        await until(lambda: good(link), f"not everything is read: {kept.rows}", deadline_s=20.0)
+        await until(lambda: good(link), f"not everything is read: {kept.rows}")
         first = cycles(link)
-        await until(lambda: cycles(link) >= first + 5, "it is not polled any more", deadline_s=20.0)
+        await until(lambda: cycles(link) >= first + 5, "it is not polled any more")
         assert good(link) and manners.opened > 1
         assert not bad_rows(kept)
 
@@ -104,12 +104,12 @@ async def test_no_sample_is_lost(manners: Manners) -> None:
 async def test_another_client_that_takes_the_only_connection_costs_nothing() -> None:
     manners = Manners(single=True)
     async with served(manners) as device, polled(device, ".") as (link, kept):
-        await until(lambda: good(link), "not everything is read", deadline_s=20.0)
+        await until(lambda: good(link), "not everything is read")
         for _ in range(3):
             before = manners.opened
             _, writer = await asyncio.open_connection("127.0.0.1", manners.port)
             await until(lambda before=before: manners.opened > before + 1, "it did not come back")  # type: ignore[misc]
             writer.close()
         first = cycles(link)
-        await until(lambda: cycles(link) >= first + 2, "it is not polled any more", deadline_s=20.0)
+        await until(lambda: cycles(link) >= first + 2, "it is not polled any more")
         assert good(link) and not bad_rows(kept)

@@ -21,7 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
 from tests.integration.peers.libmodbus_server import library
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 SERVER = Path(__file__).parent / "peers" / "libmodbus_server.py"
 ILLEGAL_DATA_ADDRESS = 112_345_678 + 2

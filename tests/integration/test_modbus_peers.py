@@ -19,7 +19,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
 from tests.node_peers import NODE_MODULES, node_with
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 
 @asynccontextmanager

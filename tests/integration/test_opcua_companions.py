@@ -16,10 +16,10 @@ from nexus_cli.cli.views.discover import document, text
 from nexus_cli.drivers.base import BrowseOptions
 from nexus_cli.drivers.opcua import browse_companions
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
-from nexus_cli.drivers.opcua.simulator.nodeset import serve_nodeset
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.project.discover import Ask, Wanted, discover
 from nexus_cli.settings import Settings
+from tests.opcua_nodeset import serve_nodeset
 from tests.servers import free_port
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "opcua-nodesets"

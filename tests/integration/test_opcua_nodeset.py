@@ -10,8 +10,8 @@ import pytest
 
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
-from nexus_cli.drivers.opcua.simulator.nodeset import NodesetServer, in_order, serve_nodeset
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.opcua_nodeset import NodesetServer, in_order, serve_nodeset
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BOILER = "http://microsoft.com/Opc/OpcPlc/Boiler"

@@ -6,14 +6,14 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.base import Browsed, DriverError, Fault, Notification, Point, Scope, points_of
+from nexus_cli.drivers.base import Browsed, DriverError, Fault, Point, Scope, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.security import thumbprint
 from nexus_cli.drivers.opcua.session import OpcuaSession
@@ -21,8 +21,9 @@ from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import OPCUA_URI, opcua_device
+from tests.heard import Heard
 from tests.node_peers import NODE_MODULES, node_with
-from tests.patience import patient
+from tests.waiting import until
 
 PEERS = Path(__file__).parent / "peers"
 URI = "http://acme.example/peer"
@@ -146,27 +147,6 @@ async def read(
     return values, faults, times
 
 
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 10.0) -> None:
-    end = time.monotonic() + patient(deadline_s)
-    while not condition():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.01)
-
-
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.all: dict[str, list[Notification]] = {}
-
-    def __call__(self, path: str, reported: Sequence[Notification]) -> None:
-        for notification in reported:
-            self.all.setdefault(notification.point.name, []).append(notification)
-
-    def values(self, name: str) -> list[Value]:
-        return [notification.value for notification in self.all.get(name, [])]
-
-
 async def test_types_statuses_and_source_times(folder: str, tmp_path: Path) -> None:
     async with served(folder) as port:
         config = device(port)
@@ -231,21 +211,21 @@ async def test_changes_arrive_once_each_with_their_times(folder: str, tmp_path: 
             assert {name: fault.reason for name, fault in subscription.faults.items()} == {
                 "ghost": Reason.ILLEGAL_ADDRESS
             }
-            await until(lambda: len(heard.all) == len(points) - 1, "not every tag reported its first value")
-            await until(lambda: len(heard.values("counter")) >= 10, "the counter's changes did not arrive")
+            await until(lambda: len(heard.newest) == len(points) - 1, "not every tag reported its first value")
+            await until(lambda: len(heard.of("counter")) >= 10, "the counter's changes did not arrive")
             i32 = next(point for point in points if point.name == "i32")
             await session.write(config.path, i32, 4711)
-            await until(lambda: heard.values("i32")[-1] == 4711, "a written value was not reported")
+            await until(lambda: heard.of("i32")[-1].value == 4711, "a written value was not reported")
             await session.check()
             await subscription.close()
-    assert {name: heard.values(name)[0] for name in TYPES} == {name: value for name, (_, value) in TYPES.items()}
-    assert heard.values("i32") == [TYPES["i32"][1], 4711]
-    fault = heard.all["bad"][0].fault
+    assert {name: heard.of(name)[0].value for name in TYPES} == {name: value for name, (_, value) in TYPES.items()}
+    assert [one.value for one in heard.of("i32")] == [TYPES["i32"][1], 4711]
+    fault = heard.of("bad")[0].fault
     assert fault is not None
     assert fault.reason is Reason.DEVICE_ERROR
-    counts = [int(str(value)) for value in heard.values("counter")]
+    counts = [int(str(found.value)) for found in heard.of("counter")]
     assert counts == sorted(set(counts))
-    times = [found.source_time_us for found in heard.all["counter"]]
+    times = [found.source_time_us for found in heard.of("counter")]
     assert all(found is not None for found in times)
     assert times == sorted(times, key=lambda found: found or 0)
 
@@ -285,7 +265,7 @@ async def test_a_restarted_server_is_found_again(folder: str, tmp_path: Path) ->
         session = await OpcuaDriver().connect([config], home=str(tmp_path))
         try:
             await session.subscribe(config.path, points, interval_ms=[100] * len(points), sink=heard)
-            await until(lambda: len(heard.all) == len(points), "not every tag reported")
+            await until(lambda: len(heard.newest) == len(points), "not every tag reported")
         except BaseException:
             await session.close()
             raise
@@ -299,10 +279,10 @@ async def test_a_restarted_server_is_found_again(folder: str, tmp_path: Path) ->
     with pytest.raises(DriverError) as caught:
         await OpcuaDriver().connect([config], home=str(tmp_path))
     assert caught.value.retriable
-    heard.all.clear()
+    heard.clear()
     async with served(folder, port), session_of(config, tmp_path) as session:
         await session.subscribe(config.path, points, interval_ms=[100] * len(points), sink=heard)
-        await until(lambda: len(heard.all) == len(points), "nothing was reported after the restart")
+        await until(lambda: len(heard.newest) == len(points), "nothing was reported after the restart")
         values, faults, _ = await read(session, config)
     assert not faults
     assert values["f32"] == 230.5

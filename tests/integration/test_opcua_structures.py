@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from nexus_cli.drivers.base import Notification, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_time
 
@@ -195,10 +195,7 @@ async def test_structures_are_reported_decoded(tmp_path: Any) -> None:
                 config.path, points_of(config), interval_ms=[100], sink=lambda _, found: heard.extend(found)
             )
             assert not subscription.faults
-            for _ in range(200):
-                if heard:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: heard, "the first report")
         finally:
             await session.close()
     assert heard[0].fault is None

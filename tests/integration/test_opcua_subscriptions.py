@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from asyncua import ua
 
-from nexus_cli.drivers.base import DriverError, Notification, Point, Promise, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Point, Promise, Scope, points_of
 from nexus_cli.drivers.opcua.codec import DecodeError
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
+from tests.heard import Heard
 from tests.own_time import now_s
-from tests.patience import patient
+from tests.waiting import patient, until
 
 pytestmark = pytest.mark.own_time
 
@@ -42,30 +42,6 @@ def device(port: int = 0, *, count: int = 20, path: str = "area/line/sub", **mor
         connection={"endpoint": f"opc.tcp://127.0.0.1:{port}", "timeout": 500, "connect_timeout": 2000, **more},
         tags=tags,
     )
-
-
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.newest: dict[tuple[str, str], Notification] = {}
-        self.count = 0
-
-    def __call__(self, path: str, reported: Sequence[Notification]) -> None:
-        for notification in reported:
-            self.newest[path, notification.point.name] = notification
-            self.count += 1
-
-    def value(self, path: str, tag: str) -> Value:
-        found = self.newest.get((path, tag))
-        return None if found is None else found.value
-
-
-async def until(condition: Callable[[], bool], what: str, *, deadline_s: float = 5.0) -> None:
-    end = now_s() + patient(deadline_s)
-    while not condition():
-        assert now_s() < end, what
-        await asyncio.sleep(0.01)
 
 
 async def lost(session: Any, deadline_s: float = 5.0) -> DriverError:
@@ -94,9 +70,9 @@ async def test_first_values_changes_and_source_times(tmp_path: Any) -> None:
         assert abs(first.source_time_us - time.time() * 1e6) < 5e6
         server.set(config.path, "v003", 77)
         await until(lambda: heard.value(config.path, "v003") == 77, "a change was not reported")
-        before = heard.count
+        before = len(heard.all)
         await asyncio.sleep(0.35)
-        assert heard.count == before, "constants are reported again and again"
+        assert len(heard.all) == before, "constants are reported again and again"
         await session.check()
     finally:
         await session.close()
@@ -117,33 +93,6 @@ async def test_refused_points_are_named_and_cost_nobody(tmp_path: Any) -> None:
             "nowhere": Reason.ILLEGAL_ADDRESS,
         }
         await until(lambda: len(heard.newest) == 5, "a good tag did not report")
-    finally:
-        await session.close()
-        await server.close()
-
-
-async def test_an_unannounced_limit_of_items_is_halved_to(tmp_path: Any) -> None:
-    server = await serve([device(count=40)])
-    server.limit(items=7)
-    config, heard = device(server.port, count=40), Heard()
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 40, sink=heard)
-        assert not subscription.faults
-        await until(lambda: len(heard.newest) == 40, "not every tag reported")
-    finally:
-        await session.close()
-        await server.close()
-
-
-async def test_a_ceiling_of_items_in_all_faults_the_rest(tmp_path: Any) -> None:
-    server = await serve([device(count=10)])
-    config, heard = device(server.port, count=10, max_items=6), Heard()
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 10, sink=heard)
-        assert len(subscription.faults) == 4
-        await until(lambda: len(heard.newest) == 6, "the first six did not report")
     finally:
         await session.close()
         await server.close()
@@ -189,7 +138,7 @@ async def test_it_reports_again_after_a_reconnect(tmp_path: Any) -> None:
     assert error.scope is Scope.SESSION
     assert error.retriable
     await session.close()
-    heard.newest.clear()
+    heard.clear()
     server = await serve([device()], port=port)
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
@@ -235,7 +184,7 @@ async def test_a_forgotten_subscription_is_asked_for_again_and_costs_no_session(
             await session.check()
             await asyncio.sleep(0.02)
         assert set(subscription.faults) == set(config.tags)
-        heard.newest.clear()
+        heard.clear()
         await subscription.retry()
         assert not subscription.faults
         await until(lambda: len(heard.newest) == 20, "nothing was reported again")
@@ -327,69 +276,6 @@ async def test_what_a_server_promises_to_report(tmp_path: Any, options: dict[str
         await server.close()
 
 
-async def test_few_subscriptions_are_shared_by_the_intervals(tmp_path: Any) -> None:
-    server = await serve([device(count=4)])
-    server.limit(subscriptions=1)
-    config, heard = device(server.port, count=4), Heard()
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        intervals = [2000, 1000, 100, 5000]
-        subscription = await session.subscribe(config.path, points_of(config), interval_ms=intervals, sink=heard)
-        assert not subscription.faults
-        assert subscription.notes() == ["different intervals share one subscription (Bad_TooManySubscriptions)"]
-        await until(lambda: len(heard.newest) == 4, "not every tag reported")
-        (stream,) = set(session._publisher.streams.values())
-        assert stream.interval_ms == 100
-        (served,) = server.server.iserver.subscription_service.subscriptions.values()
-        assert len(served.monitored_item_srv._monitored_items) == 4
-        await subscription.close()
-        assert not server.server.iserver.subscription_service.subscriptions
-        await session.check()
-    finally:
-        await session.close()
-        await server.close()
-
-
-async def test_no_subscription_at_all_costs_no_session(tmp_path: Any) -> None:
-    server = await serve([device(count=3)])
-    config, heard = device(server.port, count=3), Heard()
-    other = await OpcuaDriver().connect([config], home=str(tmp_path))
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        held = await other.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
-        server.limit(subscriptions=1)
-        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 3, sink=heard)
-        assert {fault.code for fault in subscription.faults.values()} == {0x80770000}
-        assert subscription.notes() == ["3 tags: Bad_TooManySubscriptions"]
-        (request,) = OpcuaDriver().group(config, points_of(config))
-        assert (await session.read(request)).values == [0, 1, 2]
-        await held.close()
-        await subscription.retry()
-        assert not subscription.faults
-    finally:
-        await other.close()
-        await session.close()
-        await server.close()
-
-
-async def test_few_items_are_taken_and_the_others_named(tmp_path: Any) -> None:
-    server = await serve([device(count=10)])
-    server.limit(items_in_all=6)
-    config, heard = device(server.port, count=10), Heard()
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        subscription = await session.subscribe(config.path, points_of(config), interval_ms=[100] * 10, sink=heard)
-        assert subscription.notes() == ["4 tags: Bad_TooManyMonitoredItems"]
-        await until(lambda: len(heard.newest) == 6, "the first six did not report")
-        server.limit(items_in_all=8)
-        await subscription.retry()
-        assert subscription.notes() == ["2 tags: Bad_TooManyMonitoredItems"]
-        await until(lambda: len(heard.newest) == 8, "two more did not report")
-    finally:
-        await session.close()
-        await server.close()
-
-
 async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
     server = await serve([device(count=1)])
     config, heard = device(server.port, count=1), Heard()
@@ -402,73 +288,13 @@ async def test_deadband_and_queue_reach_the_server(tmp_path: Any) -> None:
     session = await OpcuaDriver().connect([config], home=str(tmp_path))
     try:
         await session.subscribe(config.path, [point], interval_ms=[100], sink=heard)
-        await until(lambda: heard.count == 1, "no first value")
+        await until(lambda: len(heard.all) == 1, "no first value")
         (stream,) = server.server.iserver.subscription_service.subscriptions.values()
         (item,) = stream.monitored_item_srv._monitored_items.values()
         assert item.queue_size == 10
         assert item.filter.DeadbandValue == 5.0
         assert item.filter.DeadbandType == 1
         assert item.filter.Trigger.name == "StatusValueTimestamp"
-    finally:
-        await session.close()
-        await server.close()
-
-
-async def test_bytes_are_read_and_written_as_the_node_has_them(tmp_path: Any) -> None:
-    """A ByteString, and a Byte array, are one type in the site language."""
-    server = await serve([device(count=1)])
-    space = await server.server.get_namespace_index(URI)
-    for name, value in (
-        ("Text", ua.Variant(b"\x01\x02\xff", ua.VariantType.ByteString)),
-        ("Array", ua.Variant([1, 2, 255], ua.VariantType.Byte)),
-    ):
-        node = await server.server.nodes.objects.add_variable(ua.NodeId(name, space), name, value)
-        await node.set_writable()
-    config = device(server.port, count=1)
-    points = [Point(name, f"nsu={URI};s={name}", "uint8[3]") for name in ("Text", "Array")]
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        (request,) = OpcuaDriver().group(config, points)
-        assert (await session.read(request)).values == [[1, 2, 255]] * 2
-        for point in points:
-            await session.write(config.path, point, [7, 0, 200])
-        assert (await session.read(request)).values == [[7, 0, 200]] * 2
-        with pytest.raises(DriverError) as caught:
-            await session.write(config.path, points[0], [7, 0, 256])
-        assert caught.value.scope is Scope.ITEM
-    finally:
-        await session.close()
-        await server.close()
-
-
-async def test_the_type_of_a_written_node_is_looked_up_again(tmp_path: Any) -> None:
-    """A PLC was loaded anew while the session stood; and nodes without a value are written by what their type derives from."""
-    server = await serve([device(count=1)])
-    space = await server.server.get_namespace_index(URI)
-    objects = server.server.nodes.objects
-    first = await objects.add_variable(ua.NodeId("Y", space), "Y", 5, ua.VariantType.Int16)
-    await first.set_writable()
-    empty = ua.Variant(None, ua.VariantType.Null)
-    for name, data_type in (("Span", ua.NodeId(290)), ("State", ua.NodeId(ua.ObjectIds.ServerState))):
-        node = await objects.add_variable(ua.NodeId(name, space), name, empty, datatype=data_type)
-        await node.set_writable()
-    config = device(server.port, count=1)
-    number, span, state = (
-        Point(name, f"nsu={URI};s={name}", kind)
-        for name, kind in (("Y", "float64"), ("Span", "float64"), ("State", "int32"))
-    )
-    session = await OpcuaDriver().connect([config], home=str(tmp_path))
-    try:
-        await session.write(config.path, number, 7.0)
-        await server.server.delete_nodes([first])
-        second = await objects.add_variable(ua.NodeId("Y", space), "Y", 5.0, ua.VariantType.Double)
-        await second.set_writable()
-        await session.write(config.path, number, 7.5)
-        assert await second.read_value() == 7.5
-        await session.write(config.path, span, 1500.0)
-        await session.write(config.path, state, 3)
-        (request,) = OpcuaDriver().group(config, [number, span, state])
-        assert (await session.read(request)).values == [7.5, 1500.0, 3]
     finally:
         await session.close()
         await server.close()

@@ -14,14 +14,14 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from tests.field import FakeDriver, FakeSource
-from tests.integration.historian_rig import declare, historian, query, until
+from tests.integration.historian_rig import declare, historian, query
 from tests.servers import TestBroker
+from tests.waiting import until, until_found
 
 pytestmark = pytest.mark.needs_broker
 PATH = "a/l/one"
 TAG = TagConfig(type="float64", published_type="float64", address="a0", poll_ms=50)
 DEVICE = DeviceConfig(path=PATH, protocol="fake", link="x", gateway="gw-1", tags={"t0": TAG})
-LONG_S = 90.0
 
 
 class Machine:
@@ -62,11 +62,9 @@ class Machine:
         """Run until so many polls are made and delivered."""
         async with self.running() as gateway:
             goal = len(self.driver.polls(PATH)) + samples
-            await until(lambda: len(self.driver.polls(PATH)) >= goal, within_s=LONG_S, what="the polls")
+            await until(lambda: len(self.driver.polls(PATH)) >= goal, "the polls")
             outbox = gateway.outbox
-            await until(
-                lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, within_s=LONG_S, what="the receipts"
-            )
+            await until(lambda: outbox.lowest_uncommitted() > outbox.durable_seq - 5, "the receipts")
 
 
 async def values(database: Settings) -> list[float]:
@@ -77,12 +75,7 @@ async def values(database: Settings) -> list[float]:
 async def complete(database: Settings, driver: FakeDriver) -> None:
     """Every value that was polled is a row, once."""
     polled = len(driver.polls(PATH))
-    found: list[float] = []
-    for _ in range(300):
-        found = await values(database)
-        if len(found) >= polled:
-            break
-        await asyncio.sleep(0.1)
+    found = await until_found(lambda: values(database), lambda rows: len(rows) >= polled)
     assert found == [float(one) for one in range(1, polled + 1)]
 
 

@@ -22,9 +22,9 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.history import history
 from nexus_cli.runtime.historian.database_link import DatabaseLink
 from nexus_cli.settings import Settings
-from tests.patience import patient
 from tests.postgres import PASSWORD
 from tests.servers import free_port
+from tests.waiting import patient
 
 pytestmark = [pytest.mark.needs_database]
 IGNORED = (

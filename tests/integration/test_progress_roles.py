@@ -19,8 +19,9 @@ from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeSource, device
 from tests.integration.historian_rig import DEVICE, SmallOutbox, declare, historian, outbox_settings
 from tests.integration.historian_rig import device as stored_device
-from tests.integration.test_gateway import GW, Plant, until
+from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs_broker
 
@@ -43,11 +44,11 @@ def plant_of(broker: TestBroker, folder: Path, driver: FakeDriver) -> Plant:
 async def test_a_gateway_without_receipts_says_so_until_they_come(broker: TestBroker, tmp_path: Path) -> None:
     plant = plant_of(broker, tmp_path, FakeDriver())
     async with plant.running():
-        await until(lambda: len(plant.historian.frames) > 3, deadline_s=60)
+        await until(lambda: len(plant.historian.frames) > 3)
         gateway = plant.gateway
-        await until(lambda: gateway.ready() == (True, ""), deadline_s=60)
+        await until(lambda: gateway.ready() == (True, ""))
         plant.historian.forgetting = True
-        await until(lambda: "no receipt comes from the historian" in gateway.ready()[1], deadline_s=60)
+        await until(lambda: "no receipt comes from the historian" in gateway.ready()[1])
         role = await _role("gateway", gateway.http_port, None)
         assert role.state == "degraded", "what `nexus status` exits with 6 for"
         assert "no receipt comes" in role.detail
@@ -56,14 +57,14 @@ async def test_a_gateway_without_receipts_says_so_until_they_come(broker: TestBr
             re.sub(r"\d+", "n", one) for one in gateway.progress.stalled.values()
         ]
         plant.historian.forgetting = False
-        await until(lambda: gateway.ready() == (True, ""), deadline_s=60)
+        await until(lambda: gateway.ready() == (True, ""))
 
 
 async def test_the_health_message_says_what_stands_still(broker: TestBroker, tmp_path: Path) -> None:
     plant = plant_of(broker, tmp_path, FakeDriver())
     plant.historian.forgetting = True
     async with plant.running():
-        await until(lambda: plant.gateways, deadline_s=60)
+        await until(lambda: plant.gateways)
         client = BrokerClient(settings=plant.settings, client_id="watcher")
         async with asyncio.timeout(60), client.session() as messages:
             await client.subscribe([(plant.gateway._topics.health("gateway", GW), 1)])
@@ -81,12 +82,12 @@ async def test_an_idle_gateway_is_well(broker: TestBroker, tmp_path: Path) -> No
     driver.values.update({("a/l/one", f"t{at}"): 7.0 for at in range(4)})
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
-        await until(lambda: plant.gateways, deadline_s=60)
+        await until(lambda: plant.gateways)
         gateway = plant.gateway
-        await until(plant.everything_delivered, deadline_s=60)
+        await until(plant.everything_delivered)
         said: list[str] = []
         before = len(driver.reads)
-        await until(lambda: said.extend(gateway.progress.stalled) or len(driver.reads) > before + 30, deadline_s=60)
+        await until(lambda: said.extend(gateway.progress.stalled) or len(driver.reads) > before + 30)
         assert said == []
         assert gateway.ready() == (True, "")
 
@@ -107,12 +108,12 @@ async def test_a_historian_that_stores_nothing_says_so(
 
         monkeypatch.setattr(role.placement, "write", slow)
         outbox.frame(1, {"temperature": 1.0})
-        await outbox.drained(within_s=60)
+        await outbox.drained()
         assert role.ready() == (True, "")
         go_on.clear()
         outbox.frame(2, {"temperature": 2.0})
-        await until(lambda: "nothing is stored although batches wait" in role.ready()[1], deadline_s=60)
+        await until(lambda: "nothing is stored although batches wait" in role.ready()[1])
         assert role.status().stalled == list(role.progress.stalled.values())
         go_on.set()
-        await outbox.drained(within_s=60)
-        await until(lambda: role.ready() == (True, ""), deadline_s=60)
+        await outbox.drained()
+        await until(lambda: role.ready() == (True, ""))

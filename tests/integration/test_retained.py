@@ -17,9 +17,9 @@ import pytest
 from nexus_cli.runtime.control import retained as module
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag, until
-from tests.patience import PATIENCE_S, patient
+from tests.integration.control_world import API, TOPICS, FakeGateway, World, applied, device, snapshot, tag
 from tests.servers import TestBroker, free_port, mosquitto_program
+from tests.waiting import PATIENCE_S, until, until_found
 
 ALERT = {"tag": "a/l/one/energy", "above": 100.0, "severity": "critical", "on_bad": "hold"}
 OTHERS = {
@@ -107,12 +107,14 @@ def values_and_alerts(topics: Iterable[str]) -> set[str]:
     return {topic for topic in topics if not topic.startswith("_nexus/acme/chicago/") or "/alert/" in topic}
 
 
-async def until_kept(world: World, wanted: set[str], *, deadline_s: float = 60.0) -> None:
+async def until_kept(world: World, wanted: set[str]) -> None:
     """Wait until exactly these topics hold retained values and alerts."""
-    limit = time.monotonic() + patient(deadline_s)
-    while (found := values_and_alerts(await kept(world))) != wanted:
-        if time.monotonic() > limit:
-            pytest.fail(f"too many: {sorted(found - wanted)}, missing: {sorted(wanted - found)}")
+
+    async def look() -> tuple[list[str], list[str]]:
+        found = values_and_alerts(await kept(world))
+        return sorted(found - wanted), sorted(wanted - found)
+
+    await until_found(look, lambda found: found == ([], []))
 
 
 async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_was_removed(forgetful: World) -> None:
@@ -128,7 +130,7 @@ async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_w
         assert world.broker.process is not None
         world.broker.process.send_signal(signal.SIGUSR1)  # mosquitto(8): save now
         saved = world.broker.folder / "mosquitto.db"
-        await until(lambda: saved.exists() and saved.stat().st_size > 500, what="the saved state")
+        await until(lambda: saved.exists() and saved.stat().st_size > 500, "the saved state")
         await asyncio.sleep(1.0)
         # energy of `one` is removed, device `two` is renamed, one alert is removed
         less = device("a/l/one", tags={"voltage": tag(address="holding:2")})
@@ -165,8 +167,8 @@ async def test_a_gateway_without_devices_is_told_again_by_a_broker_that_lost_its
         world.broker.kill()
         gateway.notices.clear()
         world.broker.start()
-        await until(lambda: bool(gateway.notices), deadline_s=60, what="the notice after the restart")
-        assert gateway.notices[-1]["deployment"] == removed.number
+        await until(lambda: bool(gateway.notices), "the notice after the restart")
+        assert gateway.notices[-1].get("deployment") == removed.number, gateway.notices
         assert orjson.loads((await kept(world))[topic])["deployment"] == removed.number
 
 
@@ -185,7 +187,7 @@ async def _restarted(world: World, gateway: FakeGateway) -> Mapping[str, bytes]:
                     on_message=lambda each: found.__setitem__(each.topic, each.payload) if each.payload else None,
                 )
             )
-            await until(lambda: client.connected and gateway.client.connected, deadline_s=30)
+            await until(lambda: client.connected and gateway.client.connected)
             await asyncio.sleep(1.0)
             stop.set()
 

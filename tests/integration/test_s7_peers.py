@@ -19,8 +19,8 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import S7, s7_connection, s7_device
 from tests.node_peers import NODE_MODULES, node_with
-from tests.patience import PATIENCE_S
 from tests.servers import free_port
+from tests.waiting import PATIENCE_S
 
 
 @asynccontextmanager

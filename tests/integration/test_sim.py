@@ -21,7 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.project.simulate import MARK, Simulation, overlay_of, serving, write_overlay
 from nexus_cli.project.text import load
 from tests.children import hearing_signals
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 SITE = """\
 nexus: 1

@@ -23,10 +23,9 @@ from nexus_cli.project.near import near_filters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.children import hearing_signals
-from tests.integration.test_gateway import until
-from tests.patience import PATIENCE_S
 from tests.scripted_broker import ScriptedBroker
 from tests.servers import TestBroker
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.needs_broker
 PATH = "packaging/line-1/filler/temperature"
@@ -139,8 +138,8 @@ async def test_watching_asks_for_no_queue_and_takes_what_comes_although_nobody_r
                         device.post(f"acme/chicago/{PATH}-{number % 50}", b'{"value":%d}' % number)
                         if not number % 500:
                             await asyncio.sleep(0)
-                    await until(lambda: len(scripted.received) == 30_000, deadline_s=50)
-                    await until(lambda: watchers[0].waiting + watchers[0].dropped >= 29_999, deadline_s=50)
+                    await until(lambda: len(scripted.received) == 30_000)
+                    await until(lambda: watchers[0].waiting + watchers[0].dropped >= 29_999)
             assert first.done()
             newest: dict[str, Any] = {}
             while watchers[0].waiting:

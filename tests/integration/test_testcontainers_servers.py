@@ -10,7 +10,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
-from tests.patience import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.slow]
 

@@ -186,8 +186,8 @@ async def test_late_frames_under_load_while_chunks_are_compressed(database: Sett
         compressing = group.create_task(compresses())
         feeding = group.create_task(goes_on())
         await feeding
-        await live.drained(within_s=LONG_S)
-        await back.drained(within_s=LONG_S)
+        await live.drained(deadline_s=LONG_S)
+        await back.drained(deadline_s=LONG_S)
         ended.set()
         await compressing
         assert role.ready() == (True, "")

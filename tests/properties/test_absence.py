@@ -12,10 +12,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.gateway.devices.absence import ALWAYS_LATE, BEAT_S, Absence, Mark, Past
 from nexus_cli.runtime.gateway.devices.device import Running, running
 from nexus_cli.wire.frame import GapReason
+from tests.clock import FakeClock
 from tests.field import FakeDriver, device
 
 TICK_S = 0.05

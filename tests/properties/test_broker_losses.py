@@ -30,8 +30,8 @@ from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import FrameError, decode_frame
 from nexus_cli.wire.topic import Topics
-from tests.integration.test_gateway import until
 from tests.scripted_broker import Fate, Moment, ScriptedBroker
+from tests.waiting import until
 
 TOPICS = Topics("acme", "chicago")
 GATEWAY, DEVICE = "gw-1", "a/l/one"

@@ -10,11 +10,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.segment import Record, decode_records, encode_record
 from nexus_cli.wire.frame import decode_frame, decode_gap
+from tests.clock import FakeClock
 
 GAPS = "_nexus/e/s/gap/gw"
 SMALL = Limits(total_bytes=1 << 20, segment_bytes=400, cache_bytes=300, delay_s=0.001)

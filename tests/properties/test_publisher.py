@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +15,28 @@ from hypothesis import strategies as st
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES
-from tests.brokers import FastClock, MemoryBroker
+from tests.brokers import MemoryBroker
 
 DEADLINE_S = 150.0
+
+
+class FastClock:
+    """Real time, so many times as fast: a pause of a second takes milliseconds."""
+
+    def __init__(self, *, times: float = 20.0) -> None:
+        self.times = times
+
+    def now_us(self) -> int:
+        """Time since 1970 UTC in µs."""
+        return time.time_ns() // 1000
+
+    def monotonic_s(self) -> float:
+        """Seconds, too many of them."""
+        return time.monotonic() * self.times
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait."""
+        await asyncio.sleep(delay_s / self.times)
 
 
 @contextlib.asynccontextmanager

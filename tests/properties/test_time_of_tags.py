@@ -10,22 +10,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, ReadResult, Request, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.clock import FakeClock, RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted
 from nexus_cli.runtime.gateway.commands.execution import Execution, Order
-from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import Running, running
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
 from nexus_cli.runtime.gateway.field.polling import Poller, Working
 from nexus_cli.runtime.gateway.field.subscriptions import Reporting
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
-from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
 from nexus_cli.wire.command import Command
-from nexus_cli.wire.sample import Quality, Reason
+from nexus_cli.wire.sample import Reason
 from nexus_cli.wire.topic import Topics
+from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSubscription
+from tests.recorded import Recorded, pipeline_into
 
 ONE, TWO = "a/l/one", "a/l/two"
 POLLED = ("speed", "start", "level")
@@ -57,37 +56,6 @@ def calculated(path: str) -> TagConfig:
     """The sum of two tags."""
     left, right = SUMS[path]
     return tag(expr="x + y", inputs={"x": left, "y": right}, heartbeat_ms=3000)
-
-
-class Record:
-    """Outbox and live view: what would be stored and shown."""
-
-    def __init__(self) -> None:
-        self.frames: list[tuple[str, int]] = []
-        self.rows: dict[str, list[tuple[int, Any]]] = {}
-        self.shown: dict[str, tuple[int, Any]] = {}
-
-    def add_frame(self, topic: str, *, time_us: int, samples: dict[str, Any], **_: Any) -> bool:
-        """Take a frame."""
-        path = topic.split("/data/gw-1/")[1]
-        self.frames.append((path, time_us))
-        for name, value in samples.items():
-            self.rows.setdefault(f"{path}/{name}", []).append((time_us, value))
-        return True
-
-    def put(self, states: Iterable[TagState]) -> None:
-        """Show values."""
-        for state in states:
-            self.shown[state.path] = state.time_us, state.value
-
-    def forget(self, topic: str) -> None:
-        """Nothing is removed here."""
-
-    def clear(self) -> None:
-        """As when nothing had been recorded."""
-        self.frames.clear()
-        self.rows.clear()
-        self.shown.clear()
 
 
 class OneByOne(FakeDriver):
@@ -123,21 +91,14 @@ class Plant:
     """
 
     def __init__(self) -> None:
-        self.clock, self.record = FakeClock(), Record()
+        self.clock, self.record = FakeClock(), Recorded()
         self.field: dict[str, float] = {}
         self.known: dict[str, list[Any]] = {}
         self.waiting: list[asyncio.Future[DriverError | None]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         driver = OneByOne(concurrency=2)
         self.driver = driver
-        self.pipeline = Pipeline(
-            topics=TOPICS,
-            gateway="gw-1",
-            outbox=self.record,  # type: ignore[arg-type]
-            live=self.record,  # type: ignore[arg-type]
-            time=RisingTime(self.clock),
-            absence=Absence(clock=self.clock, add_gap=lambda **_: None),
-        )
+        self.pipeline = pipeline_into(self.record, self.clock)
         configs = [
             device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})
             for one in (ONE, TWO)
@@ -188,7 +149,7 @@ class Plant:
         self.known.setdefault(path, []).append(value)
 
     def lose(self, normaliser: Normaliser) -> None:
-        """Learn what is taken for BAD; for which tags it is, is held elsewhere (tests/unit/runtime/test_asking.py)."""
+        """Learn what is taken for BAD; for which tags it is, is held elsewhere (tests/unit/runtime/gateway/field/test_asking.py)."""
         bad = normaliser.bad
 
         def learning(states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
@@ -314,9 +275,9 @@ def check(plant: Plant) -> None:
     for path in known:
         assert path in rows
     last: dict[str, int] = {}
-    for path, time_us in plant.record.frames:
-        assert time_us > last.get(path, 0), f"the frames of {path} rise in the order in which they went"
-        last[path] = time_us
+    for frame in plant.record.frames:
+        assert frame.time_us > last.get(frame.device, 0), f"the frames of {frame.device} rise in the order they went in"
+        last[frame.device] = frame.time_us
     for path, inputs in SUMS.items():
         values = [rows[one][-1][1] if one in rows else "unknown" for one in inputs]
         if "unknown" not in values:
@@ -356,120 +317,3 @@ def test_by_time_the_last_row_of_a_tag_is_the_last_value_it_had(happenings: list
         check(plant)
 
     asyncio.run(run())
-
-
-async def test_a_pulse_between_two_requests_of_a_poll_ends_as_the_device_has_it() -> None:
-    """A command in the middle of a poll: the device takes the pulse and resets it before the poll comes to the tag."""
-    plant = Plant()
-    plant.field[f"{ONE}/start"] = 0.0
-    for one in (("poll",), *[("answer", 0, None)] * 6):
-        await plant.do(one)
-    await plant.do(("set", f"{ONE}/speed", 2.0))
-    await plant.do(("poll",))
-    await plant.do(("command", f"{ONE}/start", 1.0))
-    while not any(value == 1.0 for _, value in plant.record.rows[f"{ONE}/start"]):
-        await plant.do(("answer", 0, None))
-        await plant.do(("pass", 0.03))
-    plant.field[f"{ONE}/start"] = 0.0
-    await plant.end()
-    check(plant)
-    assert [value for _, value in sorted(plant.record.rows[f"{ONE}/start"])] == [0.0, 1.0, 0.0]
-
-
-async def test_what_a_long_poll_reads_late_is_dated_late() -> None:
-    plant = Plant()
-    read_us: dict[str, int] = {}
-    await plant.do(("poll",))
-    while plant.polling:
-        await plant.do(("pass", 0.04))
-        before = set(plant.known)
-        await plant.do(("answer", 0, None))
-        read_us.update(dict.fromkeys(plant.known.keys() - before, plant.clock.now_us()))
-    check(plant)
-    assert len(read_us) == 6
-    for path, moment_us in read_us.items():
-        assert 0 <= moment_us - plant.record.rows[path][0][0] < MOMENT_US
-    moments = {(path.rpartition("/")[0], plant.record.rows[path][0][0]) for path in read_us}
-    assert len(moments) == 4, "what is read within a moment is one frame"
-
-
-async def test_an_answer_that_is_missing_once_costs_nothing() -> None:
-    plant = Plant()
-    for one in (("poll",), ("answer", 0, None), ("answer", 1, Scope.DEVICE)):
-        await plant.do(one)
-    await plant.end()
-    check(plant)
-    assert [[value for _, value in plant.record.rows[f"{ONE}/{name}"]] for name in POLLED] == [[0.0]] * 3
-
-
-async def test_a_device_that_falls_silent_does_not_write_over_what_it_said_before() -> None:
-    """What was read in the same cycle stays; the next cycle, in which nothing is answered, makes all of it BAD."""
-    plant = Plant()
-    for one in (("poll",), ("answer", 0, None), *[("answer", 0, None)] * 3, *[("answer", 0, Scope.DEVICE)] * 4):
-        await plant.do(one)
-    await plant.end()
-    check(plant)
-    assert [value for _, value in plant.record.rows[f"{ONE}/speed"]] == [0.0]
-    await plant.do(("poll",))
-    while plant.waiting:
-        await plant.do(("answer", 0, Scope.DEVICE))
-    check(plant)
-    assert [plant.record.rows[f"{one}/{name}"][-1][1] for one in (ONE, TWO) for name in POLLED] == [None] * 6
-
-
-async def test_a_new_configuration_in_the_middle_of_a_poll_keeps_the_order() -> None:
-    """One device is replaced, the other removed; what was read of them before is recorded."""
-    plant = Plant()
-    for one in (("set", f"{TWO}/speed", 4.0), ("poll",), ("answer", 0, None), ("answer", 0, None)):
-        await plant.do(one)
-    plant.devices[ONE] = running(plant.devices[ONE].config, "2", plant.driver)
-    del plant.devices[TWO]
-    plant.pipeline.configure(plant.devices.values())
-    await plant.reporting.renew(plant.devices)
-    assert plant.record.rows[f"{TWO}/speed"] == [(plant.clock.now_us(), 4.0)]
-    await plant.do(("report", ONE, [1.0]))
-    await plant.do(("set", f"{ONE}/speed", 5.0))
-    await plant.end()
-    await plant.do(("poll",))
-    await plant.end()
-    found = plant.record.rows[f"{ONE}/speed"]
-    assert found == sorted(found) and found[-1][1] == 5.0
-    assert len(plant.record.rows[f"{TWO}/speed"]) == 1 and f"{TWO}/start" not in plant.record.rows
-
-
-def test_a_device_that_moves_to_another_link_has_one_time() -> None:
-    """Its last poll on the old link and its first on the new one run side by side."""
-    plant = Plant()
-    old = plant.devices[ONE]
-    new = running(old.config, "2", plant.driver)
-    plant.pipeline.configure([new, plant.devices[TWO]])
-    for device, value in ((old, 1.0), (new, 2.0), (old, 3.0), (new, 4.0)):
-        device.normaliser.take(device.normaliser.of(["speed"]), [value], plant.pipeline.ongoing(device))
-    plant.pipeline.finish(old)
-    plant.pipeline.finish(new)
-    assert [value for _, value in sorted(plant.record.rows[f"{ONE}/speed"])] == [1.0, 2.0, 3.0, 4.0]
-
-
-def test_calculated_tags_say_how_good_their_inputs_are() -> None:
-    plant = Plant()
-    one, two = plant.devices[ONE], plant.devices[TWO]
-    both = one.normaliser.states["both"]
-
-    def feed(where: Running, value: float, fault: Fault | None = None) -> None:
-        cycle = plant.pipeline.cycle(where.path)
-        where.normaliser.take(where.normaliser.of(["speed"]), [value], cycle, faults={0: fault} if fault else None)
-        plant.pipeline.emit(where, cycle)
-
-    feed(one, 1.0)
-    feed(two, 2.0)
-    assert (both.value, both.quality) == (3.0, Quality.GOOD)
-    feed(two, 2.5, Fault(Reason.OUT_OF_RANGE, uncertain=True))
-    assert (both.value, both.quality, both.reason) == (3.5, Quality.UNCERTAIN, Reason.SOURCE_UNCERTAIN)
-    feed(two, 2.5)
-    plant.pipeline.doubt(True)
-    feed(one, 1.0)
-    assert (both.quality, both.reason) == (Quality.UNCERTAIN, Reason.CLOCK_UNSYNCHRONISED)
-    plant.pipeline.doubt(False)
-    feed(one, 1.0)
-    feed(two, 2.5)
-    assert (both.value, both.quality, both.reason) == (3.5, Quality.GOOD, None)

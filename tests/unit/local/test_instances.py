@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from nexus_cli.local.start import end_strangers, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
 from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings
+from tests.waiting import wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
@@ -43,10 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         command = [sys.executable, "-c", code]
         child = spawn(command, log=log, environment=marks(home, instance, name))
         children.append(child)
-        deadline = time.monotonic() + 30
-        while b"up" not in log.read_bytes()[said:]:  # its environment is there once it has begun
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: b"up" in log.read_bytes()[said:], "its environment, which is there once it has begun")
         found = identify(child.pid)
         assert found is not None
         return found

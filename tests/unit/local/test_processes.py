@@ -11,6 +11,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, rotate, spawn, stop
+from tests.waiting import PATIENCE_S
 
 
 def test_a_process_is_started_named_and_stopped(tmp_path: Path) -> None:
@@ -24,8 +25,8 @@ def test_a_process_is_started_named_and_stopped(tmp_path: Path) -> None:
     file = PidFile(tmp_path / "run" / "x.pid")
     file.write(running)
     assert file.read() == running
-    assert stop(running, signals=[(signal.SIGTERM, 5.0)]) or child.wait(1) is not None
-    child.wait(5)
+    stop(running, signals=[(signal.SIGTERM, 5.0)])
+    assert child.wait(PATIENCE_S) == -signal.SIGTERM
     assert not is_alive(running)
     assert file.read() is None
 

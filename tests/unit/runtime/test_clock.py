@@ -17,12 +17,12 @@ from nexus_cli.runtime.clock import (
     MOST_AHEAD_US,
     SANE_FROM_US,
     SANE_UNTIL_US,
-    FakeClock,
     RisingTime,
     SystemClock,
 )
 from nexus_cli.runtime.kernel_clock import KernelClock
 from nexus_cli.settings import ClockTrust
+from tests.clock import FakeClock
 
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US

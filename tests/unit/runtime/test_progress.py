@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Activity, Progress
+from tests.clock import FakeClock
 
 
 @dataclass

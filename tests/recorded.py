@@ -1,0 +1,103 @@
+"""Where samples go in tests of a gateway: an outbox and a live view in memory, and a pipeline into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from nexus_cli.runtime.clock import Clock, RisingTime
+from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.wire.topic import Topics
+
+TOPICS = Topics("acme", "chicago")
+GATEWAY = "gw-1"
+
+
+class RecordedFrame(NamedTuple):
+    """A frame as the outbox got it; `quality` holds the tags that are not GOOD."""
+
+    device: str
+    time_us: int
+    samples: Mapping[str, Any]
+    quality: Mapping[str, Any]
+
+
+class Recorded:
+    """Outbox and live view.
+
+    Attributes:
+        frames: In the order in which they came.
+        rows: Time (µs since 1970 UTC) and value of each row, by path of the tag, in the order of the frames.
+        marks: Value, quality and code of the protocol of each row, by path of the tag.
+        gaps: Device, start and end (µs since 1970 UTC), and reason.
+        shown: Newest time (µs since 1970 UTC) and value by path of the tag.
+        forgotten: Topics of tags that are gone.
+        full: The outbox takes no frame.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[RecordedFrame] = []
+        self.rows: dict[str, list[tuple[int, Any]]] = {}
+        self.marks: dict[str, list[tuple[Any, str, int]]] = {}
+        self.gaps: list[tuple[str, int, int, str]] = []
+        self.shown: dict[str, tuple[int, Any]] = {}
+        self.forgotten: list[str] = []
+        self.full = False
+
+    def add_frame(
+        self, topic: str, *, time_us: int, samples: dict[str, Any], quality: Mapping[str, Any] | None = None, **_: Any
+    ) -> bool:
+        """Take a frame."""
+        if self.full:
+            return False
+        device = topic.removeprefix(TOPICS.data(GATEWAY, ""))
+        quality = quality or {}
+        self.frames.append(RecordedFrame(device, time_us, dict(samples), dict(quality)))
+        for name, value in samples.items():
+            self.rows.setdefault(f"{device}/{name}", []).append((time_us, value))
+            mark, _, code = quality.get(name, ("GOOD", None, 0))
+            self.marks.setdefault(f"{device}/{name}", []).append((value, mark, code))
+        return True
+
+    def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: Any) -> None:
+        """Take a gap."""
+        self.gaps.append((device, start_us, end_us, str(reason)))
+
+    def put(self, states: Iterable[TagState]) -> None:
+        """Show values."""
+        for state in states:
+            self.shown[state.path] = state.time_us, state.value
+
+    def forget(self, topic: str) -> None:
+        """A tag is gone."""
+        self.forgotten.append(topic)
+
+    def clear(self) -> None:
+        """As when nothing had been recorded."""
+        self.frames.clear()
+        self.rows.clear()
+        self.marks.clear()
+        self.gaps.clear()
+        self.shown.clear()
+
+    def values(self, path: str) -> list[Any]:
+        """Values of each row of a tag, in the order of the frames."""
+        return [value for _, value in self.rows.get(path, [])]
+
+    def of(self, device: str) -> list[RecordedFrame]:
+        """The frames of a device."""
+        return [one for one in self.frames if one.device == device]
+
+
+def pipeline_into(recorded: Recorded, clock: Clock) -> Pipeline:
+    """A pipeline whose frames, values and gaps end here."""
+    return Pipeline(
+        topics=TOPICS,
+        gateway=GATEWAY,
+        outbox=recorded,  # type: ignore[arg-type]
+        live=recorded,  # type: ignore[arg-type]
+        time=RisingTime(clock),
+        absence=Absence(clock=clock, add_gap=recorded.add_gap),
+    )

@@ -1,0 +1,133 @@
+"""The gate finds the message that ends the connection, and suspects nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, Gate
+from tests.clock import FakeClock
+
+
+class Client:
+    """A client whose broker the test plays."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.open: list[tuple[str, asyncio.Future[None]]] = []
+
+    @property
+    def inflight(self) -> int:
+        """Messages without acknowledgement."""
+        return len(self.open)
+
+    def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
+        """Send."""
+        if not self.connected:
+            raise NexusError("gone", code="NX6010")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.open.append((topic, future))
+        return future
+
+    def acknowledge(self, count: int) -> None:
+        """The broker has the first ones."""
+        for _, future in self.open[:count]:
+            future.set_result(None)
+        del self.open[:count]
+
+    def lose(self) -> None:
+        """The connection ends."""
+        for _, future in self.open:
+            future.set_exception(NexusError("lost", code="NX6010"))
+            future.exception()
+        self.open.clear()
+
+
+class Bench:
+    """A gate with its client and its clock."""
+
+    def __init__(self) -> None:
+        self.client, self.clock = Client(), FakeClock()
+        self.gate = Gate(self.client, clock=self.clock)  # type: ignore[arg-type]
+
+    def lost(self, *keys: int | str, acknowledged: int = 0, after_s: float = 1.0) -> None:
+        """A connection on which these were posted and some acknowledged ends."""
+        for key in keys:
+            self.gate.post(key, str(key), b"x" * 100)
+        self.client.acknowledge(acknowledged)
+        self.clock.advance(after_s)
+        self.client.lose()
+        self.gate.reconnected()
+
+    async def alone(self, key: int | str, *, passes: bool) -> bool:
+        """Post a suspect alone, on a connection that ends at it or not."""
+        self.clock.advance(QUIET_S)
+        assert self.gate.suspect(type(key)) == key
+        task = asyncio.ensure_future(self.gate.post_alone(key, str(key), b"x" * 100))
+        await asyncio.sleep(0)
+        if passes:
+            self.client.acknowledge(1)
+        else:
+            self.client.lose()
+        found = await task
+        if not passes:
+            self.gate.reconnected()
+        return found
+
+
+async def test_what_was_unacknowledged_twice_goes_alone_until_it_has_ended_three_connections() -> None:
+    bench = Bench()
+    bench.lost(1, 2, 3, "live", acknowledged=1)
+    assert not bench.gate.careful, "any connection may end"
+    bench.lost(2, 3, "live")
+    assert bench.gate.careful
+    assert bench.gate.suspect(int) is None, "the connection must have been quiet"
+    assert await bench.alone(2, passes=True)
+    for _ in range(STRIKES):
+        assert not bench.gate.refused(3)
+        assert not await bench.alone(3, passes=False)
+    assert bench.gate.refused(3)
+    bench.gate.cleared(3)
+    assert bench.gate.suspect(int) is None
+    assert await bench.alone("live", passes=True)
+    assert not bench.gate.careful
+    assert not bench.gate.refused(3), "a strike is forgotten with the search"
+
+
+async def test_late_losses_and_losses_with_nothing_open_make_nobody_suspect() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.lost(1, after_s=EARLY_S + 1)
+    for _ in range(5):
+        bench.lost(1, acknowledged=1)
+    bench.lost(1)
+    bench.lost(1, acknowledged=1)
+    assert not bench.gate.careful
+
+
+async def test_a_connection_that_ends_in_the_quiet_time_is_no_strike() -> None:
+    bench = Bench()
+    bench.lost(1)
+    bench.lost(1)
+    for _ in range(10):
+        bench.client.lose()
+        bench.gate.reconnected()
+        assert bench.gate.suspect(int) is None
+        bench.clock.advance(QUIET_S / 2)
+    bench.client.connected = False
+    assert not await bench.gate.post_alone(1, "1", b"")
+    assert not bench.gate.refused(1)
+
+
+async def test_a_limit_is_the_smallest_size_that_failed_and_is_forgotten_in_time() -> None:
+    bench = Bench()
+    bench.gate.learn(9_000, silent=True)
+    bench.gate.learn(20_000, silent=True)
+    bench.gate.delivered_bytes, bench.gate.acknowledged_bytes = 4_000, 8_999
+    assert (bench.gate.fits(8_999), bench.gate.fits(9_000)) == (True, False)
+    assert (bench.gate.arrives(4_000), bench.gate.arrives(4_001)) == (True, False), "acknowledged is not arrived"
+    bench.gate.learn(9_000, silent=False)
+    assert bench.gate.arrives(8_999)
+    bench.clock.advance(KEPT_S)
+    assert bench.gate.fits(1 << 30)
+    assert bench.gate.arrives(1 << 30)

@@ -1,0 +1,115 @@
+"""The door to control's API: whatever its library raises comes out as one plain error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings
+from nexus_cli.wire.control import State
+from nexus_cli.wire.http import ControlClient, _read
+from tests.unit.diagnostics.test_foreign import Abrupt, WithResult
+
+SETTINGS = Settings(site="a/b", control_url="http://127.0.0.1:9", control_token="secret")
+
+
+async def asked(error: BaseException) -> NexusError:
+    """What a call raises when the library raises this."""
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        raise error
+
+    control = ControlClient(SETTINGS)
+    control._http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    async with control:
+        with pytest.raises(NexusError) as failed:
+            await control.state()
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncio.CancelledError(),
+        WithResult("answer", None),
+        Abrupt("gone"),
+        httpx.ConnectError("refused"),
+        httpx.StreamClosed(),
+        ConnectionResetError("reset"),
+        ssl.SSLError("handshake"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_the_library_raises_is_control_that_does_not_answer(error: BaseException) -> None:
+    failed = await asked(error)
+    assert (failed.code, failed.retriable, failed.exit_code) == ("NX6400", True, 6)
+    assert failed.message == "Control at http://127.0.0.1:9 does not answer."
+    assert ("refused" if isinstance(error, httpx.ConnectError) else type(error).__name__) in failed.cause
+
+
+async def test_a_cancellation_that_was_asked_for_passes() -> None:
+    reached = asyncio.Event()
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        reached.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    control = ControlClient(SETTINGS)
+    control._http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    task: asyncio.Task[Any] = asyncio.ensure_future(control.state())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await control.close()
+
+
+@pytest.mark.parametrize("token", ["gehéim", "se\ncret", "\x00"])
+async def test_a_token_that_http_can_t_carry_is_told_without_it(token: str) -> None:
+    settings = Settings(site="a/b", control_url="http://127.0.0.1:9", control_token=token)
+    async with ControlClient(settings) as control:
+        with pytest.raises(NexusError) as failed:
+            await control.state()
+    assert failed.value.code == "NX6400"
+    assert token not in f"{failed.value.message}{failed.value.cause}{failed.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "retriable"),
+    [
+        (503, orjson.dumps({"code": "NX6409", "message": "Control is stopping."}), "NX6409", True),
+        (503, orjson.dumps({"code": "NX6408", "message": "a standby"}), "NX6408", True),
+        (500, b"Internal Server Error", "NX6400", True),
+        (502, b"<html>Bad Gateway</html>", "NX6400", True),
+        (200, b"<html>hello</html>", "NX6404", False),
+        (404, b"not found", "NX6404", False),
+        (401, orjson.dumps({"code": "NX6401", "message": "Control wants a token."}), "NX6401", False),
+    ],
+)
+def test_answers(status: int, body: bytes, code: str, retriable: bool) -> None:
+    with pytest.raises(NexusError) as error:
+        _read(httpx.Response(status, content=body), "http://control", State)
+    assert (error.value.code, error.value.retriable, error.value.exit_code) == (code, retriable, 6)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"1", b"{}", b'{"deployment": "1"}', b'{"deployment": null}'])
+def test_an_answer_of_another_shape_is_one_plain_sentence(body: bytes) -> None:
+    with pytest.raises(NexusError) as error:
+        _read(httpx.Response(200, content=body), "http://control", State)
+    assert (error.value.code, error.value.retriable, error.value.exit_code) == ("NX6404", False, 6)
+    assert error.value.cause and "\n" not in error.value.message
+
+
+def test_unknown_fields_pass_and_those_of_a_later_version_may_be_missing() -> None:
+    known = {"deployment": 3, "digest": "sha256:1", "digests": {"site": "sha256:2"}}
+    for body in (known, {**known, "moon": {"phase": 1}}):
+        found = _read(httpx.Response(200, content=orjson.dumps(body)), "http://control", State)
+        assert found == State(deployment=3, digest="sha256:1", digests={"site": "sha256:2"}, running=[])
