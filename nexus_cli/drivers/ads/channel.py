@@ -243,7 +243,12 @@ def raise_lost(error: DriverError | None, endpoint: str) -> NoReturn:
     if error is None:
         raise DriverError(f"{endpoint}: the link is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
     raise DriverError(
-        error.message, scope=Scope.SESSION, reason=error.reason, code=error.code, retriable=error.retriable
+        error.message,
+        scope=Scope.SESSION,
+        reason=error.reason,
+        code=error.code,
+        retriable=error.retriable,
+        kind=error.kind,
     )
 
 

@@ -24,6 +24,7 @@ from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.channel import Listener, raise_lost, result_of, silence
 from nexus_cli.drivers.ads.errors import CLIENT_TIMEOUT, meaning_of
 from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 HEADER_BYTES = 16
@@ -304,7 +305,9 @@ def _load() -> Any:
     try:
         from pyads import pyads_ex
     except ImportError:
-        raise _missing("pyads is not installed: pip install 'nexus-cli[ads]'") from None
+        raise _missing(
+            "pyads is not installed: pip install 'nexus-cli[ads]'", kind=FailureKind.MISSING_PACKAGE
+        ) from None
     except (OSError, RuntimeError) as error:
         raise _missing(f"no TwinCAT router can be used here ({error})") from None
     library = pyads_ex._adsDLL
@@ -316,8 +319,8 @@ def _load() -> Any:
     return library
 
 
-def _missing(message: str) -> DriverError:
-    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.LINK_LOST)
+def _missing(message: str, *, kind: FailureKind = FailureKind.OTHER) -> DriverError:
+    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.LINK_LOST, kind=kind)
 
 
 async def open_routed(host: str, *, net_ids: Sequence[str], source_net_id: str, timeout_s: float) -> RoutedChannel:

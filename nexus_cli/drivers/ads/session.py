@@ -106,7 +106,7 @@ class AdsSession:
                     break
         if all(error.reason is Reason.DEVICE_TIMEOUT for error in errors):
             first = errors[0]
-            raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code)
+            raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code, kind=first.kind)
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
         """See `Session.configure`."""

@@ -17,6 +17,7 @@ from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Tag, TypeName
 
 
@@ -317,15 +318,14 @@ def _agreed(key: str, by_key: Any, by_address: Any) -> Any:
     return by_address if by_key is None else by_key
 
 
-def _hint(message: str) -> str:
-    """What to try when a device or its gateway does not answer."""
-    if "gateway target" in message or "gateway path" in message:
-        return (
-            "a Modbus device answers, but not this unit: `nexus discover modbus://HOST?unit=1-10` shows which ones do"
-        )
-    if "no answer in time" in message:
-        return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
-    return ""
+_HINTS = {
+    FailureKind.UNIT_UNREACHABLE: (
+        "a Modbus device answers, but not this unit: `nexus discover modbus://HOST?unit=1-10` shows which ones do"
+    ),
+    FailureKind.NO_ANSWER: (
+        "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
+    ),
+}
 
 
 KIND = DriverKind(
@@ -346,5 +346,5 @@ KIND = DriverKind(
     stand_in={"host": "device"},
     browse_hint="it does not support SunSpec: import its register list, or nexus probe finds a reading",
     check_link=check_link,
-    hint=_hint,
+    hints=_HINTS,
 )

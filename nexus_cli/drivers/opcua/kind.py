@@ -14,6 +14,7 @@ from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Connection, Deadband, Duration, Tag, Wait
 
 Security = Literal[
@@ -237,11 +238,6 @@ def _keep_brackets(keys: dict[str, Any]) -> None:
         keys["index"] = ""
 
 
-def _hint(message: str) -> str:
-    """What to try when a server refuses us."""
-    return "--security with one that it offers, --security None without" if "it offers" in message else ""
-
-
 def _listens_at(connection: Mapping[str, Any]) -> tuple[str, int]:
     """Of its endpoint."""
     parts = urlsplit(str(connection.get("endpoint") or ""))
@@ -266,5 +262,5 @@ KIND = DriverKind(
     address_key="node",
     browse_resumes=True,
     imported=_keep_brackets,
-    hint=_hint,
+    hints={FailureKind.SECURITY_NOT_OFFERED: "--security with one that it offers, --security None without"},
 )

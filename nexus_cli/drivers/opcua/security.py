@@ -28,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import certificates
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 LOG = logging.getLogger(__name__)
@@ -250,7 +251,13 @@ def keep(path: Path, der: bytes) -> None:
 
 
 def _final(message: str) -> DriverError:
-    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.ACCESS_DENIED)
+    return DriverError(
+        message,
+        scope=Scope.SESSION,
+        retriable=False,
+        reason=Reason.ACCESS_DENIED,
+        kind=FailureKind.CERTIFICATE,
+    )
 
 
 def first_certificate(chain: bytes, endpoint: str) -> bytes:
