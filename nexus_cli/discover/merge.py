@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from nexus_cli.discover.found import Skipped
 from nexus_cli.discover.naming import elements, plain, unique
@@ -16,6 +16,9 @@ from nexus_cli.discover.placement import ADDRESS_KEYS, Identity, Standing, devic
 from nexus_cli.discover.propose import ProposedDevice, ProposedTag
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Block, Document
+
+if TYPE_CHECKING:
+    from nexus_cli.discover.site_keys import TagKeys
 
 Mode = Literal["merge", "overwrite", "prune"]
 Odd = Mapping[str, Mapping[str, str]]
@@ -185,7 +188,7 @@ def _without(odd: Odd, matched: Sequence[_Matched], at: str, merged: Merged) -> 
         if "" in refused:
             continue
         keys = {key: value for key, value in one.tag.keys.items() if key not in refused}
-        kept.append(replace(one, tag=replace(one.tag, keys=keys)) if refused else one)
+        kept.append(replace(one, tag=replace(one.tag, keys=cast("TagKeys", keys))) if refused else one)
     return kept
 
 

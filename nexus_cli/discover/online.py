@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from nexus_cli.discover.filters import left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
@@ -15,6 +15,10 @@ from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.registry import kinds
+
+if TYPE_CHECKING:
+    from nexus_cli.discover.facts import Facts
+    from nexus_cli.discover.site_keys import TagKeys
 
 PROGRESS_EVERY_S = 0.1
 
@@ -67,7 +71,7 @@ class Collector:
 
     def __init__(self, target: Target, wanted: Wanted) -> None:
         self.discovery = Discovery(protocol=target.protocol, connection=dict(target.connection), source=target.text)
-        self.discovery.facts.update(target=target.text)
+        self.discovery.facts["target"] = target.text
         self._wanted = wanted
         self._key = kinds()[target.protocol].address_key if target.device is not None else "address"
         self._addresses: set[tuple[Any, ...]] = set()
@@ -79,9 +83,10 @@ class Collector:
         if detail.get("beat"):
             return
         if facts := detail.get("facts"):
-            told = {key: value for key, value in facts.items() if isinstance(value, str)}
-            self.discovery.facts.setdefault("identity", {}).update(told)
-            self.discovery.facts.update({key: value for key, value in facts.items() if key not in told})
+            texts = {key: value for key, value in facts.items() if isinstance(value, str)}
+            self.discovery.facts.setdefault("identity", {}).update(texts)
+            others = {key: value for key, value in facts.items() if key not in texts}
+            self.discovery.facts.update(cast("Facts", others))  # a driver may know more than `Facts` lists
             return
         name = "/".join(browsed.path)
         if "object" in detail:
@@ -114,20 +119,21 @@ class Collector:
             return "a property (--properties takes it)"
         return ""
 
-    def _tag(self, browsed: Browsed) -> dict[str, Any]:
+    def _tag(self, browsed: Browsed) -> TagKeys:
         detail = browsed.detail
-        tag: dict[str, Any] = {self._key: browsed.address, "type": browsed.type}
+        tag = cast("TagKeys", {self._key: browsed.address, "type": browsed.type})
         unit = unit_of(browsed.unit) or unit_of(str(detail.get("unit_name", "")))
         if unit:
             tag["unit"] = unit
-        elif told := browsed.unit or detail.get("unit_name"):
-            tag["labels"] = {"unit": str(told)}
-        for key in ("range", "values"):
-            if detail.get(key):
-                tag[key] = detail[key]
+        elif unknown := browsed.unit or detail.get("unit_name"):
+            tag["labels"] = {"unit": str(unknown)}
+        if detail.get("range"):
+            tag["range"] = detail["range"]
+        if detail.get("values"):
+            tag["values"] = detail["values"]
         if browsed.description:
             tag["description"] = " ".join(browsed.description.split())
-        tag.update(detail.get("keys", {}))
+        tag.update(cast("TagKeys", detail.get("keys", {})))
         return tag
 
 
@@ -188,11 +194,13 @@ async def collect(
     seconds = max(time.monotonic() - began_s, 1e-6)
     seen = len(discovery.found) + len(discovery.skipped)
     discovery.facts.update(
-        complete=complete and not wanted.partial and not discovery.facts.get("unseen"),
-        ended=ended,
-        noted=journal is not None and journal.noted and not complete,
-        seconds=round(seconds, 3),
-        per_s=round((seen - already) / seconds, 1),
-        resumed=already,
+        {
+            "complete": complete and not wanted.partial and not discovery.facts.get("unseen"),
+            "ended": ended,
+            "noted": journal is not None and journal.noted and not complete,
+            "seconds": round(seconds, 3),
+            "per_s": round((seen - already) / seconds, 1),
+            "resumed": already,
+        }
     )
     return discovery

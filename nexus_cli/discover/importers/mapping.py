@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
+from nexus_cli.discover.site_keys import ConnectionKeys
 from nexus_cli.model.problems import findings_of
 from nexus_cli.model.site import Strict
 from nexus_cli.source.nodes import SourceFile
@@ -96,7 +97,7 @@ class Mapping(Strict):
     order: str | None = Field(default=None, description="Byte order of the device: ABCD, CDAB, BADC, DCBA.")
     codes: Codes | None = Field(default=None, description="Where names of an enumeration stand.")
     skip: Skip | None = Field(default=None, description="Rows that are not values.")
-    connection: dict[str, Any] = Field(default_factory=dict, description="What is known of the way to the device.")
+    connection: ConnectionKeys = Field(default_factory=dict, description="What is known of the way to the device.")
 
 
 def built_in() -> list[str]:

@@ -15,6 +15,7 @@ from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.tia.layout import COUNTERS, WITHOUT_TYPE, Layout, Slot, flat
 from nexus_cli.discover.importers.tia.text import Block, Declared, Sources, Variable, parse
+from nexus_cli.discover.site_keys import TagKeys
 
 _PARTS = re.compile(r'(?:"[^"]*"|[^,"]|")+')
 """Between commas that do not stand in a quoted name."""
@@ -31,7 +32,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         with collector.entry(block.name):
             _block(collector, sources, block, lengths)
     _without_values(collector, sources)
-    collector.facts.update(blocks=len(sources.blocks), types=len(sources.types), block_bytes=lengths)
+    collector.facts.update({"blocks": len(sources.blocks), "types": len(sources.types), "block_bytes": lengths})
     return [collector.discovery()]
 
 
@@ -87,7 +88,7 @@ def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> N
         reason = f"the source gives block '{block}' no number: --db '{block}=1' says it"
         collector.skip("/".join(name), reason)
         return
-    tag = {
+    tag: TagKeys = {
         "address": f"%DB{number}:{place}:{slot.s7}",
         "type": slot.type,
         "description": described(slot.comment),
