@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -53,6 +53,7 @@ def ask_of(
     raw: bool,
 ) -> Ask:
     """The options as one value. Raises click.BadParameter."""
+    from nexus_cli.discover.importers.options import ImportOptions
     from nexus_cli.project.discover import Ask, Wanted
 
     connection = {"user": user, "password": password, "security": security, **pairs(settings)}
@@ -67,9 +68,6 @@ def ask_of(
         listen_s=seconds(listen),
     )
     numbers = {name: int(number) for name, number in pairs(db_numbers, hint="--db").items() if isinstance(number, int)}
-    options: dict[str, Any] = {"mapping": mapping, "format": file_format, "db_numbers": numbers}
-    options |= {"elements": elements, "with_types": with_types, "raw": raw}
-    importing = {key: value for key, value in options.items() if value}
     return Ask(
         target=target,
         into=into,
@@ -78,7 +76,14 @@ def ask_of(
         connection={key: value for key, value in connection.items() if value is not None},
         via=via,
         fresh=fresh,
-        importing=importing,
+        importing=ImportOptions(
+            format=file_format,
+            mapping=mapping,
+            db_numbers=numbers,
+            elements=elements,
+            with_types=with_types,
+            raw=raw,
+        ),
     )
 
 
@@ -92,9 +97,9 @@ def seconds(text: str) -> float:
         raise click.BadParameter(str(error), param_hint="--listen") from None
 
 
-def pairs(texts: tuple[str, ...], *, hint: str = "--set") -> dict[str, Any]:
+def pairs(texts: tuple[str, ...], *, hint: str = "--set") -> dict[str, int | str]:
     """`KEY=VALUE` as connection keys. Raises click.BadParameter."""
-    found: dict[str, Any] = {}
+    found: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.browse_shapes import WalkState
 
 BATCH = 500
 BATCH_BYTES = 40_000
@@ -26,7 +27,7 @@ class Frontier:
         refused: Nodes that were left out, because there are too many.
     """
 
-    def __init__(self, root: str, *, resume: Mapping[str, Any], kept: Iterable[Browsed] = ()) -> None:
+    def __init__(self, root: str, *, resume: WalkState, kept: Iterable[Browsed] = ()) -> None:
         """Begin, or go on.
 
         Args:

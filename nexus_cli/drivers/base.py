@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nexus_cli.diagnostics.printable import one_line
+from nexus_cli.drivers.browse_shapes import WalkState
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
@@ -232,7 +233,7 @@ class BrowseOptions:
     depth: int = 0
     properties: bool = False
     parallel: int = 1
-    resume: Mapping[str, Any] | None = None
+    resume: WalkState | None = None
     only_resume: bool = False
 
 

@@ -227,7 +227,7 @@ def _read(site: Path | None) -> Reading | None:
 
 
 def _imported(ask: Ask) -> Outcome[list[Discovery]]:
-    from nexus_cli.discover.importers import ImportOptions, import_file
+    from nexus_cli.discover.importers import import_file
     from nexus_cli.drivers.modbus.url import SERIAL
     from nexus_cli.drivers.registry import kinds
 
@@ -239,7 +239,7 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
         *first, last = (f"{scheme}://{ask.target}" for scheme in schemes)
         hint = hint_of_missing(ask.target) or f"{', '.join(first)} or {last}"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' has no protocol and is not a file", hint=hint),))
-    imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
+    imported = import_file(Path(ask.target), options=ask.importing)
     for discovery in imported.value or ():
         discovery.connection.update(ask.connection)
         discovery.found[:] = [one for one in discovery.found if _taken(one.name, ask.wanted, discovery)]

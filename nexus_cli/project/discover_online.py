@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.connection_hints import unreachable
 from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.online import Collector, Tell, Wanted, collect
 from nexus_cli.discover.target import Target
 from nexus_cli.settings import Settings
@@ -41,7 +42,7 @@ class Ask:
         connection: Further connection keys (user, password reference, security, trust).
         via: Gateway that browses for us, "" for ourselves.
         fresh: Do not go on from an earlier run.
-        importing: Options of the importers by name.
+        importing: How a file is read.
     """
 
     target: str = ""
@@ -51,7 +52,7 @@ class Ask:
     connection: Mapping[str, Any] = field(default_factory=dict)
     via: str = ""
     fresh: bool = False
-    importing: Mapping[str, Any] = field(default_factory=dict)
+    importing: ImportOptions = field(default_factory=ImportOptions)
 
 
 async def online(
@@ -90,8 +91,12 @@ async def online(
         from nexus_cli.drivers.opcua.browse import OBJECTS
 
         assert target.device is not None
-        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
-        key |= {"depth": ask.wanted.depth, "properties": ask.wanted.properties}
+        key = {
+            "link": target.device.link,
+            "start": ask.wanted.start,
+            "depth": ask.wanted.depth,
+            "properties": ask.wanted.properties,
+        }
         journal = Journal(settings.home / "discover", key, root=ask.wanted.start or OBJECTS, fresh=ask.fresh)
         for browsed in journal.kept:
             collector.take(browsed)

@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.registry import kinds, simulator
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.snapshot import Snapshot
 
@@ -169,9 +170,9 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def overlay_of(simulation: Simulation) -> dict[str, Any]:
+def overlay_of(simulation: Simulation) -> JsonObject:
     """The overlay that leads every moved device to its simulator, as the site language's tree."""
-    areas: dict[str, Any] = {}
+    areas: JsonObject = {}
     for served in simulation.links:
         if not served.moved:
             continue

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.source.places import Node, Places, plain
 from nexus_cli.source.written import STEP, Block, flow, key_text, lines, read_back, scalar
 
@@ -62,7 +63,7 @@ class Document:
             self._root = None
         if self._root is not None and self._root.kind != "map":
             raise DocumentError("its top is not a map")
-        self._wanted: dict[str, Any] = plain(self._root) or {}
+        self._wanted: JsonObject = plain(self._root) or {}
 
     def settle(self) -> None:
         """Carry out the edits that wait, so that what follows may touch the same places. Raises DocumentError."""
@@ -232,7 +233,7 @@ class Document:
         for name, value in entries.items():
             held[key_text(name)] = read_back(value)
 
-    def _wanted_at(self, path: Path) -> dict[str, Any]:
+    def _wanted_at(self, path: Path) -> JsonObject:
         held = self._wanted
         for name in path:
             inner = held.get(name)

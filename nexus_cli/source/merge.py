@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -32,7 +33,8 @@ NAMED = frozenset(
 _REPLACED = frozenset({"values", "simulate"})
 """Maps that an overlay replaces whole: half of an enumeration or of a signal means nothing."""
 
-_SECTIONS: dict[str, Any] = {
+_Sections: TypeAlias = "Mapping[str, _Sections]"
+_SECTIONS: _Sections = {
     "defaults": {},
     "vars": {},
     "templates": {},
@@ -55,7 +57,7 @@ def join(draft: Draft) -> Map:
     return root
 
 
-def _add(draft: Draft, base: Map, extra: Map, *, shape: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
+def _add(draft: Draft, base: Map, extra: Map, *, shape: _Sections, skip: tuple[str, ...] = ()) -> None:
     for key, value in extra.items():
         if key in skip:
             continue

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.source.draft import Draft
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.source.scalars import ScalarError, resolve
@@ -96,10 +97,10 @@ def _unknown(text: str, kind: str, name: str, values: Mapping[str, Any], problem
     return text
 
 
-def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> dict[str, Any]:
+def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> JsonObject:
     """The site's variables, with the command line's values in place of the declared ones."""
     declared = root.get("vars")
-    result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
+    result: JsonObject = dict(declared) if isinstance(declared, Map) else {}
     for name, text in given.items():
         if _LONE.search(name + text):
             shown = _LONE.sub("\ufffd", name)

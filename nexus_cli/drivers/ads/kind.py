@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.checks import check_link
 from nexus_cli.drivers.ads.url import TCP_PORT, URL
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import host_of
@@ -137,7 +138,7 @@ def _address_of(connection: Any, tag: Any) -> Address:
     _check_type(declared, tag.plc_type)
     if not address.symbol:
         _check_raw(declared, tag)
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
     for name in ("max_delay", "encoding", "plc_type"):
         value = getattr(tag, name)
         if value is not None:

@@ -19,7 +19,7 @@ from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
-_TYPES: dict[str, Any] = {
+_TYPES: dict[str, type] = {
     "bool": pyads.PLCTYPE_BOOL,
     "int8": pyads.PLCTYPE_SINT,
     "uint8": pyads.PLCTYPE_USINT,

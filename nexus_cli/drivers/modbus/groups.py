@@ -5,7 +5,7 @@ Source: Modbus Application Protocol V1.1b3 §6.1-§6.4 (at most 2,000 bits, 125 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ class _Placed(NamedTuple):
     end: int
 
 
-def _limits(connection: dict[str, Any], *, fill_gaps: bool) -> _Limits:
+def _limits(connection: Mapping[str, Any], *, fill_gaps: bool) -> _Limits:
     gap = connection.get("max_gap")
     return _Limits(
         min(MAX_READ, connection.get("max_read") or MAX_READ),
@@ -82,7 +82,7 @@ def _limits(connection: dict[str, Any], *, fill_gaps: bool) -> _Limits:
     )
 
 
-def unit_of(connection: dict[str, Any]) -> int:
+def unit_of(connection: Mapping[str, Any]) -> int:
     """The device's unit id; 1 when it says none."""
     unit = connection.get("unit_id")
     return 1 if unit is None else int(unit)

@@ -55,8 +55,14 @@ class Line:
 
 def line_of(connection: Mapping[str, Any], *, device: str) -> Line:
     """The line of a connection in normal form."""
-    settings: dict[str, Any] = {key: connection.get(key) or value for key, value in SERIAL_LINE.items()}
-    return Line(device=device, **settings)
+    settings = {key: connection.get(key) or value for key, value in SERIAL_LINE.items()}
+    return Line(
+        device=device,
+        baudrate=int(settings["baudrate"]),
+        parity=str(settings["parity"]),
+        stopbits=int(settings["stopbits"]),
+        bytesize=int(settings["bytesize"]),
+    )
 
 
 def installed() -> bool:

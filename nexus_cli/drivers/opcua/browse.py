@@ -14,6 +14,7 @@ from asyncua import ua
 
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope
+from nexus_cli.drivers.browse_shapes import BrowseDetail
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.browse_companions import Companions, Seen, States
@@ -158,7 +159,7 @@ class Walk:
         wanted = [(nodes[place], attribute) for place in variables for attribute in ATTRIBUTES]
         properties = [(place, name, node) for place in variables for name, node in describing[place].items()]
         answers = await read(self._connection, [*wanted, *((node, ua.AttributeIds.Value) for _, _, node in properties)])
-        values: dict[int, dict[str, Any]] = {}
+        values: dict[int, dict[str, object]] = {}
         for (place, name, _), value in zip(properties, answers[len(wanted) :], strict=True):
             values.setdefault(place, {})[name] = value
         for number, place in enumerate(variables):
@@ -220,7 +221,7 @@ class Walk:
             return self._skipped(entry.path, node, "a node id, no value of the process")
         facts = await self._types.facts(data_type)
         kind = _type(facts.type, rank, dimensions)
-        detail: dict[str, Any] = {"data_type": data_type.to_string() if data_type is not None else ""}
+        detail: BrowseDetail = {"data_type": data_type.to_string() if data_type is not None else ""}
         if entry.property:
             detail["property"] = True
         if "[" in kind:
@@ -239,9 +240,9 @@ class Walk:
             detail["values"] = codes
         if facts.structure:
             detail["structure"] = True
-        told = (getattr(text, "Text", None) or "").strip()
+        description = (getattr(text, "Text", None) or "").strip()
         writable = bool((access or 0) & WRITE_BIT)
-        return Browsed(entry.path, self._address(node), kind, unit, told, writable, detail)
+        return Browsed(entry.path, self._address(node), kind, unit, description, writable, detail)
 
     def _skipped(self, path: tuple[str, ...], node: ua.NodeId, reason: str) -> Browsed:
         return Browsed(path, self._address(node), "", detail={"skipped": reason})

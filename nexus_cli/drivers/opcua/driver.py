@@ -38,7 +38,7 @@ OFFERED_S = 3.0
 """How long a server that refused us may take to say what it offers."""
 NO_MATCH = "No matching endpoints"
 """How asyncua says that a session's answer lists no endpoint like ours."""
-POLICIES: dict[str, Any] = {
+POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,

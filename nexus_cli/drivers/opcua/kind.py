@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, field_validator, mode
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.failure_kind import FailureKind
@@ -206,7 +207,7 @@ def _address_of(connection: Any, tag: Any) -> Address:
             key="device_deadband",
             code="NX3204",
         )
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
     if node.range:
         options["index"] = node.range
     for key, default in (
@@ -228,7 +229,7 @@ def _address_of(connection: Any, tag: Any) -> Address:
     return Address(node.text, options)
 
 
-def _keep_brackets(keys: dict[str, Any]) -> None:
+def _keep_brackets(keys: JsonObject) -> None:
     """Say of a node id that ends in brackets that they are its own: no other tool's file has ranges behind a node id."""
     try:
         ours = parse_address(str(keys.get("node", ""))).range != ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from nexus_cli.drivers.iec_types import NATURAL
 from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.url import DEFAULT_PORT, URL
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import Host
@@ -148,7 +149,7 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     return Address(text, _text_options(tag, kind, s7_type, length or count))
 
 
-def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> dict[str, Any]:
+def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> JsonObject:
     """What a text that is written must fit, so that it is refused before anything is asked of the CPU."""
     if not tag.writable or kind.base != "string":
         return {}

@@ -9,9 +9,9 @@ import tempfile
 import tty
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.drivers.modbus.simulator.server import SimulatorServer
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 
 
@@ -68,7 +68,7 @@ class SerialSimulator(SimulatorServer):
         self.device = ""
         self._own_folder = ""
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """See `StreamServer.connection`; a pseudo-terminal has no parity."""
         return {"serial": self.device, "parity": "none"}
 

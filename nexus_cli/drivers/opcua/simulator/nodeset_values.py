@@ -9,16 +9,18 @@ Source: OPC 10000-6 §5.3 (XML encoding), annex F.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
 from asyncua import Server, ua
 from asyncua.ua.ua_binary import Primitives, pack_uatype
 
+from nexus_cli.json_value import JsonObject
+
 SET = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 TYPES = "{http://opcfoundation.org/UA/2008/02/Types.xsd}"
 
-Body = dict[str, Any]
+Body: TypeAlias = JsonObject
 """An XML structure: text or a further structure by member name; a list where a name repeats."""
 
 

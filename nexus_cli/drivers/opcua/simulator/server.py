@@ -28,6 +28,7 @@ from nexus_cli.drivers.opcua.simulator.faulty_server import FaultyServer, addres
 from nexus_cli.drivers.opcua.simulator.node import SimulatedNode
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.drivers.simulation.signals import signal_of
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -83,7 +84,7 @@ class SimulatorServer:
         """Where it is reached."""
         return f"opc.tcp://{self.host}:{self.port}"
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """Keys of `connection:` that lead here, in the place of the device's own."""
         return {"endpoint": self.endpoint}
 
