@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from nexus_cli.discover.found import Skipped
 from nexus_cli.discover.naming import elements, plain, unique
 from nexus_cli.discover.placement import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
 from nexus_cli.discover.propose import ProposedDevice, ProposedTag
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Block, Document
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.site_keys import TagKeys
 
 Mode = Literal["merge", "overwrite", "prune"]
 Odd = Mapping[str, Mapping[str, str]]

@@ -6,19 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
+from nexus_cli.discover.facts import Facts
 from nexus_cli.discover.filters import left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
 from nexus_cli.discover.journal import Journal
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.registry import kinds
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.facts import Facts
-    from nexus_cli.discover.site_keys import TagKeys
 
 PROGRESS_EVERY_S = 0.1
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from nexus_cli.discover.facts import UnitFound
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.online import Progress, Tell
+from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.drivers.modbus.browse import find_marker, identification
+from nexus_cli.drivers.modbus.driver import DRIVER
+from nexus_cli.drivers.modbus.session import ModbusSession
+from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.failure_kind import FailureKind
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.target import Target
-    from nexus_cli.drivers.modbus.session import ModbusSession
-    from nexus_cli.model.config import DeviceConfig
 
 TIMEOUT_MS = 300
 """Longest wait for a unit without a `timeout`: an answer of a few registers takes 30 ms at 9,600 baud, and most devices
@@ -99,8 +98,6 @@ class _Bus:
     async def open(self) -> ModbusSession:
         """The session. Raises DriverError."""
         if self._session is None:
-            from nexus_cli.drivers.modbus.driver import DRIVER
-
             self._session = await DRIVER.connect(self._devices, home=self._home)
         return self._session
 
@@ -130,8 +127,6 @@ class _Bus:
 
     async def about(self, unit: int) -> UnitFound:
         """What it says of itself. Raises DriverError."""
-        from nexus_cli.drivers.modbus.browse import find_marker, identification
-
         found: UnitFound = {"unit": unit, "identity": {}, "sunspec": False}
         try:
             found["identity"] = await identification(await self.open(), unit=unit)

@@ -145,7 +145,7 @@ def _file(home: Home, folder: Path) -> Path:
 
 
 def _taken(descriptor: int) -> bool:
-    import fcntl  # only POSIX has it, and `nexus status` is for all
+    import fcntl  # noqa: PLC0415 - only POSIX has it, and `nexus status` is for all
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

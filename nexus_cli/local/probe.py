@@ -130,7 +130,7 @@ async def database_answers(settings: Settings) -> str:
 
 async def database_problem(settings: Settings, *, timeout_s: float = PATIENT_S) -> Problem:
     """What keeps us from the database."""
-    from nexus_cli.database.connect import connection
+    from nexus_cli.database.connect import connection  # noqa: PLC0415 - asyncpg: `down` does without
 
     try:
         # Its own limit is the longer one: which of the two ended it has to be known.

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.layout import EXTERNAL, Home, Runtime
+from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.patience import Delays, Patience, run_delays
 from nexus_cli.local.processes import last_line
-from nexus_cli.local.services import SUPERVISOR
-from nexus_cli.local.start import Progress, read_state, supervisor_of
+from nexus_cli.local.running import read_state, supervisor_of
+from nexus_cli.local.start import Progress
 
 LOOK_S = 0.05
 COUNT_S = 1.0

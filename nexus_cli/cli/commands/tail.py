@@ -8,12 +8,20 @@ import sys
 import time
 
 import click
+import orjson
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.cli.showing import Showing
+from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
+from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.exit_codes import Exit
+from nexus_cli.model.site import parse_duration
+from nexus_cli.project.live import Backlog, Live, parse_where, tail
+from nexus_cli.project.near import near_filters
+from nexus_cli.settings import load_settings
 
 QUIET_S = 3.0
 """Silence after which a person reads that nothing matches so far."""
@@ -50,13 +58,6 @@ def command(
       nexus tail 'packaging/**' --where quality!=GOOD
       nexus tail --json --count 100 > sample.jsonl
     """
-    from nexus_cli.cli.showing import Showing
-    from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
-    from nexus_cli.diagnostics.groups import tasks
-    from nexus_cli.project.live import Backlog, Live, parse_where, tail
-    from nexus_cli.project.near import near_filters
-    from nexus_cli.settings import load_settings
-
     wheres = [parse_where(text) for text in conditions]
     limit_s = _seconds(duration)
     view, behind, backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
@@ -123,7 +124,6 @@ def command(
 def _seconds(duration: str | None) -> float | None:
     if duration is None:
         return None
-    from nexus_cli.model.site import parse_duration
 
     try:
         return parse_duration(duration) / 1000
@@ -132,6 +132,4 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _json(data: dict[str, object]) -> str:
-    import orjson
-
     return orjson.dumps(data, default=str).decode()
