@@ -118,8 +118,8 @@ def look(ask: Ask) -> tuple[Outcome[Discovered], bool]:
             loop.remove_signal_handler(signal.SIGINT)  # the second one ends at once
 
         loop.add_signal_handler(signal.SIGINT, interrupt)
-        with progress() as tell:
-            return await discover(ask, settings=load_settings(), stop=stop, tell=tell), stop.is_set()
+        with progress() as on_progress:
+            return await discover(ask, settings=load_settings(), stop=stop, on_progress=on_progress), stop.is_set()
 
     return asyncio.run(run())
 
@@ -136,7 +136,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
     with console.status("connecting …") as status:
         began_s, before = 0.0, 0
 
-        def tell(now: Progress) -> None:
+        def on_progress(now: Progress) -> None:
             nonlocal began_s, before
             seen = now.found + now.skipped
             if not began_s:
@@ -149,7 +149,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
             name = f"waiting: {now.name}"[:room] if now.away else now.name[-room:] if room else ""
             status.update(Text(f"{line}  {name}"))  # no markup in a device's names
 
-        yield tell
+        yield on_progress
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a walk has seen so far, on disk, so that a second run goes on where the first one ended.
+"""What a walk has found so far, on disk, so that a second run resumes where the first one ended.
 
 One JSON line per thing found and per beat; a walk is continued from its last beat, and what came after it is found
 again. The file is removed when the walk is complete. A walk of our own and one through a gateway keep the same file.

@@ -61,7 +61,7 @@ class Progress(NamedTuple):
     away: bool = False
 
 
-Tell = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 class Collector:
@@ -141,7 +141,7 @@ async def collect(
     *,
     wanted: Wanted,
     stop: asyncio.Event,
-    tell: Tell,
+    on_progress: OnProgress,
     journal: Journal | None = None,
 ) -> Discovery:
     """Take from a walk until it ends, enough was found, or the person has had enough.
@@ -151,7 +151,7 @@ async def collect(
         collector: Where it goes; may hold what an earlier run found.
         wanted: Limits.
         stop: Ends the walk; what was found so far is kept.
-        tell: Called with the progress now and then.
+        on_progress: Called with the progress now and then.
         journal: Where the walk is noted, for protocols that can go on later.
 
     Returns:
@@ -173,7 +173,9 @@ async def collect(
             away = str(browsed.detail.get("waiting", ""))
             if away or now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), away or name, bool(away)))
+                on_progress(
+                    Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), away or name, bool(away))
+                )
             if stop.is_set():
                 ended = "interrupted"
                 break

@@ -1,4 +1,4 @@
-"""From what was found to what would stand in the site file: devices, tag names, keys, an interval. Pure.
+"""From what was found to what would be written in the site file: devices, tag names, keys, an interval. Pure.
 
 Nothing proposed is ever `writable`: that is a person's decision.
 """
@@ -23,7 +23,7 @@ INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 LOAD = 0.25
 """Share of an interval that the reads of one cycle may take."""
 SUBSCRIBE_MOST = 10_000
-"""Largest number of monitored items that is proposed (an S7-1500 bears so many)."""
+"""Largest number of monitored items that is proposed (the limit of an S7-1500)."""
 OPAQUE_KEYS = ("address", "node", "symbol")
 """What a device itself calls a value: kept letter by letter, or not taken at all."""
 KEY_ORDER = (
@@ -45,7 +45,7 @@ KEY_ORDER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedTag:
-    """One tag as it would stand in the file.
+    """One tag as it would be written.
 
     Attributes:
         name: Slug, unique in its device.
@@ -60,7 +60,7 @@ class ProposedTag:
 
 @dataclass(slots=True, kw_only=True)
 class ProposedDevice:
-    """One device as it would stand in the file.
+    """One device as it would be written.
 
     Attributes:
         place: Suggested device name, or a whole `area/line/device`; "" for the device being discovered.

@@ -24,7 +24,7 @@ from nexus_cli.model.secrets import without_passwords
 MQTT = ("mqtt", "mqtts")
 _MISSING = re.compile(r"add '(\w+): …'")
 PLACE = ("unit_id", "ams_net_id", "port", "rack", "slot")
-"""Connection keys that tell two devices of one link apart."""
+"""Connection keys that distinguish devices of one link."""
 HERE = "discovered/here/device"
 """Path of a device that no site has yet."""
 

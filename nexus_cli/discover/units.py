@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nexus_cli.discover.facts import UnitFound
 from nexus_cli.discover.found import Discovery, Skipped
-from nexus_cli.discover.online import Progress, Tell
+from nexus_cli.discover.online import OnProgress, Progress
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.modbus.browse import find_marker, identification
@@ -26,14 +26,14 @@ LINK_KEYS = frozenset(("host", "port", "serial", "unit_id"))
 """Keys that are in the address, or that differ by unit."""
 
 
-async def ask_units(target: Target, *, home: str, stop: asyncio.Event, tell: Tell) -> Discovery:
+async def ask_units(target: Target, *, home: str, stop: asyncio.Event, on_progress: OnProgress) -> Discovery:
     """Ask each unit of a target.
 
     Args:
         target: With `units`.
         home: The `.nexus` folder.
         stop: Ends the round; what was found so far is kept.
-        tell: Progress.
+        on_progress: Progress.
 
     Returns:
         `facts["units"]`: unit, identity and `sunspec` of those that answer; the others are skipped, with the reason.
@@ -63,7 +63,7 @@ async def ask_units(target: Target, *, home: str, stop: asyncio.Event, tell: Tel
     await bus.open()
     try:
         for unit in target.units:
-            tell(
+            on_progress(
                 Progress(
                     len(found), len(discovery.skipped), len(target.units) - discovery.facts["asked"], f"unit {unit}"
                 )

@@ -46,7 +46,7 @@ async def browse_via(
     """What a gateway browses, in order. Ending the iteration early cancels the walk there.
 
     Args:
-        target: Its device's path when the site has it, else its link and connection, tell the gateway which one.
+        target: Its device's path when the site has it, else its link and connection, on_progress the gateway which one.
         gateway: Name of the gateway.
         wanted: `start`, `depth` and `properties` go along; filters are ours.
         settings: Site and broker.

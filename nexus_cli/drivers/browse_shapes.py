@@ -32,7 +32,7 @@ class BrowseDetail(TypedDict, total=False):
         beat: A sign of life, with no value.
         done: Nodes that were looked at since the last beat.
         queued: Entries that were found and wait.
-        waiting: What the walk waits for, "" when it goes on.
+        waiting: What the walk waits for, "" when it continues.
     """
 
     keys: JsonObject

@@ -97,7 +97,7 @@ class Library:
 
     Attributes:
         package: Its name, e.g. `pymodbus`.
-        extra: Extra of ours that installs it, "" when it is always installed.
+        extra: Our extra that installs it, "" when it is always installed.
         load: Imports and returns what asks with our client and with this one. Raises ModuleNotFoundError.
     """
 

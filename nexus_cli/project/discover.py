@@ -22,7 +22,7 @@ from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.importers import import_file
 from nexus_cli.discover.known_tags import There, there
 from nexus_cli.discover.merge import Mode
-from nexus_cli.discover.online import Progress, Tell, Wanted
+from nexus_cli.discover.online import OnProgress, Progress, Wanted
 from nexus_cli.discover.placement import device_path, site_of, split_at
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
 from nexus_cli.discover.target import PLACE, Target, connected, is_address, parse_target
@@ -61,7 +61,7 @@ class Discovered:
 
 
 async def discover(
-    ask: Ask, *, settings: Settings, stop: asyncio.Event, tell: Tell = lambda _progress: None
+    ask: Ask, *, settings: Settings, stop: asyncio.Event, on_progress: OnProgress = lambda _progress: None
 ) -> Outcome[Discovered]:
     """Look, and propose. Writes nothing but the journal of a walk.
 
@@ -84,7 +84,7 @@ async def discover(
             return Outcome(None, target.findings)
         if target.value.units and (refused := _units_refused(ask)):
             return Outcome(None, refused)
-        discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, tell)], ()
+        discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, on_progress)], ()
     proposals = tuple(propose(one, requests=_requests) for one in discoveries)
     if discoveries[0].facts.get("units") == []:
         hint = "another baud rate, parity, wiring or port? slow devices: --set timeout=1s"
@@ -117,7 +117,7 @@ def _declaring(reading: Reading | None, at: str) -> str:
 
 
 def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
-    """Name of the file that declares what stands at a model path, "" when none does."""
+    """Name of the file that declares a model path, "" when none does."""
     place = reading.tree.place(path, True) if reading is not None and reading.tree is not None else None
     return place.file if place is not None else ""
 
@@ -239,7 +239,7 @@ def _taken(name: tuple[str, ...], wanted: Wanted, discovery: Discovery) -> bool:
 
 
 def _units_refused(ask: Ask) -> tuple[Diagnostic, ...]:
-    """Why a range of unit ids can't be asked for like that."""
+    """Why a range of unit ids can't be searched with these options."""
     if ask.via:
         message = "a gateway looks at one unit at a time"
         return (finding("NX6600", message, hint="one unit of its link: ?unit=3"),)
@@ -269,9 +269,9 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
     if given.value.units or asked.protocol != config.protocol or asked.link != config.link:
         return given
     for key in PLACE:  # another unit, or another runtime, of the same link
-        meant, has = asked.connection.get(key), config.connection.get(key)
-        if key in given.value.connection and meant != has:
-            message = f"'{ask.at}' has {key} {has}, what is to be discovered has {meant}"
+        wanted, has = asked.connection.get(key), config.connection.get(key)
+        if key in given.value.connection and wanted != has:
+            message = f"'{ask.at}' has {key} {has}, what is to be discovered has {wanted}"
             hint = "--at the device that has it, or leave out the address"
             return Outcome(None, (finding("NX6606", message, where=bound.where, hint=hint),))
     return Outcome(own) if not ask.connection else given

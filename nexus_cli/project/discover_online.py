@@ -17,7 +17,7 @@ from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.journal import Journal
-from nexus_cli.discover.online import Collector, Tell, Wanted, collect
+from nexus_cli.discover.online import Collector, OnProgress, Wanted, collect
 from nexus_cli.discover.target import Target
 from nexus_cli.discover.units import ask_units
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError
@@ -57,7 +57,7 @@ class Ask:
 
 
 async def online(
-    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, tell: Tell
+    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
 ) -> Discovery:
     """Look at a target: a bus, a broker, or a device with its journal.
 
@@ -73,11 +73,11 @@ async def online(
         devices = reading.model.devices if reading is not None and reading.model is not None else {}
         own = frozenset(path for path, device in devices.items() if not device.external)
         return await discover_topics(
-            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
+            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, on_progress=on_progress
         )
     if target.units:
         try:
-            return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
+            return await ask_units(target, home=str(settings.home), stop=stop, on_progress=on_progress)
         except DriverError as error:
             raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
@@ -98,7 +98,9 @@ async def online(
             collector.take(browsed)
     try:
         async with contextlib.aclosing(_source(target, ask, settings, journal)) as source:
-            return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
+            return await collect(
+                source, collector, wanted=ask.wanted, stop=stop, on_progress=on_progress, journal=journal
+            )
     except NexusError as error:
         if journal is not None and journal.noted:
             error.hint = "what was found so far is kept; the same command resumes from there"

@@ -96,7 +96,7 @@ async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIte
     served: list[Served] = []
     try:
         for link in sorted(links):
-            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - those that stand are closed when the next fails
+            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - the started ones are closed when the next fails
         yield Simulation(links=tuple(served), skipped={reason: tuple(paths) for reason, paths in skipped.items()})
     finally:
         async with Group() as closing:  # one after the other, a plant would take a minute

@@ -30,7 +30,7 @@ from nexus_cli.source.scalars import CORE_PREFIX, CORE_TAGS, ScalarError, resolv
 from nexus_cli.source.syntax import MAX_DEPTH, deceptive_findings, syntax_findings
 
 MAX_ALIASED = 2_000_000
-"""Characters of text that aliases may stand for, all together; a real site needs a few thousand."""
+"""Characters of text that all aliases together may repeat; a real site needs a few thousand."""
 
 
 class _Stop(Exception):
@@ -43,7 +43,7 @@ class Reader:
     Attributes:
         findings: What was wrong, in the order of the text.
         references: `(container, key)` of every string that holds `${`, to be substituted in place.
-        shared: True when aliases made nodes stand at several places: they must not be changed in place.
+        shared: True when aliases share nodes: these must not be changed in place.
     """
 
     def __init__(self, file: SourceFile) -> None:

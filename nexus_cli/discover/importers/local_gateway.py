@@ -144,7 +144,7 @@ def _type(settings: Settings, area: str) -> TagKeys:
 
 
 def _values(settings: Settings) -> dict[int, str]:
-    """Names of codes, which stand under three keys."""
+    """Names of codes, from three keys."""
     found: dict[int, str] = {}
     for key in ("map", "options"):
         for table in settings.tables(key):

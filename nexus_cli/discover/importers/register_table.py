@@ -51,7 +51,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     for line, row in rows:
         with collector.entry(f"row {line}"):
             table.row(collector, line, row)
-    table.tell(collector, headings)
+    table.note_assumptions(collector, headings)
     collector.facts.update({"rows": len(rows), "mapping": mapping.title or options.mapping})
     return [collector.discovery()]
 
@@ -107,8 +107,8 @@ class _Table:
         position = self._at.get(key, -1)
         return row[position].strip() if 0 <= position < len(row) else ""
 
-    def tell(self, collector: Collector, headings: Sequence[str]) -> None:
-        """Say once what was taken for granted, and which columns nobody asked for."""
+    def note_assumptions(self, collector: Collector, headings: Sequence[str]) -> None:
+        """Note once what was assumed, and which columns were not read."""
         if self._guessed is None:
             return
         for what, reason in self._assumed.items():

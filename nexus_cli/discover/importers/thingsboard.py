@@ -76,7 +76,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _maps(node: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The maps in which a connector may stand; the gateway's own slave (`slave`) is not one of them."""
+    """The maps that may be a connector; the gateway's own slave (`slave`) is not one of them."""
     if depth > MAX_LEVELS:
         return
     if isinstance(node, Mapping):

@@ -1,6 +1,6 @@
 """What every way to a PLC offers, and the ADS commands built on it.
 
-There are two ways: `direct` speaks AMS/TCP itself, `routed` hands the requests to a local TwinCAT router.
+There are two ways: `direct` speaks AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
 
 See docs/decisions/0021.
 """
@@ -40,7 +40,7 @@ class Channel(Protocol):
     Attributes:
         endpoint: What errors name.
         timeout_s: Longest wait for one answer.
-        lost: Why the link is gone; None while it stands.
+        lost: Why the link is gone; None while it is open.
         listener: Takes what is reported.
     """
 
@@ -69,8 +69,8 @@ class Channel(Protocol):
         """
         ...
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
-        """Send without caring for the answer; never raises."""
+    def post(self, target: bytes, command: int, body: bytes) -> None:
+        """Send a request whose answer is ignored; never raises."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The way through a local TwinCAT router, by pyads: the same requests, handed to its native library.
+"""The way through a local TwinCAT router, by pyads: the same requests, sent by its native library.
 
 The library is contained: one worker thread per link and nothing of it anywhere else; every notification deleted
 before the port is closed (closing a lost link with notifications kills the process); no time-out of its own choice;
@@ -99,8 +99,8 @@ class RoutedChannel:
             self.lost = self.lost or error
         raise error
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
-        """See `Channel.tell`."""
+    def post(self, target: bytes, command: int, body: bytes) -> None:
+        """See `Channel.post`."""
         if self.lost is None and not self._closed:
             self._worker.submit(self._carry, target, command, body)
 
@@ -143,7 +143,7 @@ class RoutedChannel:
 
     def _open(self, host: str, net_ids: Sequence[str], source_net_id: str) -> None:
         library = self._library
-        if hasattr(library, "AdsAddRoute"):  # AdsLib: it is the router itself, and knows nobody yet
+        if hasattr(library, "AdsAddRoute"):  # AdsLib: it is the router itself, and has no route yet
             if source_net_id:
                 library.AdsSetLocalAddress(_structure(frame.net_id_bytes(source_net_id)))
             for net_id in net_ids:

@@ -315,7 +315,7 @@ def _encoded(point: Point, target: read_plan.Target | Fault, value: Value) -> by
 
 
 def _refused(point: Point, fault: Fault) -> DriverError:
-    told = meaning_of(fault.code).text if fault.code else fault.reason.value.replace("_", " ")
+    reason = meaning_of(fault.code).text if fault.code else fault.reason.value.replace("_", " ")
     return DriverError(
-        f"{point.address}: {told}", scope=Scope.ITEM, retriable=False, reason=fault.reason, code=fault.code
+        f"{point.address}: {reason}", scope=Scope.ITEM, retriable=False, reason=fault.reason, code=fault.code
     )

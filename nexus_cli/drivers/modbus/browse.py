@@ -38,12 +38,12 @@ class RegisterReader(Protocol):
 
 
 async def browse(reader: RegisterReader, *, unit: int, start: str = "") -> AsyncIterator[Browsed]:
-    """Everything that a unit tells.
+    """Everything that a unit reports.
 
     Args:
         reader: An open reader.
         unit: Unit id.
-        start: Register where the SunSpec marker stands; the three usual places when empty.
+        start: Register of the SunSpec marker; the three usual places when empty.
 
     Raises:
         DriverError: The link or the unit does not answer.
@@ -82,7 +82,7 @@ async def identification(reader: RegisterReader, *, unit: int) -> dict[str, str]
 
 
 async def find_marker(reader: RegisterReader, *, unit: int, start: str = "") -> int | None:
-    """Register where "SunS" stands, None when it stands nowhere."""
+    """Register of "SunS", None when it has none."""
     for base in (int(start.rpartition(":")[2]),) if start else sunspec.BASES:
         try:
             if await reader.registers(base, 2, unit=unit) == sunspec.MARKER:

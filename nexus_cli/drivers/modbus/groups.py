@@ -1,4 +1,4 @@
-"""Which reads to join: pure. Every point stands in exactly one request, and no value is split over two.
+"""Which reads to join: pure. Every point is in exactly one request, and no value is split over two.
 
 Source: Modbus Application Protocol V1.1b3 §6.1-§6.4 (at most 2,000 bits, 125 registers); devices may give less.
 """
@@ -28,7 +28,7 @@ SCALE_GAP = 10
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One read: what goes on the wire, and the compiled way back from its answer.
+    """One read: the request's bytes, and the compiled decoder of its answer.
 
     Attributes:
         function: 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers.
@@ -38,7 +38,7 @@ class Block:
         registers: Decoder of a register block's bytes, None for bits.
         bits: Decoder of a bit block, None for registers.
         scales: Position and register of scale factors too far away for this block; read on their own.
-        asked: The request as it goes on the wire.
+        asked: The request's bytes.
         head: How its answer begins.
     """
 

@@ -71,7 +71,7 @@ EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
 NO_UNIT = frozenset({10, 11})
 """What a gateway answers in place of a unit that it does not reach."""
 EFFECTS = {5: Effect.MAYBE, 6: Effect.REFUSED, 10: Effect.REFUSED, 11: Effect.MAYBE}
-"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, and nothing heard (§7)."""
+"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, without an answer (§7)."""
 
 
 class ModbusSession:
@@ -108,7 +108,7 @@ class ModbusSession:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as the system knows; nothing is lost by one that closed while idle."""
+        """Whether the connection is open, as far as the system knows; one that closed while idle loses nothing."""
         return self._channel.connected
 
     def _take(self, devices: Sequence[DeviceConfig]) -> None:
@@ -154,8 +154,8 @@ class ModbusSession:
         return raw
 
     def _misfit(self, answer: bytes, head: bytes, text: str) -> NoReturn:
-        found, told = max(0, len(answer) - 2), answer[1] if len(answer) > 1 else 0
-        what = f"{found} bytes of data" if found == told else f"{found} bytes of data and says {told},"
+        found, announced = max(0, len(answer) - 2), answer[1] if len(answer) > 1 else 0
+        what = f"{found} bytes of data" if found == announced else f"{found} bytes of data and says {announced},"
         self._lost(f"{text}: the answer has {what} instead of {head[1]}")
 
     async def write(self, device: str, point: Point, value: Value) -> None:
@@ -190,7 +190,7 @@ class ModbusSession:
             ) from None
 
     async def _find_echo(self, start: int, unit: int) -> None:
-        """Read something before the first write whose echo would look like its answer. Raises DriverError, SESSION."""
+        """Read something before the first write whose echo could be taken for its answer. Raises DriverError, SESSION."""
         try:
             await self._read_raw(3, start, 1, unit, f"FC3 holding {start} unit {unit}")
         except DriverError as error:
@@ -301,7 +301,7 @@ class ModbusSession:
         raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT, kind=FailureKind.NO_ANSWER)
 
     async def _leave(self, request: bytes, text: str) -> None:
-        """After a time-out: what is asked again goes over a connection that nothing late can come over, nor hold it up.
+        """After a time-out: what is asked again goes over a connection without late answers.
 
         One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
         """
@@ -310,7 +310,7 @@ class ModbusSession:
             await self._reopen(text)
 
     async def _reopen(self, text: str) -> None:
-        """Leave a late answer behind with its connection, where no transaction id would tell it from the next one."""
+        """Drop a late answer with its connection, where no transaction id distinguishes it from the next one."""
         self._unsure = True
         self._channel.close()
         channel = self._make()
@@ -333,7 +333,7 @@ class ModbusSession:
         raise DriverError(f"{device}: Modbus has no subscriptions; poll", scope=Scope.REQUEST, retriable=False)
 
     async def check(self) -> None:
-        """Whether the connection still stands; polls prove the rest. Raises DriverError."""
+        """Whether the connection is still open; polls prove the rest. Raises DriverError."""
         if not self._channel.connected:
             self._lost("the connection was lost")
 

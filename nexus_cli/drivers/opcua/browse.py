@@ -1,6 +1,6 @@
 """Walk a server's address space: continuation points followed, its limits kept, several calls side by side.
 
-A variable is told when its own children are known, because unit, range and the names of codes stand in properties
+A variable is reported when its own children are known, because unit, range and the names of codes are in properties
 below it. Source: OPC 10000-8 §5.3 (AnalogItemType: EURange, EngineeringUnits), §5.6.3 (EUInformation).
 """
 
@@ -124,17 +124,17 @@ class Walk:
             else:
                 nodes.append(node)
                 known.append(entry)
-        told = await children(self._connection, nodes)
-        if len(known) > 1 and any(one.scarce for one in told):
+        below = await children(self._connection, nodes)
+        if len(known) > 1 and any(one.scarce for one in below):
             self._scarce = True
-            self._alone += [entry for entry, one in zip(known, told, strict=True) if one.scarce]
+            self._alone += [entry for entry, one in zip(known, below, strict=True) if one.scarce]
             self._nodes |= {entry.node: node for entry, node in zip(known, nodes, strict=True)}
-            kept = [place for place, one in enumerate(told) if not one.scarce]
+            kept = [place for place, one in enumerate(below) if not one.scarce]
             known, nodes = [known[place] for place in kept], [nodes[place] for place in kept]
-            told = [told[place] for place in kept]
+            below = [below[place] for place in kept]
         describing: list[dict[str, ua.NodeId]] = []
         objects: list[Seen] = []
-        for entry, one in zip(known, told, strict=True):
+        for entry, one in zip(known, below, strict=True):
             own: dict[str, ua.NodeId] = {}
             numbered = entry.variable and entry.path[-1] != LAST_TRANSITION and _names(one.references) >= STATE_NUMBER
             for reference in one.references:
@@ -304,4 +304,4 @@ def _type(base: str, rank: Any, dimensions: Any) -> str:
     known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000  # rank 0: one or more
     if rank in (0, 1) and known and base not in ("json", "string"):
         return f"{base}[{dimensions[0]}]"
-    return "json"  # the number of elements stands in the value, not in the type
+    return "json"  # the number of elements is in the value, not in the type

@@ -21,7 +21,7 @@ from nexus_cli.json_value import JsonObject
 EPOCH_TICKS = 116_444_736_000_000_000
 """100 ns ticks from 1601-01-01 to 1970-01-01. Source: OPC 10000-6 §5.2.2.5."""
 MAX_DEPTH = 32
-"""Nesting that a value may have; OPC 10000-6 §5.2.2.16 asks decoders to bear at least 100 or to say so."""
+"""Nesting that a value may have; OPC 10000-6 §5.2.2.16 asks decoders to support at least 100 or to say so."""
 
 
 class DecodeError(ValueError):

@@ -37,7 +37,7 @@ DEFAULT_SESSION_TIMEOUT_MS = 60_000
 OFFERED_S = 3.0
 """How long a server that refused us may take to say what it offers."""
 NO_MATCH = "No matching endpoints"
-"""How asyncua says that a session's answer lists no endpoint like ours."""
+"""How asyncua says that a session's answer does not list our endpoint."""
 POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -118,7 +118,7 @@ class OpcuaDriver:
 
 
 def client_of(endpoint: str, connection: Mapping[str, Any]) -> Client:
-    """The library's client with what the connection says of it, not connected and nobody yet."""
+    """The library's client with the settings of the connection, not connected and without a user."""
     client = Client(endpoint, timeout=connect_timeout_s(connection))
     client.name = client.description = "NEXUS"
     client.product_uri = "urn:nexus"

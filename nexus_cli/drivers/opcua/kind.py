@@ -40,7 +40,7 @@ def _device_deadband(value: object) -> object:
 
 
 class OpcuaConnection(Connection):
-    """How to reach an OPC UA server, and how much it bears."""
+    """How to reach an OPC UA server, and its limits."""
 
     endpoint: str = Field(description="opc.tcp://host:4840, with a path when the server has one.")
     security: Security = Field(
@@ -84,7 +84,7 @@ class OpcuaConnection(Connection):
     @field_validator("password")
     @classmethod
     def _referenced(cls, text: str | None) -> str | None:
-        # A password in the file would stand in plans, state and the recorded configuration.
+        # A password in the file would be in plans, state and the recorded configuration.
         if text is not None and not _REFERENCE.search(text):
             raise ValueError("a password is not written into the file; refer to it, such as ${env:PLC_PASSWORD}")
         return text
@@ -234,7 +234,7 @@ def _keep_brackets(keys: JsonObject) -> None:
     try:
         ours = parse_address(str(keys.get("node", ""))).range != ""
     except AddressError:
-        ours = True  # brackets that are no range of ours, or no node id at all, which is found later
+        ours = True  # brackets that are not a range, or not a node id at all, which is found later
     if ours and str(keys.get("node", "")).rstrip().endswith("]"):
         keys["index"] = ""
 

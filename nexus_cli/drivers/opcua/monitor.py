@@ -84,7 +84,7 @@ async def create_items(
 ) -> list[int]:
     """Create monitored items in pieces of the server's limit.
 
-    A server that takes no deadband or trigger is asked again without: our own deadband stands behind it anyway. One that
+    A server that takes no deadband or trigger is asked again without: our own deadband applies anyway. One that
     has no room for a whole piece is not asked for the pieces after it.
 
     Returns:

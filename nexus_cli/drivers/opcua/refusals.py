@@ -53,7 +53,7 @@ class Attempt:
         user_certificate: File of an X.509 user, "" when it is none.
         certificate: Our own certificate's file; None without security.
         announced: `host:port` that the server says it has, "" when that is not followed.
-        identifying: The session stands; it is the user that is refused.
+        identifying: The session is open; the user is refused.
     """
 
     endpoint: str

@@ -1,7 +1,7 @@
 """Our certificate (made once, kept) and the servers' (pinned, or kept at first sight). No network here.
 
 Files under `<home>/certs/opcua/`: `own/certificate.der` and `own/private_key.pem`, `servers/<name>.der`.
-The ApplicationURI stands in the certificate's SAN and is read back from it, so that both always agree.
+The ApplicationURI is in the certificate's SAN and is read from there, so that both always agree.
 
 Source: OPC 10000-6 §6.2.2 (application instance certificate), OPC 10000-4 §6.1.3 (trust).
 """

@@ -268,7 +268,7 @@ def _checked(text: str, written: Written) -> Written:
 
 
 def normal_text(written: Written, kind: str, *, length: int = 0, count: int = 0) -> str:
-    """The normal form, with the type that was settled on."""
+    """The normal form, with the resolved type."""
     place = f"DB{written.db}:{written.byte}" if written.area == "DB" else f"{written.area}{written.byte}"
     if kind == "BOOL":
         place += f".{written.bit}"

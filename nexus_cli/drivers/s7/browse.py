@@ -1,7 +1,7 @@
-"""What a CPU tells of itself: identity, protection, data blocks and their lengths. Not what is in them.
+"""What a CPU reports about itself: identity, protection, data blocks and their lengths. Not what is in them.
 
 Nothing found here can become a tag by itself, because S7 communication knows bytes and no variables: every block says
-so in `detail["skipped"]`. Facts of the CPU stand in `detail["facts"]`; `detail["beat"]` only says that it goes on.
+so in `detail["skipped"]`. Facts of the CPU are in `detail["facts"]`; `detail["beat"]` is a sign of life.
 """
 
 from __future__ import annotations

@@ -138,4 +138,4 @@ class Channel(RequestTransport):
             self._fail("the received bytes are not an S7 response")
         elif int.from_bytes(frame[11:13], "big") == self._reference:
             self._answer(frame)
-        # any other reference answers a job that was given up: nobody wants it any more
+        # any other reference answers a job that was given up

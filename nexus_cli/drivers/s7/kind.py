@@ -56,7 +56,7 @@ FITS: dict[str, tuple[str, ...]] = {
 """Our types that may read an S7 type."""
 
 DEFAULTS: dict[str, str] = {**NATURAL, "string": "STRING", "datetime": "DTL"}
-"""S7 type of one of ours when the address does not say."""
+"""S7 type by our type, when the address has none."""
 
 _LOOSE_SPANS = {("DWORD", "duration"): "TIME", ("WORD", "duration"): "S5TIME"}
 """What a duration is where an address says only how wide it is."""

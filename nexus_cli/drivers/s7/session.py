@@ -79,7 +79,7 @@ class S7Session:
 
     @property
     def name(self) -> str:
-        """The CPU's address, and the TSAP that tells it from others behind the same address."""
+        """The CPU's address, and the TSAP that distinguishes it from others at the same address."""
         return f"{self._channel.host}:{self._channel.port}/{self._channel.tsap:04x}"
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:

@@ -130,6 +130,6 @@ class StreamServer(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Reset every client's connection, whatever a kind of server does besides when it is told to drop them."""
+        """Reset every client's connection, whatever else a kind of server does to drop them."""
         for client in tuple(self.connections):
             client.drop()

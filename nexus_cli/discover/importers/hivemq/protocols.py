@@ -38,7 +38,7 @@ S7_NAMES = {"TIME_OF_DAY": "TOD", "DATE_AND_TIME": "DT", "LTIME_OF_DAY": "LTOD",
 
 
 def _polling(config: Elements, block: str) -> TagKeys:
-    """The interval, which stands in a block of its own or, in old files, beside the host."""
+    """The interval, from its own block or, in old files, from beside the host."""
     common: TagKeys = {}
     for holder in (config.child(block), config):
         if holder is None:

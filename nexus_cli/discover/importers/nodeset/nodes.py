@@ -106,7 +106,7 @@ def _tag(collector: Collector, nodeset: NodeSet, node: UaNode, what: str) -> Tag
     kind, declared = nodeset.data_type(node)
     rank = whole(node.element.attributes.get("ValueRank", "-1"), -1)
     if rank >= 0 or rank == -3:
-        kind = "json"  # how many elements there are stands in the value
+        kind = "json"  # only the value has the number of elements
     tag: TagKeys = {
         "node": node.id,
         "type": kind,

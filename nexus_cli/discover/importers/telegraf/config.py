@@ -29,7 +29,7 @@ PLUGINS: dict[str, tuple[str, Callable[[Settings], None]]] = {
 }
 """Protocol and reader by the name of the plugin."""
 FRAGMENT = ("discrete_inputs", "coils", "holding_registers", "input_registers")
-"""Keys of `inputs.modbus` that also stand alone in snippets."""
+"""Keys of `inputs.modbus` that snippets have at the top level."""
 COMMON = {
     "alias": "NEXUS names devices itself",
     "log_level": "NEXUS logs changes of state",

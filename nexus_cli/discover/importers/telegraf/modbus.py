@@ -49,7 +49,7 @@ WORKAROUND_NO_USE = {
 
 @dataclass(slots=True)
 class _Place:
-    """Where a field stands, and what it takes over from there."""
+    """The area and unit of a field, and what it inherits from its request."""
 
     area: str
     unit: int

@@ -165,7 +165,7 @@ class _Walker:
         elif info.opaque or info.pointer or not (info.base or info.bounds):
             self.collector.skip(address, f"its type {info.name} is an interface or pointer, which has no value")
         else:
-            # GUID and the like name a 128-bit base that has no declaration
+            # GUID and similar types name a 128-bit base that has no declaration
             inner = replace(
                 member,
                 type=info.base,
@@ -286,7 +286,7 @@ class _Walker:
 def _pragma(text: str) -> tuple[str, dict[str, str]]:
     """Name of the EPICS variable, and its fields by upper-case name.
 
-    A pragma has one entry a line, or several with `;` between; texts may stand in double quotes, which are not theirs.
+    A pragma has one entry a line, or several with `;` between; texts may be in double quotes, which do not belong to them.
     Source: pytmc documentation, "Pragma usage".
     """
     pv, fields = "", {}

@@ -37,7 +37,7 @@ class Wire(asyncio.Transport):
             self._protocol.data_received(os.read(self._ours, 4096))
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; what does not fit is lost, as on a line that nobody reads."""
+        """Send; what does not fit is lost, as on a line without a reader."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._ours, data)
 

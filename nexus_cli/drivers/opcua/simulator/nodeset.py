@@ -225,7 +225,7 @@ def _loadable(path: Path) -> ElementTree.Element:
 
 def _models(path: Path) -> tuple[set[str], set[str]]:
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314 - the plant's own files, handed over by its engineer
+        root = ElementTree.parse(path).getroot()  # noqa: S314 - the plant's own files, given by its engineer
     except ElementTree.ParseError as error:
         raise ValueError(f"{path.name} is not XML ({error})") from None
     own = {str(model.get("ModelUri")) for model in root.iter(f"{NAMESPACE}Model")}

@@ -1,7 +1,7 @@
 """Values for the nodes of a NodeSet: what the file gives as XML structures, and a plain one where it gives none.
 
 asyncua reads a structure's value only through its process-wide registry; here the XML body is encoded with the
-definition that stands in the same address space.
+definition in the same address space.
 
 Source: OPC 10000-6 §5.3 (XML encoding), annex F.
 """

@@ -1,6 +1,6 @@
 """OPC UA devices that are a real server: all devices of one link, values from signals, faults on demand.
 
-A value is computed when it is asked for and stands still between two beats of its tag's interval, so that what the
+A value is computed when it is read and does not change between two beats of its tag's interval, so that what the
 server held can be compared with what was stored. Only nodes that someone monitors are pushed.
 """
 

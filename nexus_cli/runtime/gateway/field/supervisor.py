@@ -176,11 +176,11 @@ class Supervisor:
         """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
         overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
         calls = 0 if self._session is None else self._session.calls
-        slowest_s = max((slowest_s(device.config.connection) for device in self.devices.values()), default=0.0)
+        timeout_s = max((slowest_s(device.config.connection) for device in self.devices.values()), default=0.0)
         return Activity(
             waits=self._busy or (self.connected and overdue_s > OVERDUE_S),
             moved=(self._turns, calls),
-            limit_s=STUCK_S + 2 * slowest_s,
+            limit_s=STUCK_S + 2 * timeout_s,
             problem=f"link {self.link} says {self.state.state} and does nothing",
         )
 
