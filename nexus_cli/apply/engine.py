@@ -14,7 +14,7 @@ from typing import Any
 
 from nexus_cli.apply import table
 from nexus_cli.apply.heartbeat import kept
-from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Resources, Rights, before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice
 from nexus_cli.database import deployments as db
@@ -27,6 +27,7 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.plan import stages as step
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.stages import Stage
+from nexus_cli.wire.configuration import Observed, Verification
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -351,9 +352,9 @@ class Engine:
         def found() -> dict[str, Verification]:
             answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
             return {
-                path: answer.verification[path]
+                path: answer.verified[path]
                 for path in wanted
-                if (answer := answers.get(home[path])) is not None and path in answer.verification
+                if (answer := answers.get(home[path])) is not None and path in answer.verified
             }
 
         await self._seen.until(lambda: len(found()) == len(wanted), timeout_s=self._timing.verify_s)

@@ -3,83 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
-
-class DeviceSeen(msgspec.Struct, frozen=True):
-    """What a gateway says of one device that changed."""
-
-    digest: str = ""
-    state: str = "running"
-    detail: str = ""
-
-
-class Verification(msgspec.Struct, frozen=True):
-    """Tags seen GOOD and not GOOD since the change, whether the device answers at all, and why no tag is GOOD."""
-
-    good: int = 0
-    bad: int = 0
-    reachable: bool = False
-    detail: str = ""
-
-
-class Observed(msgspec.Struct, frozen=True):
-    """A gateway's answer on the `observed` topic."""
-
-    deployment: int
-    digest: str
-    time: int = 0
-    devices: dict[str, DeviceSeen] = {}
-    instance: str = ""
-    removed: list[str] = []
-    verification: dict[str, Verification] = {}
-
-
-class _Link(msgspec.Struct, frozen=True):
-    state: str = ""
-    detail: str = ""
-
-
-class _Silent(msgspec.Struct, frozen=True):
-    path: str = ""
-
-
-class _Outbox(msgspec.Struct, frozen=True):
-    epoch: str = ""
-
-
-class GatewayHealth(msgspec.Struct, frozen=True):
-    """The part of a gateway's health that control reads.
-
-    Attributes:
-        state: `running`, `waiting`, `stopping` or `lost`.
-        time: When it was said, µs since 1970 UTC; 0 in a last will.
-        instance: The process that it speaks of; empty from older versions.
-        accounted_since: From when on the gateway declares what it did not read, µs since 1970 UTC; 0 for always.
-        host, pid: Where the process runs.
-        outbox: Its disk log.
-        links: State by link.
-        silent: Devices that are switched on and give no value that counts.
-        silent_left_out: How many more there are.
-    """
-
-    state: str
-    time: int = 0
-    instance: str = ""
-    accounted_since: int = 0
-    host: str = ""
-    pid: int = 0
-    outbox: _Outbox = _Outbox()
-    links: dict[str, _Link] = {}
-    silent: list[_Silent] = []
-    silent_left_out: int = 0
-
-
-_observed = msgspec.json.Decoder(Observed)
-_health = msgspec.json.Decoder(GatewayHealth)
+from nexus_cli.wire.configuration import Observed, decode_observed
+from nexus_cli.wire.health import GatewayHealth, decode_gateway
 
 
 class Observations:
@@ -100,7 +29,7 @@ class Observations:
     def hear(self, gateway: str, payload: bytes) -> Observed | None:
         """Take an `observed` message; unreadable ones are counted and change nothing."""
         try:
-            answer = _observed.decode(payload)
+            answer = decode_observed(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.unreadable += 1
             return None
@@ -115,8 +44,11 @@ class Observations:
         will of the one before may come after the first sign of its successor.
         """
         try:
-            health = _health.decode(payload)
+            health = decode_gateway(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.unreadable += 1
+            return None
+        if not health.state:
             self.unreadable += 1
             return None
         if health.state == "waiting":
@@ -159,7 +91,7 @@ class Observations:
             return False
         return all(one.path != device for one in health.silent)
 
-    def links(self) -> dict[str, Mapping[str, Any]]:
+    def links(self) -> dict[str, dict[str, str]]:
         """State of every link by gateway, for `/status`."""
         return {
             name: {link: facts.state for link, facts in health.links.items()} for name, health in self._health.items()

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+import msgspec
 
 from nexus_cli.apply import table
-from nexus_cli.apply.observation import Observed
 from nexus_cli.apply.request import Request, changes_between
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.stages import Stage, stages_of
+from nexus_cli.wire.configuration import Notice, Observed, encode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def plan_of(
 
 def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:
     """The message on a gateway's `config` topic; `again` has it publish every tag of its live view once more."""
-    return orjson.dumps({"deployment": deployment, "digest": digest, **({"again": True} if again else {})})
+    return encode(Notice(deployment=deployment, digest=digest, again=again or msgspec.UNSET))
 
 
 def gateway_digest(devices: Mapping[str, str]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_cli.apply.observation import Observed, Verification
 from nexus_cli.plan.change import Action, Change
+from nexus_cli.wire.configuration import Observed, Verification
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,9 +11,17 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from nexus_cli.diagnostics.errors import NexusError
+
+
+class PopenArguments(TypedDict, total=False):
+    """Keyword arguments of `subprocess`."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Identity:
     uid: int
     gid: int
 
-    def popen_arguments(self) -> dict[str, Any]:
+    def popen_arguments(self) -> PopenArguments:
         """Keyword arguments of `subprocess` that drop to this user, supplementary groups included."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -55,8 +54,8 @@ async def role_lives(port: int) -> str:
     return "" if answer[0] == 200 else f"/health/live says {answer[0]}"
 
 
-async def role_status(port: int) -> dict[str, Any] | None:
-    """What the role says of itself on `/status`; None when nobody is there.
+async def role_status(port: int) -> bytes | None:
+    """What the role says of itself on `/status`, a JSON object; None when nobody is there.
 
     Raises:
         TimeoutError: It did not answer in time.
@@ -65,10 +64,9 @@ async def role_status(port: int) -> dict[str, Any] | None:
     if answer is None or answer[0] != 200:
         return None
     try:
-        data = orjson.loads(answer[1])
+        return answer[1] if isinstance(orjson.loads(answer[1]), dict) else None
     except ValueError:
         return None
-    return data if isinstance(data, dict) else None
 
 
 async def role_ready(port: int) -> tuple[bool, str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-
 from nexus_cli.local.instances import is_ours, parts_of
 from nexus_cli.local.layout import SUPERVISOR, Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.processes import PidFile, Running
+from nexus_cli.local.service_state import ServiceState, decode_states
 
 
 def supervisor_runs(home: Home) -> bool:
@@ -28,12 +25,11 @@ def supervisor_of(home: Home) -> Running | None:
     return next((part.process for part in parts_of(home) if part.name == SUPERVISOR), None)
 
 
-def read_state(home: Home) -> dict[str, dict[str, Any]]:
+def read_state(home: Home) -> dict[str, ServiceState]:
     """What the supervisor sees, by service; empty when none runs."""
     if not supervisor_runs(home):
         return {}
     try:
-        found: dict[str, dict[str, Any]] = orjson.loads(home.state_file.read_bytes())["services"]
-    except (OSError, ValueError, KeyError):
+        return decode_states(home.state_file.read_bytes())
+    except (OSError, ValueError):
         return {}
-    return found

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import is_ours, marks, parts_of
 from nexus_cli.local.layout import Home
 from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
+from nexus_cli.local.service_state import ServiceState
 from nexus_cli.local.services import Service
 
 LOOK_S = 0.1
@@ -27,25 +29,6 @@ STEADY_S = 30.0
 """A process that lived this long starts its back-off anew."""
 
 _log = logging.getLogger("nexus.supervisor")
-
-
-@dataclass(slots=True)
-class Seen:
-    """What is known of a service; written to `run/state.json`.
-
-    Attributes:
-        state: `waiting`, `starting`, `running`, `backoff`, `stopped`.
-        since: Seconds since 1970.
-        detail: Why it is not running, in one line; of one that is started again, why it ended.
-        failed: Starts in a row that came to nothing.
-    """
-
-    state: str = "waiting"
-    pid: int = 0
-    restarts: int = 0
-    since: float = 0.0
-    detail: str = ""
-    failed: int = 0
 
 
 class Keeper:
@@ -60,7 +43,7 @@ class Keeper:
 
     def __init__(self, service: Service, *, home: Home, changed: Callable[[], None]) -> None:
         self.service = service
-        self.seen = Seen(since=time.time())
+        self.seen = ServiceState(since=time.time())
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self._home = home
@@ -92,7 +75,7 @@ class Keeper:
                 await self._start()
                 if await self._until_ready():
                     await self.service.after()
-                    self.seen.failed, self._ended = 0, ""
+                    self.seen, self._ended = replace(self.seen, failed=0), ""
                     self._show("running", pid=self._pid())
                     self.ready.set()
                     await self._until_gone()
@@ -107,8 +90,7 @@ class Keeper:
                 continue
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            self.seen.restarts += 1
-            self.seen.failed += 1
+            self.seen = replace(self.seen, restarts=self.seen.restarts + 1, failed=self.seen.failed + 1)
             self._ended = detail
             self._show("backoff", detail=detail)
             _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
@@ -199,7 +181,7 @@ class Keeper:
                 return False
             shown = self._ended or detail
             if shown != self.seen.detail:
-                self.seen.detail = shown
+                self.seen = replace(self.seen, detail=shown)
                 self._changed()
             await self._sleep(LOOK_S)
         return False
@@ -246,7 +228,7 @@ class Keeper:
         return self._process.pid if self._process is not None else 0
 
     def _show(self, state: str, *, pid: int = 0, detail: str = "") -> None:
-        self.seen.state, self.seen.pid, self.seen.detail, self.seen.since = state, pid, detail, time.time()
+        self.seen = replace(self.seen, state=state, pid=pid, detail=detail, since=time.time())
         self._changed()
 
     async def _sleep(self, seconds: float) -> None:

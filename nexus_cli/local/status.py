@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.grants_file import grants_digest, in_force, read_grants
@@ -15,19 +20,31 @@ from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_problem, role_ready, role_status, slow
 from nexus_cli.local.running import read_state
+from nexus_cli.local.service_state import ServiceState, States
+from nexus_cli.local.status_report import (
+    DEGRADED,
+    DOWN,
+    UP,
+    AccessReport,
+    DeviceReport,
+    LinkReport,
+    ProcessReport,
+    RoleReport,
+    ServerReport,
+    StatusReport,
+    SupervisorReport,
+)
 from nexus_cli.local.stop import left_behind, supervisors_of
 from nexus_cli.model.secrets import without_passwords
 from nexus_cli.settings import Settings
+from nexus_cli.wire.health import GatewayHealth, HistorianHealth, decode_status
 
-UP = "up"
-DOWN = "down"
-DEGRADED = "degraded"
 OFTEN = 3
 """Starts in a row that came to nothing, after which a part that is started again is down."""
 
 
-async def collect(home: Home, settings: Settings) -> dict[str, Any]:
-    """The status as JSON values; `state` is `up`, `degraded` (something is not well) or `down` (nothing of it runs)."""
+async def collect(home: Home, settings: Settings) -> StatusReport:
+    """The whole status."""
     runtime = home.read_runtime()
     processes = await asyncio.to_thread(_processes, home)
     original = None if processes else await asyncio.to_thread(original_of, home)
@@ -40,80 +57,83 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
         database = group.create_task(_database(runtime, settings, seen), name="ask database")
         roles = [
-            group.create_task(_role(name, runtime.http_ports.get(principal, 0), seen.get(name, {})), name=f"ask {name}")
+            group.create_task(_role(name, runtime.http_ports.get(principal, 0), seen.get(name)), name=f"ask {name}")
             for name, principal in principals.items()
         ]
-    answers = [role.result() for role in roles]
-    server = {"broker": broker.result(), "database": database.result()}
-    parts = [*server.values(), *answers]
-    pids = {one["name"]: one["pid"] for one in processes}
-    for name, part in (*server.items(), *((role["name"], role) for role in answers)):
-        part["pid"] = part["pid"] or pids.get(name, 0)
-        part["log"] = home.log_of(name)
-    for name, part in server.items():
-        _judge(part, _heard(answers, name, "connected"))
-    links, devices = _links(answers), _silent(answers)
+    pids = {one.name: one.pid for one in processes}
+    answers = [
+        replace(role, pid=role.pid or pids.get(role.name, 0), log=home.log_of(role.name))
+        for role in (asked.result() for asked in roles)
+    ]
+    said = Said.of(answers)
+    servers = {
+        name: _judged(
+            replace(report, pid=report.pid or pids.get(name, 0), log=home.log_of(name)), problem, said.witness(name)
+        )
+        for name, (report, problem) in (("broker", broker.result()), ("database", database.result()))
+    }
+    links, devices = said.links(), said.silent()
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
+    states = [supervisor.state, *(part.state for part in servers.values()), *(role.state for role in answers)]
     well = (
-        supervisor["state"] == UP
-        and all(part["state"] == UP for part in parts)
-        and all(link.get("state") in (None, "", "connected", "idle") for link in links)
+        all(state == UP for state in states)
+        and all(link.state in ("", "connected", "idle") for link in links)
         and not devices
     )
-    alive = bool(processes) or any(role["state"] != DOWN for role in answers)
-    return {
-        "format_version": "1.0",
-        "state": UP if well else DEGRADED if alive else DOWN,
-        "site": runtime.site,
-        "supervisor": supervisor,
-        "processes": processes,
-        "home": str(home.path),
-        "control_url": runtime.control_url,
-        **server,
-        "roles": answers,
-        "links": links,
-        "devices": devices,
-        "devices_left_out": sum(int(role["status"].get("silent_left_out") or 0) for role in _gateways(answers)),
-        "device_reasons": _reasons(answers),
-        "tags": _tags(answers),
-        "access": _access(home, runtime),
-    }
+    alive = bool(processes) or any(role.state != DOWN for role in answers)
+    return StatusReport(
+        state=UP if well else DEGRADED if alive else DOWN,
+        site=runtime.site,
+        supervisor=supervisor,
+        processes=processes,
+        home=str(home.path),
+        control_url=runtime.control_url,
+        broker=servers["broker"],
+        database=servers["database"],
+        roles=answers,
+        links=links,
+        devices=devices,
+        devices_left_out=sum(gateway.silent_left_out for gateway in said.gateways.values()),
+        device_reasons=said.reasons(),
+        tags=said.tags(),
+        access=_access(home, runtime),
+    )
 
 
-def _copy(home: Home, runtime: Runtime, original: str) -> dict[str, Any]:
+def _copy(home: Home, runtime: Runtime, original: str) -> StatusReport:
     """Of a copied folder: its addresses are those of the original's runtime, which answers and is not this one's."""
     detail = f"nothing runs for this folder; it is a copy of {original}, whose runtime runs"
-    server = {"kind": "none", "url": "", "state": DOWN, "detail": "", "limits": "", "pid": 0}
-    return {
-        "format_version": "1.0",
-        "state": DOWN,
-        "site": runtime.site,
-        "supervisor": {"state": DOWN, "pids": [], "detail": detail},
-        "processes": [],
-        "home": str(home.path),
-        "original": original,
-        "control_url": "",
-        "broker": server,
-        "database": dict(server),
-        "roles": [],
-        "links": [],
-        "devices": [],
-        "devices_left_out": 0,
-        "device_reasons": {},
-        "tags": {},
-        "access": {"managed": False, "in_force": False, "rules": 0},
-    }
+    server = ServerReport(kind="none", url="", state=DOWN, detail="", limits="")
+    return StatusReport(
+        state=DOWN,
+        site=runtime.site,
+        supervisor=SupervisorReport(state=DOWN, pids=[], detail=detail),
+        processes=[],
+        home=str(home.path),
+        original=original,
+        control_url="",
+        broker=server,
+        database=server,
+        roles=[],
+        links=[],
+        devices=[],
+        devices_left_out=0,
+        device_reasons={},
+        tags={},
+        access=AccessReport(managed=False, rules=0, in_force=False),
+    )
 
 
-def _processes(home: Home) -> list[dict[str, Any]]:
+def _processes(home: Home) -> list[ProcessReport]:
     """What runs for this folder, by name: as the processes say, the lock and the pid files."""
     found = [(SUPERVISOR, process.pid) for process in supervisors_of(home)]
-    return [{"name": name, "pid": pid} for name, pid in [*found, *((n, p.pid) for n, p in left_behind(home))]]
+    found += [(name, process.pid) for name, process in left_behind(home)]
+    return [ProcessReport(name=name, pid=pid) for name, pid in found]
 
 
-def _supervisor(home: Home, processes: list[dict[str, Any]]) -> dict[str, Any]:
+def _supervisor(home: Home, processes: list[ProcessReport]) -> SupervisorReport:
     """Whether somebody starts again what ends, and what is odd about it."""
-    pids = [one["pid"] for one in processes if one["name"] == SUPERVISOR]
+    pids = [one.pid for one in processes if one.name == SUPERVISOR]
     detail = ""
     if not pids:
         detail = "no supervisor runs: what ends is not started again; `nexus up` starts it" if processes else ""
@@ -123,7 +143,8 @@ def _supervisor(home: Home, processes: list[dict[str, Any]]) -> dict[str, Any]:
         detail = f"the folder {home.path} was removed while its runtime ran: `nexus down` ends it"
     elif (moved := _moved_from(home)) is not None:
         detail = f"the folder was moved from {moved} while its runtime ran: `nexus down`, then `nexus up`"
-    return {"state": UP if pids and not detail else DEGRADED if processes else DOWN, "pids": pids, "detail": detail}
+    state = UP if pids and not detail else DEGRADED if processes else DOWN
+    return SupervisorReport(state=state, pids=pids, detail=detail)
 
 
 def _moved_from(home: Home) -> str | None:
@@ -134,53 +155,43 @@ def _moved_from(home: Home) -> str | None:
     return str(elsewhere[0].home) if elsewhere else None
 
 
-async def _broker(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    process = seen.get("broker", {})
+async def _broker(runtime: Runtime, settings: Settings, seen: States) -> tuple[ServerReport, Problem]:
     limits = {AMQTT: broker_amqtt.LIMITS, EXTERNAL: "its rights are not ours to manage"}
     problem = await broker_problem(settings) if settings.broker_url else Problem("no address")
-    return {
-        "kind": runtime.broker_kind or "none",
-        "url": settings.broker_url,
-        "state": UP if not problem.text else DEGRADED if _starts(process) else DOWN,
-        "detail": _with_state(process, problem.text) if problem.text else "",
-        "refused": problem.refused,
-        "slow": problem.slow,
-        "limits": limits.get(runtime.broker_kind, broker_mosquitto.LIMITS),
-        **_process(process),
-    }
+    report = _server(runtime.broker_kind, settings.broker_url, problem, seen.get("broker"))
+    return replace(report, limits=limits.get(runtime.broker_kind, broker_mosquitto.LIMITS)), problem
 
 
-async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    process = seen.get("database", {})
+async def _database(runtime: Runtime, settings: Settings, seen: States) -> tuple[ServerReport, Problem]:
     problem = await database_problem(settings) if settings.database_url else Problem("no address")
-    return {
-        "kind": runtime.database_kind or "none",
-        "url": without_passwords(settings.database_url),
-        "state": UP if not problem.text else DEGRADED if _starts(process) else DOWN,
-        "detail": _with_state(process, problem.text) if problem.text else "",
-        "refused": problem.refused,
-        "slow": problem.slow,
-        **_process(process),
-    }
+    url = without_passwords(settings.database_url)
+    return _server(runtime.database_kind, url, problem, seen.get("database")), problem
 
 
-def _heard(roles: list[dict[str, Any]], server: str, well: str) -> str:
-    """The first role that says it works with this server; "" when none does."""
-    return next((role["name"] for role in roles if role["status"].get(server) == well), "")
+def _server(kind: str, url: str, problem: Problem, seen: ServiceState | None) -> ServerReport:
+    return ServerReport(
+        kind=kind or "none",
+        url=url,
+        state=UP if not problem.text else DEGRADED if _starts(seen) else DOWN,
+        detail=_with_state(seen, problem.text) if problem.text else "",
+        pid=seen.pid if seen is not None else 0,
+        restarts=seen.restarts if seen is not None else 0,
+        since=seen.since if seen is not None else 0.0,
+    )
 
 
-def _judge(part: dict[str, Any], witness: str) -> None:
+def _judged(server: ServerReport, problem: Problem, witness: str) -> ServerReport:
     """Think again of a server that gave us nothing: one that refuses *us* answers, and who has the credentials knows how it
     is; one that is slow has not ended while its process runs or a role works with it."""
-    late = part.pop("slow")
-    if late and part["state"] == DOWN and (witness or part["pid"]):
-        part["state"] = DEGRADED
-    if part.pop("refused") and witness:
-        part["state"] = UP
-        part["detail"] = f"{witness} works with it; it refuses this shell: {part['detail']}"
+    if problem.slow and server.state == DOWN and (witness or server.pid):
+        server = replace(server, state=DEGRADED)
+    if problem.refused and witness:
+        detail = f"{witness} works with it; it refuses this shell: {server.detail}"
+        server = replace(server, state=UP, detail=detail)
+    return server
 
 
-async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
+async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
     late = False
     try:
         said = await role_status(port) if port else None
@@ -189,92 +200,94 @@ async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
     ready, why = await role_ready(port) if said is not None else (False, slow(PATIENT_S) if late else "")
     why = _with_state(seen, why)
     state = UP if said is not None and ready else DEGRADED if said is not None or late or _starts(seen) else DOWN
-    return {
-        "name": name,
-        "state": state,
-        "detail": _doubt(said or {}) if state == UP else why or "does not answer",
-        "port": port,
-        **_process(seen),
-        "status": said or {},
-    }
+    return RoleReport(
+        name=name,
+        state=state,
+        detail=_doubt(said or b"") if state == UP else why or "does not answer",
+        port=port,
+        pid=seen.pid if seen is not None else 0,
+        restarts=seen.restarts if seen is not None else 0,
+        since=seen.since if seen is not None else 0.0,
+        status=msgspec.Raw(said or b"{}"),
+    )
 
 
-def _starts(seen: dict[str, Any]) -> bool:
+def _starts(seen: ServiceState | None) -> bool:
     """True while the supervisor waits for it, or for what it needs, and it has not failed again and again."""
-    return seen.get("state") in ("waiting", "starting") and seen.get("failed", 0) < OFTEN
+    return seen is not None and seen.state in ("waiting", "starting") and seen.failed < OFTEN
 
 
-def _with_state(seen: dict[str, Any], why: str) -> str:
+def _with_state(seen: ServiceState | None, why: str) -> str:
     """The supervisor's word for a part that does not run; its reason is the better one, where it has any."""
-    if seen.get("state") in (None, "running"):
+    if seen is None or seen.state == "running":
         return why
-    if seen["state"] == "waiting":
-        return str(seen.get("detail") or "waits for what it needs")
-    return f"{seen['state']}: {seen.get('detail') or why}".rstrip(": ")
+    if seen.state == "waiting":
+        return seen.detail or "waits for what it needs"
+    return f"{seen.state}: {seen.detail or why}".rstrip(": ")
 
 
-def _doubt(said: dict[str, Any]) -> str:
+def _doubt(said: bytes) -> str:
     """A gateway with a doubtful clock is up and does its work; its samples are UNCERTAIN."""
-    clock = said.get("clock")
-    doubt = clock.get("doubt") if isinstance(clock, dict) else ""
+    doubt = decode_status(said, GatewayHealth).clock.doubt
     return f"samples are UNCERTAIN: {doubt}" if doubt else ""
 
 
-def _process(seen: dict[str, Any]) -> dict[str, Any]:
-    return {"pid": seen.get("pid", 0), "restarts": seen.get("restarts", 0), "since": seen.get("since", 0.0)}
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the roles answered of themselves."""
+
+    historian: HistorianHealth
+    gateways: Mapping[str, GatewayHealth]
+
+    @classmethod
+    def of(cls, roles: Sequence[RoleReport]) -> Said:
+        """Read the answers; of one in another shape nothing is known."""
+        historian = next((bytes(role.status) for role in roles if role.name == "historian"), b"")
+        gateways = {role.gateway: decode_status(bytes(role.status), GatewayHealth) for role in roles if role.gateway}
+        return cls(decode_status(historian, HistorianHealth), gateways)
+
+    def witness(self, server: str) -> str:
+        """The role that says it works with `broker` or `database`; "" when none does."""
+        works = self.historian.broker if server == "broker" else self.historian.database
+        return "historian" if works == "connected" else ""
+
+    def links(self) -> list[LinkReport]:
+        """Every link of every gateway, as its gateway tells."""
+        return [
+            LinkReport(gateway=name, link=link, state=one.state, detail=one.detail, since=one.since)
+            for name, health in self.gateways.items()
+            for link, one in sorted(health.links.items())
+        ]
+
+    def silent(self) -> list[DeviceReport]:
+        """Devices that give no value that counts, as their gateways tell."""
+        return [
+            DeviceReport(gateway=name, **msgspec.structs.asdict(device))
+            for name, health in self.gateways.items()
+            for device in health.silent
+        ]
+
+    def reasons(self) -> dict[str, int]:
+        """Devices without a value by reason, those that are not named included, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for health in self.gateways.values():
+            if health.silent_reasons is not UNSET:
+                counts.update(health.silent_reasons)
+            else:  # of an older gateway: what it names
+                counts.update(one.reason for one in health.silent)
+        return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+    def tags(self) -> dict[str, int]:
+        """Tags by the quality of their newest sample, over every gateway that answers."""
+        counts: dict[str, int] = {}
+        for health in self.gateways.values():
+            for quality, count in (health.tags or {}).items():
+                counts[quality] = counts.get(quality, 0) + count
+        return counts
 
 
-def _links(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every link of every gateway, as its gateway tells."""
-    found = []
-    for role in roles:
-        links = role["status"].get("links")
-        # Control tells of links too, by gateway: what it heard. The gateways know.
-        if role["name"].startswith("gateway-") and isinstance(links, dict):
-            for link, facts in sorted(links.items()):
-                found.append({"gateway": role["name"].partition("-")[2], "link": link, **(facts or {})})
-    return found
-
-
-def _gateways(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [role for role in roles if role["name"].startswith("gateway-")]
-
-
-def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Devices that give no value that counts, as their gateways tell."""
-    return [
-        {"gateway": role["name"].partition("-")[2], **device}
-        for role in _gateways(roles)
-        for device in role["status"].get("silent") or ()
-        if isinstance(device, dict)
-    ]
-
-
-def _reasons(roles: list[dict[str, Any]]) -> dict[str, int]:
-    """Devices without a value by reason, those that are not named included, the most frequent first."""
-    counts: Counter[str] = Counter()
-    for role in _gateways(roles):
-        given = role["status"].get("silent_reasons")
-        if isinstance(given, dict):
-            counts.update({str(reason): int(count) for reason, count in given.items()})
-        else:  # of an older gateway: what it names
-            named = [one for one in role["status"].get("silent") or () if isinstance(one, dict)]
-            counts.update(str(one.get("reason") or "") for one in named)
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
-
-
-def _tags(roles: list[dict[str, Any]]) -> dict[str, int]:
-    """Tags by the quality of their newest sample, over every gateway that answers."""
-    counts: dict[str, int] = {}
-    for role in _gateways(roles):
-        tags = role["status"].get("tags")
-        for quality, count in tags.items() if isinstance(tags, dict) else ():
-            counts[str(quality)] = counts.get(str(quality), 0) + int(count)
-    return counts
-
-
-def _access(home: Home, runtime: Runtime) -> dict[str, Any]:
+def _access(home: Home, runtime: Runtime) -> AccessReport:
     if runtime.broker_kind in ("", EXTERNAL):
-        return {"managed": False, "rules": 0, "in_force": False}
+        return AccessReport(managed=False, rules=0, in_force=False)
     grants = read_grants(home.path) or ()
-    return {"managed": True, "rules": len(grants), "in_force": in_force(home.path) == grants_digest(grants)}
+    return AccessReport(managed=True, rules=len(grants), in_force=in_force(home.path) == grants_digest(grants))

@@ -10,10 +10,7 @@ import logging
 import os
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
-
-import orjson
 
 from nexus_cli.access.grants import RESERVED, principals
 from nexus_cli.access.grants_file import grants_digest, in_force, mark_applied
@@ -26,6 +23,7 @@ from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home,
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
 from nexus_cli.local.service_process import LOOK_S, Keeper
+from nexus_cli.local.service_state import encode_states
 from nexus_cli.local.services import BROKER, services_of
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
@@ -190,8 +188,7 @@ class Supervisor:
                 await keeper.ended.wait()
 
     def _write_state(self) -> None:
-        seen = {name: asdict(keeper.seen) for name, keeper in self._keepers.items()}
-        data = orjson.dumps({"pid": os.getpid(), "services": seen}, option=orjson.OPT_INDENT_2)
+        data = encode_states({name: keeper.seen for name, keeper in self._keepers.items()}, pid=os.getpid())
         beside = self._home.state_file.with_suffix(".new")
         try:
             beside.write_bytes(data)

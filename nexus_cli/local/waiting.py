@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.patience import Delays, Patience, run_delays
 from nexus_cli.local.processes import last_line
 from nexus_cli.local.running import read_state, supervisor_of
+from nexus_cli.local.service_state import ServiceState, States
 from nexus_cli.local.start import Progress
 
 LOOK_S = 0.05
@@ -19,10 +19,10 @@ COUNT_S = 1.0
 """How often the time is counted: that looks through the processes."""
 QUIET_S = 15.0
 """After so long without a line, one says what `up` waits for."""
+UNKNOWN = ServiceState(state="")
+"""Of a service that the supervisor does not have yet."""
 HOPELESS = 6
 """A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
-
-State = Mapping[str, Mapping[str, Any]]
 
 
 class Steps:
@@ -31,12 +31,12 @@ class Steps:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, str]] = set()
 
-    def new(self, state: State) -> bool:
+    def new(self, state: States) -> bool:
         """True when there is something new since the last call."""
         now = {
-            (name, str(seen["state"]), re.sub(r"\d+", "", str(seen["detail"])))
+            (name, seen.state, re.sub(r"\d+", "", seen.detail))
             for name, seen in state.items()
-            if seen["state"] != "backoff"
+            if seen.state != "backoff"
         }
         before = len(self._seen)
         self._seen |= now
@@ -72,23 +72,23 @@ def wait_running(
     while True:
         state = read_state(home)
         for name, seen in state.items():
-            if shown.get(name) != seen["state"]:
-                shown[name], quiet_since_s = seen["state"], time.monotonic()
-                progress(name, seen["state"], seen["detail"])
-        waiting = [name for name in sorted(expected) if state.get(name, {}).get("state") != "running"]
+            if shown.get(name) != seen.state:
+                shown[name], quiet_since_s = seen.state, time.monotonic()
+                progress(name, seen.state, seen.detail)
+        waiting = [name for name in sorted(expected) if state.get(name, UNKNOWN).state != "running"]
         if not waiting or given_up():
             return
         supervisor = supervisor_of(home)
         _refuse_hopeless(home, state, waiting, supervised=supervisor is not None)
         stepped, now_s = steps.new(state) or stepped, time.monotonic()
         if now_s - counted_s > COUNT_S:
-            pids = [supervisor.pid if supervisor else 0, *(int(state.get(name, {}).get("pid", 0)) for name in waiting)]
+            pids = [supervisor.pid if supervisor else 0, *(state.get(name, UNKNOWN).pid for name in waiting)]
             if patience.ended(now_s=now_s, delays_s=delays(pids), stepped=stepped):
                 raise _not_ready(home, state, _first(state, waiting), timeout_s)
             counted_s, stepped = now_s, False
         if now_s - quiet_since_s > QUIET_S:
             first, quiet_since_s = _first(state, waiting), now_s
-            progress(first, "slow", state.get(first, {}).get("detail", ""))
+            progress(first, "slow", state.get(first, UNKNOWN).detail)
         time.sleep(LOOK_S)
 
 
@@ -98,13 +98,13 @@ def _expected(runtime: Runtime) -> set[str]:
     return expected | ({"database"} if runtime.database_kind != EXTERNAL else set())
 
 
-def _first(state: State, waiting: list[str]) -> str:
+def _first(state: States, waiting: list[str]) -> str:
     """Who is to blame: one that starts and says why it does not work yet, before those that wait for it."""
-    active = [name for name in waiting if state.get(name, {}).get("state") != "waiting"] or waiting
-    return next((name for name in active if state.get(name, {}).get("detail")), active[0])
+    active = [name for name in waiting if state.get(name, UNKNOWN).state != "waiting"] or waiting
+    return next((name for name in active if state.get(name, UNKNOWN).detail), active[0])
 
 
-def _refuse_hopeless(home: Home, state: State, waiting: list[str], *, supervised: bool) -> None:
+def _refuse_hopeless(home: Home, state: States, waiting: list[str], *, supervised: bool) -> None:
     """
     Raises:
         NexusError: NX6513, waiting longer would not help.
@@ -116,20 +116,20 @@ def _refuse_hopeless(home: Home, state: State, waiting: list[str], *, supervised
             cause=last_line(home.log_file(SUPERVISOR)),
             hint="`nexus down` elsewhere ends it too; else `nexus logs supervisor` has more",
         )
-    hopeless = next((name for name in waiting if state.get(name, {}).get("restarts", 0) >= HOPELESS), None)
+    hopeless = next((name for name in waiting if state.get(name, UNKNOWN).restarts >= HOPELESS), None)
     if hopeless is not None:
         raise NexusError(
             f"{hopeless} ends as soon as it is started.",
             code="NX6513",
-            cause=state[hopeless]["detail"],
+            cause=state[hopeless].detail,
             hint=f"`nexus logs {home.log_of(hopeless)}` has more; it is tried again until `nexus down`",
         )
 
 
-def _not_ready(home: Home, state: State, name: str, timeout_s: float) -> NexusError:
+def _not_ready(home: Home, state: States, name: str, timeout_s: float) -> NexusError:
     return NexusError(
         f"{name} did not come forward for {timeout_s:.0f} s.",
         code="NX6513",
-        cause=state.get(name, {}).get("detail", "") or "the supervisor does not answer",
+        cause=state.get(name, UNKNOWN).detail or "the supervisor does not answer",
         hint=f"`nexus logs {home.log_of(name)}` has more; the rest runs, and the same `nexus up` waits for it again",
     )

@@ -13,10 +13,10 @@ def control_starts() -> str:
     """Of a control that does not answer yet: what the supervisor of this folder waits for; "" when it starts nothing."""
     if os.environ.get("NEXUS_CONTROL_URL"):
         return ""  # another one is asked
-    seen = read_state(home_of(load_settings())).get("control", {})
-    if seen.get("state") not in ("waiting", "starting", "backoff"):
+    seen = read_state(home_of(load_settings())).get("control")
+    if seen is None or seen.state not in ("waiting", "starting", "backoff"):
         return ""
-    detail = f" ({seen['detail']})" if seen.get("detail") else ""
-    if seen["state"] == "backoff":
+    detail = f" ({seen.detail})" if seen.detail else ""
+    if seen.state == "backoff":
         return f"control ended and is started again{detail}: `nexus logs control` says why"
     return f"control is starting{detail}: try again in a few seconds; `nexus status` shows it"

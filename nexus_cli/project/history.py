@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
@@ -15,54 +14,12 @@ from nexus_cli.database.segments import kind_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.calendar import EVERY_HINT, Every, iso, microseconds, parse_every
-from nexus_cli.project.history_reader import Reader, gap_json, seams_of
+from nexus_cli.project.history_document import Bucket, History, Sample
+from nexus_cli.project.history_reader import Reader, seams_of, shown_gap
 from nexus_cli.project.moment import parse_moment
 from nexus_cli.settings import Settings, load_settings
 
 Aggregate = Literal["avg", "min", "max", "last", "first", "count", "good"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What is stored of one tag in a span, as JSON values; the views render it. Times are ISO 8601 with an offset.
-
-    Attributes:
-        path: `area/line/device/tag`, where the series stands now.
-        asked: The path that was asked for; differs after a rename.
-        unit, type: What values are shown in: what the newest of them were stored with.
-        active: Whether its tag is declared.
-        since, until: The span.
-        every: Width of a bucket as it was asked (`1h`, `1mo`), or None for single samples.
-        every_ms: The same where it is exact, else None.
-        zone: On whose clocks days, weeks and months begin; None without them.
-        aggregate: What of a bucket is shown.
-        samples: `time`, `value`, `quality`, and where they apply `label`, `reason`, `code`, `source_time`; with
-            buckets `time`, `end`, `value`, `count`, `good`, and `label`, `gap` (reasons) where samples of it are known to
-            be missing. `unit` and `type` where they are others than those above and could not be converted.
-        gaps: `start`, `end` (None while it lasts), `device`, `gateway`, `frames` (0 when not known), `reason`, by start.
-        seams: `time`, `before` and `after` (`type`, `unit`, and `labels` when those changed), `converted`, by time.
-        truncated: True when there were more samples than the limit.
-    """
-
-    path: str
-    asked: str
-    unit: str
-    type: str
-    active: bool
-    since: str
-    until: str
-    every: str | None
-    every_ms: int | None
-    zone: str | None
-    aggregate: str | None
-    samples: list[dict[str, Any]]
-    gaps: list[dict[str, Any]]
-    seams: list[dict[str, Any]]
-    truncated: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 async def history(
@@ -109,6 +66,8 @@ async def history(
         site = chosen.site or await _only_site(conn)
         series = await _find(conn, site=site, path=path)
         reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
+        samples: list[Sample] = []
+        buckets: list[Bucket] = []
         # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
         many = drawn and width is None and await reader.at_least(start, end) > limit
         if width is None and not many:
@@ -121,7 +80,8 @@ async def history(
         if width is not None:
             shown = aggregate or _usual(series)
             _check(shown, series)
-            stretches, samples, found = await reader.rolled(
+            samples = []
+            stretches, buckets, found = await reader.rolled(
                 start, min(end, now), every=width, aggregate=shown, days=days, zone=zone
             )
     newest = stretches[-1].last
@@ -139,9 +99,10 @@ async def history(
         zone=_zone_name(days, now) if calendar else None,
         aggregate=shown,
         samples=samples[-limit:],
-        gaps=[gap_json(gap, zone) for gap in found],
+        buckets=buckets[-limit:],
+        gaps=[shown_gap(gap, zone) for gap in found],
         seams=seams_of(stretches, since_us=microseconds(start), zone=zone),
-        truncated=len(samples) > limit,
+        truncated=max(len(samples), len(buckets)) > limit,
     )
 
 

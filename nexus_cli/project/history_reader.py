@@ -22,7 +22,8 @@ from nexus_cli.database.queries import (
 from nexus_cli.database.segments import Segment, Stretch, segments_of, stretches_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import LATEST, Every, iso, microseconds, moment_of, zone_named
-from nexus_cli.project.history_rows import bucket_json, name_gaps, sample_json, stored_value
+from nexus_cli.project.history_document import Bucket, Gap, Sample, Seam, Terms
+from nexus_cli.project.history_rows import name_gaps, shown_bucket, shown_sample, stored_value
 
 if TYPE_CHECKING:
     from nexus_cli.database.connect import Connection
@@ -64,7 +65,7 @@ class Reader:
 
     async def samples(
         self, start: datetime, end: datetime, *, limit: int, zone: tzinfo | None
-    ) -> tuple[list[Stretch], list[dict[str, Any]], list[StoredGap]]:
+    ) -> tuple[list[Stretch], list[Sample], list[StoredGap]]:
         """Single samples, the newest `limit`."""
         stored = await load_samples(
             self._conn, series_id=self._series.id, since=start, until=end, limit=limit, newest=True
@@ -74,7 +75,7 @@ class Reader:
         rows = []
         for sample in stored:
             segment = _segment_at(stretches, microseconds(sample.time))
-            rows.append(sample_json(sample, segment, shown_in=newest, zone=zone))
+            rows.append(shown_sample(sample, segment, shown_in=newest, zone=zone))
         return stretches, rows, await self._gaps(start, end)
 
     async def rolled(
@@ -86,7 +87,7 @@ class Reader:
         aggregate: str,
         days: tzinfo | None,
         zone: tzinfo | None,
-    ) -> tuple[list[Stretch], list[dict[str, Any]], list[StoredGap]]:
+    ) -> tuple[list[Stretch], list[Bucket], list[StoredGap]]:
         """Buckets up to `end`, those without a value left out unless a gap lies in them."""
         since_us, until_us = microseconds(start), microseconds(max(start, end))
         before = await last_before(self._conn, self._sources, time_us=since_us)
@@ -105,7 +106,8 @@ class Reader:
         held = before is not None and not any(known_us < moment <= since_us for moment in lost)
         every_one = stretches_of(segments, since_us=known_us, until_us=until_us)
         stretches = [each for each in every_one if each.last.until_us > since_us]
-        rows: list[dict[str, Any]] = []
+        rows: list[Bucket] = []
+        filled: list[bool] = []
         for number, stretch in enumerate(stretches):
             first = number == 0
             low_us = since_us if first else max(since_us, stretch.segments[0].since_us)
@@ -123,13 +125,13 @@ class Reader:
             )
             for bucket in await buckets(self._conn, self._sources, question):
                 start_us = bucket.start_us if first else max(bucket.start_us, low_us)
-                row = bucket_json(bucket, aggregate, stretch, shown_in=stretches[-1].last, zone=zone, start_us=start_us)
-                row["filled"] = bool(bucket.count or bucket.covered_us)
-                rows.append(row)
+                shown_in = stretches[-1].last
+                rows.append(shown_bucket(bucket, aggregate, stretch, shown_in=shown_in, zone=zone, start_us=start_us))
+                filled.append(bool(bucket.count or bucket.covered_us))
         touching = [gap for gap in gaps if gap.end is None or gap.end >= start]
-        name_gaps(rows, [gap_json(gap, zone) for gap in touching])
-        rows = [row for row in rows if row.pop("filled") or "gap" in row]
-        return stretches, rows, touching
+        named = name_gaps(rows, [shown_gap(gap, zone) for gap in touching])
+        kept = [row for row, full in zip(named, filled, strict=True) if full or row.gap is not None]
+        return stretches, kept, touching
 
 
 def _segment_at(stretches: Sequence[Stretch], time_us: int) -> Segment:
@@ -146,27 +148,27 @@ def _held(before: StoredSample | None, stretch: Stretch) -> Any:
     return stretch.at(microseconds(before.time)).shown(stored_value(before, stretch.kind))
 
 
-def seams_of(stretches: Sequence[Stretch], *, since_us: int, zone: tzinfo | None) -> list[dict[str, Any]]:
+def seams_of(stretches: Sequence[Stretch], *, since_us: int, zone: tzinfo | None) -> list[Seam]:
+    """Where type, unit or names changed after `since_us`, by time."""
     segments = [(segment, stretch) for stretch in stretches for segment in stretch.segments]
     found = []
     for (old, before), (new, after) in pairwise(segments):
         if (old.type, old.unit, old.labels) == (new.type, new.unit, new.labels) or new.since_us <= since_us:
             continue
-        terms: list[dict[str, Any]] = [{"type": each.type, "unit": each.unit} for each in (old, new)]
-        if old.labels != new.labels:
-            terms = [{**term, "labels": each.labels} for term, each in zip(terms, (old, new), strict=True)]
-        seam = {"time": iso(moment_of(new.since_us), zone), "before": terms[0], "after": terms[1]}
-        found.append({**seam, "converted": before is after})
+        renamed = old.labels != new.labels
+        terms = [Terms(type=each.type, unit=each.unit, labels=each.labels if renamed else None) for each in (old, new)]
+        time = iso(moment_of(new.since_us), zone)
+        found.append(Seam(time=time, before=terms[0], after=terms[1], converted=before is after))
     return found
 
 
-def gap_json(gap: StoredGap, zone: tzinfo | None) -> dict[str, Any]:
-
-    return {
-        "start": iso(gap.start, zone),
-        "end": gap.end and iso(gap.end, zone),
-        "device": gap.device,
-        "gateway": gap.gateway,
-        "frames": gap.frames,
-        "reason": gap.reason,
-    }
+def shown_gap(gap: StoredGap, zone: tzinfo | None) -> Gap:
+    """A gap with its times on the clocks of `zone`."""
+    return Gap(
+        start=iso(gap.start, zone),
+        end=None if gap.end is None else iso(gap.end, zone),
+        device=gap.device,
+        gateway=gap.gateway,
+        frames=gap.frames,
+        reason=gap.reason,
+    )

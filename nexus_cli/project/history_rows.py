@@ -1,17 +1,20 @@
-"""Stored samples and buckets as JSON values: the value as its type says, in the unit that is shown. Pure."""
+"""Stored samples and buckets as they are shown: the value as its type says, in the unit that is shown. Pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from nexus_cli.database.queries import StoredSample
 from nexus_cli.database.rollups import Rollup
 from nexus_cli.database.segments import Kind, Segment, Stretch
 from nexus_cli.model.calendar import iso, moment_of
+from nexus_cli.project.history_document import Bucket, Gap, Sample
 from nexus_cli.wire.sample import Quality, unpack_status
 
 
@@ -36,9 +39,7 @@ def typed(value: Any, segment: Segment) -> Any:
     return value
 
 
-def sample_json(
-    sample: StoredSample, segment: Segment, *, shown_in: Segment, zone: tzinfo | None = None
-) -> dict[str, Any]:
+def shown_sample(sample: StoredSample, segment: Segment, *, shown_in: Segment, zone: tzinfo | None = None) -> Sample:
     """One sample: the label of an enumeration, the reason when not GOOD, its unit and type where they are others.
 
     Args:
@@ -51,19 +52,21 @@ def sample_json(
     value = next((kept for kept in (sample.exact, sample.text, sample.json) if kept is not None), sample.value)
     if isinstance(value, (int, float)):
         value = typed(segment.shown(value), segment)
-    row: dict[str, Any] = {
-        "time": iso(sample.time, zone),
-        "value": value,
-        "quality": Quality(sample.quality).name,
-    }
-    optional = {"label": _label(value, segment), "reason": reason and reason.value, "code": code or None}
-    row |= {name: value for name, value in optional.items() if value is not None}
-    if sample.source_time is not None:
-        row["source_time"] = iso(sample.source_time, zone)
-    return row | _terms(segment, shown_in)
+    unit, type_ = _terms(segment, shown_in)
+    return Sample(
+        time=iso(sample.time, zone),
+        value=value,
+        quality=Quality(sample.quality).name,
+        label=_label(value, segment),
+        reason=reason.value if reason is not None else None,
+        code=code or None,
+        source_time=None if sample.source_time is None else iso(sample.source_time, zone),
+        unit=unit,
+        type=type_,
+    )
 
 
-def bucket_json(
+def shown_bucket(
     bucket: Rollup,
     aggregate: str,
     stretch: Stretch,
@@ -71,7 +74,7 @@ def bucket_json(
     shown_in: Segment,
     start_us: int,
     zone: tzinfo | None = None,
-) -> dict[str, Any]:
+) -> Bucket:
     """One bucket, with what is asked of it as `value`; it begins at `start_us`, later than its border where a seam cuts it."""
     segment = stretch.last
     value: Any = {
@@ -83,41 +86,49 @@ def bucket_json(
         "count": bucket.count,
         "good": bucket.good,
     }[aggregate]
-    row: dict[str, Any] = {
-        "time": iso(moment_of(start_us), zone),
-        "end": iso(moment_of(bucket.end_us), zone),
-        "value": value,
-        "count": bucket.count,
-        "good": bucket.good,
-    }
+    label = unit = type_ = None
     if aggregate in ("min", "max", "first", "last"):
         if stretch.kind == "json" and value is not None:
             value = orjson.loads(value)
-        row["value"] = typed(value, segment)
-        label = _label(row["value"], segment)
-        row |= {"label": label} if label is not None else {}
-    return row | (_terms(segment, shown_in) if aggregate not in ("count", "good") else {})
+        value = typed(value, segment)
+        label = _label(value, segment)
+    if aggregate not in ("count", "good"):
+        unit, type_ = _terms(segment, shown_in)
+    return Bucket(
+        time=iso(moment_of(start_us), zone),
+        end=iso(moment_of(bucket.end_us), zone),
+        value=value,
+        count=bucket.count,
+        good=bucket.good,
+        label=label,
+        unit=unit,
+        type=type_,
+    )
 
 
 def _label(value: Any, segment: Segment) -> str | None:
     return segment.labels.get(str(value)) if segment.labels and not isinstance(value, (dict, list)) else None
 
 
-def _terms(segment: Segment, shown_in: Segment) -> dict[str, str]:
-    """Unit and type of a row where the answer as a whole has others."""
-    if segment.converts or (segment.unit, segment.type) == (shown_in.unit, shown_in.type):
-        return {}
-    return ({"unit": segment.unit} if segment.unit != shown_in.unit else {}) | (
-        {"type": segment.type} if segment.type != shown_in.type else {}
+def _terms(segment: Segment, shown_in: Segment) -> tuple[str | None, str | None]:
+    """Unit and type of a row, where the answer as a whole has others."""
+    if segment.converts:
+        return None, None
+    return (
+        segment.unit if segment.unit != shown_in.unit else None,
+        segment.type if segment.type != shown_in.type else None,
     )
 
 
-def name_gaps(buckets: list[dict[str, Any]], gaps: list[dict[str, Any]]) -> None:
+def name_gaps(buckets: Sequence[Bucket], gaps: Sequence[Gap]) -> list[Bucket]:
     """Say in each bucket which gaps lie in it: what is shown of it was made of fewer samples."""
-    starts = [datetime.fromisoformat(bucket["time"]) for bucket in buckets]
-    ends = [datetime.fromisoformat(bucket["end"]) for bucket in buckets]
+    named = list(buckets)
+    starts = [datetime.fromisoformat(bucket.time) for bucket in buckets]
+    ends = [datetime.fromisoformat(bucket.end) for bucket in buckets]
     for gap in gaps:
-        first = bisect_right(ends, datetime.fromisoformat(gap["start"]))
-        last = len(starts) if gap["end"] is None else bisect_right(starts, datetime.fromisoformat(gap["end"]))
-        for bucket in buckets[first:last]:
-            bucket["gap"] = " ".join(sorted({*bucket.get("gap", "").split(), gap["reason"]}))
+        first = bisect_right(ends, datetime.fromisoformat(gap.start))
+        last = len(starts) if gap.end is None else bisect_right(starts, datetime.fromisoformat(gap.end))
+        for at in range(first, last):
+            reasons = {*(named[at].gap or "").split(), gap.reason}
+            named[at] = replace(named[at], gap=" ".join(sorted(reasons)))
+    return named

@@ -57,7 +57,7 @@ class Live:
     reason: str = ""
     retained: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As plain JSON, empty facts left out (value and quality always stand)."""
         facts = {"path": self.path, "topic": self.topic, "value": self.value, "quality": self.quality}
         more = {"timestamp": self.timestamp, "unit": self.unit, "label": self.label, "reason": self.reason}

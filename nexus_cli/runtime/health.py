@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +23,7 @@ from nexus_cli.runtime.http_guard import BACKLOG, LARGEST_HEAD, GuardedProtocol
 from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.health import Health, LastWill, encode
 
 PERIOD_S = 10.0
 """How often health is published when nothing changed, in seconds."""
@@ -37,8 +38,8 @@ class RoleState(Protocol):
         """True when the role does its work, and why not otherwise."""
         ...
 
-    def status(self) -> dict[str, Any]:
-        """Everything worth seeing, as JSON values, without secrets."""
+    def status(self) -> Health:
+        """Everything worth seeing, without secrets."""
         ...
 
 
@@ -56,7 +57,7 @@ def health_routes(state: RoleState) -> list[Route]:
         return Response(state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def status(_: Request) -> Response:
-        return Response(orjson.dumps(state.status(), default=str), media_type="application/json")
+        return Response(encode(state.status()), media_type="application/json")
 
     return [
         Route("/health/live", live),
@@ -138,11 +139,11 @@ class HealthReporter:
         role: str,
         name: str,
         clock: Clock,
-        details: Callable[[], dict[str, Any]],
+        details: Callable[[], Health],
         period_s: float = PERIOD_S,
         waiting: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Report on `topic`; `details` adds the role's own facts (JSON values, no secrets).
+        """Report on `topic`; `details` gives the role's own facts (no secrets).
 
         While `waiting` says so another process has the name: what is published then is not retained, so that it does not
         lie over the health of that one.
@@ -158,8 +159,16 @@ class HealthReporter:
 
     def payload(self, state: str) -> bytes:
         """The health message for `running`, `waiting` or `stopping`."""
-        facts = {"state": state, "time": self._clock.now_us(), "version": __version__}
-        return orjson.dumps({**facts, "role": self._role, "name": self._name, **self._details()}, default=str)
+        return encode(
+            msgspec.structs.replace(
+                self._details(),
+                state=state,
+                time=self._clock.now_us(),
+                version=__version__,
+                role=self._role,
+                name=self._name,
+            )
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped; then say `stopping` once."""
@@ -193,5 +202,4 @@ class HealthReporter:
 
 def lost_payload(*, role: str, name: str, instance: str = "") -> bytes:
     """The last will on the health topic; `instance` says which process of this name it speaks of."""
-    facts = {"state": "lost", "version": __version__, "role": role, "name": name}
-    return orjson.dumps({**facts, "instance": instance} if instance else facts)
+    return encode(LastWill(state="lost", version=__version__, role=role, name=name, instance=instance or msgspec.UNSET))

@@ -67,7 +67,7 @@ class _TextFormatter(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, "fields", {})
+        fields: dict[str, object] = getattr(record, "fields", {})
         facts = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if value != "")
         head = f"{_stamp(record.created)} {record.levelname.lower():7} {self._role}".rstrip()
         line = f"{head} {one_line(record.getMessage())}" + (f" {facts}" if facts else "")
@@ -82,7 +82,7 @@ class _JsonFormatter(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": _stamp(record.created),
             "level": record.levelname.lower(),
             "role": self._role,

@@ -12,16 +12,13 @@ from __future__ import annotations
 import hashlib
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from nexus_cli.wire.field_types import Epoch, Microseconds, PlainValue, Seq, TagValue
 from nexus_cli.wire.frame import FrameError
-
-if TYPE_CHECKING:
-    from nexus_cli.wire.sample import Value
-else:
-    Value = Any  # recursive, as in wire/frame.py
 
 LONGEST_AHEAD_US = 60_000_000
 """`expires_at` lies at most this far ahead."""
@@ -29,6 +26,8 @@ MAX_BYTES = 16 * 1024
 """A command is not larger."""
 DEEPEST = 100
 """Levels of arrays and objects in what a command asks for. Its report has to be written by JSON libraries that end at 254."""
+LONGEST_REASON = 500
+"""Characters of a command's reason."""
 LARGEST_LOOKED_INTO = 1 << 20
 """Of a larger one not even the id is looked for."""
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
@@ -74,11 +73,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
         reason: For the audit trail.
     """
 
-    id: str
-    value: Value
-    expires_at: int
-    expect: Value | msgspec.UnsetType = msgspec.UNSET
-    reason: str = ""
+    id: Annotated[str, Meta(description="Idempotency key.", extra_json_schema={"pattern": f"^{ID_PATTERN}$"})]
+    value: Annotated[
+        PlainValue,
+        Meta(description="In the published unit; the name of an enumeration's code is accepted for the code."),
+    ]
+    expires_at: Annotated[int, Meta(description="Microseconds since 1970 UTC; at most 60 s ahead.")]
+    expect: (
+        Annotated[PlainValue, Meta(description="What the tag must hold right before; compared with a fresh read.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    reason: Annotated[
+        str, Meta(description="For the audit trail.", extra_json_schema={"maxLength": LONGEST_REASON})
+    ] = ""
 
     def fingerprint(self, path: str) -> str:
         """Equal for the same wish: a repeated id with another one is a mistake of its sender."""
@@ -106,10 +113,12 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     state: State
     path: str = ""
-    time: int = 0
-    value: Value = None
-    old: Value = None
-    read_back: Value = None
+    time: Microseconds = 0
+    value: Annotated[PlainValue, Meta(description="What was written, after rounding to what the device can hold.")] = (
+        None
+    )
+    old: Annotated[PlainValue, Meta(description="What the tag held before, as far as known.")] = None
+    read_back: Annotated[PlainValue, Meta(description="What it holds afterwards; absent when it was not read.")] = None
     unit: str = ""
     code: str = ""
     detail: str = ""
@@ -127,15 +136,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         response: As it was answered.
     """
 
-    epoch: str
-    seq: int
+    epoch: Epoch
+    seq: Seq
     gateway: str
     principal: str
-    received: int
+    received: Microseconds
     response: Response
-    asked: Value = None
-    expect: Value = None
-    expires_at: int = 0
+    asked: TagValue = None
+    expect: TagValue = None
+    expires_at: Microseconds = 0
     reason: str = ""
 
 
@@ -198,8 +207,8 @@ def decode_command(payload: bytes) -> Command:
         raise CommandError(str(error), id=_id_in(payload)) from None
     if not is_id(found.id):
         raise CommandError("the id is not 1 to 128 letters, digits, '.', '_', ':' or '-'")
-    if len(found.reason) > 500:
-        raise CommandError("the reason is longer than 500 characters", id=found.id)
+    if len(found.reason) > LONGEST_REASON:
+        raise CommandError(f"the reason is longer than {LONGEST_REASON} characters", id=found.id)
     if is_deeper(found.value, DEEPEST) or is_deeper(found.expect, DEEPEST):
         raise CommandError(f"the value is nested more than {DEEPEST} levels deep", id=found.id)
     return found

@@ -6,14 +6,12 @@ JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/fram
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-if TYPE_CHECKING:
-    from nexus_cli.wire.sample import Value
-else:
-    Value = Any  # the alias is recursive, which msgspec can't check; the type of each tag is checked downstream
+from nexus_cli.wire.field_types import Count, Epoch, Microseconds, Seq, TagValue, one_of
 
 
 class GapReason(StrEnum):
@@ -62,12 +60,15 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         source_time: Only where the device gave its own time: µs since 1970 UTC, by tag.
     """
 
-    epoch: str
-    seq: int
-    time: int
-    samples: dict[str, Value]
-    quality: dict[str, tuple[str, str | None, int]] = {}
-    source_time: dict[str, int] = {}
+    epoch: Epoch
+    seq: Seq
+    time: Microseconds
+    samples: dict[str, TagValue]
+    quality: dict[
+        str,
+        Annotated[tuple[str, str | None, int], Meta(description="[quality, reason or null, protocol code]")],
+    ] = {}
+    source_time: dict[str, Microseconds] = {}
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,13 +84,16 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: One of `GapReason`; text, so that the message of another version can be read.
     """
 
-    epoch: str
-    seq: int
+    epoch: Epoch
+    seq: Seq
     device: str
-    start: int
-    end: int
-    frames: int = 0
-    reason: str = ""
+    start: Microseconds
+    end: Microseconds
+    frames: Count = 0
+    reason: Annotated[str, one_of(GapReason)] = ""
+
+
+Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint, ascending, inclusive.")]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,8 +104,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         ranges: Disjoint, ascending, inclusive `[first, last]`.
     """
 
-    epoch: str
-    ranges: list[tuple[int, int]]
+    epoch: Epoch
+    ranges: Ranges
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,9 +120,12 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         earlier: The newest ranges of its lives before, at most 7 of them.
     """
 
-    epoch: str
-    ranges: list[tuple[int, int]]
-    earlier: list[Receipt] = []
+    epoch: Epoch
+    ranges: Ranges
+    earlier: Annotated[
+        list[Receipt],
+        Meta(description="The newest ranges of the lives of the disk log before.", extra_json_schema={"maxItems": 7}),
+    ] = []
 
 
 _encoder = msgspec.json.Encoder()

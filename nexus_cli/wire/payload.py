@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
-import orjson
+import msgspec
+from msgspec import UNSET, UnsetType
 
-from nexus_cli.wire.sample import Quality, Reason, Value
+from nexus_cli.wire.field_types import Milliseconds, TagValue, one_of
+from nexus_cli.wire.sample import REASONS, Quality, Reason, Value
 
 JSON_EXACT = 2**53
 """Integers beyond ±2^53 are written as strings: many JSON readers hold numbers as doubles (RFC 8259 §6)."""
+
+
+class LiveValue(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest value of a tag.
+
+    Attributes:
+        value: None when it is BAD.
+        timestamp: Of the gateway, milliseconds since 1970 UTC.
+        quality: GOOD, UNCERTAIN or BAD.
+        source_timestamp: Of the device, where it gave one.
+        unit: The published unit.
+        label: Name of an enumeration's code.
+        reason: Why it is not GOOD.
+    """
+
+    value: TagValue
+    timestamp: Milliseconds
+    quality: Annotated[str, one_of(quality.name for quality in Quality)]
+    source_timestamp: Milliseconds | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    reason: Annotated[str, one_of(REASONS)] | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
 
 
 def encode_live(
@@ -32,13 +60,14 @@ def encode_live(
         value = None
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > JSON_EXACT:
         value = str(value)
-    payload: dict[str, object] = {"value": value, "timestamp": time_us // 1000, "quality": quality.name}
-    if source_time_us is not None:
-        payload["source_timestamp"] = source_time_us // 1000
-    if unit:
-        payload["unit"] = unit
-    if label is not None:
-        payload["label"] = label
-    if reason is not None:
-        payload["reason"] = str(reason)
-    return orjson.dumps(payload)
+    return _encoder.encode(
+        LiveValue(
+            value=value,
+            timestamp=time_us // 1000,
+            quality=quality.name,
+            source_timestamp=UNSET if source_time_us is None else source_time_us // 1000,
+            unit=unit or UNSET,
+            label=UNSET if label is None else label,
+            reason=UNSET if reason is None else str(reason),
+        )
+    )

@@ -6,6 +6,7 @@ The one reader of values and qualities: the historian stores what it gives, aler
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -102,7 +103,7 @@ def parse_payload(payload: bytes, *, now_us: int | None) -> Reading:
     return Reading(value, time_us, quality, label, unit, said)
 
 
-def _time_of(body: dict[str, Any], now_us: int | None) -> int | None:
+def _time_of(body: Mapping[str, object], now_us: int | None) -> int | None:
     key = next((each for each in _TIME_KEYS if body.get(each) is not None), None)
     if key is None:
         return None

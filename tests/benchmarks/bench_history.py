@@ -22,7 +22,8 @@ from nexus_cli.database.rollup_tables import load_rollups
 from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project.history import History, history_to_draw
+from nexus_cli.project.history import history_to_draw
+from nexus_cli.project.history_document import History
 from nexus_cli.settings import Settings
 from tests.benchmarks.bench_cli import seconds
 from tests.benchmarks.figures import Figure, machine
@@ -100,7 +101,7 @@ async def bare(conn: Connection, made: SampleClass, ident: int, now: datetime) -
 
 def compare(found: History, expected: list[tuple[int, float]]) -> None:
     """Raise unless the plot shows what the samples say."""
-    shown = [(each["count"], each["value"]) for each in found.samples]
+    shown = [(each.count, each.value) for each in found.buckets]
     if len(shown) != len(expected) or any(
         one != other or abs(mean - bare_mean) > 1e-6
         for (one, mean), (other, bare_mean) in zip(shown, expected, strict=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,9 +18,10 @@ from nexus_cli.wire.frame import Committed, Frame, Gap, encode
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import REASONS, Quality, Reason
 from nexus_cli.wire.schemas import message_schemas
+from tests.contract.message_examples import DIGEST, EXAMPLES, VALUES, places, removed, replaced
 
 SCHEMAS = message_schemas()
-DIGEST = "sha256:" + "0" * 64
+ACCEPTED = Path(__file__).with_name("accepted_by_schemas.txt")
 FRAME = Frame(
     epoch="01J",
     seq=1,
@@ -73,3 +77,23 @@ def test_every_reason_is_published(reason: Reason) -> None:
 def test_what_does_not_fit_is_refused(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         validator(name).validate(wrong)
+
+
+def accepted(name: str, takes: Callable[[Any], bool]) -> Iterator[str]:
+    """What is accepted of a kind of message: by place, which values, and whether it may be left out."""
+    example = EXAMPLES[name]
+    assert takes(example), name
+    yield f"{name}: {'other' if takes({**example, 'other': 1}) else 'no other'} fields"
+    for path in places(example):
+        values = " ".join(shown for shown, value in VALUES.items() if takes(replaced(example, path, value)))
+        absent = "optional" if takes(removed(example, path)) else "required"
+        yield f"{name} {'.'.join(map(str, path))}: {absent}; {values}"
+
+
+def test_what_the_schemas_accept_does_not_change() -> None:
+    """The file says what each field takes. A line that changes changes the contract with readers and senders."""
+    assert EXAMPLES.keys() == SCHEMAS.keys()
+    lines = [line for name in EXAMPLES for line in accepted(name, validator(name).is_valid)]
+    if os.environ.get("NEXUS_SNAPSHOT"):
+        ACCEPTED.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert lines == ACCEPTED.read_text(encoding="utf-8").splitlines()

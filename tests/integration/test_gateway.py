@@ -179,7 +179,7 @@ async def test_one_dead_device_and_one_dead_link_cost_the_others_nothing(plant: 
         dead = json.loads(plant.historian.live["acme/chicago/a/l/dead/t0"])
         assert (two["quality"], two["reason"], two["value"]) == ("BAD", "link_lost", None)
         assert (dead["quality"], dead["reason"]) == ("BAD", "device_timeout")
-        assert plant.gateway.links.health()["tcp:two:1"]["state"] == "backoff"
+        assert plant.gateway.links.health()["tcp:two:1"].state == "backoff"
         plant.driver.down.clear()
         plant.driver.dead.clear()
         await until(lambda: json.loads(plant.historian.live["acme/chicago/a/l/two/t0"])["quality"] == "GOOD")
@@ -205,8 +205,8 @@ async def test_a_driver_bug_costs_its_own_link_only(plant: Plant) -> None:
     plant.driver.bug = "a/l/two"
     async with plant.running():
         await until(lambda: len(plant.driver.polls("a/l/one")) > 10)
-        await until(lambda: plant.gateway.links.health()["tcp:two:1"]["state"] == "backoff")
-        assert plant.gateway.links.health()["tcp:one:1"]["state"] == "connected"
+        await until(lambda: plant.gateway.links.health()["tcp:two:1"].state == "backoff")
+        assert plant.gateway.links.health()["tcp:one:1"].state == "connected"
 
 
 async def test_hot_apply_touches_only_what_changed(plant: Plant) -> None:

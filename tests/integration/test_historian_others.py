@@ -105,7 +105,7 @@ async def test_dialects_doubles_conflicts_and_clocks(database: Settings, broker:
         )
         await until(lambda: role.counters.undeclared == 1 and role.counters.external_rows >= 8)
         await until(lambda: not len(role.intake))
-        assert role.status()["undeclared_topics"] == {TOPICS.tag(f"{SCALE}/weigth"): 1}
+        assert role.status().undeclared_topics == {TOPICS.tag(f"{SCALE}/weigth"): 1}
     assert await stored(database) == [
         ("note", "bare text", 192),
         ("serial", "9007199254740993", 192),

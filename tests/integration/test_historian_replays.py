@@ -201,7 +201,7 @@ async def test_a_gateway_that_started_anew_hears_the_receipts_of_its_lives_befor
         oldest.frame(3, {"a": 3.0})
         await deliver(oldest)
         assert role.counters.replayed_frames >= 1
-        assert len(role.status()["outboxes"]) <= LIVING_EPOCHS
+        assert len(role.status().outboxes) <= LIVING_EPOCHS
     assert len(await values(database)) == 5 * len(lives)
 
 

@@ -75,7 +75,7 @@ async def test_a_gateway_that_speaks_for_anothers_device_is_set_aside(
         async with historian(database, broker) as role, thief.running():
             await thief.drained()  # what is set aside is not sent for ever
             assert role.counters.not_assigned == 13
-            assert role.status()["counters"]["not_assigned"] == 13
+            assert role.status().counters["not_assigned"] == 13
     rows = await query(database, "SELECT s.path, x.value FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id")
     assert [tuple(row) for row in rows] == [(f"{OTHER}/a", 5.0)]
     gaps = await query(database, "SELECT device, gateway FROM nexus.gap ORDER BY device")

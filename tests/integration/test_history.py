@@ -114,7 +114,7 @@ async def test_gaps_of_a_device_follow_its_new_path(filled: Settings) -> None:
             f"{PATH}/temp",
         )
     found = await history(f"{moved}/temp", settings=filled)
-    assert [gap["device"] for gap in found.gaps] == [PATH]
+    assert [gap.device for gap in found.gaps] == [PATH]
 
 
 def test_history_in_buckets_is_weighted_by_time(filled: Settings) -> None:

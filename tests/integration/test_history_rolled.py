@@ -24,7 +24,8 @@ from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import HOUR_US, microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project.history import History, history, history_to_draw
+from nexus_cli.project.history import history, history_to_draw
+from nexus_cli.project.history_document import History
 from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import SmallOutbox, declare, historian, outbox_settings
@@ -73,7 +74,7 @@ async def ask(database: Settings, name: str = "temp", **question: Any) -> Histor
 
 
 def values(found: History) -> list[Any]:
-    return [sample["value"] for sample in found.samples]
+    return [row.value for row in found.rows]
 
 
 async def test_rollups_say_what_the_samples_say(database: Settings) -> None:
@@ -108,9 +109,9 @@ async def test_rollups_say_what_the_samples_say(database: Settings) -> None:
         await roll(conn)
         again = [await ask(database, **question) for question in questions]
     for one, other in (*zip(before, rolled, strict=True), *zip(with_late, again, strict=True)):
-        assert [each["time"] for each in one.samples] == [each["time"] for each in other.samples]
+        assert [each.time for each in one.buckets] == [each.time for each in other.buckets]
         assert values(one) == pytest.approx(values(other))
-        assert [each.get("gap") for each in one.samples] == [each.get("gap") for each in other.samples]
+        assert [each.gap for each in one.buckets] == [each.gap for each in other.buckets]
     assert max(values(with_late[2])) == 1000.0
 
 
@@ -161,8 +162,8 @@ async def test_a_forgotten_tag_holds_nothing_and_holds_again_when_it_comes_back(
     async def after(moment: datetime) -> bool:
         """Whether it has a value some time after the deployments."""
         found = await ask(database, since="2h", every="1m", now=now + timedelta(hours=1))
-        assert any(datetime.fromisoformat(each["time"]) < now for each in found.samples)
-        return any(datetime.fromisoformat(each["time"]) > moment for each in found.samples)
+        assert any(datetime.fromisoformat(each.time) < now for each in found.buckets)
+        return any(datetime.fromisoformat(each.time) > moment for each in found.buckets)
 
     async with connection(database) as conn:
         await sync_series(conn, site=SITE, devices=device(temp=tag()))
@@ -221,10 +222,8 @@ async def test_a_sample_keeps_the_unit_that_it_was_stored_with(database: Setting
     found = await ask(database, since="10h")
     assert found.unit == "g"
     assert values(found) == [5000.0, 6000.0, 5000.0]
-    assert [(each["before"]["unit"], each["after"]["unit"], each["converted"]) for each in found.seams] == [
-        ("kg", "g", True)
-    ]
-    assert "unit kg -> g; what was before is converted" in table(found.to_json())
+    assert [(each.before.unit, each.after.unit, each.converted) for each in found.seams] == [("kg", "g", True)]
+    assert "unit kg -> g; what was before is converted" in table(found)
     whole = await ask(database, since="10h", every="1d", aggregate="min")
     assert values(whole) == [5000.0]
     assert values(await ask(database, since="10h", every="1d", aggregate="max")) == [6000.0]
@@ -242,9 +241,9 @@ async def test_units_that_can_not_be_converted_are_never_mixed(database: Setting
         await put(conn, "temp", [(seam + timedelta(minutes=30), 80.0, 192)])
         await roll(conn)
     found = await ask(database, since="10h", every="1d")
-    assert [(each["value"], each.get("unit")) for each in found.samples] == [(5.0, "bar"), (80.0, None)]
-    assert datetime.fromisoformat(found.samples[1]["time"]) == seam
-    rows = list(csv.DictReader(io.StringIO(to_csv((await ask(database, since="10h")).to_json()))))
+    assert [(each.value, each.unit) for each in found.buckets] == [(5.0, "bar"), (80.0, None)]
+    assert datetime.fromisoformat(found.buckets[1].time) == seam
+    rows = list(csv.DictReader(io.StringIO(to_csv(await ask(database, since="10h")))))
     assert [(row["value"], row["quality"], row["unit"]) for row in rows] == [
         ("5.0", "GOOD", "bar"),
         ("", "SEAM", "degC"),
@@ -260,11 +259,11 @@ async def test_names_are_those_of_their_time(database: Settings) -> None:
         await changed(conn, seam, tag("int16", values={"0": "off", "1": "fault"}))
         await put(conn, "temp", [(seam + timedelta(minutes=5), 1.0, 192)])
     found = await ask(database, since="5h")
-    assert [each["label"] for each in found.samples] == ["running", "fault"]
+    assert [each.label for each in found.samples] == ["running", "fault"]
     assert len(found.seams) == 1
     buckets = await ask(database, since="5h", every="1d")
     assert buckets.aggregate == "last"
-    assert [(each["value"], each["label"]) for each in buckets.samples] == [(1, "running"), (1, "fault")]
+    assert [(each.value, each.label) for each in buckets.buckets] == [(1, "running"), (1, "fault")]
 
 
 async def test_texts_structures_integers_and_booleans_are_exact(database: Settings) -> None:
@@ -291,8 +290,8 @@ async def test_texts_structures_integers_and_booleans_are_exact(database: Settin
     for name, aggregates in expected.items():
         for aggregate, value in aggregates.items():
             found = await ask(database, name, **span, aggregate=aggregate)
-            assert found.samples[0]["value"] == value
-            assert type(found.samples[0]["value"]) is type(value)
+            assert found.buckets[0].value == value
+            assert type(found.buckets[0].value) is type(value)
     assert values(await ask(database, "serial", since="110m", every="1h", aggregate="last")) == [5, 5, 5]
     assert (await ask(database, "text", **span)).aggregate == "last"
     with pytest.raises(NexusError) as caught:
@@ -316,12 +315,12 @@ async def test_days_are_those_of_the_site_or_of_the_zone_that_is_asked_for(datab
     span = {"since": "2026-10-25T00:00+02:00", "until": "2026-10-27T00:00+01:00", "every": "1d"}
     site = await ask(database, **span, zone=None)
     assert site.zone == "Europe/Berlin"
-    starts = [datetime.fromisoformat(each["time"]) for each in site.samples]
+    starts = [datetime.fromisoformat(each.time) for each in site.buckets]
     assert starts == [datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC)]
     given = await ask(database, **span, zone=BERLIN)
-    assert [each["time"] for each in given.samples] == ["2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"]
+    assert [each.time for each in given.buckets] == ["2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"]
     utc = await ask(database, **span, zone=UTC)
-    assert [each["time"][:19] for each in utc.samples] == [f"2026-10-{day}T00:00:00" for day in (24, 25, 26)]
+    assert [each.time[:19] for each in utc.buckets] == [f"2026-10-{day}T00:00:00" for day in (24, 25, 26)]
 
 
 async def test_a_plot_of_more_than_can_be_listed_shows_the_whole_span(database: Settings) -> None:
@@ -330,7 +329,7 @@ async def test_a_plot_of_more_than_can_be_listed_shows_the_whole_span(database: 
         await put(conn, "temp", [(NOW - timedelta(minutes=at), float(at), 192) for at in range(1, 50)])
     found = await history_to_draw(f"{PATH}/temp", since="1h", limit=10, now=NOW, zone=UTC, settings=database)
     assert found.every == "30s"
-    assert datetime.fromisoformat(found.samples[0]["time"]) <= NOW - timedelta(minutes=49)
+    assert datetime.fromisoformat(found.buckets[0].time) <= NOW - timedelta(minutes=49)
     few = await history_to_draw(f"{PATH}/temp", since="1h", limit=100, now=NOW, zone=UTC, settings=database)
     assert few.every is None
 

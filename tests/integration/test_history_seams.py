@@ -227,9 +227,14 @@ async def said(
         shown, rows, _ = await reader.rolled(start, end, every=width, aggregate=agg, days=zone, zone=UTC)
     newest = shown[-1].last.unit
     return [
-        Bucket(microseconds(datetime.fromisoformat(row["time"])), row["value"], row["count"], row.get("unit", newest))
+        Bucket(
+            microseconds(datetime.fromisoformat(row.time)),
+            row.value,
+            row.count,
+            newest if row.unit is None else row.unit,
+        )
         for row in rows
-        if row["count"] or row["value"]
+        if row.count or row.value
     ]
 
 

@@ -104,14 +104,14 @@ async def test_a_years_plot_reads_the_hours_and_the_samples_of_its_ends(database
     hours, ends = DAYS * 24 - 1, {"p20251027": 2, "p20261026": 1}
     found = await history_to_draw(f"{PATH}/temp", **question)
     assert (found.every, found.truncated) == ("86400s", False)
-    assert sum(each["count"] for each in found.samples) == DAYS * 72
+    assert sum(each.count for each in found.buckets) == DAYS * 72
     check_read(read, {"1h": 2 * hours, **ends})  # once to count the samples
     days = await history(f"{PATH}/temp", every="1d", **question)
-    assert [each["value"] for each in days.samples] == [each["value"] for each in found.samples]
+    assert [each.value for each in days.buckets] == [each.value for each in found.buckets]
     check_read(read, {"1h": hours, **ends})
     async with connection(database) as conn:
         late = NOW - timedelta(days=150)
         await mark_changed(conn, "sample_acme_chicago_default", [int(late.timestamp()) // 3600])
     again = await history_to_draw(f"{PATH}/temp", **question)
-    assert [each["value"] for each in again.samples] == pytest.approx([each["value"] for each in found.samples])
+    assert [each.value for each in again.buckets] == pytest.approx([each.value for each in found.buckets])
     check_read(read, {"1h": 2 * hours - 1, "p20260525": 3, **ends})

@@ -48,11 +48,11 @@ async def test_a_gateway_without_receipts_says_so_until_they_come(broker: TestBr
         await until(lambda: gateway.ready() == (True, ""), deadline_s=60)
         plant.historian.forgetting = True
         await until(lambda: "no receipt comes from the historian" in gateway.ready()[1], deadline_s=60)
-        role = await _role("gateway", gateway.http_port, {})
-        assert role["state"] == "degraded", "what `nexus status` exits with 6 for"
-        assert "no receipt comes" in role["detail"]
+        role = await _role("gateway", gateway.http_port, None)
+        assert role.state == "degraded", "what `nexus status` exits with 6 for"
+        assert "no receipt comes" in role.detail
         # The counts in the sentences go on between the two looks.
-        assert [re.sub(r"\d+", "n", one) for one in role["status"]["stalled"]] == [
+        assert [re.sub(r"\d+", "n", one) for one in json.loads(bytes(role.status))["stalled"]] == [
             re.sub(r"\d+", "n", one) for one in gateway.progress.stalled.values()
         ]
         plant.historian.forgetting = False
@@ -112,7 +112,7 @@ async def test_a_historian_that_stores_nothing_says_so(
         go_on.clear()
         outbox.frame(2, {"temperature": 2.0})
         await until(lambda: "nothing is stored although batches wait" in role.ready()[1], deadline_s=60)
-        assert role.status()["stalled"] == list(role.progress.stalled.values())
+        assert role.status().stalled == list(role.progress.stalled.values())
         go_on.set()
         await outbox.drained(within_s=60)
         await until(lambda: role.ready() == (True, ""), deadline_s=60)

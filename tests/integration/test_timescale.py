@@ -6,7 +6,6 @@ import asyncio
 import random
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +18,7 @@ from nexus_cli.database.retention import keep_up
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.samples import copy_staged
 from nexus_cli.project.history import history
+from nexus_cli.project.history_document import Bucket
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import DEVICE, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE
@@ -203,9 +203,9 @@ def _name(made: SampleClass) -> str:
 async def test_rollups_are_the_same_over_compressed_and_plain_chunks(database: Settings) -> None:
     await declare(database, device(a="float64"))
 
-    async def buckets() -> list[dict[str, Any]]:
+    async def buckets() -> list[Bucket]:
         shown = await history(f"{DEVICE}/a", since="480h", every="6h", settings=database)
-        return [sample for sample in shown.samples if datetime.fromisoformat(sample["time"]) < NOW - timedelta(days=1)]
+        return [bucket for bucket in shown.buckets if datetime.fromisoformat(bucket.time) < NOW - timedelta(days=1)]
 
     async with connection(database) as conn:
         made, ident = await one_class(conn)
@@ -214,8 +214,8 @@ async def test_rollups_are_the_same_over_compressed_and_plain_chunks(database: S
         await conn.execute("SELECT decompress_chunk(c, true) FROM show_chunks($1::text::regclass) c", _name(made))
         plain = await buckets()
     assert compressed == plain
-    whole = [sample for sample in plain if sample["count"] == 36]
+    whole = [sample for sample in plain if sample.count == 36]
     assert len(whole) >= 60
-    first = next(sample for sample in whole if sample["value"] is not None)
-    number = (datetime.fromisoformat(first["time"]) - (NOW - timedelta(days=19))) / timedelta(seconds=600)
-    assert first["value"] == pytest.approx(np.ceil(number) + 17.5, abs=1.0)
+    first = next(sample for sample in whole if sample.value is not None)
+    number = (datetime.fromisoformat(first.time) - (NOW - timedelta(days=19))) / timedelta(seconds=600)
+    assert first.value == pytest.approx(np.ceil(number) + 17.5, abs=1.0)

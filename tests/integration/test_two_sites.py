@@ -282,5 +282,5 @@ async def test_a_shorter_keep_of_one_site_drops_nothing_of_the_other(database: S
         await pool.close()
     for site, oldest_days in ((HERE, 100), (THERE, 20)):
         shown = await history(f"{PATH}/a", since="9000h", settings=replace(database, site=site))
-        times = [datetime.fromisoformat(sample["time"]) for sample in shown.samples]
+        times = [datetime.fromisoformat(sample.time) for sample in shown.samples]
         assert (NOW - times[0]).days == oldest_days, site

@@ -25,6 +25,7 @@ from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
+from nexus_cli.wire import health
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
@@ -68,7 +69,7 @@ async def test_mutated_messages_to_control(tmp_path: Path) -> None:
         term.hear(Message(topic, mutated(body, chance), 1, chance.random() < 0.5))
         term.seen.answer("gw", digest="sha256:1", deployment=3)
         term.seen.reachable("gw", "tcp:h:502")
-        orjson.dumps(control.status())
+        health.encode(control.status())
     assert term.seen.unreadable > 0
     assert term.alerting.changed > 0
 

@@ -78,9 +78,9 @@ def command(
     if named is not None and zone is not None:
         raise click.UsageError("--zone and --utc contradict each other; use one of them")
     look = history_to_draw if plot and format_ == "table" else history
-    found = asyncio.run(look(path, zone=named or zone, **question)).to_json()
+    found = asyncio.run(look(path, zone=named or zone, **question))
     if format_ == "json":
-        answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        answer_bytes(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     elif format_ == "csv":
         answer_data(view.to_csv(found, spreadsheet=spreadsheet))
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 import click
+import msgspec
+import orjson
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, columns
 from nexus_cli.cli.exit_help import help_text
@@ -31,7 +33,7 @@ def command(form: str) -> int:
     """
     found = status()
     if form == "json":
-        answer_json(found, default=str)
+        answer_json(orjson.loads(msgspec.json.encode(found)))
     else:
         answer(folded(render_status(found, colour=colour_wanted(sys.stdout)), columns(sys.stdout)))
-    return Exit.OK if found["state"] == "up" else Exit.OUTSIDE
+    return Exit.OK if found.state == "up" else Exit.OUTSIDE

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.escaped import escaped
 from nexus_cli.cli.views.link_reasons import link_lines
-from nexus_cli.diagnostics.printable import plain
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.layout import Runtime
+from nexus_cli.local.status_report import DOWN, UP, DeviceReport, RoleReport, ServerReport, StatusReport
 from nexus_cli.model.secrets import without_passwords
 
 SHOWN = 20
@@ -58,87 +58,89 @@ def broker_limits(kind: str) -> str:
     return limits.get(kind, "yours: its rights are not managed here")
 
 
-def render_status(found: dict[str, Any], *, colour: bool, now_s: float | None = None) -> str:
+def render_status(found: StatusReport, *, colour: bool, now_s: float | None = None) -> str:
     """The whole status: parts, then links that are not connected, then counts."""
     now = time.time() if now_s is None else now_s
-    found = plain(found)
-    if not found["site"] and found.get("processes"):
+    found = escaped(found)
+    if not found.site and found.processes:
         return _left_over(found, colour)
-    if not found["site"] and found["state"] == "down":
-        return f"nothing runs in {found['home']}\n\n  nexus up SITE starts it"
-    if original := found.get("original"):
+    if not found.site and found.state == DOWN:
+        return f"nothing runs in {found.home}\n\n  nexus up SITE starts it"
+    if found.original:
         return (
-            f"no runtime of this folder: it is a copy of {original}\n\n  one of {found['site']} runs from there: "
-            f"nexus --home {original} status\n  nexus up --beside starts a second one here"
+            f"no runtime of this folder: it is a copy of {found.original}\n\n  one of {found.site} runs from there: "
+            f"nexus --home {found.original} status\n  nexus up --beside starts a second one here"
         )
-    state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
-    lines = [f"{found['site'] or 'no site'}: {state}", ""]
-    rows = [("broker", found["broker"]), ("database", found["database"])]
-    rows += [(role["name"], role) for role in found["roles"]]
+    state = style(found.state, COLOURS.get(found.state, "dim"), enabled=colour)
+    lines = [f"{found.site or 'no site'}: {state}", ""]
+    rows: list[tuple[str, ServerReport | RoleReport]] = [("broker", found.broker), ("database", found.database)]
+    rows += [(role.name, role) for role in found.roles]
     width = max(len(name) for name, _ in rows)
     for name, part in rows:
-        lines.append(f"  {name:{width}}  {_state(part['state'], colour)}  {_facts(part, now)}".rstrip())
-        if part.get("detail") and found["state"] != "down":
-            lines.append(f"  {'':{width}}  {part['detail']}")
-    supervisor = found.get("supervisor") or {}
-    if supervisor.get("detail"):
-        lines.append(f"  {'supervisor':{width}}  {_state(supervisor['state'], colour)}  {supervisor['detail']}")
+        lines.append(f"  {name:{width}}  {_state(part.state, colour)}  {_facts(part, now)}".rstrip())
+        if part.detail and found.state != DOWN:
+            lines.append(f"  {'':{width}}  {part.detail}")
+    supervisor = found.supervisor
+    if supervisor.detail:
+        lines.append(f"  {'supervisor':{width}}  {_state(supervisor.state, colour)}  {supervisor.detail}")
     lines += [*_links(found, colour), *_devices(found, colour, now)]
-    access = found["access"]
-    if access["managed"] and found["state"] != "down":
-        word = "in force" if access["in_force"] else "waiting for the broker"
-        lines += ["", f"  access: {access['rules']} rules, {word}"]
-    ill = [part.get("log") or name for name, part in rows if part["state"] != "up" and part.get("kind") != "external"]
-    if found["state"] == "down":
-        lines += ["", "  nexus up SITE starts it"]
-    elif supervisor.get("detail"):
-        pass  # it says what to do
-    elif ill:
-        lines += ["", f"  why: nexus logs {ill[0]}"]
-    elif found.get("devices"):
-        lines += ["", f"  why: nexus logs gateway-{found['devices'][0].get('gateway', '')}"]
-    return "\n".join(lines)
+    access = found.access
+    if access.managed and found.state != DOWN:
+        word = "in force" if access.in_force else "waiting for the broker"
+        lines += ["", f"  access: {access.rules} rules, {word}"]
+    return "\n".join([*lines, *_next(found, rows)])
 
 
-def _left_over(found: dict[str, Any], colour: bool) -> str:
+def _next(found: StatusReport, rows: Sequence[tuple[str, ServerReport | RoleReport]]) -> list[str]:
+    """What to do about it."""
+    ill = [
+        part.log or name
+        for name, part in rows
+        if part.state != UP and not (isinstance(part, ServerReport) and part.kind == "external")
+    ]
+    if found.state == DOWN:
+        return ["", "  nexus up SITE starts it"]
+    if found.supervisor.detail:
+        return []  # it says what to do
+    if ill:
+        return ["", f"  why: nexus logs {ill[0]}"]
+    return ["", f"  why: nexus logs gateway-{found.devices[0].gateway}"] if found.devices else []
+
+
+def _left_over(found: StatusReport, colour: bool) -> str:
     """The folder is gone, or empty, and what was started for it is not."""
-    state = style(found["state"], COLOURS.get(found["state"], "dim"), enabled=colour)
-    lines = [f"the folder {found['home']} was removed while its runtime ran: {state}", ""]
-    lines += [f"  {one['name']}  process {one['pid']}" for one in found["processes"]]
+    state = style(found.state, COLOURS.get(found.state, "dim"), enabled=colour)
+    lines = [f"the folder {found.home} was removed while its runtime ran: {state}", ""]
+    lines += [f"  {one.name}  process {one.pid}" for one in found.processes]
     return "\n".join([*lines, "", "  nexus down ends them"])
 
 
-def _links(found: dict[str, Any], colour: bool) -> list[str]:
-    links = [link for link in found["links"] if link.get("state")]
-    mute = [
-        role["name"]
-        for role in found["roles"]
-        if role["name"].startswith("gateway-") and not role.get("status", role["state"] != "down")
-    ]
+def _links(found: StatusReport, colour: bool) -> list[str]:
+    links = [link for link in found.links if link.state]
+    mute = [role.name for role in found.roles if role.gateway and role.mute]
     unknown = f"; those of {', '.join(mute)} are not known" if mute else ""
     if not links:
-        return ["", f"  links: {unknown[2:]}"] if mute and found["state"] != "down" else []
-    bad = [link for link in links if link.get("state") not in ("connected", "idle")]
+        return ["", f"  links: {unknown[2:]}"] if mute and found.state != DOWN else []
+    bad = [link for link in links if link.state not in ("connected", "idle")]
     lines = ["", f"  links: {len(links) - len(bad)} of {len(links)} connected{unknown}"]
     lines += link_lines(bad, state=lambda word: _state(word, colour))
-    limited = [link for link in links if link.get("state") == "connected" and link.get("detail")]
-    lines += [f"    {_state('limited', colour)}  {link['link']} {link['detail']}" for link in limited[:SHOWN]]
+    limited = [link for link in links if link.state == "connected" and link.detail]
+    lines += [f"    {_state('limited', colour)}  {link.link} {link.detail}" for link in limited[:SHOWN]]
     if len(limited) > SHOWN:
         lines.append(f"    and {len(limited) - SHOWN} more")
     return lines
 
 
-def _devices(found: dict[str, Any], colour: bool, now_s: float) -> list[str]:
+def _devices(found: StatusReport, colour: bool, now_s: float) -> list[str]:
     """Tags by quality, then the devices that give nothing: with their reason and since when."""
-    tags, silent = found.get("tags") or {}, found.get("devices") or []
+    tags, silent = found.tags, found.devices
     if not any(tags.values()) and not silent:
         return []
     lines = ["", "  tags: " + ", ".join(f"{count} {quality}" for quality, count in tags.items() if count)]
     if not silent:
         return lines
-    more = int(found.get("devices_left_out") or 0)
+    more, counts = found.devices_left_out, found.device_reasons
     lines.append(f"  devices without a value: {len(silent) + more:,}")
-    counts = found.get("device_reasons") or {}
     if len(silent) > SHOWN:
         lines += _by_reason(silent, counts, colour, now_s)
         left = max(0, len(silent) + more - max(len(silent), sum(counts.values())))
@@ -146,40 +148,42 @@ def _devices(found: dict[str, Any], colour: bool, now_s: float) -> list[str]:
             [*lines, f"    and {left:,} more"] if left else lines
         )  # a gateway of an older version does not count them
     for device in silent:
-        since = f"for {age_text(now_s - device['since'] / 1_000_000)}" if device.get("since") else ""
-        reason = _state(str(device.get("reason") or "BAD"), colour)
-        lines.append(f"    {reason}  {device['path']} {since}  {device.get('detail') or ''}".rstrip())
+        reason = _state(device.reason or "BAD", colour)
+        lines.append(f"    {reason}  {device.path} {_age(device, now_s)}  {device.detail}".rstrip())
     if more:
         lines.append(f"    and {more:,} more")
     return lines
 
 
-def _by_reason(silent: list[dict[str, Any]], counts: Mapping[str, int], colour: bool, now_s: float) -> Iterator[str]:
+def _by_reason(silent: Sequence[DeviceReport], counts: Mapping[str, int], colour: bool, now_s: float) -> Iterator[str]:
     """Counted by reason, the most frequent first, each with examples: those without a value for longest."""
-    named: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    named: dict[str, list[DeviceReport]] = defaultdict(list)
     for device in silent:
-        named[str(device.get("reason") or "")].append(device)
-    totals = {reason: max(int(counts.get(reason, 0)), len(named[reason])) for reason in {*counts, *named}}
+        named[device.reason].append(device)
+    totals = {reason: max(counts.get(reason, 0), len(named[reason])) for reason in {*counts, *named}}
     for reason, count in sorted(totals.items(), key=lambda one: (-one[1], one[0])):
-        devices = sorted(named[reason], key=lambda one: (one.get("since") or now_s * 1_000_000, str(one["path"])))
+        devices = sorted(named[reason], key=lambda one: (one.since or now_s * 1_000_000, one.path))
         shown = devices[:EXAMPLES]
-        ages = [f"for {age_text(now_s - one['since'] / 1_000_000)}" if one.get("since") else "" for one in shown]
-        examples = ", ".join(f"{one['path']} {age}".rstrip() for one, age in zip(shown, ages, strict=True))
+        examples = ", ".join(f"{one.path} {_age(one, now_s)}".rstrip() for one in shown)
         left = count - len(shown)
         rest = f"{examples} and {left:,} more" if examples and left else examples
         yield f"    {_state(reason or 'BAD', colour)}  {count:,}  {rest}".rstrip()
+
+
+def _age(device: DeviceReport, now_s: float) -> str:
+    return f"for {age_text(now_s - device.since / 1_000_000)}" if device.since else ""
 
 
 def _state(state: str, colour: bool) -> str:
     return style(f"{state:10}", COLOURS.get(state, "dim"), enabled=colour)
 
 
-def _facts(part: dict[str, Any], now_s: float) -> str:
-    facts = [part["kind"] + " " + part["url"]] if "kind" in part else [f"http://127.0.0.1:{part['port']}"]
-    if part.get("since"):
-        facts.append(f"for {age_text(now_s - part['since'])}")
-    if part.get("restarts"):
-        facts.append(f"{part['restarts']} restart" + ("s" if part["restarts"] > 1 else ""))
+def _facts(part: ServerReport | RoleReport, now_s: float) -> str:
+    facts = [f"{part.kind} {part.url}" if isinstance(part, ServerReport) else f"http://127.0.0.1:{part.port}"]
+    if part.since:
+        facts.append(f"for {age_text(now_s - part.since)}")
+    if part.restarts:
+        facts.append(f"{part.restarts} restart" + ("s" if part.restarts > 1 else ""))
     return ", ".join(facts)
 
 

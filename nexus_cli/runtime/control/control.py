@@ -29,6 +29,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import show
 from nexus_cli.settings import Settings
+from nexus_cli.wire.health import ControlHealth
 
 POOL_SIZE = 8
 DATABASE_RETRY_S = 1.0
@@ -179,20 +180,20 @@ class Control:
         problem = self._leadership.why_not() if self.term is None else self.term.problem()
         return not problem, problem
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ControlHealth:
         """Whether it leads; deployments, gateways and alerts."""
         ready, why = self.ready()
         seen = self._leadership.seen
-        return {
-            "site": self._settings.site,
-            "ready": ready,
-            "detail": why,
-            "leads": self.term is not None,
-            "term": self._leadership.term,
-            "instance": self._leadership.instance,
-            "leader": "" if self.term is not None or seen is None else seen.place,
-            **({} if self.term is None else self.term.status()),
-        }
+        health = ControlHealth(
+            site=self._settings.site,
+            ready=ready,
+            detail=why,
+            leads=self.term is not None,
+            term=self._leadership.term,
+            instance=self._leadership.instance,
+            leader="" if self.term is not None or seen is None else seen.place,
+        )
+        return health if self.term is None else self.term.status(health)
 
     def _watch_metrics(self) -> None:
         watch = self.metrics

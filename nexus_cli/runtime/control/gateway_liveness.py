@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nexus_cli.apply.observation import GatewayHealth, Observations
+from nexus_cli.apply.observation import Observations
 from nexus_cli.database import deployments as db
 from nexus_cli.database import gaps
 from nexus_cli.database.connect import Pool, plain_errors
@@ -25,6 +25,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.frame import GapReason
+from nexus_cli.wire.health import GatewayHealth
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics

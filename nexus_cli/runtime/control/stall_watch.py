@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-
 from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.runtime.control.alerts.alerting import Alerting
@@ -13,6 +9,7 @@ from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import Presence
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.configuration import decode_notice
 from nexus_cli.wire.topic import Topics
 
 SPARE_S = 60.0
@@ -35,8 +32,8 @@ class Notices:
     def published(self, topic: str, payload: bytes) -> None:
         """Take note of a message that control publishes; what is no notice is passed over."""
         if topic.startswith(self._prefix) and payload:
-            notice: dict[str, Any] = orjson.loads(payload)
-            self._told[topic[len(self._prefix) :]] = (int(notice["deployment"]), str(notice["digest"]))
+            notice = decode_notice(payload)
+            self._told[topic[len(self._prefix) :]] = (notice.deployment, notice.digest)
 
     def activities(self, *, connected: bool) -> dict[str, Activity]:
         """One for each gateway that was told of something."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +42,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
+from nexus_cli.wire.health import BrokerLink, ControlHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
@@ -70,7 +71,7 @@ class Term:
         leadership: Leadership,
         service: Service,
         runs: Runs,
-        status: Any,
+        status: Callable[[], ControlHealth],
     ) -> None:
         """Join them; nothing runs yet. `status` gives what control's health tells."""
         self._settings, self._clock, self._leadership = settings, clock, leadership
@@ -215,23 +216,24 @@ class Term:
         if not self._leadership.lost.is_set():
             await self.record.drain()
 
-    def status(self) -> dict[str, Any]:
-        """Deployments, gateways and alerts."""
-        return {
-            "stalled": list(self.progress.stalled.values()),
-            "broker": {"connected": self.broker.connected, "reconnects": self.broker.reconnects},
-            "deployment_running": self.deployer.running,
-            "gateways_lost": sorted(self.presence.lost),
-            "gateways_stopped": sorted(self.presence.stopped),
-            "gateways_waiting": {
+    def status(self, health: ControlHealth) -> ControlHealth:
+        """Control's health with deployments, gateways and alerts."""
+        return msgspec.structs.replace(
+            health,
+            stalled=list(self.progress.stalled.values()),
+            broker=BrokerLink(connected=self.broker.connected, reconnects=self.broker.reconnects),
+            deployment_running=self.deployer.running,
+            gateways_lost=sorted(self.presence.lost),
+            gateways_stopped=sorted(self.presence.stopped),
+            gateways_waiting={
                 name: f"instance {one.instance} at {one.host} (pid {one.pid})"
                 for name, one in self.seen.waiting.items()
             },
-            "links": self.seen.links(),
-            "sequences_running": sorted(run.name for run in self.sequencing.running.values()),
-            "alerts_active": sum(each["state"] != "cleared" for each in self.alerting.listing()),
-            "alert_changes_waiting": len(self.record),
-        }
+            links=self.seen.links(),
+            sequences_running=sorted(run.name for run in self.sequencing.running.values()),
+            alerts_active=sum(each["state"] != "cleared" for each in self.alerting.listing()),
+            alert_changes_waiting=len(self.record),
+        )
 
     def problem(self) -> str:
         """Why it does not do its work; empty when it does."""

@@ -16,6 +16,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from nexus_cli.wire.browse import AddressRead
 from nexus_cli.wire.sample import Value
 
 NEEDS_S = 0.02
@@ -43,7 +44,7 @@ class Look:
             clock: Time.
         """
         self.supervisor = supervisor
-        self.answer: dict[str, Any] | None = None
+        self.answer: AddressRead | None = None
         self.ended = self.forced = False
         self.needs_s = NEEDS_S
         self.found: list[list[Any]] = []
@@ -64,16 +65,16 @@ class Look:
             raise DriverError(f"{self._path}/{self._tag} has no address here", scope=Scope.ITEM, retriable=False)
         opinion = await self._ask(session, device, points[0])
         value, quality, reason = as_published(device, self._tag, opinion)
-        self.answer = {
-            "asked": opinion.asked,
-            "bytes": opinion.data.hex(" "),
-            "raw": opinion.value,
-            "value": value,
-            "quality": quality,
-            "reason": reason,
-            "problem": opinion.problem,
-            "time": self._clock.wall_us(),
-        }
+        self.answer = AddressRead(
+            asked=opinion.asked,
+            bytes=opinion.data.hex(" "),
+            raw=opinion.value,
+            value=value,
+            quality=quality,
+            reason=reason,
+            problem=opinion.problem,
+            time=self._clock.wall_us(),
+        )
         self.ended = True
 
     async def _ask(self, session: Session, device: DeviceConfig, point: Point) -> Opinion:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+import msgspec
 import orjson
 
 from nexus_cli.diagnostics import NexusError
@@ -21,6 +22,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.address_read import Look
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, decode_request
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import is_id
 from nexus_cli.wire.topic import Topics
@@ -40,6 +42,9 @@ STARVED_S = 5.0
 GIVE_UP_S = 120.0
 """A walk that found no room at all for so long ends with that reason."""
 MOST_BYTES = 65_536
+
+Requests = asyncio.Queue[tuple[str, BrowseRequest]]
+"""Who asks, and for what."""
 
 
 class Owner(Protocol):
@@ -77,8 +82,8 @@ class Browsing:
         self._client, self._topics, self._clock, self._owner = client, topics, clock, owner
         self._prefix = topics.browse(gateway, "")
         self._gateway = gateway
-        self._walks: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
-        self._reads: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)  # none waits for a walk
+        self._walks: Requests = asyncio.Queue(WAITING)
+        self._reads: Requests = asyncio.Queue(WAITING)  # none waits for a walk
         self._cancelled: set[str] = set()
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
         self.steps = self.deferred = 0
@@ -89,17 +94,17 @@ class Browsing:
             return
         principal = message.topic[len(self._prefix) :]
         try:
-            request = orjson.loads(message.payload)
-            name = str(request["id"])
-        except (ValueError, KeyError, TypeError):
+            request = decode_request(message.payload)
+        except ValueError:
             return
+        name = request.id
         if not is_id(name) or "/" in principal or not principal.isprintable():
             return  # brokers end the connection of whoever publishes on a topic with such levels
-        if request.get("cancel"):
+        if request.cancel:
             self._cancelled.add(name)
             return
         try:
-            (self._reads if request.get("read") else self._walks).put_nowait((principal, request))
+            (self._reads if request.read else self._walks).put_nowait((principal, request))
         except asyncio.QueueFull:
             if not self._refusals.full():
                 self._refusals.put_nowait((principal, name, "this gateway is busy with such requests; try again later"))
@@ -122,10 +127,10 @@ class Browsing:
             principal, name, why = await self._refusals.get()
             await self._send(_Pages(principal, name), error=why, done=True)
 
-    async def _answer_all(self, queue: asyncio.Queue[tuple[str, dict[str, Any]]]) -> None:
+    async def _answer_all(self, queue: Requests) -> None:
         while True:
             principal, request = await queue.get()
-            pages = _Pages(principal, str(request["id"]))
+            pages = _Pages(principal, request.id)
             try:
                 await self._answer(pages, request)
             except DriverError as error:
@@ -135,10 +140,10 @@ class Browsing:
             finally:
                 self._cancelled.discard(pages.name)
 
-    async def _answer(self, pages: _Pages, request: Mapping[str, Any]) -> None:
+    async def _answer(self, pages: _Pages, request: BrowseRequest) -> None:
         supervisor, path = self._find(request)
         if supervisor is None:
-            place = ", ".join(f"{key} {value}" for key, value in _connection(request).items())
+            place = ", ".join(f"{key} {value}" for key, value in request.connection.items())
             why = f"this gateway runs no such device or link{f' ({place})' if place else ''}"
             await self._send(pages, error=why, done=True)
             return
@@ -146,7 +151,7 @@ class Browsing:
             why = f"the link is {supervisor.state.state}: {supervisor.state.detail}"
             await self._send(pages, error=why, done=True, again=True)
             return
-        tag = str(request.get("read") or "")
+        tag = request.read
         steps: _Steps | Look
         if tag:
             _log.info("reading %s/%s for %s", path, tag, pages.principal)
@@ -216,16 +221,15 @@ class Browsing:
             raise DriverError("the link is down or busy with commands", scope=Scope.SESSION)
         await outcome
 
-    def _find(self, request: Mapping[str, Any]) -> tuple[Supervisor | None, str]:
-        path, link = str(request.get("device") or ""), str(request.get("link") or "")
-        wanted = _connection(request)
+    def _find(self, request: BrowseRequest) -> tuple[Supervisor | None, str]:
+        path, link = request.device, request.link
         for supervisor in self._owner.links.supervisors.values():
             if path and path in supervisor.devices:
                 return supervisor, path
             if path or not link or supervisor.link != link:
                 continue
             for one, device in supervisor.devices.items():  # several units or runtimes may share the link
-                if all(device.config.connection.get(key) == value for key, value in wanted.items()):
+                if all(device.config.connection.get(key) == value for key, value in request.connection.items()):
                     return supervisor, one
         return None, ""
 
@@ -237,17 +241,31 @@ class Browsing:
         error: str = "",
         done: bool = False,
         again: bool = False,
-        read: dict[str, Any] | None = None,
+        read: AddressRead | None = None,
     ) -> None:
         """One page; `again` says that the same request may be answered soon, `read` is what a device answered."""
         pages.number += 1
-        body: dict[str, Any] = {"id": pages.name, "page": pages.number, "items": items or [], "done": done}
-        if error:
-            body |= {"error": error, "again": again}
-        if read is not None:
-            body["read"] = read
+        page = BrowsePage(
+            id=pages.name,
+            page=pages.number,
+            items=items or [],
+            done=done,
+            error=error or msgspec.UNSET,
+            again=again if error else msgspec.UNSET,
+            read=msgspec.UNSET if read is None else read,
+        )
         topic = self._topics.response(self._gateway, pages.principal, pages.name)
-        await self._client.publish(topic, orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
+        await self._client.publish(topic, _encoded(page))
+
+
+def _encoded(page: BrowsePage) -> bytes:
+    """What a device names may be anything: keys that are no texts, values that JSON has no form for."""
+    shown = {name: each for name, each in msgspec.structs.asdict(page).items() if each is not msgspec.UNSET}
+    return orjson.dumps(shown, default=_builtin, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _builtin(value: object) -> object:
+    return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else str(value)
 
 
 class _Pages:
@@ -260,15 +278,14 @@ class _Pages:
 class _Steps:
     """One walk over a session, step by step."""
 
-    def __init__(self, supervisor: Supervisor, request: Mapping[str, Any], path: str, *, clock: Clock) -> None:
+    def __init__(self, supervisor: Supervisor, request: BrowseRequest, path: str, *, clock: Clock) -> None:
         self.supervisor, self._clock = supervisor, clock
         self.found: list[list[Any]] = []
         self.ended = False
         self.forced = False
         self.needs_s = FIRST_STEP_S
         self._request, self._path = request, path
-        nodes = request.get("nodes")
-        self._nodes = [one for one in nodes if _is_node(one)] if isinstance(nodes, list) else []
+        self._nodes = [one for one in request.nodes if _is_node(one)]
         self._session: Session | None = None
         self._walk: AsyncIterator[Browsed] | None = None
 
@@ -279,10 +296,10 @@ class _Steps:
             request = self._request
             self._walk = session.browse(
                 BrowseOptions(
-                    start=str(request.get("start") or ""),
+                    start=request.start,
                     device=self._path,
-                    depth=depth if isinstance(depth := request.get("depth"), int) else 0,
-                    properties=bool(request.get("properties")),
+                    depth=request.depth,
+                    properties=request.properties,
                     resume={"queue": self._nodes} if self._nodes else None,
                     only_resume=bool(self._nodes),
                 )
@@ -332,16 +349,10 @@ def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
         outcome.set_exception(error)
 
 
-def _connection(request: Mapping[str, Any]) -> dict[str, Any]:
-    meant = request.get("connection")
-    return meant if isinstance(meant, dict) else {}
-
-
 def _is_node(one: Any) -> bool:
     """Whether a thing of a request is a node that waits: `[address, path, is variable, is property]`."""
     return isinstance(one, list) and 2 <= len(one) <= 4 and isinstance(one[0], str) and isinstance(one[1], list)
 
 
-def _too_late(request: Mapping[str, Any], now_us: int) -> bool:
-    until_us = request.get("expires_at")
-    return isinstance(until_us, int) and now_us > until_us
+def _too_late(request: BrowseRequest, now_us: int) -> bool:
+    return request.expires_at is not msgspec.UNSET and now_us > request.expires_at

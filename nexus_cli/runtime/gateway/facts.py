@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named
+from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
 if TYPE_CHECKING:
     from nexus_cli.runtime.gateway.gateway import Gateway
 
 
-def facts_of(gateway: Gateway) -> dict[str, Any]:
-    """JSON values, without secrets."""
+def facts_of(gateway: Gateway) -> GatewayHealth:
+    """Without secrets, and without the head."""
     devices = gateway.links.devices()
     without = all_silent(devices)
     shown, left_out = named(without)
     problem = gateway.following.problem
     outbox = gateway.outbox
-    return {
-        "instance": gateway.identity.instance,
-        "host": gateway.identity.host,
-        "pid": gateway.identity.pid,
-        "term": gateway.duty.term,
-        "waiting": gateway.duty.why,
-        "accounted_since": gateway.absence.since_us,
-        "deployment": gateway.configuration.deployment,
-        "digest": gateway.configuration.digest,
-        "configuration": problem.message if problem is not None else "",
-        "devices": len(devices),
-        "silent": shown,
-        "silent_left_out": left_out,
-        "silent_reasons": by_reason(without),
-        "limited": limited(devices),
-        "links": gateway.links.health(),
-        "commands": gateway.commands.facts(),
-        "canary": gateway.canary.state,
-        "clock": gateway.timekeeping.facts(),
-        "stalled": list(gateway.progress.stalled.values()),
-        "outbox": gateway.publisher.facts(),
-        "gaps": {reason.value: count for reason, count in gateway.absence.declared.items()},
-        "counters": {
-            "accepted": outbox.accepted,
-            "published": gateway.publisher.published,
-            "repeated": gateway.publisher.repeated,
-            "missed_cycles": sum(one.counters.missed for one in devices),
-            "live_published": gateway.live.published,
-            "live_conflated": gateway.live.conflated,
-        },
-    }
+    return GatewayHealth(
+        instance=gateway.identity.instance,
+        host=gateway.identity.host,
+        pid=gateway.identity.pid,
+        term=gateway.duty.term,
+        waiting=gateway.duty.why,
+        accounted_since=gateway.absence.since_us,
+        deployment=gateway.configuration.deployment,
+        digest=gateway.configuration.digest,
+        configuration=problem.message if problem is not None else "",
+        devices=len(devices),
+        silent=shown,
+        silent_left_out=left_out,
+        silent_reasons=by_reason(without),
+        limited=limited(devices),
+        links=gateway.links.health(),
+        commands=msgspec.convert(gateway.commands.facts(), CommandsHealth),
+        canary=gateway.canary.state,
+        clock=gateway.timekeeping.facts(),
+        stalled=list(gateway.progress.stalled.values()),
+        outbox=msgspec.convert(gateway.publisher.facts(), OutboxHealth),
+        gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
+        counters=GatewayCounters(
+            accepted=outbox.accepted,
+            published=gateway.publisher.published,
+            repeated=gateway.publisher.repeated,
+            missed_cycles=sum(one.counters.missed for one in devices),
+            live_published=gateway.live.published,
+            live_conflated=gateway.live.conflated,
+        ),
+    )

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+
+import msgspec
 
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
@@ -38,6 +39,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.health import GatewayHealth
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
@@ -313,13 +315,13 @@ class Gateway:
             return False, "the broker drops what this gateway publishes (NX6012)"
         return self.progress.ready()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> GatewayHealth:
         """Everything worth seeing."""
         ready, detail = self.ready()
         tags = tags_by_quality(self.links.devices())  # each tag is looked at: for who asks, not in every health message
-        return {"role": ROLE, "name": self._name, "ready": ready, "detail": detail, "tags": tags, **self.facts()}
+        return msgspec.structs.replace(self.facts(), role=ROLE, name=self._name, ready=ready, detail=detail, tags=tags)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> GatewayHealth:
         """The gateway's part of its health."""
         return facts_of(self)
 

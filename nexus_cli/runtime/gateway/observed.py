@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-import orjson
+import msgspec
 
 from nexus_cli.runtime.gateway.configuration import Configuration, Difference
 from nexus_cli.runtime.gateway.devices.census import silence
 from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.wire.configuration import DeviceSeen, Observed, Verification, encode
 
 VERIFY_S = 10.0
 """How long the tags of a changed device may take to show what they are, in seconds."""
@@ -22,7 +22,7 @@ def answer(
     *,
     time_us: int,
     instance: str,
-    verification: Mapping[str, Any] | None = None,
+    verification: Mapping[str, Verification] | None = None,
 ) -> bytes:
     """The payload of `observed`.
 
@@ -34,25 +34,25 @@ def answer(
         instance: The process that answers.
         verification: From `verify`, once it is known.
     """
-    devices: dict[str, dict[str, str]] = {
-        path: {"digest": configuration.devices[path].digest, "state": "running", "detail": ""}
+    devices = {
+        path: DeviceSeen(digest=configuration.devices[path].digest, state="running")
         for path in difference.changed
         if path in configuration.devices
     }
     for path, detail in {**difference.failed, **failed}.items():
         known = configuration.devices.get(path)
-        devices[path] = {"digest": known.digest if known else "", "state": "failed", "detail": detail}
-    payload: dict[str, Any] = {
-        "deployment": configuration.deployment,
-        "digest": configuration.digest,
-        "time": time_us,
-        "instance": instance,
-        "devices": devices,
-        "removed": difference.removed,
-    }
-    if verification is not None:
-        payload["verification"] = verification
-    return orjson.dumps(payload)
+        devices[path] = DeviceSeen(digest=known.digest if known else "", state="failed", detail=detail)
+    return encode(
+        Observed(
+            deployment=configuration.deployment,
+            digest=configuration.digest,
+            time=time_us,
+            instance=instance,
+            devices=devices,
+            removed=difference.removed,
+            verification=msgspec.UNSET if verification is None else dict(verification),
+        )
+    )
 
 
 def settled(devices: Iterable[Running]) -> bool:
@@ -65,13 +65,16 @@ def settled(devices: Iterable[Running]) -> bool:
     )
 
 
-def verify(devices: Iterable[Running]) -> dict[str, dict[str, Any]]:
+def verify(devices: Iterable[Running]) -> dict[str, Verification]:
     """Good and bad tags, reachability, and the reason where no tag is good, by device path."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Verification] = {}
     for device in devices:
         good, bad = device.tally()
-        found[device.path] = {"good": good, "bad": bad, "reachable": device.reachable}
         trouble = silence(device)
-        if trouble is not None:
-            found[device.path]["detail"] = trouble["detail"] or trouble["reason"]
+        found[device.path] = Verification(
+            good=good,
+            bad=bad,
+            reachable=device.reachable,
+            detail=msgspec.UNSET if trouble is None else trouble.detail or trouble.reason,
+        )
     return found

@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.wire.health import ClockHealth
 
 _log = logging.getLogger("nexus.gateway")
 PERIOD_S = 1.0
@@ -77,9 +77,9 @@ class Timekeeping:
             self._remember()
         self._pipeline.repeat_calculated()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ClockHealth:
         """For health: the clock's facts, and since when its time is doubtful (µs since 1970 UTC; 0: it is not)."""
-        return {**self._clock.facts(), "doubtful_since": self._since_us}
+        return ClockHealth(**self._clock.facts(), doubtful_since=self._since_us)
 
     def _turn(self, doubt: str, *, set_back: bool) -> None:
         now_us = self._clock.now_us()

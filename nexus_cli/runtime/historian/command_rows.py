@@ -33,7 +33,7 @@ async def record_reports(conn: Any, site: str, reports: Sequence[Report], letter
             letters.add(f"audit/{report.gateway}", "refused_by_database", detail=str(error), payload=shown(report))
 
 
-def _facts(report: Report) -> dict[str, Any]:
+def _facts(report: Report) -> dict[str, object]:
     response = report.response
     facts = {
         "gateway": _text(report.gateway),

@@ -7,6 +7,8 @@ import contextlib
 import logging
 from typing import Any
 
+import msgspec
+
 from nexus_cli.database.committed import living_outboxes
 from nexus_cli.database.connect import UPKEEP, WRITING
 from nexus_cli.database.revision import require_current
@@ -37,6 +39,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.health import HistorianHealth, KnownOutbox, QueueHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
@@ -184,33 +187,33 @@ class Historian:
             return False, f"frames are held: {self.bounds.holding}"
         return self.progress.ready()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> HistorianHealth:
         """Everything worth seeing."""
-        return {
-            "role": "historian",
-            "name": self.name,
-            "site": self.settings.site,
-            **self._details(),
-            "undeclared_topics": dict(self.counters.undeclared_seen),
-            "outboxes": [
-                {"gateway": key.gateway, "epoch": key.epoch, "ranges": len(ranges)}
+        return msgspec.structs.replace(
+            self._details(),
+            role="historian",
+            name=self.name,
+            site=self.settings.site,
+            undeclared_topics=dict(self.counters.undeclared_seen),
+            outboxes=[
+                KnownOutbox(gateway=key.gateway, epoch=key.epoch, ranges=len(ranges))
                 for key, ranges in self.announcer.known()
             ],
-        }
+        )
 
-    def _details(self) -> dict[str, Any]:
-        return {
-            "broker": "connected" if self.client.connected else "away",
-            "database": self.write_link.problem or "connected",
-            "shared_subscription": self.shared,
-            "stalled": list(self.progress.stalled.values()),
-            "stores_others_alone": self.following.is_our_turn,
-            "clock_doubt": self.bounds.doubt,
-            "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
-            "waiting_aside": self.placement.waiting,
-            "clock_steps": getattr(self.clock, "steps", 0),
-            "counters": self.counters.as_json(),
-        }
+    def _details(self) -> HistorianHealth:
+        return HistorianHealth(
+            broker="connected" if self.client.connected else "away",
+            database=self.write_link.problem or "connected",
+            shared_subscription=self.shared,
+            stalled=list(self.progress.stalled.values()),
+            stores_others_alone=self.following.is_our_turn,
+            clock_doubt=self.bounds.doubt,
+            queue=QueueHealth(messages=len(self.intake), bytes=self.intake.size_bytes),
+            waiting_aside=self.placement.waiting,
+            clock_steps=getattr(self.clock, "steps", 0),
+            counters=self.counters.as_json(),
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stopped; then store what has arrived, say the last receipts and leave.

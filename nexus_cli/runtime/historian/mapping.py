@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +122,7 @@ class SeriesMap:
         """Where the samples of `area/line/device/tag` go; where a tag was before it was moved nobody publishes for it."""
         return self._targets.get(path)
 
-    def plan(self, device: str, samples: dict[str, Any], *, former: bool = True) -> FramePlan:
+    def plan(self, device: str, samples: Iterable[str], *, former: bool = True) -> FramePlan:
         """The plan of a frame of this device with these tags; without `former` tags that were moved are unknown."""
         key = (device, tuple(samples), former)
         found = self._plans.get(key)

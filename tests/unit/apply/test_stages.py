@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from nexus_cli.apply import table
-from nexus_cli.apply.observation import Observations, Observed, Verification
+from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.request import changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import gateway_digest, notice
 from nexus_cli.model.config import digest
 from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
+from nexus_cli.wire.configuration import Observed, Verification
 
 
 def device(path: str, **keys: Any) -> dict[str, Any]:

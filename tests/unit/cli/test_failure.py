@@ -10,6 +10,7 @@ import pytest
 
 from nexus_cli.cli.failure import MACHINE, report
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.service_state import ServiceState
 
 
 @pytest.mark.parametrize("number", MACHINE)
@@ -30,15 +31,18 @@ def test_anything_else_is_our_bug_and_is_kept_for_a_report(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("seen", "hint"),
     [
-        ({"state": "starting"}, "control is starting: try again in a few seconds; `nexus status` shows it"),
-        ({"state": "waiting", "detail": "waits for the database"}, "control is starting (waits for the database): "),
-        ({"state": "backoff", "detail": "exit code 1"}, "control ended and is started again (exit code 1): "),
-        ({"state": "running"}, "is the runtime up?"),
-        ({}, "is the runtime up?"),
+        (ServiceState(state="starting"), "control is starting: try again in a few seconds; `nexus status` shows it"),
+        (
+            ServiceState(state="waiting", detail="waits for the database"),
+            "control is starting (waits for the database): ",
+        ),
+        (ServiceState(state="backoff", detail="exit code 1"), "control ended and is started again (exit code 1): "),
+        (ServiceState(state="running"), "is the runtime up?"),
+        (None, "is the runtime up?"),
     ],
 )
 def test_a_control_that_starts_is_said_to_start(
-    seen: dict[str, str],
+    seen: ServiceState | None,
     hint: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,7 +50,7 @@ def test_a_control_that_starts_is_said_to_start(
 ) -> None:
     monkeypatch.setenv("NEXUS_HOME", str(tmp_path))
     monkeypatch.delenv("NEXUS_CONTROL_URL", raising=False)
-    monkeypatch.setattr("nexus_cli.project.control_start.read_state", lambda _: {"control": seen})
+    monkeypatch.setattr("nexus_cli.project.control_start.read_state", lambda _: {"control": seen} if seen else {})
     error = NexusError("Control at http://x does not answer.", code="NX6400", hint="is the runtime up?")
     assert report(error) == 6
     assert f"  = hint: {hint}" in capsys.readouterr().err

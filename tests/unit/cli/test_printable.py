@@ -17,9 +17,12 @@ from nexus_cli.cli import console, failure
 from nexus_cli.cli.views import audit, deployment, history, sequence, status, tail, write
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines, one_line, plain
+from nexus_cli.local.status_report import StatusReport
+from nexus_cli.project.history_document import Gap, History, Sample
 from nexus_cli.project.live import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
+from tests.unit.local.reports import report
 
 EVIL = "a\x1b[2J\x1b]0;title\x07b\r\nFORGED done nexus.cli\x9b31mc\u202edesrever\u2066\u2028\u0085\x00\u200fz\ud800\U000e0041"
 FORBIDDEN = {"Cc", "Cs"}
@@ -76,36 +79,43 @@ def views() -> dict[str, Callable[[str], str]]:
             "detail": {"detail": text, "code": text, "abort_branch": text},
         }
 
-    def stored(text: str) -> dict[str, Any]:
-        sample = {"time": "2026-01-31T06:00:00+00:00", "value": text, "quality": "BAD", "label": text, "reason": text}
-        gap = {"start": "2026-01-31T06:00:00+00:00", "end": None, "frames": 0, "reason": text, "device": text}
-        return {
-            "path": text,
-            "asked": text,
-            "unit": text,
-            "type": text,
-            "active": True,
-            "every": None,
-            "samples": [sample],
-            "gaps": [gap],
-            "truncated": False,
-            "since": text,
-            "until": text,
-        }
+    def stored(text: str) -> History:
+        moment = "2026-01-31T06:00:00+00:00"
+        sample = Sample(time=moment, value=text, quality="BAD", label=text, reason=text)
+        gap = Gap(start=moment, end=None, frames=0, reason=text, device=text, gateway=text)
+        return History(
+            path=text,
+            asked=text,
+            unit=text,
+            type=text,
+            active=True,
+            since=text,
+            until=text,
+            every=None,
+            every_ms=None,
+            zone=text,
+            aggregate=None,
+            samples=[sample],
+            buckets=[],
+            gaps=[gap],
+            seams=[],
+            truncated=False,
+        )
 
-    def whole(text: str) -> dict[str, Any]:
+    def whole(text: str) -> StatusReport:
         part = {"state": text, "detail": text, "url": text, "kind": text}
-        return {
-            "site": text,
-            "state": "up",
-            "home": text,
-            "broker": part,
-            "database": part,
-            "roles": [{"name": text, "role": text, "state": text, "detail": text, "port": 1, "status": {}}],
-            "links": [{"link": text, "state": "backoff", "detail": text, "gateway": text, "since": 1}],
-            "access": {"managed": True, "in_force": True, "rules": 1},
-            "supervisor": {"running": True, "pid": 1},
-        }
+        return report(
+            site=text,
+            home=text,
+            broker=part,
+            database=part,
+            roles=[{"name": text, "state": text, "detail": text, "port": 1}],
+            links=[{"link": text, "state": "backoff", "detail": text, "gateway": text, "since": 1}],
+            devices=[{"gateway": text, "path": text, "reason": text, "detail": text, "since": 1}],
+            device_reasons={text: 1},
+            tags={text: 1},
+            access={"managed": True, "in_force": True, "rules": 1},
+        )
 
     live = tail.TailView(colour=False)
     return {

@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nexus_cli.cli.views.status import render_status
+from nexus_cli.local.status_report import StatusReport
+from tests.unit.local.reports import report
 
 
-def found(*links: dict[str, Any]) -> dict[str, Any]:
-    part = {"state": "up", "kind": "mosquitto", "url": "mqtt://x"}
-    return {
-        "site": "acme/chicago",
-        "state": "up",
-        "home": ".nexus",
-        "broker": part,
-        "database": part,
-        "roles": [],
-        "links": list(links),
-        "access": {"managed": False, "rules": 0, "in_force": True},
-    }
+def found(*links: dict[str, Any], **parts: Any) -> StatusReport:
+    return report(links=list(links), **parts)
 
 
 def test_a_connected_link_that_is_limited_says_how() -> None:
@@ -38,7 +30,7 @@ def test_many_devices_are_counted_by_reason_the_most_frequent_first() -> None:
     named += [device(at, "device_timeout", 1_000 - at) for at in range(10, 34)]
     counts = {"device_timeout": 1_500, "link_lost": 6, "access_denied": 2}
     text = render_status(
-        {**found(), "devices": named, "devices_left_out": 1_478, "device_reasons": counts}, colour=False, now_s=1_060.0
+        found(devices=named, devices_left_out=1_478, device_reasons=counts), colour=False, now_s=1_060.0
     )
     at = text.splitlines().index("  devices without a value: 1,508")
     assert text.splitlines()[at + 1 : at + 4] == [
@@ -46,7 +38,7 @@ def test_many_devices_are_counted_by_reason_the_most_frequent_first() -> None:
         "    link_lost   6  a/l/d0000 for 60 s, a/l/d0001 for 60 s, a/l/d0002 for 60 s and 3 more",
         "    access_denied  2",
     ]
-    few = render_status({**found(), "devices": named[:20], "device_reasons": counts}, colour=False, now_s=1_060.0)
+    few = render_status(found(devices=named[:20], device_reasons=counts), colour=False, now_s=1_060.0)
     assert few.count("device_timeout") == 14, "as long as they are few, one by one"
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from nexus_cli.cli.views.history import plot, table, to_csv
 from nexus_cli.database.queries import StoredSample
 from nexus_cli.database.segments import ALWAYS_US, NEVER_US, Segment
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.history_rows import sample_json
+from nexus_cli.project.history_document import Bucket, History, Sample
+from nexus_cli.project.history_rows import shown_sample
 from nexus_cli.project.moment import parse_moment
 from nexus_cli.wire.sample import pack_status
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def answer(samples: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def answer(rows: Sequence[Sample | Bucket | dict[str, Any]], **more: Any) -> History:
     base: dict[str, Any] = {
         "path": "a/l/d/t",
         "asked": "a/l/d/t",
@@ -37,7 +40,8 @@ def answer(samples: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "seams": [],
         "truncated": False,
     }
-    return {**base, "samples": samples, **more}
+    shown = {"samples": [], "buckets": [], "buckets" if more.get("every") else "samples": rows}
+    return msgspec.convert({**base, **shown, **more}, History, from_attributes=True)
 
 
 def sample(minute: int, value: Any, quality: str = "GOOD", **more: Any) -> dict[str, Any]:
@@ -53,12 +57,19 @@ def segment(kind: str, unit: str = "", factor: float = 1.0, **labels: str) -> Se
     return Segment(since_us=ALWAYS_US, until_us=NEVER_US, type=kind, unit=unit, labels=labels, factor=factor)
 
 
-def row_of(sample: StoredSample, stored_as: Segment, shown_in: Segment | None = None) -> dict[str, Any]:
-    return sample_json(sample, stored_as, shown_in=shown_in or stored_as, zone=UTC)
+def row_of(sample: StoredSample, stored_as: Segment, shown_in: Segment | None = None) -> Sample:
+    return shown_sample(sample, stored_as, shown_in=shown_in or stored_as, zone=UTC)
 
 
 def test_gaps_stand_between_the_samples_they_lie_between() -> None:
-    gap = {"start": (NOW - timedelta(minutes=55)).isoformat(), "end": None, "frames": 0, "reason": "gateway_lost"}
+    gap = {
+        "start": (NOW - timedelta(minutes=55)).isoformat(),
+        "end": None,
+        "frames": 0,
+        "reason": "gateway_lost",
+        "device": "",
+        "gateway": "",
+    }
     lines = table(answer([sample(0, 1.0), sample(10, 2.5)], gaps=[gap])).splitlines()
     assert [line.split()[2] for line in lines[1:]] == ["1", "--", "2.5"]
     assert "gap until now: gateway_lost" in lines[2]
@@ -85,16 +96,16 @@ def test_renamed_forgotten_and_cut_series_say_so() -> None:
     ],
 )
 def test_values_have_their_type_again(columns: dict[str, Any], kind: str, value: Any) -> None:
-    found = row_of(stored(**columns), segment(kind))["value"]
+    found = row_of(stored(**columns), segment(kind)).value
     assert found == value
     assert type(found) is type(value)
 
 
 def test_labels_reasons_and_codes_are_shown() -> None:
     labelled = row_of(stored(value=1.0), segment("int16", **{"1": "running"}))
-    assert labelled["label"] == "running"
+    assert labelled.label == "running"
     bad = row_of(stored(quality=0, status=pack_status("device_error", 0x86)), segment("int16"))
-    assert (bad["quality"], bad["reason"], bad["code"]) == ("BAD", "device_error", 0x86)
+    assert (bad.quality, bad.reason, bad.code) == ("BAD", "device_error", 0x86)
     assert "device_error 0x00000086" in table(answer([bad]))
 
 
@@ -113,8 +124,8 @@ def test_a_csv_says_what_the_json_says() -> None:
 def test_a_seam_stands_where_the_unit_changed_and_nothing_is_drawn_across_terms() -> None:
     kilograms, grams, pieces = segment("float64", "kg", 1000.0), segment("float64", "g"), segment("float64", "pcs")
     converted, same, other = (row_of(stored(value=5.0), each, grams) for each in (kilograms, grams, pieces))
-    assert (converted["value"], same["value"], other["value"]) == (5000.0, 5.0, 5.0)
-    assert [each.get("unit") for each in (converted, same, other)] == [None, None, "pcs"]
+    assert (converted.value, same.value, other.value) == (5000.0, 5.0, 5.0)
+    assert [each.unit for each in (converted, same, other)] == [None, None, "pcs"]
     seams = [
         {
             "time": (NOW - timedelta(minutes=30)).isoformat(),
@@ -156,7 +167,14 @@ def test_no_moments(text: str) -> None:
 
 def gap_from(minute: float, until: float | None) -> dict[str, Any]:
     end = None if until is None else (NOW - timedelta(minutes=60 - until)).isoformat()
-    return {"start": (NOW - timedelta(minutes=60 - minute)).isoformat(), "end": end, "frames": 0, "reason": "overflow"}
+    return {
+        "start": (NOW - timedelta(minutes=60 - minute)).isoformat(),
+        "end": end,
+        "frames": 0,
+        "reason": "overflow",
+        "device": "",
+        "gateway": "",
+    }
 
 
 def test_a_csv_breaks_the_line_where_a_gap_begins_and_ends() -> None:
@@ -183,7 +201,8 @@ def test_a_plot_marks_the_columns_of_gaps() -> None:
 
 
 def test_a_bucket_names_its_gaps() -> None:
-    buckets = [{"time": NOW.isoformat(), "value": None, "count": 0, "good": 0, "gap": "gateway_killed"}]
+    moment = NOW.isoformat()
+    buckets = [Bucket(time=moment, end=moment, value=None, count=0, good=0, gap="gateway_killed")]
     history = answer(buckets, every="1m", every_ms=60_000)
     assert "gap: gateway_killed" in table(history)
     assert to_csv(history).splitlines()[1].split(",")[4] == "gateway_killed"

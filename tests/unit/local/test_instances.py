@@ -223,7 +223,7 @@ def test_a_copy_of_a_running_folder_is_no_runtime(home: Home, start: Start, tmp_
     shutil.copytree(home.path, copy.path)
     assert original_of(copy) == home.path and original_of(home) is None
     found = asyncio.run(status.collect(copy, Settings(home=copy.path, broker_url="mqtt://127.0.0.1:1")))
-    assert found["state"] == "down" and found["original"] == str(home.path) and not found["roles"]
+    assert found.state == "down" and found.original == str(home.path) and not found.roles
     text = render_status(found, colour=False)
     assert text.startswith(f"no runtime of this folder: it is a copy of {home.path}")
     assert f"nexus --home {home.path} status" in text

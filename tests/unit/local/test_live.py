@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nexus_cli.access.globs import matches_glob
@@ -9,12 +11,14 @@ from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.cli.views.status import age_text, render_status
 from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.status_report import LinkReport
 from nexus_cli.project.live import Live, parse_live, parse_where, wanted
 from nexus_cli.project.recorded import as_recorded
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics, matches
+from tests.unit.local.reports import report
 
 TOPICS = Topics("acme", "chicago")
 PATH = "packaging/line-1/filler/temperature"
@@ -138,11 +142,9 @@ def test_a_line_says_age_label_and_retained() -> None:
 
 
 def test_status_text_names_what_is_down() -> None:
-    found = {
-        "state": "degraded",
-        "site": "acme/chicago",
+    database = {"kind": "embedded", "url": "postgresql://x", "state": "down", "detail": "refused"}
+    parts: dict[str, Any] = {
         "broker": {"kind": "mosquitto", "url": "mqtt://127.0.0.1:1", "state": "up", "detail": "", "since": 90.0},
-        "database": {"kind": "embedded", "url": "postgresql://x", "state": "down", "detail": "refused", "restarts": 2},
         "roles": [{"name": "gateway-a", "state": "up", "port": 5, "detail": ""}],
         "links": [
             {"gateway": "a", "link": "tcp:1", "state": "connected"},
@@ -150,13 +152,13 @@ def test_status_text_names_what_is_down() -> None:
         ],
         "access": {"managed": True, "rules": 3, "in_force": False},
     }
+    found = report(**parts, state="degraded", database={**database, "restarts": 2})
     text = render_status(found, colour=False, now_s=100.0)
     assert "database" in text and "refused" in text and "2 restarts" in text
     assert "1 of 2 connected" in text and "tcp:2" in text and "time-out" in text
     assert "for 10 s" in text and "waiting for the broker" in text
     assert text.endswith("why: nexus logs database")
-    found["state"], found["database"]["restarts"] = "down", 1  # type: ignore[index]
-    text = render_status(found, colour=False, now_s=100.0)
+    text = render_status(report(**parts, state="down", database={**database, "restarts": 1}), colour=False, now_s=100.0)
     assert (
         "1 restart\n" in text
         and "refused" not in text
@@ -167,18 +169,20 @@ def test_status_text_names_what_is_down() -> None:
 
 def test_many_links_are_counted_by_reason() -> None:
     links = [
-        {"gateway": "a", "link": f"tcp:10.0.{n // 250}.{n % 250}:502", "state": "backoff",
-         "detail": f"10.0.{n // 250}.{n % 250}:502 refused the connection; next try in {n} s"}
+        LinkReport(gateway="a", link=f"tcp:10.0.{n // 250}.{n % 250}:502", state="backoff",
+                   detail=f"10.0.{n // 250}.{n % 250}:502 refused the connection; next try in {n} s")
         for n in range(600)
     ]  # fmt: skip
-    links += [{"gateway": "b", "link": "opcua:opc.tcp://plc-7:4840", "state": "connecting", "detail": ""}]
+    links += [LinkReport(gateway="b", link="opcua:opc.tcp://plc-7:4840", state="connecting")]
     lines = list(link_lines(links, state=str))
     assert lines == [
         "    backoff  600 tcp: … refused the connection; next try in … (tcp:10.0.0.0:502 and 599 more)",
         "    connecting  1 opcua: no reason known (opcua:opc.tcp://plc-7:4840)",
     ]
-    few = list(link_lines([{"gateway": "b", "link": "opcua:opc.tcp://plc-7:4840", "state": "backoff",
-                            "detail": "opc.tcp://plc-7:4840 does not answer"}], state=str))  # fmt: skip
+    one = LinkReport(
+        gateway="b", link="opcua:opc.tcp://plc-7:4840", state="backoff", detail="opc.tcp://plc-7:4840 does not answer"
+    )
+    few = list(link_lines([one], state=str))
     assert few == ["    backoff  opcua:opc.tcp://plc-7:4840 (b) it does not answer"]
 
 
@@ -191,7 +195,7 @@ def test_silence_is_explained() -> None:
 
 
 def test_status_where_nothing_ever_ran_is_two_lines() -> None:
-    found = {"state": "down", "site": "", "home": "/plant/.nexus"}
+    found = report(state="down", site="", home="/plant/.nexus")
     assert render_status(found, colour=False) == "nothing runs in /plant/.nexus\n\n  nexus up SITE starts it"
 
 

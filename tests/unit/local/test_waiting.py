@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from nexus_cli.local import waiting
 from nexus_cli.local.layout import MOSQUITTO, Home, Runtime
 from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import Running
+from nexus_cli.local.service_state import ServiceState
 from nexus_cli.local.waiting import Steps, wait_running
 
 
@@ -51,8 +51,8 @@ def test_who_starts_is_to_blame_before_those_that_wait_for_it() -> None:
     assert waiting._first(state, ["control", "database"]) == "database"
 
 
-def _part(state: str, detail: str = "", **more: Any) -> dict[str, Any]:
-    return {"state": state, "detail": detail, **more}
+def _part(state: str, detail: str = "", pid: int = 0) -> ServiceState:
+    return ServiceState(state=state, detail=detail, pid=pid)
 
 
 def test_starting_again_is_no_step_forward() -> None:
@@ -68,7 +68,7 @@ def test_starting_again_is_no_step_forward() -> None:
 class _Start:
     """A start in which every look at the state takes some seconds."""
 
-    def __init__(self, states: list[dict[str, Any]], *, look_s: float, delayed_s: float) -> None:
+    def __init__(self, states: list[dict[str, ServiceState]], *, look_s: float, delayed_s: float) -> None:
         self.states, self.look_s, self.delayed_s = states, look_s, delayed_s
         self.looks = 0
 
@@ -78,7 +78,7 @@ class _Start:
     def sleep(self, _: float) -> None:
         self.looks += 1
 
-    def state(self, _: Home) -> dict[str, Any]:
+    def state(self, _: Home) -> dict[str, ServiceState]:
         return self.states[min(self.looks, len(self.states) - 1)]
 
     def delays(self, pids: Iterable[int]) -> dict[int, float]:
@@ -98,8 +98,7 @@ def _waited(start: _Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
 SLOW = [
     {"broker": _part("starting", pid=2), "control": _part("waiting"), "historian": _part("waiting")},
     {"broker": _part("running", pid=2), "control": _part("starting", pid=3), "historian": _part("waiting")},
-    *[{"broker": _part("running", pid=2), "control": _part("starting", "nothing listens", pid=3), "historian": {
-        **_part("waiting")}}] * 4,
+    *[{"broker": _part("running", pid=2), "control": _part("starting", "nothing listens", pid=3), "historian": _part("waiting")}] * 4,
     {"broker": _part("running", pid=2), "control": _part("running", pid=3), "historian": _part("running", pid=4)},
 ]  # fmt: skip
 

@@ -44,16 +44,14 @@ def test_a_device_without_an_answer_is_named_with_reason_and_since_when() -> Non
     _timed_out(one, 5_000)
     _timed_out(one, 9_000)
     (found,), more = named(all_silent([one]))
-    assert (found["path"], found["reason"], found["since"], more) == ("a/l/one", "device_timeout", 5_000, 0)
-    assert found["detail"] == "unit 7 does not answer within 1 s" and not found["answers"]
-    assert verify([one])["a/l/one"]["detail"] == found["detail"]
+    assert (found.path, found.reason, found.since, more) == ("a/l/one", "device_timeout", 5_000, 0)
+    assert found.detail == "unit 7 does not answer within 1 s" and not found.answers
+    assert verify([one])["a/l/one"].detail == found.detail
     _read(one, 10_000, 1.0, 2.0)
     assert named(all_silent([one])) == ([], 0)
     one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(20_000), code=2)
     (found,), _ = named(all_silent([one]))
-    assert (found["code"], found["detail"], found["since"]) == (2, "", 20_000), (
-        "what was said of an earlier time is not"
-    )
+    assert (found.code, found.detail, found.since) == (2, "", 20_000), "what was said of an earlier time is not"
 
 
 def test_a_device_that_refuses_everything_is_silent_and_one_good_tag_is_enough() -> None:
@@ -61,7 +59,7 @@ def test_a_device_that_refuses_everything_is_silent_and_one_good_tag_is_enough()
     one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(1_000), code=11)
     one.reachable = True
     (found,), _ = named(all_silent([one]))
-    assert (found["reason"], found["code"], found["answers"]) == ("device_error", 11, True)
+    assert (found.reason, found.code, found.answers) == ("device_error", 11, True)
     _read(one, 2_000, 1.0)
     assert named(all_silent([one])) == ([], 0)
     assert tags_by_quality([one]) == {"GOOD": 1, "UNCERTAIN": 0, "BAD": 1, "UNKNOWN": 0}
@@ -79,7 +77,7 @@ def test_a_network_that_is_away_is_told_of_in_a_bounded_message() -> None:
     for one in all_of_them:
         _timed_out(one, 1_000)
     first, more = named(all_silent(reversed(all_of_them)), limit=3)
-    assert [one["path"] for one in first] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
+    assert [one.path for one in first] == ["a/l/d000", "a/l/d001", "a/l/d002"] and more == 4
     assert by_reason(all_silent(all_of_them)) == {"device_timeout": 7}, "all of them are counted"
 
 

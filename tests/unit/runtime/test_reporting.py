@@ -14,6 +14,7 @@ from nexus_cli.runtime.gateway.devices.census import limited
 from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Reporting
+from nexus_cli.wire.health import LimitedDevice
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
 
@@ -112,7 +113,7 @@ async def test_what_is_refused_is_polled_and_said(bench: Bench) -> None:
     assert bench.polled == ["t1", "t2"]
     assert list(bench.device.meanwhile) == [500]
     assert bench.reporting.limits == ("a/l/plc: 2 tags are polled, not reported (2 tags: Bad_TooManyMonitoredItems)")
-    facts = {"polled": ["t1", "t2"], "count": 2, "why": "2 tags: Bad_TooManyMonitoredItems"}
+    facts = LimitedDevice(polled=["t1", "t2"], count=2, why="2 tags: Bad_TooManyMonitoredItems")
     assert limited([bench.device]) == {PATH: facts}, "in health, and for `nexus explain`"
     assert bench.subscription.retried == 0
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.wire.health import LimitedDevice, SilentDevice
 
 MOST_NAMED = 1_000
 """Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
@@ -16,27 +16,23 @@ UNKNOWN = "UNKNOWN"
 """Of tags that were not read yet."""
 
 
-def named(found: Sequence[dict[str, Any]], *, limit: int = MOST_NAMED) -> tuple[list[dict[str, Any]], int]:
+def named(found: Sequence[SilentDevice], *, limit: int = MOST_NAMED) -> tuple[list[SilentDevice], int]:
     """The first of the silent devices, and how many were left out."""
     return list(found[:limit]), max(0, len(found) - limit)
 
 
-def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
-    """The devices that are switched on and give no value that counts, by path.
-
-    Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
-    UTC, when its last tag became BAD).
-    """
+def all_silent(devices: Iterable[Running]) -> list[SilentDevice]:
+    """The devices that are switched on and give no value that counts, by path."""
     found = [facts for device in devices if (facts := silence(device)) is not None]
-    return sorted(found, key=lambda facts: str(facts["path"]))
+    return sorted(found, key=lambda facts: facts.path)
 
 
-def by_reason(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def by_reason(found: Iterable[SilentDevice]) -> dict[str, int]:
     """How many silent devices there are of each reason, the most frequent first."""
-    return dict(Counter(str(facts["reason"]) for facts in found).most_common())
+    return dict(Counter(facts.reason for facts in found).most_common())
 
 
-def silence(device: Running) -> dict[str, Any] | None:
+def silence(device: Running) -> SilentDevice | None:
     """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
     if not device.config.enabled:
         return None
@@ -47,24 +43,25 @@ def silence(device: Running) -> dict[str, Any] | None:
         return None
     (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
     words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it speaks of an earlier time
-    return {
-        "path": device.path,
-        "reason": reason.value if reason is not None else "",
-        "code": code,
-        "detail": words,
-        "since": max(state.since_us for state in known),
-        "answers": device.reachable,
-    }
+    return SilentDevice(
+        path=device.path,
+        reason=reason.value if reason is not None else "",
+        code=code,
+        detail=words,
+        since=max(state.since_us for state in known),
+        answers=device.reachable,
+    )
 
 
-def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, dict[str, Any]]:
-    """What the limits of devices change, by path: `polled` (tags that are polled, not reported, `MOST_TAGS` of them),
-    `count` of them, and `why` in words. Of `limit` devices."""
-    found: dict[str, dict[str, Any]] = {}
+def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, LimitedDevice]:
+    """What the limits of devices change, by path: of `limit` devices, with `MOST_TAGS` tags each."""
+    found: dict[str, LimitedDevice] = {}
     for device in devices:
         if (device.lacking or device.limits) and len(found) < limit:
             polled = sorted(device.lacking)
-            found[device.path] = {"polled": polled[:MOST_TAGS], "count": len(polled), "why": "; ".join(device.limits)}
+            found[device.path] = LimitedDevice(
+                polled=polled[:MOST_TAGS], count=len(polled), why="; ".join(device.limits)
+            )
     return found
 
 

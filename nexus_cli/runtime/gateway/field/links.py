@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
@@ -20,6 +19,7 @@ from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
+from nexus_cli.wire.health import LinkHealth
 
 _log = logging.getLogger("nexus.link")
 RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0
@@ -114,10 +114,10 @@ class Links:
             for task in late:
                 task.cancel()
 
-    def health(self) -> dict[str, Any]:
-        """State, detail and since (µs since 1970 UTC) by link."""
+    def health(self) -> dict[str, LinkHealth]:
+        """How each link is, by link id."""
         return {
-            link: {"state": one.state.state, "detail": one.state.detail, "since": one.state.since_us}
+            link: LinkHealth(state=one.state.state, detail=one.state.detail, since=one.state.since_us)
             for link, one in self.supervisors.items()
         }
 

@@ -1,0 +1,367 @@
+"""What a process says of itself: the health message (retained, with a last will) and `/status` on its HTTP port.
+
+One document per role. A field is unset where it belongs to the other of the two: `state`, `time`, `version` to the
+message, `ready`, `detail` and `tags` to `/status`. Every other field has a default, so that a reader takes the document
+of an older version; a writer names them all.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
+
+LINK_STATES = ("idle", "connecting", "connected", "backoff")
+ROLES = ("control", "gateway", "historian")
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of every health message; the last will is this alone.
+
+    Attributes:
+        state: `running`, `waiting`, `stopping` or `lost`.
+        time: When it was said, µs since 1970 UTC; unset in a last will.
+        version: Of nexus.
+        role, name: Whose it is.
+    """
+
+    state: (
+        Annotated[
+            str,
+            Meta(
+                description="waiting: another process of this name works; such a message is not retained.",
+                extra_json_schema={"enum": ["running", "waiting", "stopping", "lost"]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    time: Microseconds | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    role: Annotated[str, one_of(ROLES)] | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+
+
+class LastWill(Health, frozen=True, kw_only=True):
+    """What the broker publishes for a process that is lost; `instance` is the process that it speaks of."""
+
+    instance: str | UnsetType = UNSET
+
+
+class LinkHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One link: its state, why it is not connected or what limits it, and since when (µs since 1970 UTC)."""
+
+    state: Annotated[str, one_of(LINK_STATES)] = ""
+    detail: str = ""
+    since: Microseconds = 0
+
+
+class SilentDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that is switched on and gives no value that counts.
+
+    Attributes:
+        path: `area/line/device`.
+        reason: Of most of its tags.
+        code: The protocol's own.
+        detail: The reason in words; "" when they speak of an earlier time.
+        since: When its last tag became BAD, µs since 1970 UTC.
+        answers: Whether it answers requests.
+    """
+
+    path: str
+    reason: str = ""
+    code: int = 0
+    detail: str = ""
+    since: int = 0
+    answers: bool = False
+
+
+class LimitedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that does not report all that it should.
+
+    Attributes:
+        polled: Tags that are polled instead, 200 at most.
+        count: How many there are.
+        why: What the device or its server said.
+    """
+
+    polled: Annotated[list[str], Meta(description="Tags that are polled instead, 200 at most.")] = []
+    count: Annotated[int, Meta(description="How many there are.", extra_json_schema={"minimum": 0})] = 0
+    why: Annotated[str, Meta(description="What the device or its server said.")] = ""
+
+
+class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's clock.
+
+    Attributes:
+        synchronised: Whether somebody calls the machine's clock so; None when nobody can be asked.
+        by: `system`, `setting`, or "".
+        error_us: The operating system's estimate of the largest error.
+        steps: Steps of the machine's clock over 1 s.
+        last_step_us: The last of them; positive is forward.
+        ahead_us: Gateway time ahead of the machine's clock.
+        turns: How often gateway time was set back.
+        refused_floor_us: A last time on disk that can't be, µs since 1970 UTC; 0: none.
+        doubt: Why samples are UNCERTAIN; "": they are not.
+        doubtful_since: Since when, µs since 1970 UTC; 0: they are not.
+    """
+
+    synchronised: Annotated[bool | None, Meta(description="null: nobody can be asked.")] = None
+    by: Annotated[str, Meta(description="Who says so.", extra_json_schema={"enum": ["system", "setting", ""]})] = ""
+    error_us: Annotated[
+        int,
+        Meta(description="The largest error that the operating system reckons with.", extra_json_schema={"minimum": 0}),
+    ] = 0
+    steps: Annotated[
+        int, Meta(description="Steps of the machine's clock over 1 s.", extra_json_schema={"minimum": 0})
+    ] = 0
+    last_step_us: int = 0
+    ahead_us: Annotated[int, Meta(description="Gateway time ahead of the machine's clock.")] = 0
+    turns: Annotated[
+        int, Meta(description="How often gateway time was set back.", extra_json_schema={"minimum": 0})
+    ] = 0
+    refused_floor_us: Annotated[int, Meta(description="A last time on disk that can't be; 0: none.")] = 0
+    doubt: Annotated[str, Meta(description="Why samples are UNCERTAIN clock_unsynchronised; empty: they are not.")] = ""
+    doubtful_since: Microseconds = 0
+
+
+class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The record's part of a gateway.
+
+    Attributes:
+        epoch: Of the disk log that is open.
+        bytes: Its size.
+        uncommitted: Durable frames without a receipt.
+        failing: Why the disk takes no frames; "": it does.
+        lost: Frames lost, by the loss.
+        waiting_topics: Topics whose records the broker does not pass on, 100 at most.
+        limit_bytes: Size of messages that the broker does not pass on; 0 when no limit is known.
+    """
+
+    epoch: str = ""
+    bytes: int = 0
+    uncommitted: int = 0
+    failing: str = ""
+    lost: dict[str, int] = {}
+    waiting_topics: list[str] = []
+    limit_bytes: int = 0
+
+
+class CommandsHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Commands of a gateway by how they ended, those that wait, and its journal of them.
+
+    Attributes:
+        done, refused, failed, unknown: Commands by how they ended, since the start.
+        waiting: Commands that wait or are at a device.
+        remembered: Ids in the journal.
+        failing: Why the journal can't be written; "": it can.
+        connected: Whether commands are received.
+    """
+
+    done: int = 0
+    refused: int = 0
+    failed: int = 0
+    unknown: int = 0
+    waiting: int = 0
+    remembered: int = 0
+    failing: str = ""
+    connected: bool = False
+
+
+class GatewayCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of a gateway since its start.
+
+    Attributes:
+        accepted: Frames and gaps made durable.
+        published, repeated: Frames handed to the broker; those sent again for want of a receipt.
+        missed_cycles: Poll cycles skipped because the one before was late.
+        live_published, live_conflated: Live values published; replaced before they were.
+    """
+
+    accepted: int = 0
+    published: int = 0
+    repeated: int = 0
+    missed_cycles: int = 0
+    live_published: int = 0
+    live_conflated: int = 0
+
+
+Stalled: TypeAlias = Annotated[
+    list[str],
+    Meta(description="What has work and does none of it, as sentences; empty while everything moves."),
+]
+
+
+class GatewayHealth(Health, frozen=True, kw_only=True):
+    """A gateway.
+
+    Attributes:
+        ready, detail: Whether it does its work, and why not; in `/status` alone.
+        tags: Tags by the quality of their newest sample, `UNKNOWN` before the first; in `/status` alone.
+        instance, host, pid: The process.
+        term: When it took its name over from another instance, µs since 1970 UTC.
+        waiting: Why it is not on duty; "" when it is.
+        accounted_since: It declares what it did not read since then, µs since 1970 UTC; 0 for always.
+        deployment, digest: What runs.
+        configuration: Why control's configuration is not taken; "" when it is.
+        devices: How many it has.
+        silent: Those that give no value that counts, by path, at most 1,000.
+        silent_left_out: How many more there are.
+        silent_reasons: How many of each reason, the most frequent first; unset in older versions.
+        limited: Devices that do not report all that they should, by path.
+        links: By link id.
+        canary: `waiting`, `echoed` or `silent`.
+        stalled: What has work and does none of it.
+        gaps: Gaps declared, by reason.
+    """
+
+    ready: bool | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    tags: dict[str, int] | UnsetType = UNSET
+    instance: Instance = ""
+    host: Annotated[str, Meta(description="Name of the machine.")] = ""
+    pid: Count = 0
+    term: Annotated[int, Meta(description="When this gateway took its name over from another instance.")] = 0
+    waiting: str = ""
+    accounted_since: Annotated[
+        int, Meta(description="Of a gateway: it declares what it did not read since then; 0 for always.")
+    ] = 0
+    deployment: int = 0
+    digest: str = ""
+    configuration: str = ""
+    devices: int = 0
+    silent: list[SilentDevice] = []
+    silent_left_out: int = 0
+    silent_reasons: dict[str, int] | UnsetType = UNSET
+    limited: dict[str, LimitedDevice] = {}
+    links: dict[str, LinkHealth] = {}
+    commands: CommandsHealth = CommandsHealth()
+    canary: str = ""
+    clock: ClockHealth = ClockHealth()
+    stalled: Stalled = []
+    outbox: OutboxHealth = OutboxHealth()
+    gaps: dict[str, int] = {}
+    counters: GatewayCounters = GatewayCounters()
+
+
+class QueueHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits in a historian: messages and their bytes."""
+
+    messages: int = 0
+    bytes: int = 0
+
+
+class KnownOutbox(msgspec.Struct, frozen=True, kw_only=True):
+    """One life of a gateway's disk log as the historian knows it, with its number of ranges."""
+
+    gateway: str
+    epoch: str
+    ranges: int
+
+
+class HistorianHealth(Health, frozen=True, kw_only=True):
+    """A historian.
+
+    Attributes:
+        site: `enterprise/site`; in `/status` alone.
+        broker, database: `connected`, else `away` or why.
+        shared_subscription: Whether the broker gives each message to one of several historians.
+        stalled: What has work and does none of it.
+        stores_others_alone: Whether it has the turn to store messages of others.
+        clock_doubt: Why frames are held; "": they are not.
+        queue: What waits.
+        waiting_aside: Samples that wait aside.
+        clock_steps: Steps of the machine's clock over 1 s.
+        counters: By name, since the start (`runtime/historian/counters.py`).
+        undeclared_topics: Messages by topic that nothing declares; in `/status` alone.
+        outboxes: In `/status` alone.
+    """
+
+    site: str | UnsetType = UNSET
+    broker: str = ""
+    database: str = ""
+    shared_subscription: bool = False
+    stalled: Stalled = []
+    stores_others_alone: bool = False
+    clock_doubt: str = ""
+    queue: QueueHealth = QueueHealth()
+    waiting_aside: int = 0
+    clock_steps: int = 0
+    counters: dict[str, int] = {}
+    undeclared_topics: dict[str, int] | UnsetType = UNSET
+    outboxes: list[KnownOutbox] | UnsetType = UNSET
+
+
+class BrokerLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Control's connection to the broker."""
+
+    connected: bool = False
+    reconnects: int = 0
+
+
+class ControlHealth(Health, frozen=True, kw_only=True):
+    """A control; what belongs to a term is unset in a standby.
+
+    Attributes:
+        site: `enterprise/site`.
+        ready, detail: Whether it does its work, and why not.
+        leads: Whether it leads its site.
+        term: In which it leads.
+        instance: Of this process.
+        leader: Where the one that leads is; "" when it is this one or none is known.
+        stalled: What has work and does none of it.
+        broker: Its connection.
+        deployment_running: Its number; 0 when none runs.
+        gateways_lost, gateways_stopped: By name.
+        gateways_waiting: Processes that wait because another one of their name works, by gateway.
+        links: State of every link by gateway, as the gateways say.
+        sequences_running: By name.
+        alerts_active: Alerts that are not cleared.
+        alert_changes_waiting: Changes of alerts that are not stored yet.
+    """
+
+    site: str = ""
+    ready: bool = False
+    detail: str = ""
+    leads: bool = False
+    term: int = 0
+    instance: str = ""
+    leader: str = ""
+    stalled: list[str] | UnsetType = UNSET
+    broker: BrokerLink | UnsetType = UNSET
+    deployment_running: int | UnsetType = UNSET
+    gateways_lost: list[str] | UnsetType = UNSET
+    gateways_stopped: list[str] | UnsetType = UNSET
+    gateways_waiting: dict[str, str] | UnsetType = UNSET
+    links: dict[str, dict[str, str]] | UnsetType = UNSET
+    sequences_running: list[str] | UnsetType = UNSET
+    alerts_active: int | UnsetType = UNSET
+    alert_changes_waiting: int | UnsetType = UNSET
+
+
+_gateway = msgspec.json.Decoder(GatewayHealth)
+H = TypeVar("H", bound=Health)
+
+
+def encode(health: Health) -> bytes:
+    """JSON bytes."""
+    return msgspec.json.encode(health)
+
+
+def decode_gateway(payload: bytes) -> GatewayHealth:
+    """Read a gateway's health.
+
+    Raises:
+        msgspec.MsgspecError: Not JSON, or not of its shape; UnicodeDecodeError and RecursionError likewise.
+    """
+    return _gateway.decode(payload)
+
+
+def decode_status(payload: bytes, kind: type[H]) -> H:
+    """What a role answers on `/status`; one that answers in another shape says nothing."""
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return kind()
