@@ -70,7 +70,7 @@ class OpcuaConnection(Connection):
     max_read: int | None = Field(default=None, ge=1, le=10_000, description="Nodes in one Read.")
     max_write: int | None = Field(default=None, ge=1, le=10_000, description="Nodes in one Write.")
     max_subscribe: int | None = Field(default=None, ge=1, le=10_000, description="Items in one CreateMonitoredItems.")
-    max_items: int | None = Field(default=None, ge=1, description="Monitored items the server bears in all.")
+    max_items: int | None = Field(default=None, ge=1, description="Most monitored items of the server in total.")
     override_host: bool | None = Field(
         default=None,
         description="Stay on the host of `endpoint` when the server announces another one (default true).",
