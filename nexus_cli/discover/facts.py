@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from nexus_cli.discover.site_keys import ConnectionKeys, HeadKeys
 
@@ -14,6 +14,22 @@ class UnitFound(TypedDict):
     unit: int
     identity: Mapping[str, str]
     sunspec: bool
+
+
+class BlockFound(TypedDict, total=False):
+    """An S7 data block; length in bytes."""
+
+    block: str
+    length: int
+    name: str
+    protected: bool
+
+
+class SunspecFound(TypedDict):
+    """Where SunSpec models begin, and their numbers in order."""
+
+    base: int
+    models: list[int]
 
 
 class _Walk(TypedDict, total=False):
@@ -56,8 +72,8 @@ class _Device(TypedDict, total=False):
 
     identity: dict[str, str]
     namespaces: list[str]
-    data_blocks: list[dict[str, Any]]
-    sunspec: dict[str, Any]
+    data_blocks: list[BlockFound]
+    sunspec: SunspecFound
 
 
 class _Bus(TypedDict, total=False):

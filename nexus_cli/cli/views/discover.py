@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nexus_cli.diagnostics.printable import plain
 from nexus_cli.discover.placement import device_at
+from nexus_cli.json_value import JsonObject
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
@@ -24,6 +25,60 @@ RECOGNISED = 8
 Style = Callable[[str, str], str]
 
 
+class SkippedDocument(TypedDict):
+    """What was not taken."""
+
+    what: str
+    reason: str
+
+
+class Counts(TypedDict):
+    """Values of one source."""
+
+    seen: int
+    found: int
+    skipped: int
+
+
+class SourceDocument(TypedDict):
+    """One device, broker or file. A device has its head's keys and `tags`; a tag its name and its keys."""
+
+    source: str
+    protocol: str
+    complete: bool
+    facts: JsonObject
+    counts: Counts
+    devices: list[JsonObject]
+    skipped: list[SkippedDocument]
+
+
+class EditDocument(TypedDict):
+    """What is written, by device and tag path."""
+
+    path: str
+    written: bool
+    created: list[str]
+    added: dict[str, list[str]]
+    changed: dict[str, list[str]]
+    differing: dict[str, dict[str, JsonObject]]
+    removed: list[str]
+    kept: int
+    notes: list[str]
+    skipped: list[SkippedDocument]
+    diff: str
+
+
+class DiscoveryDocument(TypedDict):
+    """Everything that was found, and the edit when a file was named."""
+
+    sources: list[SourceDocument]
+    at: str
+    into: str
+    tags: int
+    skipped: int
+    edit: EditDocument | None
+
+
 def document(
     proposals: Sequence[Proposal],
     *,
@@ -32,7 +87,7 @@ def document(
     at: str = "",
     there: There | None = None,
     into: str = "",
-) -> dict[str, Any]:
+) -> DiscoveryDocument:
     """The JSON form.
 
     Args:
@@ -53,7 +108,7 @@ def document(
     }
 
 
-def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
+def _source(proposal: Proposal, at: str, there: There) -> SourceDocument:
     facts = {key: value for key, value in proposal.facts.items() if key not in ("present", "namespaces")}
     return {
         "source": proposal.source,
@@ -78,13 +133,13 @@ def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
     }
 
 
-def _tag(tag: ProposedTag, there: Mapping[str, str] | None) -> dict[str, Any]:
+def _tag(tag: ProposedTag, there: Mapping[str, str] | None) -> JsonObject:
     """One tag; of a device of the site, `there` is its name there, null when it is new."""
     known = {} if there is None else {"there": there.get(tag.name)}
     return {"name": tag.name, "original": list(tag.original), **known, **tag.keys}
 
 
-def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
+def _edit(edit: Edit, *, written: bool) -> EditDocument:
     merged = edit.merged
     return {
         "path": edit.path.as_posix(),
