@@ -250,7 +250,7 @@ def write(edit: Edit) -> None:
 
     Raises:
         OSError: It can't be written.
-        NexusError: NX6603, somebody changed the file since it was read.
+        NexusError: NX6603, the file changed since it was read.
     """
     now = edit.path.read_bytes().decode("utf-8-sig", "replace") if edit.path.exists() else ""
     if now != edit.before:

@@ -29,7 +29,7 @@ class Journal:
         resume: How to continue, {} for a walk from the start.
         root: Node at which a walk from the start begins.
         noted: Whether there is something to go on from.
-        trouble: Why nothing is noted any more (a full disk), "" when all is well.
+        trouble: Why nothing is noted any more (a full disk), "" without a problem.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], *, root: str, fresh: bool = False) -> None:

@@ -9,11 +9,13 @@ from nexus_cli.discover.propose import Proposal
 from nexus_cli.model.bound import Model
 from nexus_cli.model.driver_kind import DriverKind
 
-There = Mapping[str, Mapping[str, str]]
+KnownTags = Mapping[str, Mapping[str, str]]
 """By `area/line/device` of each device of the site: its own name of a tag by the proposed name."""
 
 
-def there(proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]) -> There:
+def known_tags(
+    proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]
+) -> KnownTags:
     """What the site has at the places of the proposed devices; nothing for new devices.
 
     Args:

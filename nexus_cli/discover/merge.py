@@ -1,7 +1,7 @@
 """Proposed tags into the text of a site file, matched by address. Pure: text in, text out.
 
 `merge` adds what is missing and changes nothing that exists. `overwrite` also replaces the keys that discovery
-knows, in tags that this file declares. `prune` also removes tags of this file whose address is not there any more.
+knows, in tags that this file declares. `prune` also removes tags of this file whose address the device no longer has.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def merge(
         kind: Of the protocol; None for external devices, whose tags are matched by name.
         connection: The device's connection as its kind reads it.
         merged: Takes notes.
-        present: Addresses that are there although they were not proposed: their tags are never pruned.
+        present: Addresses of the device that were not proposed: their tags are never pruned.
         odd: What to leave out of new tags, known from an earlier try.
     """
     where = device_path(at)
@@ -177,7 +177,7 @@ def _match(
 
 
 def _without(odd: Odd, matched: Sequence[_Matched], at: str, merged: Merged) -> list[_Matched]:
-    """New tags without what is odd about them, which is noted; the others keep the names that they got."""
+    """New tags without the refused keys, which are noted; the names of all tags stay."""
     kept = []
     for one in matched:
         refused = {} if one.present else odd.get(f"{at}/{one.name}", {})

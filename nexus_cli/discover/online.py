@@ -33,7 +33,7 @@ class Wanted:
         rate_per_s: Most values a second, 0 for no limit.
         start: Where to begin, in the protocol's spelling.
         properties: OPC UA: also properties that describe no other value.
-        listen_s: MQTT: how long to listen; retained messages come at once, others when they are published.
+        listen_s: MQTT: how long to listen; retained messages come at once, the rest when they are published.
     """
 
     include: tuple[str, ...] = ()

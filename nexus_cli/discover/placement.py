@@ -1,4 +1,4 @@
-"""Where proposed tags go: which site, which file, which device, and what exists there already."""
+"""Where proposed tags go: which site, which file, which device, and what it has already."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def split_at(text: str) -> tuple[str, str, str] | None:
 
 
 def device_at(at: str, suggested: str) -> str:
-    """Where a proposed device goes: at the place itself, beside it, or where it says itself."""
+    """Where a proposed device goes: at the place itself, beside it, or at its own place."""
     if not suggested:
         return at
     if "/" in suggested or not at:

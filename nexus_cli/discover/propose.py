@@ -50,7 +50,7 @@ class ProposedTag:
     Attributes:
         name: Slug, unique in its device.
         original: Original names, outermost first.
-        keys: Keys of the site language, in the order of the house.
+        keys: Keys of the site language, in the usual order of a site file.
     """
 
     name: str
@@ -163,7 +163,7 @@ def _keys(found: Found, name: str) -> TagKeys:
         keys.setdefault("index", "")  # brackets at the end of a server's own id are its name, no element of an array
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
-        keys.pop("description", None)  # many servers repeat the name there
+        keys.pop("description", None)  # many servers repeat the name as description
     if original and not ".".join(found.name).lower().endswith(name):
         if "description" not in keys:
             keys["description"] = original

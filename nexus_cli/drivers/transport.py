@@ -18,7 +18,7 @@ class ConnectionLost(Exception):
 
 
 class RequestTransport(asyncio.Protocol):
-    """A connection. After `ConnectionLost` only `close` is of use."""
+    """A connection. After `ConnectionLost` only `close` may be called."""
 
     def __init__(self, *, timeout_s: float) -> None:
         """Prepare one.

@@ -20,7 +20,7 @@ from nexus_cli.discover.edit import Edit, edited, odd_ones, proved
 from nexus_cli.discover.filters import left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.importers import import_file
-from nexus_cli.discover.known_tags import There, there
+from nexus_cli.discover.known_tags import KnownTags, known_tags
 from nexus_cli.discover.merge import Mode
 from nexus_cli.discover.online import OnProgress, Progress, Wanted
 from nexus_cli.discover.placement import device_path, site_of, split_at
@@ -48,7 +48,7 @@ class Discovered:
         proposals: One per link or file section.
         site: The site file that it would become a part of.
         reading: That site as it is.
-        there: What of it the site has already.
+        known: What of it the site has already.
         into: The file to edit when none is named: the one that has the device, its line or its area, else the site's
             own; "" without a site.
     """
@@ -56,7 +56,7 @@ class Discovered:
     proposals: tuple[Proposal, ...]
     site: Path | None = None
     reading: Reading | None = None
-    there: There = field(default_factory=dict)
+    known: KnownTags = field(default_factory=dict)
     into: str = ""
 
 
@@ -98,9 +98,9 @@ async def discover(
         nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
         findings = findings or (nothing,)
     model = reading.model if reading is not None else None
-    known = there(proposals, at=ask.at, model=model, kinds=kinds())
+    known = known_tags(proposals, at=ask.at, model=model, kinds=kinds())
     into = _declaring(reading, ask.at or next(iter(known), "")) or (shown(site) if site is not None else "")
-    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, there=known, into=into), findings)
+    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, known=known, into=into), findings)
 
 
 def _declaring(reading: Reading | None, at: str) -> str:
@@ -182,7 +182,7 @@ def _from(site: Path, file: Path) -> str:
 
 
 def _read_again(found: Discovered) -> Reading | None:
-    """The site as it is now: a walk takes long enough for somebody to edit a file of it."""
+    """The site as it is now: somebody may have edited a file of it during a long walk."""
     reading = found.reading
     if reading is None or found.site is None:
         return reading

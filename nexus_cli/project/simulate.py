@@ -189,7 +189,7 @@ def write_overlay(simulation: Simulation, path: Path) -> None:
     """Write the overlay; a file that was not written by this verb is left alone.
 
     Raises:
-        NexusError: The file is somebody's own, or can't be written.
+        NexusError: The file was not written by `nexus sim`, or can't be written.
     """
 
     class Plain(yaml.SafeDumper):

@@ -120,7 +120,7 @@ class Document:
         """Replace a value, or add its key.
 
         Raises:
-            DocumentError: The map is not there, the value is an alias' target, or comments would be lost.
+            DocumentError: The map does not exist, the value is an alias' target, or comments would be lost.
         """
         depth, node, holder = self._find(path)
         if depth < len(path):
@@ -255,7 +255,7 @@ class Document:
         return node
 
     def _find(self, path: Path) -> tuple[int, Node | None, int]:
-        """How many levels of a path are there, the deepest node of them, and where its key's colon ends.
+        """How many levels of a path exist, the deepest node of them, and where its key's colon ends.
 
         Raises:
             DocumentError: A node on the way is an alias' target.

@@ -1,4 +1,4 @@
-"""`nexus fmt`: a file in the house style, with every value and every comment of it, or as it was."""
+"""`nexus fmt`: a file in the house style, with the same values and comments; else unchanged."""
 
 from __future__ import annotations
 

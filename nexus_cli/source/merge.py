@@ -28,7 +28,7 @@ NAMED = frozenset(
         "vars",
     }
 )
-"""Keys whose maps are keyed by names: an overlay may change what is there, not add to it."""
+"""Keys whose maps are keyed by names: an overlay may change existing names, not add any."""
 
 _REPLACED = frozenset({"values", "simulate"})
 """Maps that an overlay replaces whole: half of an enumeration or of a signal means nothing."""
@@ -99,7 +99,7 @@ def _lay(draft: Draft, base: Map, over: Map, *, named: bool, behind: dict[Any, A
         draft: Takes the findings.
         base: Changed in place.
         over: The overlay's map for the same place.
-        named: The keys are names (of areas, tags, …), which must be there already.
+        named: The keys are names (of areas, tags, …), which must exist already.
         behind: What the device's template says at this place; its names count as there.
         templates: All templates.
     """

@@ -68,7 +68,7 @@ def control_findings(file: SourceFile) -> list[Diagnostic]:
 def deceptive_findings(file: SourceFile) -> list[Diagnostic]:
     """One finding per separator or bidirectional control outside quotes, at most a few.
 
-    Some programs break the line at such a separator and others don't; a bidirectional control changes the order in
+    Only some programs break the line at such a separator; a bidirectional control changes the order in
     which text is shown. Either way a reviewer sees another file than the one that is read.
     """
     text = file.text

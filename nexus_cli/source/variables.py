@@ -29,7 +29,7 @@ Problem = Callable[[str, str, str], None]
 
 
 def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem) -> Any:
-    """The text with the references of one kind replaced; others are left alone, malformed ones are reported.
+    """The text with the references of one kind replaced; references of other kinds stay, malformed ones are reported.
 
     Args:
         text: Holds at least one `${`.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class CertificateDocument(TypedDict, total=False):
-    """One certificate. Only `file` and `doubts` are there when it can't be read. Times are ISO 8601, UTC."""
+    """One certificate. Only `file` and `doubts` exist when it can't be read. Times are ISO 8601, UTC."""
 
     file: Required[str]
     doubts: Required[list[str]]

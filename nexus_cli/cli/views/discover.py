@@ -12,7 +12,7 @@ from nexus_cli.json_value import JsonObject
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.known_tags import There
+    from nexus_cli.discover.known_tags import KnownTags
     from nexus_cli.discover.propose import Proposal, ProposedTag
 
 ROWS = 60
@@ -85,7 +85,7 @@ def document(
     edit: Edit | None = None,
     written: bool = False,
     at: str = "",
-    there: There | None = None,
+    known: KnownTags | None = None,
     into: str = "",
 ) -> DiscoveryDocument:
     """The JSON form.
@@ -95,11 +95,11 @@ def document(
         edit: What it changes, None when no file was named.
         written: The edit is in the file.
         at: Place of the device itself.
-        there: What the site has already.
+        known: What the site has already.
         into: The file that would be edited.
     """
     return {
-        "sources": [_source(proposal, at, there or {}) for proposal in proposals],
+        "sources": [_source(proposal, at, known or {}) for proposal in proposals],
         "at": at,
         "into": into,
         "tags": sum(proposal.tags for proposal in proposals),
@@ -108,7 +108,7 @@ def document(
     }
 
 
-def _source(proposal: Proposal, at: str, there: There) -> SourceDocument:
+def _source(proposal: Proposal, at: str, known: KnownTags) -> SourceDocument:
     facts = {key: value for key, value in proposal.facts.items() if key not in ("present", "namespaces")}
     return {
         "source": proposal.source,
@@ -123,9 +123,9 @@ def _source(proposal: Proposal, at: str, there: There) -> SourceDocument:
         "devices": [
             {
                 "device": device.place,
-                **({"at": place} if (place := device_at(at, device.place)) in there else {}),
+                **({"at": place} if (place := device_at(at, device.place)) in known else {}),
                 **device.head,
-                "tags": [_tag(tag, there.get(place)) for tag in device.tags],
+                "tags": [_tag(tag, known.get(place)) for tag in device.tags],
             }
             for device in proposal.devices
         ],
@@ -133,10 +133,10 @@ def _source(proposal: Proposal, at: str, there: There) -> SourceDocument:
     }
 
 
-def _tag(tag: ProposedTag, there: Mapping[str, str] | None) -> JsonObject:
+def _tag(tag: ProposedTag, known: Mapping[str, str] | None) -> JsonObject:
     """One tag; of a device of the site, `there` is its name there, null when it is new."""
-    known = {} if there is None else {"there": there.get(tag.name)}
-    return {"name": tag.name, "original": list(tag.original), **known, **tag.keys}
+    place = {} if known is None else {"there": known.get(tag.name)}
+    return {"name": tag.name, "original": list(tag.original), **place, **tag.keys}
 
 
 def _edit(edit: Edit, *, written: bool) -> EditDocument:
@@ -268,7 +268,7 @@ def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     name = device.get("at") or device["device"] or "(the device)"
     lines = ["", f"{style(name, 'bold')}  {head}  {_count(len(tags), 'tag')}{counts}"]
     if exists and len(tags) > ROWS:
-        tags = fresh  # what is there need not be listed
+        tags = fresh  # known tags need not be listed
     rows = [(f"{_mark(tag)}{tag['name']}" if exists else tag["name"], _about(tag)) for tag in tags]
     if len(rows) <= ROWS:
         width = max((len(name) for name, _ in rows), default=0)

@@ -85,7 +85,7 @@ class Validator:
             self._refuse(what, f"{error}" + (f" ({error.hint})" if error.hint else ""))
             return None
         if "order" in tag and "order" not in address.options and getattr(self._bound, "order", None) is None:
-            tag.pop("order")  # as it comes anyway
+            tag.pop("order")  # the default anyway
         key = (proposed.device, *identity(address))
         first = self._seen.setdefault(key, what)
         if first is not what:

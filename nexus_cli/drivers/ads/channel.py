@@ -65,7 +65,7 @@ class Channel(Protocol):
             what: For people, begins an error's message.
 
         Raises:
-            DriverError: By the code; DEVICE for silence while others answer, else SESSION.
+            DriverError: By the code; DEVICE for silence while other PLCs answer, else SESSION.
         """
         ...
 
@@ -229,7 +229,7 @@ async def read_singly(channel: Channel, target: bytes, items: Sequence[Item], wh
 
 
 def silence(endpoint: str, timeout_s: float, what: str, *, alive: bool) -> DriverError:
-    """Nothing came in time. `alive`: others answered on the same link meanwhile."""
+    """Nothing came in time. `alive`: other PLCs answered on the same link meanwhile."""
     return DriverError(
         f"{endpoint} did not answer within {timeout_s:g} s ({what})",
         scope=Scope.DEVICE if alive else Scope.SESSION,

@@ -80,7 +80,7 @@ class Plc:
         state: ADS state as last seen.
         guard: What is read along with every sum read.
         expected: Bytes of the guard under the current version.
-        apart: What watches the PLC but can't be part of a sum read there; it is read after each.
+        apart: What watches the PLC but can't be part of its sum reads; it is read after each.
         sums: False when the device knows no sum commands.
         types: Data types by name in upper case; None for one that the PLC does not know.
         renewed: Called after everything was resolved anew.
@@ -234,7 +234,7 @@ class Plc:
         return known | await self._ask_symbols(missing) if missing else known
 
     def again_s(self, name: str) -> float:
-        """When a symbol that was refused is asked for again, in the loop's time; infinity for all others."""
+        """When a symbol that was refused is asked for again, in the loop's time; infinity for any other symbol."""
         return self._refused.get(name, (math.inf, 0.0))[0]
 
     async def describe(self, name: str) -> None:
@@ -340,7 +340,7 @@ class Plc:
 
 
 def _granted(items: Sequence[Item], data: bytes) -> tuple[tuple[Item, ...], bytes, tuple[Item, ...]]:
-    """What a PLC lets us read, the bytes of it, and what it refuses."""
+    """What a PLC allows to read, with its bytes, and what it refuses."""
     granted, refused, found = [], [], b""
     at = 4 * len(items)
     for item, code in zip(items, struct.unpack_from(f"<{len(items)}I", data), strict=True):

@@ -238,7 +238,7 @@ class AdsSession:
         return subscription
 
     async def check(self) -> None:
-        """See `Session.check`. A PLC that does not answer makes what it reported BAD; the others' stays."""
+        """See `Session.check`. A PLC that does not answer makes its reported values BAD; those of other PLCs stay."""
         if self.channel.lost is not None:
             raise_lost(self.channel.lost, self.channel.endpoint)
         for plc in list(self._plcs.values()):

@@ -1,4 +1,4 @@
-"""What PLCs report by themselves: notifications on change or in cycles, and the watch over version and state.
+"""What PLCs report without being polled: notifications on change or in cycles, and the watch over version and state.
 
 A notification is bound to an address. So when the program changes, everything that was reported is BAD at once and
 dropped, a check is called for, and that (or a read or write before it) registers all of it anew under fresh addresses.
@@ -184,7 +184,7 @@ class Reports:
             owner.sink(owner.device, notifications)
 
     async def renew(self, plc: Plc) -> None:
-        """Register anew what a change of this PLC's program took; the others are not touched.
+        """Register again what a change of this PLC's program removed; other PLCs are not touched.
 
         Raises:
             DriverError: With scope SESSION.

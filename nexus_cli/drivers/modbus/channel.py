@@ -51,7 +51,7 @@ class Misaddressed(Exception):
 
 
 class Channel(RequestTransport):
-    """A connection. `open` first; after `ConnectionLost` only `close` is of use.
+    """A connection. `open` first; after `ConnectionLost` only `close` may be called.
 
     Attributes:
         host, port: Where to.
@@ -114,7 +114,7 @@ class Channel(RequestTransport):
             broadcast: Nobody answers: give b"" at once.
 
         Returns:
-            The PDU of the answer, at least its function code. Whether it fits the request is for who asked to see.
+            The PDU of the answer, at least its function code. The caller checks whether it fits the request.
 
         Raises:
             RequestTimeout: Nothing came in time. The connection stays open.

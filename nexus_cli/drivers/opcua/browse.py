@@ -97,7 +97,7 @@ class Walk:
             queued: list[Entry] = []
             for browsed in await self._side_by_side(round_, queued):
                 yield browsed
-            while self._alone:  # its references did not fit beside the others': now it has the server for itself
+            while self._alone:  # its references did not fit into the answer with others: now it is browsed alone
                 for browsed in await self._piece([self._alone.pop()], queued):
                     yield browsed
             if not self._options.only_resume:

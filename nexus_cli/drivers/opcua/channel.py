@@ -1,7 +1,7 @@
 """One connection to one server: asyncua's transport and session services, without any of its background tasks.
 
 `asyncua.Client.connect()` starts three tasks (a watchdog, a supervisor, a channel renewer) that outlive a lost link
-and that take a stalled server for a dead one. Here the same steps run by themselves, the secure channel is renewed
+and that take a stalled server for a dead one. Here the same steps run separately, the secure channel is renewed
 by the next request that finds three quarters of its life gone, and requests that are sent every cycle go out as
 ready bytes.
 

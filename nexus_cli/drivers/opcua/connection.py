@@ -118,7 +118,7 @@ class ServerConnection:
         self.generation += 1
 
     async def look_for_namespaces(self) -> bool:
-        """Read the server's namespaces again, at most every `NAMESPACE_LOOK_S`; True when they are others now.
+        """Read the server's namespaces again, at most every `NAMESPACE_LOOK_S`; True when they changed.
 
         Raises:
             DriverError: The server refuses it, or the session is lost.

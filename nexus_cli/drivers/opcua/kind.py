@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
@@ -175,6 +175,28 @@ def _link_of(connection: Any) -> str:
     return str(connection.endpoint)
 
 
+class _Options(TypedDict, total=False):
+    """`Address.options` of OPC UA; what is left out has its usual value.
+
+    index: NumericRange behind the node id.
+    varying: The array may have fewer elements than its type.
+    sampling: Sampling interval in milliseconds.
+    queue: Values that the server queues.
+    discard_oldest: False discards the newest value of a full queue.
+    trigger: What a change is, as DataChangeTrigger.
+    device_deadband, device_deadband_percent: Of the server.
+    """
+
+    index: str
+    varying: bool
+    sampling: int
+    queue: int
+    discard_oldest: bool
+    trigger: str
+    device_deadband: float
+    device_deadband_percent: float
+
+
 def _address_of(connection: Any, tag: Any) -> Address:
     index = None if tag.index is None else str(tag.index)
     node = parse_address(tag.node, index=index)
@@ -207,19 +229,19 @@ def _address_of(connection: Any, tag: Any) -> Address:
             key="device_deadband",
             code="NX3204",
         )
-    options: JsonObject = {}
+    options: _Options = {}
     if node.range:
         options["index"] = node.range
-    for key, default in (
-        ("varying", False),
-        ("sampling", None),
-        ("queue", 1),
-        ("discard_oldest", True),
-        ("trigger", "StatusValue"),
-    ):
-        value = getattr(tag, key)
-        if value is not None and value != default:
-            options[key] = value
+    if tag.varying:
+        options["varying"] = True
+    if tag.sampling is not None:
+        options["sampling"] = tag.sampling
+    if tag.queue not in (None, 1):
+        options["queue"] = tag.queue
+    if tag.discard_oldest is False:
+        options["discard_oldest"] = False
+    if tag.trigger not in (None, "StatusValue"):
+        options["trigger"] = tag.trigger
     if tag.device_deadband is not None:
         percent = tag.device_deadband.percent
         if percent is not None:

@@ -20,7 +20,7 @@ FILTER_REFUSED = frozenset({0x80430000, 0x80440000, 0x80450000, 0x808E0000})
 """Bad_MonitoredItemFilterInvalid, …FilterUnsupported, Bad_FilterNotAllowed, Bad_DeadbandFilterInvalid."""
 ABSOLUTE, PERCENT = 1, 2
 MANY_REFUSED = 8
-"""So many items in a row, each refused alone by the whole service for the same reason: the others are not tried."""
+"""So many items in a row, each refused alone by the whole service for the same reason: the rest is not tried."""
 Wanted = tuple[int, ua.NodeId, Point]
 """Client handle, node, point."""
 

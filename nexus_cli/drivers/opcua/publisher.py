@@ -79,7 +79,7 @@ class Publisher:
     """The link's publish requests, and who gets what they bring.
 
     Attributes:
-        streams: By the interval that was asked for; one that is shared is there more than once.
+        streams: By the interval that was asked for; one that is shared is listed more than once.
         items: By our handle.
     """
 

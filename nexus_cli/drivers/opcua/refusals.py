@@ -1,4 +1,4 @@
-"""Why a server lets us not in, in sentences that name the file, the thumbprint and what to do. Pure but for the files' names.
+"""Why a server refuses a session, in sentences that name the file, the thumbprint and what to do. Pure but for the files' names.
 
 Source: OPC 10000-4 §6.1.3 (certificates), §5.7.3 (ActivateSession), §7.41 (identity tokens).
 """

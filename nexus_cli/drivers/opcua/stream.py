@@ -28,7 +28,7 @@ class Stream(Generic[R]):
     Attributes:
         id: The server's id.
         interval_ms: How often it publishes.
-        silence_s: Longest time without a word of it.
+        silence_s: Longest time without a message.
         heard_s: When its last message came, on the loop's time.
         items: Monitored items by our handle: the server's id.
         shared: The server's word for why other intervals use it too; "" while none does.

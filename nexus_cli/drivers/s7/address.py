@@ -84,7 +84,7 @@ MAX_BYTE = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What an S7 address says by itself.
+    """What an S7 address contains.
 
     Attributes:
         area: I, Q, M, DB, T or C.

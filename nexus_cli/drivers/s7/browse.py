@@ -1,6 +1,6 @@
 """What a CPU reports about itself: identity, protection, data blocks and their lengths. Not what is in them.
 
-Nothing found here can become a tag by itself, because S7 communication knows bytes and no variables: every block says
+Nothing found here can become a tag, because S7 communication has bytes and no variables: every block says
 so in `detail["skipped"]`. Facts of the CPU are in `detail["facts"]`; `detail["beat"]` is a sign of life.
 """
 
@@ -43,7 +43,7 @@ class Cpu(Protocol):
 
 
 async def browse(cpu: Cpu, *, start: str = "") -> AsyncIterator[Browsed]:
-    """First the facts, then the data blocks by number, a list of them, and how many there are of the others.
+    """First the facts, then the data blocks by number, a list of them, and the number of the other blocks.
 
     Args:
         cpu: An open cpu.

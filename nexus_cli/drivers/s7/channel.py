@@ -32,7 +32,7 @@ MAX_FRAME = 8192 + FRAME_HEADER
 
 
 class Channel(RequestTransport):
-    """A connection. `open` first; after `RequestTimeout` or `ConnectionLost` only `close` is of use.
+    """A connection. `open` first; after `RequestTimeout` or `ConnectionLost` only `close` may be called.
 
     Attributes:
         pdu: Bytes of a PDU as negotiated.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 from pydantic import Field
 
@@ -12,7 +12,6 @@ from nexus_cli.drivers.iec_types import NATURAL
 from nexus_cli.drivers.s7.address import Written, normal_text, parse_address
 from nexus_cli.drivers.s7.field import field_of
 from nexus_cli.drivers.s7.url import DEFAULT_PORT, URL
-from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import Host
@@ -149,12 +148,20 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     return Address(text, _text_options(tag, kind, s7_type, length or count))
 
 
-def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> JsonObject:
+class _TextOptions(TypedDict, total=False):
+    """`Address.options` of a writable text: its length in characters when the type has none, and its encoding."""
+
+    length: int
+    text: str
+
+
+def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> _TextOptions:
     """What a text that is written must fit, so that it is refused before anything is asked of the CPU."""
     if not tag.writable or kind.base != "string":
         return {}
-    own = {} if kind.length else {"length": length}
-    return {**own, "text": "utf-16-be" if s7_type in ("WSTRING", "WCHAR") else "cp1252"}
+    options: _TextOptions = {} if kind.length else {"length": length}
+    options["text"] = "utf-16-be" if s7_type in ("WSTRING", "WCHAR") else "cp1252"
+    return options
 
 
 def _as_length(written: Written, kind: DataType, s7_type: str) -> Written:

@@ -83,7 +83,7 @@ class S7Session:
         return f"{self._channel.host}:{self._channel.port}/{self._channel.tsap:04x}"
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
-        """Take note of the devices behind this link: their tags may be others now."""
+        """Set the devices behind this link: their tags may have changed."""
         self._smaller.clear()
         self._gone.clear()
 

@@ -64,7 +64,7 @@ class Elements:
         return self._children[name]
 
     def children(self, holder: str, name: str) -> list[Elements]:
-        """Children of one name below a holder; others in it are listed."""
+        """Children of one name below a holder; its other children are listed."""
         self._asked.add(holder)
         found: list[Elements] = []
         for node in self.node.all(holder):

@@ -272,7 +272,7 @@ def _workarounds(settings: Settings, reader: _Modbus) -> None:
 
 
 def _finish(settings: Settings, reader: _Modbus) -> None:
-    """The unit of most fields is the device's; others keep theirs."""
+    """The unit id of most fields becomes the device's; the other fields keep their own."""
     if not reader.units:
         return
     usual = reader.units.most_common(1)[0][0]

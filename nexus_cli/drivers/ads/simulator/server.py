@@ -66,7 +66,7 @@ class SimulatorServer(Station):
         image.freeze(cell)
 
     def forbid(self, device_path: str, tag: str) -> None:
-        """Take a symbol away, without a word about it: its name is unknown and its memory illegal."""
+        """Remove a symbol without a report: its name is unknown and its memory illegal."""
         image, cell = self._cell(device_path, tag)
         image.forbidden.add(cell.tag.address.lower())
 

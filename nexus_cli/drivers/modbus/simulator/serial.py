@@ -46,7 +46,7 @@ class Wire(asyncio.Transport):
         return self._ours < 0
 
     def abort(self) -> None:
-        """Pull the plug: whoever has the line open gets a hang-up."""
+        """Disconnect the adapter: the client of the line gets a hang-up."""
         if self._ours >= 0:
             self._loop.remove_reader(self._ours)
             os.close(self._ours)
@@ -79,7 +79,7 @@ class SerialSimulator(SimulatorServer):
 
     @property
     def clients(self) -> int:
-        """Nobody connects to a line: whoever has it open looks the same from here."""
+        """A line has no connections: its clients can't be distinguished."""
         return 0
 
     def plug(self, device: str = "") -> None:
@@ -106,7 +106,7 @@ class SerialSimulator(SimulatorServer):
         self._connect()
 
     def respond(self, unit_id: int, pdu: bytes) -> bytes | None:
-        """The response PDU of a unit, None for silence: a unit that is not there says nothing."""
+        """The response PDU of a unit, None for silence: a missing unit does not answer."""
         return super().respond(unit_id, pdu) if unit_id in self.units else None
 
     async def close(self) -> None:

@@ -57,7 +57,7 @@ def told(folder: Path, at: str, block: str = BLOCK) -> tuple[list[str], dict[str
     outcome = asyncio.run(discover(ask, settings=Settings(home=folder / ".nexus"), stop=asyncio.Event()))
     found = outcome.value
     assert found is not None, outcome.findings
-    result = document(found.proposals, at=ask.at, there=found.there, into=found.into)
+    result = document(found.proposals, at=ask.at, known=found.known, into=found.into)
     return text(result, skipped=False, diff=False, style=lambda words, _kind: words).splitlines(), result
 
 
