@@ -114,7 +114,7 @@ async def shape_of(plc: Plc, located: Located, point: Point) -> Shape:
     """The type of a symbol; asks for the descriptions that it needs.
 
     Raises:
-        ValueError: Neither is known.
+        ValueError: The type can't be determined.
         DriverError: With scope SESSION or DEVICE.
     """
     entry = located.entry
