@@ -318,7 +318,7 @@ class AdsSubscription:
         return self._promises[name]
 
     async def distrust(self, names: Sequence[str]) -> None:
-        """See `Subscription.distrust`: a PLC that restarted behind a router whose connection stayed open has forgotten them, and
+        """See `Subscription.distrust`: a PLC that restarted behind a router whose connection stayed open has lost them, and
         the watch over its program as well."""
         self._reports.distrust(self, set(names))
         self.faults.update(dict.fromkeys(names, _CHANGED))
