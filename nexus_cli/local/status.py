@@ -65,7 +65,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         replace(role, pid=role.pid or pids.get(role.name, 0), log=home.log_of(role.name))
         for role in (asked.result() for asked in roles)
     ]
-    said = Said.of(answers)
+    said = Answers.of(answers)
     servers = {
         name: _judged(
             replace(report, pid=report.pid or pids.get(name, 0), log=home.log_of(name)), problem, said.witness(name)
@@ -233,15 +233,15 @@ def _doubt(said: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answers:
     """What the roles answered of themselves."""
 
     historian: HistorianHealth
     gateways: Mapping[str, GatewayHealth]
 
     @classmethod
-    def of(cls, roles: Sequence[RoleReport]) -> Said:
-        """Read the answers; of one in another shape nothing is known."""
+    def of(cls, roles: Sequence[RoleReport]) -> Answers:
+        """Read the answers; one of another shape gives an empty document."""
         historian = next((bytes(role.status) for role in roles if role.name == "historian"), b"")
         gateways = {role.gateway: decode_status(bytes(role.status), GatewayHealth) for role in roles if role.gateway}
         return cls(decode_status(historian, HistorianHealth), gateways)
@@ -252,7 +252,7 @@ class Said:
         return "historian" if works == "connected" else ""
 
     def links(self) -> list[LinkReport]:
-        """Every link of every gateway, as its gateway tells."""
+        """Every link of every gateway, as its gateway reports it."""
         return [
             LinkReport(gateway=name, link=link, state=one.state, detail=one.detail, since=one.since)
             for name, health in self.gateways.items()
@@ -260,7 +260,7 @@ class Said:
         ]
 
     def silent(self) -> list[DeviceReport]:
-        """Devices that give no value that counts, as their gateways tell."""
+        """Devices that give no value that counts, as their gateways report them."""
         return [
             DeviceReport(gateway=name, **msgspec.structs.asdict(device))
             for name, health in self.gateways.items()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.history_buckets import MOST_BUCKETS, too_many
 from nexus_cli.database.history_rows import sources_of
-from nexus_cli.database.queries import Series, find_series, series_paths, sites
-from nexus_cli.database.segments import kind_of
+from nexus_cli.database.queries import Series, StoredGap, find_series, series_paths, sites
+from nexus_cli.database.segments import Stretch, kind_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.calendar import EVERY_HINT, Every, iso, microseconds, parse_every
@@ -59,6 +60,7 @@ async def history(
     if end <= start:
         raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
     width = None if every is None else _width(every, start, end)
+    span = _Span(path, start, end, zone)
     async with (
         connection(chosen, application="nexus-history") as conn,
         conn.transaction(isolation="repeatable_read", readonly=True),
@@ -66,43 +68,73 @@ async def history(
         site = chosen.site or await _only_site(conn)
         series = await _find(conn, site=site, path=path)
         reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
-        samples: list[Sample] = []
-        buckets: list[Bucket] = []
         # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
-        many = drawn and width is None and await reader.at_least(start, end) > limit
-        if width is None and not many:
-            stretches, samples, found = await reader.samples(start, end, limit=limit + 1, zone=zone)
-            many = drawn and len(samples) > limit
-        if many:
+        if width is None and not (drawn and await reader.at_least(start, end) > limit):
+            stretches, samples, gaps = await reader.samples(start, end, limit=limit + 1, zone=zone)
+            if len(samples) <= limit or not drawn:
+                return _document(
+                    span, series, stretches, gaps, samples=samples[-limit:], truncated=len(samples) > limit
+                )
+        if width is None:
             width, limit = _drawn_width(start, end), max(limit, _MOST_DRAWN)
-        days = zone if zone is not None or width is None or width.fixed_us else await reader.site_zone()
-        shown = None
-        if width is not None:
-            shown = aggregate or _usual(series)
-            _check(shown, series)
-            samples = []
-            stretches, buckets, found = await reader.rolled(
-                start, min(end, now), every=width, aggregate=shown, days=days, zone=zone
-            )
+        days = zone if zone is not None or width.fixed_us else await reader.site_zone()
+        shown = aggregate or _usual(series)
+        _check(shown, series)
+        stretches, buckets, gaps = await reader.rolled(
+            start, min(end, now), every=width, aggregate=shown, days=days, zone=zone
+        )
+    grid = _Grid(width, shown, None if width.fixed_us else _zone_name(days, now))
+    return _document(span, series, stretches, gaps, buckets=buckets[-limit:], grid=grid, truncated=len(buckets) > limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What was asked: the path, the span, and on whose clocks its times are shown."""
+
+    asked: str
+    start: datetime
+    end: datetime
+    zone: tzinfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Buckets: their width, what is shown of them, and on whose clocks days begin (None where none do)."""
+
+    every: Every
+    aggregate: Aggregate
+    zone: str | None
+
+
+def _document(
+    span: _Span,
+    series: Series,
+    stretches: Sequence[Stretch],
+    gaps: Sequence[StoredGap],
+    *,
+    samples: Sequence[Sample] = (),
+    buckets: Sequence[Bucket] = (),
+    grid: _Grid | None = None,
+    truncated: bool,
+) -> History:
     newest = stretches[-1].last
-    calendar = width is not None and not width.fixed_us
     return History(
         path=series.path,
-        asked=path,
+        asked=span.asked,
         unit=newest.unit,
         type=newest.type,
         active=series.active,
-        since=iso(start, zone),
-        until=iso(end, zone),
-        every=None if width is None else width.text,
-        every_ms=width.fixed_us // 1000 if width is not None and width.fixed_us else None,
-        zone=_zone_name(days, now) if calendar else None,
-        aggregate=shown,
-        samples=samples[-limit:],
-        buckets=buckets[-limit:],
-        gaps=[shown_gap(gap, zone) for gap in found],
-        seams=seams_of(stretches, since_us=microseconds(start), zone=zone),
-        truncated=max(len(samples), len(buckets)) > limit,
+        since=iso(span.start, span.zone),
+        until=iso(span.end, span.zone),
+        every=None if grid is None else grid.every.text,
+        every_ms=grid.every.fixed_us // 1000 if grid is not None and grid.every.fixed_us else None,
+        zone=None if grid is None else grid.zone,
+        aggregate=None if grid is None else grid.aggregate,
+        samples=list(samples),
+        buckets=list(buckets),
+        gaps=[shown_gap(gap, span.zone) for gap in gaps],
+        seams=seams_of(stretches, since_us=microseconds(span.start), zone=span.zone),
+        truncated=truncated,
     )
 
 

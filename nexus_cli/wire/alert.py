@@ -9,7 +9,7 @@ import msgspec
 from nexus_cli.wire.field_types import Microseconds, TagValue, one_of
 
 
-class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one alert.
 
     Attributes:
@@ -20,14 +20,14 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
         severity: `info`, `warning` or `critical`.
         tag: `area/line/device/tag`.
         description: In the words of the site.
-        acknowledged_by: The user who acknowledged it.
+        acknowledged_by: The user who acknowledged it; "" unless it is acknowledged.
     """
 
     name: str
     state: Annotated[str, one_of(("active", "acknowledged", "cleared"))]
-    since: Microseconds = 0
-    value: TagValue = None
+    since: Microseconds
+    value: TagValue
     severity: Annotated[str, one_of(("info", "warning", "critical"))]
     tag: str
-    description: str = ""
-    acknowledged_by: str | None = None
+    description: str
+    acknowledged_by: str | None

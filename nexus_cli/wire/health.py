@@ -360,7 +360,7 @@ def decode_gateway(payload: bytes) -> GatewayHealth:
 
 
 def decode_status(payload: bytes, kind: type[H]) -> H:
-    """What a role answers on `/status`; one that answers in another shape says nothing."""
+    """Read what a role answers on `/status`; an answer of another shape gives an empty document."""
     try:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

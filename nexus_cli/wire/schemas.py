@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from nexus_cli.wire.alert import AlertMessage
+from nexus_cli.wire.alert import Alert
 from nexus_cli.wire.browse import BrowsePage, BrowseRequest
 from nexus_cli.wire.command import Command, Report, Response
 from nexus_cli.wire.configuration import Notice, Observed
@@ -92,7 +92,12 @@ _MESSAGES = {
         only=_PROMISED_HEALTH,
         free=("counters",),
     ),
-    "alert": _Message(type=AlertMessage, title="Alert", text=f"State of one alert, retained: {_SITE}/alert/{{name}}"),
+    "alert": _Message(
+        type=Alert,
+        title="Alert",
+        text=f"State of one alert, retained: {_SITE}/alert/{{name}}",
+        required=("name", "state", "severity", "tag"),
+    ),
     "config": _Message(
         type=Notice,
         title="Configuration notice",
@@ -153,10 +158,10 @@ def _published(message: _Message) -> Schema:
 
 
 def _plain(node: Json, parts: dict[str, Schema]) -> Json:
-    """What msgspec writes for draft 2020-12, in the words of draft-07 and without references.
+    """msgspec's schema (draft 2020-12) as draft-07, with every reference replaced by what it refers to.
 
-    Of a docstring the first sentence is left, defaults are: they are the reader's. A tuple of one type is a list of it;
-    of several types only the length is published.
+    Of a docstring only the first paragraph is kept. Defaults are left out: they are the reader's, not the message's. A
+    tuple of one type becomes an array of it; of a tuple of several types only the length is published.
     """
     if isinstance(node, list):
         return [_plain(each, parts) for each in node]

@@ -136,13 +136,13 @@ async def whole(configs: Sequence[DeviceConfig], folder: Path, url: str, seconds
     """Reads per second of CPU of a whole gateway, and what it did."""
     async with gateway_of(configs, folder, url) as gateway:
         await asyncio.sleep(SETTLE_S)
-        before, before_cycles = gateway.facts()["counters"], cycles(gateway)
+        before, before_cycles = gateway.facts().counters, cycles(gateway)
         cpu, wall = time.process_time(), time.monotonic()
         await asyncio.sleep(seconds)
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-        after, done = gateway.facts()["counters"], cycles(gateway) - before_cycles
-        frames = after["accepted"] - before["accepted"]
-        live = after["live_published"] - before["live_published"]
+        after, done = gateway.facts().counters, cycles(gateway) - before_cycles
+        frames = after.accepted - before.accepted
+        live = after.live_published - before.live_published
         lost = sum(gateway.outbox.lost.values())
     note = f"{done / wall:,.0f} reads/s, {cpu / wall:.0%} of a core, {frames / wall:,.0f} frames/s, {live / wall:,.0f} live/s"
     return done / cpu, note + (f", {lost} frames refused by the disk log" if lost else "")

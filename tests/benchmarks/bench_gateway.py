@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from nexus_cli.drivers.base import ReadResult, Request
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock
@@ -151,10 +153,10 @@ async def whole(folder: Path, *, devices: int, tags: int, seconds: float) -> lis
             )
             await asyncio.sleep(4.0)
             gateway = gateways[0]
-            before, began, cpu = gateway.facts()["counters"], time.perf_counter(), time.process_time()
+            before, began, cpu = asdict(gateway.facts().counters), time.perf_counter(), time.process_time()
             await asyncio.sleep(seconds)
-            after, took, busy = gateway.facts()["counters"], time.perf_counter() - began, time.process_time() - cpu
-            waiting = gateway.facts()["outbox"]["uncommitted"]
+            after, took, busy = asdict(gateway.facts().counters), time.perf_counter() - began, time.process_time() - cpu
+            waiting = gateway.facts().outbox.uncommitted
             stop.set()
     finally:
         historian.terminate()

@@ -11,6 +11,9 @@ CLOCK = {
     "synchronised": None, "by": "system", "error_us": 1, "steps": 0, "last_step_us": -1, "ahead_us": -1, "turns": 0,
     "refused_floor_us": 0, "doubt": "", "doubtful_since": 0,
 }  # fmt: skip
+COUNTERS = {
+    "accepted": 1, "published": 1, "repeated": 0, "missed_cycles": 0, "live_published": 0, "live_conflated": 0,
+}  # fmt: skip
 EXAMPLES: dict[str, dict[str, Any]] = {
     "frame": {
         "epoch": "01J", "seq": 1, "time": 1, "samples": {"a": 1.5, "b": None, "c": [1], "d": {"x": "y"}},
@@ -26,7 +29,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "health": {
         "state": "running", "time": 1, "instance": "i", "host": "h", "pid": 1, "term": 1, "accounted_since": 1,
-        "version": "1", "role": "gateway", "name": "gw", "counters": {"accepted": 1}, "clock": CLOCK, "stalled": ["x"],
+        "version": "1", "role": "gateway", "name": "gw", "counters": COUNTERS, "clock": CLOCK, "stalled": ["x"],
         "links": {"tcp:x:1": {"state": "connected", "detail": "", "since": 1}},
         "limited": {"a/l/d": {"polled": ["t"], "count": 1, "why": "w"}},
     },

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import orjson
 import pytest
 
@@ -17,7 +18,7 @@ from nexus_cli.runtime.health import lost_payload
 from nexus_cli.wire.frame import Committed, Frame, Gap, encode
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import REASONS, Quality, Reason
-from nexus_cli.wire.schemas import message_schemas
+from nexus_cli.wire.schemas import _MESSAGES, message_schemas
 from tests.contract.message_examples import DIGEST, EXAMPLES, VALUES, places, removed, replaced
 
 SCHEMAS = message_schemas()
@@ -77,6 +78,15 @@ def test_every_reason_is_published(reason: Reason) -> None:
 def test_what_does_not_fit_is_refused(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         validator(name).validate(wrong)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_struct_reads_and_writes_what_its_schema_accepts(name: str) -> None:
+    example = EXAMPLES[name]
+    written = json.loads(msgspec.json.encode(msgspec.convert(example, _MESSAGES[name].type)))
+    validator(name).validate(written)
+    # A health message has more than is promised, and defaults stay out of the record.
+    assert {key: written.get(key, value) for key, value in example.items()} == example
 
 
 def accepted(name: str, takes: Callable[[Any], bool]) -> Iterator[str]:

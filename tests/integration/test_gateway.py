@@ -94,9 +94,9 @@ async def test_polls_become_frames_and_live_values(plant: Plant) -> None:
         await until(lambda: len(plant.historian.frames) > 20)
         await until(lambda: len(plant.historian.live) == 8)
         facts = plant.gateway.facts()
-        assert facts["deployment"] == 1
-        assert {one["state"] for one in facts["links"].values()} == {"connected"}
-        await until(lambda: plant.gateway.facts()["canary"] == "echoed")
+        assert facts.deployment == 1
+        assert {one.state for one in facts.links.values()} == {"connected"}
+        await until(lambda: plant.gateway.facts().canary == "echoed")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{plant.gateway.http_port}") as http:
             assert (await http.get("/health/live")).status_code == 200
             assert (await http.get("/health/ready")).json() == {"ready": True, "detail": ""}
@@ -242,7 +242,7 @@ async def test_starts_from_the_local_copy_while_control_is_away(plant: Plant) ->
     before = len(plant.historian.frames)
     async with plant.running():
         await until(lambda: len(plant.historian.frames) > before + 5)
-        assert plant.gateway.facts()["configuration"] == "Control does not answer."
+        assert plant.gateway.facts().configuration == "Control does not answer."
     assert not plant.historian.gaps_with_rows()
     assert {gap.reason for gap in plant.historian.gaps.values()} <= {"gateway_stopped"}
     seqs = sorted(seq for _, seq in (*plant.historian.frames, *plant.historian.gaps))

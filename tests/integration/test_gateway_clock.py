@@ -119,13 +119,13 @@ async def test_a_glitch_of_an_hour_marks_standing_values_and_heals(plant: Plant,
         await newest(plant, GOOD)
         machine.set(HOUR_US)
         await newest(plant, DOUBTFUL)
-        facts = plant.gateway.facts()["clock"]
-        assert "apart" in facts["doubt"] and facts["doubtful_since"] > 0 and facts["steps"] == 1
+        facts = plant.gateway.facts().clock
+        assert "apart" in facts.doubt and facts.doubtful_since > 0 and facts.steps == 1
         assert plant.gateway.ready()[0], "it does its work"
         machine.set(0)
         await newest(plant, GOOD)
-        facts = plant.gateway.facts()["clock"]
-        assert (facts["doubt"], facts["doubtful_since"], facts["turns"]) == ("", 0, 0)
+        facts = plant.gateway.facts().clock
+        assert (facts.doubt, facts.doubtful_since, facts.turns) == ("", 0, 0)
         live = f"acme/chicago/{PATH}/sum"
         await until(lambda: json.loads(plant.historian.live[live])["quality"] == "GOOD")
     assert {value for value, _ in told(plant, "sum")} == {3.0}
@@ -140,7 +140,7 @@ async def test_a_boot_in_2106_stores_and_heals(plant: Plant, machine: Machine) -
     async with plant.running():
         await report(plant, 2.0)
         await newest(plant, DOUBTFUL)
-        assert "can't be" in plant.gateway.facts()["clock"]["doubt"]
+        assert "can't be" in plant.gateway.facts().clock.doubt
         machine.set(0, synchronised=True)
         await newest(plant, GOOD)
     times = [frame.time for frame in frames(plant)]
@@ -161,7 +161,7 @@ async def test_a_log_that_ends_in_the_future_does_not_hold_the_next_life(plant: 
     async with plant.running():
         await report(plant, 2.0)
         await newest(plant, GOOD)
-        assert plant.gateway.facts()["clock"]["refused_floor_us"] > time.time_ns() // 1000 + 24 * HOUR_US
+        assert plant.gateway.facts().clock.refused_floor_us > time.time_ns() // 1000 + 24 * HOUR_US
     assert wrong and all(abs(frame.time - time.time_ns() // 1000) < 60_000_000 for frame in frames(plant))
 
 
@@ -176,7 +176,7 @@ async def test_a_time_that_was_an_hour_ahead_is_set_back_and_everything_is_recor
         await newest(plant, DOUBTFUL)
         machine.set(-HOUR_US, synchronised=True)
         await newest(plant, GOOD)
-        assert plant.gateway.facts()["clock"]["turns"] == 1
+        assert plant.gateway.facts().clock.turns == 1
     held = [frame for frame in frames(plant)[before:] if frame.quality]
     back = [frame for frame in frames(plant)[before:] if frame.time < held[0].time - HOUR_US // 2]
     assert held and {name for frame in back for name in frame.samples} == set(TAGS)

@@ -109,7 +109,7 @@ async def test_the_second_one_waits_and_takes_over(
                     await until(lambda: any(one == epoch for one, _ in historian.frames), deadline_s=30.0)
                     assert not historian.gaps_with_rows()
                     facts = second.gateway.facts()
-                    assert facts["accounted_since"] > 0, "it does not know what the first one read"
+                    assert facts.accounted_since > 0, "it does not know what the first one read"
         stop.set()
 
 

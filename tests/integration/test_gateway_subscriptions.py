@@ -69,7 +69,7 @@ class Quiet:
 
     def link(self) -> str:
         """State of the link."""
-        return str(next(iter(self.gateway.facts()["links"].values()))["state"])
+        return str(next(iter(self.gateway.facts().links.values())).state)
 
     async def all_told(self, *, times: int, last: tuple[str, str | None]) -> None:
         """Wait until every tag's newest sample is this; every tag then has so many samples."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import orjson
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Point, ReadResult, Request, Scope, Session, Sink, Subscription
@@ -17,6 +16,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime import progress
 from nexus_cli.runtime.gateway.field import links, supervisor
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from nexus_cli.wire import health
 from nexus_cli.wire.sample import Value
 from tests.field import FakeDriver, FakeSession, FakeSource, FakeSubscription, device
 from tests.integration.test_gateway import GW, Plant, until
@@ -181,7 +181,7 @@ async def test_a_call_that_never_ends_is_told_and_its_link_begins_anew(
             await until(lambda: driver.hung == 1, deadline_s=60)
             driver.down.clear()
         else:
-            await until(lambda: told.extend(plant.gateway.facts()["stalled"]) or bool(told), deadline_s=60)
+            await until(lambda: told.extend(plant.gateway.facts().stalled) or bool(told), deadline_s=60)
             assert any(f"link {ILL} says" in one for one in told)
             await until(lambda: plant.gateway.links.restarts.get(ILL, 0) == 1, deadline_s=60)
             assert b'nexus_link_restarts_total{link="tcp:ill:1"} 1.0' in plant.gateway.metrics.render()
@@ -278,7 +278,7 @@ async def test_a_device_whose_words_are_no_text_is_told_in_health(
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
         await until(lambda: len(driver.connects) > 3 and len(driver.polls("a/l/well")) > 3, deadline_s=60)
-        detail = json.loads(orjson.dumps(plant.gateway.facts(), default=str))["links"][ILL]["detail"]
+        detail = json.loads(health.encode(plant.gateway.facts()))["links"][ILL]["detail"]
         assert "said \\udc80\\x1b[2J" in detail
 
 
