@@ -24,8 +24,7 @@ class Scope(StrEnum):
     """How far an error reaches; decides what the supervisor does.
 
     SESSION: the link is unusable; reconnect at once and ask again, else close and back off.
-    DEVICE: no answer (a dead unit behind a gateway); the session stays open. The device backs off when none of its
-        other requests is answered.
+    DEVICE: no answer (a dead unit); the session stays. The device backs off when no other request is answered.
     REQUEST: this request was refused; read its points in parts.
     ITEM: one point is wrong; its tag is BAD, the others are still read.
     """
@@ -54,14 +53,13 @@ class DriverError(Exception):
 
     Attributes:
         scope: How far it reaches.
-        retriable: False when only a change of configuration can help (wrong credentials, unknown address).
+        retriable: False when only a change of configuration can help.
         reason: Of the tags' samples.
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
         effect: Of a write; None follows from the scope: ITEM was refused, everything else may have arrived.
         rest_s: Pause before the next attempt once it came twice, in seconds, because attempts lock accounts; 0 for none.
         transient: The device was busy; the same request may be answered soon.
-        kind: Chooses the hint for a person who tries to connect.
-        subject: What `kind` is about, where the hint names it.
+        kind, subject: Choose the hint for a person who tries to connect; `subject` is a name in it.
     """
 
     def __init__(

@@ -21,7 +21,6 @@ from nexus_cli.source.places import Node, Places, plain
 from nexus_cli.source.written import STEP, Block, flow, key_text, lines, read_back, scalar
 
 __all__ = ["Block", "Document", "DocumentError", "flow", "scalar"]
-
 Path = Sequence[str]
 _COMMA = re.compile(r"(?:\s|#[^\n]*)*,")
 _REST = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=\r?\n|\Z)")
@@ -32,10 +31,7 @@ class DocumentError(ValueError):
 
 
 class Document:
-    """One YAML text and the edits that wait; `text()` applies them.
-
-    Args:
-        text: The whole file; empty for a new one.
+    """One YAML text, empty for a new file, and the edits that wait; `text()` applies them.
 
     Raises:
         DocumentError: It can't be parsed, or its top is no map.
