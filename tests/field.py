@@ -24,6 +24,7 @@ from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
+from nexus_cli.wire.control import GatewayIndex
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.topic import Topics
@@ -216,12 +217,12 @@ class FakeSource:
         self.deployment += 1
         return self.deployment
 
-    async def gateway_index(self, gateway: str) -> dict[str, Any]:
+    async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The index."""
         self._check()
         digests = {path: digest(to_json(one)) for path, one in self.devices.items()}
         total = digest(sorted([path, one] for path, one in digests.items()))
-        return {"deployment": self.deployment, "digest": total, "devices": digests}
+        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests)
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """Devices by path."""

@@ -12,17 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nexus_cli.access.globs import filters_of, has_partial_level, names_matching, overlap
-from nexus_cli.model.procedure_config import filter_of
+from nexus_cli.model.config import DeviceOutline
+from nexus_cli.model.procedure_config import MessageConfig, filter_of
+from nexus_cli.model.resources import RoleConfig, UserConfig, every
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics, glob_to_filter
 
 Action = Literal["publish", "subscribe"]
-
-MESSAGE_RIGHTS: tuple[Action, ...] = ("publish", "subscribe")
-"""What a role may say of messages, in the site's words and the broker's."""
-
-ALERT_RIGHTS = ("alerts", "acknowledge")
-"""What a role may say of alerts: to hear them, which who may acknowledge them may too."""
 
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
@@ -30,6 +26,8 @@ CLI = "nexus.cli"
 _LEVEL = re.compile(r"[A-Za-z0-9._@-]+\Z")
 RESERVED = "nexus."
 """No declared user's name begins with it."""
+NO_RIGHTS = RoleConfig()
+"""Of a role that is not declared."""
 
 
 def gateway_principal(name: str) -> str:
@@ -62,7 +60,7 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True) -> tuple[Grant, ..
         users: False leaves the declared users out (before anything was applied).
     """
     topics = Topics(snapshot.enterprise, snapshot.site)
-    devices = dict(snapshot.of_kind("device"))
+    devices = dict(every(snapshot, "device", DeviceOutline))
     grants = [*_platform(topics), *_gateways(topics, snapshot, devices), *_messages(snapshot)]
     if users:
         grants += _users(topics, snapshot, devices)
@@ -156,12 +154,12 @@ def _platform(topics: Topics) -> Iterator[Grant]:
 
 def _messages(snapshot: Snapshot) -> Iterator[Grant]:
     """Declared messages: by control, for sequences and for callers, whose names stand in the audit trail."""
-    for name, message in snapshot.of_kind("message"):
-        yield Grant(CONTROL, "publish", filter_of(str(message.get("topic") or "")), f"message {name}")
+    for name, message in every(snapshot, "message", MessageConfig):
+        yield Grant(CONTROL, "publish", filter_of(message.topic), f"message {name}")
 
 
-def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
-    owners = {path: str(device.get("gateway") or "") for path, device in devices.items()}
+def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
+    owners = {path: device.gateway for path, device in devices.items()}
     names = {name for name, _ in snapshot.of_kind("gateway")} | {name for name in owners.values() if name}
     for name in sorted(names):
         principal = gateway_principal(name)
@@ -217,33 +215,37 @@ def owned_prefixes(owners: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, Mapping[str, Any]]) -> Iterator[Grant]:
-    roles = dict(snapshot.of_kind("role"))
-    tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.get("tags", {})]
-    external = {path for path, device in devices.items() if device.get("protocol") == "external"}
-    outside = [glob for path in external for glob in (devices[path].get("connection") or {}).get("globs", ())]
-    topic_of = {name: str(message.get("topic") or "") for name, message in snapshot.of_kind("message")}
+def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
+    roles = dict(every(snapshot, "role", RoleConfig))
+    tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.tags]
+    external = {path for path, device in devices.items() if device.protocol == "external"}
+    outside = [glob for path in external for glob in devices[path].globs]
+    topic_of = {name: message.topic for name, message in every(snapshot, "message", MessageConfig)}
     alerts = [name for name, _ in snapshot.of_kind("alert")]
-    for user, attributes in snapshot.of_kind("user"):
+    for user, config in every(snapshot, "user", UserConfig):
         if user.startswith(RESERVED):
             continue
-        wanted = [*attributes.get("roles", ()), *([attributes["role"]] if attributes.get("role") else [])]
-        for role in dict.fromkeys(wanted):
-            for glob in roles.get(role, {}).get("read", ()):
+        for role in config.every_role():
+            rights = roles.get(role, NO_RIGHTS)
+            for glob in rights.read:
                 more = _rules_within(glob, outside) if has_partial_level(glob) else ()
                 for filter_ in (*filters_of(glob, tag_paths), *more):
                     yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
-            for glob in roles.get(role, {}).get("write", ()):
+            for glob in rights.write:
                 why = f"role {role}, write {glob}"
                 yield from _writes(topics, user, glob, why, tag_paths, external)
                 for filter_ in _rules_within(glob, outside):
                     yield Grant(user, "publish", topics.tag(filter_), why)
-            for action in MESSAGE_RIGHTS:
-                for glob in roles.get(role, {}).get(action, ()):
+            messages: tuple[tuple[Action, list[str]], ...] = (
+                ("publish", rights.publish),
+                ("subscribe", rights.subscribe),
+            )
+            for action, globs in messages:
+                for glob in globs:
                     for name in names_matching(glob, topic_of):
                         yield Grant(user, action, filter_of(topic_of[name]), f"role {role}, {action} {glob}")
-            for right in ALERT_RIGHTS:
-                for glob in roles.get(role, {}).get(right, ()):
+            for right, globs in (("alerts", rights.alerts), ("acknowledge", rights.acknowledge)):
+                for glob in globs:
                     for name in ["+"] if glob == "*" else names_matching(glob, alerts):
                         yield Grant(user, "subscribe", topics.alert(name), f"role {role}, {right} {glob}")
 

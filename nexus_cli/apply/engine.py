@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nexus_cli.apply import table
@@ -17,9 +16,11 @@ from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Resources, Rights, before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
-from nexus_cli.database.leader import LeadLost
+from nexus_cli.database.connect import Connection, Pool
+from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.database.seams import place_segments
 from nexus_cli.diagnostics.errors import NexusError
@@ -53,32 +54,13 @@ CLEAR_BATCH = 200
 """Retained messages cleared at once; well under a broker's window of messages in flight."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """How long control waits, in seconds.
-
-    Attributes:
-        lease_ttl_s: The lock is prolonged by this much with each heartbeat.
-        leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
-        observe_s: Longest wait for the gateways' answers.
-        verify_s: Longest wait for their verification after that.
-        retry_s: Pause before a deployment is tried again after the database was away.
-    """
-
-    lease_ttl_s: float = 10.0
-    leader_ttl_s: float = 6.0
-    observe_s: float = 20.0
-    verify_s: float = 12.0
-    retry_s: float = 1.0
-
-
 class Engine:
     """Carries out deployments of one site."""
 
     def __init__(
         self,
         *,
-        pool: Any,
+        pool: Pool | FencedPool,
         site: str,
         publish: Publish,
         observations: Observations,
@@ -164,14 +146,14 @@ class Engine:
         """
         async with self._pool.acquire() as conn, conn.transaction():
             journal = await db.journal(conn, deployment.id, limit=100_000)
-            begun = any(line["step"] == step.RECORD and line["state"] == "done" for line in journal)
+            begun = any(line.step == step.RECORD and line.state == "done" for line in journal)
             detail = {
                 "code": "NX9000",
                 "message": f"a bug in nexus ended it ({why[:500]}); control's log has the whole",
             }
             await db.write_journal(conn, deployment.id, step.FINALISE, "failed", detail=detail)
             outcome = "partly" if begun else "failed"
-            await db.end_deployment(conn, deployment.id, outcome=outcome, summary={"counts": {}, "table": []})
+            await db.end_deployment(conn, deployment.id, outcome=outcome, summary=db.Summary())
             await leases.release(conn, self._site, token=self._tokens.pop(deployment.id, self._token))
         self._on_step()
         return outcome
@@ -231,7 +213,7 @@ class Engine:
             deployment_id=run.deployment.id,
             token=token,
             changed=run.request.changed,
-            digests=run.digests,
+            digests=run.plan.digests,
             moved=run.moves(),
         )
         self._on_step()
@@ -244,8 +226,7 @@ class Engine:
         async with self._pool.acquire() as conn:
             states: list[Resources] = [await db.full_state(conn, self._site)]
         if name == step.RIGHTS:
-            plan = run.deployment.plan
-            states.append(before_of(states[0], changed=plan["changed"], before=plan["before"]))
+            states.append(before_of(states[0], changed=run.plan.changed, before=run.plan.before))
         self._may_act()
         try:
             await self._rights.hold(*states)
@@ -326,7 +307,7 @@ class Engine:
                 who=run.deployment.who,
                 what="apply",
                 subject=f"deployment {run.deployment.number}",
-                detail={"reason": run.deployment.reason, "outcome": outcome, "counts": summary["counts"]},
+                detail={"reason": run.deployment.reason, "outcome": outcome, "counts": summary.counts},
             )
             await db.write_journal(conn, run.deployment.id, step.FINALISE, "done", detail={"outcome": outcome})
             await leases.release(conn, self._site, token=token)
@@ -359,7 +340,7 @@ class Engine:
 
         await self._seen.until(lambda: len(found()) == len(wanted), timeout_s=self._timing.verify_s)
         table.verified(run.rows, verifications=found(), wanted=wanted, reachable_before=run.reachable_before or [])
-        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows)["counts"])
+        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows).counts)
 
     async def _lock_lost(self, run: Run) -> str:
         """Somebody broke the lock: record nothing more, say how far it came."""
@@ -396,7 +377,7 @@ class Engine:
             await db.write_journal(conn, run.deployment.id, name, state, subject=subject, detail=detail)
         self._on_step()
 
-    async def _assert_held(self, conn: Any) -> None:
+    async def _assert_held(self, conn: Connection) -> None:
         """Under the lock, every line is written with the proof that it is still ours. Raises LeaseLost."""
         if self._held and not await leases.holds(conn, self._site, token=self._held):
             raise LeaseLost

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import orjson
@@ -16,14 +15,15 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.config import device_from_json, digest
-from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.diff import diff
 from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
-from nexus_cli.plan.running import Running, hazards_of_runs, touched_runs
+from nexus_cli.plan.running import hazards_of_runs, touched_runs
+from nexus_cli.wire.control import Running
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
@@ -43,7 +43,7 @@ class Request:
 
     base_digest: str
     desired_digest: str
-    changed: Mapping[str, dict[str, Any] | None]
+    changed: Mapping[str, Attributes | None]
     moved: Sequence[Rename] = ()
     allow: Sequence[str] = ()
     reason: str = ""
@@ -60,8 +60,8 @@ def refuse_stale(request: Request, recorded: Recorded) -> None:
 
 
 def changes_between(
-    changed: Mapping[str, dict[str, Any] | None],
-    before: Mapping[str, dict[str, Any]],
+    changed: Mapping[str, Attributes | None],
+    before: Mapping[str, Attributes],
     *,
     moved: Sequence[Rename] = (),
     enterprise: str = "",
@@ -76,7 +76,7 @@ def changes_between(
 def check_request(
     request: Request,
     recorded: Recorded,
-    before: Mapping[str, dict[str, Any]],
+    before: Mapping[str, Attributes],
     *,
     running: Sequence[Running] = (),
 ) -> dict[str, str]:
@@ -132,7 +132,7 @@ def _refuse_hazards(hazards: Sequence[Hazard], request: Request) -> None:
         )
 
 
-def _problems(address: str, value: dict[str, Any] | None) -> list[Diagnostic]:
+def _problems(address: str, value: Attributes | None) -> list[Diagnostic]:
     kind, _, name = address.partition(".")
     if not _known_address(kind, name):
         return [finding("NX5000", f"'{address[:200]}' is not an address")]
@@ -159,7 +159,7 @@ def _known_address(kind: str, name: str) -> bool:
     return kind in KINDS and is_slug(name)
 
 
-def _device_problems(address: str, path: str, value: dict[str, Any]) -> list[Diagnostic]:
+def _device_problems(address: str, path: str, value: Attributes) -> list[Diagnostic]:
     try:
         device = device_from_json(value)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.access.grants_file import wait_in_force, write_grants
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.model.snapshot import Attributes, Snapshot
 
-Resources = Mapping[str, Mapping[str, Any]]
+Resources = Mapping[str, Attributes]
+"""A whole state: attributes by address."""
 
 
 class Rights:
@@ -38,8 +38,8 @@ class Rights:
 
 
 def before_of(
-    recorded: Resources, *, changed: Mapping[str, Mapping[str, Any] | None], before: Resources
-) -> dict[str, Mapping[str, Any]]:
+    recorded: Resources, *, changed: Mapping[str, Attributes | None], before: Resources
+) -> dict[str, Attributes]:
     """The state before a deployment, from the recorded one and what the deployment changed."""
     kept = {address: value for address, value in recorded.items() if address not in changed}
     return {**kept, **before}

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from nexus_cli.apply import table
 from nexus_cli.apply.request import Request, changes_between
 from nexus_cli.database.deployments import Deployment
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
+from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.stages import Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
+from nexus_cli.wire.control import JournalLine
+
+
+class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment's row keeps of its plan: enough to carry it out, and to take it back.
+
+    Attributes:
+        changed: Attributes to record by address; None removes.
+        before: Recorded attributes of what it changes, by address.
+        digests: Digest of each written resource, as the client computed it.
+        moved: (old, new) paths of tags, devices or whole lines.
+        allow: Consents to hazards.
+        summary: How many resources and tags are created, updated, moved and forgotten (`Plan.counts`).
+    """
+
+    changed: Changed
+    before: dict[str, Attributes]
+    digests: dict[str, str]
+    moved: list[Rename]
+    allow: list[str]
+    summary: dict[str, int] = {}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,9 +45,9 @@ class Run:
     """One deployment on its way.
 
     Attributes:
-        deployment: With its plan.
+        deployment: Its row.
+        plan: Its plan, decoded.
         request: What was asked for.
-        digests: Digest of each written resource.
         journal: What earlier tries wrote.
         wanted: Digest that each gateway has to answer with.
         answers: What the gateways answered; None when nothing came in time.
@@ -32,33 +55,37 @@ class Run:
     """
 
     deployment: Deployment
+    plan: StoredPlan
     request: Request
-    digests: Mapping[str, str]
     changes: tuple[Change, ...]
     stages: tuple[Stage, ...]
     rows: list[table.Row]
-    journal: list[dict[str, Any]] = field(default_factory=list)
+    journal: list[JournalLine] = field(default_factory=list)
     wanted: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Observed | None] = field(default_factory=dict)
     reachable_before: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, deployment: Deployment, journal: list[dict[str, Any]]) -> Run:
-        """A run from a deployment's row and journal."""
-        plan = deployment.plan
+    def of(cls, deployment: Deployment, journal: list[JournalLine]) -> Run:
+        """A run from a deployment's row and journal.
+
+        Raises:
+            msgspec.ValidationError: The row holds no plan that this version can carry out.
+        """
+        plan = msgspec.convert(deployment.plan, StoredPlan)
         request = Request(
             base_digest=deployment.base_digest,
             desired_digest=deployment.desired_digest,
-            changed=plan["changed"],
-            moved=[(source, target) for source, target in plan["moved"]],
-            allow=plan["allow"],
+            changed=plan.changed,
+            moved=plan.moved,
+            allow=plan.allow,
             reason=deployment.reason,
         )
-        changes = changes_between(request.changed, plan["before"], moved=request.moved)
+        changes = changes_between(plan.changed, plan.before, moved=plan.moved)
         return cls(
             deployment=deployment,
+            plan=plan,
             request=request,
-            digests=plan["digests"],
             changes=changes,
             stages=stages_of(changes),
             rows=table.rows_of(changes),
@@ -72,7 +99,7 @@ class Run:
 
     def is_done(self, name: str) -> bool:
         """Whether the journal says that a step was done before this try."""
-        return any(line["step"] == name and line["state"] == "done" for line in self.journal)
+        return any(line.step == name and line.state == "done" for line in self.journal)
 
     def moves(self) -> list[tuple[str, str]]:
         """(old, new) path of every tag that moves."""
@@ -81,17 +108,22 @@ class Run:
 
 
 def plan_of(
-    request: Request, *, before: Mapping[str, Any], digests: Mapping[str, str], summary: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a deployment's row keeps of its plan: enough to carry it out, and to take it back."""
-    return {
-        "changed": request.changed,
-        "before": before,
-        "digests": digests,
-        "moved": [list(rename) for rename in request.moved],
-        "allow": list(request.allow),
-        "summary": summary,
-    }
+    request: Request,
+    *,
+    before: Mapping[str, Attributes],
+    digests: Mapping[str, str],
+    summary: Mapping[str, int],
+) -> JsonObject:
+    """A `StoredPlan` as the JSON of a deployment's row. What it holds is shared, not copied: a plan may have megabytes."""
+    plan = StoredPlan(
+        changed=dict(request.changed),
+        before=dict(before),
+        digests=dict(digests),
+        moved=list(request.moved),
+        allow=list(request.allow),
+        summary=dict(summary),
+    )
+    return msgspec.structs.asdict(plan)
 
 
 def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:
@@ -104,5 +136,5 @@ def gateway_digest(devices: Mapping[str, str]) -> str:
     return digest([list(pair) for pair in sorted(devices.items())])
 
 
-def _noted(journal: list[dict[str, Any]], key: str) -> list[str]:
-    return next((list(line["detail"][key]) for line in journal if key in line["detail"]), [])
+def _noted(journal: list[JournalLine], key: str) -> list[str]:
+    return next((list(line.detail[key]) for line in journal if key in line.detail), [])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from nexus_cli.database.deployments import Summary
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.wire.configuration import Observed, Verification
+from nexus_cli.wire.control import TableRow
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,16 +28,16 @@ class Row:
     verification: str = ""
     detail: str = ""
 
-    def to_json(self) -> dict[str, str]:
+    def body(self) -> TableRow:
         """As the API gives it."""
-        return {
-            "address": self.address,
-            "action": self.action,
-            "gateway": self.gateway,
-            "state": self.state,
-            "verification": self.verification,
-            "detail": self.detail,
-        }
+        return TableRow(
+            address=self.address,
+            action=self.action,
+            gateway=self.gateway,
+            state=self.state,
+            verification=self.verification,
+            detail=self.detail,
+        )
 
 
 def rows_of(changes: Iterable[Change]) -> list[Row]:
@@ -130,11 +131,11 @@ def outcome_of(rows: Sequence[Row]) -> str:
     return "failed" if all(row.state == "failed" and not row.gateway for row in rows) else "partly"
 
 
-def summary_of(rows: Sequence[Row], *, limit: int = 2000) -> dict[str, Any]:
+def summary_of(rows: Sequence[Row], *, limit: int = 2000) -> Summary:
     """Counts and the table, as stored with the deployment. Long tables keep what is not simply well."""
     ranked = sorted(rows, key=lambda row: row.state == "applied" and row.verification in ("", "verified"))
     counts = {state: sum(row.state == state for row in rows) for state in ("applied", "failed", "skipped", "unknown")}
     for state in ("verified", "unverified"):
         counts[state] = sum(row.verification == state for row in rows)
     counts["verification_failed"] = sum(row.verification == "failed" for row in rows)
-    return {"counts": counts, "table": [row.to_json() for row in ranked[:limit]], "left_out": max(0, len(rows) - limit)}
+    return Summary(counts=counts, table=[row.body() for row in ranked[:limit]], left_out=max(0, len(rows) - limit))

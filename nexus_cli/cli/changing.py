@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -15,14 +15,19 @@ from nexus_cli.cli.views.findings import block, document, summary
 from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.hazards import NAMES, unknown_names
 from nexus_cli.source.nodes import SourceFile
+from nexus_cli.wire.control import DeploymentProgress, as_object
+
+if TYPE_CHECKING:
+    from nexus_cli.project.live import NotGood
 
 MOST_OF_A_CODE = 10
 """Findings of one code that are told one by one."""
 
 
-def styler(stream: Any) -> Callable[[str, str], str]:
+def styler(stream: TextIO) -> Callable[[str, str], str]:
     """A function that colours a text for this stream, or leaves it."""
     enabled = colour_wanted(stream)
     return lambda text, name: style(text, name, enabled=enabled)
@@ -68,7 +73,7 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
+def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
     """Say which hazard blocks, and how to consent."""
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
@@ -77,15 +82,15 @@ def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
     note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
 
 
-def show_end(found: Mapping[str, Any], *, format_: str) -> None:
-    """How a deployment ended, on stdout."""
+def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_: str) -> None:
+    """How a deployment ended, on stdout; with the tags that it left not GOOD."""
+
     if format_ == "json":
-        answer_json(found)
-        return
+        answer_json({**as_object(found), "not_good": not_good}, default=as_object)
+    else:
+        answer("\n" + deployment_text(found, style=styler(sys.stdout), not_good=not_good))
 
-    answer("\n" + deployment_text(found, style=styler(sys.stdout)))
 
-
-def show_plan(document: Mapping[str, Any], *, steps: bool = False) -> None:
+def show_plan(document: PlanDocument, *, steps: bool = False) -> None:
     """The plan as text on stdout, with the steps of apply when they are wanted."""
     answer(plan_text(document, style=styler(sys.stdout), steps=steps))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from nexus_cli.cli.console import note, rich_console
 from nexus_cli.cli.views.deployment import progress_line
+from nexus_cli.wire.control import JournalLine
 
-Tell = Callable[[Mapping[str, Any]], None]
+Tell = Callable[[JournalLine], None]
 
 
 @contextmanager
@@ -22,11 +22,11 @@ def following() -> Iterator[Tell]:
     console = rich_console(stderr=True)
     with console.status("sending the plan …") as status:
 
-        def tell(line: Mapping[str, Any]) -> None:
+        def tell(line: JournalLine) -> None:
             text = progress_line(line)
             if text is None:
                 return
-            if line["state"] == "begun":
+            if line.state == "begun":
                 status.update(text)
             else:
                 console.print(f"  {text}")
@@ -34,7 +34,7 @@ def following() -> Iterator[Tell]:
         yield tell
 
 
-def _plain(line: Mapping[str, Any]) -> None:
+def _plain(line: JournalLine) -> None:
     text = progress_line(line)
     if text is not None:
         note(f"  {text}")

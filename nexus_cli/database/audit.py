@@ -10,6 +10,7 @@ from typing import Any
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.ordered import from_jsonb
+from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
@@ -19,10 +20,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "message": ("publish",),
 }
 """What `audit.what` holds, by what a person asks for."""
-FACTS = (
-    *("id", "state", "value", "written", "old", "read_back", "expect", "unit", "gateway", "reason", "code", "detail"),
-    *("run", "set", "step", "abort_branch", "outcome", "counts", "owner", "aborted_by", "topic"),
-)
+FACTS = tuple(name for name in AuditEntry.__struct_fields__ if name not in ("at", "kind", "what", "who", "subject"))
 """What of `audit.detail` is shown; anything else stays in the table."""
 MOST = 1000
 _SPECIAL = re.compile(r"(?![A-Za-z0-9_])[\x01-\x7f]")
@@ -30,7 +28,7 @@ _SPECIAL = re.compile(r"(?![A-Za-z0-9_])[\x01-\x7f]")
 
 async def trail(
     conn: Connection, site: str, *, since_us: int = 0, path: str = "", who: str = "", kind: str = "", limit: int = 50
-) -> dict[str, Any]:
+) -> AuditTrail:
     """The newest lines, oldest first.
 
     Args:
@@ -41,9 +39,6 @@ async def trail(
         who: A principal; "" is everybody.
         kind: A key of `KINDS`; "" is all.
         limit: At most so many, up to `MOST`.
-
-    Returns:
-        `{"entries": […], "truncated": bool}`, each entry with `at` in µs since 1970 UTC.
     """
     limit = max(1, min(limit, MOST))
     rows = await conn.fetch(
@@ -53,7 +48,7 @@ async def trail(
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),
     )
-    return {"entries": [_entry(row) for row in reversed(rows[:limit])], "truncated": len(rows) > limit}
+    return AuditTrail(entries=[_entry(row) for row in reversed(rows[:limit])], truncated=len(rows) > limit)
 
 
 def pattern(glob: str) -> str:
@@ -75,13 +70,13 @@ def pattern(glob: str) -> str:
     return f"^{text}(/.*)?$"
 
 
-def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(row: Mapping[str, Any]) -> AuditEntry:
     detail = from_jsonb(row["detail"])
-    return {
-        "at": microseconds(row["at"]),
-        "kind": next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"]),
-        "what": row["what"],
-        "who": row["who"],
-        "subject": row["subject"],
+    return AuditEntry(
+        at=microseconds(row["at"]),
+        kind=next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"]),
+        what=row["what"],
+        who=row["who"],
+        subject=row["subject"],
         **{name: detail[name] for name in FACTS if name in detail},
-    }
+    )

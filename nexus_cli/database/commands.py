@@ -65,23 +65,6 @@ async def is_on_record(conn: Connection, site: str, *, command_id: str, path: st
     return bool(await conn.fetchval(sql, site, principal, path, moment(at_us)))
 
 
-async def commands(conn: Connection, site: str, *, path: str = "", limit: int = 50) -> list[dict[str, Any]]:
-    """The newest commands first, of one tag or of all."""
-    fetched = await conn.fetch(
-        "SELECT id, path, principal, value::text AS value, state, detail::text AS detail, at FROM nexus.command "
-        "WHERE site = $1 AND ($2 = '' OR path = $2) ORDER BY at DESC LIMIT $3",
-        *(site, path, limit),
-    )
-    return [
-        {
-            **{name: row[name] for name in ("id", "path", "principal", "state", "at")},
-            "value": orjson.loads(row["value"]),
-            **orjson.loads(row["detail"]),
-        }
-        for row in fetched
-    ]
-
-
 def _json(value: object) -> str:
     """JSON that PostgreSQL takes: a NUL has no place in its texts."""
     return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")

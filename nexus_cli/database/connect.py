@@ -96,7 +96,7 @@ POOLED = Limits(lock_s=10.0, statement_s=POOL_STATEMENT_S, idle_in_transaction_s
 
 def _arguments(
     settings: Settings, *, application: str, timeout_s: float, command_timeout_s: float, limits: Limits = NO_LIMITS
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if not settings.database_url:
         raise NexusError(
             "No database is configured.",

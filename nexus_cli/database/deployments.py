@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 
+from nexus_cli.database.connect import Connection
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
+from nexus_cli.model.snapshot import Attributes
+from nexus_cli.wire.control import JournalLine, TableRow, encode
 
 RECORD_STEP = "record"
 """The journal step whose `done` stands in the same transaction as the resources themselves."""
@@ -54,9 +59,27 @@ class Recorded:
         }
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment ended, as its row keeps it; empty while it runs.
+
+    Attributes:
+        counts: Changed resources by state (`applied`, `failed`, `skipped`, `unknown`) and by verification.
+        table: One row per changed resource; of a long table those that are not simply well come first.
+        left_out: Rows that the table does not have.
+    """
+
+    counts: dict[str, int] = {}
+    table: list[TableRow] = []
+    left_out: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One row of `deployment`."""
+    """One row of `deployment`.
+
+    Attributes:
+        plan: As it is stored; `apply.run.StoredPlan` decodes it. Empty unless the deployment runs.
+    """
 
     id: int
     site: str
@@ -66,13 +89,13 @@ class Deployment:
     outcome: str
     base_digest: str
     desired_digest: str
-    plan: dict[str, Any]
-    summary: dict[str, Any]
+    plan: JsonObject
+    summary: Summary
     started: dt.datetime
     ended: dt.datetime | None
 
 
-async def recorded(conn: Any, site: str) -> Recorded:
+async def recorded(conn: Connection, site: str) -> Recorded:
     """The recorded state of `enterprise/site`, digests only."""
     rows = await conn.fetch("SELECT address, digest, gateway FROM nexus.resource WHERE site = $1", site)
     number = await recorded_number(conn, site)
@@ -86,7 +109,7 @@ async def recorded(conn: Any, site: str) -> Recorded:
     )
 
 
-async def recorded_number(conn: Any, site: str) -> int:
+async def recorded_number(conn: Connection, site: str) -> int:
     """Number of the newest deployment whose state is recorded; 0 when there is none."""
     number = await conn.fetchval(
         "SELECT d.number FROM nexus.deployment d WHERE d.site = $1 AND EXISTS (SELECT 1 FROM nexus.journal j "
@@ -97,7 +120,7 @@ async def recorded_number(conn: Any, site: str) -> int:
     return int(number or 0)
 
 
-async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[str, str]]:
+async def gateway_index(conn: Connection, site: str, gateway: str) -> tuple[int, dict[str, str]]:
     """Number of the recorded deployment, and digest by device path of what a gateway has to run."""
     rows = await conn.fetch(
         "SELECT address, digest FROM nexus.resource WHERE site = $1 AND gateway = $2", site, gateway
@@ -106,7 +129,7 @@ async def gateway_index(conn: Any, site: str, gateway: str) -> tuple[int, dict[s
     return number, {row["address"].removeprefix("device."): row["digest"] for row in rows}
 
 
-async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
+async def attributes(conn: Connection, site: str, addresses: Sequence[str]) -> dict[str, Attributes]:
     """Attributes of those of the addresses that are recorded."""
     rows = await conn.fetch(
         "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND address = ANY($2::text[])",
@@ -116,13 +139,13 @@ async def attributes(conn: Any, site: str, addresses: Sequence[str]) -> dict[str
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def full_state(conn: Any, site: str) -> dict[str, dict[str, Any]]:
+async def full_state(conn: Connection, site: str) -> dict[str, Attributes]:
     """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
     rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[str, Any]]:
+async def attributes_of_kind(conn: Connection, site: str, kind: str) -> dict[str, Attributes]:
     """Attributes of every resource of a kind (`device`, `alert`, …) by name."""
     prefix = kind + "."
     rows = await conn.fetch(
@@ -134,8 +157,8 @@ async def attributes_of_kind(conn: Any, site: str, kind: str) -> dict[str, dict[
 
 
 async def attributes_of_gateway(
-    conn: Any, site: str, gateway: str, paths: Sequence[str] | None = None
-) -> dict[str, dict[str, Any]]:
+    conn: Connection, site: str, gateway: str, paths: Sequence[str] | None = None
+) -> dict[str, Attributes]:
     """Devices of one gateway by path; of others nothing is given, whatever was asked for."""
     rows = await conn.fetch(
         "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND gateway = $2 "
@@ -148,10 +171,10 @@ async def attributes_of_gateway(
 
 
 async def write_resources(
-    conn: Any,
+    conn: Connection,
     site: str,
     deployment_id: int,
-    changed: Mapping[str, Mapping[str, Any] | None],
+    changed: Mapping[str, Attributes | None],
     *,
     digests: Mapping[str, str],
 ) -> None:
@@ -185,7 +208,7 @@ async def write_resources(
 
 
 async def begin_deployment(
-    conn: Any, site: str, *, who: str, reason: str, base: str, desired: str, plan: Mapping[str, Any]
+    conn: Connection, site: str, *, who: str, reason: str, base: str, desired: str, plan: JsonObject
 ) -> tuple[int, int]:
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(
@@ -202,14 +225,14 @@ async def begin_deployment(
     return int(row["id"]), int(row["number"])
 
 
-async def end_deployment(conn: Any, deployment_id: int, *, outcome: str, summary: Mapping[str, Any]) -> None:
+async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, summary: Summary) -> None:
     """Close a running deployment with its outcome: `applied`, `partly`, `failed` or `nothing`. The first word counts."""
     await conn.execute(
         "UPDATE nexus.deployment SET outcome = $2, summary = $3::text::jsonb, ended = now() "
         "WHERE id = $1 AND outcome = 'running'",
         deployment_id,
         outcome,
-        orjson.dumps(summary).decode(),
+        encode(summary).decode(),
     )
 
 
@@ -219,19 +242,19 @@ _DEPLOYMENT = (
 )
 
 
-async def deployment(conn: Any, site: str, number: int) -> Deployment | None:
+async def deployment(conn: Connection, site: str, number: int) -> Deployment | None:
     """One deployment, or None. Its plan is left out."""
     row = await conn.fetchrow(_DEPLOYMENT.format(plan="'{}'") + "AND number = $2", site, number)
     return None if row is None else _deployment(row)
 
 
-async def deployments(conn: Any, site: str, *, limit: int = 50) -> list[Deployment]:
+async def deployments(conn: Connection, site: str, *, limit: int = 50) -> list[Deployment]:
     """The newest deployments first, without their plans."""
     rows = await conn.fetch(_DEPLOYMENT.format(plan="'{}'") + "ORDER BY number DESC LIMIT $2", site, limit)
     return [_deployment(row) for row in rows]
 
 
-async def running_deployments(conn: Any, site: str) -> list[Deployment]:
+async def running_deployments(conn: Connection, site: str) -> list[Deployment]:
     """Deployments that were begun and never closed, oldest first, with their plans."""
     rows = await conn.fetch(_DEPLOYMENT.format(plan="plan::text") + "AND outcome = 'running' ORDER BY number", site)
     return [_deployment(row) for row in rows]
@@ -239,11 +262,12 @@ async def running_deployments(conn: Any, site: str) -> list[Deployment]:
 
 def _deployment(row: Any) -> Deployment:
     fields = dict(row)
-    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": orjson.loads(fields["summary"])})
+    summary = msgspec.json.decode(fields["summary"], type=Summary)
+    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": summary})
 
 
 async def write_journal(
-    conn: Any,
+    conn: Connection,
     deployment_id: int,
     step: str,
     state: str,
@@ -262,7 +286,7 @@ async def write_journal(
     )
 
 
-async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
+async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit: int = 500) -> list[JournalLine]:
     """Journal lines with a larger id than `after`, in order; `at` in µs since 1970 UTC."""
     rows = await conn.fetch(
         "SELECT id, step, subject, state, detail::text AS detail, at FROM nexus.journal "
@@ -271,10 +295,13 @@ async def journal(conn: Any, deployment_id: int, *, after: int = 0, limit: int =
         after,
         limit,
     )
-    return [{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])} for row in rows]
+    return [
+        JournalLine(**{**dict(row), "detail": orjson.loads(row["detail"]), "at": microseconds(row["at"])})
+        for row in rows
+    ]
 
 
-async def has_step(conn: Any, deployment_id: int, *, step: str, state: str) -> bool:
+async def has_step(conn: Connection, deployment_id: int, *, step: str, state: str) -> bool:
     """Whether a line of the journal says so."""
     found = await conn.fetchval(
         "SELECT EXISTS (SELECT 1 FROM nexus.journal WHERE deployment_id = $1 AND step = $2 AND state = $3)",
@@ -284,7 +311,7 @@ async def has_step(conn: Any, deployment_id: int, *, step: str, state: str) -> b
 
 
 async def write_audit(
-    conn: Any, site: str, *, who: str, what: str, subject: str = "", detail: Mapping[str, Any] | None = None
+    conn: Connection, site: str, *, who: str, what: str, subject: str = "", detail: Mapping[str, Any] | None = None
 ) -> None:
     """Add a line to the audit trail."""
     await conn.execute(

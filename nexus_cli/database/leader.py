@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
+import msgspec
 
 from nexus_cli.database.connect import Connection, Pool
 from nexus_cli.diagnostics.errors import NexusError
@@ -31,6 +30,26 @@ class LeadLost(NexusError):
         super().__init__(message, code="NX6408", hint=hint, retriable=True)
 
 
+class LeaderFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a control runs, so that another one on the same machine can find out that it has ended.
+
+    Attributes:
+        host: Name of the machine.
+        boot: Its boot (`boot_id`), "" where it is not known.
+        space: Namespace of process ids, "" where it is not known.
+        pid: Process id; 0 is not known.
+        started: When the process began, seconds since 1970 UTC.
+        url: Of its API.
+    """
+
+    host: str = ""
+    boot: str = ""
+    space: str = ""
+    pid: int = 0
+    started: float = 0.0
+    url: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leader:
     """The row of a site.
@@ -39,20 +58,20 @@ class Leader:
         term: Rises by one with every new leader.
         renewals: Rises while the leader lives.
         holder: Instance of the leader, a ULID made at the start of its process.
-        facts: Where it runs: `host`, `pid`, `started`, `boot`, `space`, `url`.
+        facts: Where it runs.
         resigned: True when it gave the lead back.
     """
 
     term: int
     renewals: int
     holder: str
-    facts: dict[str, Any]
+    facts: LeaderFacts
     resigned: bool
 
     @property
     def place(self) -> str:
         """Where it runs, for people."""
-        return f"{self.facts.get('host') or 'unknown host'} (process {self.facts.get('pid') or 'unknown'})"
+        return f"{self.facts.host or 'unknown host'} (process {self.facts.pid or 'unknown'})"
 
 
 async def observe(conn: Connection, site: str) -> Leader | None:
@@ -60,10 +79,12 @@ async def observe(conn: Connection, site: str) -> Leader | None:
     row = await conn.fetchrow(
         "SELECT term, renewals, holder, facts::text AS facts, resigned FROM nexus.leader WHERE site = $1", site
     )
-    return None if row is None else Leader(**{**dict(row), "facts": orjson.loads(row["facts"])})
+    return (
+        None if row is None else Leader(**{**dict(row), "facts": msgspec.json.decode(row["facts"], type=LeaderFacts)})
+    )
 
 
-async def take(conn: Connection, site: str, *, holder: str, facts: dict[str, Any], seen: Leader | None) -> int | None:
+async def take(conn: Connection, site: str, *, holder: str, facts: LeaderFacts, seen: Leader | None) -> int | None:
     """Begin the next term, if nothing has moved since `seen`; gives its number, None when another was faster.
 
     It waits until no transaction of the term before is open (`TAKE_LOCK_MS`).
@@ -71,7 +92,7 @@ async def take(conn: Connection, site: str, *, holder: str, facts: dict[str, Any
     Raises:
         asyncpg.LockNotAvailableError: Such a transaction is still open; try again.
     """
-    text = orjson.dumps(facts).decode()
+    text = msgspec.json.encode(facts).decode()
     if seen is None:
         made: int | None = await conn.fetchval(
             "INSERT INTO nexus.leader (site, term, holder, facts) VALUES ($1, 1, $2, $3::text::jsonb) "
@@ -151,4 +172,4 @@ class FencedPool:
             yield conn
 
 
-__all__ = ["FencedPool", "LeadLost", "Leader", "fence", "observe", "renew", "resign", "take"]
+__all__ = ["FencedPool", "LeadLost", "Leader", "LeaderFacts", "fence", "observe", "renew", "resign", "take"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.wire.control import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +27,16 @@ class Lease:
     expires: dt.datetime
     expired: bool
 
-    def public(self) -> dict[str, Any]:
-        """What the API tells: everything but the token; times in µs since 1970 UTC."""
-        return {
-            "owner": self.owner,
-            "reason": self.reason,
-            "acquired": microseconds(self.acquired),
-            "heartbeat": microseconds(self.heartbeat),
-            "expires": microseconds(self.expires),
-            "expired": self.expired,
-        }
+    def public(self) -> Lock:
+        """What the API gives: everything but the token."""
+        return Lock(
+            owner=self.owner,
+            reason=self.reason,
+            acquired=microseconds(self.acquired),
+            heartbeat=microseconds(self.heartbeat),
+            expires=microseconds(self.expires),
+            expired=self.expired,
+        )
 
 
 _EXPIRED = (

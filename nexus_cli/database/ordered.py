@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.json_value import JsonObject
+
 ORDER = "$order"
 Places = tuple[tuple[str, ...], ...]
 """Ways to objects from the root: keys, `*` for any key or place in a list, a last `**` for whatever lies below as well."""
@@ -49,9 +51,9 @@ def to_jsonb(document: Mapping[str, Any], places: Places, *, default: Callable[[
     return orjson.dumps({**document, ORDER: order} if order else dict(document), default=default).decode()
 
 
-def from_jsonb(text: str) -> dict[str, Any]:
+def from_jsonb(text: str) -> JsonObject:
     """The document of a column, in its order; one that was written without any is as jsonb sorts it."""
-    document: dict[str, Any] = orjson.loads(text)
+    document: JsonObject = orjson.loads(text)
     if not isinstance(document, dict):
         return document  # whoever reads it finds that it is not what it should be
     order = document.pop(ORDER, {})
@@ -70,7 +72,7 @@ def _rank(key: str) -> tuple[int, bytes]:
     return len(raw), raw
 
 
-def _objects(value: Any, way: tuple[str, ...], pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(value: Any, way: tuple[str, ...], pointer: str) -> Iterator[tuple[str, JsonObject]]:
     if not way:
         if isinstance(value, dict):
             yield pointer, value

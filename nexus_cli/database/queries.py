@@ -11,6 +11,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
+from nexus_cli.model.config import device_from_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,15 +214,11 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
     )
     found = []
     for row in rows:
-        attributes = orjson.loads(row["attributes"])
-        if attributes.get("enabled", True):
-            declared = attributes.get("connection", {})
+        device = device_from_json(orjson.loads(row["attributes"]))
+        if device.enabled:
             found.append(
                 ExternalDevice(
-                    path=attributes["path"],
-                    globs=tuple(declared.get("globs", ())),
-                    max_series=int(declared.get("max_series", 0)),
-                    tags=tuple(attributes.get("tags", {})),
+                    path=device.path, globs=device.globs, max_series=device.max_series, tags=tuple(device.tags)
                 )
             )
     return found

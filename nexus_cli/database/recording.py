@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import asyncpg
 
 from nexus_cli.database import deployments, lease
-from nexus_cli.database.connect import Pool, is_lost
+from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.config import device_from_json
+from nexus_cli.model.config import DeviceConfig, device_from_json
+from nexus_cli.model.resources import RetentionConfig, decode
+from nexus_cli.model.snapshot import Attributes
 
 DEVICE = "device."
 RETENTION = "retention."
@@ -28,7 +29,7 @@ async def record(
     *,
     deployment_id: int,
     token: str,
-    changed: Mapping[str, Mapping[str, Any] | None],
+    changed: Mapping[str, Attributes | None],
     digests: Mapping[str, str],
     moved: Sequence[tuple[str, str]],
 ) -> None:
@@ -67,20 +68,21 @@ async def record(
         ) from None
 
 
-async def _classes(conn: Any, site: str, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
+async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:
     for address, value in changed.items():
         if address.startswith(RETENTION) and value is not None:
+            declared = decode(value, RetentionConfig)
             await ensure_class(
                 conn,
                 address.removeprefix(RETENTION),
                 site=site,
-                keep_ms=value["keep_ms"],
-                compress_after_ms=value.get("compress_after_ms"),
-                rollups=value.get("rollups") or (),
+                keep_ms=declared.keep_ms,
+                compress_after_ms=declared.compress_after_ms,
+                rollups=declared.rollups,
             )
 
 
-def _devices(changed: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+def _devices(changed: Mapping[str, Attributes | None]) -> dict[str, DeviceConfig | None]:
     return {
         address.removeprefix(DEVICE): None if value is None else device_from_json(value)
         for address, value in changed.items()

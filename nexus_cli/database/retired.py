@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from nexus_cli.database.connect import Connection
+from nexus_cli.model.config import device_from_json
 
 _PATHS = """
   SELECT path FROM nexus.series WHERE site = $1 AND NOT active AND NOT external
@@ -64,8 +64,7 @@ async def _globs(conn: Connection, site: str) -> list[str]:
         "AND attributes->>'protocol' = 'external'",
         site,
     )
-    bodies: list[dict[str, Any]] = [orjson.loads(row["body"]) for row in rows]
-    return [str(glob) for body in bodies for glob in body.get("connection", {}).get("globs", ())]
+    return [glob for row in rows for glob in device_from_json(orjson.loads(row["body"])).globs]
 
 
 def _named(addresses: Sequence[str], prefix: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 from ulid import ULID
@@ -67,10 +67,10 @@ class SeriesFacts:
 
 def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
     """What the series of a tag should say; the same tag gives the same text, byte by byte."""
-    lineage: dict[str, Any] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
+    lineage: dict[str, object] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
     if tag.address:
         lineage["address"] = tag.address
-    steps: dict[str, Any] = {"type": tag.type}
+    steps: dict[str, object] = {"type": tag.type}
     if tag.expr:
         steps["expr"] = tag.expr
     if (tag.scale, tag.offset) != (1.0, 0.0):
@@ -124,14 +124,14 @@ async def sync_series(
         forgotten = sorted(
             path
             for path, row in have.items()
-            if path not in wanted and row["active"] and not (row["external"] and device_of(path) in kept)
+            if path not in wanted and row.active and not (row.external and device_of(path) in kept)
         )
-        resumed = sorted(path for path in wanted.keys() & have.keys() if not have[path]["active"])
+        resumed = sorted(path for path in wanted.keys() & have.keys() if not have[path].active)
         changed = [wanted[path] for path in wanted.keys() & have.keys() if _differs(wanted[path], have[path])]
         segmented = sorted(
             facts.path
             for facts in changed
-            if (have[facts.path]["type"], have[facts.path]["unit"]) != (facts.type, facts.unit)
+            if (have[facts.path].type, have[facts.path].unit) != (facts.type, facts.unit)
         )
         await create_series(conn, site=site, facts=[wanted[path] for path in created])
         await _update(conn, site=site, facts=changed)
@@ -173,9 +173,9 @@ async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFa
     )
 
 
-def _first_segment(facts: SeriesFacts, *, since: str) -> dict[str, Any]:
+def _first_segment(facts: SeriesFacts, *, since: str) -> dict[str, object]:
     """Without names there is no `labels`: most tags have none, and a site may have 41,000."""
-    segment = {"segment": 1, "type": facts.type, "unit": facts.unit, "since": since}
+    segment: dict[str, object] = {"segment": 1, "type": facts.type, "unit": facts.unit, "since": since}
     return segment if facts.labels == "{}" else {**segment, "labels": orjson.loads(facts.labels)}
 
 
@@ -253,24 +253,37 @@ async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) 
     )
 
 
-def _differs(facts: SeriesFacts, row: Any) -> bool:
-    stored = (row["type"], row["unit"], row["retention"], row["external"])
-    if not row["active"] or stored != (facts.type, facts.unit, facts.retention, facts.external):
+class _Stored(NamedTuple):
+    """A row of `series`; `labels` and `lineage` are JSON texts."""
+
+    path: str
+    type: str
+    unit: str
+    retention: str
+    active: bool
+    external: bool
+    labels: str
+    lineage: str
+
+
+def _differs(facts: SeriesFacts, row: _Stored) -> bool:
+    stored = (row.type, row.unit, row.retention, row.external)
+    if not row.active or stored != (facts.type, facts.unit, facts.retention, facts.external):
         return True
     return bool(
-        orjson.loads(row["labels"]) != orjson.loads(facts.labels)
-        or orjson.loads(row["lineage"]) != orjson.loads(facts.lineage)
+        orjson.loads(row.labels) != orjson.loads(facts.labels)
+        or orjson.loads(row.lineage) != orjson.loads(facts.lineage)
     )
 
 
-async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str, Any]:
+async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str, _Stored]:
     """The series of these devices by path."""
     rows = await conn.fetch(
-        f"""SELECT path, type, unit, retention, active, external, labels, lineage FROM {SCHEMA}.series
+        f"""SELECT {", ".join(_Stored._fields)} FROM {SCHEMA}.series
             WHERE site = $1 AND array_to_string((string_to_array(path, '/'))[1:$3], '/') = ANY($2::text[])""",
         *(site, devices, DEVICE_LEVELS),
     )
-    return {row["path"]: row for row in rows}
+    return {row["path"]: _Stored(*row) for row in rows}
 
 
 async def _ensure_classes(conn: Connection, names: Iterable[str], *, site: str) -> None:

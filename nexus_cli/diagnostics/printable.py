@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+Data = TypeVar("Data")
 
 _CONTROLS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 but tab and newline: escape sequences begin with ESC or CSI
@@ -38,14 +40,21 @@ def one_line(text: str) -> str:
     return _UNSAFE_IN_LINE.sub(_escape, text)
 
 
-def plain(data: Any) -> Any:
-    """JSON-like data with `one_line` over every text in it, keys included; for views that render data as text."""
+def plain(data: Data) -> Data:
+    """JSON-like data or a Struct with `one_line` over every text in it, keys included; for views that show it as text."""
+    shown: Data = _plain(data)
+    return shown
+
+
+def _plain(data: Any) -> Any:
     if isinstance(data, str):
         return one_line(data)
     if isinstance(data, Mapping):
-        return {plain(key): plain(value) for key, value in data.items()}
+        return {_plain(key): _plain(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [plain(value) for value in data]
+        return [_plain(value) for value in data]
+    if (names := getattr(data, "__struct_fields__", None)) is not None:  # of msgspec, which a start without it skips
+        return type(data)(**{name: _plain(getattr(data, name)) for name in names})
     return data
 
 

@@ -19,6 +19,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.outcome import Outcome
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.bound import BoundDevice, BoundTag, Model
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
@@ -29,7 +30,7 @@ from nexus_cli.model.site import Connection, Device, Site
 
 __all__ = ["BoundDevice", "BoundTag", "Model", "bind"]
 
-_SKELETON: dict[str, Any] = {"nexus": 1, "enterprise": "", "site": ""}
+_SKELETON: JsonObject = {"nexus": 1, "enterprise": "", "site": ""}
 _ROUNDS = 50
 NOTHING: Mapping[str, str] = {}
 

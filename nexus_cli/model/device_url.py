@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult
 
+from nexus_cli.json_value import JsonObject
+
 
 class UrlError(ValueError):
     """An address that can't be read.
@@ -32,7 +34,7 @@ class UrlConnection:
         units: Unit ids to ask one after the other, when a range was written instead of one.
     """
 
-    connection: dict[str, Any]
+    connection: JsonObject
     shown: str
     units: tuple[int, ...] = ()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_cli.diagnostics.diagnostic import Diagnostic
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.device_url import UrlReader
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Connection, Tag
@@ -49,7 +50,7 @@ def no_findings(_link: str, _devices: Sequence[Any]) -> Iterable[Diagnostic]:
     return ()
 
 
-def as_it_is(_keys: dict[str, Any]) -> None:
+def as_it_is(_keys: JsonObject) -> None:
     """Of a protocol whose addresses other tools write as we do."""
 
 
@@ -103,6 +104,6 @@ class DriverKind:
     browse_resumes: bool = False
     listens_at: Callable[[Mapping[str, Any]], tuple[str, int]] = host_and_port
     browse_hint: str = ""
-    imported: Callable[[dict[str, Any]], None] = as_it_is
+    imported: Callable[[JsonObject], None] = as_it_is
     check_link: Callable[[str, Sequence[Any]], Iterable[Diagnostic]] = no_findings
     hints: Mapping[FailureKind, str] = field(default_factory=dict)

@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, TypeAdapter
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
 from nexus_cli.model.site import Calculated, Connection, Device, Inherited, Site
 from nexus_cli.wire.topic import SLUG
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 REFERENCE: Schema = {"type": "string", "pattern": r"\$\{(var|param|env|file):[^}]+\}"}
 _PARAMETER: Schema = {

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.chain import above
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.procedure_config import ParameterConfig, SequenceConfig, StepConfig
@@ -58,7 +59,7 @@ def typed_argument(name: str, parameter: ParameterConfig, text: str) -> Any:
         raise ParameterError(f"'{name}' is a number ({parameter.type}), and '{text}' is none", hint=hint) from None
 
 
-def arguments(config: SequenceConfig, given: Values) -> dict[str, Any]:
+def arguments(config: SequenceConfig, given: Values) -> JsonObject:
     """The value of every parameter for one run.
 
     Args:
@@ -199,7 +200,7 @@ def samples(parameter: ParameterConfig) -> list[Any]:
     return found
 
 
-def rehearsals(parameters: Mapping[str, ParameterConfig], names: Iterable[str]) -> list[dict[str, Any]]:
+def rehearsals(parameters: Mapping[str, ParameterConfig], names: Iterable[str]) -> list[JsonObject]:
     """Sets of values for some parameters, each sample of each at least once; [] when one of them has none."""
     lists = {name: samples(parameters[name]) if name in parameters else [] for name in dict.fromkeys(names)}
     if not all(lists.values()):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model import message_schema
 from nexus_cli.model.procedures import Message, Parameter, Sequence, Step
 
@@ -48,7 +49,7 @@ class StepConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expects: bool = False
     wait_ms: int = 0
     timeout_ms: int = 0
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     description: str = ""
 
     @property
@@ -112,8 +113,8 @@ class MessageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One message."""
 
     topic: str
-    schema: dict[str, Any] = {}
-    payload: dict[str, Any] = {}
+    schema: JsonObject = {}
+    payload: JsonObject = {}
     qos: int = 1
     retain: bool = False
     description: str = ""
@@ -322,9 +323,3 @@ def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str
 def schema_fault(schema: Mapping[str, Any]) -> str:
     """Why no payload can be made by a schema; see `message_schema.fault`."""
     return message_schema.fault(schema)
-
-
-def to_attributes(config: SequenceConfig | MessageConfig) -> dict[str, Any]:
-    """As the attributes of a snapshot's resource, defaults left out."""
-    built: dict[str, Any] = msgspec.to_builtins(config)
-    return built

@@ -16,10 +16,11 @@ sequences:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.spelling import Strict, Wait
 
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
@@ -44,7 +45,7 @@ class Step(Strict):
         default=None, description="Wait until this holds: an expression on tags, by full paths in braces."
     )
     publish: str | None = Field(default=None, description="Name of a message to publish; `set` goes with it.")
-    set_: dict[str, Any] = Field(default_factory=dict, alias="set", description="Values of the message's fields.")
+    set_: JsonObject = Field(default_factory=dict, alias="set", description="Values of the message's fields.")
     timeout: Wait | None = Field(
         default=None, description="Longest wait of `until` (default 60s), or for the answer to a write (default 10s)."
     )
@@ -102,10 +103,10 @@ class Message(Strict):
     """A message that may be published by name, checked against its schema before it goes out."""
 
     topic: str = Field(description="Where to; {name} stands for a field. Not a tag topic.")
-    schema_: dict[str, Any] = Field(
+    schema_: JsonObject = Field(
         default_factory=dict, alias="schema", description="JSON Schema of the payload (an object)."
     )
-    payload: dict[str, Any] = Field(default_factory=dict, description="Fixed fields: nobody sets them.")
+    payload: JsonObject = Field(default_factory=dict, description="Fixed fields: nobody sets them.")
     qos: Literal[0, 1, 2] = Field(default=1, description="Quality of service.")
     retain: bool = Field(default=False, description="true lets the broker keep the last one.")
     description: str | None = Field(default=None, description="For people.")

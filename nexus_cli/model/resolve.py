@@ -1,36 +1,31 @@
 """From the bound model to the normal form: the snapshot that plan compares, control records and gateways run.
 
-Resources and their attributes (defaults left out, durations in milliseconds):
-
-- `site`: enterprise, site, time_zone, description
-- `gateway.NAME`: select, description
-- `device.AREA/LINE/DEVICE`: a `DeviceConfig`
-- `retention.NAME`: keep_ms, compress_after_ms, rollups
-- `role.NAME`: read, write (path globs), publish, subscribe (names of messages, globs), run (of sequences), acknowledge, alerts (of
-  alerts), description
-- `user.NAME`: roles, description
-- `alert.NAME`: tag, above, below, equals, clear_below, clear_above, for_ms, on_bad, severity, description, instant (`equals` is a
-  moment)
-- `sequence.NAME`: a `SequenceConfig`
-- `message.NAME`: a `MessageConfig`
+Every kind of resource is a Struct (`resources.CONFIG_OF`); its attributes have no defaults, and durations are in milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.bound import BoundDevice, Model
-from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
+from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
-from nexus_cli.model.procedure_config import message_config, sequence_config, to_attributes
+from nexus_cli.model.procedure_config import message_config, sequence_config
 from nexus_cli.model.quantities import UnitError, conversion
-from nexus_cli.model.site import Alert, Calculated, Retention, Site, Tag, parse_duration
+from nexus_cli.model.resources import (
+    AlertConfig,
+    GatewayResource,
+    RetentionConfig,
+    RoleConfig,
+    SiteConfig,
+    UserConfig,
+    encode,
+)
+from nexus_cli.model.site import Alert, Calculated, Retention, Role, Site, Tag, User, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
 DEFAULT_RETENTION = "default"
@@ -41,38 +36,74 @@ DEFAULT_POLL_MS = 1000
 def snapshot_of(model: Model) -> Snapshot:
     """The snapshot of a model without errors. Units, percentages and defaults are resolved here, once."""
     site = model.site
-    resources: dict[str, Attributes] = {"site": _site(site)}
+    resources: dict[str, Attributes] = {
+        "site": encode(
+            SiteConfig(
+                enterprise=site.enterprise,
+                site=site.site,
+                time_zone=site.time_zone or "",
+                description=site.description or "",
+            )
+        )
+    }
     for name, gateway in site.gateways.items():
-        resources[f"gateway.{name}"] = _plain(gateway)
+        resources[f"gateway.{name}"] = encode(
+            GatewayResource(select=list(gateway.select), description=gateway.description)
+        )
     if not site.gateways:
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}
     for name, retention in retention_classes(site).items():
-        resources[f"retention.{name}"] = _retention(retention)
+        resources[f"retention.{name}"] = encode(_retention(retention), "keep_ms", "rollups")
     for name, role in site.access.roles.items():
-        resources[f"role.{name}"] = {"read": [], "write": [], **_plain(role)}
+        resources[f"role.{name}"] = encode(_role(role), "read", "write")
     for name, user in site.access.users.items():
-        roles = [user.role] if user.role is not None else []
-        roles += [role for role in user.roles if role not in roles]
-        resources[f"user.{name}"] = {"roles": roles, **({"description": user.description} if user.description else {})}
+        resources[f"user.{name}"] = encode(_user(user), "roles")
     for name, sequence in site.sequences.items():
-        resources[f"sequence.{name}"] = to_attributes(sequence_config(sequence))
+        resources[f"sequence.{name}"] = encode(sequence_config(sequence))
     for name, message in site.messages.items():
-        resources[f"message.{name}"] = to_attributes(message_config(message))
+        resources[f"message.{name}"] = encode(message_config(message))
     for path, device in model.devices.items():
-        resources[f"device.{path}"] = to_json(device_config(device))
+        resources[f"device.{path}"] = encode(device_config(device))
     for name, alert in site.alerts.items():
-        resources[f"alert.{name}"] = _alert(alert, resources)
+        resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
     return Snapshot.of(site.enterprise, site.site, resources)
 
 
-def _alert(alert: Alert, resources: Mapping[str, Attributes]) -> Attributes:
-    attributes = {"on_bad": alert.on_bad, "severity": alert.severity, **_plain(alert)}
-    hold = attributes.pop("for", None)
-    device, _, tag = alert.tag.rpartition("/")
-    watched = resources.get(f"device.{device}", {}).get("tags", {}).get(tag, {})
-    # Control doesn't know types, and the same two texts are one moment in a datetime and two texts in a string.
-    instant = isinstance(alert.equals, str) and watched.get("type") == "datetime"
-    return {**attributes, **({"for_ms": hold} if hold else {}), **({"instant": True} if instant else {})}
+def _alert(alert: Alert, model: Model) -> AlertConfig:
+    watched = model.tag(alert.tag)
+    return AlertConfig(
+        on_bad=alert.on_bad,
+        severity=alert.severity,
+        tag=alert.tag,
+        above=alert.above,
+        below=alert.below,
+        equals=alert.equals,
+        clear_below=alert.clear_below,
+        clear_above=alert.clear_above,
+        description=alert.description,
+        for_ms=alert.for_ or 0,
+        # Control doesn't know types, and the same two texts are one moment in a datetime and two texts in a string.
+        instant=isinstance(alert.equals, str) and watched is not None and watched.type == "datetime",
+    )
+
+
+def _role(role: Role) -> RoleConfig:
+    return RoleConfig(
+        read=list(role.read),
+        write=list(role.write),
+        publish=list(role.publish),
+        subscribe=list(role.subscribe),
+        run=list(role.run),
+        acknowledge=list(role.acknowledge),
+        alerts=list(role.alerts),
+        description=role.description,
+    )
+
+
+def _user(user: User) -> UserConfig:
+    roles = [user.role] if user.role is not None else []
+    roles += [role for role in user.roles if role not in roles]
+    return UserConfig(roles=roles, description=user.description or "")
 
 
 def retention_classes(site: Site) -> dict[str, Retention]:
@@ -100,25 +131,13 @@ def device_config(device: BoundDevice) -> DeviceConfig:
     )
 
 
-def _site(site: Site) -> Attributes:
-    attributes: Attributes = {"enterprise": site.enterprise, "site": site.site}
-    if site.time_zone:
-        attributes["time_zone"] = site.time_zone
-    return {**attributes, "description": site.description} if site.description else attributes
+def _retention(retention: Retention) -> RetentionConfig:
+    return RetentionConfig(
+        keep_ms=retention.keep, rollups=list(retention.rollups), compress_after_ms=retention.compress_after
+    )
 
 
-def _plain(model: BaseModel) -> Attributes:
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-
-
-def _retention(retention: Retention) -> Attributes:
-    attributes: Attributes = {"keep_ms": retention.keep, "rollups": list(retention.rollups)}
-    if retention.compress_after is not None:
-        attributes["compress_after_ms"] = retention.compress_after
-    return attributes
-
-
-def _connection(device: BoundDevice) -> dict[str, Any]:
+def _connection(device: BoundDevice) -> JsonObject:
     if isinstance(device.device, ExternalDevice) and device.device.topics:
         globs = [f"{device.path}/{glob}" for glob in device.device.topics]
         return {"globs": globs, "max_series": device.device.max_series or MAX_SERIES_DEFAULT}
@@ -190,7 +209,9 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
     if tag.labels:
         fields["labels"] = dict(tag.labels)
     if not isinstance(tag, Calculated) and tag.simulate is not None:
-        fields["simulate"] = _plain(tag.simulate)
+        fields["simulate"] = tag.simulate.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+        )
     return fields
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
@@ -214,8 +215,8 @@ class Device(Inherited):
     """A field device with a protocol. `connection` and `tags` are bound by the protocol's kind."""
 
     protocol: str = Field(description="modbus, opcua, s7, ads or external.")
-    connection: dict[str, Any] = Field(default_factory=dict, description="How to reach it.")
-    tags: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Its values by name.")
+    connection: JsonObject = Field(default_factory=dict, description="How to reach it.")
+    tags: dict[str, JsonObject] = Field(default_factory=dict, description="Its values by name.")
     calculated: dict[str, Calculated] = Field(default_factory=dict, description="Values computed from other tags.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
@@ -226,8 +227,8 @@ class Line(Strict):
 
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
-    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
-    devices: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Devices by name.")
+    defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
+    devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")
 
 
 class Area(Strict):
@@ -235,7 +236,7 @@ class Area(Strict):
 
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
-    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for everything below.")
+    defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 
 
@@ -332,9 +333,9 @@ class Site(Strict):
         default=None, description="Where its days begin, e.g. Europe/Berlin: for buckets of days, weeks and months."
     )
     include: list[str] = Field(default_factory=list, description="Further files, as globs relative to this one.")
-    vars: dict[str, Any] = Field(default_factory=dict, description="Plain variables: ${var:NAME}.")
-    defaults: dict[str, Any] = Field(default_factory=dict, description="Inherited keys for the whole site.")
-    templates: dict[str, Any] = Field(default_factory=dict, description="Device types with parameters.")
+    vars: JsonObject = Field(default_factory=dict, description="Plain variables: ${var:NAME}.")
+    defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for the whole site.")
+    templates: JsonObject = Field(default_factory=dict, description="Device types with parameters.")
     areas: dict[str, Area] = Field(default_factory=dict, description="Areas by name.")
     gateways: dict[str, Gateway] = Field(default_factory=dict, description="Processes that read devices.")
     retention: dict[str, Retention] = Field(default_factory=dict, description="Retention classes by name.")

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
 
-Attributes = dict[str, Any]
+Attributes = JsonObject
+"""Of one resource, as JSON; `resources.CONFIG_OF` has the Struct of each kind."""
+Changed = dict[str, Attributes | None]
+"""What a deployment records: attributes by address, None removes the resource."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
-from nexus_cli.plan.change import Change, TagChange
+from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
@@ -15,8 +16,138 @@ from nexus_cli.plan.stages import stages_of
 FORMAT_VERSION = "1.0"
 
 
-def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Sequence[str] = ()) -> dict[str, Any]:
-    """The whole plan as JSON values, without secrets. `document_schema.py` is its shape.
+class DigestEntry(TypedDict):
+    """The declared state."""
+
+    digest: str
+
+
+class BaseEntry(DigestEntry):
+    """The recorded state, with the number of the deployment that recorded it; 0 is none."""
+
+    deployment: int
+
+
+class ValuesEntry(TypedDict):
+    """What becomes of a resource: one action, the attributes of both sides, masked, and the keys that differ, sorted.
+
+    `before_sensitive` and `after_sensitive` are objects of the same shape that are true where a secret was masked.
+    """
+
+    actions: list[str]
+    before: JsonObject | None
+    after: JsonObject | None
+    before_sensitive: JsonObject
+    after_sensitive: JsonObject
+    keys: list[str]
+
+
+class TagValuesEntry(TypedDict):
+    """What becomes of a tag. Attributes are given where its device is on both sides; else they are the device's."""
+
+    actions: list[str]
+    keys: list[str]
+    before: NotRequired[Attributes | None]
+    after: NotRequired[Attributes | None]
+
+
+class TagEntry(TypedDict):
+    """One tag of a changed device: `tag.AREA/LINE/DEVICE/TAG`; `previous_address` where it moved."""
+
+    address: str
+    change: TagValuesEntry
+    previous_address: NotRequired[str]
+
+
+class ChangeEntry(TypedDict):
+    """One changed resource; `previous_address` where a device moved, `tags` of a device only."""
+
+    address: str
+    type: str
+    name: str
+    change: ValuesEntry
+    previous_address: NotRequired[str]
+    tags: NotRequired[list[TagEntry]]
+
+
+class ImpactEntry(TypedDict):
+    """One consequence, see `plan.impact.Impact`."""
+
+    address: str
+    plane: str
+    text: str
+
+
+class HazardEntry(TypedDict):
+    """One hazard, see `plan.hazards.Hazard`; `allowed` where a consent covers it."""
+
+    name: str
+    code: str
+    scope: str
+    address: str
+    message: str
+    allowed: bool
+
+
+class PositionEntry(TypedDict):
+    """A place in a file, both from 1."""
+
+    line: int
+    column: int
+
+
+class RangeEntry(TypedDict):
+    """A part of a file."""
+
+    filename: str
+    start: PositionEntry
+    end: PositionEntry
+
+
+class DiagnosticEntry(TypedDict):
+    """One finding; `range` where its place in a file is known."""
+
+    code: str
+    severity: str
+    summary: str
+    where: str
+    hint: str
+    range: NotRequired[RangeEntry]
+
+
+class StepEntry(TypedDict):
+    """One step of apply; the subject is a gateway, or "" for the site."""
+
+    step: str
+    subject: str
+    text: str
+
+
+class PlanDocument(TypedDict):
+    """The plan as JSON, the keys in this order; `steps` and `renames` are missing in plans of older versions.
+
+    `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
+    """
+
+    format_version: str
+    site: str
+    base: BaseEntry
+    desired: DigestEntry
+    resource_changes: list[ChangeEntry]
+    impact: list[ImpactEntry]
+    hazards: list[HazardEntry]
+    diagnostics: list[DiagnosticEntry]
+    steps: NotRequired[list[StepEntry]]
+    summary: dict[str, int]
+    moved: list[list[str]]
+    renames: NotRequired[list[list[str]]]
+    applyable: bool
+    complete: bool
+    errored: bool
+
+
+def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Sequence[str] = ()) -> PlanDocument:
+    """The whole plan as JSON values, without secrets.
 
     Args:
         plan: As `make_plan` gave it.
@@ -43,8 +174,8 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
-    document: dict[str, Any] = {
+def _change(change: Change) -> ChangeEntry:
+    document: ChangeEntry = {
         "address": change.address,
         "type": change.type,
         "name": change.name,
@@ -66,18 +197,19 @@ def _change(change: Change) -> dict[str, Any]:
     return document
 
 
-def _tag(tag: TagChange, *, whole: bool) -> dict[str, Any]:
-    """A tag of a changed device; of a new or vanished device the attributes stand in the device already."""
-    change: dict[str, Any] = {"actions": [tag.action.value], "keys": list(tag.keys)}
+def _tag(tag: TagChange, *, whole: bool) -> TagEntry:
+    """A tag of a changed device; of a new or vanished device the attributes are in the device already."""
+    change: TagValuesEntry = {"actions": [tag.action.value], "keys": list(tag.keys)}
     if whole:
-        change |= {"before": tag.before, "after": tag.after}
-    document: dict[str, Any] = {"address": f"tag.{tag.path}", "change": change}
+        change["before"] = tag.before
+        change["after"] = tag.after
+    document: TagEntry = {"address": f"tag.{tag.path}", "change": change}
     if tag.previous_path is not None:
         document["previous_address"] = f"tag.{tag.previous_path}"
     return document
 
 
-def _hazard(hazard: Hazard, *, allowed: bool) -> dict[str, Any]:
+def _hazard(hazard: Hazard, *, allowed: bool) -> HazardEntry:
     return {
         "name": hazard.name,
         "code": hazard.code,
@@ -88,8 +220,8 @@ def _hazard(hazard: Hazard, *, allowed: bool) -> dict[str, Any]:
     }
 
 
-def _diagnostic(each: Diagnostic) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _diagnostic(each: Diagnostic) -> DiagnosticEntry:
+    found: DiagnosticEntry = {
         "code": each.code,
         "severity": each.severity.value,
         "summary": each.message,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from nexus_cli.json_value import JsonObject
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -10,7 +10,7 @@ _ATTRIBUTES = {"type": ["object", "null"]}
 _KEYS = {"type": "array", "items": _STRING}
 
 
-def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+def _object(required: JsonObject, optional: JsonObject | None = None) -> JsonObject:
     return {
         "type": "object",
         "properties": {**required, **(optional or {})},
@@ -19,7 +19,7 @@ def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) ->
     }
 
 
-def plan_schema() -> dict[str, Any]:
+def plan_schema() -> JsonObject:
     """The shape of what `plan_document` makes; field names are Terraform's where it has one."""
     tag = _object(
         {

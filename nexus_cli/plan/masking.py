@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.secrets import is_reference, is_secret_key
 
 MASK = "(sensitive)"
@@ -26,7 +27,7 @@ def _plain(value: object, where: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
                 yield from _plain(inner, here)
 
 
-def masked(attributes: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def masked(attributes: Mapping[str, Any] | None) -> JsonObject | None:
     """The attributes as a plan shows them; shares what needs no masking."""
     if attributes is None:
         return None
@@ -36,15 +37,15 @@ def masked(attributes: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return shown
 
 
-def sensitive(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+def sensitive(attributes: Mapping[str, Any] | None) -> JsonObject:
     """Terraform's `before_sensitive`/`after_sensitive`: true at every place that was masked."""
-    marks: dict[str, Any] = {}
+    marks: JsonObject = {}
     for where in plain_secrets(attributes):
         _replace(marks, where, True)
     return marks
 
 
-def _replace(root: dict[str, Any], where: tuple[str, ...], value: object) -> None:
+def _replace(root: JsonObject, where: tuple[str, ...], value: object) -> None:
     node = root
     for key in where[:-1]:
         node[key] = dict(node.get(key) or {})

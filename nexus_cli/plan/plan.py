@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
-from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
@@ -21,7 +20,8 @@ from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.renames import likely_renames
-from nexus_cli.plan.running import Running, hazards_of_runs
+from nexus_cli.plan.running import hazards_of_runs
+from nexus_cli.wire.control import Running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +80,9 @@ class Plan:
         return bool(self.changes) and not self.errored
 
     @property
-    def desired(self) -> dict[str, dict[str, Any] | None]:
+    def desired(self) -> Changed:
         """What control has to record: attributes by address, None removes."""
-        wanted: dict[str, dict[str, Any] | None] = {}
+        wanted: Changed = {}
         for change in self.changes:
             if change.previous_address is not None:
                 wanted[change.previous_address] = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import orjson
 
@@ -13,11 +12,20 @@ from nexus_cli import __version__
 from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
-from nexus_cli.plan.document import FORMAT_VERSION
+from nexus_cli.model.snapshot import Changed
+from nexus_cli.plan.document import FORMAT_VERSION, PlanDocument
 
 KIND = "nexus-plan"
 MARK = b'{"kind":"nexus-plan"'
 """How a saved plan begins; tells it from a site file without reading it whole."""
+
+
+class PlanSource(TypedDict):
+    """The files that a plan was made from: the site file, the name of its overlay, and values over its variables."""
+
+    path: str
+    env: str | None
+    variables: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,24 +38,24 @@ class SavedPlan:
         base_digest, desired_digest: Both sides.
         changed: Attributes to record by address; None removes.
         document: What was shown.
-        source: `{"path", "env", "variables"}` of the files it was made from.
+        source: The files it was made from.
     """
 
     site: str
     base_deployment: int
     base_digest: str
     desired_digest: str
-    changed: dict[str, dict[str, Any] | None]
-    document: dict[str, Any]
-    source: dict[str, Any]
+    changed: Changed
+    document: PlanDocument
+    source: PlanSource
 
 
 def write_planfile(
     path: Path,
     *,
-    document: Mapping[str, Any],
-    changed: Mapping[str, Mapping[str, Any] | None],
-    source: Mapping[str, Any],
+    document: PlanDocument,
+    changed: Changed,
+    source: PlanSource,
 ) -> None:
     """Write a plan beside and rename it into place, readable by its owner alone.
 

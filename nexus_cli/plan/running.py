@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Action, Attributes, Change
 from nexus_cli.plan.hazards import Hazard
+from nexus_cli.wire.control import Running
 
 RUNNING = "running-sequence"
 IDLE_OF_TAG = frozenset(
@@ -22,40 +21,6 @@ WHAT_HAPPENS = {
     "abort": "the run would be aborted first",
 }
 """By `on_change` of the sequence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A sequence on its way.
-
-    Attributes:
-        run: Id of the run.
-        name: Of the sequence.
-        on_change: A key of `WHAT_HAPPENS`.
-        tags: Paths that it reads or writes.
-        messages: Names of the messages that it publishes.
-    """
-
-    run: str
-    name: str
-    on_change: str = "refuse"
-    tags: tuple[str, ...] = ()
-    messages: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As control tells it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Running:
-        """Read `to_json`'s form."""
-        return cls(
-            run=str(data["run"]),
-            name=str(data["name"]),
-            on_change=str(data["on_change"]),
-            tags=tuple(data["tags"]),
-            messages=tuple(data["messages"]),
-        )
 
 
 def meaning(device: Attributes | None, tag: str) -> Attributes | None:

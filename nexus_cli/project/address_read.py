@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -11,11 +10,13 @@ from nexus_cli.discover.via import read_via
 from nexus_cli.drivers.base import Opinion, Point, points_of
 from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, device_from_json
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.project.live import Live, read
 from nexus_cli.project.text import load
 from nexus_cli.runtime.gateway.address_read import as_published
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.sample import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Answer:
     """
 
     opinion: Opinion
-    value: Any = None
+    value: Value = None
     quality: str = "BAD"
     reason: str = ""
 
@@ -146,7 +147,7 @@ async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
     try:
         async with ControlClient(settings) as control:
             found = (await control.resources([f"device.{device}"])).get(f"device.{device}")
-            known = [] if found else [each for each in (await control.state())["digests"] if each.startswith("device.")]
+            known = [] if found else [each for each in (await control.state()).digests if each.startswith("device.")]
     except NexusError as away:
         found, known = _from_file(device, away)
     if not found:
@@ -159,7 +160,7 @@ async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
     return config, name
 
 
-def _from_file(device: str, away: NexusError) -> tuple[Any, list[str]]:
+def _from_file(device: str, away: NexusError) -> tuple[Attributes | None, list[str]]:
     loaded = load(None)
     if loaded.value is None:
         raise away

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import microseconds
 from nexus_cli.project.moment import parse_moment
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.control import AuditTrail
 from nexus_cli.wire.http import ControlClient
 
 
@@ -23,7 +23,7 @@ async def audit(
     zone: tzinfo | None = None,
     settings: Settings | None = None,
     now: datetime | None = None,
-) -> dict[str, Any]:
+) -> AuditTrail:
     """The newest lines of the trail, oldest first.
 
     Args:

@@ -6,27 +6,37 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
+from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.diff import differing
-from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.plan import Base, Plan, make_plan
-from nexus_cli.plan.planfile import is_planfile, read_planfile, write_planfile
+from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
 from nexus_cli.plan.requests import request_count
-from nexus_cli.plan.running import Running
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import (
+    Deployment,
+    DeploymentProgress,
+    DeploymentRequest,
+    JournalLine,
+    Lock,
+    PlanSummary,
+    Running,
+    State,
+)
 from nexus_cli.wire.http import ControlClient
 
 FOLLOW_WAIT_S = 20.0
 LOST_S = 60.0
 """How long a deployment is followed while control does not answer (it may be restarting)."""
 
-OnEvent = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[JournalLine], None]
 """Called with every line of the journal."""
 
 
@@ -42,9 +52,9 @@ class Ready:
     """
 
     site: str
-    document: dict[str, Any]
-    changed: dict[str, dict[str, Any] | None]
-    source: dict[str, Any]
+    document: PlanDocument
+    changed: Changed
+    source: PlanSource
 
     @property
     def errored(self) -> bool:
@@ -56,7 +66,7 @@ class Ready:
         """True when there is nothing to do."""
         return not self.changed
 
-    def open_hazards(self, allow: Sequence[str]) -> list[dict[str, Any]]:
+    def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""
         hazards = {
             Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
@@ -64,11 +74,31 @@ class Ready:
         }
         return [hazards[each] for each in blocked(hazards, allow)]
 
-    def consented(self, allow: Sequence[str]) -> dict[str, Any]:
+    def consented(self, allow: Sequence[str]) -> PlanDocument:
         """The document with its hazards marked by these consents: a saved plan carries those of its own time."""
         open_ = self.open_hazards(allow)
-        hazards = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
+        hazards: list[HazardEntry] = [{**each, "allowed": each not in open_} for each in self.document["hazards"]]
         return {**self.document, "hazards": hazards}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedState:
+    """What is recorded, in the order in which `nexus show` prints it.
+
+    Attributes:
+        site: `enterprise/site`.
+        deployment, digest, digests, running: As in `wire.control.State`.
+        deployments: The newest first.
+        lock: Who holds it; None when it is free.
+    """
+
+    site: str
+    deployment: int
+    digest: str
+    digests: dict[str, str]
+    running: list[Running]
+    deployments: list[Deployment]
+    lock: Lock | None
 
 
 def plan_site(
@@ -101,7 +131,7 @@ def plan_site(
     findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
 
     plan = planned.unwrap()
-    source = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
+    source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
         document=plan_document(plan, findings=findings, allow=allow),
@@ -143,19 +173,17 @@ def refuse_moved(ready: Ready, *, settings: Settings) -> None:
             raise _stale(f"the files at {here} changed since it was made")
     state = asyncio.run(_state(settings, ready.site))
     base = ready.document["base"]
-    if state["digest"] != base["digest"]:
-        raise _stale(
-            f"the recorded state moved: it was deployment {base['deployment']}, it is now {state['deployment']}"
-        )
+    if state.digest != base["digest"]:
+        raise _stale(f"the recorded state moved: it was deployment {base['deployment']}, it is now {state.deployment}")
 
 
 def apply_ready(
     ready: Ready, *, settings: Settings, allow: Sequence[str] = (), reason: str = "", on_event: OnEvent
-) -> dict[str, Any]:
+) -> DeploymentProgress:
     """Send a plan to control and follow it to its end. Ending this process changes nothing about it.
 
     Returns:
-        The deployment as control gives it: outcome, counts and table.
+        The deployment as control gives it at its end.
 
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
@@ -163,12 +191,12 @@ def apply_ready(
     return asyncio.run(_apply(ready, settings=settings, allow=allow, reason=reason, on_event=on_event))
 
 
-def recorded_state(settings: Settings) -> dict[str, Any]:
-    """What is recorded: resources by address, the newest deployments, and who holds the lock."""
+def recorded_state(settings: Settings) -> RecordedState:
+    """What is recorded. Raises NexusError of control."""
     return asyncio.run(_recorded(settings))
 
 
-def recorded_resource(settings: Settings, address: str) -> dict[str, Any]:
+def recorded_resource(settings: Settings, address: str) -> JsonObject:
     """Attributes of one resource; a device or tag may be named by its bare path.
 
     Raises:
@@ -181,15 +209,14 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
-        digests: dict[str, str] = state["digests"]
-        wanted = [address for address in differing(digests, desired.digests) if address in digests]
+        wanted = [address for address in differing(state.digests, desired.digests) if address in state.digests]
         resources = await control.resources(wanted)
     base = Base(
-        deployment=state["deployment"],
-        digest=state["digest"],
-        digests=digests,
+        deployment=state.deployment,
+        digest=state.digest,
+        digests=state.digests,
         resources=resources,
-        running=[Running.from_json(one) for one in state.get("running", ())],
+        running=state.running,
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
     return make_plan(base, desired, moved=moved, cost=request_count)
@@ -199,29 +226,29 @@ def _client(settings: Settings, site: str | None = None) -> ControlClient:
     return ControlClient(settings, site=site)
 
 
-async def _state(settings: Settings, site: str) -> dict[str, Any]:
+async def _state(settings: Settings, site: str) -> State:
     async with _client(settings, site) as control:
         return await control.state()
 
 
 async def _apply(
     ready: Ready, *, settings: Settings, allow: Sequence[str], reason: str, on_event: OnEvent
-) -> dict[str, Any]:
+) -> DeploymentProgress:
     document = ready.document
-    body = {
-        "base_digest": document["base"]["digest"],
-        "desired_digest": document["desired"]["digest"],
-        "changed": ready.changed,
-        "plan": {"moved": document["moved"], "summary": document["summary"]},
-        "reason": reason,
-        "allow": list(allow),
-    }
+    request = DeploymentRequest(
+        base_digest=document["base"]["digest"],
+        desired_digest=document["desired"]["digest"],
+        changed=ready.changed,
+        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        reason=reason,
+        allow=list(allow),
+    )
     async with _client(settings, ready.site) as control:
-        number = await control.deploy(body)
+        number = await control.deploy(request)
         return await _follow(control, number, on_event=on_event)
 
 
-async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> dict[str, Any]:
+async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> DeploymentProgress:
     loop = asyncio.get_running_loop()
     after, heard, away = 0, loop.time(), False
     while True:
@@ -236,30 +263,33 @@ async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> 
                 )
                 raise NexusError(error.message, code=error.code, cause=error.cause, hint=hint, retriable=True) from None
             if not away:
-                on_event({"step": "away", "state": "begun", "subject": f"{LOST_S:.0f}", "detail": {}})
+                on_event(JournalLine(id=0, step="away", state="begun", subject=f"{LOST_S:.0f}"))
             away = True
             await asyncio.sleep(0.5)
             continue
         heard, away = loop.time(), False
-        for line in found["journal"]:
-            after = max(after, int(line["id"]))
+        for line in found.journal:
+            after = max(after, line.id)
             on_event(line)
-        if found["state"] == "ended" and not found["journal"]:
+        if found.state == "ended" and not found.journal:
             return found
 
 
-async def _recorded(settings: Settings) -> dict[str, Any]:
+async def _recorded(settings: Settings) -> RecordedState:
     async with _client(settings) as control:
         state = await control.state()
-        return {
-            "site": settings.site,
-            **state,
-            "deployments": await control.deployments(),
-            "lock": await control.lock(),
-        }
+        return RecordedState(
+            site=settings.site,
+            deployment=state.deployment,
+            digest=state.digest,
+            digests=state.digests,
+            running=state.running,
+            deployments=await control.deployments(),
+            lock=await control.lock(),
+        )
 
 
-async def _resource(settings: Settings, address: str) -> dict[str, Any]:
+async def _resource(settings: Settings, address: str) -> JsonObject:
     kind, _, name = address.partition(".")
     if "/" in kind:  # a bare path
         kind, name = ("tag" if address.count("/") == 3 else "device"), address
@@ -275,7 +305,7 @@ async def _resource(settings: Settings, address: str) -> dict[str, Any]:
             found, near = tags.get(tag), [f"{device}/{each}" for each in tags]
         if found is not None:
             return dict(found)
-        digests = (await control.state())["digests"]
+        digests = (await control.state()).digests
 
     hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
     if not hint and Path(address).suffix:  # a saved plan may have been meant

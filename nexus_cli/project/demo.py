@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nexus_cli.database.arrivals import arrivals_since
 from nexus_cli.database.connect import connection
@@ -24,7 +24,7 @@ from nexus_cli.local.stop import stop_runtime, wipe
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.change import apply_ready, plan_site
 from nexus_cli.project.live import Live, tail
-from nexus_cli.project.simulate import devices_of, serving, write_overlay
+from nexus_cli.project.simulate import Simulation, devices_of, serving, write_overlay
 from nexus_cli.project.text import load
 from nexus_cli.project.up import up
 from nexus_cli.settings import Settings, home_here, load_settings
@@ -169,7 +169,7 @@ class Blocking:
         return await asyncio.to_thread(locked)
 
 
-def _where(simulation: Any, home: Path) -> tuple[Path, str | None]:
+def _where(simulation: Simulation, home: Path) -> tuple[Path, str | None]:
     """The site to apply. When a port was taken, a copy with an overlay that leads to where the devices are."""
     if not any(served.moved for served in simulation.links):
         return demo_site(), None
@@ -214,7 +214,7 @@ def _apply(site: Path, env: str | None, tell: Tell) -> Settings:
         return settings
     hazards = {str(each["name"]) for each in ready.open_hazards(())}
     done = apply_ready(ready, settings=settings, allow=sorted(hazards), reason="nexus demo", on_event=lambda _: None)
-    tell.step("apply", "done", f"deployment {done.get('number', '')}: {done['outcome']}")
+    tell.step("apply", "done", f"deployment {done.number}: {done.outcome}")
     return settings
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, Literal
 
 from nexus_cli.access.globs import names_matching
 from nexus_cli.diagnostics import Diagnostic
@@ -17,7 +15,8 @@ from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.registry import driver, protocols
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.model.datatype import parse_type
-from nexus_cli.model.procedure_config import MessageConfig, fields_of, filter_of
+from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, fields_of, filter_of
+from nexus_cli.model.resources import RoleConfig, UserConfig, decode, every
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.wire.topic import Topics
 
@@ -83,15 +82,10 @@ def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSi
 
 def _message(known: LoadedSite, name: str) -> Chain:
     """Where a message goes, what can be set, and who may publish and hear it."""
-    message = msgspec.convert(known.snapshot.resources[f"message.{name}"], MessageConfig)
+    message = decode(known.snapshot.resources[f"message.{name}"], MessageConfig)
     publishers, hearers = _with_right(known, "publish", name), _with_right(known, "subscribe", name)
     sequences = [
-        sequence
-        for sequence, one in known.snapshot.of_kind("sequence")
-        if any(
-            step.get("do") == "publish" and step.get("subject") == name
-            for step in (*one.get("steps", ()), *one.get("on_abort", ()))
-        )
+        sequence for sequence, one in every(known.snapshot, "sequence", SequenceConfig) if name in one.published()
     ]
     steps = [
         ("topic", message.topic),
@@ -113,14 +107,14 @@ def _message(known: LoadedSite, name: str) -> Chain:
     return Chain(path=name, steps=tuple(steps), file=str(place) if place else "", excerpt=lines)
 
 
-def _with_right(known: LoadedSite, right: str, message: str) -> str:
+def _with_right(known: LoadedSite, right: Literal["publish", "subscribe"], message: str) -> str:
     """`operator (packaging-desk)`: roles with a right to a message, and their users; "" when there is none."""
     roles = [
         role
-        for role, one in known.snapshot.of_kind("role")
-        if any(names_matching(glob, (message,)) for glob in one.get(right, ()))
+        for role, one in every(known.snapshot, "role", RoleConfig)
+        if any(names_matching(glob, (message,)) for glob in (one.publish if right == "publish" else one.subscribe))
     ]
-    users = [user for user, one in known.snapshot.of_kind("user") if set(roles) & set(one.get("roles", ()))]
+    users = [user for user, one in every(known.snapshot, "user", UserConfig) if set(roles) & set(one.every_role())]
     return f"{', '.join(roles)} ({', '.join(users) or 'no users'})" if roles else ""
 
 

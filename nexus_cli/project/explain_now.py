@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
-import orjson
+import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import DeviceConfig
@@ -17,6 +15,38 @@ from nexus_cli.wire.topic import Topics
 
 LONGEST_S = 2.0
 """How long the broker is asked; `explain` works without it."""
+
+
+class _Link(msgspec.Struct, frozen=True):
+    state: str = ""
+    detail: str = ""
+
+
+class _Silent(msgspec.Struct, frozen=True):
+    path: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    polled: list[str] = []
+    why: str = ""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What of a gateway's health says what it does with a tag.
+
+    Attributes:
+        state: `running`, `stopping` or `lost`.
+        links: State of each link, by its id.
+        silent: Devices that give no value.
+        limited: By device path: tags that are polled because the device does not report them.
+    """
+
+    state: str = ""
+    links: dict[str, _Link] = {}
+    silent: list[_Silent] = []
+    limited: dict[str, _Limits] = {}
 
 
 def step_now(chain: Chain) -> tuple[str, str] | None:
@@ -47,14 +77,13 @@ async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
                 await client.subscribe([(topic, 0)])
                 async for message in messages:
                     if message.topic == topic:
-                        facts = orjson.loads(message.payload)
-                        return what_happens(facts, device, tag) if isinstance(facts, dict) else ""
-    except (NexusError, TimeoutError, ValueError):
+                        return what_happens(msgspec.json.decode(message.payload, type=Health), device, tag)
+    except (NexusError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     return ""
 
 
-def what_happens(facts: Mapping[str, Any], device: DeviceConfig, tag: str) -> str:
+def what_happens(facts: Health, device: DeviceConfig, tag: str) -> str:
     """The sentence.
 
     Args:
@@ -62,21 +91,21 @@ def what_happens(facts: Mapping[str, Any], device: DeviceConfig, tag: str) -> st
         device: Of the tag.
         tag: Its name.
     """
-    if facts.get("state") != "running":
-        return f"gateway {device.gateway} is not running ({facts.get('state')})"
-    link = facts.get("links", {}).get(device.link)
+    if facts.state != "running":
+        return f"gateway {device.gateway} is not running ({facts.state})"
+    link = facts.links.get(device.link)
     if link is None:
         return f"gateway {device.gateway} does not run this device (yet)"
-    if link.get("state") != "connected":
-        return f"its link is not connected ({link.get('state')}): {link.get('detail')}".rstrip(": ")
-    for one in facts.get("silent", ()):
-        if one.get("path") == device.path:
-            return f"its device gives no value: {one.get('reason')} {one.get('detail')}".rstrip()
-    limits = facts.get("limited", {}).get(device.path)
+    if link.state != "connected":
+        return f"its link is not connected ({link.state}): {link.detail}".rstrip(": ")
+    for one in facts.silent:
+        if one.path == device.path:
+            return f"its device gives no value: {one.reason} {one.detail}".rstrip()
+    limits = facts.limited.get(device.path)
     reported = device.tags[tag].mode != "poll"
     if limits is None:
         return "as declared (reported)" if reported else "as declared (polled)"
-    why = str(limits.get("why") or "the device does not report it")
-    if tag in limits.get("polled", ()):
+    why = limits.why or "the device does not report it"
+    if tag in limits.polled:
         return f"polled, not reported, until it is: {why}; it is asked for again, at the longest after a minute"
     return f"reported, with limits: {why}" if reported else "as declared (polled)"

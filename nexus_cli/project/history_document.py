@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import msgspec
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.field_types import PlainValue
 
-JsonObject: TypeAlias = dict[str, object]
 """A document as builtins, for an encoder."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from nexus_cli.access.globs import matches_glob
@@ -18,6 +19,7 @@ from nexus_cli.project.near import near_path
 from nexus_cli.project.recorded import RecordedTypes, as_recorded
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.control import DeploymentProgress
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import PLATFORM, Topics
@@ -264,12 +266,20 @@ async def not_good(devices: Sequence[str], *, settings: Settings, wait_s: float 
     return tuple(live for _, live in sorted(newest.items()) if live.quality not in ("GOOD", ""))
 
 
-def not_good_after(found: Mapping[str, Any], *, settings: Settings) -> list[dict[str, str]]:
+class NotGood(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that a deployment left not GOOD: `area/line/device/tag`, its quality, and the reason."""
+
+    path: str
+    quality: str
+    reason: str
+
+
+def not_good_after(found: DeploymentProgress, *, settings: Settings) -> list[NotGood]:
     """Which tags a deployment left not GOOD, with their reasons; empty when the broker does not tell."""
     devices = [
-        str(row["address"]).removeprefix("device.")
-        for row in found["table"]
-        if row["state"] == "applied" and str(row["detail"]).endswith(("not GOOD", "no tag is GOOD"))
+        row.address.removeprefix("device.")
+        for row in found.table
+        if row.state == "applied" and row.detail.endswith(("not GOOD", "no tag is GOOD"))
     ]
     if not devices:
         return []
@@ -277,7 +287,7 @@ def not_good_after(found: Mapping[str, Any], *, settings: Settings) -> list[dict
         values = asyncio.run(not_good(devices[:MOST_DEVICES], settings=settings))
     except NexusError:
         return []  # only a help: control has said how it ended
-    return [{"path": each.path, "quality": each.quality, "reason": each.reason} for each in values]
+    return [NotGood(path=each.path, quality=each.quality, reason=each.reason) for each in values]
 
 
 async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = None) -> Live:

@@ -41,7 +41,7 @@ async def near_path(path: str, settings: Settings) -> str:
     try:
         async with asyncio.timeout(ASK_S), ControlClient(settings) as control:
             return hint_for(path, await _recorded(control, path))
-    except (NexusError, TimeoutError, KeyError, AttributeError):
+    except (NexusError, TimeoutError):
         pass
     seen = await _published(settings)
     hint = hint_for(path, seen) if seen else ""
@@ -105,7 +105,7 @@ async def near_filters(filters: Iterable[str], settings: Settings) -> str:
                 if hint := _filter_hint(text, known):
                     return hint
             return ""
-    except (NexusError, TimeoutError, KeyError, AttributeError):
+    except (NexusError, TimeoutError):
         known = await _published(settings)
     return next((hint for text in asked if (hint := _filter_hint(text, known))), "")
 
@@ -119,7 +119,7 @@ def _filter_hint(text: str, known: Known) -> str:
 async def _recorded(control: ControlClient, path: str) -> Known:
     """Devices by path; the tags of the one that is named, or of the one nearest to it."""
     marked = "device."
-    addresses = (await control.state())["digests"]
+    addresses = (await control.state()).digests
     devices = [address.removeprefix(marked) for address in addresses if address.startswith(marked)]
     path = path.strip("/")
     device = path if path in devices else path.rpartition("/")[0]

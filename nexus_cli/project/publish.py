@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, fields_of, render, typed
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.sample import Value
 
 PUBLISH_S = 30.0
 """Longer than control waits for the broker."""
@@ -36,9 +37,9 @@ class Rendered:
     payload: bytes
     qos: int
     retain: bool
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As plain JSON."""
         payload = orjson.loads(self.payload)
         return {"name": self.name, "topic": self.topic, "payload": payload, "qos": self.qos, "retain": self.retain}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from ulid import ULID
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.parameters import ParameterError, arguments, bound, typed_argument
@@ -22,9 +22,10 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, Terms, paths_in, terms_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.control_sequences import RunAborted, RunLine, RunProgress, Sequences
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
-from nexus_cli.wire.sample import Value
+from nexus_cli.wire.sample import Scalar, Value
 
 VALUES_S = 1.5
 """MQTT has no end of the retained messages; a broker sends them within moments of the subscription."""
@@ -63,7 +64,7 @@ class Rehearsal:
 
     name: str
     lines: list[Line] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Scalar] = field(default_factory=dict)
     agreed: str = ""
 
     @property
@@ -71,7 +72,7 @@ class Rehearsal:
         """Nothing speaks against it."""
         return not any(line.problem for line in self.lines)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As plain JSON."""
         lines = [
             {
@@ -87,7 +88,7 @@ class Rehearsal:
         return {"name": self.name, "ready": self.ready, "set": self.values, "steps": lines}
 
 
-async def listing(*, settings: Settings | None = None) -> dict[str, Any]:
+async def listing(*, settings: Settings | None = None) -> Sequences:
     """Declared sequences and the newest runs."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.sequences()
@@ -107,21 +108,21 @@ async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, setting
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
         found = await control.sequence(name)
-    config, values_set = _with_values(name, msgspec.convert(found["sequence"], SequenceConfig), texts or {})
-    tags = {path: msgspec.convert(attributes, TagConfig) for path, attributes in found["tags"].items()}
-    declared = {one: msgspec.convert(attributes, MessageConfig) for one, attributes in found["messages"].items()}
+    config, values_set = _with_values(name, msgspec.convert(found.sequence, SequenceConfig), texts or {})
+    tags = {path: msgspec.convert(attributes, TagConfig) for path, attributes in found.tags.items()}
+    declared = {one: msgspec.convert(attributes, MessageConfig) for one, attributes in found.messages.items()}
     paths = paths_in(config.conditions()) | config.written()
-    values = await _values(sorted(paths), settings, found["gateways"])
+    values = await _values(sorted(paths), settings, found.gateways)
     made = _rehearsal(name, config, tags, values, declared)
     made.values = values_set
-    made.agreed = found["agreed"]
+    made.agreed = found.agreed
     return made
 
 
 async def start(
     name: str,
     *,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Scalar] | None = None,
     reason: str = "",
     agreed: str = "",
     settings: Settings | None = None,
@@ -137,7 +138,9 @@ async def start(
     return run
 
 
-def _with_values(name: str, config: SequenceConfig, texts: Mapping[str, str]) -> tuple[SequenceConfig, dict[str, Any]]:
+def _with_values(
+    name: str, config: SequenceConfig, texts: Mapping[str, str]
+) -> tuple[SequenceConfig, dict[str, Scalar]]:
     try:
         given = {
             key: typed_argument(key, config.parameters[key], text) if key in config.parameters else text
@@ -149,10 +152,8 @@ def _with_values(name: str, config: SequenceConfig, texts: Mapping[str, str]) ->
         raise NexusError(f"{name}: {error}.", code="NX6837", hint=error.hint) from None
 
 
-async def follow(
-    run: str, *, on_line: Callable[[dict[str, Any]], None], settings: Settings | None = None
-) -> dict[str, Any]:
-    """Follow a run to its end; `on_line` hears every line of its journal once. Control may be away in between."""
+async def follow(run: str, *, on_line: Callable[[RunLine], None], settings: Settings | None = None) -> RunProgress:
+    """Follow a run to its end; `on_line` gets every line of its journal once. Control may be away in between."""
     seen = 0
     async with ControlClient(settings or load_settings()) as control:
         while True:
@@ -163,20 +164,20 @@ async def follow(
                     raise
                 await asyncio.sleep(1.0)
                 continue
-            for line in found["journal"]:
-                seen = max(seen, int(line["id"]))
+            for line in found.journal:
+                seen = max(seen, line.id)
                 on_line(line)
-            if found["state"] != "running" and not found["journal"]:
+            if found.state != "running" and not found.journal:
                 return found
 
 
-async def status(run: str, *, settings: Settings | None = None) -> dict[str, Any]:
+async def status(run: str, *, settings: Settings | None = None) -> RunProgress:
     """One run with its whole journal."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.sequence_run(run)
 
 
-async def abort(run: str, *, settings: Settings | None = None) -> dict[str, Any]:
+async def abort(run: str, *, settings: Settings | None = None) -> RunAborted:
     """End a run before its next step."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.abort_sequence(run)

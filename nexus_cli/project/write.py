@@ -7,7 +7,6 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import orjson
@@ -15,7 +14,7 @@ import orjson
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.exit_codes import Exit
-from nexus_cli.model.config import TagConfig
+from nexus_cli.model.config import TagConfig, device_from_json
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
 from nexus_cli.model.proof import proof_s
@@ -226,30 +225,31 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
         found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
         if found is None:
             known = [
-                one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")
+                one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")
             ]
             hint = did_you_mean(device_path, known) if known else "nothing was applied yet: `nexus apply SITE`"
             hint = hint or "`nexus show` lists what was applied"
             raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint)
-    tags: dict[str, Any] = found.get("tags") or {}
-    if name not in tags:
-        raise NexusError(f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, tags))
-    tag = msgspec.convert(tags[name], TagConfig)
+    device = device_from_json(found)
+    tag = device.tags.get(name)
+    if tag is None:
+        raise NexusError(f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, device.tags))
     if not tag.writable:
-        can = sorted(other for other, one in tags.items() if one.get("writable"))
+        can = sorted(other for other, one in device.tags.items() if one.writable)
         hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
         raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint)
-    if not tag.enabled or found.get("enabled") is False:
+    if not (tag.enabled and device.enabled):
         raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804")
-    return tag, str(found.get("gateway") or "")
+    return tag, device.gateway
 
 
 async def _path_hint(control: ControlClient, path: str) -> str:
     """What was meant by a device, a dotted path, or a tag's bare name."""
-    devices = [one.removeprefix("device.") for one in (await control.state())["digests"] if one.startswith("device.")]
+    devices = [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
     if path.count("/") == 2 and path in devices:
-        found = (await control.resources([f"device.{path}"])).get(f"device.{path}", {})
-        can = sorted(name for name, one in (found.get("tags") or {}).items() if one.get("writable"))
+        found = (await control.resources([f"device.{path}"])).get(f"device.{path}")
+        tags = device_from_json(found).tags if found is not None else {}
+        can = sorted(name for name, one in tags.items() if one.writable)
         return f"writable there: {', '.join(can[:8])}" if can else "that is a device, and nothing of it is writable"
     if path.count(".") == 3 and "/" not in path and path.replace(".", "/").rpartition("/")[0] in devices:
         return f"did you mean {path.replace('.', '/')}?"

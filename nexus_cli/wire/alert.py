@@ -1,4 +1,4 @@
-"""The state of one alert, retained on `_nexus/{enterprise}/{site}/alert/{name}`."""
+"""Where an alert stands: retained on `_nexus/{enterprise}/{site}/alert/{name}`, given by the API of control, and stored."""
 
 from __future__ import annotations
 

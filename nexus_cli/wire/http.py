@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Never, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
+from nexus_cli.json_value import JsonObject, JsonValue
 from nexus_cli.settings import Settings
+from nexus_cli.wire import control, control_sequences
+from nexus_cli.wire.sample import Scalar, Value
 
+Answer = TypeVar("Answer", bound=msgspec.Struct)
 SERVER_ERROR = 500
 LONGEST_WAIT_S = 25.0
 """Longest long-poll that control grants; the client waits a little longer than that for the answer."""
@@ -30,7 +35,7 @@ class ControlClient:
         timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
 
     Every method raises NexusError: NX6400 unreachable (retriable), NX6401 token refused, NX6404 the answer is not
-    control's, or the code that control itself gave (exit code 5 for a lock or a stale plan).
+    control's or of another version, or the code that control itself gave (exit code 5 for a lock or a stale plan).
     """
 
     def __init__(self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0) -> None:
@@ -53,141 +58,141 @@ class ControlClient:
             await self._http.aclose()
             self._http = None
 
-    async def state(self) -> dict[str, Any]:
-        """`{"deployment": n, "digest": …, "digests": {address: digest}}` of the recorded state."""
-        return await self._call("GET", "/state")
+    async def state(self) -> control.State:
+        """Digests of the recorded state, and the sequences on their way."""
+        return await self._call("GET", "/state", control.State)
 
-    async def resources(self, addresses: Sequence[str]) -> dict[str, dict[str, Any]]:
+    async def resources(self, addresses: Sequence[str]) -> dict[str, JsonObject]:
         """Recorded attributes by address; addresses that are not recorded are left out."""
         if not addresses:
             return {}
-        answer = await self._call("POST", "/resources", body={"addresses": list(addresses)})
-        found: dict[str, dict[str, Any]] = answer["resources"]
-        return found
+        asked = control.Addresses(addresses=list(addresses))
+        return (await self._call("POST", "/resources", control.Resources, body=asked)).resources
 
-    async def deploy(self, body: Mapping[str, Any]) -> int:
+    async def deploy(self, request: control.DeploymentRequest) -> int:
         """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""
-        answer = await self._call("POST", "/deployments", body=body, timeout_s=120.0)
-        return int(answer["number"])
+        return (await self._call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)).number
 
-    async def deployments(self) -> list[dict[str, Any]]:
-        """The newest deployments first: number, who, reason, outcome, times, summary."""
-        answer = await self._call("GET", "/deployments")
-        found: list[dict[str, Any]] = answer["deployments"]
-        return found
+    async def deployments(self) -> list[control.Deployment]:
+        """The newest deployments first."""
+        return (await self._call("GET", "/deployments", control.Deployments)).deployments
 
-    async def deployment(self, number: int, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+    async def deployment(self, number: int, *, after: int = 0, wait_s: float = 0.0) -> control.DeploymentProgress:
         """State of one deployment.
 
         Args:
             number: As given by `deploy`.
             after: Only journal entries with a larger id.
             wait_s: Wait this long for something new, at most 25 s.
-
-        Returns:
-            `{"number", "state", "outcome", "journal": [{id, step, subject, state, detail, at}], "table": […]}`.
         """
         wait_s = min(wait_s, LONGEST_WAIT_S)
         return await self._call(
             "GET",
             f"/deployments/{number}",
+            control.DeploymentProgress,
             params={"after": str(after), "wait": f"{wait_s:g}"},
             timeout_s=self._timeout_s + wait_s,
         )
 
-    async def gateway_index(self, gateway: str) -> dict[str, Any]:
-        """`{"deployment": n, "digest": D, "devices": {path: digest}}` of what a gateway has to run."""
-        return await self._call("GET", f"/gateways/{_level(gateway)}/index")
+    async def gateway_index(self, gateway: str) -> control.GatewayIndex:
+        """Digests of what a gateway has to run. Raises NX6013 where others raise NX6404 for another version's answer."""
+        path = f"/gateways/{_level(gateway)}/index"
+        return await self._call("GET", path, control.GatewayIndex, unreadable="NX6013")
 
-    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
+    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, JsonValue]:
         """`DeviceConfig` JSON by device path; only devices of that gateway."""
         if not paths:
             return {}
-        answer = await self._call("POST", f"/gateways/{_level(gateway)}/devices", body={"paths": list(paths)})
-        found: dict[str, Any] = answer["devices"]
-        return found
+        asked = control.DevicePaths(paths=list(paths))
+        answer = await self._call("POST", f"/gateways/{_level(gateway)}/devices", control.Devices, body=asked)
+        return answer.devices
 
-    async def lock(self) -> dict[str, Any] | None:
-        """Who holds the site's lock: owner, reason, acquired, heartbeat, expires; None when it is free."""
-        answer = await self._call("GET", "/lock")
-        held: dict[str, Any] | None = answer["lock"]
-        return held
+    async def lock(self) -> control.Lock | None:
+        """Who holds the site's lock; None when it is free."""
+        return (await self._call("GET", "/lock", control.LockHeld)).lock
 
     async def break_lock(self) -> bool:
         """Take the lock away from its owner; False when it was free."""
-        answer = await self._call("DELETE", "/lock")
-        return bool(answer["broken"])
+        return (await self._call("DELETE", "/lock", control.LockBroken)).broken
 
-    async def alerts(self) -> list[dict[str, Any]]:
-        """Every alert that has been active: name, state, since, value, severity, acknowledged_by."""
-        answer = await self._call("GET", "/alerts")
-        found: list[dict[str, Any]] = answer["alerts"]
-        return found
+    async def alerts(self) -> list[control.Alert]:
+        """Every declared alert that we may see, by name."""
+        return (await self._call("GET", "/alerts", control.Alerts)).alerts
 
-    async def alert_changes(self, name: str, *, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest changes of state of an alert, oldest first: at (µs), state, value, severity, tag, acknowledged_by."""
-        answer = await self._call("GET", f"/alerts/{_level(name)}/changes", params={"limit": str(limit)})
-        found: list[dict[str, Any]] = answer["changes"]
-        return found
+    async def alert_changes(self, name: str, *, limit: int = 50) -> list[control.AlertChange]:
+        """The newest changes of state of an alert, oldest first."""
+        path, params = f"/alerts/{_level(name)}/changes", {"limit": str(limit)}
+        return (await self._call("GET", path, control.AlertChanges, params=params)).changes
 
-    async def acknowledge(self, name: str) -> dict[str, Any]:
+    async def acknowledge(self, name: str) -> control.Alert:
         """Acknowledge an active alert."""
-        return await self._call("POST", f"/alerts/{_level(name)}/acknowledge", body={})
+        return await self._call("POST", f"/alerts/{_level(name)}/acknowledge", control.Alert, body={})
 
     async def audit(
         self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
-    ) -> dict[str, Any]:
-        """`{"entries": [oldest first], "truncated": bool}` of the audit trail."""
+    ) -> control.AuditTrail:
+        """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
-        return await self._call("GET", "/audit", params=params)
+        return await self._call("GET", "/audit", control.AuditTrail, params=params)
 
-    async def sequences(self) -> dict[str, Any]:
-        """`{"sequences": [declared ones], "runs": [newest first]}`."""
-        return await self._call("GET", "/sequences")
+    async def sequences(self) -> control_sequences.Sequences:
+        """The declared sequences, and the newest runs first."""
+        return await self._call("GET", "/sequences", control_sequences.Sequences)
 
-    async def sequence(self, name: str) -> dict[str, Any]:
-        """A sequence with what it uses: `sequence`, `tags`, `gateways`, `messages`, `agreed`."""
-        return await self._call("GET", f"/sequences/{_level(name)}")
+    async def sequence(self, name: str) -> control_sequences.SequenceBrief:
+        """A sequence with what it uses."""
+        return await self._call("GET", f"/sequences/{_level(name)}", control_sequences.SequenceBrief)
 
-    async def message(self, name: str) -> dict[str, Any]:
-        """A declared message."""
-        found: dict[str, Any] = (await self._call("GET", f"/messages/{_level(name)}"))["message"]
-        return found
+    async def message(self, name: str) -> JsonObject:
+        """The recorded attributes of a message."""
+        return (await self._call("GET", f"/messages/{_level(name)}", control_sequences.DeclaredMessage)).message
 
-    async def publish(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    async def publish(self, name: str, values: Mapping[str, Value]) -> control_sequences.Published:
         """Publish a message with these fields; gives topic and payload."""
-        return await self._call("POST", f"/messages/{_level(name)}", body={"set": dict(values)})
+        asked = control_sequences.PublishRequest(set=dict(values))
+        return await self._call("POST", f"/messages/{_level(name)}", control_sequences.Published, body=asked)
 
     async def start_sequence(
-        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Any] | None = None, agreed: str = ""
-    ) -> dict[str, Any]:
+        self, name: str, *, run: str, reason: str = "", values: Mapping[str, Scalar] | None = None, agreed: str = ""
+    ) -> control_sequences.SequenceRun:
         """Begin a run under an id of the caller's choice; the same id gives the same run. Exit code 5 when busy.
 
         `agreed` is what was shown to whom begins it (`plan.running.agreement`), "" nothing.
         """
-        body = {"run": run, "reason": reason, **({"set": dict(values)} if values else {})}
-        body |= {"agreed": agreed} if agreed else {}
-        return await self._call("POST", f"/sequences/{_level(name)}/runs", body=body)
+        asked = control_sequences.RunRequest(
+            run=run,
+            reason=reason,
+            set=dict(values) if values else msgspec.UNSET,
+            agreed=agreed or msgspec.UNSET,
+        )
+        return await self._call("POST", f"/sequences/{_level(name)}/runs", control_sequences.SequenceRun, body=asked)
 
-    async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+    async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> control_sequences.RunProgress:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""
         wait_s = min(wait_s, LONGEST_WAIT_S)
-        params = {"after": str(after), "wait": f"{wait_s:g}"}
-        return await self._call("GET", f"/runs/{_level(run)}", params=params, timeout_s=self._timeout_s + wait_s)
+        return await self._call(
+            "GET",
+            f"/runs/{_level(run)}",
+            control_sequences.RunProgress,
+            params={"after": str(after), "wait": f"{wait_s:g}"},
+            timeout_s=self._timeout_s + wait_s,
+        )
 
-    async def abort_sequence(self, run: str) -> dict[str, Any]:
+    async def abort_sequence(self, run: str) -> control_sequences.RunAborted:
         """End a run before its next step; its abort branch follows."""
-        return await self._call("POST", f"/runs/{_level(run)}/abort", body={})
+        return await self._call("POST", f"/runs/{_level(run)}/abort", control_sequences.RunAborted, body={})
 
     async def _call(
         self,
         method: str,
         path: str,
+        shape: type[Answer],
         *,
-        body: object = None,
+        body: control.Question | Mapping[str, Never] | None = None,
         params: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
-    ) -> dict[str, Any]:
+        unreadable: str = "NX6404",
+    ) -> Answer:
         url = self._settings.control_url
         if not url:
             raise NexusError(
@@ -197,7 +202,7 @@ class ControlClient:
             )
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=self._timeout_s)
-        content = None if body is None else orjson.dumps(body)
+        content = None if body is None else orjson.dumps(body, default=control.as_object)
         try:
             with Door(lambda error: _unreachable(url, error)):
                 answer = await self._http.request(
@@ -220,7 +225,7 @@ class ControlClient:
                 cause=type(error).__name__,
                 hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
             ) from None
-        return _read(answer, url)
+        return _read(answer, url, shape, unreadable=unreadable)
 
 
 def _unreachable(url: str, error: BaseException) -> NexusError:
@@ -236,27 +241,49 @@ def _unreachable(url: str, error: BaseException) -> NexusError:
     )
 
 
-def _read(answer: httpx.Response, url: str) -> dict[str, Any]:
-    try:
-        data = orjson.loads(answer.content) if answer.content else {}
-    except ValueError:
-        data = None
-    if answer.is_success and isinstance(data, dict):
-        return data
-    if isinstance(data, dict) and {"code", "message"} <= data.keys():
-        raise _refused(answer.status_code, data)
+def _read(answer: httpx.Response, url: str, shape: type[Answer], *, unreadable: str = "NX6404") -> Answer:
+    """The body of an answer. Raises NexusError: what control refused, or why the answer can't be read."""
+    if answer.is_success:
+        try:
+            return msgspec.json.decode(answer.content or b"{}", type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if _is_object(answer.content):
+                raise _other_version(url, error, unreadable) from None
+    elif (failure := _failure(answer.content)) is not None:
+        raise _refused(answer.status_code, failure)
+    facts = f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}"
     if answer.status_code >= SERVER_ERROR:
         raise NexusError(
             f"Control at {url} can't answer just now.",
             code="NX6400",
-            cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
+            cause=facts,
             hint="it may be starting or stopping; `nexus status` shows it. A proxy in between answers like this, too",
             retriable=True,
         )
-    raise NexusError(
-        f"The server at {url} is not a NEXUS control API.",
-        code="NX6404",
-        cause=f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}",
+    raise NexusError(f"The server at {url} is not a NEXUS control API.", code="NX6404", cause=facts)
+
+
+def _is_object(content: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(content), dict)
+    except ValueError:
+        return False
+
+
+def _failure(content: bytes) -> control.Failure | None:
+    """What control says of a refusal; None when it was not control that answered."""
+    try:
+        return msgspec.json.decode(content, type=control.Failure)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _other_version(url: str, error: Exception, code: str) -> NexusError:
+    return NexusError(
+        f"Control at {url} gave an answer that this version of nexus can't read.",
+        code=code,
+        cause=str(error),
+        hint="use the same version of nexus on both sides",
     )
 
 
@@ -265,11 +292,11 @@ def _level(text: str) -> str:
     return quote(text, safe="")
 
 
-def _refused(status: int, data: Mapping[str, Any]) -> NexusError:
+def _refused(status: int, failure: control.Failure) -> NexusError:
     return NexusError(
-        str(data["message"]),
-        code=str(data["code"]),
-        hint=str(data.get("hint") or ""),
-        cause=str(data.get("cause") or ""),
+        failure.message,
+        code=failure.code,
+        hint=failure.hint,
+        cause=failure.cause,
         retriable=status >= SERVER_ERROR,
     )

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from nexus_cli.json_value import JsonObject, JsonValue
 from nexus_cli.wire.alert import Alert
 from nexus_cli.wire.browse import BrowsePage, BrowseRequest
 from nexus_cli.wire.command import Command, Report, Response
@@ -20,8 +21,7 @@ from nexus_cli.wire.frame import Committed, Frame, Gap
 from nexus_cli.wire.health import GatewayHealth
 from nexus_cli.wire.payload import LiveValue
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-Schema: TypeAlias = dict[str, Json]
+Schema: TypeAlias = JsonObject
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _REFERENCE = "#/"
@@ -157,7 +157,7 @@ def _published(message: _Message) -> Schema:
     return {**head, "required": list(message.required) or required, "properties": properties, **rest}
 
 
-def _plain(node: Json, parts: dict[str, Schema]) -> Json:
+def _plain(node: JsonValue, parts: dict[str, Schema]) -> JsonValue:
     """msgspec's schema (draft 2020-12) as draft-07, with every reference replaced by what it refers to.
 
     Of a docstring only the first paragraph is kept. Defaults are left out: they are the reader's, not the message's. A

@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from nexus_cli.project.change import plan_site
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.control import DeploymentRequest, PlanSummary
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.figures import Figure, machine
@@ -71,22 +71,21 @@ class Thousand(Runtime):
         return load_settings(environ=environment)
 
 
-def deployment(folder: Path, settings: Settings) -> dict[str, Any]:
+def deployment(folder: Path, settings: Settings) -> DeploymentRequest:
     """The body that `nexus apply` would send."""
     planned = plan_site(str(folder / "site.yaml"), settings=settings)
     ready = planned.unwrap()
     document = ready.document
-    return {
-        "base_digest": document["base"]["digest"],
-        "desired_digest": document["desired"]["digest"],
-        "changed": ready.changed,
-        "plan": {"moved": document["moved"], "summary": document["summary"]},
-        "reason": "benchmark",
-        "allow": [],
-    }
+    return DeploymentRequest(
+        base_digest=document["base"]["digest"],
+        desired_digest=document["desired"]["digest"],
+        changed=ready.changed,
+        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        reason="benchmark",
+    )
 
 
-async def send(settings: Settings, body: dict[str, Any]) -> tuple[float, float, int]:
+async def send(settings: Settings, body: DeploymentRequest) -> tuple[float, float, int]:
     """Seconds from POST to the `observed` that names the deployment, to control's acceptance, and its number."""
     client = BrokerClient(settings=settings, client_id="bench-observed")
     async with client.session() as messages, ControlClient(settings, site=settings.site) as control:
@@ -107,7 +106,7 @@ def ended(runtime: Thousand, number: int) -> None:
 
     async def ask() -> None:
         async with ControlClient(runtime.settings(), site=runtime.site) as control:
-            while (await control.deployment(number, after=1 << 40, wait_s=1.0))["state"] != "ended":
+            while (await control.deployment(number, after=1 << 40, wait_s=1.0)).state != "ended":
                 await asyncio.sleep(0.1)
 
     asyncio.run(ask())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments
 from nexus_cli.runtime.control.control import run_control
 from nexus_cli.settings import Settings

@@ -16,17 +16,17 @@ import orjson
 import pytest
 from ulid import ULID
 
-from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
-from nexus_cli.plan.running import Running
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
@@ -71,34 +71,34 @@ def snapshot(*devices: Mapping[str, Any], **others: Mapping[str, Any]) -> Snapsh
 
 async def plan_against(control: ControlClient, desired: Snapshot, *, moved: Any = ()) -> Plan:
     state = await control.state()
-    resources = await control.resources(list(state["digests"]))
+    resources = await control.resources(list(state.digests))
     base = Base(
-        deployment=state["deployment"],
-        digest=state["digest"],
-        digests=state["digests"],
+        deployment=state.deployment,
+        digest=state.digest,
+        digests=state.digests,
         resources=resources,
-        running=[Running.from_json(one) for one in state["running"]],
+        running=state.running,
     )
     return make_plan(base, desired, moved=moved).unwrap()
 
 
-def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> dict[str, Any]:
-    return {
-        "base_digest": plan.base_digest,
-        "desired_digest": plan.desired_digest,
-        "changed": plan.desired,
-        "plan": {"moved": [list(each) for each in plan.moved], "summary": plan.counts()},
-        "allow": list(allow),
-        "reason": reason,
-    }
+def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> DeploymentRequest:
+    return DeploymentRequest(
+        base_digest=plan.base_digest,
+        desired_digest=plan.desired_digest,
+        changed=plan.desired,
+        plan=PlanSummary(moved=list(plan.moved), summary=plan.counts()),
+        allow=list(allow),
+        reason=reason,
+    )
 
 
-async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> dict[str, Any]:
+async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0) -> DeploymentProgress:
     """Follow a deployment to its end; its whole journal is in the answer."""
     until = time.monotonic() + patient(deadline_s)
     while time.monotonic() < until:
         found = await control.deployment(number, wait_s=1.0)
-        if found["state"] == "ended":
+        if found.state == "ended":
             return await control.deployment(number)
         await asyncio.sleep(0.02)
     pytest.fail(f"deployment {number} did not end within {deadline_s} s: {found}")
@@ -106,7 +106,7 @@ async def ended(control: ControlClient, number: int, *, deadline_s: float = 20.0
 
 async def applied(
     control: ControlClient, desired: Snapshot, *, allow: tuple[str, ...] = (), moved: Any = ()
-) -> dict[str, Any]:
+) -> DeploymentProgress:
     plan = await plan_against(control, desired, moved=moved)
     return await ended(control, await control.deploy(body_of(plan, allow=allow)))
 
@@ -191,25 +191,21 @@ class FakeGateway:
             notice = orjson.loads((await queue.get()).payload)
             self.notices.append(notice)
             index = await self.control.gateway_index(self.name)
-            assert (
-                index["digest"]
-                == gateway_digest(index["devices"])
-                == digest(sorted(map(list, index["devices"].items())))
-            )
-            changed = [path for path, value in index["devices"].items() if self.running.get(path) != value]
+            assert index.digest == gateway_digest(index.devices) == digest(sorted(map(list, index.devices.items())))
+            changed = [path for path, value in index.devices.items() if self.running.get(path) != value]
             configs = await self.control.gateway_devices(self.name, changed)
             assert sorted(configs) == sorted(changed)
-            removed = [path for path in self.running if path not in index["devices"]]
-            self.running = dict(index["devices"])
+            removed = [path for path in self.running if path not in index.devices]
+            self.running = dict(index.devices)
             if self.silent:
                 continue
             answer = {
-                "deployment": index["deployment"],
-                "digest": index["digest"],
+                "deployment": index.deployment,
+                "digest": index.digest,
                 "time": time.time_ns() // 1000,
                 "devices": {
                     path: {
-                        "digest": index["devices"][path],
+                        "digest": index.devices[path],
                         "state": "failed" if path in self.failing else "running",
                         "detail": "no such register" if path in self.failing else "",
                     }
@@ -349,6 +345,6 @@ async def journal_has(control: ControlClient, number: int, wanted: tuple[str, st
     pytest.fail(f"{wanted} never came into the journal")
 
 
-def steps(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def steps(found: DeploymentProgress) -> list[tuple[str, str]]:
     """Steps and states of a deployment's journal, in order."""
-    return [(line["step"], line["state"]) for line in found["journal"]]
+    return [(line.step, line.state) for line in found.journal]

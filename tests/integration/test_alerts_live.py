@@ -48,7 +48,7 @@ def alert(above: float, **keys: Any) -> dict[str, Any]:
 
 
 async def states(control: Any) -> dict[str, str]:
-    return {each["name"]: each["state"] for each in await control.alerts()}
+    return {each.name: each.state for each in await control.alerts()}
 
 
 async def until_states(control: Any, wanted: dict[str, str], *, deadline_s: float = 30.0) -> None:
@@ -66,7 +66,7 @@ async def publish(gateway: FakeGateway, value: float, *, retain: bool = True) ->
 
 async def changes(world: World, name: str) -> list[str]:
     async with world.client() as control:
-        return [each["state"] for each in await control.alert_changes(name)]
+        return [each.state for each in await control.alert_changes(name)]
 
 
 @asynccontextmanager
@@ -117,7 +117,7 @@ async def test_a_silent_gateway_keeps_no_alert_of_another_device_back(world: Wor
         await journal_has(control, number, ("observe", "begun"))
         await until_states(control, {"hot": "active"})
         assert ("observe", "failed") not in [
-            (line["step"], line["state"]) for line in (await control.deployment(number))["journal"]
+            (line.step, line.state) for line in (await control.deployment(number)).journal
         ]
 
 
@@ -184,7 +184,7 @@ async def test_for_goes_on_across_a_restart_of_control(world: World) -> None:
             assert time.monotonic() - begun_s >= hold_s, "never early"
             pending = orjson.loads(stored[0]["pending"])
             found = (await control.alerts())[0]
-            assert found["since"] - pending["since"] >= hold_s * 1e6 - 50_000
+            assert found.since - pending["since"] >= hold_s * 1e6 - 50_000
         restarted = await rows(world, "SELECT pending, state FROM nexus.alert")
         assert restarted == [{"pending": None, "state": "active"}]
 
@@ -219,7 +219,7 @@ async def test_a_tag_without_a_retained_value_is_known_from_its_newest_stored_sa
         "tags": {"energy": {"type": "float64", "published_type": "float64", "address": ""}},
     }
     async with world.control() as control:
-        assert (await applied(control, snapshot(others)))["outcome"] == "applied"
+        assert (await applied(control, snapshot(others))).outcome == "applied"
         series = (await rows(world, "SELECT id FROM nexus.series"))[0]["id"]
         table = (await rows(world, "SELECT table_name FROM nexus.retention_class WHERE name = 'default'"))[0]
         await rows(

@@ -32,7 +32,7 @@ __all__ = ["world"]
 async def test_first_apply_records_notifies_verifies(world: World) -> None:
     async with world.control() as control, FakeGateway(world.settings).up() as gateway:
         found = await applied(control, snapshot(device("a/l/one"), device("a/l/two")))
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         assert steps(found) == [
             ("record", "begun"),
             ("record", "done"),
@@ -49,12 +49,12 @@ async def test_first_apply_records_notifies_verifies(world: World) -> None:
             ("verify", "begun"),
             ("verify", "done"),
         ]
-        assert {row["address"]: row["verification"] for row in found["table"] if row["gateway"]} == {
+        assert {row.address: row.verification for row in found.table if row.gateway} == {
             "device.a/l/one": "verified",
             "device.a/l/two": "verified",
         }
         assert gateway.notices[-1]["deployment"] == 1
-        assert (await control.state())["deployment"] == 1
+        assert (await control.state()).deployment == 1
         assert await control.lock() is None
         plan = await plan_against(control, snapshot(device("a/l/one"), device("a/l/two")))
         assert plan.empty
@@ -71,9 +71,9 @@ async def test_only_the_changed_device_is_sent_again(world: World) -> None:
         changed = [device(f"a/l/d{n}") for n in range(20)]
         changed[7]["tags"]["energy"]["deadband"] = 0.5
         found = await applied(control, snapshot(*changed))
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         assert [path for path in before if before[path] != gateway.running[path]] == ["a/l/d7"]
-        assert [row["address"] for row in found["table"]] == ["device.a/l/d7"]
+        assert [row.address for row in found.table] == ["device.a/l/d7"]
 
 
 async def test_a_forgotten_and_a_moved_tag_leave_no_retained_message(world: World) -> None:
@@ -90,7 +90,7 @@ async def test_a_forgotten_and_a_moved_tag_leave_no_retained_message(world: Worl
             await control.deploy(body_of(plan))
         assert (blocked.value.code, blocked.value.exit_code) == ("NX4002", 3)
         found = await applied(control, desired, moved=moved, allow=("data-loss=a/l/one/voltage",))
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         retained = await world.messages("acme/chicago/#", count=1)
         assert list(retained) == ["acme/chicago/a/l/one/other"]
         assert (await rows(world, "SELECT ulid, former_paths FROM nexus.series WHERE path = 'a/l/one/work'")) == [
@@ -119,7 +119,7 @@ async def test_two_applies_at_once_one_is_refused(world: World) -> None:
         errors = [each for each in results if isinstance(each, NexusError)]
         assert len(numbers) == len(errors) == 1
         assert errors[0].exit_code == 5 and errors[0].code in ("NX5001", "NX5002")
-        assert (await ended(control, numbers[0]))["outcome"] == "applied"
+        assert (await ended(control, numbers[0])).outcome == "applied"
         assert len(await control.deployments()) == 1
 
 
@@ -142,12 +142,12 @@ async def test_a_failing_and_an_unreachable_device_show_in_the_table(world: Worl
         changed["connection"]["port"] = mute["connection"]["port"] = 503
         off = device("a/l/off", host="10.0.0.99")
         found = await applied(control, snapshot(device("a/l/bad"), off, changed, mute))
-        table = {row["address"]: row for row in found["table"]}
-        assert table["device.a/l/bad"]["state"] == "failed" and table["device.a/l/bad"]["detail"] == "no such register"
-        assert table["device.a/l/off"]["verification"] == "unverified"
-        assert table["device.a/l/was-on"]["verification"] == "failed"
-        assert table["device.a/l/was-mute"]["verification"] == "unverified", "its link was connected, it gave nothing"
-        assert found["outcome"] == "partly"
+        table = {row.address: row for row in found.table}
+        assert table["device.a/l/bad"].state == "failed" and table["device.a/l/bad"].detail == "no such register"
+        assert table["device.a/l/off"].verification == "unverified"
+        assert table["device.a/l/was-on"].verification == "failed"
+        assert table["device.a/l/was-mute"].verification == "unverified", "its link was connected, it gave nothing"
+        assert found.outcome == "partly"
 
 
 async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> None:
@@ -162,9 +162,9 @@ async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> 
 
         async def becomes(state: str):
             for _ in range(400):
-                found = next(iter(await control.alerts()), {"state": "not heard of yet"})
+                found = next(iter(await control.alerts()), None)
                 stored = await rows(world, "SELECT state FROM nexus.alert")
-                if found["state"] == state and stored == [{"state": state}]:
+                if found is not None and found.state == state and stored == [{"state": state}]:
                     return found
                 await asyncio.sleep(0.02)
             pytest.fail(f"the alert did not become {state}: {found}, {stored}")
@@ -173,11 +173,11 @@ async def test_an_alert_goes_active_is_acknowledged_and_clears(world: World) -> 
             await control.acknowledge("hot")
         assert refused.value.code == "NX6407"
         await live(101.0)
-        assert (await becomes("active"))["value"] == 101.0
+        assert (await becomes("active")).value == 101.0
         published = await world.messages(TOPICS.alert("hot"), count=1)
         assert orjson.loads(published[TOPICS.alert("hot")])["state"] == "active"
         await control.acknowledge("hot")
-        assert (await becomes("acknowledged"))["acknowledged_by"] == "nexus.cli"
+        assert (await becomes("acknowledged")).acknowledged_by == "nexus.cli"
         await live(97.0)
         await live(94.0)
         await becomes("cleared")
@@ -197,5 +197,5 @@ async def test_one_changed_device_of_a_thousand_is_observed(world: World) -> Non
             number = await control.deploy(body_of(plan))
             await journal_has(control, number, ("observe", "done"))  # how long it takes: `make bench ARGS=observed`
             found = await ended(control, number)
-            assert found["outcome"] == "applied"
-            assert [row["address"] for row in found["table"]] == ["device.a5/l0/d0"]
+            assert found.outcome == "applied"
+            assert [row.address for row in found.table] == ["device.a5/l0/d0"]

@@ -8,9 +8,10 @@ import dataclasses
 import orjson
 import pytest
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import migrate
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.control import as_object
 from tests.integration.control_world import (
     FAST,
     TOPICS,
@@ -36,11 +37,11 @@ async def test_a_silent_gateway_is_unknown_and_the_rest_is_applied(world: World)
     quick = dataclasses.replace(FAST, observe_s=0.5)
     async with world.control(quick) as control, FakeGateway(world.settings, silent=True).up():
         found = await applied(control, snapshot(device("a/l/one")))
-        assert found["outcome"] == "partly"
-        table = {row["address"]: row["state"] for row in found["table"]}
+        assert found.outcome == "partly"
+        table = {row.address: row.state for row in found.table}
         assert table["device.a/l/one"] == "unknown" and table["retention.default"] == "applied"
         # The state is recorded, so the gateway takes it when it returns.
-        assert (await control.state())["deployment"] == 1
+        assert (await control.state()).deployment == 1
 
 
 async def test_a_broken_lock_stops_the_deployment_before_its_next_step(world: World) -> None:
@@ -48,11 +49,13 @@ async def test_a_broken_lock_stops_the_deployment_before_its_next_step(world: Wo
     async with world.control(timing) as control, FakeGateway(world.settings, silent=True).up():
         number = await control.deploy(body_of(await plan_against(control, snapshot(device("a/l/one"))), reason="slow"))
         held = await control.lock()
-        assert held is not None and held["owner"] == "nexus.cli" and held["reason"] == "slow" and "token" not in held
+        assert (
+            held is not None and held.owner == "nexus.cli" and held.reason == "slow" and "token" not in as_object(held)
+        )
         assert await control.break_lock() is True
         found = await ended(control, number)
-        assert found["outcome"] in ("partly", "failed")
-        assert found["journal"][-1]["step"] == "finalise" and found["journal"][-1]["detail"]["code"] == "NX5005"
+        assert found.outcome in ("partly", "failed")
+        assert found.journal[-1].step == "finalise" and found.journal[-1].detail["code"] == "NX5005"
         assert await control.break_lock() is False
 
 
@@ -70,9 +73,9 @@ async def test_control_killed_in_the_middle_finishes_after_its_restart(world: Wo
             await world.until_leads()
             async with FakeGateway(world.settings).up():
                 found = await ended(control, number, deadline_s=30)
-            assert found["outcome"] == "applied"
+            assert found.outcome == "applied"
             assert steps(found).count(("record", "done")) == 1
-            assert await control.lock() is None and (await control.state())["deployment"] == number
+            assert await control.lock() is None and (await control.state()).deployment == number
     finally:
         process.kill()
         process.wait()
@@ -84,7 +87,7 @@ async def test_killed_before_recording_records_once_after_the_restart(world: Wor
         # A deployment as control leaves it when it dies between accepting and recording.
         digests = snapshot(device("a/l/one")).digests
         plan = {
-            "changed": body["changed"],
+            "changed": body.changed,
             "before": {},
             "digests": dict(digests),
             "moved": [],
@@ -95,14 +98,14 @@ async def test_killed_before_recording_records_once_after_the_restart(world: Wor
             world,
             "INSERT INTO nexus.deployment (site, number, who, outcome, base_digest, desired_digest, plan) "
             "VALUES ('acme/chicago', 1, 'nexus.cli', 'running', $1, $2, $3::text::jsonb)",
-            body["base_digest"],
-            body["desired_digest"],
+            body.base_digest,
+            body.desired_digest,
             orjson.dumps(plan).decode(),
         )
     async with world.control() as control, FakeGateway(world.settings).up():
         found = await ended(control, 1)
-        assert found["outcome"] == "applied"
-        assert (await control.state())["digest"] == body["desired_digest"]
+        assert found.outcome == "applied"
+        assert (await control.state()).digest == body.desired_digest
 
 
 async def test_a_gateway_that_vanishes_marks_its_topics_and_opens_a_gap(world: World) -> None:
@@ -138,13 +141,13 @@ async def test_a_poisoned_deployment_fails_alone(world: World, plan: str, caplog
         )
     async with world.control() as control, FakeGateway(world.settings).up():
         found = await ended(control, 1)
-        assert found["outcome"] == "failed"
-        assert found["journal"][-1]["detail"]["code"] == "NX9000"
+        assert found.outcome == "failed"
+        assert found.journal[-1].detail["code"] == "NX9000"
         assert "a bug in nexus" in caplog.text
-        assert (await applied(control, snapshot(device("a/l/one"))))["outcome"] == "applied"
+        assert (await applied(control, snapshot(device("a/l/one")))).outcome == "applied"
         assert await control.lock() is None
     async with world.control() as control:
-        assert [each["outcome"] for each in await control.deployments()] == ["applied", "failed"]
+        assert [each.outcome for each in await control.deployments()] == ["applied", "failed"]
 
 
 async def test_a_bug_in_the_middle_gives_the_lock_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +159,9 @@ async def test_a_bug_in_the_middle_gives_the_lock_back(world: World, monkeypatch
     async with world.control() as control, FakeGateway(world.settings).up():
         monkeypatch.setattr(Engine, "_observe", bug)
         found = await applied(control, snapshot(device("a/l/one")))
-        assert (found["outcome"], await control.lock()) == ("partly", None), "it was recorded before"
+        assert (found.outcome, await control.lock()) == ("partly", None), "it was recorded before"
         monkeypatch.undo()
-        assert (await applied(control, snapshot(device("a/l/one"), device("a/l/two"))))["outcome"] == "applied"
+        assert (await applied(control, snapshot(device("a/l/one"), device("a/l/two")))).outcome == "applied"
 
 
 async def test_a_gateway_that_stops_on_purpose_is_told_apart(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -185,7 +188,7 @@ async def test_the_broker_away_during_an_apply_delays_it_and_loses_nothing(world
         await journal_has(control, number, ("record", "done"))
         world.broker.start()
         found = await ended(control, number, deadline_s=30)
-        assert found["outcome"] == "applied", found
+        assert found.outcome == "applied", found
         assert sorted(gateway.running) == ["a/l/one", "a/l/two"]
 
 
@@ -207,5 +210,5 @@ async def test_the_database_away_during_an_apply_delays_it(world: World, own_pos
         async with FakeGateway(settings).up():
             await away.until_leads()
             found = await ended(control, number, deadline_s=40)
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         assert steps(found).count(("record", "done")) == 1

@@ -15,6 +15,8 @@ from nexus_cli.database.connect import connection
 from nexus_cli.database.deployments import write_audit
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import as_object, encode
+from nexus_cli.wire.control_sequences import RunEnd
 from tests.integration.control_world import World, world
 from tests.integration.test_control_cli import Shell, running, shell
 
@@ -59,7 +61,7 @@ async def record(settings: Settings) -> None:
         )
         definition = {"steps": [], "arguments": {"amount": 35.5}}
         await runs.begin_run(conn, SITE, run="r1", name="fill", who="nexus.cli", reason="", definition=definition)
-        await runs.end_run(conn, SITE, "r1", state="done", detail={})
+        await runs.end_run(conn, SITE, "r1", state="done", detail=RunEnd())
         await write_audit(
             conn,
             SITE,
@@ -79,8 +81,8 @@ async def test_filters_order_and_page(world: World) -> None:
 
         async def subjects(**question: object) -> list[str]:
             found = await control.audit(**{"since_us": since_us, **question})  # type: ignore[arg-type]
-            assert [one["at"] for one in found["entries"]] == sorted(one["at"] for one in found["entries"])
-            return [one.get("id") or one.get("run") or one["what"] for one in found["entries"]]
+            assert [one.at for one in found.entries] == sorted(one.at for one in found.entries)
+            return [one.id or one.run or one.what for one in found.entries]
 
         assert await subjects() == ["one", "two", "r1", "apply", "break-lock"]
         assert await subjects(since_us=0) == ["old", "one", "two", "r1", "apply", "break-lock"]
@@ -93,9 +95,9 @@ async def test_filters_order_and_page(world: World) -> None:
         for path in ("packaging/*/setpoint", "packag", "pack.*", "(", "[a", "ü", "\\", "packaging/line-2/**"):
             assert await subjects(path=path) == [], path
         page = await control.audit(since_us=since_us, limit=2)
-        assert page["truncated"] and [one["what"] for one in page["entries"]] == ["apply", "break-lock"]
-        (command,) = (await control.audit(path=TAG, since_us=since_us))["entries"]
-        assert command == {
+        assert page.truncated and [one.what for one in page.entries] == ["apply", "break-lock"]
+        (command,) = (await control.audit(path=TAG, since_us=since_us)).entries
+        assert as_object(command) == {
             "at": NOW_US - 50_000_000,
             "kind": "command",
             "what": "command",
@@ -111,9 +113,9 @@ async def test_filters_order_and_page(world: World) -> None:
             "gateway": "gw-1",
             "reason": "shift",
         }
-        assert b"never-shown" not in orjson.dumps(await control.audit()), "only what is known to be for eyes"
-        (run,) = (await control.audit(kind="sequence"))["entries"]
-        assert (run["state"], run["set"]) == ("done", {"amount": 35.5})
+        assert b"never-shown" not in encode(await control.audit()), "only what is known to be for eyes"
+        (run,) = (await control.audit(kind="sequence")).entries
+        assert (run.state, run.set) == ("done", {"amount": 35.5})
 
 
 async def test_who_may_read_it(world: World) -> None:

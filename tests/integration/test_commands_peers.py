@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from nexus_cli.database.commands import commands
 from nexus_cli.database.connect import connection
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.proof import same_raw
@@ -20,6 +19,7 @@ from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.sample import Value
+from tests.command_rows import commands
 from tests.commanding import GW, Bench, until
 from tests.contract.driver_cases import modbus_connection
 from tests.integration import test_modbus_peers as modbus

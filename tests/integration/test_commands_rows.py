@@ -6,12 +6,12 @@ import asyncpg
 import orjson
 import pytest
 
-from nexus_cli.database.commands import commands
 from nexus_cli.database.connect import connection
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.dead_letters import Letters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.command import Report, Response, State
+from tests.command_rows import commands
 
 pytestmark = pytest.mark.needs_database
 SITE = "acme/chicago"

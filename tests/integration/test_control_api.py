@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import httpx
-import orjson
+import msgspec
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.runtime.control.routes.door import NAMES_BODY
+from nexus_cli.wire.control import DeploymentRequest, State, encode
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import FakeGateway, World, applied, body_of, device, plan_against, snapshot, world
 
@@ -20,12 +21,8 @@ PREFIX = "/v1/sites/acme/chicago"
 
 async def test_empty_state_is_deployment_0(world: World) -> None:
     async with world.control() as control:
-        assert await control.state() == {
-            "deployment": 0,
-            "digest": Snapshot.of("acme", "chicago", {}).digest,
-            "digests": {},
-            "running": [],
-        }
+        empty = Snapshot.of("acme", "chicago", {}).digest
+        assert await control.state() == State(deployment=0, digest=empty, digests={}, running=[])
         assert await control.resources(["device.a/b/c"]) == {}
         assert await control.lock() is None
         assert await control.deployments() == []
@@ -52,7 +49,7 @@ async def test_a_gateway_reads_its_own_configuration_and_nothing_else(world: Wor
     async with world.control() as control, FakeGateway(world.settings).up():
         await applied(control, snapshot(device("a/l/one"), device("a/l/two", gateway="gw-2")))
         async with world.client("nexus.gateway.gw-1") as gateway:
-            assert list((await gateway.gateway_index("gw-1"))["devices"]) == ["a/l/one"]
+            assert list((await gateway.gateway_index("gw-1")).devices) == ["a/l/one"]
             # A device of another gateway is not given, whatever is asked for.
             assert list(await gateway.gateway_devices("gw-1", ["a/l/one", "a/l/two"])) == ["a/l/one"]
             for call in (gateway.gateway_index("gw-2"), gateway.state(), gateway.break_lock(), gateway.deploy({})):
@@ -123,47 +120,47 @@ async def test_a_body_over_the_limit_is_refused_unread(world: World) -> None:
 
 
 def _wrong_path(body):
-    body["changed"]["device.a/l/one"]["path"] = "a/l/other"
+    body.changed["device.a/l/one"]["path"] = "a/l/other"
 
 
 def _no_device(body):
-    body["changed"]["device.a/l/one"] = {"path": "a/l/one"}
+    body.changed["device.a/l/one"] = {"path": "a/l/one"}
 
 
 def _infinite(body):
-    body["changed"]["device.a/l/one"]["tags"]["energy"]["deadband"] = "much"
+    body.changed["device.a/l/one"]["tags"]["energy"]["deadband"] = "much"
 
 
 def _not_built(body):
-    body["changed"]["device.a/l/one"]["protocol"] = "telepathy"
+    body.changed["device.a/l/one"]["protocol"] = "telepathy"
 
 
 def _plain_secret(body):
-    body["changed"]["device.a/l/one"]["connection"]["password"] = "hunter2"
+    body.changed["device.a/l/one"]["connection"]["password"] = "hunter2"
 
 
 def _odd_address(body):
-    body["changed"]["volcano.etna"] = {}
+    body.changed["volcano.etna"] = {}
 
 
 def _nul(body):
-    body["changed"]["device.a/l/one"]["description"] = "a\0b"
+    body.changed["device.a/l/one"]["description"] = "a\0b"
 
 
 def _other_state(body):
-    body["changed"]["device.a/l/one"]["description"] = "not what was planned"
+    body.changed["device.a/l/one"]["description"] = "not what was planned"
 
 
 def _role_of_text(body):
-    body["changed"]["role.x"] = {"read": "everything"}
+    body.changed["role.x"] = {"read": "everything"}
 
 
 def _retention_of_nothing(body):
-    body["changed"]["retention.x"] = {"keep_ms": True}
+    body.changed["retention.x"] = {"keep_ms": True}
 
 
 def _alert_of_nothing(body):
-    body["changed"]["alert.x"] = {"above": "much"}
+    body.changed["alert.x"] = {"above": "much"}
 
 
 @pytest.mark.parametrize(
@@ -184,11 +181,12 @@ def _alert_of_nothing(body):
 )
 async def test_a_deployment_that_is_not_what_it_says_changes_nothing(world: World, spoil, code: str) -> None:
     async with world.control() as control:
-        body = orjson.loads(orjson.dumps(body_of(await plan_against(control, snapshot(device("a/l/one"))))))
+        request = body_of(await plan_against(control, snapshot(device("a/l/one"))))
+        body = msgspec.json.decode(encode(request), type=DeploymentRequest)
         spoil(body)
         with pytest.raises(NexusError) as refused:
             await control.deploy(body)
         assert refused.value.code in (code, "NX4004") and refused.value.exit_code == 1
         assert "hunter2" not in refused.value.message
-        assert (await control.state())["deployment"] == 0
+        assert (await control.state()).deployment == 0
         assert await control.deployments() == [] and await control.lock() is None

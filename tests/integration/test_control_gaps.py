@@ -195,7 +195,7 @@ async def test_a_device_that_another_gateway_reads_ends_its_gap_with_its_first_r
             await gaps_when(world, is_open(2))
         moved = snapshot(device(ONE, gateway="gw-2"), device(TWO, host="10.0.0.8"), **{"gateway__gw-2": {}})
         deployment = await applied(control, moved)
-        assert deployment["outcome"] in ("applied", "partly")
+        assert deployment.outcome in ("applied", "partly")
         first = datetime.now(UTC)
         await store(world, ONE, first, gateway="gw-2", epoch="G2")
         found = await gaps_when(world, lambda found: found[0]["end"] is not None)

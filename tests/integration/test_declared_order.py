@@ -9,6 +9,7 @@ from nexus_cli.database import deployments, sequences
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import connection
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control_sequences import RunEnd
 from tests.postgres import SITE
 
 pytestmark = [pytest.mark.needs_database]
@@ -42,10 +43,10 @@ async def test_declared_order_survives_the_record_the_plan_a_run_and_the_trail(d
         definition = {**sequence, "arguments": dict.fromkeys(NAMES, 1)}
         await sequences.begin_run(conn, SITE, run="r", name="fill", who="me", reason="", definition=definition)
         (known,) = await sequences.running(conn, SITE)
-        assert known["definition"] == definition
-        await sequences.end_run(conn, SITE, "r", state="done", detail={"step": 1})
+        assert known.definition == definition
+        await sequences.end_run(conn, SITE, "r", state="done", detail=RunEnd(step=1))
         run = await sequences.find_run(conn, SITE, "r")
         assert run is not None
-        assert list(run["set"]) == NAMES
-        (entry,) = (await trail(conn, SITE))["entries"]
-        assert list(entry["set"]) == NAMES
+        assert list(run.set) == NAMES
+        (entry,) = (await trail(conn, SITE)).entries
+        assert list(entry.set) == NAMES

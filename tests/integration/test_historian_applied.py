@@ -50,12 +50,12 @@ async def say(world: World, tag: str, value: str, *, retain: bool = False) -> No
 async def test_an_apply_that_only_changes_external_devices_reaches_the_historian(world: World) -> None:
     async with world.control() as control, FakeGateway(world.settings).up() as gateway, historian(world) as role:
         role.following._period_s = 3600.0  # the database's word alone
-        assert (await applied(control, snapshot(device("a/l/one"))))["outcome"] == "applied"
+        assert (await applied(control, snapshot(device("a/l/one")))).outcome == "applied"
         notices = len(gateway.notices)
         await say(world, "weight", "1.5", retain=True)  # before anybody declared it
 
         found = await applied(control, snapshot(device("a/l/one"), scale("weight")))
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         assert len(gateway.notices) == notices  # no gateway has to act
         await until(lambda: role.counters.external_rows == 1, deadline_s=30, what="what the broker retained")
         await say(world, "weight", "2.5")

@@ -84,7 +84,7 @@ async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
 async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(world: World, stop_at: str) -> None:
     second = world.twin()
     async with world.control(QUICK) as control, FakeGateway(world.settings).up():
-        assert (await applied(control, BEFORE))["outcome"] == "applied"
+        assert (await applied(control, BEFORE)).outcome == "applied"
     with ending(world.control_process(leader_ttl_s=3.0, stop_at=stop_at)) as first:
         await world.until_leads()
         async with second.control(QUICK, standby=True) as control, FakeGateway(second.settings).up():
@@ -97,8 +97,8 @@ async def test_a_control_stopped_at_any_step_changes_nothing_of_its_successors(w
                 what=f"the first control stopping {stop_at}",
             )
             await second.until_leads()
-            assert (await ended(control, number, deadline_s=60))["outcome"] == "applied"
-            assert (await applied(control, AFTER, allow=("data-loss=**",)))["outcome"] == "applied"
+            assert (await ended(control, number, deadline_s=60)).outcome == "applied"
+            assert (await applied(control, AFTER, allow=("data-loss=**",))).outcome == "applied"
             assert await control.lock() is None
             known = await everything(world)
             heard: list[str] = []
@@ -122,12 +122,12 @@ async def test_a_run_of_a_control_that_was_stopped_is_ended_once_and_its_steps_a
             async with world.client() as old:
                 await applied(old, snapshot(device("a/l/one", tags=level), sequence__slow=slow))
                 await old.start_sequence("slow", run="r1")
-                assert (await control.sequence_run("r1"))["state"] == "running", "a standby ends no run"
+                assert (await control.sequence_run("r1")).state == "running", "a standby ends no run"
                 os.kill(first.pid, signal.SIGSTOP)
             await second.until_leads()
-            while (found := await control.sequence_run("r1", wait_s=1.0))["state"] == "running":
+            while (found := await control.sequence_run("r1", wait_s=1.0)).state == "running":
                 pass
-            assert (found["state"], found["detail"]["code"]) == ("interrupted", "NX6835")
+            assert (found.state, found.detail.code) == ("interrupted", "NX6835")
             heard: list[str] = []
             async with _listening(world, heard):
                 os.kill(first.pid, signal.SIGCONT)
@@ -135,8 +135,8 @@ async def test_a_run_of_a_control_that_was_stopped_is_ended_once_and_its_steps_a
                 await asyncio.sleep(1.5)  # longer than what was left of its wait: what must not come has its chance
                 assert await control.sequence_run("r1") == found
             assert [topic for topic in heard if "/cmd/" in topic] == []
-            trail = (await control.audit(kind="sequence"))["entries"]
-            assert [(one["subject"], one["state"]) for one in trail] == [("slow", "interrupted")]
+            trail = (await control.audit(kind="sequence")).entries
+            assert [(one.subject, one.state) for one in trail] == [("slow", "interrupted")]
 
 
 class _listening:
@@ -177,11 +177,11 @@ async def test_a_standby_answers_questions_and_changes_nothing(world: World) -> 
         await applied(control, snapshot(device("a/l/one"), alert__hot=alert, sequence__slow=sequence))
         run = await control.start_sequence("slow", run="r1")
         async with second.control(standby=True) as standby:
-            assert (await standby.state())["deployment"] == 2
-            assert sorted((await standby.gateway_index("gw-1"))["devices"]) == ["a/l/one"]
-            assert [each["name"] for each in await standby.alerts()] == ["hot"]
-            assert (await standby.sequences())["runs"][0]["state"] == "running", "it does not end another's runs"
-            assert (await standby.sequence_run("r1"))["name"] == run["name"]
+            assert (await standby.state()).deployment == 2
+            assert sorted((await standby.gateway_index("gw-1")).devices) == ["a/l/one"]
+            assert [each.name for each in await standby.alerts()] == ["hot"]
+            assert (await standby.sequences()).runs[0].state == "running", "it does not end another's runs"
+            assert (await standby.sequence_run("r1")).name == run.name
             for refused in (
                 standby.deploy(body_of(await plan_against(standby, BEFORE))),
                 standby.start_sequence("slow", run="r2"),
@@ -195,7 +195,7 @@ async def test_a_standby_answers_questions_and_changes_nothing(world: World) -> 
                 assert world.settings.control_url in error.value.hint
             found = await second.status()
             assert (found["leads"], found["ready"]) == (False, False) and "standby" in found["detail"]
-        assert (await control.sequence_run("r1"))["state"] == "running"
+        assert (await control.sequence_run("r1")).state == "running"
 
 
 async def test_the_lead_goes_over_when_it_is_given_back_or_its_process_is_dead(world: World) -> None:
@@ -207,13 +207,13 @@ async def test_the_lead_goes_over_when_it_is_given_back_or_its_process_is_dead(w
         first.terminate()
         first.wait()
         async with second.control(patient) as control:
-            assert (await control.state())["deployment"] == 0
+            assert (await control.state()).deployment == 0
     with ending(world.control_process(leader_ttl_s=3600.0)) as first:
         await world.until_leads()
         first.kill()
         first.wait()
         async with second.control(patient) as control:
-            assert (await control.state())["deployment"] == 0
+            assert (await control.state()).deployment == 0
     assert [row["term"] for row in await rows(world, "SELECT term FROM nexus.leader")] == [4]
 
 

@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import orjson
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import State, encode
 from tests.integration.control_world import API, body_of, device, plan_against, snapshot
 from tests.mutation import JUNK, mutated, mutations
 
@@ -39,7 +41,7 @@ class Direct:
 
     async def state(self) -> Any:
         """Recorded state."""
-        return (await self._http.get(PREFIX + "/state")).json()
+        return msgspec.json.decode((await self._http.get(PREFIX + "/state")).content, type=State)
 
     async def resources(self, addresses: list[str]) -> Any:
         """Attributes."""
@@ -79,7 +81,8 @@ async def test_mutated_deployments(database: Settings) -> None:
     async with api(database) as http:
         role = {"read": ["**"], "write": []}
         desired = snapshot(device("a/l/one"), device("a/l/two"), role__r=role, alert__hot=alert)
-        body = body_of(await plan_against(Direct(http), desired), allow=("data-loss",), reason="why")  # type: ignore[arg-type]
+        plan = await plan_against(Direct(http), desired)  # type: ignore[arg-type]
+        body = orjson.loads(encode(body_of(plan, allow=("data-loss",), reason="why")))
         for _ in range(count):
             sent = mutated(body, chance)
             answer = await http.post(PREFIX + "/deployments", content=sent)

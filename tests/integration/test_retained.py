@@ -139,7 +139,7 @@ async def test_a_broker_that_comes_back_with_an_older_state_is_cleared_of_what_w
             allow=("data-loss=**",),
             moved=[("a/l/two", "a/l/three")],
         )
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
         # a new device takes the place of the renamed one: the former path of one series is the path of another
         new = device("a/l/two", tags={"energy": tag()})
         await applied(control, snapshot(less, device("a/l/three"), new, alert__cold=cold))
@@ -161,13 +161,13 @@ async def test_a_gateway_without_devices_is_told_again_by_a_broker_that_lost_its
     async with world.control() as control, FakeGateway(world.settings).up() as gateway:
         await applied(control, snapshot(device("a/l/one"), OTHERS))
         removed = await applied(control, snapshot(OTHERS), allow=("data-loss=**",))
-        assert removed["outcome"] == "applied"
+        assert removed.outcome == "applied"
         world.broker.kill()
         gateway.notices.clear()
         world.broker.start()
         await until(lambda: bool(gateway.notices), deadline_s=60, what="the notice after the restart")
-        assert gateway.notices[-1]["deployment"] == removed["number"]
-        assert orjson.loads((await kept(world))[topic])["deployment"] == removed["number"]
+        assert gateway.notices[-1]["deployment"] == removed.number
+        assert orjson.loads((await kept(world))[topic])["deployment"] == removed.number
 
 
 async def _restarted(world: World, gateway: FakeGateway) -> Mapping[str, bytes]:
@@ -203,7 +203,7 @@ async def test_only_what_nexus_published_once_is_cleared(plant: World) -> None:
         found = await applied(
             control, snapshot(less, **{"device.a/l/scale": OTHERS}), allow=("data-loss=**", "acl-widen")
         )
-        assert found["outcome"] == "applied", found
+        assert found.outcome == "applied", found
         mine = {*_tags("one", "energy"), *_tags("three", "energy", "voltage"), *_of("hot"), *_of("never-declared")}
         stay = {
             *_tags("one", "voltage"),
@@ -237,7 +237,7 @@ async def test_the_last_value_of_a_device_that_others_publish_now_is_cleared(pla
             await gateway.client.publish(TOPICS.tag(path), live(1.0), retain=True)
         await until_kept(world, {*_tags("one", "energy"), *_tags("two", "energy", "voltage")})
         found = await applied(control, snapshot(device("a/l/one"), theirs), allow=("data-loss=**", "acl-widen"))
-        assert found["outcome"] == "applied", found
+        assert found.outcome == "applied", found
         await until_kept(world, set(_tags("one", "energy")))
         async with someone(world) as client:
             await client.publish(TOPICS.tag("a/l/two/energy"), live(2.0), retain=True)
@@ -248,7 +248,7 @@ async def test_the_last_value_of_a_device_that_others_publish_now_is_cleared(pla
 async def _looked(world: World, control: Any) -> None:
     """A deployment that changes nothing of it makes control look again."""
     state = await control.state()
-    resources = await control.resources(list(state["digests"]))
+    resources = await control.resources(list(state.digests))
     keep = {name: value for name, value in resources.items() if name not in ("site",)}
     alert = {"tag": "a/l/one/voltage", "above": 1e9, "severity": "info", "on_bad": "hold"}
     desired = snapshot(**{**keep, "alert.zz": alert})

@@ -9,6 +9,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.running import agreement, meaning
+from nexus_cli.wire.control_sequences import RunProgress
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import (
     FakeGateway,
@@ -47,8 +48,8 @@ async def refusal(wish: Any) -> NexusError:
     return error.value
 
 
-async def run_ended(control: ControlClient, run: str) -> dict[str, Any]:
-    while (found := await control.sequence_run(run, wait_s=5.0))["state"] == "running":
+async def run_ended(control: ControlClient, run: str) -> RunProgress:
+    while (found := await control.sequence_run(run, wait_s=5.0)).state == "running":
         pass
     return found
 
@@ -65,11 +66,11 @@ async def test_a_deployment_that_changes_what_a_run_uses_is_named_and_refused(wo
         error = await refusal(control.deploy(body_of(plan, allow=ALLOW)))
         assert (error.code, error.exit_code) == ("NX5010", 5) and "r1" in error.message
         await applied(control, site("refuse", unit="degC", other="beside it"))
-        assert (await control.sequence_run("r1"))["state"] == "running", "what it does not use may change"
+        assert (await control.sequence_run("r1")).state == "running", "what it does not use may change"
         await control.abort_sequence("r1")
         await run_ended(control, "r1")
         found = await applied(control, site("refuse", unit="degF", other="beside it"), allow=ALLOW)
-        assert found["outcome"] == "applied"
+        assert found.outcome == "applied"
 
 
 async def test_a_deployment_aborts_the_run_first_where_that_is_declared(world: World) -> None:
@@ -77,10 +78,10 @@ async def test_a_deployment_aborts_the_run_first_where_that_is_declared(world: W
         await applied(control, site("abort", unit="degC"))
         await control.start_sequence("slow", run="r1")
         found = await applied(control, site("abort", unit="degF"), allow=ALLOW)
-        assert found["outcome"] == "applied"
-        assert [line["subject"] for line in found["journal"] if line["step"] == "sequences"] == ["r1"]
+        assert found.outcome == "applied"
+        assert [line.subject for line in found.journal if line.step == "sequences"] == ["r1"]
         run = await control.sequence_run("r1")
-        assert (run["state"], run["detail"]["aborted_by"]) == ("aborted", "deployment 2")
+        assert (run.state, run.detail.aborted_by) == ("aborted", "deployment 2")
 
 
 async def test_a_deployment_waits_for_the_run_and_no_new_one_begins_meanwhile(world: World) -> None:
@@ -89,17 +90,15 @@ async def test_a_deployment_waits_for_the_run_and_no_new_one_begins_meanwhile(wo
         await control.start_sequence("slow", run="r1")
         plan = await plan_against(control, site("wait", unit="degF"))
         number = await control.deploy(body_of(plan, allow=ALLOW))
-        while not any(
-            line["step"] == "sequences" for line in (await control.deployment(number, wait_s=1.0))["journal"]
-        ):
+        while not any(line.step == "sequences" for line in (await control.deployment(number, wait_s=1.0)).journal):
             pass
         error = await refusal(control.start_sequence("slow", run="r2"))
         assert (error.code, f"Deployment {number}" in error.message) == ("NX6831", True)
-        assert (await control.state())["deployment"] == 1, "nothing is recorded before the run has ended"
+        assert (await control.state()).deployment == 1, "nothing is recorded before the run has ended"
         found = await control.abort_sequence("r1")
-        assert found["again"] is False
-        assert (await ended(control, number))["outcome"] == "applied"
-        assert (await run_ended(control, "r1"))["detail"]["aborted_by"] == "nexus.cli"
+        assert found.again is False
+        assert (await ended(control, number)).outcome == "applied"
+        assert (await run_ended(control, "r1")).detail.aborted_by == "nexus.cli"
         await control.start_sequence("slow", run="r3")
 
 
@@ -109,9 +108,9 @@ async def test_an_id_stands_for_one_sequence_and_its_values(world: World) -> Non
     async with world.control() as control, FakeGateway(world.settings).up():
         await applied(control, snapshot(device("a/l/one"), sequence__slow=waiting(), sequence__rest=rest))
         begun = await control.start_sequence("rest", run="order-1", values={"count": most})
-        assert begun["set"] == {"count": most}
+        assert begun.set == {"count": most}
         again = await control.start_sequence("rest", run="order-1", values={"count": most})
-        assert again["id"] == begun["id"] and again["set"] == {"count": most}
+        assert again.id == begun.id and again.set == {"count": most}
         for wish in (
             control.start_sequence("slow", run="order-1"),
             control.start_sequence("rest", run="order-1", values={"count": most - 1}),
@@ -131,7 +130,7 @@ async def test_a_run_that_would_stop_in_the_middle_does_not_begin(world: World) 
         for amount, hint in ((12.34, "12.3"), (95.0, "90")):
             error = await refusal(control.start_sequence("fill", run=f"r{amount:g}", values={"amount": amount}))
             assert error.code == "NX6837" and "step 2" in error.message and hint in error.hint
-        assert (await control.sequences())["runs"] == []
+        assert (await control.sequences()).runs == []
 
 
 async def test_what_was_shown_before_a_deployment_does_not_begin_after_it(world: World) -> None:
@@ -152,8 +151,8 @@ async def test_what_was_shown_before_a_deployment_does_not_begin_after_it(world:
         await applied(control, site_in("degF"), allow=ALLOW)
         error = await refusal(control.start_sequence("rest", run="r1", agreed=agreed))
         assert (error.code, error.exit_code) == ("NX6838", 5)
-        assert (await control.sequences())["runs"] == []
-        assert (await control.start_sequence("rest", run="r2", agreed=await shown(control)))["state"] == "running"
+        assert (await control.sequences()).runs == []
+        assert (await control.start_sequence("rest", run="r2", agreed=await shown(control))).state == "running"
 
 
 async def test_what_a_person_types_is_one_level_of_a_path(world: World) -> None:
@@ -181,15 +180,15 @@ async def test_people_run_abort_acknowledge_and_publish_what_their_roles_name_an
         await applied(control, snapshot(device("a/l/one"), **others))
         async with world.client("anna") as anna, world.client("ben") as ben:
             found = await anna.sequences()
-            assert [one["name"] for one in found["sequences"]] == ["slow"]
-            assert (await anna.sequence("slow"))["agreed"]
+            assert [one.name for one in found.sequences] == ["slow"]
+            assert (await anna.sequence("slow")).agreed
             await anna.start_sequence("slow", run="r1")
-            assert (await anna.sequence_run("r1"))["who"] == "anna"
+            assert (await anna.sequence_run("r1")).who == "anna"
             value = b'{"value": 150.0, "timestamp": 1700000000000, "quality": "GOOD"}'
             await gateway.client.publish("acme/chicago/a/l/one/voltage", value, retain=True)
-            while (await ben.alerts())[0]["state"] != "active":
+            while (await ben.alerts())[0].state != "active":
                 pass
-            assert [one["name"] for one in await ben.alerts()] == ["hot"]
+            assert [one.name for one in await ben.alerts()] == ["hot"]
             for wish in (
                 lambda: ben.start_sequence("slow", run="r2"),
                 lambda: ben.abort_sequence("r1"),
@@ -205,14 +204,14 @@ async def test_people_run_abort_acknowledge_and_publish_what_their_roles_name_an
                 lambda: anna.break_lock(),
             ):
                 assert (await refusal(wish())).code == "NX6403"
-            assert (await anna.acknowledge("hot"))["acknowledged_by"] == "anna"
-            assert (await anna.publish("order", {"line": "one"}))["payload"] == {"source": "nexus"}
+            assert (await anna.acknowledge("hot")).acknowledged_by == "anna"
+            assert (await anna.publish("order", {"line": "one"})).payload == {"source": "nexus"}
             assert (await refusal(anna.publish("order", {"line": "one", "source": "evil"}))).code == "NX6841"
             await anna.abort_sequence("r1")
-            assert (await run_ended(anna, "r1"))["detail"]["aborted_by"] == "anna"
-        while len(trail := (await control.audit(who="anna"))["entries"]) < 4:
+            assert (await run_ended(anna, "r1")).detail.aborted_by == "anna"
+        while len(trail := (await control.audit(who="anna")).entries) < 4:
             pass
-        assert [(one["kind"], one["subject"]) for one in trail] == [
+        assert [(one.kind, one.subject) for one in trail] == [
             ("alert", "hot"),
             ("message", "order"),
             ("sequence", "slow"),

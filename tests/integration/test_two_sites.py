@@ -28,6 +28,8 @@ from nexus_cli.database.turn import take_turn
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import Alert
+from nexus_cli.wire.control_sequences import RunEnd
 from nexus_cli.wire.frame import GapReason
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
@@ -199,15 +201,17 @@ class Site:
     async def acts(self) -> None:
         """Alerts, commands, sequences, the lease broken."""
         self.number += 1
-        facts = {
-            "name": "hot",
-            "state": "active",
-            "since": self.number,
-            "value": 1,
-            "severity": "high",
-            "tag": f"{PATH}/a",
-        }
-        await alert_states.write(self.conn, self.site, {**facts, "acknowledged_by": ""}, pending=None, changed=True)
+        alert = Alert(
+            name="hot",
+            state="active",
+            since=self.number,
+            value=1,
+            severity="high",
+            tag=f"{PATH}/a",
+            description="",
+            acknowledged_by="",
+        )
+        await alert_states.write(self.conn, self.site, alert, pending=None, changed=True)
         if self.number % 3 == 0:
             await alert_states.delete(self.conn, self.site, ["hot"])
         await commands.add_command(
@@ -223,8 +227,8 @@ class Site:
         )
         await sequences.begin_run(self.conn, self.site, run="r1", name="s", who="me", reason="", definition={})
         await sequences.write_step(self.conn, self.site, "r1", step=1, branch="steps", text="t", state="done")
-        await sequences.end_run(self.conn, self.site, "r1", state="done", detail={})
-        await sequences.end_interrupted(self.conn, self.site, detail={})
+        await sequences.end_run(self.conn, self.site, "r1", state="done", detail=RunEnd())
+        await sequences.end_interrupted(self.conn, self.site, detail=RunEnd())
         assert await lease.acquire(self.conn, self.site, owner="me", reason="", token="t", ttl_s=60.0)
         await lease.beat(self.conn, self.site, token="t", ttl_s=60.0)
         await lease.break_(self.conn, self.site)

@@ -7,11 +7,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import orjson
 import pytest
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers import registry
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
@@ -27,6 +28,8 @@ from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
 from nexus_cli.wire import health
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.control import GatewayIndex
+from nexus_cli.wire.http import _read
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
 from tests.mutation import mutated, mutated_bytes, mutated_json, mutations
@@ -129,9 +132,11 @@ class Damaged:
     def __init__(self, chance: random.Random, device: DeviceConfig) -> None:
         self._chance, self._device = chance, device
 
-    async def gateway_index(self, gateway: str) -> Any:
-        """An index."""
-        return mutated_json(INDEX, self._chance) if self._chance.random() < 0.4 else INDEX
+    async def gateway_index(self, gateway: str) -> GatewayIndex:
+        """An index, read as the door to control reads it."""
+        index = mutated_json(INDEX, self._chance) if self._chance.random() < 0.4 else INDEX
+        answer = httpx.Response(200, content=orjson.dumps(index, option=orjson.OPT_NON_STR_KEYS))
+        return _read(answer, "http://control", GatewayIndex, unreadable="NX6013")
 
     async def gateway_devices(self, gateway: str, paths: Any) -> Any:
         """Devices."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
-from nexus_cli.cli.console import note
+from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
@@ -60,7 +60,7 @@ def command(
         show_plan(ready.consented(allow))
     if ready.empty:
         if format_ == "json":
-            show_end({"outcome": "nothing", "counts": {}, "table": []}, format_=format_)
+            answer_json({"outcome": "nothing", "counts": {}, "table": []})
         return Exit.OK
     open_ = ready.open_hazards(allow)
     if open_:
@@ -74,5 +74,5 @@ def command(
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise
-    show_end({**found, "not_good": not_good_after(found, settings=settings)}, format_=format_)
-    return OUTCOMES.get(str(found["outcome"]), Exit.PARTLY)
+    show_end(found, not_good=not_good_after(found, settings=settings), format_=format_)
+    return OUTCOMES.get(found.outcome, Exit.PARTLY)

@@ -16,6 +16,7 @@ from nexus_cli.cli.options import color_option, format_option, reads_runtime, ut
 from nexus_cli.cli.views.audit import trail_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.audit import audit
+from nexus_cli.wire.control import as_object
 
 EPILOG = (
     "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
@@ -53,7 +54,7 @@ def command(path: str, since: str, who: str, kind: str | None, limit: int, zone:
     """
     found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))
     if format_ == "json":
-        answer_json(found)
+        answer_json(found, default=as_object)
     else:
         answer(trail_text(found, since=since, style=styler(sys.stdout), zone=zone))
     return Exit.OK

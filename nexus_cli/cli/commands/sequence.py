@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import tzinfo
-from typing import Any
 
 import click
 
@@ -16,6 +15,7 @@ from nexus_cli.cli.options import changes_runtime, color_option, format_option, 
 from nexus_cli.cli.views.sequence import end_text, line_text, listing_text, rehearsal_text, status_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import sequence as project
+from nexus_cli.wire.control import as_object
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""
@@ -67,7 +67,7 @@ def run(
         note(f"the sequence continues in control; `nexus sequence status {run_id}` shows it, `abort` ends it")
         raise
     _say(found, end_text(found, style=styler(sys.stdout)), format_)
-    return EXITS.get(str(found["state"]), Exit.PARTLY)
+    return EXITS.get(found.state, Exit.PARTLY)
 
 
 @command.command("list")
@@ -103,13 +103,13 @@ def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
 def abort(run_id: str, format_: str) -> int:
     """Abort a run before its next step, and run its abort branch."""
     found = asyncio.run(project.abort(run_id))
-    already = "already " if found.get("again") else ""
+    already = "already " if found.again else ""
     _say(found, f"{already}aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)
     return Exit.OK
 
 
-def _say(data: dict[str, Any], text: str, format_: str) -> None:
+def _say(data: object, text: str, format_: str) -> None:
     if format_ == "json":
-        answer_json(data)
+        answer_json(data, default=as_object)
     else:
         answer(text)

@@ -15,6 +15,7 @@ from nexus_cli.cli.views.deployment import state_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import change
 from nexus_cli.settings import load_settings
+from nexus_cli.wire.control import as_object
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
@@ -48,5 +49,5 @@ def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str)
             answer(state_text(state, style=styler(sys.stdout), zone=zone))
             return Exit.OK
         found = state
-    answer_json(found)
+    answer_json(found, default=as_object)
     return Exit.OK

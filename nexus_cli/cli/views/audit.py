@@ -2,74 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import tzinfo
-from typing import Any
+
+import msgspec
 
 from nexus_cli.cli.views.clock import clock_text
-from nexus_cli.cli.views.sequence import set_text
+from nexus_cli.cli.views.sequence import known, set_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 Style = Callable[[str, str], str]
 GOOD = ("done", "applied", "acknowledge", "publish")
 DOUBTFUL = ("unknown", "partly", "interrupted", "aborted", "aborting")
 
 
-def trail_text(found: Mapping[str, Any], *, since: str, style: Style, zone: tzinfo | None = None) -> str:
+def trail_text(found: AuditTrail, *, since: str, style: Style, zone: tzinfo | None = None) -> str:
     """Every entry, newest last.
 
     Args:
-        found: The JSON form.
+        found: As control gave it.
         since: As it was asked, for the sentence when there is nothing.
         style: Colours.
         zone: Of the times; None is this machine's.
     """
     found = plain(found)
-    if not found["entries"]:
+    if not found.entries:
         return f"nothing on record since {since}"
-    lines = [entry_text(entry, style=style, zone=zone) for entry in found["entries"]]
-    if found["truncated"]:
+    lines = [entry_text(entry, style=style, zone=zone) for entry in found.entries]
+    if found.truncated:
         lines.insert(0, style("older ones are left out: raise --limit or narrow --since", "dim"))
     return "\n".join(lines)
 
 
-def entry_text(entry: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
+def entry_text(entry: AuditEntry, *, style: Style, zone: tzinfo | None = None) -> str:
     """When, how it ended, who, what: old → new → read back; below it why, and the id."""
-    at = clock_text(int(entry["at"]), zone=zone)
-    state = str(entry.get("state") or entry.get("outcome") or entry["what"])
+    at = clock_text(entry.at, zone=zone)
+    state = entry.state or entry.outcome or entry.what
     colour = "good" if state in GOOD else "warning" if state in DOUBTFUL else "error"
-    lines = [f"{at}  {style(f'{state:<11}', colour)} {entry['who']}  {_what(entry)}".rstrip()]
-    code = f"[{entry['code']}] " if entry.get("code") else ""
-    if code or entry.get("detail"):
-        lines.append(f"    {code}{entry.get('detail') or ''}".rstrip())
-    if entry.get("abort_branch"):
-        lines.append(f"    abort branch: {entry['abort_branch']}")
+    lines = [f"{at}  {style(f'{state:<11}', colour)} {entry.who}  {_what(entry)}".rstrip()]
+    code = f"[{entry.code}] " if entry.code else ""
+    if code or entry.detail:
+        lines.append(f"    {code}{entry.detail or ''}".rstrip())
+    if entry.abort_branch:
+        lines.append(f"    abort branch: {entry.abort_branch}")
     facts = []
-    if entry.get("reason"):
-        facts.append(f"reason: {entry['reason']}")
-    if entry.get("id") or entry.get("run"):
-        facts.append(f"id {entry.get('id') or entry.get('run')}")
+    if entry.reason:
+        facts.append(f"reason: {entry.reason}")
+    if entry.id or entry.run:
+        facts.append(f"id {entry.id or entry.run}")
     if facts:
         lines.append(style(f"    {'; '.join(facts)}", "dim"))
     return "\n".join(lines)
 
 
-def _what(entry: Mapping[str, Any]) -> str:
-    if entry["kind"] == "command":
-        asked, written = entry.get("value"), entry.get("written")
+def _what(entry: AuditEntry) -> str:
+    if entry.kind == "command":
+        asked, written = known(entry.value), known(entry.written)
         new = asked if written is None else written
-        chain = " → ".join(value_text(one) for one in (entry.get("old"), new) if one is not None)
-        unit = f" {entry['unit']}" if entry.get("unit") else ""
-        back = f", read back {value_text(entry['read_back'])}" if entry.get("read_back") is not None else ""
-        return f"{entry['subject'] or 'a command that could not be read'}  {chain}{unit if chain else ''}{back}"
-    if entry["kind"] == "sequence":
-        return f"sequence {entry['subject']}" + set_text(entry.get("set") or {})
-    if entry["kind"] == "alert":
-        return f"acknowledged the alert {entry['subject']}"
-    if entry["kind"] == "message":
-        return f"published {entry['subject']}" + (f" on {entry['topic']}" if entry.get("topic") else "")
-    if entry["what"] == "break-lock":
-        return f"broke the lock of {entry.get('owner', '?')}"
-    counts = entry.get("counts") or {}
-    return f"{entry['subject']}" + "".join(f", {count} {what}" for what, count in counts.items() if count)
+        chain = " → ".join(value_text(one) for one in (known(entry.old), new) if one is not None)
+        unit = f" {entry.unit}" if entry.unit else ""
+        back = f", read back {value_text(read_back)}" if (read_back := known(entry.read_back)) is not None else ""
+        return f"{entry.subject or 'a command that could not be read'}  {chain}{unit if chain else ''}{back}"
+    if entry.kind == "sequence":
+        return f"sequence {entry.subject}" + set_text(entry.set or {})
+    if entry.kind == "alert":
+        return f"acknowledged the alert {entry.subject}"
+    if entry.kind == "message":
+        return f"published {entry.subject}" + (f" on {entry.topic}" if entry.topic else "")
+    if entry.what == "break-lock":
+        return f"broke the lock of {'?' if entry.owner is msgspec.UNSET else entry.owner}"
+    counts = entry.counts or {}
+    return f"{entry.subject}" + "".join(f", {count} {what}" for what, count in counts.items() if count)

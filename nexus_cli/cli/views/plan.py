@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import orjson
 
@@ -17,8 +16,9 @@ from nexus_cli.cli.views.plan_groups import (
     narrowest,
     places,
 )
+from nexus_cli.plan.change import Attributes
+from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
 
-Document = Mapping[str, Any]
 Style = Callable[[str, str], str]
 
 MARKS = {"create": "+", "update": "~", "move": "->", "forget": "-"}
@@ -35,7 +35,7 @@ WIDTH = 60
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
 
-def plan_text(plan: Document, *, style: Style, steps: bool = False) -> str:
+def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     """The plan for a terminal.
 
     Args:
@@ -46,7 +46,7 @@ def plan_text(plan: Document, *, style: Style, steps: bool = False) -> str:
     lines = [style(f"Plan for {plan['site']}", "bold") + f" against {_base(plan)}", ""]
     if not plan["resource_changes"]:
         lines += ["Nothing to do: what is recorded is what is declared."]
-    impacts = defaultdict(list)
+    impacts: dict[str, list[ImpactEntry]] = defaultdict(list)
     for impact in plan["impact"]:
         impacts[impact["address"]].append(impact)
     folded, shown = _fold(plan["resource_changes"])
@@ -72,7 +72,7 @@ def plan_text(plan: Document, *, style: Style, steps: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _reach(plan: Document) -> Iterator[str]:
+def _reach(plan: PlanDocument) -> Iterator[str]:
     """How much a long plan touches, and what it needs: for who reads its first lines only."""
     planes = Counter(impact["plane"] for impact in plan["impact"])
     if planes:
@@ -82,10 +82,10 @@ def _reach(plan: Document) -> Iterator[str]:
         yield "Needs consent: " + ", ".join(f"{name} {count:,}" for name, count in names.items()) + "; see below."
 
 
-def _alike(changed: Sequence[Document], impacts: Mapping[str, Sequence[Document]], style: Style) -> Iterator[str]:
+def _alike(changed: Sequence[ChangeEntry], impacts: Mapping[str, Sequence[ImpactEntry]], style: Style) -> Iterator[str]:
     """Changed devices, one block for all that change alike; beyond `MOST_GROUPS` kinds of change only counts."""
 
-    def block(change: Document) -> list[str]:
+    def block(change: ChangeEntry) -> list[str]:
         found = impacts.get(change["address"], ())
         return [*list(_change(change, (), lambda text, _: text))[1:], *impact_lines(found, name=change["name"])]
 
@@ -106,7 +106,7 @@ def _alike(changed: Sequence[Document], impacts: Mapping[str, Sequence[Document]
         yield "      (--format json shows all)"
 
 
-def headline(plan: Document) -> str:
+def headline(plan: PlanDocument) -> str:
     """`Plan: 2 to create, 1 to update …`, with the tags."""
     words = {"create": "to create", "update": "to update", "move": "to move", "forget": "to forget"}
     summary = plan["summary"]
@@ -125,7 +125,7 @@ def value_text(value: object) -> str:
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
+def differences(before: Attributes, after: Attributes, keys: Sequence[str]) -> Iterator[str]:
     """`key: old -> new` for each differing key; mappings one level deep."""
     for key in keys:
         old, new = before.get(key), after.get(key)
@@ -138,12 +138,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], keys: Seque
             yield f"{key}: {value_text(old)} -> {value_text(new)}"
 
 
-def _base(plan: Document) -> str:
+def _base(plan: PlanDocument) -> str:
     number = plan["base"]["deployment"]
     return f"deployment {number}" if number else "an empty runtime"
 
 
-def _fold(changes: Sequence[Document]) -> tuple[dict[tuple[str, str], tuple[int, int]], list[Document]]:
+def _fold(changes: Sequence[ChangeEntry]) -> tuple[dict[tuple[str, str], tuple[int, int]], list[ChangeEntry]]:
     """New and vanished devices by action and line when there are many, and the changes that are shown one by one."""
     whole = [change for change in changes if change["type"] == "device" and _action(change) in ("create", "forget")]
     many = {action for action, count in Counter(_action(change) for change in whole).items() if count > FOLD_ABOVE}
@@ -160,10 +160,10 @@ def _fold(changes: Sequence[Document]) -> tuple[dict[tuple[str, str], tuple[int,
     return folded, shown
 
 
-def _change(change: Document, impacts: Sequence[Document], style: Style) -> Iterator[str]:
+def _change(change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style) -> Iterator[str]:
     action = _action(change)
     mark = style(MARKS[action], STYLES[action])
-    tags: Sequence[Document] = change.get("tags", ())
+    tags: Sequence[TagEntry] = change.get("tags", ())
     if action == "move":
         yield f"  {mark} {change['address']} (was {change['previous_address']})"
     elif action in ("create", "forget") and tags:
@@ -182,37 +182,37 @@ def _change(change: Document, impacts: Sequence[Document], style: Style) -> Iter
         yield style(f"      {line}", "dim")
 
 
-def _tag(tag: Document, style: Style) -> Iterator[str]:
+def _tag(tag: TagEntry, style: Style) -> Iterator[str]:
     inner = tag["change"]
     action = inner["actions"][0]
     name = tag["address"].rpartition("/")[2]
     mark = style(MARKS[action], STYLES[action])
     if action == "move":
         name = f"{name} (was {tag['previous_address'].removeprefix('tag.')})"
-    if inner.get("before") is None or inner.get("after") is None:
+    before, after = inner.get("before"), inner.get("after")
+    if before is None or after is None:
         yield f"      {mark} {name}"
         return
-    found = list(differences(inner["before"], inner["after"], _telling(inner)))
+    found = list(differences(before, after, _telling(before, after, inner["keys"])))
     yield f"      {mark} {name}" + (f"  {'; '.join(found)}" if found else "")
 
 
-def _telling(inner: Document) -> list[str]:
+def _telling(before: Attributes, after: Attributes, keys: Sequence[str]) -> list[str]:
     """The keys that differ, without those that only follow another: `publish_unit` where no other than `unit` is."""
-    before, after = inner["before"], inner["after"]
     same = {
         key
         for key, source in FOLLOWERS.items()
-        if source in inner["keys"] and all(side.get(key) == side.get(source) for side in (before, after))
+        if source in keys and all(side.get(key) == side.get(source) for side in (before, after))
     }
-    return [key for key in inner["keys"] if key not in same]
+    return [key for key in keys if key not in same]
 
 
-def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
+def _hazards(hazards: Sequence[HazardEntry], style: Style) -> Iterator[str]:
     if not hazards:
         return
     yield ""
     yield style("Needs consent:", "bold")
-    by_name: dict[str, list[Document]] = defaultdict(list)
+    by_name: dict[str, list[HazardEntry]] = defaultdict(list)
     for hazard in hazards:
         by_name[hazard["name"]].append(hazard)
     for name, found in by_name.items():
@@ -230,7 +230,7 @@ def _hazards(hazards: Sequence[Document], style: Style) -> Iterator[str]:
             yield f"    consent{every}: --allow {consent(found, name)}"
 
 
-def _renames(plan: Document, style: Style) -> Iterator[str]:
+def _renames(plan: PlanDocument, style: Style) -> Iterator[str]:
     """The block to paste when what goes and what comes are most likely the same."""
     if plan.get("renames"):
         yield ""
@@ -238,7 +238,7 @@ def _renames(plan: Document, style: Style) -> Iterator[str]:
         yield from (f"  {line}" for line in moved_block(plan))
 
 
-def moved_block(plan: Document) -> Iterator[str]:
+def moved_block(plan: PlanDocument) -> Iterator[str]:
     """`moved:` with the renames that nobody declared, as it is written in a site file."""
     renames = plan["renames"]
     yield "moved:" if not plan["moved"] else "moved:   # add to the list that is there"
@@ -247,14 +247,14 @@ def moved_block(plan: Document) -> Iterator[str]:
         yield f"  # … and {len(renames) - MOST_RENAMES:,} more (--format json shows all)"
 
 
-def consent(hazards: Sequence[Document], name: str) -> str:
+def consent(hazards: Sequence[HazardEntry], name: str) -> str:
     """What `--allow` takes to consent to all hazards of this name and to as little else as a glob can say."""
     if name == "empty-target":
         return name
     return f"{name}={narrowest(hazard['scope'] for hazard in hazards if hazard['name'] == name)}"
 
 
-def _action(change: Document) -> str:
+def _action(change: ChangeEntry) -> str:
     return str(change["change"]["actions"][0])
 
 

@@ -7,10 +7,10 @@ for the device's name. They become one block with a count; hazards become one li
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-Document = Mapping[str, Any]
+from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry
+
 MOST_PLACES = 6
 """Lines of a plant that a block names; more are counted."""
 MOST_GROUPS = 20
@@ -21,15 +21,15 @@ SAME_IMPACTS = 3
 
 
 def alike(
-    changes: Sequence[Document], block: Callable[[Document], Sequence[str]]
-) -> list[tuple[Document, list[Document]]]:
+    changes: Sequence[ChangeEntry], block: Callable[[ChangeEntry], Sequence[str]]
+) -> list[tuple[ChangeEntry, list[ChangeEntry]]]:
     """Changed devices in groups that read the same but for their names, in the order of their first one.
 
     Args:
         changes: Updates of devices.
         block: The lines of one, its heading apart.
     """
-    groups: dict[tuple[str, ...], list[Document]] = {}
+    groups: dict[tuple[str, ...], list[ChangeEntry]] = {}
     for change in changes:
         name = change["name"]
         key = tuple(line.replace(name, "…") for line in block(change))
@@ -45,7 +45,7 @@ def places(names: Iterable[str]) -> str:
     return ", ".join(shown) + (f" and {more} line{'s' * (more > 1)} more" if more else "")
 
 
-def impact_lines(impacts: Sequence[Document], *, name: str = "") -> Iterator[str]:
+def impact_lines(impacts: Sequence[ImpactEntry], *, name: str = "") -> Iterator[str]:
     """One line an impact; of a plane with many the first ones and a count.
 
     Args:
@@ -76,13 +76,13 @@ def narrowest(scopes: Iterable[str]) -> str:
     return "/".join([*shared, "**"])
 
 
-def hazard_groups(hazards: Sequence[Document]) -> Iterator[tuple[str, list[Document]]]:
+def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:
     """Hazards of one name as `(sentence, hazards)`: one by one when they are few, else by kind and place."""
     if len(hazards) <= SINGLE_HAZARDS:
         for hazard in hazards:
             yield hazard["message"], [hazard]
         return
-    kinds: dict[str, list[Document]] = defaultdict(list)
+    kinds: dict[str, list[HazardEntry]] = defaultdict(list)
     for hazard in hazards:
         kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
     for message, found in kinds.items():
@@ -93,9 +93,9 @@ def hazard_groups(hazards: Sequence[Document]) -> Iterator[tuple[str, list[Docum
                 yield f"{scope}, {len(group):,} tags{_devices(group)}: {message.removeprefix('… ')}", group
 
 
-def _by_place(found: Sequence[Document]) -> Iterator[tuple[str, list[Document]]]:
+def _by_place(found: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:
     """By tag name, device, line or area: whichever gives few groups first; the name of a group is its narrowest glob."""
-    group: dict[str, list[Document]] = {}
+    group: dict[str, list[HazardEntry]] = {}
     for levels in (3, 2, 1):
         group = defaultdict(list)
         for hazard in found:
@@ -106,6 +106,6 @@ def _by_place(found: Sequence[Document]) -> Iterator[tuple[str, list[Document]]]
         yield narrowest(hazard["scope"] for hazard in hazards), hazards
 
 
-def _devices(group: Sequence[Document]) -> str:
+def _devices(group: Sequence[HazardEntry]) -> str:
     count = len({hazard["scope"].rpartition("/")[0] for hazard in group})
     return f" of {count:,} devices" if count > 1 else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from nexus_cli.cli.views.plan import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
 from nexus_cli.cli.views.plan_groups import hazard_groups
+from nexus_cli.plan.document import HazardEntry, PlanDocument, RangeEntry
 
 MOST_CHARACTERS = 65_000
 """GitHub refuses longer comments (65,536 characters)."""
@@ -14,7 +14,7 @@ MOST_ANNOTATIONS = 10
 """GitHub shows ten annotations per severity and step."""
 
 
-def plan_markdown(plan: Mapping[str, Any]) -> str:
+def plan_markdown(plan: PlanDocument) -> str:
     """The plan for a pull request, shorter than GitHub's limit, detail folded."""
     lines = [f"### NEXUS plan for `{plan['site']}`", "", headline(plan) if plan["resource_changes"] else "No changes."]
     open_ = [each for each in plan["hazards"] if not each["allowed"]]
@@ -38,8 +38,8 @@ def plan_markdown(plan: Mapping[str, Any]) -> str:
     return head + opening + body.replace("```", "'''") + closing
 
 
-def _open_hazards(open_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    by_name: dict[str, list[Mapping[str, Any]]] = {}
+def _open_hazards(open_: Sequence[HazardEntry]) -> Iterator[str]:
+    by_name: dict[str, list[HazardEntry]] = {}
     for each in open_:
         by_name.setdefault(each["name"], []).append(each)
     for name, found in by_name.items():
@@ -50,7 +50,7 @@ def _open_hazards(open_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"  consent: `--allow {consent(found, name)}`"
 
 
-def plan_annotations(plan: Mapping[str, Any]) -> str:
+def plan_annotations(plan: PlanDocument) -> str:
     """`::error`, `::warning` and `::notice` commands for a workflow's log, one a line."""
     lines = []
     found = [
@@ -86,7 +86,7 @@ def _diff_lines(text: str) -> Iterator[str]:
             yield " " + line
 
 
-def _annotation(severity: str, title: str, text: str, place: Mapping[str, Any] | None) -> str:
+def _annotation(severity: str, title: str, text: str, place: RangeEntry | None) -> str:
     kind = {"error": "error", "warning": "warning"}.get(severity, "notice")
     facts = [f"title={_property(title)}"]
     if place is not None:

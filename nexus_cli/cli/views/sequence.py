@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import one_line, plain
+from nexus_cli.wire.control_sequences import Parameter, RunLine, RunProgress, SequenceRun, Sequences
+from nexus_cli.wire.sample import Value
 
 if TYPE_CHECKING:
     from nexus_cli.project.sequence import Rehearsal
@@ -35,79 +39,79 @@ def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
     return "\n".join(lines)
 
 
-def set_text(values: Mapping[str, Any]) -> str:
+def known(value: Value | msgspec.UnsetType) -> Value:
+    """The value of a fact; None where it is absent."""
+    return None if value is msgspec.UNSET else value
+
+
+def set_text(values: Mapping[str, Value]) -> str:
     """What a run was given: `  amount=35 mode=auto`."""
     return "".join(f"  {name}={value_text(value)}" for name, value in values.items())
 
 
-def line_text(line: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
+def line_text(line: RunLine, *, style: Style, zone: tzinfo | None = None) -> str:
     """One line of the journal."""
     line = plain(line)
-    state = str(line["state"])
-    detail = line.get("detail") or {}
+    state, detail = line.state, line.detail
     facts = []
-    if detail.get("read_back") is not None:
-        facts.append(f"{value_text(detail.get('old'))} → {value_text(detail['read_back'])}")
-    if detail.get("detail"):
-        code = f"[{detail['code']}] " if detail.get("code") else ""
-        facts.append(f"{code}{detail['detail']}")
-    at = clock_text(int(line["at"]), zone=zone, date=False, digits=3)
+    if (read_back := known(detail.read_back)) is not None:
+        facts.append(f"{value_text(known(detail.old))} → {value_text(read_back)}")
+    if detail.detail:
+        code = f"[{detail.code}] " if detail.code else ""
+        facts.append(f"{code}{detail.detail}")
+    at = clock_text(line.at, zone=zone, date=False, digits=3)
     tail = f"  {'; '.join(facts)}" if facts else ""
-    branch = "" if line["branch"] == "steps" else f" ({line['branch']})"
-    return f"{at} {line['step']:>3}  {style(f'{state:<7}', COLOURS.get(state, 'error'))} {line['text']}{branch}{tail}"
+    branch = "" if line.branch == "steps" else f" ({line.branch})"
+    return f"{at} {line.step:>3}  {style(f'{state:<7}', COLOURS.get(state, 'error'))} {line.text}{branch}{tail}"
 
 
-def end_text(found: Mapping[str, Any], *, style: Style) -> str:
+def end_text(found: SequenceRun, *, style: Style) -> str:
     """How a run ended."""
     found = plain(found)
-    state = str(found["state"])
-    detail = found.get("detail") or {}
-    lines = [
-        f"{style(state, COLOURS.get(state, 'error'))}  {found['name']}  run {found['id']}"
-        + set_text(found.get("set") or {})
-    ]
-    if detail.get("detail"):
-        lines.append(f"  [{detail.get('code', '')}] {detail['detail']}")
-    if detail.get("abort_branch"):
-        lines.append(f"  abort branch: {detail['abort_branch']}")
+    state, detail = found.state, found.detail
+    lines = [f"{style(state, COLOURS.get(state, 'error'))}  {found.name}  run {found.id}" + set_text(found.set)]
+    if detail.detail:
+        lines.append(f"  [{detail.code or ''}] {detail.detail}")
+    if detail.abort_branch:
+        lines.append(f"  abort branch: {detail.abort_branch}")
     return "\n".join(lines)
 
 
-def status_text(found: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
+def status_text(found: RunProgress, *, style: Style, zone: tzinfo | None = None) -> str:
     """One run with its journal."""
     return "\n".join(
-        [end_text(found, style=style), *(line_text(line, style=style, zone=zone) for line in found["journal"])]
+        [end_text(found, style=style), *(line_text(line, style=style, zone=zone) for line in found.journal)]
     )
 
 
-def parameter_text(name: str, parameter: Mapping[str, Any]) -> str:
+def parameter_text(name: str, parameter: Parameter) -> str:
     """One parameter: `--set amount=…  float64, 0 to 90, default 40`."""
-    facts = [str(parameter.get("type", "string"))]
-    if parameter.get("range"):
-        low, high = parameter["range"]
+    facts = [parameter.type or "string"]
+    if parameter.range:
+        low, high = parameter.range
         facts.append(f"{'…' if low is None else value_text(low)} to {'…' if high is None else value_text(high)}")
-    if parameter.get("values"):
-        facts.append("one of " + ", ".join(value_text(one) for one in parameter["values"]))
-    default = parameter.get("default")
+    if parameter.values:
+        facts.append("one of " + ", ".join(value_text(one) for one in parameter.values))
+    default = known(parameter.default)
     facts.append("required" if default is None else f"default {value_text(default)}")
-    text = f"  {parameter['description']}" if parameter.get("description") else ""
+    text = f"  {parameter.description}" if parameter.description else ""
     return f"--set {name}=…  {', '.join(facts)}{text}"
 
 
-def listing_text(found: Mapping[str, Any], *, style: Style, zone: tzinfo | None = None) -> str:
+def listing_text(found: Sequences, *, style: Style, zone: tzinfo | None = None) -> str:
     """Declared sequences, then the newest runs."""
     lines = []
     found = plain(found)
-    for one in found["sequences"]:
-        text = f"  {one['description']}" if one["description"] else ""
-        lines.append(f"{style(one['name'], 'bold')}  {one['steps']} steps, writes {len(one['writes'])} tags{text}")
-        lines += [f"  {parameter_text(key, each)}" for key, each in (one.get("parameters") or {}).items()]
+    for one in found.sequences:
+        text = f"  {one.description}" if one.description else ""
+        lines.append(f"{style(one.name, 'bold')}  {one.steps} steps, writes {len(one.writes)} tags{text}")
+        lines += [f"  {parameter_text(key, each)}" for key, each in one.parameters.items()]
     if not lines:
         lines.append("no sequences are applied")
-    if found["runs"]:
+    if found.runs:
         lines.append("")
-    for run in found["runs"]:
-        at = clock_text(int(run["started"]), zone=zone)
-        state = style(f"{run['state']:<11}", COLOURS.get(run["state"], "error"))
-        lines.append(f"{at}  {state} {run['name']}  {run['id']}  {run['who']}" + set_text(run.get("set") or {}))
+    for run in found.runs:
+        at = clock_text(run.started, zone=zone)
+        state = style(f"{run.state:<11}", COLOURS.get(run.state, "error"))
+        lines.append(f"{at}  {state} {run.name}  {run.id}  {run.who}" + set_text(run.set))
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -64,7 +64,7 @@ def response_text(found: Response, *, style: Style) -> str:
 
 def response_json(path: str, found: Response) -> bytes:
     """The answer as the gateway gave it, every key present."""
-    data: dict[str, Any] = {
+    data = {
         "id": found.id,
         "path": found.path or path,
         "state": found.state.value,

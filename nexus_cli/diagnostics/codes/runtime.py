@@ -136,7 +136,7 @@ CONTROL: tuple[Code, ...] = (
         slug="not-control",
         hint="look at NEXUS_CONTROL_URL, and at a proxy in between",
         summary="The server at the control URL is not a NEXUS control API.",
-        why="A proxy or another program answers there.",
+        why="A proxy or another program answers there, or a control of another version, whose answer can't be read.",
         good=text("look at NEXUS_CONTROL_URL"),
     ),
     Code(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from nexus_cli.apply.engine import Timing
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import Pool, open_pool, plain_errors
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
@@ -29,6 +29,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import show
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import Alert
 from nexus_cli.wire.health import ControlHealth
 
 POOL_SIZE = 8
@@ -162,15 +163,15 @@ class Control:
         """
         if self.term is None:
             seen = self._leadership.seen
-            url = "" if seen is None else str(seen.facts.get("url") or "")
+            url = "" if seen is None else seen.facts.url
             raise LeadLost(
                 self._leadership.why_not(),
                 hint=f"ask the control that leads, at {url}" if url else "try again in some seconds",
             )
         return self.term
 
-    async def alerts(self) -> list[dict[str, Any]]:
-        """Where the alerts stand; a standby says what the database knows."""
+    async def alerts(self) -> list[Alert]:
+        """The state of every alert; of a standby what the database knows."""
         return await self._service.alerts() if self.term is None else self.term.alerting.listing()
 
     def ready(self) -> tuple[bool, str]:
@@ -198,13 +199,13 @@ class Control:
     def _watch_metrics(self) -> None:
         watch = self.metrics
 
-        def gauge(name: str, text: str, value: Any) -> None:
+        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
             watch.watch_gauges(name, text, (), lambda: {(): float(value())})
 
-        def counter(name: str, text: str, value: Any) -> None:
+        def counter(name: str, text: str, value: Callable[[], float]) -> None:
             watch.watch_counters(name, text, (), lambda: {(): float(value())})
 
-        def of(read: Any) -> Any:
+        def of(read: Callable[[Term], float]) -> Callable[[], float]:
             return lambda: 0 if self.term is None else read(self.term)
 
         show(watch, lambda: {} if self.term is None else self.term.progress.stalled)

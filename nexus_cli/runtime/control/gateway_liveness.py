@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.database import deployments as db
 from nexus_cli.database import gaps
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -159,7 +159,7 @@ class Presence:
             raise
 
     async def _open(
-        self, conn: Any, gateway: str, devices: dict[str, dict[str, Any]], reason: GapReason, *, start_us: int
+        self, conn: Connection, gateway: str, devices: Mapping[str, Attributes], reason: GapReason, *, start_us: int
     ) -> None:
         read = [path for path, device in devices.items() if device.get("enabled", True)]
         await gaps.open_gaps(conn, self._settings.site, gateway, read, start_us=start_us, reason=reason)
@@ -168,7 +168,7 @@ class Presence:
         async with self._pool.acquire() as conn:
             return any(gap.gateway == gateway for gap in await gaps.load_open(conn, self._settings.site))
 
-    async def _without_a_past(self, conn: Any, gateway: str) -> None:
+    async def _without_a_past(self, conn: Connection, gateway: str) -> None:
         """A process that knows nothing of what was before it: what lies between is a gap, though nobody saw it away."""
         health = self._seen.health(gateway)
         if health is None or not health.instance:
@@ -196,7 +196,7 @@ class Presence:
                 if opened:
                     await self._close(conn, opened)
 
-    async def _close(self, conn: Any, opened: list[gaps.OpenGap]) -> None:
+    async def _close(self, conn: Connection, opened: list[gaps.OpenGap]) -> None:
         site = self._settings.site
         owners = (await db.recorded(conn, site)).gateways
         declared: list[gaps.OpenGap] = []
@@ -223,7 +223,7 @@ class Presence:
         for back_us, some in again.items():
             await gaps.close_by_rows(conn, site, some, back_us=back_us, now_us=self._clock.now_us())
 
-    async def _mark(self, gateway: str, devices: dict[str, dict[str, Any]]) -> None:
+    async def _mark(self, gateway: str, devices: Mapping[str, Attributes]) -> None:
         payload = encode_live(None, time_us=self._clock.now_us(), quality=Quality.BAD, reason=Reason.GATEWAY_LOST)
         topics = [
             self._topics.tag(f"{path}/{tag}") for path, device in devices.items() for tag in device.get("tags", {})

@@ -15,9 +15,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import psutil
 from ulid import ULID
@@ -25,7 +25,7 @@ from ulid import ULID
 from nexus_cli.database import leader as rows
 from nexus_cli.database.connect import Connection, open_connection, plain_errors
 from nexus_cli.database.errors import BUSY
-from nexus_cli.database.leader import Leader, LeadLost
+from nexus_cli.database.leader import Leader, LeaderFacts, LeadLost
 from nexus_cli.database.stopped import end_silent
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
@@ -39,6 +39,7 @@ RENEWALS_PER_TTL = 3
 MARGIN = 1.2
 """A standby waits this much longer than the leader's own limit."""
 
+Found = TypeVar("Found")
 _log = logging.getLogger("nexus.control")
 
 
@@ -66,7 +67,7 @@ class Leadership:
         clock: Clock,
         ttl_s: float,
         now_s: Callable[[], float] = suspended_clock_s,
-        alive: Callable[[dict[str, Any]], bool | None] | None = None,
+        alive: Callable[[LeaderFacts], bool | None] | None = None,
     ) -> None:
         """Campaign for a site.
 
@@ -196,7 +197,7 @@ class Leadership:
         return still_s > self._ttl_s * MARGIN
 
     async def _take(self, found: Leader | None, begun_s: float) -> bool:
-        facts = {**process_facts(), "url": self._settings.control_url}
+        facts = process_facts(url=self._settings.control_url)
 
         async def take(conn: Connection) -> int | None:
             return await rows.take(conn, self._settings.site, holder=self.instance, facts=facts, seen=found)
@@ -220,7 +221,9 @@ class Leadership:
             event(_log, "control leads no more", level=logging.WARNING, term=self.term, why=why)
             self.lost.set()
 
-    async def _ask(self, question: Callable[[Connection], Any], *, timeout_s: float | None = None) -> Any:
+    async def _ask(
+        self, question: Callable[[Connection], Awaitable[Found]], *, timeout_s: float | None = None
+    ) -> Found:
         """Ask on a connection of our own: one of the pool might be waited for behind slow readers."""
         limit_s = self._ttl_s / 2 if timeout_s is None else timeout_s
         try:
@@ -244,9 +247,11 @@ class Leadership:
 class LeaderClient(BrokerClient):
     """The broker's client of a leader: whatever is published goes through one gate."""
 
-    def __init__(self, *, leadership: Leadership, **keys: Any) -> None:
+    def __init__(
+        self, *, leadership: Leadership, settings: Settings, client_id: str, will: tuple[str, bytes] | None = None
+    ) -> None:
         """As `BrokerClient`, for one who leads."""
-        super().__init__(**keys)
+        super().__init__(settings=settings, client_id=client_id, will=will)
         self._leadership = leadership
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -260,29 +265,37 @@ class LeaderClient(BrokerClient):
         return super().post(topic, payload, qos=qos, retain=retain)
 
 
-def process_facts() -> dict[str, Any]:
-    """Where this process runs, so that another one on the same machine can tell that it has ended."""
-    return {**_place(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def process_facts(*, url: str = "") -> LeaderFacts:
+    """Where this process runs, so that another one on the same machine can find out that it has ended."""
+    host, boot, space = _place()
+    started = psutil.Process().create_time()
+    return LeaderFacts(host=host, boot=boot, space=space, pid=os.getpid(), started=started, url=url)
 
 
-def process_lives(facts: dict[str, Any]) -> bool | None:
-    """Whether a process of this machine lives; None when it ran elsewhere, or when that can't be told."""
+def process_lives(facts: LeaderFacts) -> bool | None:
+    """Whether a process of this machine lives; None when it ran elsewhere, or when that is not known."""
     place = _place()
-    if not place["boot"] or any(facts.get(key) != value for key, value in place.items()):
+    if not place.boot or not facts.pid or place != (facts.host, facts.boot, facts.space):
         return None
     try:
-        return bool(abs(psutil.Process(int(facts["pid"])).create_time() - float(facts["started"])) < 1.0) and (
-            psutil.Process(int(facts["pid"])).status() != psutil.STATUS_ZOMBIE
-        )
+        process = psutil.Process(facts.pid)
+        return bool(abs(process.create_time() - facts.started) < 1.0) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except (psutil.Error, ValueError):
         return None
 
 
-def _place() -> dict[str, str]:
+class _Place(NamedTuple):
     """Host, boot and process namespace: a process id means something only where all three are the same."""
-    return {"host": socket.gethostname(), "boot": boot_id(), "space": _namespace()}
+
+    host: str
+    boot: str
+    space: str
+
+
+def _place() -> _Place:
+    return _Place(socket.gethostname(), boot_id(), _namespace())
 
 
 def boot_id() -> str:

@@ -8,12 +8,13 @@ See docs/decisions/0047.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from nexus_cli.access.globs import names_matching
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.resources import RoleConfig, UserConfig, decode
 from nexus_cli.runtime.control.routes.auth import Caller
 from nexus_cli.settings import Settings
 
@@ -47,16 +48,24 @@ class People:
         wanted = set(names)
         if caller.office:
             return wanted if caller.may_deploy or (caller.may_read and right == "alerts") else set()
-        rights = ("alerts", "acknowledge") if right == "alerts" else (right,)
-        roles = await self._roles(caller.principal)
-        globs = [glob for role in roles for each in rights for glob in role.get(each, ())]
-        return {name for glob in globs for name in names_matching(str(glob), wanted)}
+        globs = [glob for role in await self._roles(caller.principal) for glob in _globs(role, right)]
+        return {name for glob in globs for name in names_matching(glob, wanted)}
 
-    async def _roles(self, user: str) -> list[dict[str, Any]]:
+    async def _roles(self, user: str) -> list[RoleConfig]:
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 known = await db.attributes(conn, self._settings.site, [f"user.{user}"])
-                attributes = known.get(f"user.{user}", {})
-                names = [*attributes.get("roles", ()), *([attributes["role"]] if attributes.get("role") else [])]
+                names = decode(known.get(f"user.{user}", {}), UserConfig).every_role()
                 roles = await db.attributes(conn, self._settings.site, [f"role.{name}" for name in names])
-        return list(roles.values())
+        return [decode(attributes, RoleConfig) for attributes in roles.values()]
+
+
+def _globs(role: RoleConfig, right: Right) -> list[str]:
+    """Globs of names on which a role gives a right."""
+    given: dict[Right, list[str]] = {
+        "run": role.run,
+        "acknowledge": role.acknowledge,
+        "alerts": [*role.alerts, *role.acknowledge],
+        "publish": role.publish,
+    }
+    return given[right]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import Request, check_request, refuse_stale
@@ -19,6 +21,21 @@ from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.sequences.on_their_way import sequences_running
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import (
+    Alert,
+    AlertChanges,
+    AuditTrail,
+    Deployment,
+    DeploymentProgress,
+    Deployments,
+    Devices,
+    GatewayIndex,
+    JournalLine,
+    LockBroken,
+    LockHeld,
+    Resources,
+    State,
+)
 
 LONGEST_WAIT_S = 25.0
 
@@ -63,24 +80,19 @@ class Service:
             async with self._pool.acquire() as conn:
                 yield conn
 
-    async def state(self) -> dict[str, Any]:
+    async def state(self) -> State:
         """Digests of everything recorded."""
         async with self._connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
-        return {
-            "deployment": state.number,
-            "digest": state.digest,
-            "digests": state.digests,
-            "running": [one.to_json() for one in running],
-        }
+        return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
 
-    async def resources(self, addresses: Sequence[str]) -> dict[str, Any]:
+    async def resources(self, addresses: Sequence[str]) -> Resources:
         """Attributes of those that are recorded."""
         async with self._connection() as conn:
-            return {"resources": await db.attributes(conn, self.site, addresses)}
+            return Resources(resources=await db.attributes(conn, self.site, addresses))
 
-    async def deploy(self, office: Office, request: Request, *, who: str, summary: dict[str, Any]) -> int:
+    async def deploy(self, office: Office, request: Request, *, who: str, summary: Mapping[str, int]) -> int:
         """Accept a deployment: see that it fits, take the lock, write it down. Gives its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.
@@ -126,8 +138,8 @@ class Service:
         if not await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
             raise _locked(await leases.current(conn, self.site))
 
-    async def deployment(self, number: int, *, after: int, wait_s: float) -> dict[str, Any]:
-        """One deployment: where it stands, and what the journal says beyond line `after`."""
+    async def deployment(self, number: int, *, after: int, wait_s: float) -> DeploymentProgress:
+        """One deployment: its state, and what the journal says beyond line `after`."""
         deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
             stepped = self._stepped
@@ -138,74 +150,81 @@ class Service:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
-                return {**_public(found), "journal": lines, "table": found.summary.get("table", [])}
+                return _progress(found, lines)
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written it
                     await stepped.wait()
             except TimeoutError:
                 continue
 
-    async def deployments(self) -> dict[str, Any]:
+    async def deployments(self) -> Deployments:
         """The newest first."""
         async with self._connection() as conn:
-            return {"deployments": [_public(each) for each in await db.deployments(conn, self.site)]}
+            found = await db.deployments(conn, self.site)
+        return Deployments(deployments=[_header(each) for each in found])
 
-    async def gateway_index(self, gateway: str) -> dict[str, Any]:
+    async def gateway_index(self, gateway: str) -> GatewayIndex:
         """Digests of what a gateway has to run."""
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
-        return {"deployment": number, "digest": gateway_digest(devices), "devices": devices}
+        return GatewayIndex(deployment=number, digest=gateway_digest(devices), devices=devices)
 
-    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
+    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
         """Configurations of a gateway's own devices."""
         async with self._connection() as conn:
-            return {"devices": await db.attributes_of_gateway(conn, self.site, gateway, paths)}
+            return Devices(devices=dict(await db.attributes_of_gateway(conn, self.site, gateway, paths)))
 
-    async def lock(self) -> dict[str, Any]:
+    async def lock(self) -> LockHeld:
         """Who holds the lock."""
         async with self._connection() as conn:
             held = await leases.current(conn, self.site)
-        return {"lock": None if held is None else held.public()}
+        return LockHeld(lock=None if held is None else held.public())
 
-    async def audit(self, **question: Any) -> dict[str, Any]:
-        """The newest lines of the audit trail, as `database.audit.trail` takes and gives them."""
+    async def audit(self, *, since_us: int, path: str, who: str, kind: str, limit: int) -> AuditTrail:
+        """The newest lines of the audit trail; arguments as of `database.audit.trail`."""
         async with self._connection() as conn:
-            return await trail(conn, self.site, **question)
+            return await trail(conn, self.site, since_us=since_us, path=path, who=who, kind=kind, limit=limit)
 
-    async def alerts(self) -> list[dict[str, Any]]:
-        """Where the alerts stand by the database: what a standby can say."""
+    async def alerts(self) -> list[Alert]:
+        """The state of every declared alert by the database: what a standby knows."""
         async with self._connection() as conn:
             configs = await db.attributes_of_kind(conn, self.site, "alert")
             stored = await alert_states.load(conn, self.site)
-        cleared = {"state": "cleared", "since": 0, "value": None, "acknowledged_by": ""}
-        shown = ("state", "since", "value", "acknowledged_by")
-        declared = ("severity", "tag", "description")
-        return [
-            {
-                "name": name,
-                **{key: stored.get(name, cleared)[key] for key in shown},
-                **{key: configs[name].get(key, "") for key in declared},
-            }
-            for name in sorted(configs)
-        ]
+        cleared = alert_states.StoredAlert("cleared", 0, None, "")
+        found: list[Alert] = []
+        for name, config in sorted(configs.items()):
+            state = stored.get(name, cleared)
+            found.append(
+                Alert(
+                    name=name,
+                    state=state.state,
+                    since=state.since,
+                    value=state.value,
+                    severity=config.get("severity") or "",
+                    tag=config.get("tag") or "",
+                    description=config.get("description") or "",
+                    acknowledged_by=state.acknowledged_by,
+                )
+            )
+        return found
 
-    async def alert_changes(self, name: str, *, limit: int) -> dict[str, Any]:
+    async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
         """The newest changes of state of an alert, oldest first."""
         async with self._connection() as conn:
-            return {"changes": await alert_states.changes(conn, self.site, name, limit=limit)}
+            return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
 
-    async def break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
+    async def break_lock(self, office: Office, *, who: str) -> LockBroken:
         """Take the lock away; the deployment that held it stops before its next step."""
         with plain_errors(self._settings):
             return await self._break_lock(office, who=who)
 
-    async def _break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
+    async def _break_lock(self, office: Office, *, who: str) -> LockBroken:
         async with office.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
             if held is not None:
                 detail = {"owner": held.owner, "reason": held.reason}
                 await db.write_audit(conn, self.site, who=who, what="break-lock", detail=detail)
-        return {"broken": held is not None}
+        return LockBroken(broken=held is not None)
 
 
 def _locked(held: leases.Lease | None) -> NexusError:
@@ -217,15 +236,19 @@ def _locked(held: leases.Lease | None) -> NexusError:
     )
 
 
-def _public(found: db.Deployment) -> dict[str, Any]:
-    return {
-        "number": found.number,
-        "who": found.who,
-        "reason": found.reason,
-        "state": "running" if found.outcome == "running" else "ended",
-        "outcome": found.outcome,
-        "started": db.microseconds(found.started),
-        "ended": None if found.ended is None else db.microseconds(found.ended),
-        "counts": found.summary.get("counts", {}),
-        "left_out": found.summary.get("left_out", 0),
-    }
+def _header(found: db.Deployment) -> Deployment:
+    return Deployment(
+        number=found.number,
+        who=found.who,
+        reason=found.reason,
+        state="running" if found.outcome == "running" else "ended",
+        outcome=found.outcome,
+        started=db.microseconds(found.started),
+        ended=None if found.ended is None else db.microseconds(found.ended),
+        counts=found.summary.counts,
+        left_out=found.summary.left_out,
+    )
+
+
+def _progress(found: db.Deployment, lines: list[JournalLine]) -> DeploymentProgress:
+    return DeploymentProgress(**msgspec.structs.asdict(_header(found)), journal=lines, table=found.summary.table)

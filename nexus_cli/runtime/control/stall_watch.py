@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
+from nexus_cli.apply.timing import Timing
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import Presence

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Mapping
 
 import msgspec
 
-from nexus_cli.apply.engine import Engine, Timing
+from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import gateway_digest, notice
+from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
@@ -73,7 +73,7 @@ class Term:
         runs: Runs,
         status: Callable[[], ControlHealth],
     ) -> None:
-        """Join them; nothing runs yet. `status` gives what control's health tells."""
+        """Join them; nothing runs yet. `status` gives the details of control's health."""
         self._settings, self._clock, self._leadership = settings, clock, leadership
         enterprise, _, name = settings.site.partition("/")
         self._topics = topics = Topics(enterprise, name)
@@ -197,7 +197,7 @@ class Term:
             finally:
                 broker_over.set()
 
-    def _parts(self, over: asyncio.Event) -> Mapping[str, Any]:
+    def _parts(self, over: asyncio.Event) -> Mapping[str, Coroutine[object, object, None]]:
         return {
             "settling": self._settle_what_is_due(over),
             "silent tags": self._loading.run(over),
@@ -231,7 +231,7 @@ class Term:
             },
             links=self.seen.links(),
             sequences_running=sorted(run.name for run in self.sequencing.running.values()),
-            alerts_active=sum(each["state"] != "cleared" for each in self.alerting.listing()),
+            alerts_active=sum(each.state != "cleared" for each in self.alerting.listing()),
             alert_changes_waiting=len(self.record),
         )
 

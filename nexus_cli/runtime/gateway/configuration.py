@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.json_value import JsonValue
 from nexus_cli.model.config import DeviceConfig, GatewayConfig, device_from_json, digest
+from nexus_cli.wire.control import GatewayIndex
 
 BATCH = 200
 """Devices in one request to control."""
@@ -20,11 +21,11 @@ BATCH = 200
 class ConfigSource(Protocol):
     """Where the configuration comes from: `wire.http.ControlClient`, or a stand-in in tests."""
 
-    async def gateway_index(self, gateway: str) -> dict[str, Any]:
-        """`{"deployment": n, "digest": D, "devices": {path: digest}}`. Raises NexusError."""
+    async def gateway_index(self, gateway: str) -> GatewayIndex:
+        """What the gateway has to run. Raises NexusError."""
         ...
 
-    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
+    async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Mapping[str, JsonValue]:
         """A `DeviceConfig` in JSON by path. Raises NexusError."""
         ...
 
@@ -109,12 +110,7 @@ class Configuration:
             NexusError: Control can't be reached, refuses, or answers with something else than a configuration.
         """
         index = await source.gateway_index(self._gateway)
-        try:
-            wanted: dict[str, str] = dict(index["devices"])
-            deployment = int(index["deployment"])
-            total = str(index.get("digest", ""))
-        except (KeyError, TypeError, ValueError) as error:
-            raise _strange(error) from None
+        wanted = index.devices
         result = Difference(removed=[path for path in self.devices if path not in wanted])
         differing = [
             path for path, value in wanted.items() if path not in self.devices or self.devices[path].digest != value
@@ -134,18 +130,9 @@ class Configuration:
             del self.devices[path]
         self.devices.update(fetched)
         result.changed = list(fetched)
-        self.deployment, self.digest = deployment, total or _digest_of(self.devices)
+        self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
         return result
 
 
 def _digest_of(devices: dict[str, Wanted]) -> str:
     return digest(sorted([path, one.digest] for path, one in devices.items()))
-
-
-def _strange(error: Exception) -> NexusError:
-    return NexusError(
-        "Control's answer is not a gateway's configuration.",
-        code="NX6013",
-        cause=repr(error),
-        retriable=True,
-    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 
 from nexus_cli.apply import table
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.request import changes_between
+from nexus_cli.apply.request import Request, changes_between
 from nexus_cli.apply.rights import before_of
-from nexus_cli.apply.run import gateway_digest, notice
+from nexus_cli.apply.run import Run, gateway_digest, notice, plan_of
+from nexus_cli.database.deployments import Deployment, Summary
 from nexus_cli.model.config import digest
 from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 from nexus_cli.wire.configuration import Observed, Verification
@@ -127,15 +131,15 @@ def test_a_failed_record_step_says_that_nothing_changed() -> None:
     rows = table.rows_of(changes_between({"role.x": {}, "role.y": {}}, {}))
     table.failed(rows, "disk full")
     assert table.outcome_of(rows) == "failed"
-    assert table.summary_of(rows)["counts"]["failed"] == 2
+    assert table.summary_of(rows).counts["failed"] == 2
 
 
 def test_a_long_table_keeps_what_is_not_well() -> None:
     rows = [table.Row(address=f"device.{n}", action="create", state="applied") for n in range(100)]
     rows[90].state = "failed"
     summary = table.summary_of(rows, limit=10)
-    assert summary["table"][0]["address"] == "device.90" and summary["left_out"] == 90
-    assert summary["counts"]["applied"] == 99
+    assert summary.table[0].address == "device.90" and summary.left_out == 90
+    assert summary.counts["applied"] == 99
 
 
 async def test_observations_wake_whoever_waits_and_survive_nonsense() -> None:
@@ -161,3 +165,47 @@ def test_messages_and_alerts_that_come_or_go_carry_rights_with_them() -> None:
         assert "revoke" in names(changes_between({address: None}, {address: body}))
     louder = {"tag": "a/l/d/t", "above": 2.0}
     assert "rights" not in names(changes_between({"alert.hot": louder}, {"alert.hot": {**louder, "above": 1.0}}))
+
+
+def deployment(plan: Any) -> Deployment:
+    return Deployment(
+        id=1,
+        site="acme/chicago",
+        number=7,
+        who="me",
+        reason="because",
+        outcome="running",
+        base_digest="a",
+        desired_digest="b",
+        plan=plan,
+        summary=Summary(),
+        started=dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
+        ended=None,
+    )
+
+
+def test_a_run_is_made_from_what_its_row_keeps() -> None:
+    new = device("a/l/one")
+    request = Request(
+        base_digest="a",
+        desired_digest="b",
+        changed={"device.a/l/one": new, "role.gone": None},
+        moved=[("a/l/old", "a/l/one")],
+        allow=["data-loss=a/**"],
+        reason="because",
+    )
+    before = {"role.gone": {"read": ["**"], "write": []}}
+    stored = plan_of(request, before=before, digests={"device.a/l/one": digest(new)}, summary={"create": 1})
+    assert list(stored) == ["changed", "before", "digests", "moved", "allow", "summary"]
+    run = Run.of(deployment(orjson.loads(orjson.dumps(stored))), [])
+    assert run.request == request and run.plan.before == before and run.plan.summary == {"create": 1}
+    assert [(change.address, change.action) for change in run.changes] == [
+        ("device.a/l/one", "create"),
+        ("role.gone", "forget"),
+    ]
+
+
+@pytest.mark.parametrize("plan", [{}, [], {"changed": [], "moved": 3, "allow": {}, "before": "x", "digests": 1}])
+def test_a_row_without_a_plan_is_refused(plan: Any) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        Run.of(deployment(plan), [])

@@ -16,6 +16,9 @@ from nexus_cli.cli.views.deployment import state_text
 from nexus_cli.cli.views.logs import Follower, on_clock
 from nexus_cli.cli.views.sequence import line_text, listing_text
 from nexus_cli.model.calendar import microseconds, moment_of, parse_moment
+from nexus_cli.project.change import RecordedState
+from nexus_cli.wire.control import AuditEntry, Deployment, Lock
+from nexus_cli.wire.control_sequences import RunLine, SequenceRun, Sequences
 
 BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")
 AT = datetime(2026, 7, 31, 22, 30, 15, 123_456, tzinfo=UTC)
@@ -51,21 +54,22 @@ def test_what_is_shown_is_read_as_the_same_moment(zone: tzinfo | None, digits: i
 
 def test_every_view_shows_the_clock_that_was_asked_for() -> None:
     at = microseconds(AT)
-    entry = {"at": at, "kind": "sequence", "what": "sequence", "state": "done", "who": "me", "subject": "fill"}
-    line = {"at": at, "state": "done", "step": 1, "branch": "steps", "text": "wait"}
-    runs = [{"started": at, "state": "done", "name": "fill", "id": "R", "who": "me"}]
-    state = {
-        "site": "a/b",
-        "deployment": 1,
-        "digest": "sha256:0",
-        "digests": {},
-        "lock": {"owner": "me", "acquired": at, "reason": ""},
-        "deployments": [{"number": 1, "started": at, "outcome": "applied", "who": "me", "reason": ""}],
-    }
+    entry = AuditEntry(at=at, kind="sequence", what="sequence", state="done", who="me", subject="fill")
+    line = RunLine(id=1, at=at, state="done", step=1, branch="steps", text="wait")
+    run = SequenceRun(started=at, state="done", name="fill", id="R", who="me", reason="")
+    state = RecordedState(
+        site="a/b",
+        deployment=1,
+        digest="sha256:0",
+        digests={},
+        running=[],
+        lock=Lock(owner="me", acquired=at, reason=""),
+        deployments=[Deployment(number=1, state="ended", started=at, outcome="applied", who="me")],
+    )
     for zone, day, offset in ((UTC, "2026-07-31 22:30:15", "Z"), (BERLIN, "2026-08-01 00:30:15", "+02:00")):
         assert f"{day}{offset}" in entry_text(entry, style=plain, zone=zone)
         assert f"{day[11:]}.123{offset}" in line_text(line, style=plain, zone=zone)
-        assert f"{day}{offset}" in listing_text({"sequences": [], "runs": runs}, style=plain, zone=zone)
+        assert f"{day}{offset}" in listing_text(Sequences(sequences=[], runs=[run]), style=plain, zone=zone)
         assert state_text(state, style=plain, zone=zone).count(f"{day}{offset}") == 2
 
 

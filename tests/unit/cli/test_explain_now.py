@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project import explain_now
 from nexus_cli.project.explain import Chain
-from nexus_cli.project.explain_now import step_now, what_happens
+from nexus_cli.project.explain_now import Health, step_now, what_happens
 from nexus_cli.settings import Settings
 
 PATH, LINK = "hall/line-1/plc", "opc.tcp://10.0.0.9:4840"
@@ -61,7 +62,7 @@ LIMITED = {PATH: {"polled": ["told"], "count": 1, "why": SERVER}}
     ],
 )
 def test_what_happens(known: dict[str, Any], tag: str, said: str) -> None:
-    assert what_happens(known, DEVICE, tag) == said
+    assert what_happens(msgspec.convert(known, Health), DEVICE, tag) == said
 
 
 @pytest.mark.parametrize(

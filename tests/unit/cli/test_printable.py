@@ -7,8 +7,8 @@ import json
 import logging
 import unicodedata
 from collections.abc import Callable
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +22,8 @@ from nexus_cli.project.history_document import Gap, History, Sample
 from nexus_cli.project.live import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
+from nexus_cli.wire.control import AuditTrail, JournalLine
+from nexus_cli.wire.control_sequences import RunProgress
 from tests.unit.local.reports import report
 
 EVIL = "a\x1b[2J\x1b]0;title\x07b\r\nFORGED done nexus.cli\x9b31mc\u202edesrever\u2066\u2028\u0085\x00\u200fz\ud800\U000e0041"
@@ -41,8 +43,8 @@ def paint(text: str, _: str) -> str:
 def views() -> dict[str, Callable[[str], str]]:
     """Every view that shows foreign text, fed with it wherever it may stand."""
 
-    def entry(text: str) -> dict[str, Any]:
-        return {
+    def trail(text: str) -> AuditTrail:
+        entry = {
             "kind": "command",
             "at": 1,
             "state": text,
@@ -60,9 +62,11 @@ def views() -> dict[str, Callable[[str], str]]:
             "id": text,
             "abort_branch": text,
         }
+        return msgspec.convert({"entries": [entry], "truncated": False}, AuditTrail)
 
-    def run(text: str) -> dict[str, Any]:
+    def run(text: str) -> RunProgress:
         line = {
+            "id": 1,
             "state": text,
             "at": 1,
             "step": 1,
@@ -70,14 +74,18 @@ def views() -> dict[str, Callable[[str], str]]:
             "branch": text,
             "detail": {"detail": text, "code": text, "old": text, "read_back": text},
         }
-        return {
+        found = {
             "state": text,
             "name": text,
             "id": text,
+            "who": text,
+            "reason": text,
+            "started": 1,
             "set": {text: text},
             "journal": [line],
             "detail": {"detail": text, "code": text, "abort_branch": text},
         }
+        return msgspec.convert(found, RunProgress)
 
     def stored(text: str) -> History:
         moment = "2026-01-31T06:00:00+00:00"
@@ -119,7 +127,7 @@ def views() -> dict[str, Callable[[str], str]]:
 
     live = tail.TailView(colour=False)
     return {
-        "audit": lambda text: audit.trail_text({"entries": [entry(text)], "truncated": False}, since="1d", style=paint),
+        "audit": lambda text: audit.trail_text(trail(text), since="1d", style=paint),
         "sequence": lambda text: sequence.status_text(run(text), style=paint),
         "history": lambda text: history.table(stored(text)),
         "status": lambda text: status.render_status(whole(text), colour=False, now_s=2.0),
@@ -134,7 +142,7 @@ def views() -> dict[str, Callable[[str], str]]:
         ),
         "journal": lambda text: (
             deployment.progress_line(
-                {"step": "observe", "state": "failed", "subject": text, "detail": {"message": text}}
+                JournalLine(id=1, step="observe", state="failed", subject=text, detail={"message": text})
             )
             or ""
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from nexus_cli.runtime.control.sequences import run as sequence_run
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequences.run import Run
 from nexus_cli.wire.command import Response, State
+from nexus_cli.wire.control_sequences import RunEnd, StepFacts
 from nexus_cli.wire.topic import Topics
 
 TOPICS = Topics("acme", "chicago")
@@ -31,8 +31,8 @@ class Field:
         self.writes: list[tuple[str, Any]] = []
         self.published: list[tuple[str, bytes]] = []
         self.lines: list[tuple[int, str, str]] = []
-        self.details: list[Mapping[str, Any]] = []
-        self.ended: tuple[str, Mapping[str, Any]] = ("", {})
+        self.details: list[StepFacts] = []
+        self.ended: tuple[str, RunEnd] = ("", RunEnd())
         self.answers: dict[str, State] = {}
         self.database_away = False
         self.broker_away = 0
@@ -57,13 +57,13 @@ class Field:
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         self.published.append((topic, payload))
 
-    async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
+    async def step(self, number: int, branch: str, text: str, state: str, detail: StepFacts) -> None:
         if self.database_away:
             raise NexusError("The database is away.", code="NX6200")
         self.lines.append((number, branch, state))
         self.details.append(detail)
 
-    async def end(self, state: str, detail: Mapping[str, Any]) -> None:
+    async def end(self, state: str, detail: RunEnd) -> None:
         self.ended = (state, detail)
 
     def run(self, config: SequenceConfig, **more: Any) -> Run:
@@ -111,7 +111,7 @@ async def test_steps_in_order_with_rising_numbers() -> None:
     assert field.writes == [("r1.2", 1), ("r1.4", 2)]
     assert field.published == [("x/me", b"{}")]
     assert field.lines[:3] == [(1, "requires", "done"), (2, "steps", "begun"), (2, "steps", "done")]
-    assert field.ended == ("done", {})
+    assert field.ended == ("done", RunEnd())
 
 
 async def test_a_precondition_that_fails_or_has_no_value_writes_nothing() -> None:
@@ -121,7 +121,7 @@ async def test_a_precondition_that_fails_or_has_no_value_writes_nothing() -> Non
     assert await field.run(config).carry_out() == "refused"
     field.live(None, "BAD")
     assert await field.run(config).carry_out() == "refused"
-    assert field.ended[1]["code"] == "NX6832" and field.writes == []
+    assert field.ended[1].code == "NX6832" and field.writes == []
 
 
 async def test_a_failed_step_ends_the_rest_and_the_abort_branch_is_tried_whole() -> None:
@@ -130,7 +130,7 @@ async def test_a_failed_step_ends_the_rest_and_the_abort_branch_is_tried_whole()
     config = SequenceConfig(steps=[write("a/l/d/bad", 1), write("a/l/d/never", 2)], on_abort=BACK)
     assert await field.run(config).carry_out() == "failed"
     assert [name for name, _ in field.writes] == ["r1.1", "r1.3", "r1.4"], "numbers are fixed"
-    assert field.ended[1]["abort_branch"] == "1 of 2 steps failed"
+    assert field.ended[1].abort_branch == "1 of 2 steps failed"
     assert (1, "steps", "refused") in field.lines
 
 
@@ -139,7 +139,7 @@ async def test_unknown_is_a_failure_too() -> None:
     field.answers = {"a/l/d/one": State.UNKNOWN}
     config = SequenceConfig(steps=[write("a/l/d/one", 1), write("a/l/d/two", 2)])
     assert await field.run(config).carry_out() == "failed"
-    assert len(field.writes) == 1 and field.ended[1]["abort_branch"] == "none"
+    assert len(field.writes) == 1 and field.ended[1].abort_branch == "none"
 
 
 async def test_waits_end_by_value_by_time_and_by_hand() -> None:
@@ -154,14 +154,14 @@ async def test_waits_end_by_value_by_time_and_by_hand() -> None:
     field.live(10.0)
     late = SequenceConfig(steps=[until(f"{{{TEMPERATURE}}} > 40", 50)], on_abort=BACK)
     assert await field.run(late).carry_out() == "failed"
-    assert field.ended[1]["code"] == "NX6833"
+    assert field.ended[1].code == "NX6833"
     run = field.run(config)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(run.carry_out())
         await asyncio.sleep(0.01)
         assert run.abort(by="anna")
     assert running.result() == "aborted"
-    assert field.ended[1]["aborted_by"] == "anna" and "anna" in field.ended[1]["detail"]
+    assert field.ended[1].aborted_by == "anna" and "anna" in field.ended[1].detail
 
 
 async def test_the_whole_has_a_time_out_and_goes_back() -> None:
@@ -185,7 +185,7 @@ async def test_a_broker_that_is_away_for_a_moment_costs_no_step_of_the_abort_bra
     run = field.run(SequenceConfig(steps=[write("a/l/d/bad", 1)], on_abort=BACK))
     field.broker_away = 2
     assert await run.carry_out() == "failed"
-    assert field.ended[1]["abort_branch"] == "done"
+    assert field.ended[1].abort_branch == "done"
     assert [value for _, value in field.writes] == [1, 0, 0]
     assert (1, "steps", "waiting") in field.lines, "that nothing was sent yet is told"
 
@@ -235,9 +235,9 @@ async def test_a_broker_that_stays_away_is_waited_for_thirty_seconds_a_step(
         (1, "steps", "waiting"),
         (1, "steps", "failed" if branch else "done"),
     ]
-    assert field.details[1]["detail"] == "not sent, tried again for 30 s: The broker is away."
+    assert field.details[1].detail == "not sent, tried again for 30 s: The broker is away."
     if branch:
-        assert (field.ended[1]["code"], field.ended[1]["abort_branch"]) == ("NX6010", branch)
+        assert (field.ended[1].code, field.ended[1].abort_branch) == ("NX6010", branch)
     if not sent:
         last = [at_s for name, at_s in away.tries if name.startswith("r1.3")]
         assert 28 < last[-1] - last[0] < 30, "the last step of the abort branch has a bound of its own"
@@ -277,8 +277,8 @@ async def test_a_second_abort_does_not_cut_the_waits_of_the_abort_branch() -> No
         while not field.writes:
             await asyncio.sleep(0.001)
         assert not run.abort(by="ben")
-    assert running.result() == "aborted" and field.ended[1]["abort_branch"] == "done"
-    assert len(field.writes) == 2 and field.ended[1]["aborted_by"] == "anna"
+    assert running.result() == "aborted" and field.ended[1].abort_branch == "done"
+    assert len(field.writes) == 2 and field.ended[1].aborted_by == "anna"
 
 
 async def test_a_command_lives_no_longer_than_what_is_left_of_the_run() -> None:
@@ -301,7 +301,7 @@ async def test_the_answer_of_a_slow_step_is_waited_for_and_the_time_out_names_th
     run.hands = type("Hands", (), {"write": staticmethod(slow)})()
     assert await run.carry_out() == "failed"
     assert (1, "steps", "done") in field.lines
-    assert (field.ended[1]["code"], field.ended[1]["step"]) == ("NX6833", 2)
+    assert (field.ended[1].code, field.ended[1].step) == ("NX6833", 2)
     assert [name for name, _ in field.writes] == ["r1.1", "r1.3", "r1.4"]
 
 
@@ -325,7 +325,7 @@ async def test_a_step_on_a_tag_that_means_something_else_by_now_is_not_done() ->
     field = Field()
     config = SequenceConfig(steps=[write("a/l/d/one", 1), write("a/l/d/two", 2)], on_abort=BACK)
     assert await field.run(config, changed={"a/l/d/one"}).carry_out() == "failed"
-    assert field.ended[1]["code"] == "NX6838" and field.ended[1]["abort_branch"] == "1 of 2 steps failed"
+    assert field.ended[1].code == "NX6838" and field.ended[1].abort_branch == "1 of 2 steps failed"
     assert [name for name, _ in field.writes] == ["r1.4"]
 
 

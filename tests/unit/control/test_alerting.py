@@ -9,7 +9,9 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from msgspec.structs import replace
 
+from nexus_cli.database.alert_states import LastValue
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
@@ -17,10 +19,21 @@ from nexus_cli.runtime.control.alerts import record as alert_record
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import Alert
 from nexus_cli.wire.topic import Topics
 
 TOPICS = Topics("acme", "chicago")
 TAG = "a/l/one/energy"
+FACTS = Alert(
+    name="hot",
+    state="active",
+    since=1,
+    value=150.0,
+    severity="warning",
+    tag=TAG,
+    description="",
+    acknowledged_by="",
+)
 
 
 class Pool:
@@ -77,7 +90,7 @@ class Plant:
         self.alerting.hear(TOPICS.tag(TAG), orjson.dumps(message))
 
     def states(self) -> dict[str, str]:
-        return {each["name"]: each["state"] for each in self.alerting.listing()}
+        return {each.name: each.state for each in self.alerting.listing()}
 
 
 @pytest.fixture
@@ -134,7 +147,7 @@ async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plan
     async with asyncio.TaskGroup() as group:
         group.create_task(plant.alerting.run(stop))
         await _until(lambda: plant.alerting.waiting == 0)
-        assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0]["value"] is None
+        assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0].value is None
         plant.alerting.hear(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
         assert plant.states() == {"hot": "active"}
         stop.set()
@@ -169,10 +182,10 @@ async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, 
 def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
     plant.load(hot={"above": 100.0}, label={"equals": "fault"})
     assert plant.alerting.unheard() == [TAG]
-    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
     assert plant.states() == {"hot": "cleared", "label": "active"} and plant.alerting.unheard() == []
     plant.value(150.0)
-    plant.alerting.hear_stored(TAG, {"value": 2, "label": "fault", "quality": 192})
+    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
     assert plant.states() == {"hot": "active", "label": "cleared"}
 
 
@@ -204,7 +217,7 @@ async def test_what_could_not_be_stored_is_found_by_the_next_life(plant: Plant, 
     after = Plant(tmp_path)
     after.clock.advance(3600.0)
     found = after.record.recover()
-    assert [change.facts["state"] for change in found] == ["active", "cleared"]
+    assert [change.facts.state for change in found] == ["active", "cleared"]
     after.alerting.recover(found)
     after.load(hot={"above": 100.0})
     assert after.alerting.listing() == [found[-1].facts]
@@ -238,8 +251,8 @@ async def test_a_change_that_the_database_refuses_stops_no_other(plant: Plant) -
 def test_the_queue_is_bounded_and_drops_the_oldest(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alert_record, "MAX_CHANGES", 3)
     for number in range(5):
-        plant.record.add(Change(facts={"name": str(number)}))
-    assert [each.facts["name"] for each in plant.record._waiting] == ["2", "3", "4"]
+        plant.record.add(Change(facts=replace(FACTS, name=str(number))))
+    assert [each.facts.name for each in plant.record._waiting] == ["2", "3", "4"]
     assert plant.record.dropped == 2
 
 

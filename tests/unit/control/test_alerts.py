@@ -5,14 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nexus_cli.runtime.control.alerts.state_machine import (
-    Alert,
-    AlertConfig,
-    State,
-    alert_from_json,
-    restored,
-    stored_pending,
-)
+from nexus_cli.model.resources import AlertConfig, decode
+from nexus_cli.runtime.control.alerts.state_machine import Alert, State, restored, stored_pending
 from nexus_cli.wire.sample import Quality
 
 SECOND = 1_000_000
@@ -146,12 +140,11 @@ def test_acknowledging() -> None:
 
 
 def test_config_from_the_snapshots_attributes() -> None:
-    found = alert_from_json(
-        {"tag": "a/b/c/d", "above": 100, "for_ms": 30_000, "on_bad": "hold", "severity": "critical"}
-    )
+    attributes = {"tag": "a/b/c/d", "above": 100, "for_ms": 30_000, "on_bad": "hold", "severity": "critical"}
+    found = decode(attributes, AlertConfig)
     assert (found.above, found.for_ms, found.severity) == (100.0, 30_000, "critical")
     with pytest.raises(msgspec.ValidationError):
-        alert_from_json({"above": 1})
+        decode({"above": 1}, AlertConfig)
 
 
 @pytest.mark.parametrize("step_us", [3600 * SECOND, -3600 * SECOND])

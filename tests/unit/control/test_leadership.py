@@ -9,9 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from nexus_cli.database import leader as rows
-from nexus_cli.database.leader import Leader, LeadLost
+from nexus_cli.database.leader import Leader, LeaderFacts, LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.control import leadership as module
@@ -58,7 +59,7 @@ class Site:
 
     async def resign(self, conn: Any, site: str, *, term: int) -> None:
         assert self.row is not None
-        self.row = Leader(term=term, renewals=0, holder=self.row.holder, facts={}, resigned=True)
+        self.row = Leader(term=term, renewals=0, holder=self.row.holder, facts=LeaderFacts(), resigned=True)
 
     def beat(self) -> None:
         assert self.row is not None
@@ -84,7 +85,7 @@ async def campaigned(lead: Leadership, rounds: int) -> bool:
 
 async def test_a_row_that_moves_is_left_alone_and_one_that_stands_still_is_taken(site: Site, tmp_path: Path) -> None:
     now = [100.0]
-    site.row = Leader(term=7, renewals=0, holder="other", facts={}, resigned=False)
+    site.row = Leader(term=7, renewals=0, holder="other", facts=LeaderFacts(), resigned=False)
     lead = site.lead(tmp_path, now)
     assert not await campaigned(lead, 3), "no time passed"
     assert "standby" in lead.why_not()
@@ -106,7 +107,7 @@ async def test_a_row_that_moves_is_left_alone_and_one_that_stands_still_is_taken
 async def test_a_dead_process_of_this_machine_is_not_waited_for(
     site: Site, tmp_path: Path, alive: bool | None, leads: bool
 ) -> None:
-    site.row = Leader(term=7, renewals=0, holder="other", facts={}, resigned=False)
+    site.row = Leader(term=7, renewals=0, holder="other", facts=LeaderFacts(), resigned=False)
     assert await campaigned(site.lead(tmp_path, [100.0], alive=alive), 3) is leads
 
 
@@ -125,7 +126,7 @@ async def test_whoever_was_paused_asks_before_it_acts(site: Site, tmp_path: Path
         await lead.confirmed()
         assert lead.acting
         assert site.row is not None
-        site.row = Leader(term=site.row.term + 1, renewals=0, holder="other", facts={}, resigned=False)
+        site.row = Leader(term=site.row.term + 1, renewals=0, holder="other", facts=LeaderFacts(), resigned=False)
         now[0] += 1.0
         with pytest.raises(LeadLost):
             await lead.confirmed()
@@ -153,10 +154,10 @@ def test_a_process_is_known_by_its_machine_and_its_start() -> None:
         assert process_lives(facts) is None
         return
     assert process_lives(facts) is True
-    assert process_lives({**facts, "started": 1.0}) is False, "the number was given to another process"
-    assert process_lives({**facts, "boot": "another"}) is None
-    assert process_lives({**facts, "host": "another"}) is None
-    assert process_lives({}) is None
+    assert process_lives(replace(facts, started=1.0)) is False, "the number was given to another process"
+    assert process_lives(replace(facts, boot="another")) is None
+    assert process_lives(replace(facts, host="another")) is None
+    assert process_lives(LeaderFacts()) is None
     gone = max(psutil.pids()) + 100_000
-    assert process_lives({**facts, "pid": gone}) is False
-    assert facts["pid"] == os.getpid()
+    assert process_lives(replace(facts, pid=gone)) is False
+    assert facts.pid == os.getpid()

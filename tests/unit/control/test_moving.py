@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.run import notice
+from nexus_cli.apply.timing import Timing
 from nexus_cli.runtime.clock import FakeClock
 from nexus_cli.runtime.control import stall_watch as moving
 from nexus_cli.runtime.progress import Progress

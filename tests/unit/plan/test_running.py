@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.diff import diff
-from nexus_cli.plan.running import Running, hazards_of_runs, touched
+from nexus_cli.plan.running import hazards_of_runs, touched
+from nexus_cli.wire.control import Running, encode
 
 RUN = Running(run="r1", name="warm-up", tags=("a/l/one/level", "a/l/one/go"), messages=("order",))
 
@@ -88,4 +90,4 @@ def test_the_hazard_says_which_run_and_what_happens() -> None:
     (hazard,) = hazards_of_runs(changes, [waits, Running(run="r2", name="other", tags=("a/l/two/x",))])
     assert (hazard.name, hazard.code, hazard.scope) == ("running-sequence", "NX4106", "warm-up")
     assert "run r1" in hazard.message and "waits for its end" in hazard.message
-    assert Running.from_json(waits.to_json()) == waits
+    assert msgspec.json.decode(encode(waits), type=Running) == waits

@@ -5,11 +5,15 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from msgspec.structs import replace
+
 from nexus_cli.cli.views.deployment import deployment_text, progress_line
 from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.project.live import NotGood
+from nexus_cli.wire.control import DeploymentProgress, JournalLine, TableRow
 from tests.unit.plan.test_plan import device, outcome, snapshot, tag
 
 
@@ -120,42 +124,31 @@ def test_annotations_escape_and_stay_few() -> None:
 
 
 def test_the_table_of_a_deployment() -> None:
-    row = {
-        "address": "device.a/l/one",
-        "action": "create",
-        "gateway": "gw",
-        "state": "applied",
-        "verification": "verified",
-        "detail": "",
-    }
-    found = {"number": 7, "outcome": "partly", "counts": {"applied": 1, "unknown": 1, "verified": 1}, "left_out": 0}
-    bad = {
-        **row,
-        "address": "device.a/l/two",
-        "state": "unknown",
-        "verification": "",
-        "detail": "gateway gw did not answer",
-    }
+    row = TableRow(address="device.a/l/one", action="create", gateway="gw", state="applied", verification="verified")
+    counts = {"applied": 1, "unknown": 1, "verified": 1}
+    found = DeploymentProgress(number=7, state="ended", outcome="partly", counts=counts)
+    detail = "gateway gw did not answer"
+    bad = replace(row, address="device.a/l/two", state="unknown", verification="", detail=detail)
     assert (
-        deployment_text({**found, "table": [row, bad]}, style=plain)
+        deployment_text(replace(found, table=[row, bad]), style=plain)
         == """\
   device.a/l/one  applied   verified
   device.a/l/two  unknown               gateway gw did not answer
 
 Partly applied as deployment 7: 1 applied, 0 failed, 0 skipped, 1 unknown (1 verified)."""
     )
-    many = deployment_text({**found, "table": [bad, *[row] * 100]}, style=plain)
+    many = deployment_text(replace(found, table=[bad, *[row] * 100]), style=plain)
     assert "… and 100 more, applied" in many and many.count("device.") == 1
 
 
 def test_progress_tells_what_is_waited_for_and_what_failed() -> None:
-    line = {"step": "observe", "subject": "gw", "state": "begun", "detail": {}}
+    line = JournalLine(id=1, step="observe", subject="gw", state="begun")
     assert progress_line(line) == "waiting for gateway gw …"
-    assert progress_line({**line, "state": "done"}) == "gateway gw runs it"
-    failed = {**line, "state": "failed", "detail": {"message": "no answer within 20 s"}}
+    assert progress_line(replace(line, state="done")) == "gateway gw runs it"
+    failed = replace(line, state="failed", detail={"message": "no answer within 20 s"})
     assert progress_line(failed) == "waiting for gateway gw: failed: no answer within 20 s"
-    assert progress_line({**line, "step": "notify"}) is None
-    assert "control does not answer" in str(progress_line({**line, "step": "away", "subject": "60"}))
+    assert progress_line(replace(line, step="notify")) is None
+    assert "control does not answer" in str(progress_line(replace(line, step="away", subject="60")))
 
 
 def test_what_only_follows_another_key_is_not_told_twice() -> None:
@@ -213,32 +206,31 @@ def test_many_different_updates_are_counted_by_line() -> None:
 
 
 def test_values_that_are_missing_after_an_apply_say_where_to_look() -> None:
-    row = {
-        "address": "device.a/l/one",
-        "state": "applied",
-        "verification": "verified",
-        "detail": "1 of 2 tags are not GOOD",
-    }
-    found = {"table": [row], "counts": {"applied": 1}, "outcome": "applied", "number": 3}
+    detail = "1 of 2 tags are not GOOD"
+    row = TableRow(address="device.a/l/one", state="applied", verification="verified", detail=detail)
+    found = DeploymentProgress(number=3, state="ended", outcome="applied", counts={"applied": 1}, table=[row])
     assert deployment_text(found, style=plain).endswith("nexus tail --where 'quality!=GOOD'")
-    found["table"] = [{**row, "verification": "unverified"}]
-    assert deployment_text(found, style=plain).endswith("nexus status, nexus logs")
-    tags = [{"path": f"a/l/one/t{number}", "quality": "BAD", "reason": "no_answer"} for number in range(20)]
-    told = deployment_text({**found, "table": [row], "not_good": tags}, style=plain).splitlines()
+    silent = replace(found, table=[replace(row, verification="unverified")])
+    assert deployment_text(silent, style=plain).endswith("nexus status, nexus logs")
+    tags = [NotGood(path=f"a/l/one/t{number}", quality="BAD", reason="no_answer") for number in range(20)]
+    told = deployment_text(found, style=plain, not_good=tags).splitlines()
     assert told[3:6] == ["", "Not GOOD yet:", "  a/l/one/t0  BAD        no_answer"]
     assert told[-3:] == ["  … and 12 more", "", "All of them, live: nexus tail --where 'quality!=GOOD'"]
 
 
 def test_a_long_table_of_a_deployment_says_once_what_ended_alike() -> None:
-    def row(line: int, number: int, detail: str = "") -> dict[str, Any]:
+    def row(line: int, number: int, detail: str = "") -> TableRow:
         word = "unverified" if detail else "verified"
         address = f"device.a/l{line}/d{number}"
-        common = {"action": "create", "gateway": "gw", "state": "applied"}
-        return {**common, "address": address, "verification": word, "detail": detail}
+        return TableRow(
+            address=address, action="create", gateway="gw", state="applied", verification=word, detail=detail
+        )
 
     table = [row(number % 2, number, f"no answer from 10.0.0.{number}:502 in time") for number in range(200)]
     table += [row(2, 1, "wrong unit id"), *(row(3, number) for number in range(100))]
-    found = {"number": 7, "outcome": "applied", "counts": {"applied": 301}, "table": table, "left_out": 9}
+    found = DeploymentProgress(
+        number=7, state="ended", outcome="applied", counts={"applied": 301}, table=table, left_out=9
+    )
     lines = deployment_text(found, style=plain).splitlines()
     assert lines[0].split() == [
         "200",

@@ -9,19 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-import orjson
 
+from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.resources import AlertConfig, decode
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
-from nexus_cli.runtime.control.alerts.state_machine import Alert, State, alert_from_json, restored, stored_pending
+from nexus_cli.runtime.control.alerts.state_machine import (
+    Alert,
+    State,
+    StoredPending,
+    restored,
+    stored_pending,
+)
 from nexus_cli.runtime.control.leadership import boot_id
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
+from nexus_cli.wire import control as wire
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
@@ -74,8 +83,8 @@ class Alerting:
 
     def load(
         self,
-        configs: Mapping[str, Mapping[str, Any]],
-        stored: Mapping[str, Mapping[str, Any]],
+        configs: Mapping[str, Attributes],
+        stored: Mapping[str, StoredAlert],
         *,
         held: Collection[str] = (),
     ) -> list[str]:
@@ -94,7 +103,7 @@ class Alerting:
         for name, attributes in configs.items():
             known = self._alerts.get(name)
             try:
-                config = alert_from_json(dict(attributes))
+                config = decode(attributes, AlertConfig)
             except msgspec.ValidationError as error:
                 event(_log, "alert can't be read", level=logging.WARNING, alert=name, error=str(error))
                 continue
@@ -124,7 +133,7 @@ class Alerting:
 
     def recover(self, changes: list[Change]) -> None:
         """What an earlier life knew and could not store; call before `load`: where it is newer, it counts."""
-        self._unstored = {change.facts["name"]: change for change in changes}
+        self._unstored = {change.facts.name: change for change in changes}
 
     def topics(self) -> list[str]:
         """Live topics that some alert watches, sorted."""
@@ -135,8 +144,8 @@ class Alerting:
         found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
         return sorted(path for path in found if path is not None)
 
-    def listing(self) -> list[dict[str, Any]]:
-        """Every alert and where it stands, by name; times in µs since 1970 UTC."""
+    def listing(self) -> list[wire.Alert]:
+        """Every alert and its state, by name; times in µs since 1970 UTC."""
         return [self._facts(name) for name in sorted(self._alerts)]
 
     def hear(self, topic: str, payload: bytes) -> None:
@@ -156,11 +165,11 @@ class Alerting:
         self._heard[topic] = Heard(found.value, found.label or None, found.state)
         self._look(topic)
 
-    def hear_stored(self, path: str, found: Mapping[str, Any]) -> None:
+    def hear_stored(self, path: str, found: LastValue) -> None:
         """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
         topic = self._topics.tag(path)
-        if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
-            self._heard[topic] = Heard(found["value"], found["label"], Quality(found["quality"]))
+        if topic in self._by_topic and topic not in self._heard and found.quality in set(Quality):
+            self._heard[topic] = Heard(found.value, found.label, Quality(found.quality))
             self._look(topic)
 
     def publish_all(self) -> None:
@@ -168,7 +177,7 @@ class Alerting:
         self._to_publish.update(dict.fromkeys(self._alerts))
         self._wake.set()
 
-    async def acknowledge(self, name: str, *, who: str) -> dict[str, Any]:
+    async def acknowledge(self, name: str, *, who: str) -> wire.Alert:
         """A person has seen an active alert.
 
         Raises:
@@ -210,7 +219,7 @@ class Alerting:
             if name in self._alerts:
                 facts = self._facts(name)
                 try:
-                    await self._publish(self._topics.alert(name), orjson.dumps(facts))
+                    await self._publish(self._topics.alert(name), wire.encode(facts))
                 except NexusError:
                     return False
                 if facts != (self._facts(name) if name in self._alerts else facts):
@@ -232,24 +241,26 @@ class Alerting:
             elif alert.pending is not pending:
                 self._store(name, changed=False)
 
-    def _restored(self, name: str, config: Any, stored: Mapping[str, Any] | None) -> Alert:
+    def _restored(self, name: str, config: AlertConfig, stored: StoredAlert | None) -> Alert:
         alert = Alert(config, since_us=self._clock.now_us())
         unstored = self._unstored.get(name)
-        if unstored is not None and (stored is None or unstored.facts["since"] >= stored["since"]):
+        if unstored is not None and (stored is None or unstored.facts.since >= stored.since):
             # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
-            stored = {**unstored.facts, "pending": unstored.pending, "now": 0, "stored": 0}
+            facts = unstored.facts
+            pending = None if unstored.pending is None else wire.as_object(unstored.pending)
+            stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by or "", pending)
         if stored is None:
             return alert
-        alert.state, alert.since_us = State(stored["state"]), int(stored["since"])
-        alert.value, alert.acknowledged_by = stored["value"], str(stored["acknowledged_by"])
-        if stored.get("pending"):
+        alert.state, alert.since_us = State(stored.state), stored.since
+        alert.value, alert.acknowledged_by = stored.value, stored.acknowledged_by
+        if stored.pending:
             alert.pending = restored(
-                stored["pending"],
+                msgspec.convert(stored.pending, StoredPending),
                 boot=self._boot,
                 at_s=self._clock.monotonic_s(),
                 now_us=self._clock.now_us(),
-                database_us=stored["now"],
-                stored_us=stored["stored"],
+                database_us=stored.now,
+                stored_us=stored.stored,
             )
         return alert
 
@@ -264,15 +275,15 @@ class Alerting:
         pending = stored_pending(self._alerts[name].pending, boot=self._boot)
         self._record.add(Change(facts=self._facts(name), pending=pending, changed=changed))
 
-    def _facts(self, name: str) -> dict[str, Any]:
+    def _facts(self, name: str) -> wire.Alert:
         alert = self._alerts[name]
-        return {
-            "name": name,
-            "state": alert.state.value,
-            "since": alert.since_us,
-            "value": alert.value,
-            "severity": alert.config.severity,
-            "tag": alert.config.tag,
-            "description": alert.config.description,
-            "acknowledged_by": alert.acknowledged_by,
-        }
+        return wire.Alert(
+            name=name,
+            state=alert.state.value,
+            since=alert.since_us,
+            value=alert.value,
+            severity=alert.config.severity,
+            tag=alert.config.tag,
+            description=alert.config.description or "",
+            acknowledged_by=alert.acknowledged_by,
+        )

@@ -6,22 +6,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import orjson
+import msgspec
 
 from nexus_cli.database import alert_states as rows
-from nexus_cli.database.connect import Pool, is_lost, plain_errors
+from nexus_cli.database.connect import Connection, Pool, is_lost, plain_errors
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.raised import PostgresError
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.alerts.state_machine import StoredPending
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control import Alert, as_object, encode
 
 MAX_CHANGES = 10_000
 """Changes that wait for the database; when it is full the oldest is dropped, counted and told."""
@@ -32,18 +32,17 @@ BATCH = 100
 _log = logging.getLogger("nexus.alerts")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """An alert at one moment.
 
     Attributes:
         facts: As published.
-        pending: As `alerts.stored_pending` gives it.
+        pending: A condition that holds without being active yet.
         changed: True when its state changed; False when only `pending` did.
     """
 
-    facts: dict[str, Any]
-    pending: dict[str, Any] | None = None
+    facts: Alert
+    pending: StoredPending | None = None
     changed: bool = True
 
 
@@ -80,7 +79,7 @@ class AlertRecord:
             return
         if not change.changed and self._waiting and not self._waiting[-1].changed:
             last = self._waiting[-1]
-            if last.facts["name"] == change.facts["name"]:
+            if last.facts.name == change.facts.name:
                 self._waiting.pop()  # only the newest of what is merely pending counts
         if len(self._waiting) >= MAX_CHANGES:
             self._waiting.popleft()
@@ -101,8 +100,8 @@ class AlertRecord:
         found: list[Change] = []
         for line in lines[-MAX_CHANGES:]:
             try:
-                found.append(Change(**orjson.loads(line)))
-            except (ValueError, TypeError):  # the end of the file, cut by a kill
+                found.append(msgspec.json.decode(line, type=Change))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the end of the file, cut by a kill
                 continue
         self._waiting.extendleft(reversed(found))
         self._spooled = bool(found)
@@ -175,16 +174,17 @@ class AlertRecord:
                     raise
                 self.refused += 1
                 cause = f"{type(error).__name__}: {error}"
-                event(_log, "alert not stored", level=logging.WARNING, alert=change.facts["name"], cause=cause[:200])
+                event(_log, "alert not stored", level=logging.WARNING, alert=change.facts.name, cause=cause[:200])
 
-    async def _row(self, conn: Any, change: Change) -> None:
-        await rows.write(conn, self._settings.site, change.facts, pending=change.pending, changed=change.changed)
+    async def _row(self, conn: Connection, change: Change) -> None:
+        pending = None if change.pending is None else as_object(change.pending)
+        await rows.write(conn, self._settings.site, change.facts, pending=pending, changed=change.changed)
 
     def _write(self, changes: Iterable[Change], mode: str) -> bool:
         try:
             self._spool.parent.mkdir(parents=True, exist_ok=True)
             with self._spool.open(mode) as file:
-                file.writelines(orjson.dumps(asdict(change)) + b"\n" for change in changes)
+                file.writelines(encode(change) + b"\n" for change in changes)
         except OSError as error:
             event(_log, "changes of alerts can't be kept on disk", level=logging.WARNING, cause=str(error))
             return False

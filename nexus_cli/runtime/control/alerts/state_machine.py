@@ -8,15 +8,14 @@ wall clock neither raises an alert early nor keeps one back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from nexus_cli.model.chain import above, same
 from nexus_cli.model.instant import same_instant
+from nexus_cli.model.resources import AlertConfig
 from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Quality, Value
 
@@ -30,34 +29,6 @@ class State(StrEnum):
     CLEARED = "cleared"
     ACTIVE = "active"
     ACKNOWLEDGED = "acknowledged"
-
-
-class AlertConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes of a snapshot's `alert.NAME`; limits are in the tag's published unit.
-
-    Attributes:
-        tag: `area/line/device/tag`.
-        for_ms: How long the condition must hold before the alert is active.
-        on_bad: What a BAD value does: `hold` keeps the state, `clear` ends it, `raise` counts as the condition.
-        instant: `equals` is a moment of a datetime, which may be spelt in several ways.
-    """
-
-    tag: str
-    above: float | None = None
-    below: float | None = None
-    equals: bool | int | float | str | None = None
-    clear_below: float | None = None
-    clear_above: float | None = None
-    for_ms: int = 0
-    on_bad: str = "hold"
-    severity: str = "warning"
-    description: str = ""
-    instant: bool = False
-
-
-def alert_from_json(value: dict[str, Any]) -> AlertConfig:
-    """Build from JSON values. Raises msgspec.ValidationError."""
-    return msgspec.convert(value, AlertConfig)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,8 +153,22 @@ def _equal(value: Value, wanted: bool | int | float | str) -> bool:
     return value == wanted
 
 
+class StoredPending(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that holds without being active yet, for the next life of control; see `restored`.
+
+    Attributes:
+        since: When it began, µs since 1970 UTC.
+        boot: Of the machine; "" is not known.
+        began_s: On the monotonic clock of that boot.
+    """
+
+    since: int
+    boot: str = ""
+    began_s: float = 0.0
+
+
 def restored(
-    stored: Mapping[str, Any], *, boot: str, at_s: float, now_us: int, database_us: int, stored_us: int
+    stored: StoredPending, *, boot: str, at_s: float, now_us: int, database_us: int, stored_us: int
 ) -> Pending:
     """A pending condition of an earlier life of control, on the clock of this one.
 
@@ -191,21 +176,21 @@ def restored(
     say counts, ours and the database's: a step of one of them can't raise an alert early.
 
     Args:
-        stored: `since` (µs since 1970 UTC), `boot` and `began_s` (monotonic), as `stored_pending` made it.
+        stored: As `stored_pending` made it.
         boot: Of this machine; "" is not known.
         at_s: Monotonic time now.
         now_us: Our wall clock.
         database_us: The database's clock now.
         stored_us: The same when it was stored.
     """
-    since_us = int(stored["since"])
-    if boot and stored.get("boot") == boot:
-        held_s = at_s - float(stored["began_s"])
+    since_us = stored.since
+    if boot and stored.boot == boot:
+        held_s = at_s - stored.began_s
     else:
         held_s = min(now_us - since_us, database_us - stored_us) / 1e6
     return Pending(since_us=since_us, began_s=at_s - max(0.0, held_s))
 
 
-def stored_pending(pending: Pending | None, *, boot: str) -> dict[str, Any] | None:
+def stored_pending(pending: Pending | None, *, boot: str) -> StoredPending | None:
     """As it is stored for the next life of control; see `restored`."""
-    return None if pending is None else {"since": pending.since_us, "boot": boot, "began_s": pending.began_s}
+    return None if pending is None else StoredPending(since=pending.since_us, boot=boot, began_s=pending.began_s)

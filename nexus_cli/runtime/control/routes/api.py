@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
 
-import orjson
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -19,35 +17,15 @@ from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.people import People
 from nexus_cli.runtime.control.routes.audit import add_audit_route
-from nexus_cli.runtime.control.routes.auth import Caller, Tokens
-from nexus_cli.runtime.control.routes.bodies import BODY_SCHEMA, Body, Name, read_deployment
+from nexus_cli.runtime.control.routes.auth import Caller, May, Tokens
+from nexus_cli.runtime.control.routes.bodies import Name, answer, documented, read_deployment, reader, schema_of
 from nexus_cli.runtime.control.routes.door import Door, failure
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Office, Service
+from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths, Failure
 from nexus_cli.wire.topic import is_slug
-
-
-class Addresses(Body):
-    """Which resources."""
-
-    addresses: list[Name] = Field(max_length=20_000)
-
-
-class Paths(Body):
-    """Which devices."""
-
-    paths: list[Name] = Field(max_length=20_000)
-
-
-class Failure(BaseModel):
-    """Every answer that is not a success."""
-
-    code: str
-    message: str
-    hint: str = ""
-    cause: str = ""
 
 
 def make_api(
@@ -56,7 +34,7 @@ def make_api(
     runs: Runs,
     people: People,
     acting: Callable[[], Acting],
-    alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
+    alerts: Callable[[], Awaitable[list[Alert]]],
     tokens: Tokens,
     health: list[BaseRoute],
     stopping: Callable[[], bool] = lambda: False,
@@ -79,7 +57,7 @@ def make_api(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses={"default": {"model": Failure}},
+        responses={"default": FAILURE},
         routes=list(health),
     )
     app.add_exception_handler(NexusError, _on_failure)
@@ -108,7 +86,7 @@ class _Routes:
         *,
         service: Service,
         acting: Callable[[], Acting],
-        alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
+        alerts: Callable[[], Awaitable[list[Alert]]],
         tokens: Tokens,
         people: People,
     ) -> None:
@@ -137,43 +115,43 @@ class _Routes:
                 code="NX6402",
             )
 
-    def _state_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
+    def _state_routes(self, app: FastAPI, may: May) -> None:
         service, base = self._service, BASE
-        reader, deployer = may(lambda caller: caller.may_read), may(lambda caller: caller.may_deploy)
+        reads, deploys = may(lambda caller: caller.may_read), may(lambda caller: caller.may_deploy)
+        addresses = Depends(reader(Addresses))
 
-        @app.get(base + "/state", dependencies=[reader])
+        @app.get(base + "/state", dependencies=[reads])
         async def state() -> Response:
             return answer(await service.state())
 
-        @app.post(base + "/resources", dependencies=[reader])
-        async def resources(body: Addresses) -> Response:
+        @app.post(base + "/resources", dependencies=[reads], openapi_extra=documented(Addresses))
+        async def resources(body: Addresses = addresses) -> Response:
             return answer(await service.resources(body.addresses))
 
-        @app.get(base + "/lock", dependencies=[reader])
+        @app.get(base + "/lock", dependencies=[reads])
         async def lock() -> Response:
             return answer(await service.lock())
 
         @app.delete(base + "/lock")
-        async def break_lock(caller: Caller = deployer) -> Response:
+        async def break_lock(caller: Caller = deploys) -> Response:
             return answer(await service.break_lock(self._acting(), who=caller.principal))
 
-    def _deployment_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
+    def _deployment_routes(self, app: FastAPI, may: May) -> None:
         service, base = self._service, BASE
-        reader, deployer = may(lambda caller: caller.may_read), may(lambda caller: caller.may_deploy)
+        reads, deploys = may(lambda caller: caller.may_read), may(lambda caller: caller.may_deploy)
 
-        @app.post(base + "/deployments", status_code=202, openapi_extra=BODY_SCHEMA)
-        async def deploy(request: Request, caller: Caller = deployer) -> Response:
+        @app.post(base + "/deployments", status_code=202, openapi_extra=documented(DeploymentRequest))
+        async def deploy(request: Request, caller: Caller = deploys) -> Response:
             office = self._acting()
             asked, summary = await read_deployment(await request.body())
-            return answer(
-                {"number": await service.deploy(office, asked, who=caller.principal, summary=summary)}, status=202
-            )
+            number = await service.deploy(office, asked, who=caller.principal, summary=summary)
+            return answer(Accepted(number=number), status=202)
 
-        @app.get(base + "/deployments", dependencies=[reader])
+        @app.get(base + "/deployments", dependencies=[reads])
         async def deployments() -> Response:
             return answer(await service.deployments())
 
-        @app.get(base + "/deployments/{number}", dependencies=[reader])
+        @app.get(base + "/deployments/{number}", dependencies=[reads])
         async def deployment(
             number: Annotated[int, Path(ge=0, lt=2**31)],
             after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
@@ -193,25 +171,25 @@ class _Routes:
                 raise NexusError(f"'{gateway[:100]}' is not the name of a gateway.", code="NX6406")
             return gateway
 
-        owner = Depends(own)
+        owner, paths = Depends(own), Depends(reader(DevicePaths))
 
         @app.get(base + "/gateways/{gateway}/index")
         async def index(name: str = owner) -> Response:
             return answer(await service.gateway_index(name))
 
-        @app.post(base + "/gateways/{gateway}/devices")
-        async def devices(body: Paths, name: str = owner) -> Response:
+        @app.post(base + "/gateways/{gateway}/devices", openapi_extra=documented(DevicePaths))
+        async def devices(name: str = owner, body: DevicePaths = paths) -> Response:
             return answer(await service.gateway_devices(name, body.paths))
 
-    def _alert_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
+    def _alert_routes(self, app: FastAPI, may: May) -> None:
         service, base, people = self._service, BASE, self._people
         anybody = may(lambda caller: not caller.gateway)
 
         @app.get(base + "/alerts")
         async def alerts(caller: Caller = anybody) -> Response:
             found = await self._alerts()
-            mine = await people.named(caller, "alerts", [one["name"] for one in found])
-            return answer({"alerts": [one for one in found if one["name"] in mine]})
+            mine = await people.named(caller, "alerts", [one.name for one in found])
+            return answer(Alerts(alerts=[one for one in found if one.name in mine]))
 
         @app.get(base + "/alerts/{name}/changes")
         async def changes(
@@ -229,9 +207,10 @@ class _Routes:
 BASE = "/v1/sites/{enterprise}/{site}"
 
 
-def answer(data: object, *, status: int = 200) -> Response:
-    """JSON."""
-    return Response(orjson.dumps(data), status_code=status, media_type="application/json")
+FAILURE: dict[str, object] = {
+    "description": "Every answer that is not a success",
+    "content": {"application/json": {"schema": schema_of(Failure)}},
+}
 
 
 def _forbidden(caller: Caller) -> NexusError:

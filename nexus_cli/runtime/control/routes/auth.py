@@ -51,6 +51,10 @@ class Caller:
         return self.may_read and self.principal not in READERS
 
 
+May = Callable[[Callable[[Caller], bool]], Any]
+"""Makes a dependency of FastAPI, which gives the caller, from what a caller must be allowed to."""
+
+
 class Tokens:
     """The known tokens. All of them are compared, so that the time tells nothing about a near miss."""
 

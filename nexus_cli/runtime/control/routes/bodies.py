@@ -1,71 +1,86 @@
-"""The shapes of what callers send, and how a large one is read without holding up everything else.
+"""How bodies are read and answers written, and how a large one is read without holding up everything else.
 
-A deployment may have 64 MiB. Read in one piece, on the loop or in a thread, it stops the whole process for seconds:
-Python's parsers let no other thread run. So it is split by a scanner that builds nothing, and read resource by resource.
+Their shapes are in `wire/control.py`. A deployment may have 64 MiB. Read in one piece, on the loop or in a thread, it stops
+the whole process for seconds: Python's parsers let no other thread run. So it is split by a scanner that builds nothing, and
+read resource by resource.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import msgspec
 import orjson
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from nexus_cli.apply.request import Request
+from nexus_cli.apply import request as apply
+from nexus_cli.json_value import JsonObject, JsonValue
+from nexus_cli.wire import control
+from nexus_cli.wire.control import MOST_RESOURCES, DeploymentRequest, Question
 
 LARGEST_RESOURCE = 8 * 2**20
 """Bytes of one resource, and of everything beside them: a device of 10,000 tags has about 4 MB."""
-MOST_RESOURCES = 100_000
 
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
-"""A NUL can't be stored as text."""
-
-
-class Body(BaseModel):
-    """Unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class PlanSummary(BaseModel):
-    """What of the plan control needs; the rest it computes itself."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    moved: list[tuple[Name, Name]] = Field(default_factory=list, max_length=10_000)
-    summary: dict[Name, Annotated[int, Field(ge=0, lt=2**53)]] = Field(default_factory=dict, max_length=100)
-
-
-class DeploymentBody(Body):
-    """A deployment."""
-
-    base_digest: Name
-    desired_digest: Name
-    changed: dict[Name, dict[str, Any] | None] = Field(min_length=1, max_length=MOST_RESOURCES)
-    plan: PlanSummary = Field(default_factory=PlanSummary)
-    reason: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$")
-    allow: list[Name] = Field(default_factory=list, max_length=1000)
-
-
-BODY_SCHEMA: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": DeploymentBody.model_json_schema()}}}
-}
-"""For `/openapi.json`: the body is read by hand."""
+"""In a path. A NUL can't be stored as text."""
+Asked = TypeVar("Asked", bound=Question)
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def read_deployment(body: bytes) -> tuple[Request, dict[str, int]]:
+def answer(body: msgspec.Struct, *, status: int = 200) -> Response:
+    """JSON."""
+    return Response(control.encode(body), status_code=status, media_type="application/json")
+
+
+def reader(shape: type[Asked]) -> Callable[[Request], Awaitable[Asked]]:
+    """A dependency that reads the body of a request; raises RequestValidationError when it has another shape."""
+
+    async def read(request: Request) -> Asked:
+        try:
+            return msgspec.json.decode(await request.body(), type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise _refused("", str(error)) from None
+
+    return read
+
+
+def documented(shape: type[msgspec.Struct]) -> JsonObject:
+    """What `/openapi.json` says of a route whose body has this shape."""
+    content = {"application/json": {"schema": schema_of(shape)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def schema_of(shape: type[msgspec.Struct]) -> JsonObject:
+    """The JSON Schema of a body, whole in itself."""
+    (schema,), named = msgspec.json.schema_components([shape], ref_template="{name}")
+    return _inlined(schema, named)
+
+
+def _inlined(schema: JsonObject, named: JsonObject) -> JsonObject:
+    """The same schema with what it refers to in the place of each reference."""
+
+    def inner(part: JsonValue) -> JsonValue:
+        if isinstance(part, list):
+            return [inner(each) for each in part]
+        return _inlined(part, named) if isinstance(part, dict) else part
+
+    found = {**named[schema["$ref"]], **schema} if "$ref" in schema else schema
+    return {key: inner(each) for key, each in found.items() if key != "$ref"}
+
+
+async def read_deployment(body: bytes) -> tuple[apply.Request, dict[str, int]]:
     """A deployment and the counts of its plan, from JSON.
 
     Raises:
         RequestValidationError: It is not one.
     """
     read = await asyncio.to_thread(_read, body)
-    asked = Request(
+    asked = apply.Request(
         base_digest=read.base_digest,
         desired_digest=read.desired_digest,
         changed=read.changed,
@@ -76,27 +91,24 @@ async def read_deployment(body: bytes) -> tuple[Request, dict[str, int]]:
     return asked, read.plan.summary
 
 
-def _read(body: bytes) -> DeploymentBody:
+def _read(body: bytes) -> DeploymentRequest:
     try:
         outer = _parts.decode(body)
         changed = _parts.decode(outer.pop("changed", b"{}"))
         if len(changed) > MOST_RESOURCES:
             raise _refused("changed", f"at most {MOST_RESOURCES} resources")
-        values: dict[str, Any] = {name: _value(name, part) for name, part in outer.items()}
+        values: JsonObject = {name: _value(name, part) for name, part in outer.items()}
         values["changed"] = {address: _value(address, part) for address, part in changed.items()}
+        return msgspec.convert(values, DeploymentRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _refused("", str(error)) from None
-    try:
-        return DeploymentBody.model_validate(values)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found[:1]]) from None
 
 
-def _value(name: str, part: msgspec.Raw) -> Any:
+def _value(name: str, part: msgspec.Raw) -> JsonValue:
     if len(memoryview(part)) > LARGEST_RESOURCE:
         raise _refused(name, f"larger than {LARGEST_RESOURCE // 2**20} MiB")
-    return orjson.loads(memoryview(part))
+    value: JsonValue = orjson.loads(memoryview(part))
+    return value
 
 
 def _refused(where: str, why: str) -> RequestValidationError:

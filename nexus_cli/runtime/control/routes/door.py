@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import orjson
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.routes.auth import Caller, Tokens
+from nexus_cli.runtime.control.routes.bodies import answer
+from nexus_cli.wire.control import Failure
 
 MIB = 2**20
 SMALL_BODY = 64 * 1024
@@ -194,8 +195,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def failure(status: int, code: str, message: str, *, hint: str = "", cause: str = "") -> Response:
     """Every answer that is not a success."""
-    data = orjson.dumps({"code": code, "message": message, "hint": hint, "cause": cause})
-    return Response(data, status_code=status, media_type="application/json")
+    return answer(Failure(code=code, message=message, hint=hint, cause=cause), status=status)
 
 
 def _too_large(limit: int) -> Response:

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
-from fastapi import FastAPI, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Depends, FastAPI, Path, Query, Response
 
 from nexus_cli.runtime.control.people import People
-from nexus_cli.runtime.control.routes.auth import Caller
+from nexus_cli.runtime.control.routes.auth import Caller, May
+from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
+from nexus_cli.wire.control_sequences import DeclaredMessage, PublishRequest, RunRequest, Sequences
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-
-
-class StartBody(BaseModel):
-    """A run to begin."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    run: str = Field(min_length=1, max_length=100)
-    reason: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$")
-    agreed: str = Field(default="", max_length=100)
-    """What the caller was shown (`plan.running.agreement`); "" is nothing."""
-    set: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=100)
-
-
-class PublishBody(BaseModel):
-    """A message to publish: its fields, as the schema types them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    set: dict[str, Any] = Field(default_factory=dict, max_length=1000)
 
 
 def add_sequence_routes(
@@ -44,10 +24,11 @@ def add_sequence_routes(
     runs: Runs,
     acting: Callable[[], Sequencing],
     people: People,
-    may: Callable[[Callable[[Caller], bool]], Any],
+    may: May,
 ) -> None:
     """Add them; who may deploy may run every sequence, a declared user those of its roles (`people`)."""
     anybody = may(lambda caller: not caller.gateway)
+    run_request, publish_request = Depends(reader(RunRequest)), Depends(reader(PublishRequest))
 
     async def may_see(caller: Caller, name: str) -> None:
         if not caller.may_read:
@@ -57,22 +38,31 @@ def add_sequence_routes(
     async def sequences(caller: Caller = anybody) -> Response:
         found = await runs.listing()
         if not caller.may_read:
-            mine = await people.named(caller, "run", {one["name"] for part in found.values() for one in part})
-            found = {key: [one for one in part if one["name"] in mine] for key, part in found.items()}
-        return _answer(found)
+            names = [*(one.name for one in found.sequences), *(one.name for one in found.runs)]
+            mine = await people.named(caller, "run", names)
+            found = Sequences(
+                sequences=[one for one in found.sequences if one.name in mine],
+                runs=[one for one in found.runs if one.name in mine],
+            )
+        return answer(found)
 
     @app.get(base + "/sequences/{name}")
     async def sequence(name: Name, caller: Caller = anybody) -> Response:
         await may_see(caller, name)
-        return _answer(await runs.brief(name))
+        return answer(await runs.brief(name))
 
-    @app.post(base + "/sequences/{name}/runs", status_code=202)
-    async def start(name: Name, body: StartBody, caller: Caller = anybody) -> Response:
+    @app.post(base + "/sequences/{name}/runs", status_code=202, openapi_extra=documented(RunRequest))
+    async def start(name: Name, caller: Caller = anybody, body: RunRequest = run_request) -> Response:
         await people.require(caller, "run", name)
         found = await acting().start(
-            name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set, agreed=body.agreed
+            name,
+            run_id=body.run,
+            who=caller.principal,
+            reason=body.reason,
+            given=body.set or {},
+            agreed=body.agreed or "",
         )
-        return _answer(found, status=202)
+        return answer(found, status=202)
 
     @app.get(base + "/runs/{run}")
     async def run_of(
@@ -82,24 +72,20 @@ def add_sequence_routes(
         caller: Caller = anybody,
     ) -> Response:
         await may_see(caller, await runs.name_of(run))
-        return _answer(await runs.status(run, after=after, wait_s=wait))
+        return answer(await runs.status(run, after=after, wait_s=wait))
 
     @app.post(base + "/runs/{run}/abort")
     async def abort(run: Name, caller: Caller = anybody) -> Response:
         await people.require(caller, "run", await runs.name_of(run))
-        return _answer(await acting().abort(run, who=caller.principal))
+        return answer(await acting().abort(run, who=caller.principal))
 
     @app.get(base + "/messages/{name}")
     async def message(name: Name, caller: Caller = anybody) -> Response:
         if not caller.may_read:
             await people.require(caller, "publish", name)
-        return _answer({"message": await runs.message(name)})
+        return answer(DeclaredMessage(message=await runs.message(name)))
 
-    @app.post(base + "/messages/{name}")
-    async def publish(name: Name, body: PublishBody, caller: Caller = anybody) -> Response:
+    @app.post(base + "/messages/{name}", openapi_extra=documented(PublishRequest))
+    async def publish(name: Name, caller: Caller = anybody, body: PublishRequest = publish_request) -> Response:
         await people.require(caller, "publish", name)
-        return _answer(await acting().publish(name, body.set, who=caller.principal))
-
-
-def _answer(data: object, *, status: int = 200) -> Response:
-    return Response(orjson.dumps(data), status_code=status, media_type="application/json")
+        return answer(await acting().publish(name, body.set, who=caller.principal))

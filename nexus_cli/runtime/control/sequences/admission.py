@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -16,15 +15,18 @@ from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.parameters import ParameterError, arguments, bound
 from nexus_cli.model.procedure_config import SequenceConfig
 from nexus_cli.model.rehearsal import numbered, objection
+from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.running import agreement, meaning
 from nexus_cli.runtime.control.sequences.live_values import Condition
 from nexus_cli.runtime.control.sequences.run import Run
 from nexus_cli.runtime.logging import event
+from nexus_cli.wire.control_sequences import SequenceRun
+from nexus_cli.wire.sample import Value
 
 _log = logging.getLogger("nexus.sequence")
 
 
-def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConfig]:
+def readable(configs: Mapping[str, Attributes]) -> dict[str, SequenceConfig]:
     """The sequences of these attributes; what can't be read is told and left out."""
     known: dict[str, SequenceConfig] = {}
     for name, attributes in configs.items():
@@ -36,8 +38,8 @@ def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConf
 
 
 def with_arguments(
-    name: str, config: SequenceConfig, given: Mapping[str, Any]
-) -> tuple[SequenceConfig, dict[str, Any]]:
+    name: str, config: SequenceConfig, given: Mapping[str, Value]
+) -> tuple[SequenceConfig, dict[str, Value]]:
     """The sequence with values in the places of its parameters, and the values. Raises NexusError NX6837."""
     try:
         values = arguments(config, given)
@@ -51,29 +53,25 @@ def device_of(path: str) -> str:
     return f"device.{path.rpartition('/')[0]}"
 
 
-def meaning_of(devices: Mapping[str, Mapping[str, Any]], path: str) -> Mapping[str, Any] | None:
+def meaning_of(devices: Mapping[str, Attributes], path: str) -> Attributes | None:
     """What makes the meaning of a tag, from the attributes of devices by address."""
     return meaning(devices.get(device_of(path)), path.rpartition("/")[2])
 
 
-def refuse_other(
-    known: Mapping[str, Any], name: str, declared: Mapping[str, Any] | None, given: Mapping[str, Any]
-) -> None:
+def refuse_other(known: SequenceRun, name: str, declared: Attributes | None, given: Mapping[str, Value]) -> None:
     """Raises NexusError NX6839 when the run of this id is of another sequence, or was given other values."""
-    values: Mapping[str, Any] = given
-    if declared is not None and known["name"] == name:
+    values = given
+    if declared is not None and known.name == name:
         _, values = with_arguments(name, msgspec.convert(declared, SequenceConfig), given)
-    if known["name"] != name or values != known["set"]:
-        what = f"of '{known['name']}'" if known["name"] != name else "with other values"
+    if known.name != name or values != known.set:
+        what = f"of '{known.name}'" if known.name != name else "with other values"
         raise NexusError(
-            f"The id {known['id']} is that of a run {what}, which is {known['state']}; nothing was begun.",
+            f"The id {known.id} is that of a run {what}, which is {known.state}; nothing was begun.",
             code="NX6839",
         )
 
 
-def refuse_not_agreed(
-    run: Run, agreed: str, sequence: Mapping[str, Any], messages: Mapping[str, Mapping[str, Any]]
-) -> None:
+def refuse_not_agreed(run: Run, agreed: str, sequence: Attributes, messages: Mapping[str, Attributes]) -> None:
     """Raises NexusError NX6838 when a deployment came between what the caller was shown and this run."""
     known = {address.removeprefix("message."): attributes for address, attributes in messages.items()}
     if agreement(sequence, run.meanings, known) != agreed:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from nexus_cli.database import sequences as rows
+from nexus_cli.database.connect import Connection
 from nexus_cli.model.procedure_config import SequenceConfig
-from nexus_cli.plan.running import Running
+from nexus_cli.plan.change import Attributes
 from nexus_cli.runtime.control.sequences.live_values import paths_in
+from nexus_cli.wire.control import Running
 
 
-async def sequences_running(conn: Any, site: str) -> list[Running]:
+async def sequences_running(conn: Connection, site: str) -> list[Running]:
     """Every run that has not ended."""
-    return [running_of(one["id"], one["name"], _config(one["definition"])) for one in await rows.running(conn, site)]
+    return [running_of(one.id, one.name, _config(one.definition)) for one in await rows.running(conn, site)]
 
 
 def running_of(run: str, name: str, config: SequenceConfig) -> Running:
@@ -29,7 +28,7 @@ def running_of(run: str, name: str, config: SequenceConfig) -> Running:
     )
 
 
-def _config(definition: Mapping[str, Any]) -> SequenceConfig:
+def _config(definition: Attributes) -> SequenceConfig:
     """The sequence as it began; of one that an older version wrote and that can't be read, nothing is known."""
     try:
         return msgspec.convert(dict(definition), SequenceConfig)

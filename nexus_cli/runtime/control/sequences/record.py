@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 
 from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.procedure_config import SequenceConfig
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.running import agreement
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.sequences.admission import device_of, meaning_of, readable
 from nexus_cli.runtime.control.sequences.live_values import paths_in
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control_sequences import (
+    DeclaredSequence,
+    Parameter,
+    RunProgress,
+    SequenceBrief,
+    Sequences,
+)
 
 LONGEST_WAIT_S = 25.0
 
@@ -41,7 +48,7 @@ class Runs:
         self._stepped.set()
         self._stepped = asyncio.Event()
 
-    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
+    async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> RunProgress:
         """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
         deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
@@ -53,31 +60,24 @@ class Runs:
             if found is None:
                 raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
             left_s = deadline_s - self._clock.monotonic_s()
-            if lines or found["state"] != "running" or left_s <= 0 or self._stopping:
-                return {**found, "journal": lines}
+            if lines or found.state != "running" or left_s <= 0 or self._stopping:
+                return RunProgress(**msgspec.structs.asdict(found), journal=lines)
             try:
                 async with asyncio.timeout(min(left_s, 1.0)):
                     await stepped.wait()
             except TimeoutError:
                 continue
 
-    async def listing(self) -> dict[str, Any]:
+    async def listing(self) -> Sequences:
         """Every declared sequence, and the newest runs."""
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 newest = await rows.runs(conn, self._site)
                 known = readable(await db.attributes_of_kind(conn, self._site, "sequence"))
-        declared = [
-            {
-                "name": name,
-                "steps": len(one.steps),
-                "writes": sorted(one.written()),
-                "parameters": {key: msgspec.to_builtins(each) for key, each in one.parameters.items()},
-                "description": one.description,
-            }
-            for name, one in sorted(known.items())
-        ]
-        return {"sequences": declared, "runs": newest}
+        return Sequences(
+            sequences=[_declared(name, one) for name, one in sorted(known.items())],
+            runs=newest,
+        )
 
     async def name_of(self, run_id: str) -> str:
         """Of which sequence a run is. Raises NexusError NX6830."""
@@ -86,13 +86,12 @@ class Runs:
                 found = await rows.find_run(conn, self._site, run_id)
         if found is None:
             raise NexusError(f"There is no run '{run_id[:100]}'.", code="NX6830")
-        return str(found["name"])
+        return found.name
 
-    async def brief(self, name: str) -> dict[str, Any]:
+    async def brief(self, name: str) -> SequenceBrief:
         """A sequence with what it uses and nothing else of the site: enough to look at every step before it runs.
 
-        Gives `sequence`, `tags` by path, `gateways` by device path, `messages` by name, and `agreed`, the digest of all
-        that (`plan.running.agreement`). Raises NexusError NX6830.
+        Raises NexusError NX6830.
         """
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
@@ -103,38 +102,50 @@ class Runs:
                 declared = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
         messages = {address.removeprefix("message."): each for address, each in declared.items()}
         meanings = {path: meaning_of(found, path) for path in paths}
-        return {
-            "sequence": sequence,
-            "tags": {
+        return SequenceBrief(
+            sequence=sequence,
+            tags={
                 path: found[device_of(path)]["tags"][path.rpartition("/")[2]]
                 for path, known in meanings.items()
                 if known is not None
             },
-            "gateways": {
+            gateways={
                 address.removeprefix("device."): one["gateway"] for address, one in found.items() if one.get("gateway")
             },
-            "messages": messages,
-            "agreed": agreement(sequence, meanings, messages),
-        }
+            messages=messages,
+            agreed=agreement(sequence, meanings, messages),
+        )
 
-    async def message(self, name: str) -> dict[str, Any]:
+    async def message(self, name: str) -> Attributes:
         """A declared message. Raises NexusError NX6840."""
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 return await one_message(conn, self._site, name)
 
 
-async def one_sequence(conn: Any, site: str, name: str) -> dict[str, Any]:
+def _declared(name: str, config: SequenceConfig) -> DeclaredSequence:
+    return DeclaredSequence(
+        name=name,
+        steps=len(config.steps),
+        writes=sorted(config.written()),
+        parameters={
+            key: msgspec.convert(msgspec.to_builtins(one), Parameter) for key, one in config.parameters.items()
+        },
+        description=config.description,
+    )
+
+
+async def one_sequence(conn: Connection, site: str, name: str) -> Attributes:
     """The attributes of a recorded sequence. Raises NexusError NX6830, with the nearest there is."""
     return await _one(conn, site, "sequence", name, code="NX6830")
 
 
-async def one_message(conn: Any, site: str, name: str) -> dict[str, Any]:
+async def one_message(conn: Connection, site: str, name: str) -> Attributes:
     """The attributes of a recorded message. Raises NexusError NX6840, with the nearest there is."""
     return await _one(conn, site, "message", name, code="NX6840")
 
 
-async def _one(conn: Any, site: str, kind: str, name: str, *, code: str) -> dict[str, Any]:
+async def _one(conn: Connection, site: str, kind: str, name: str, *, code: str) -> Attributes:
     found = (await db.attributes(conn, site, [f"{kind}.{name}"])).get(f"{kind}.{name}")
     if found is None:
         known = await db.attributes_of_kind(conn, site, kind)

@@ -12,17 +12,21 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
 from nexus_cli.model.rehearsal import Numbered, numbered
+from nexus_cli.plan.change import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, terms_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.command import Response, State
+from nexus_cli.wire.control_sequences import RunEnd, StepFacts
 from nexus_cli.wire.sample import Value
 
 _log = logging.getLogger("nexus.sequence")
@@ -48,24 +52,23 @@ class StepError(Exception):
     Attributes:
         code: Why, `NXnnnn`.
         state: `refused`, `failed` or `unknown`.
-        detail: Facts for the journal.
+        detail: Facts for the journal, code and message among them.
     """
 
-    def __init__(
-        self, message: str, *, code: str, state: str = "failed", detail: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str, state: str = "failed", detail: StepFacts | None = None) -> None:
         super().__init__(message)
-        self.code, self.state, self.detail = code, state, dict(detail or {})
+        self.code, self.state = code, state
+        self.detail = msgspec.structs.replace(detail or StepFacts(), code=code, detail=message)
 
 
 class Journal(Protocol):
     """Where a run writes down what it does."""
 
-    async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
+    async def step(self, number: int, branch: str, text: str, state: str, detail: StepFacts) -> None:
         """A line. Raises NexusError when it can't be written."""
         ...
 
-    async def end(self, state: str, detail: Mapping[str, Any]) -> None:
+    async def end(self, state: str, detail: RunEnd) -> None:
         """The last word. Raises NexusError."""
         ...
 
@@ -108,7 +111,7 @@ class Run:
     journal: Journal
     values: LiveValues
     clock: Clock
-    meanings: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    meanings: Mapping[str, Attributes | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     aborted_by: str = ""
@@ -135,31 +138,30 @@ class Run:
         event(_log, "sequence begins", name=self.name, run=self.id, who=self.who)
         try:
             state, detail = await self._outcome()
-            event(_log, "sequence " + state, name=self.name, run=self.id, detail=detail.get("detail", ""))
+            event(_log, "sequence " + state, name=self.name, run=self.id, detail=detail.detail or "")
             await self._telling(self.journal.end(state, detail))
             return state
         finally:
             self.ended.set()
 
-    async def _outcome(self) -> tuple[str, dict[str, Any]]:
+    async def _outcome(self) -> tuple[str, RunEnd]:
         try:
             await self._require()
         except StepError as error:
-            return "refused", {"code": error.code, "detail": str(error)}
+            return "refused", RunEnd(code=error.code, detail=str(error))
         self._deadline_s = self.clock.monotonic_s() + self.config.timeout_ms / 1000
         try:
             await self._forward()
         except StepError as error:
-            detail: dict[str, Any] = {"code": error.code, "detail": str(error), "step": self._number}
+            code, why = error.code, str(error)
         except NexusError as error:
-            detail = {"code": error.code, "detail": error.message, "step": self._number}
+            code, why = error.code, error.message
         else:
-            return "done", {}
-        if self.aborted_by:
-            detail["aborted_by"] = self.aborted_by
+            return "done", RunEnd()
+        step, aborted_by = self._number, self.aborted_by or msgspec.UNSET
         undone = await self._back()
-        state = "aborted" if detail["code"] == "NX6836" else "failed"
-        return state, {**detail, "abort_branch": undone}
+        end = RunEnd(code=code, step=step, detail=why, aborted_by=aborted_by, abort_branch=undone)
+        return "aborted" if code == "NX6836" else "failed", end
 
     async def _require(self) -> None:
         terms = terms_of(self.config)
@@ -168,7 +170,7 @@ class Run:
             held = await self._first(condition)
             words = {True: "done", False: "refused", None: "refused"}
             try:
-                await self.journal.step(number, "requires", text, words[held], {})
+                await self.journal.step(number, "requires", text, words[held], StepFacts())
             except NexusError as error:
                 raise StepError(error.message, code=error.code) from None
             if not held:
@@ -220,7 +222,7 @@ class Run:
 
     async def _journalled(self, one: Numbered) -> None:
         number, branch, step = one
-        begun = self.journal.step(number, branch, step.text, "begun", {})
+        begun = self.journal.step(number, branch, step.text, "begun", StepFacts())
         if branch == "steps":
             await self._in_time(begun)
         else:  # making the machine safe does not wait for a database
@@ -228,11 +230,10 @@ class Run:
         try:
             detail = await self._do(one)
         except StepError as error:
-            facts = {"code": error.code, "detail": str(error), **error.detail}
-            await self._telling(self.journal.step(number, branch, step.text, error.state, facts))
+            await self._telling(self.journal.step(number, branch, step.text, error.state, error.detail))
             raise
         except NexusError as error:
-            facts = {"code": error.code, "detail": error.message}
+            facts = StepFacts(code=error.code, detail=error.message)
             await self._telling(self.journal.step(number, branch, step.text, "failed", facts))
             raise
         await self._telling(self.journal.step(number, branch, step.text, "done", detail))
@@ -251,7 +252,7 @@ class Run:
         except NexusError as error:
             event(_log, "the journal can't be written", level=logging.WARNING, run=self.id, cause=error.cause)
 
-    async def _do(self, one: Numbered) -> dict[str, Any]:
+    async def _do(self, one: Numbered) -> StepFacts:
         step = one.step
         if step.do == "write":
             return await self._sent(one, self._write)
@@ -260,9 +261,9 @@ class Run:
         if step.do == "until":
             return await self._until(step)
         await self._rest(step.wait_ms / 1000)
-        return {}
+        return StepFacts()
 
-    async def _sent(self, one: Numbered, act: Act) -> dict[str, Any]:
+    async def _sent(self, one: Numbered, act: Act) -> StepFacts:
         """Do a step that is sent somewhere; one that was not sent is tried again while there is time."""
         until_s, told, tries = self.clock.monotonic_s() + AWAY_S, False, 0
         while True:
@@ -272,7 +273,7 @@ class Run:
                 if error.code not in NOT_SENT or self.clock.monotonic_s() + AGAIN_S >= until_s:
                     raise
                 if not told:
-                    facts = {"code": error.code, "detail": f"not sent, tried again for {AWAY_S:g} s: {error}"}
+                    facts = StepFacts(code=error.code, detail=f"not sent, tried again for {AWAY_S:g} s: {error}")
                     await self._telling(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
                 told, tries = True, tries + 1
             await self._pause(AGAIN_S)
@@ -291,7 +292,7 @@ class Run:
             except TimeoutError:
                 continue
 
-    async def _write(self, one: Numbered, tries: int) -> dict[str, Any]:
+    async def _write(self, one: Numbered, tries: int) -> StepFacts:
         step, again = one.step, f".{tries}" if tries else ""
         self._same_meaning([step.subject])
         # A command lives no longer than what is left of the run: none is carried out after the abort branch.
@@ -304,13 +305,13 @@ class Run:
             timeout_s=min(step.timeout_ms / 1000, self._go_on()),
             reason=f"sequence {self.name} {self.id} step {one.number} for {self.who}",
         )
-        detail = {"command": found.id, "old": found.old, "written": found.value, "read_back": found.read_back}
+        detail = StepFacts(command=found.id, old=found.old, written=found.value, read_back=found.read_back)
         if found.state is State.DONE:
             return detail
         message = f"{step.subject}: {found.state.value}: {found.detail}"
         raise StepError(message, code=found.code or "NX6834", state=found.state.value, detail=detail)
 
-    async def _publish(self, one: Numbered, _: int) -> dict[str, Any]:
+    async def _publish(self, one: Numbered, _: int) -> StepFacts:
         step = one.step
         message = self.messages.get(step.subject)
         if message is None:
@@ -324,15 +325,15 @@ class Run:
                 await self.hands.publish(topic, payload, qos=message.qos, retain=message.retain)
         except TimeoutError:
             raise StepError("the broker did not acknowledge it in time", code="NX6833", state="unknown") from None
-        return {"topic": topic}
+        return StepFacts(topic=topic)
 
-    async def _until(self, step: StepConfig) -> dict[str, Any]:
+    async def _until(self, step: StepConfig) -> StepFacts:
         condition = self._condition(step.subject)
         terms, until_s = terms_of(self.config), self.clock.monotonic_s() + step.timeout_ms / 1000
         while True:
             self._same_meaning(condition.names)
             if held := condition.holds(self.values, terms):
-                return {}
+                return StepFacts()
             run_left_s = self._go_on()
             left_s = min(until_s - self.clock.monotonic_s(), run_left_s)
             if left_s <= 0:
@@ -358,5 +359,5 @@ class Run:
             raise StepError(f"the condition can't be evaluated: {error}", code="NX6832", state="refused") from None
 
 
-Act = Callable[[Numbered, int], Awaitable[dict[str, Any]]]
+Act = Callable[[Numbered, int], Awaitable[StepFacts]]
 """A step and how often it was tried before; gives facts for the journal."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
 
 import msgspec
 import orjson
 
 from nexus_cli.database import deployments as db
 from nexus_cli.database import sequences as rows
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, render
-from nexus_cli.plan.change import Change
+from nexus_cli.plan.change import Attributes, Change
 from nexus_cli.plan.running import touched
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.sequences.admission import (
@@ -37,11 +36,13 @@ from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.command import is_id
+from nexus_cli.wire.control_sequences import Published, RunAborted, RunEnd, SequenceRun, StepFacts
+from nexus_cli.wire.sample import Value
 
 MOST_RUNNING = 16
 """Sequences that run at once (policy: refuse the newest)."""
 RETRY_S = 1.0
-INTERRUPTED = {"code": "NX6835", "detail": "control ended while it ran; neither the rest nor the abort branch was done"}
+INTERRUPTED = RunEnd(code="NX6835", detail="control ended while it ran; neither the rest nor the abort branch was done")
 
 _log = logging.getLogger("nexus.sequence")
 
@@ -87,14 +88,14 @@ class Sequencing:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def load(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    def load(self, configs: Mapping[str, Attributes]) -> None:
         """Take the recorded sequences; what runs goes on as it began."""
         known = readable(configs)
         self._known = known
         running = [run.config for run in self.running.values()]
         self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
 
-    async def compare(self, conn: Any) -> None:
+    async def compare(self, conn: Connection) -> None:
         """Note at each run which tags mean something else by now than when it was agreed."""
         for run in tuple(self.running.values()):
             found = await self._devices(conn, run.tags)
@@ -139,9 +140,9 @@ class Sequencing:
         run_id: str,
         who: str,
         reason: str,
-        given: Mapping[str, Any] | None = None,
+        given: Mapping[str, Value] | None = None,
         agreed: str = "",
-    ) -> dict[str, Any]:
+    ) -> SequenceRun:
         """Begin a run; the same id gives the run that it began before.
 
         Args:
@@ -163,11 +164,14 @@ class Sequencing:
             if known is not None:
                 return known
             async with self._pool.acquire() as conn:
-                return await rows.find_run(conn, self._site, run_id) or {}
+                begun = await rows.find_run(conn, self._site, run_id)
+        if begun is None:
+            raise NexusError(f"There is no run '{run_id}'.", code="NX6830")
+        return begun
 
     async def _begin(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any], agreed: str
-    ) -> dict[str, Any] | None:
+        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Value], agreed: str
+    ) -> SequenceRun | None:
         """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
         if self._group is None:
             raise NexusError("Control is not ready to run sequences.", code="NX6400", retriable=True)
@@ -203,25 +207,25 @@ class Sequencing:
             if run is not None and run.id not in {task.get_name().removeprefix("sequence ") for task in self._tasks}:
                 self.running.pop(run.id, None)
 
-    async def abort(self, run_id: str, *, who: str) -> dict[str, Any]:
+    async def abort(self, run_id: str, *, who: str) -> RunAborted:
         """End a run before its next step; its abort branch follows, and nothing cuts that.
 
-        Gives the run, and `again`: whether it was being aborted already. Raises NexusError NX6830, NX6407.
+        Raises NexusError NX6830, NX6407.
         """
         run = self.running.get(run_id)
         if run is None:
             found = await self._runs.status(run_id)
-            raise NexusError(f"Run {run_id} is {found['state']}, not running.", code="NX6407")
+            raise NexusError(f"Run {run_id} is {found.state}, not running.", code="NX6407")
         asked = run.abort(by=who)
         if asked:
             with plain_errors(self._settings):
                 await self._confirmed()
                 async with self._pool.acquire() as conn:
                     await rows.write_abort(conn, self._site, run_id, name=run.name, who=who)
-        return {**await self._runs.status(run_id), "again": not asked}
+        return RunAborted(**msgspec.structs.asdict(await self._runs.status(run_id)), again=not asked)
 
-    async def publish(self, name: str, values: Mapping[str, Any], *, who: str) -> dict[str, Any]:
-        """Publish a message for a caller, who stands in the audit trail. Gives topic and payload.
+    async def publish(self, name: str, values: Mapping[str, Value], *, who: str) -> Published:
+        """Publish a message for a caller; the audit trail has a line of it.
 
         Raises:
             NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
@@ -254,7 +258,7 @@ class Sequencing:
                     subject=name,
                     detail={"topic": topic, "set": dict(values)},
                 )
-        return {"topic": topic, "payload": orjson.loads(payload)}
+        return Published(topic=topic, payload=orjson.loads(payload))
 
     def _spawn(self, run: Run) -> None:
         if self._group is None:
@@ -309,11 +313,11 @@ class Sequencing:
                     hint="wait for its end, or `nexus sequence abort`",
                 )
 
-    async def _devices(self, conn: Any, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    async def _devices(self, conn: Connection, paths: Iterable[str]) -> Mapping[str, Attributes]:
         """Attributes of the devices of some tags, by address."""
         return await db.attributes(conn, self._site, sorted({device_of(path) for path in paths}))
 
-    async def _make(self, conn: Any, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
+    async def _make(self, conn: Connection, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
         paths = paths_in(config.conditions()) | config.written()
         found = await self._devices(conn, paths)
         meanings = {path: meaning_of(found, path) for path in paths}
@@ -344,7 +348,7 @@ class _Journal:
     def __init__(self, owner: Sequencing, run: str) -> None:
         self._owner, self._run = owner, run
 
-    async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
+    async def step(self, number: int, branch: str, text: str, state: str, detail: StepFacts) -> None:
         """A line. Raises NexusError when the database is away, or this control leads no more."""
         owner = self._owner
         await owner._confirmed()
@@ -362,7 +366,7 @@ class _Journal:
                 )
         owner._runs.stepped()
 
-    async def end(self, state: str, detail: Mapping[str, Any]) -> None:
+    async def end(self, state: str, detail: RunEnd) -> None:
         """The last word."""
         owner = self._owner
         with plain_errors(owner._settings):

@@ -1,0 +1,172 @@
+"""Every kind of resource in normal form: one Struct each, made from the site's text and read back from what is recorded.
+
+A resource is a plain mapping where it is compared, digested and stored (`Snapshot`). Whoever needs a field decodes it
+with `decode`. Unknown keys pass: a later version may have written them. Devices are in `config.py`, sequences and
+messages in `procedure_config.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
+from nexus_cli.model.snapshot import Attributes, Snapshot
+
+LONGEST_MS = 2**53
+"""Durations are below this: JSON numbers are exact up to here in every language."""
+Positive = Annotated[int, msgspec.Meta(gt=0, lt=LONGEST_MS)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0, lt=LONGEST_MS)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `site`.
+
+    Attributes:
+        enterprise, site: First and second level of every topic.
+        time_zone: IANA name of the zone in which its days begin; "" is none.
+        description: For people.
+    """
+
+    enterprise: str
+    site: str
+    time_zone: str = ""
+    description: str = ""
+
+
+class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `gateway.NAME`: which devices it reads. What it runs is a `GatewayConfig`.
+
+    Attributes:
+        select: Selectors such as `protocol:modbus`, any of which matches; empty takes the rest.
+        description: For people.
+    """
+
+    select: list[str] = []
+    description: str | None = None
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `retention.NAME`: how long samples of a class are kept.
+
+    Attributes:
+        keep_ms: Age at which samples are dropped, in ms.
+        rollups: Rollups beside the hourly ones: `1m`, `5m`, `15m`, `1d`.
+        compress_after_ms: Age at which chunks are compressed, in ms; None is never.
+    """
+
+    keep_ms: Positive
+    rollups: list[str] = []
+    compress_after_ms: Positive | None = None
+
+
+class RoleConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `role.NAME`: allow only.
+
+    Attributes:
+        read, write: Path globs of tags (`*` one level, `**` any number).
+        publish, subscribe: Names of messages, or globs of names.
+        run: Names of sequences, or globs.
+        acknowledge, alerts: Names of alerts, or globs; who may acknowledge them may also subscribe to them.
+        description: For people.
+    """
+
+    read: list[Path] = []
+    write: list[Path] = []
+    publish: list[Path] = []
+    subscribe: list[Path] = []
+    run: list[Path] = []
+    acknowledge: list[Path] = []
+    alerts: list[Path] = []
+    description: str | None = None
+
+
+class UserConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `user.NAME`.
+
+    Attributes:
+        roles: Names of its roles.
+        role: One more; written by clients that use the site language's form.
+        description: For people.
+    """
+
+    roles: list[Path] = []
+    role: str | None = None
+    description: str = ""
+
+    def every_role(self) -> list[str]:
+        """Names of all its roles, each once, in their order."""
+        return list(dict.fromkeys([*self.roles, *([self.role] if self.role else [])]))
+
+
+class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `alert.NAME`: a condition on one tag. Limits are in the tag's published unit.
+
+    Attributes:
+        on_bad: What a BAD value does: `hold` keeps the state, `clear` ends it, `raise` counts as the condition.
+        severity: `info`, `warning` or `critical`.
+        tag: `area/line/device/tag`.
+        above, below: Active beyond this value; None is no limit.
+        equals: Active at this value, or at this name of an enumeration's code.
+        clear_below, clear_above: Hysteresis of `above` and of `below`; None is the limit itself.
+        description: For people.
+        for_ms: How long the condition must hold before the alert is active, in ms.
+        instant: `equals` is a moment of a datetime, which may be spelt in several ways.
+    """
+
+    on_bad: str = "hold"
+    severity: str = "warning"
+    tag: Path
+    above: float | None = None
+    below: float | None = None
+    equals: bool | int | float | str | None = None
+    clear_below: float | None = None
+    clear_above: float | None = None
+    description: str | None = None
+    for_ms: NotNegative = 0
+    instant: bool = False
+
+
+CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
+    "site": SiteConfig,
+    "gateway": GatewayResource,
+    "retention": RetentionConfig,
+    "role": RoleConfig,
+    "user": UserConfig,
+    "alert": AlertConfig,
+    "sequence": SequenceConfig,
+    "message": MessageConfig,
+    "device": DeviceConfig,
+}
+"""The Struct of every kind of resource, by the word before the dot of its address."""
+
+Config = TypeVar("Config", bound=msgspec.Struct)
+
+
+def decode(attributes: Mapping[str, Any], config: type[Config]) -> Config:
+    """The attributes of a resource as its Struct.
+
+    Raises:
+        msgspec.ValidationError: They are not of this kind.
+    """
+    return msgspec.convert(attributes, config)
+
+
+def encode(config: msgspec.Struct, *always: str) -> Attributes:
+    """A Struct as the attributes of its resource, in the order of its fields.
+
+    Args:
+        config: What to write; fields that have their default are left out.
+        always: Names of fields that are written all the same, and first: digests that are on record have them.
+    """
+    written: Attributes = msgspec.to_builtins(config)
+    return {**{name: getattr(config, name) for name in always}, **written}
+
+
+def every(snapshot: Snapshot, kind: str, config: type[Config]) -> Iterator[tuple[str, Config]]:
+    """Name and Struct of every resource of a kind, in address order. Raises like `decode`."""
+    return ((name, decode(attributes, config)) for name, attributes in snapshot.of_kind(kind))

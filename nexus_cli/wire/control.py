@@ -1,0 +1,373 @@
+"""The bodies of control's HTTP API, in both directions: control makes and reads them, `wire/http` is the other side.
+
+The order of the fields is the order on the wire. What PostgreSQL keeps as JSONB has the order of JSONB there (by length,
+then by bytes). Unknown fields of an answer pass; a field that an older control does not send has a default. All times are
+µs since 1970 UTC. Sequences and messages are in `control_sequences.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import orjson
+
+from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.alert import Alert as Alert
+
+if TYPE_CHECKING:
+    from nexus_cli.wire.sample import Value
+else:
+    Value = Any  # recursive, as in wire/frame.py
+
+MOST_RESOURCES = 100_000
+"""Resources in one deployment."""
+MOST_NAMES = 20_000
+"""Addresses or paths in one question."""
+NO_NUL = r"^[^\x00]*$"
+"""A NUL can't be stored as text."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NUL)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Absent = msgspec.UnsetType
+"""The type of a field that is left out; `msgspec.UNSET` is its value."""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What every answer has in common. A reader passes over what it does not know."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every body that a caller sends has in common. Control refuses what it does not know."""
+
+
+def as_object(body: object) -> dict[str, object]:
+    """One body as a JSON object, absent fields left out; what it holds stays as it is.
+
+    Made for `orjson.dumps(…, default=as_object)`. Raises TypeError for anything but a Struct.
+    """
+    if not isinstance(body, msgspec.Struct):
+        raise TypeError(f"{type(body).__name__} is no body of the API")
+    fields = ((name, getattr(body, name)) for name in body.__struct_fields__)
+    return {name: value for name, value in fields if value is not msgspec.UNSET}
+
+
+def encode(body: msgspec.Struct) -> bytes:
+    """JSON bytes."""
+    return orjson.dumps(body, default=as_object)
+
+
+class Failure(Body, frozen=True, kw_only=True):
+    """Every answer that is not a success.
+
+    Attributes:
+        code: `NXnnnn`.
+        message: One sentence.
+        hint: What to do about it, "" where there is nothing to say.
+        cause: What was underneath, "" where nothing was.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    cause: str = ""
+
+
+class Running(Body, frozen=True, kw_only=True):
+    """A sequence on its way.
+
+    Attributes:
+        run: Id of the run.
+        name: Of the sequence.
+        on_change: `refuse`, `wait` or `abort`: what a deployment does that changes what the run uses.
+        tags: Paths that it reads or writes.
+        messages: Names of the messages that it publishes.
+    """
+
+    run: str
+    name: str
+    on_change: str = "refuse"
+    tags: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+class State(Body, frozen=True, kw_only=True):
+    """What is recorded.
+
+    Attributes:
+        deployment: The one that recorded it last; 0 before the first.
+        digest: Of everything.
+        digests: Of each resource, by address.
+        running: Sequences on their way.
+    """
+
+    deployment: int
+    digest: str
+    digests: dict[str, str]
+    running: list[Running] = []
+
+
+class Addresses(Question, frozen=True, kw_only=True):
+    """Which resources are asked for."""
+
+    addresses: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
+
+
+class Resources(Body, frozen=True, kw_only=True):
+    """Recorded attributes by address; of what is not recorded, nothing."""
+
+    resources: dict[str, JsonObject]
+
+
+class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a plan control needs; the rest it computes itself.
+
+    Attributes:
+        moved: Old and new name of tags, devices or whole lines.
+        summary: How many resources the plan creates, updates, …
+    """
+
+    moved: Annotated[list[tuple[Name, Name]], msgspec.Meta(max_length=10_000)] = []
+    summary: Annotated[dict[Name, Count], msgspec.Meta(max_length=100)] = {}
+
+
+class DeploymentRequest(Question, frozen=True, kw_only=True):
+    """A deployment that is asked for.
+
+    Attributes:
+        base_digest, desired_digest: Of the recorded state that the plan was made against, and of the one it makes.
+        changed: Attributes to record by address; None removes.
+        plan: What of the plan control needs.
+        reason: For the journal, the lock and the audit trail.
+        allow: Consents to hazards, `NAME` or `NAME=GLOB`.
+    """
+
+    base_digest: Name
+    desired_digest: Name
+    changed: Annotated[dict[Name, JsonObject | None], msgspec.Meta(min_length=1, max_length=MOST_RESOURCES)]
+    plan: PlanSummary = PlanSummary()
+    reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
+    allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+
+
+class Accepted(Body, frozen=True, kw_only=True):
+    """A deployment was accepted and got this number, from 1 upwards."""
+
+    number: int
+
+
+class Deployment(Body, frozen=True, kw_only=True):
+    """One deployment.
+
+    Attributes:
+        number: From 1 upwards.
+        who: Principal.
+        reason: As it was given.
+        state: `running` or `ended`.
+        outcome: `running`, `applied`, `partly`, `failed` or `nothing`.
+        started, ended: `ended` is None while it runs.
+        counts: Rows of its table by state and verification.
+        left_out: Rows that its table does not have.
+    """
+
+    number: int
+    who: str = ""
+    reason: str = ""
+    state: str
+    outcome: str
+    started: int = 0
+    ended: int | None = None
+    counts: dict[str, int] = {}
+    left_out: int = 0
+
+
+class Deployments(Body, frozen=True, kw_only=True):
+    """The newest first."""
+
+    deployments: list[Deployment]
+
+
+class JournalLine(Body, frozen=True, kw_only=True):
+    """One line of a deployment's journal: every step is here before it happens.
+
+    Attributes:
+        id: Rises; a later line has a larger one.
+        step: As in `plan/stages.py`.
+        subject: What the step is about, such as a gateway; "" for the whole.
+        state: `begun`, `done`, `failed` or `skipped`.
+        detail: Facts of the step, which each has of its own kind; of a failed one `message`, `code`, `cause`.
+        at: When it was written.
+    """
+
+    id: int
+    step: str
+    subject: str = ""
+    state: str
+    detail: JsonObject = {}
+    at: int = 0
+
+
+class TableRow(Body, frozen=True, kw_only=True):
+    """How one changed resource ended.
+
+    Attributes:
+        state: `applied`, `failed`, `skipped` or `unknown`.
+        action: `create`, `update`, `move` or `forget`.
+        detail: Why, when it is not simply well.
+        address: Of the resource.
+        gateway: Who runs it; "" of what no gateway runs.
+        verification: `verified`, `unverified`, `failed`, or "" where there is nothing to verify.
+    """
+
+    state: str
+    action: str = ""
+    detail: str = ""
+    address: str
+    gateway: str = ""
+    verification: str = ""
+
+
+class DeploymentProgress(Deployment, frozen=True, kw_only=True):
+    """A deployment with its journal beyond the line that was asked for, and its table once it has ended."""
+
+    journal: list[JournalLine] = []
+    table: list[TableRow] = []
+
+
+class GatewayIndex(Body, frozen=True, kw_only=True):
+    """What a gateway has to run.
+
+    Attributes:
+        deployment: The one that recorded it.
+        digest: Of everything; "" from a control that does not send it.
+        devices: Digest by device path.
+    """
+
+    deployment: int
+    digest: str = ""
+    devices: dict[str, str]
+
+
+class DevicePaths(Question, frozen=True, kw_only=True):
+    """Which devices of a gateway are asked for."""
+
+    paths: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
+
+
+class Devices(Body, frozen=True, kw_only=True):
+    """A `DeviceConfig` in JSON by device path. Each is decoded by itself: one that can't be read spoils no other."""
+
+    devices: dict[str, Any]
+
+
+class Lock(Body, frozen=True, kw_only=True):
+    """Who holds the lock of the site.
+
+    Attributes:
+        owner: Principal.
+        reason: Of the deployment that holds it.
+        acquired, heartbeat, expires: When it was taken, prolonged, and runs out.
+        expired: True when the term that it belongs to is over: the next deployment takes it.
+    """
+
+    owner: str
+    reason: str
+    acquired: int
+    heartbeat: int = 0
+    expires: int = 0
+    expired: bool = False
+
+
+class LockHeld(Body, frozen=True, kw_only=True):
+    """Who holds the lock; None when it is free."""
+
+    lock: Lock | None
+
+
+class LockBroken(Body, frozen=True, kw_only=True):
+    """Whether somebody held the lock that was taken away."""
+
+    broken: bool
+
+
+class Alerts(Body, frozen=True, kw_only=True):
+    """Every declared alert that the caller may see, by name."""
+
+    alerts: list[Alert]
+
+
+class AlertChange(Body, frozen=True, kw_only=True):
+    """One change of state of an alert: `at` is when; the rest is as in `Alert`."""
+
+    at: int
+    state: str
+    value: Value
+    severity: str
+    tag: str
+    acknowledged_by: str
+
+
+class AlertChanges(Body, frozen=True, kw_only=True):
+    """Oldest first."""
+
+    changes: list[AlertChange]
+
+
+class AuditEntry(Body, frozen=True, kw_only=True):
+    """One line of the audit trail. Which of the facts after `subject` it has depends on its kind.
+
+    Attributes:
+        at: When.
+        kind: `command`, `sequence`, `deployment`, `alert` or `message`.
+        what: What was done, such as `apply` or `break-lock`.
+        who: Principal.
+        subject: Path, name, or deployment; "" of a command that could not be read.
+        id: Of a command.
+        state: How a command or a run ended.
+        value, written, old, read_back, expect: Of a command, in the published unit `unit`.
+        gateway: Who carried the command out, or refused it.
+        reason: As whoever did it gave it.
+        code, detail: Why it did not go well.
+        run: Of a sequence.
+        set: Values of parameters or fields, by name.
+        step: The one at which a run ended.
+        abort_branch: How the abort branch went.
+        outcome, counts: Of a deployment.
+        owner: Whose lock was broken.
+        aborted_by: Who ended a run.
+        topic: Of a message.
+    """
+
+    at: int
+    kind: str
+    what: str
+    who: str
+    subject: str
+    id: str | Absent = msgspec.UNSET
+    state: str | Absent = msgspec.UNSET
+    value: Value | Absent = msgspec.UNSET
+    written: Value | Absent = msgspec.UNSET
+    old: Value | Absent = msgspec.UNSET
+    read_back: Value | Absent = msgspec.UNSET
+    expect: Value | Absent = msgspec.UNSET
+    unit: str | Absent = msgspec.UNSET
+    gateway: str | Absent = msgspec.UNSET
+    reason: str | Absent = msgspec.UNSET
+    code: str | Absent = msgspec.UNSET
+    detail: str | Absent = msgspec.UNSET
+    run: str | Absent = msgspec.UNSET
+    set: dict[str, Value] | Absent = msgspec.UNSET
+    step: int | Absent = msgspec.UNSET
+    abort_branch: str | Absent = msgspec.UNSET
+    outcome: str | Absent = msgspec.UNSET
+    counts: dict[str, int] | Absent = msgspec.UNSET
+    owner: str | Absent = msgspec.UNSET
+    aborted_by: str | Absent = msgspec.UNSET
+    topic: str | Absent = msgspec.UNSET
+
+
+class AuditTrail(Body, frozen=True, kw_only=True):
+    """The newest lines that were asked for, oldest first; `truncated` when there are older ones beyond the limit."""
+
+    entries: list[AuditEntry]
+    truncated: bool
