@@ -1,7 +1,7 @@
 """Values for the nodes of a NodeSet: what the file gives as XML structures, and a plain one where it gives none.
 
 asyncua reads a structure's value only through its process-wide registry; here the XML body is encoded with the
-definition that stands in the same address space.
+definition in the same address space.
 
 Source: OPC 10000-6 §5.3 (XML encoding), annex F.
 """
@@ -9,16 +9,18 @@ Source: OPC 10000-6 §5.3 (XML encoding), annex F.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
 from asyncua import Server, ua
 from asyncua.ua.ua_binary import Primitives, pack_uatype
 
+from nexus_cli.json_value import JsonObject
+
 SET = "{http://opcfoundation.org/UA/2011/03/UANodeSet.xsd}"
 TYPES = "{http://opcfoundation.org/UA/2008/02/Types.xsd}"
 
-Body = dict[str, Any]
+Body: TypeAlias = JsonObject
 """An XML structure: text or a further structure by member name; a list where a name repeats."""
 
 

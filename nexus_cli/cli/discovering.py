@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from nexus_cli.cli.console import note, rich_console
 from nexus_cli.diagnostics import Outcome
 from nexus_cli.discover.edit import Edit
+from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.online import Progress
 from nexus_cli.model.site import parse_duration
 from nexus_cli.project.discover import Ask, Discovered, Wanted, discover
@@ -64,9 +64,6 @@ def ask_of(
         listen_s=seconds(listen),
     )
     numbers = {name: int(number) for name, number in pairs(db_numbers, hint="--db").items() if isinstance(number, int)}
-    options: dict[str, Any] = {"mapping": mapping, "format": file_format, "db_numbers": numbers}
-    options |= {"elements": elements, "with_types": with_types, "raw": raw}
-    importing = {key: value for key, value in options.items() if value}
     return Ask(
         target=target,
         into=into,
@@ -75,7 +72,14 @@ def ask_of(
         connection={key: value for key, value in connection.items() if value is not None},
         via=via,
         fresh=fresh,
-        importing=importing,
+        importing=ImportOptions(
+            format=file_format,
+            mapping=mapping,
+            db_numbers=numbers,
+            elements=elements,
+            with_types=with_types,
+            raw=raw,
+        ),
     )
 
 
@@ -87,9 +91,9 @@ def seconds(text: str) -> float:
         raise click.BadParameter(str(error), param_hint="--listen") from None
 
 
-def pairs(texts: tuple[str, ...], *, hint: str = "--set") -> dict[str, Any]:
+def pairs(texts: tuple[str, ...], *, hint: str = "--set") -> dict[str, int | str]:
     """`KEY=VALUE` as connection keys. Raises click.BadParameter."""
-    found: dict[str, Any] = {}
+    found: dict[str, int | str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -114,8 +118,8 @@ def look(ask: Ask) -> tuple[Outcome[Discovered], bool]:
             loop.remove_signal_handler(signal.SIGINT)  # the second one ends at once
 
         loop.add_signal_handler(signal.SIGINT, interrupt)
-        with progress() as tell:
-            return await discover(ask, settings=load_settings(), stop=stop, tell=tell), stop.is_set()
+        with progress() as on_progress:
+            return await discover(ask, settings=load_settings(), stop=stop, on_progress=on_progress), stop.is_set()
 
     return asyncio.run(run())
 
@@ -132,7 +136,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
     with console.status("connecting …") as status:
         began_s, before = 0.0, 0
 
-        def tell(now: Progress) -> None:
+        def on_progress(now: Progress) -> None:
             nonlocal began_s, before
             seen = now.found + now.skipped
             if not began_s:
@@ -145,7 +149,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
             name = f"waiting: {now.name}"[:room] if now.away else now.name[-room:] if room else ""
             status.update(Text(f"{line}  {name}"))  # no markup in a device's names
 
-        yield tell
+        yield on_progress
 
 
 @contextmanager

@@ -16,9 +16,14 @@ def system_words(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if not _AROUND.search(text):
         return text
-    number = next((number for one in _chain(error) if (number := _number(one))), 0)
+    number = system_number(error)
     words = os.strerror(number) if number else "no connection"
     return words[:1].lower() + words[1:]
+
+
+def system_number(error: BaseException) -> int:
+    """The `errno` of an error or of what caused it, 0 when there is none."""
+    return next((number for one in _chain(error) if (number := _number(one))), 0)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

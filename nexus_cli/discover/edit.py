@@ -19,7 +19,7 @@ from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.merge import Merged, Mode, Odd, merge
-from nexus_cli.discover.placement import Standing, device_at, device_path, split_at, standing
+from nexus_cli.discover.placement import Existing, device_at, device_path, existing_device, split_at
 from nexus_cli.discover.propose import Proposal, ProposedDevice
 from nexus_cli.discover.target import connected
 from nexus_cli.model.bound import Model
@@ -78,11 +78,11 @@ def edited(
     Args:
         proposals: What was found.
         file: The file to edit; may be new.
-        at: `area/line/device` of the device itself; further devices stand beside it. "" when each device says its
+        at: `area/line/device` of the device itself; further devices go beside it. "" when each device says its
             own whole place (MQTT).
         mode: How far to go.
         model: The site as it is, None when there is none yet.
-        file_of: Name of the file that declares what stands at a model path.
+        file_of: Name of the file that declares a model path.
         kinds: Driver kinds by protocol.
         odd: What to leave out of new tags (`odd_ones` of an earlier try).
     """
@@ -138,7 +138,7 @@ def _device(
     if split_at(place) is None:
         hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
         return finding("NX6603", f"'{place}' is not area/line/device", hint=hint)
-    held = standing(model, place, namespaces=proposal.facts.get("namespaces", ()))
+    held = existing_device(model, place, namespaces=proposal.facts.get("namespaces", ()))
     if held.device is None and document.has(device_path(place)):
         return finding("NX6603", f"'{place}' is in '{shown(file)}', which has errors", hint="nexus validate shows them")
     if held.device is not None:
@@ -173,7 +173,7 @@ def _device(
 
 
 def _conflict(
-    held: Standing, place: str, protocol: str, file: Path, file_of: Callable[[tuple[str, ...]], str]
+    held: Existing, place: str, protocol: str, file: Path, file_of: Callable[[tuple[str, ...]], str]
 ) -> Diagnostic | None:
     assert held.device is not None
     have = held.device.device.protocol
@@ -250,7 +250,7 @@ def write(edit: Edit) -> None:
 
     Raises:
         OSError: It can't be written.
-        NexusError: NX6603, somebody changed the file since it was read.
+        NexusError: NX6603, the file changed since it was read.
     """
     now = edit.path.read_bytes().decode("utf-8-sig", "replace") if edit.path.exists() else ""
     if now != edit.before:

@@ -57,7 +57,7 @@ def _options(wanted: Wanted) -> str:
 
 
 def _similar(globs: Sequence[str], names: Sequence[str]) -> str:
-    """A name like one of the globs; a glob without `/` is about the last level."""
+    """A name that is similar to one of the globs; a glob without `/` matches the last level."""
     for glob in globs:
         known = {name if "/" in glob else name.rpartition("/")[2]: None for name in names[:_ALIKE_AMONG]}
         hint = did_you_mean(glob.strip("*/"), known)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from nexus_cli.discover.facts import Facts
+from nexus_cli.discover.site_keys import ConnectionKeys, TagKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,13 +16,12 @@ class Found:
     Attributes:
         device: Suggested device slug, "" for the device being discovered.
         name: Original names, outermost first; kept in the description or a label when slugged.
-        tag: Keys of the site language: address (or node), type, unit, scale, range, values, description, …; never
-            `writable`.
+        tag: As it would be written; never `writable`.
     """
 
     device: str
     name: tuple[str, ...]
-    tag: dict[str, Any]
+    tag: TagKeys
 
 
 class Skipped(NamedTuple):
@@ -39,12 +41,12 @@ class Discovery:
         found: In the order of the source.
         skipped: In the order of the source.
         source: What was discovered, for people: an address or the name of a file.
-        facts: Counts and identity.
+        facts: What else is known.
     """
 
     protocol: str
-    connection: dict[str, Any] = field(default_factory=dict)
+    connection: ConnectionKeys = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     source: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)

@@ -1,17 +1,18 @@
-"""What a walk through a gateway knows: which nodes wait, and which it has met. Pure.
+"""The state of a walk through a gateway: which nodes wait, and which it has seen. Pure.
 
-The gateway looks at the nodes that it is handed and forgets them; so it can be restarted in the middle of a walk, and
-whoever asks can go on days later, with another gateway or with none.
+The gateway browses the nodes of a request and keeps nothing; so it can be restarted in the middle of a walk, and a
+client can resume days later, with another gateway or with none.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.browse_shapes import WalkState
 
 BATCH = 500
 BATCH_BYTES = 40_000
@@ -26,7 +27,7 @@ class Frontier:
         refused: Nodes that were left out, because there are too many.
     """
 
-    def __init__(self, root: str, *, resume: Mapping[str, Any], kept: Iterable[Browsed] = ()) -> None:
+    def __init__(self, root: str, *, resume: WalkState, kept: Iterable[Browsed] = ()) -> None:
         """Begin, or go on.
 
         Args:
@@ -53,7 +54,7 @@ class Frontier:
         return chosen
 
     def done(self, count: int, queued: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-        """Note that the first nodes were looked at; of what is below them, what nobody has met before."""
+        """Remove the first nodes, which were browsed; gives those below them that are new."""
         for _ in range(min(count, len(self._waiting))):
             self._waiting.popleft()
         fresh = []
@@ -69,7 +70,7 @@ class Frontier:
         return fresh
 
     def is_new(self, browsed: Browsed) -> bool:
-        """Whether a thing was not told before: a node can stand below two others."""
+        """Whether it was not reported before: a node can have two parents."""
         if browsed.type or browsed.address in self._asked:
             return True
         if "object" in browsed.detail:

@@ -1,4 +1,4 @@
-"""What a walk has seen so far, on disk, so that a second run goes on where the first one ended.
+"""What a walk has found so far, on disk, so that a second run resumes where the first one ended.
 
 One JSON line per thing found and per beat; a walk is continued from its last beat, and what came after it is found
 again. The file is removed when the walk is complete. A walk of our own and one through a gateway keep the same file.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.browse_shapes import WalkState, restored
 
 FORMAT = 2
 
@@ -28,7 +29,7 @@ class Journal:
         resume: How to continue, {} for a walk from the start.
         root: Node at which a walk from the start begins.
         noted: Whether there is something to go on from.
-        trouble: Why nothing is noted any more (a full disk), "" when all is well.
+        trouble: Why nothing is noted any more (a full disk), "" without a problem.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], *, root: str, fresh: bool = False) -> None:
@@ -43,7 +44,7 @@ class Journal:
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         self.path = folder / f"{name}.jsonl"
         self.kept: list[Browsed] = []
-        self.resume: dict[str, Any] = {}
+        self.resume: WalkState = {}
         self.trouble = ""
         self.noted = False
         self.root = root
@@ -95,7 +96,7 @@ class Journal:
                     else:
                         path, address, type_, unit, description, writable, detail = entry["found"]
                         found.append(
-                            Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
+                            Browsed(tuple(path), address, type_, unit, description, writable, restored(detail))
                         )
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             pass  # there is none, or the line that the interruption cut
@@ -134,11 +135,3 @@ class Journal:
         if complete:
             with contextlib.suppress(OSError):  # a walk from a complete journal ends at once
                 self.path.unlink(missing_ok=True)
-
-
-def _restored(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON made the codes of an enumeration texts."""
-    restored = dict(detail)
-    if isinstance(restored.get("values"), dict):
-        restored["values"] = {int(code): label for code, label in restored["values"].items()}
-    return restored

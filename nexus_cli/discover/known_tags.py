@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nexus_cli.discover.placement import device_at, identity_of, split_at, standing
+from nexus_cli.discover.placement import device_at, existing_device, identity_of, split_at
 from nexus_cli.discover.propose import Proposal
 from nexus_cli.model.bound import Model
 from nexus_cli.model.driver_kind import DriverKind
 
-There = Mapping[str, Mapping[str, str]]
-"""By `area/line/device` of each device that stands: its name of a tag by the name that was proposed."""
+KnownTags = Mapping[str, Mapping[str, str]]
+"""By `area/line/device` of each device of the site: its own name of a tag by the proposed name."""
 
 
-def there(proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]) -> There:
-    """What stands at the places of the proposed devices; nothing for devices that are new.
+def known_tags(
+    proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]
+) -> KnownTags:
+    """What the site has at the places of the proposed devices; nothing for new devices.
 
     Args:
         proposals: What was found.
@@ -28,7 +30,7 @@ def there(proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds:
             place = device_at(at, device.place)
             if split_at(place) is None:
                 continue
-            held = standing(model, place, namespaces=proposal.facts.get("namespaces", ()))
+            held = existing_device(model, place, namespaces=proposal.facts.get("namespaces", ()))
             if held.device is None or held.device.device.protocol != proposal.protocol:
                 continue
             kind = None if proposal.protocol == "external" else kinds[proposal.protocol]

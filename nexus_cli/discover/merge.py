@@ -1,19 +1,20 @@
 """Proposed tags into the text of a site file, matched by address. Pure: text in, text out.
 
-`merge` adds what is missing and touches nothing that stands there. `overwrite` also replaces the keys that discovery
-knows, in tags that this file declares. `prune` also removes tags of this file whose address is not there any more.
+`merge` adds what is missing and changes nothing that exists. `overwrite` also replaces the keys that discovery
+knows, in tags that this file declares. `prune` also removes tags of this file whose address the device no longer has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from nexus_cli.discover.found import Skipped
 from nexus_cli.discover.naming import elements, plain, unique
-from nexus_cli.discover.placement import ADDRESS_KEYS, Identity, Standing, device_path, identity_of
+from nexus_cli.discover.placement import ADDRESS_KEYS, Existing, Identity, device_path, identity_of
 from nexus_cli.discover.propose import ProposedDevice, ProposedTag
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.source.document import Block, Document
 
@@ -29,9 +30,9 @@ class Merged:
     Attributes:
         added: New tags, by device path.
         changed: Keys that are replaced, by tag path.
-        differing: What `overwrite` would change, by tag path: key → what stands there (None: nothing), what was found.
+        differing: What `overwrite` would change, by tag path: key → what the file has (None: nothing), what was found.
         removed: Tag paths that go.
-        kept: Tag paths that were found and stand there already.
+        kept: Tag paths that were found and exist already.
         skipped: What can't be written in a site file, with the reason.
         created: Devices that are new.
     """
@@ -52,7 +53,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class _Matched:
-    """One proposed tag and what stands there: the name it has, or the one it gets."""
+    """One proposed tag, with the name that it has in the site, or the one that it gets."""
 
     tag: ProposedTag
     name: str
@@ -63,7 +64,7 @@ def merge(
     document: Document,
     at: str,
     device: ProposedDevice,
-    standing: Standing,
+    existing: Existing,
     *,
     mode: Mode,
     kind: DriverKind | None,
@@ -78,25 +79,25 @@ def merge(
         document: Takes the edits.
         at: `area/line/device`.
         device: What was found.
-        standing: What the site has there.
+        existing: What the site has there.
         mode: How far to go.
         kind: Of the protocol; None for external devices, whose tags are matched by name.
         connection: The device's connection as its kind reads it.
         merged: Takes notes.
-        present: Addresses that are there although they were not proposed: their tags are never pruned.
+        present: Addresses of the device that were not proposed: their tags are never pruned.
         odd: What to leave out of new tags, known from an earlier try.
     """
     where = device_path(at)
-    matched = _without(odd or {}, _match(device, standing, kind, connection, merged), at, merged)
+    matched = _without(odd or {}, _match(device, existing, kind, connection, merged), at, merged)
     fresh = {one.name: one.tag.keys for one in matched if not one.present}
     merged.kept += [f"{at}/{one.name}" for one in matched if one.present]
-    if standing.device is None and not document.has(where):
+    if existing.device is None and not document.has(where):
         if not fresh and not device.head.get("topics"):
             return
         head = {key: value for key, value in device.head.items() if value not in ({}, [], None)}
         tags = {"tags": Block(fresh)} if fresh else {}
         document.add(where[:-1], {where[-1]: Block({**head, **tags})})
-        document.settle()  # the next device may stand in a line that this one made
+        document.apply_edits()  # the next device may be in a line that this one created
         merged.created.append(at)
         if fresh:
             merged.added[at] = list(fresh)
@@ -104,16 +105,16 @@ def merge(
     if fresh:
         document.add((*where, "tags"), fresh)
         merged.added[at] = list(fresh)
-    if standing.device is not None and standing.device.external:
-        _topics(document, where, device.head.get("topics", []), standing, merged, at)
+    if existing.device is not None and existing.device.external:
+        _topics(document, where, device.head.get("topics", []), existing, merged, at)
     own = document.keys((*where, "tags"))
     _compare(document, (*where, "tags"), own, matched, merged, at, overwrite=mode == "overwrite")
     if mode == "prune":
         found = {one.name for one in matched}
-        known = {name for key, name in standing.names.items() if key[0] not in present}
+        known = {name for key, name in existing.names.items() if key[0] not in present}
         gone = [name for name in own if name in known and name not in found]
         if gone:
-            document.settle()
+            document.apply_edits()
             document.remove((*where, "tags"), gone)
         merged.removed += [f"{at}/{name}" for name in gone]
 
@@ -128,7 +129,7 @@ def _compare(
     *,
     overwrite: bool,
 ) -> None:
-    """Take over, or only tell, what tags of this file say otherwise than the device."""
+    """Overwrite, or only report, keys of this file that differ from the device."""
     names, all_tags = frozenset(own), document.value(where)
     written = all_tags if isinstance(all_tags, Mapping) else {}  # all at once: there may be 100,000
     for one in matched:
@@ -137,7 +138,7 @@ def _compare(
         now = written[one.name] if one.name in written else document.value((*where, one.name))
         differing = _differing(now, one.tag.keys)
         if not overwrite and differing.get("description") == (None, "/".join(one.tag.original)):
-            del differing["description"]  # only where it came from; nobody has to be told
+            del differing["description"]  # only where it came from: not worth reporting
         if not differing:
             continue
         if not overwrite:
@@ -149,9 +150,9 @@ def _compare(
 
 
 def _match(
-    device: ProposedDevice, standing: Standing, kind: DriverKind | None, connection: Any, merged: Merged
+    device: ProposedDevice, existing: Existing, kind: DriverKind | None, connection: Any, merged: Merged
 ) -> list[_Matched]:
-    taken = {plain(name) for name in standing.taken}
+    taken = {plain(name) for name in existing.taken}
     indexed = elements((tag.name, tag.original) for tag in device.tags)
     seen: dict[Identity, str] = {}
     matched = []
@@ -165,7 +166,7 @@ def _match(
             merged.skipped.append(Skipped(original, f"the same address as {seen[key]}"))
             continue
         seen[key] = original
-        name = standing.names.get(key)
+        name = existing.names.get(key)
         if name is not None:
             matched.append(_Matched(tag, name, present=True))
             continue
@@ -176,7 +177,7 @@ def _match(
 
 
 def _without(odd: Odd, matched: Sequence[_Matched], at: str, merged: Merged) -> list[_Matched]:
-    """New tags without what is odd about them, which is noted; the others keep the names that they got."""
+    """New tags without the refused keys, which are noted; the names of all tags stay."""
     kept = []
     for one in matched:
         refused = {} if one.present else odd.get(f"{at}/{one.name}", {})
@@ -185,7 +186,7 @@ def _without(odd: Odd, matched: Sequence[_Matched], at: str, merged: Merged) -> 
         if "" in refused:
             continue
         keys = {key: value for key, value in one.tag.keys.items() if key not in refused}
-        kept.append(replace(one, tag=replace(one.tag, keys=keys)) if refused else one)
+        kept.append(replace(one, tag=replace(one.tag, keys=cast("TagKeys", keys))) if refused else one)
     return kept
 
 
@@ -201,9 +202,9 @@ def _differing(now: Any, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
 
 
 def _topics(
-    document: Document, where: Sequence[str], found: Sequence[str], standing: Standing, merged: Merged, at: str
+    document: Document, where: Sequence[str], found: Sequence[str], existing: Existing, merged: Merged, at: str
 ) -> None:
-    have = list(getattr(standing.device.device, "topics", ())) if standing.device is not None else []
+    have = list(getattr(existing.device.device, "topics", ())) if existing.device is not None else []
     missing = [glob for glob in found if glob not in have]
     if missing:
         document.extend((*where, "topics"), missing if document.has((*where, "topics")) else [*have, *missing])

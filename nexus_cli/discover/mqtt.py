@@ -13,7 +13,7 @@ from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.discover.filters import left_out
 from nexus_cli.discover.found import Discovery, Skipped
-from nexus_cli.discover.online import Progress, Tell, Wanted
+from nexus_cli.discover.online import OnProgress, Progress, Wanted
 from nexus_cli.discover.target import Target
 from nexus_cli.discover.topics import from_topics
 from nexus_cli.drivers.base import DriverError
@@ -27,7 +27,13 @@ _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 
 
 async def listen(
-    target: Target, *, settings: Settings, filters: tuple[str, ...], listen_s: float, stop: asyncio.Event, tell: Tell
+    target: Target,
+    *,
+    settings: Settings,
+    filters: tuple[str, ...],
+    listen_s: float,
+    stop: asyncio.Event,
+    on_progress: OnProgress,
 ) -> Mapping[str, bytes]:
     """The newest payload by topic: what the broker kept, and what is published meanwhile.
 
@@ -42,7 +48,7 @@ async def listen(
         async for message in incoming:
             if len(messages) < MOST_TOPICS or message.topic in messages:
                 messages[message.topic] = message.payload
-            tell(Progress(len(messages), 0, 0, message.topic))
+            on_progress(Progress(len(messages), 0, 0, message.topic))
 
     async with client.session() as incoming:
         await client.subscribe([(one, 0) for one in filters])
@@ -66,7 +72,7 @@ async def discover_topics(
     prefix: tuple[str, str],
     own: frozenset[str],
     stop: asyncio.Event,
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> Discovery:
     """Everything on a broker as external devices.
 
@@ -77,12 +83,12 @@ async def discover_topics(
         prefix: Enterprise and site.
         own: Devices of the site that a gateway publishes.
         stop: Ends the listening.
-        tell: Progress.
+        on_progress: Progress.
     """
     filters = (wanted.start,) if wanted.start else ("#",)
     try:
         messages = await listen(
-            target, settings=settings, filters=filters, listen_s=wanted.listen_s, stop=stop, tell=tell
+            target, settings=settings, filters=filters, listen_s=wanted.listen_s, stop=stop, on_progress=on_progress
         )
     except NexusError as error:
         if error.code == "NX6010" and target.text.rstrip("/") != settings.broker_url.rstrip("/"):

@@ -1,4 +1,4 @@
-"""Names for what was found: slugs that are unique, stable and tell where the value came from. Pure."""
+"""Names for what was found: slugs that are unique, stable and show where the value came from. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tag_name(original: Sequence[str], *, fallback: str = "value") -> str:
 
 
 def unique(name: str, taken: Collection[str], *, elements: Collection[str] = ()) -> str:
-    """The name, or the first of `name-2`, `name-3`, … that nobody has.
+    """The name, or the first of `name-2`, `name-3`, … that is free.
 
     Names that differ only in punctuation count as equal, because dashboards and file names make them so.
 

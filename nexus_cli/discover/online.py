@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from nexus_cli.discover.facts import Facts
 from nexus_cli.discover.filters import left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
 from nexus_cli.discover.journal import Journal
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.registry import kinds
@@ -31,7 +33,7 @@ class Wanted:
         rate_per_s: Most values a second, 0 for no limit.
         start: Where to begin, in the protocol's spelling.
         properties: OPC UA: also properties that describe no other value.
-        listen_s: MQTT: how long to listen; retained messages come at once, others when they are published.
+        listen_s: MQTT: how long to listen; retained messages come at once, the rest when they are published.
     """
 
     include: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class Progress(NamedTuple):
     away: bool = False
 
 
-Tell = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 class Collector:
@@ -67,7 +69,7 @@ class Collector:
 
     def __init__(self, target: Target, wanted: Wanted) -> None:
         self.discovery = Discovery(protocol=target.protocol, connection=dict(target.connection), source=target.text)
-        self.discovery.facts.update(target=target.text)
+        self.discovery.facts["target"] = target.text
         self._wanted = wanted
         self._key = kinds()[target.protocol].address_key if target.device is not None else "address"
         self._addresses: set[tuple[Any, ...]] = set()
@@ -79,9 +81,10 @@ class Collector:
         if detail.get("beat"):
             return
         if facts := detail.get("facts"):
-            told = {key: value for key, value in facts.items() if isinstance(value, str)}
-            self.discovery.facts.setdefault("identity", {}).update(told)
-            self.discovery.facts.update({key: value for key, value in facts.items() if key not in told})
+            texts = {key: value for key, value in facts.items() if isinstance(value, str)}
+            self.discovery.facts.setdefault("identity", {}).update(texts)
+            others = {key: value for key, value in facts.items() if key not in texts}
+            self.discovery.facts.update(cast("Facts", others))  # a driver may know more than `Facts` lists
             return
         name = "/".join(browsed.path)
         if "object" in detail:
@@ -114,20 +117,21 @@ class Collector:
             return "a property (--properties takes it)"
         return ""
 
-    def _tag(self, browsed: Browsed) -> dict[str, Any]:
+    def _tag(self, browsed: Browsed) -> TagKeys:
         detail = browsed.detail
-        tag: dict[str, Any] = {self._key: browsed.address, "type": browsed.type}
+        tag = cast("TagKeys", {self._key: browsed.address, "type": browsed.type})
         unit = unit_of(browsed.unit) or unit_of(str(detail.get("unit_name", "")))
         if unit:
             tag["unit"] = unit
-        elif told := browsed.unit or detail.get("unit_name"):
-            tag["labels"] = {"unit": str(told)}
-        for key in ("range", "values"):
-            if detail.get(key):
-                tag[key] = detail[key]
+        elif unknown := browsed.unit or detail.get("unit_name"):
+            tag["labels"] = {"unit": str(unknown)}
+        if detail.get("range"):
+            tag["range"] = detail["range"]
+        if detail.get("values"):
+            tag["values"] = detail["values"]
         if browsed.description:
             tag["description"] = " ".join(browsed.description.split())
-        tag.update(detail.get("keys", {}))
+        tag.update(cast("TagKeys", detail.get("keys", {})))
         return tag
 
 
@@ -137,7 +141,7 @@ async def collect(
     *,
     wanted: Wanted,
     stop: asyncio.Event,
-    tell: Tell,
+    on_progress: OnProgress,
     journal: Journal | None = None,
 ) -> Discovery:
     """Take from a walk until it ends, enough was found, or the person has had enough.
@@ -147,7 +151,7 @@ async def collect(
         collector: Where it goes; may hold what an earlier run found.
         wanted: Limits.
         stop: Ends the walk; what was found so far is kept.
-        tell: Called with the progress now and then.
+        on_progress: Called with the progress now and then.
         journal: Where the walk is noted, for protocols that can go on later.
 
     Returns:
@@ -169,7 +173,9 @@ async def collect(
             away = str(browsed.detail.get("waiting", ""))
             if away or now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                tell(Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), away or name, bool(away)))
+                on_progress(
+                    Progress(len(discovery.found), len(discovery.skipped), max(0, waiting), away or name, bool(away))
+                )
             if stop.is_set():
                 ended = "interrupted"
                 break
@@ -188,11 +194,13 @@ async def collect(
     seconds = max(time.monotonic() - began_s, 1e-6)
     seen = len(discovery.found) + len(discovery.skipped)
     discovery.facts.update(
-        complete=complete and not wanted.partial and not discovery.facts.get("unseen"),
-        ended=ended,
-        noted=journal is not None and journal.noted and not complete,
-        seconds=round(seconds, 3),
-        per_s=round((seen - already) / seconds, 1),
-        resumed=already,
+        {
+            "complete": complete and not wanted.partial and not discovery.facts.get("unseen"),
+            "ended": ended,
+            "noted": journal is not None and journal.noted and not complete,
+            "seconds": round(seconds, 3),
+            "per_s": round((seen - already) / seconds, 1),
+            "resumed": already,
+        }
     )
     return discovery

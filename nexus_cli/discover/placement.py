@@ -1,4 +1,4 @@
-"""Where proposed tags go: which site, which file, which device, and what stands there already."""
+"""Where proposed tags go: which site, which file, which device, and what it has already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INDEXED = re.compile(r"ns=(\d{1,5});(.+)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Existing:
     """What a device holds before discovery.
 
     Attributes:
@@ -46,7 +46,7 @@ def split_at(text: str) -> tuple[str, str, str] | None:
 
 
 def device_at(at: str, suggested: str) -> str:
-    """Where a proposed device goes: at the place itself, beside it, or where it says itself."""
+    """Where a proposed device goes: at the place itself, beside it, or at its own place."""
     if not suggested:
         return at
     if "/" in suggested or not at:
@@ -61,7 +61,7 @@ def device_path(at: str) -> tuple[str, ...]:
     return ("areas", area, "lines", line, "devices", device)
 
 
-def standing(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) -> Standing:
+def existing_device(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) -> Existing:
     """What the site has at `area/line/device`.
 
     Args:
@@ -71,7 +71,7 @@ def standing(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) ->
     """
     device = model.devices.get(at) if model is not None else None
     if device is None:
-        return Standing(names={}, taken=frozenset(), device=None)
+        return Existing(names={}, taken=frozenset(), device=None)
     names: dict[Identity, str] = {}
     for name, bound in device.tags.items():
         key: Identity = (name,) if device.external else identity(bound.address) if bound.address else ()
@@ -83,7 +83,7 @@ def standing(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) ->
     declared = {
         path.rpartition("/")[2] for path in (model.declared if model else ()) if path.rpartition("/")[0] == device.path
     }
-    return Standing(names=names, taken=frozenset(device.tags) | calculated | declared, device=device)
+    return Existing(names=names, taken=frozenset(device.tags) | calculated | declared, device=device)
 
 
 def identity(address: Address) -> Identity:

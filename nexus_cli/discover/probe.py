@@ -1,4 +1,4 @@
-"""Where does a known reading stand? Every area, base, type and byte order around an address is tried. Pure but for
+"""Search the registers of a known reading: every area, base, type and byte order around an address is tried. Pure but for
 the reads that it asks for."""
 
 from __future__ import annotations

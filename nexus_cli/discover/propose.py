@@ -1,4 +1,4 @@
-"""From what was found to what would stand in the site file: devices, tag names, keys, an interval. Pure.
+"""From what was found to what would be written in the site file: devices, tag names, keys, an interval. Pure.
 
 Nothing proposed is ever `writable`: that is a person's decision.
 """
@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from nexus_cli.discover import naming
+from nexus_cli.discover.facts import Facts
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.naming import common_levels, plain, tag_name, unique
+from nexus_cli.discover.site_keys import HeadKeys, TagKeys
 from nexus_cli.drivers.opcua.address import is_whole
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.json_value import JsonObject
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 """What is proposed; 1 s is the language's default and is not written."""
 LOAD = 0.25
 """Share of an interval that the reads of one cycle may take."""
 SUBSCRIBE_MOST = 10_000
-"""Largest number of monitored items that is proposed (an S7-1500 bears so many)."""
+"""Largest number of monitored items that is proposed (the limit of an S7-1500)."""
 OPAQUE_KEYS = ("address", "node", "symbol")
 """What a device itself calls a value: kept letter by letter, or not taken at all."""
 KEY_ORDER = (
@@ -42,22 +45,22 @@ KEY_ORDER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedTag:
-    """One tag as it would stand in the file.
+    """One tag as it would be written.
 
     Attributes:
         name: Slug, unique in its device.
         original: Original names, outermost first.
-        keys: Keys of the site language, in the order of the house.
+        keys: Keys of the site language, in the usual order of a site file.
     """
 
     name: str
     original: tuple[str, ...]
-    keys: dict[str, Any]
+    keys: TagKeys
 
 
 @dataclass(slots=True, kw_only=True)
 class ProposedDevice:
-    """One device as it would stand in the file.
+    """One device as it would be written.
 
     Attributes:
         place: Suggested device name, or a whole `area/line/device`; "" for the device being discovered.
@@ -66,7 +69,7 @@ class ProposedDevice:
     """
 
     place: str
-    head: dict[str, Any]
+    head: HeadKeys
     tags: list[ProposedTag] = field(default_factory=list)
 
 
@@ -86,7 +89,7 @@ class Proposal:
     devices: list[ProposedDevice]
     skipped: list[Skipped]
     complete: bool = True
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def tags(self) -> int:
@@ -117,7 +120,7 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
     devices = []
     for place, members in groups.items():
         tags = _tags(members, trim=trim and discovery.protocol != "external")
-        head: dict[str, Any] = {"protocol": discovery.protocol}
+        head: HeadKeys = {"protocol": discovery.protocol}
         if discovery.connection and discovery.protocol != "external":
             head["connection"] = dict(discovery.connection)
         head.update(discovery.facts.get("heads", {}).get(place, {}))
@@ -128,7 +131,9 @@ def propose(discovery: Discovery, *, requests: Requests | None = None, trim: boo
     for place, head in discovery.facts.get("heads", {}).items():
         if place not in groups:
             devices.append(ProposedDevice(place=place, head={"protocol": discovery.protocol, **head}))
-    facts = {key: value for key, value in discovery.facts.items() if key not in ("heads", "complete")}
+    facts = discovery.facts.copy()
+    facts.pop("heads", None)
+    facts.pop("complete", None)
     return Proposal(
         source=discovery.source,
         protocol=discovery.protocol,
@@ -152,13 +157,13 @@ def _tags(members: Sequence[Found], *, trim: bool) -> list[ProposedTag]:
     return tags
 
 
-def _keys(found: Found, name: str) -> dict[str, Any]:
-    keys = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
+def _keys(found: Found, name: str) -> TagKeys:
+    keys: JsonObject = {key: value for key, value in found.tag.items() if key != "writable" and value not in (None, "")}
     if "node" in keys and not is_whole(str(keys["node"])):
         keys.setdefault("index", "")  # brackets at the end of a server's own id are its name, no element of an array
     original = "/".join(found.name)
     if str(keys.get("description", "")).lower() in {level.lower() for level in found.name}:
-        keys.pop("description", None)  # many servers repeat the name there
+        keys.pop("description", None)  # many servers repeat the name as description
     if original and not ".".join(found.name).lower().endswith(name):
         if "description" not in keys:
             keys["description"] = original
@@ -168,7 +173,7 @@ def _keys(found: Found, name: str) -> dict[str, Any]:
         keys["index"] = ""  # that brackets belong to the node's name is said by nothing in it
     keys = {key: _harmless(value) for key, value in keys.items()}
     order = {key: place for place, key in enumerate(KEY_ORDER)}
-    return dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order))))
+    return cast("TagKeys", dict(sorted(keys.items(), key=lambda pair: order.get(pair[0], len(order)))))
 
 
 def _harmless(value: Any) -> Any:
@@ -180,7 +185,7 @@ def _harmless(value: Any) -> Any:
     return value
 
 
-def _pace(protocol: str, tags: int, requests: int) -> dict[str, Any]:
+def _pace(protocol: str, tags: int, requests: int) -> HeadKeys:
     """Mode and interval: reporting where the protocol has it, otherwise as fast as half the link allows."""
     kind = kinds()[protocol]
     if kind.modes[0] == "poll" and "subscribe" in kind.modes and tags <= SUBSCRIBE_MOST:

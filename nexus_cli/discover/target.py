@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from nexus_cli.diagnostics import Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.discover.site_keys import ConnectionKeys
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.device_url import UrlError, host_of, without_path
 from nexus_cli.model.driver_kind import AddressError, DriverKind
@@ -23,7 +24,7 @@ from nexus_cli.model.secrets import without_passwords
 MQTT = ("mqtt", "mqtts")
 _MISSING = re.compile(r"add '(\w+): …'")
 PLACE = ("unit_id", "ams_net_id", "port", "rack", "slot")
-"""Connection keys that tell two devices of one link apart."""
+"""Connection keys that distinguish devices of one link."""
 HERE = "discovered/here/device"
 """Path of a device that no site has yet."""
 
@@ -42,7 +43,7 @@ class Target:
 
     text: str
     protocol: str
-    connection: dict[str, Any]
+    connection: ConnectionKeys
     device: DeviceConfig | None = None
     units: tuple[int, ...] = ()
 
@@ -84,7 +85,7 @@ def parse_target(
             hint="--user NAME --password '${env:PLC_PASSWORD}'",
         )
     aliases = url.aliases if url is not None else {}
-    keys: dict[str, Any] = {aliases.get(key, key): _value(value) for key, value in parse_qsl(parts.query)}
+    keys: ConnectionKeys = {aliases.get(key, key): _value(value) for key, value in parse_qsl(parts.query)}
     if parts.username:
         keys.setdefault("user", parts.username)
     keys.update({key: value for key, value in (extra or {}).items() if value is not None})
@@ -117,7 +118,7 @@ def _examples(kinds: Mapping[str, DriverKind]) -> str:
 def connected(
     text: str,
     protocol: str,
-    connection: dict[str, Any],
+    connection: ConnectionKeys,
     kinds: Mapping[str, DriverKind],
     *,
     units: tuple[int, ...] = (),

@@ -14,6 +14,7 @@ import orjson
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
+from nexus_cli.discover.site_keys import HeadKeys, TagKeys
 from nexus_cli.discover.sparkplug import TYPES, BirthError, birth_of, metrics_of
 from nexus_cli.wire.topic import PLATFORM, is_slug
 
@@ -47,8 +48,8 @@ def from_topics(
         reason = _plain(topic, payload, f"{enterprise}/{site}/", own, discovery, globs, names)
         if reason:
             discovery.skipped.append(Skipped(topic, reason))
-    heads = {place: {"topics": patterns} for place, patterns in globs.items()}
-    discovery.facts.update(heads=heads, complete=False, topics=len(messages))
+    heads: dict[str, HeadKeys] = {place: {"topics": patterns} for place, patterns in globs.items()}
+    discovery.facts.update({"heads": heads, "complete": False, "topics": len(messages)})
     return discovery
 
 
@@ -93,7 +94,7 @@ def _plain(
     return ""
 
 
-def _tag(payload: bytes) -> tuple[dict[str, Any] | None, str]:
+def _tag(payload: bytes) -> tuple[TagKeys | None, str]:
     """Type and unit by one payload, or why it can't be stored."""
     if not payload:
         return None, "an empty message"
@@ -116,7 +117,7 @@ def _tag(payload: bytes) -> tuple[dict[str, Any] | None, str]:
         return None, "its value is null, so that its type is not known"
     kind = "bool" if isinstance(body, bool) else "float64" if isinstance(body, (int, float)) else ""
     kind = kind or ("string" if isinstance(body, str) else "json")
-    tag: dict[str, Any] = {"type": kind}
+    tag: TagKeys = {"type": kind}
     if known := unit_of(unit):
         tag["unit"] = known
     elif unit:
@@ -147,7 +148,7 @@ def _birth(topic: str, payload: bytes, birth: Any, discovery: Discovery, names: 
             discovery.skipped.append(Skipped(what, "the same metric was born before"))
         else:
             names.add((place, metric.name))
-            tag: dict[str, Any] = {"type": kind}
+            tag: TagKeys = {"type": kind}
             if known := unit_of(metric.unit):
                 tag["unit"] = known
             if metric.description:

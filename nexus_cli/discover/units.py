@@ -1,40 +1,39 @@
-"""Who is on this bus? Asks one Modbus unit id after the other, and says what each answers."""
+"""Search a bus for Modbus units: ask one unit id after the other, and note what each answers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
+from nexus_cli.discover.facts import UnitFound
 from nexus_cli.discover.found import Discovery, Skipped
-from nexus_cli.discover.online import Progress, Tell
+from nexus_cli.discover.online import OnProgress, Progress
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.modbus.browse import find_marker, identification
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 
 TIMEOUT_MS = 300
-"""Longest wait for a unit when nothing else is said: an answer of a few registers takes 30 ms at 9,600 baud, and
-most devices begin it within 100 ms."""
-OF_THE_LINK = frozenset(("host", "port", "serial", "unit_id"))
-"""Keys that the address says itself, or that differ by unit."""
-NO_DEVICE = (10, 11)
-"""Exceptions of a serial server whose device keeps silent. Source: Modbus Application Protocol V1.1b3 §7."""
+"""Longest wait for a unit without a `timeout`: an answer of a few registers takes 30 ms at 9,600 baud, and most devices
+begin it within 100 ms."""
+LINK_KEYS = frozenset(("host", "port", "serial", "unit_id"))
+"""Keys that are in the address, or that differ by unit."""
 
 
-async def ask_units(target: Target, *, home: str, stop: asyncio.Event, tell: Tell) -> Discovery:
+async def ask_units(target: Target, *, home: str, stop: asyncio.Event, on_progress: OnProgress) -> Discovery:
     """Ask each unit of a target.
 
     Args:
         target: With `units`.
         home: The `.nexus` folder.
-        stop: Ends the round; what was learnt so far is kept.
-        tell: Progress.
+        stop: Ends the round; what was found so far is kept.
+        on_progress: Progress.
 
     Returns:
         `facts["units"]`: unit, identity and `sunspec` of those that answer; the others are skipped, with the reason.
@@ -43,18 +42,28 @@ async def ask_units(target: Target, *, home: str, stop: asyncio.Event, tell: Tel
         DriverError: The link can't be opened.
     """
     assert target.device is not None
-    timeout_ms = TIMEOUT_MS if "timeout" not in target.connection else target.device.connection.get("timeout")
+    own_ms = target.device.connection.get("timeout") if "timeout" in target.connection else None
+    timeout_ms = TIMEOUT_MS if own_ms is None else int(own_ms)
     devices = [_device(target.device, unit, timeout_ms) for unit in target.units]
     discovery = Discovery(protocol=target.protocol, connection=dict(target.connection), source=target.text)
-    found: list[dict[str, Any]] = []
-    discovery.facts.update(target=target.text, units=found, asked=0, complete=False, timeout_ms=timeout_ms)
-    discovery.facts["keys"] = {key: value for key, value in target.connection.items() if key not in OF_THE_LINK}
+    found: list[UnitFound] = []
+    keys = {key: value for key, value in target.connection.items() if key not in LINK_KEYS}
+    discovery.facts.update(
+        {
+            "target": target.text,
+            "units": found,
+            "asked": 0,
+            "complete": False,
+            "timeout_ms": timeout_ms,
+            "keys": keys,
+        }
+    )
     bus = _Bus(devices, home)
     began_s = time.monotonic()
     await bus.open()
     try:
         for unit in target.units:
-            tell(
+            on_progress(
                 Progress(
                     len(found), len(discovery.skipped), len(target.units) - discovery.facts["asked"], f"unit {unit}"
                 )
@@ -67,14 +76,14 @@ async def ask_units(target: Target, *, home: str, stop: asyncio.Event, tell: Tel
             if silence:
                 discovery.skipped.append(Skipped(f"unit {unit}", silence))
             else:
-                found.append({"unit": unit, **await bus.about(unit)})
+                found.append(await bus.about(unit))
     finally:
         await bus.close()
     discovery.facts["seconds"] = round(time.monotonic() - began_s, 3)
     return discovery
 
 
-def _device(device: DeviceConfig, unit: int, timeout_ms: Any) -> DeviceConfig:
+def _device(device: DeviceConfig, unit: int, timeout_ms: int) -> DeviceConfig:
     connection = {**device.connection, "unit_id": unit, "timeout": timeout_ms}
     return replace(device, path=f"{device.path}-{unit}", connection=connection)
 
@@ -110,19 +119,19 @@ class _Bus:
                     if not last:
                         continue
                     return error.message
-                if error.code in NO_DEVICE:
+                if error.kind is FailureKind.UNIT_UNREACHABLE:
                     return "no device behind the serial server answers"
                 return "no answer in time" if error.scope is Scope.DEVICE and not error.code else ""
             return ""
         return ""
 
-    async def about(self, unit: int) -> dict[str, Any]:
-        """Who it is, as far as it tells. Raises DriverError."""
-        told: dict[str, Any] = {"identity": {}, "sunspec": False}
+    async def about(self, unit: int) -> UnitFound:
+        """What it says of itself. Raises DriverError."""
+        found: UnitFound = {"unit": unit, "identity": {}, "sunspec": False}
         try:
-            told["identity"] = await identification(await self.open(), unit=unit)
-            told["sunspec"] = await find_marker(await self.open(), unit=unit) is not None
+            found["identity"] = await identification(await self.open(), unit=unit)
+            found["sunspec"] = await find_marker(await self.open(), unit=unit) is not None
         except DriverError as error:
             if error.scope is Scope.SESSION:
                 await self.close()
-        return told
+        return found

@@ -1,8 +1,8 @@
 """Ask a running gateway to browse through its own link, over the broker.
 
-A long walk is asked for piece by piece: the gateway looks at the nodes that it is handed, and what it finds below them
-comes back to be asked for later. So a gateway that is restarted, and a command that is ended, lose one piece at most.
-A link that drops in the middle of a walk, or a gateway that is started again, is waited for, a bounded time.
+A long walk is requested piece by piece: the gateway browses the nodes of a request and returns the nodes below them,
+which are requested later. So a restarted gateway, or an ended command, loses one piece at most. A link that drops in the
+middle of a walk, or a gateway that restarts, is waited for, a bounded time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import orjson
+import msgspec
+from msgspec.structs import replace
 from ulid import ULID
 
 from nexus_cli.diagnostics import NexusError
@@ -20,15 +21,17 @@ from nexus_cli.discover.frontier import MAX_NODES, Frontier
 from nexus_cli.discover.online import Wanted
 from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
+from nexus_cli.drivers.browse_shapes import restored
 from nexus_cli.settings import Settings
+from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, decode_page
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 SILENCE_S = 12.0
-"""The gateway says something at least every three seconds."""
+"""Longest time without a page; a gateway sends one at least every three seconds."""
 PATIENCE_S = 30.0
-"""Longest wait for a link or a gateway that was there in this walk, since the last thing that it told."""
+"""Longest wait for a link or a gateway that answered in this walk, since its last answer."""
 FIRST_PATIENCE_S = 4.0
 """Longest wait for a link that is being opened when a walk begins."""
 PAUSE_S = 0.5
@@ -46,11 +49,11 @@ async def browse_via(
     """What a gateway browses, in order. Ending the iteration early cancels the walk there.
 
     Args:
-        target: Its device's path when the site has it, else its link and connection, tell the gateway which one.
+        target: Named by its device's path when the site has it, else by its link and connection.
         gateway: Name of the gateway.
-        wanted: `start`, `depth` and `properties` go along; filters are ours.
+        wanted: `start`, `depth` and `properties` are sent; filters apply here.
         settings: Site and broker.
-        frontier: Where to go on, for protocols that are walked piece by piece.
+        frontier: Where to resume, for protocols that are walked piece by piece.
         silence_s: Longest wait for a page, None for `SILENCE_S`.
 
     Raises:
@@ -68,35 +71,35 @@ async def browse_via(
                 yield browsed
 
 
-async def _whole(asking: _Asking, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
-    """A walk that is one request; begun anew when it was cut, and then what was told before is left out."""
-    told: set[tuple[Any, ...]] = set()
-    patience = _Patience()
+async def _whole(asking: _Asking, request: BrowseRequest) -> AsyncGenerator[Browsed, None]:
+    """A walk in one request; repeated when it was cut, without what was reported before."""
+    reported: set[tuple[Any, ...]] = set()
+    retry = _Retry()
     while True:
         try:
             async with contextlib.aclosing(asking.pages(request)) as answers:
                 async for browsed in answers:
                     identity = (browsed.path, browsed.address, "" if browsed.address else str(browsed.detail))
-                    if browsed.detail.get("beat") or identity not in told:
-                        told.add(identity)
+                    if browsed.detail.get("beat") or identity not in reported:
+                        reported.add(identity)
                         yield browsed
-                    patience.renew()
+                    retry.renew()
             return
         except NexusError as error:
             cut = error
-        async for sign in patience.bear(cut):
+        async for sign in retry.pause(cut):
             yield sign
 
 
-async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) -> AsyncGenerator[Browsed, None]:
-    """A walk that is asked for piece by piece; of a piece that was cut, only what was not done is asked for again."""
-    told_facts = False
-    patience = _Patience()
+async def _pieces(asking: _Asking, request: BrowseRequest, frontier: Frontier) -> AsyncGenerator[Browsed, None]:
+    """A walk in pieces; of a piece that was cut, only the nodes that are not done are requested again."""
+    has_facts = False
+    retry = _Retry()
     while nodes := frontier.batch():
         queued: list[Any] = []
-        found: list[Browsed] = []  # counts when the nodes that it was found below are done
+        found: list[Browsed] = []  # counts when the nodes above it are done
         try:
-            async with contextlib.aclosing(asking.pages({**request, "nodes": nodes})) as answers:
+            async with contextlib.aclosing(asking.pages(replace(request, nodes=nodes))) as answers:
                 async for browsed in answers:
                     if not browsed.detail.get("beat"):
                         found.append(browsed)
@@ -104,14 +107,14 @@ async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) 
                     queued += browsed.detail.get("queued", ())
                     done = browsed.detail.get("done", 0)
                     if not done:
-                        yield _beat(0, [])  # so that whoever waits can be interrupted
+                        yield _beat(0, [])  # so that the caller can be interrupted
                         continue
-                    patience.renew()
+                    retry.renew()
                     for one in found:
-                        if "facts" in one.detail:  # of every piece the same
-                            if not told_facts:
+                        if "facts" in one.detail:  # each piece has the same
+                            if not has_facts:
                                 yield one
-                            told_facts = True
+                            has_facts = True
                         elif frontier.is_new(one):
                             yield one
                     yield _beat(done, frontier.done(done, queued))
@@ -119,7 +122,7 @@ async def _pieces(asking: _Asking, request: dict[str, Any], frontier: Frontier) 
             continue
         except NexusError as error:
             cut = error
-        async for sign in patience.bear(cut):
+        async for sign in retry.pause(cut):
             yield sign
     if frontier.refused:
         reason = f"{frontier.refused} nodes beyond {MAX_NODES:,}"
@@ -135,39 +138,41 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-class _Patience:
+class _Retry:
     """How long a link or a gateway that is away is waited for."""
 
     def __init__(self) -> None:
-        self._met = False
+        self._answered = False
         self._since_s = _now_s()
 
     def renew(self) -> None:
-        """It told something."""
-        self._met, self._since_s = True, _now_s()
+        """It answered."""
+        self._answered, self._since_s = True, _now_s()
 
-    async def bear(self, cut: NexusError) -> AsyncGenerator[Browsed, None]:
-        """Rest before asking again, with signs of life meanwhile. Raises the error when the time for it is over."""
-        longest_s = PATIENCE_S if self._met else FIRST_PATIENCE_S
-        if not cut.retriable or not (self._met or cut.code == "NX6610") or _now_s() - self._since_s >= longest_s:
+    async def pause(self, cut: NexusError) -> AsyncGenerator[Browsed, None]:
+        """Wait before the next request, with signs of life meanwhile. Raises the error when its time is over."""
+        longest_s = PATIENCE_S if self._answered else FIRST_PATIENCE_S
+        if not cut.retriable or not (self._answered or cut.code == "NX6610") or _now_s() - self._since_s >= longest_s:
             raise cut
         for _ in range(2):
             yield Browsed((), "", "", detail={"beat": True, "done": 0, "queued": [], "waiting": cut.message})
             await asyncio.sleep(PAUSE_S)
 
 
-def _request(target: Target, wanted: Wanted) -> dict[str, Any]:
-    assert target.device is not None
-    request: dict[str, Any] = {"start": wanted.start, "depth": wanted.depth, "properties": wanted.properties}
-    if target.device.path != HERE:
-        return {**request, "device": target.device.path}
-    held = target.device.connection
+def _request(target: Target, wanted: Wanted) -> BrowseRequest:
+    """The request without its id, which each sending sets."""
+    device = target.device
+    assert device is not None
+    request = BrowseRequest(id="", start=wanted.start, depth=wanted.depth, properties=wanted.properties)
+    if device.path != HERE:
+        return replace(request, device=device.path)
+    held = device.connection
     place = {key: held[key] for key in PLACE if key in target.connection and key in held}
-    return {**request, "link": target.device.link, "connection": place}
+    return replace(request, link=device.link, connection=place)
 
 
-async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -> dict[str, Any]:
-    """What a device answers now when a gateway reads the address of one of its tags: `read` of `browse-page`.
+async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -> AddressRead:
+    """What a device answers now to a gateway that reads the address of one of its tags.
 
     Raises:
         NexusError: NX6610 the gateway refuses, NX6611 it does not answer or knows no such request, NX6010 … of the broker.
@@ -176,24 +181,22 @@ async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -
     asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=SILENCE_S)
     async with (
         contextlib.aclosing(asking),
-        contextlib.aclosing(asking.answers({"device": device, "read": tag})) as pages,
+        contextlib.aclosing(asking.answers(BrowseRequest(id="", device=device, read=tag))) as pages,
     ):
         async for page in pages:
-            if isinstance(page.get("read"), dict):
-                found: dict[str, Any] = page["read"]
-                return found
-            if page.get("items"):
-                break  # it took the request for one to browse
+            if isinstance(page.read, AddressRead):
+                return page.read
+            if page.items:
+                break  # an older gateway, which browses instead
     raise NexusError(
         f"The gateway '{gateway}' can't read for others.", code="NX6611", hint="it runs an older version of nexus"
     )
 
 
 class _Asking:
-    """One request after the other, each answered in pages.
+    """Sends requests one after the other, each answered in pages.
 
-    After one that was cut, pages may still be under way: the next one goes out under another name, by a connection of
-    its own.
+    After a request that was cut, pages may still arrive: the next one has another id and its own connection.
     """
 
     def __init__(self, settings: Settings, topics: Topics, *, gateway: str, silence_s: float) -> None:
@@ -216,47 +219,50 @@ class _Asking:
         await self._open.aclose()
         self._open = contextlib.AsyncExitStack()
 
-    async def pages(self, request: dict[str, Any]) -> AsyncGenerator[Browsed, None]:
-        """What one request brings, as `answers`."""
+    async def pages(self, request: BrowseRequest) -> AsyncGenerator[Browsed, None]:
+        """What was found, of all pages of one request; errors as `answers`."""
         async with contextlib.aclosing(self.answers(request)) as answers:
             async for page in answers:
-                if not page.get("items"):
+                if not page.items:
                     yield _beat(0, [])
-                for path, address, type_, unit, description, writable, detail in page.get("items", ()):
-                    yield Browsed(tuple(path), address, type_, unit, description, writable, _restored(detail))
+                for path, address, type_, unit, description, writable, detail in page.items:
+                    yield Browsed(tuple(path), address, type_, unit, description, writable, restored(detail))
 
-    async def answers(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def answers(self, request: BrowseRequest) -> AsyncGenerator[BrowsePage, None]:
         """The pages of one request. Raises NexusError as `browse_via`; retriable when it may be answered soon."""
         if not self._name:
             await self._connect()
         name = self._name
-        await self._client.publish(self._topic, orjson.dumps({"id": name, **request}))
+        await self._client.publish(self._topic, msgspec.json.encode(replace(request, id=name)))
         done, expected = False, 0
         try:
             while not done:
                 page = await self._page()
                 expected += 1
-                if page.get("error"):
+                if page.error:
                     done = True
-                    what = "read it" if request.get("read") else "browse"
-                    why = f"The gateway '{self._gateway}' does not {what}: {page['error']}."
-                    raise NexusError(why, code="NX6610", retriable=bool(page.get("again")))
-                if page.get("page") != expected:
+                    what = "read it" if request.read else "browse"
+                    why = f"The gateway '{self._gateway}' does not {what}: {page.error}."
+                    raise NexusError(why, code="NX6610", retriable=bool(page.again))
+                if page.page != expected:
                     raise NexusError(f"A page of '{self._gateway}' was lost.", code="NX6611", retriable=True)
-                done = bool(page.get("done"))
+                done = page.done
                 yield page
         finally:
             if not done:
                 with contextlib.suppress(NexusError):
-                    await self._client.publish(self._topic, orjson.dumps({"id": name, "cancel": True}))
+                    await self._client.publish(self._topic, msgspec.json.encode(BrowseRequest(id=name, cancel=True)))
                 with contextlib.suppress(NexusError):
                     await self.aclose()
 
-    async def _page(self) -> dict[str, Any]:
+    async def _page(self) -> BrowsePage:
         try:
             async with asyncio.timeout(self._silence_s):
-                page: dict[str, Any] = orjson.loads((await anext(self._messages)).payload)
-                return page
+                return decode_page((await anext(self._messages)).payload)
+        except ValueError as error:
+            raise NexusError(
+                f"An answer of the gateway '{self._gateway}' can't be read.", code="NX6611", cause=str(error)
+            ) from None
         except TimeoutError:
             raise NexusError(
                 f"The gateway '{self._gateway}' does not answer.",
@@ -264,11 +270,3 @@ class _Asking:
                 hint="nexus status shows which gateways run",
                 retriable=True,
             ) from None
-
-
-def _restored(detail: dict[str, Any]) -> dict[str, Any]:
-    """JSON made the codes of an enumeration texts."""
-    for part in (detail, detail.get("keys", {})):
-        if isinstance(part.get("values"), dict):
-            part["values"] = {int(code): label for code, label in part["values"].items()}
-    return detail

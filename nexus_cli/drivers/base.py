@@ -1,6 +1,6 @@
-"""What every driver is. It opens, reads, writes, subscribes, browses, and raises `DriverError`.
+"""The interface of a driver: it opens, reads, writes, subscribes, browses, and raises `DriverError`.
 
-It has no loop, sleep, retry, scaling, queue or task of its own: the supervisor of a link owns those once, for
+It has no loop, sleep, retry, scaling, queue or task of its own: the supervisor of a link has them, once for
 every protocol. Grouping (`Driver.group`) and decoding are pure.
 
 See docs/decisions/0005.
@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nexus_cli.diagnostics.printable import one_line
+from nexus_cli.drivers.browse_shapes import WalkState
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
 
 
@@ -22,10 +24,9 @@ class Scope(StrEnum):
     """How far an error reaches; decides what the supervisor does.
 
     SESSION: the link is unusable; reconnect at once and ask again, else close and back off.
-    DEVICE: no answer (a dead unit behind a gateway); the session stays. Only when nothing else of the device answers
-        either, the device backs off.
+    DEVICE: no answer (a dead unit); the session stays. The device backs off when no other request is answered.
     REQUEST: this request was refused; read its points in parts.
-    ITEM: one point is wrong; its tag is BAD, the rest goes on.
+    ITEM: one point is wrong; its tag is BAD, the others are still read.
     """
 
     SESSION = "session"
@@ -35,11 +36,11 @@ class Scope(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a write that failed did to the device.
+    """What a failed write changed on the device.
 
-    NONE: nothing of it was sent.
-    REFUSED: the device, or what stands before it, said no.
-    MAYBE: it may have the value, or a part of it.
+    NONE: nothing was sent.
+    REFUSED: the device, or a gateway before it, refused.
+    MAYBE: the device may have the value, or a part of it.
     """
 
     NONE = "none"
@@ -48,18 +49,17 @@ class Effect(StrEnum):
 
 
 class DriverError(Exception):
-    """The field failed.
+    """A request to a device failed, or its link.
 
     Attributes:
         scope: How far it reaches.
-        retriable: False when only a change of configuration can help (wrong credentials, unknown address).
-        reason: What the tags' samples carry.
+        retriable: False when only a change of configuration can help.
+        reason: Of the tags' samples.
         code: The protocol's own code (Modbus exception, OPC UA status, ADS error), 0 if none.
-        effect: Of a write; None leaves it to the scope: what reaches one item was refused, everything else may have
-            arrived.
-        rest_s: How long not to try again once it has come twice, in seconds: each attempt costs something (an account is
-            locked). 0 when an attempt costs nothing.
-        transient: The device was busy: what is asked again soon may well be answered.
+        effect: Of a write; None follows from the scope: ITEM was refused, everything else may have arrived.
+        rest_s: Pause before the next attempt once it came twice, in seconds, because attempts lock accounts; 0 for none.
+        transient: The device was busy; the same request may be answered soon.
+        kind, subject: Choose the hint for a person who tries to connect; `subject` is a name in it.
     """
 
     def __init__(
@@ -73,8 +73,10 @@ class DriverError(Exception):
         effect: Effect | None = None,
         rest_s: float = 0.0,
         transient: bool = False,
+        kind: FailureKind = FailureKind.OTHER,
+        subject: str = "",
     ) -> None:
-        # What a device says of itself may be no text: health as JSON, a log and a terminal take it as well.
+        # A device's own text may hold control characters; health documents, logs and terminals print it.
         self.message = one_line(message)
         super().__init__(self.message)
         self.transient = transient
@@ -84,6 +86,8 @@ class DriverError(Exception):
         self.code = code
         self.effect = effect
         self.rest_s = rest_s
+        self.kind = kind
+        self.subject = subject
 
 
 class Fault(NamedTuple):
@@ -94,12 +98,12 @@ class Fault(NamedTuple):
     uncertain: bool = False
     """True keeps the value and makes the sample UNCERTAIN."""
     transient: bool = False
-    """The device was busy with this one: what is asked again soon may well be answered."""
+    """The device was busy; the same point may be read soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A tag as a driver sees it: where it is and how its bytes are read. Scaling and units are not its matter.
+    """A tag as a driver sees it: its address and how its bytes are decoded. It knows neither scale nor unit.
 
     Attributes:
         name: Tag name, unique in the device.
@@ -120,8 +124,8 @@ class Request:
 
     Attributes:
         device: Device path.
-        points: What it answers; the order of `ReadResult.values`.
-        detail: The driver's own: function, start, count, precompiled decoder, node list, …
+        points: What it reads, in the order of `ReadResult.values`.
+        detail: Private to the driver: function, start, count, precompiled decoder, node list, …
         text: For people: `FC3 holding 100..119 unit 1`; printed by plan and explain.
     """
 
@@ -137,7 +141,7 @@ class ReadResult(NamedTuple):
     Attributes:
         values: Raw values in the point's type (None where a fault has none).
         faults: By position, only what is not good.
-        source_time_us: The device's own times by position, µs since 1970 UTC, or None when the protocol has none.
+        source_time_us: The device's timestamps by position, µs since 1970 UTC, or None when the protocol has none.
     """
 
     values: Sequence[Value]
@@ -175,15 +179,15 @@ class Subscription(Protocol):
 
     @property
     def faults(self) -> Mapping[str, Fault]:
-        """Points that the device does not report, by name: refused from the start, or no longer. It changes as they do."""
+        """Points that the device does not report, by name: refused, or not reported any more. The current state."""
         ...
 
     def notes(self) -> Sequence[str]:
-        """What a limit of the device changes in how it reports, a sentence each: who it is, and its own word for it."""
+        """How a limit of the device changes its reporting, one sentence each, with the device and the limit's name."""
         ...
 
     async def retry(self) -> None:
-        """Ask once more for what stands in `faults`; the others are not touched.
+        """Request the points in `faults` once more; the others are not touched.
 
         Raises:
             DriverError: With scope SESSION or DEVICE; anything smaller stays in `faults`.
@@ -195,8 +199,8 @@ class Subscription(Protocol):
         ...
 
     async def distrust(self, names: Sequence[str]) -> None:
-        """A read showed that the device does not report these although it took them on: what should have reported them
-        ends, and they stand in `faults` until `retry` has them reported anew.
+        """A read showed that the device accepted these points and does not report them: end what should have reported
+        them, and list them in `faults` until `retry`.
 
         Raises:
             DriverError: With scope SESSION.
@@ -210,16 +214,16 @@ class Subscription(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowseOptions:
-    """What to browse, and how. A protocol takes what it can, and leaves out the rest.
+    """What to browse, and how. A driver ignores what its protocol does not have.
 
     Attributes:
-        start: Where to begin, in the protocol's spelling; "" is its usual beginning.
-        device: Path of the device to browse, where several share the link; "" is the first.
+        start: Where to begin, in the protocol's spelling; "" for its usual root.
+        device: Path of the device to browse, where several share the link; "" for the first.
         depth: Most levels, 0 for all.
         properties: Whether to report properties that describe no other value.
-        parallel: Calls under way at once.
+        parallel: Calls in flight at once.
         resume: Where an earlier run ended.
-        only_resume: Whether to look only at what `resume` has waiting, and no further.
+        only_resume: Browse only the nodes that wait in `resume`, and nothing below them.
     """
 
     start: str = ""
@@ -227,7 +231,7 @@ class BrowseOptions:
     depth: int = 0
     properties: bool = False
     parallel: int = 1
-    resume: Mapping[str, Any] | None = None
+    resume: WalkState | None = None
     only_resume: bool = False
 
 
@@ -247,7 +251,7 @@ class Browsed(NamedTuple):
 
 
 class CannotAsk(Exception):
-    """A published library has no way to ask this, whatever the device would answer; the text says what it lacks."""
+    """A published library has no function for this request; the text says what it lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,15 +259,15 @@ class Opinion:
     """One answer.
 
     Attributes:
-        asked: What went out, in words.
-        data: The value's bytes as they came; empty where there was no answer.
-        value: What it made of them, before scale and unit.
+        asked: The request, in words.
+        data: The value's bytes as received; empty without an answer.
+        value: The decoded value, before scale and unit.
         fault: Why there is no good value; None when there is one.
-        decoded_here: True where the library gave bytes, and its own words for a value end there: then the value is
-            our decoder's.
+        decoded_here: True where the library returned bytes only, so that our decoder made the value.
         problem: What went wrong, in words; "" when there was an answer.
-        unable: True where the library has no way to ask: then there is no second opinion, and no disagreement.
-        client: `nexus`, or package and version, e.g. `pymodbus 3.11.2`; put there by who asked for both.
+        unable: True where the library has no such request: then there is no second opinion, and no disagreement.
+        client: `nexus`, or package and version, e.g. `pymodbus 3.11.2`; set by the caller that asks both.
+        detail: Private to the driver: what its `library` client needs beside the address.
     """
 
     asked: str = ""
@@ -274,7 +278,7 @@ class Opinion:
     problem: str = ""
     unable: bool = False
     client: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
+    detail: Any = None
 
     @classmethod
     def of_library(
@@ -284,8 +288,8 @@ class Opinion:
 
         Args:
             asked: Its call.
-            data: The bytes that it gave.
-            words: Its own value; None where it has no words for such a value, which `decode` then makes of the bytes.
+            data: The bytes that it returned.
+            words: The value that it returned; None where it has none of this type, so that `decode` makes it from `data`.
             decode: Our decoder.
         """
         value, fault = (words, None) if words is not None else decode(data)
@@ -307,16 +311,16 @@ class Session(Protocol):
     async def subscribe(
         self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
     ) -> Subscription:
-        """Have the device report points; intervals are one per point, same order. Raises DriverError."""
+        """Have the device report points; one interval per point, same order. Raises DriverError."""
         ...
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
-        """Take note of the devices now behind this link (unit ids, namespaces). Called after connect and on change;
-        must not disturb devices that did not change. Raises DriverError."""
+        """Set the devices behind this link (unit ids, namespaces). Called after connect and on change; must not disturb
+        devices that did not change. Raises DriverError."""
         ...
 
     async def check(self) -> None:
-        """Prove that the link is alive when nothing was polled (subscriptions). Raises DriverError."""
+        """Check that the link works when nothing was polled (subscriptions). Raises DriverError."""
         ...
 
     def browse(self, options: BrowseOptions = EVERYTHING) -> AsyncIterator[Browsed]:
@@ -324,13 +328,13 @@ class Session(Protocol):
         ...
 
     async def close(self) -> None:
-        """End the session and free everything. Never raises, and never waits longer than a second or two."""
+        """End the session and free its resources. Never raises; waits two seconds at most."""
         ...
 
 
 @runtime_checkable
 class Doubtful(Protocol):
-    """A session that stands although something about it is not as it should be.
+    """An open session with something that a person should know.
 
     Attributes:
         doubts: Sentences for people, such as: the server's certificate has expired.
@@ -341,7 +345,7 @@ class Doubtful(Protocol):
 
 @runtime_checkable
 class Quickened(Protocol):
-    """A session that ends when nothing is heard of us for less than the usual time between two checks.
+    """A session that the server ends after a silence shorter than the usual time between two checks.
 
     Attributes:
         check_s: Longest time between two checks, in seconds.
@@ -352,13 +356,12 @@ class Quickened(Protocol):
 
 @runtime_checkable
 class Calling(Protocol):
-    """A session that may learn by itself, between two requests, that its `check` should not wait for its turn: what it
-    reports is bound to something that has just changed. It has no task of its own to see to that.
+    """A session that may need its `check` early: something that its reports depend on has changed. It has no task of its
+    own.
 
     Attributes:
-        want_check: Put there by the supervisor. May be called on the loop at any time, as often as there is cause: the
-            next `check` then comes as soon as what runs has ended, a tenth of a second after the last one at the earliest,
-            and later and later when there is no end of it.
+        want_check: Set by the supervisor; may be called on the loop at any time and any number of times. The next `check`
+            runs after the current request, at least 0.1 s after the last one, with growing pauses when calls repeat.
     """
 
     want_check: Callable[[], None]
@@ -372,7 +375,7 @@ class Driver(Protocol):
     """Requests that may be in flight on one session (1 for Modbus)."""
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
-        """Which reads to join: pure. Every point stands in exactly one request, every request keeps the device's limits."""
+        """Which reads to join: pure. Every point is in exactly one request; every request keeps the device's limits."""
         ...
 
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> Session:

@@ -28,7 +28,7 @@ def group_in_order(
         size: Most points a request.
         plan: Makes the driver's detail of a request.
         text: Name of the service, for people.
-        noun: What a point is there, in the singular.
+        noun: The protocol's name of a point, in the singular.
     """
     return tuple(
         Request(

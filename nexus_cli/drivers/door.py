@@ -76,7 +76,7 @@ class GuardedSession:
     """See `drivers.base.Session`. What else an inner session offers is reached through it.
 
     Attributes:
-        calls: Calls that ended, well or not; it stands still while one hangs.
+        calls: Calls that ended, well or not; it does not change while one hangs.
     """
 
     def __init__(self, inner: Session) -> None:
@@ -175,7 +175,7 @@ class GuardedSession:
             async with asyncio.timeout(CLOSE_S):
                 with Door(_broken):
                     await self.inner.close()
-        except Exception as error:  # noqa: BLE001 - the session is over, and so is what it could tell
+        except Exception as error:  # noqa: BLE001 - the session is over, and with it what it could report
             _log.warning("a session could not be closed: %s", name_of(error))
 
 

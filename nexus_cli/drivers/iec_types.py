@@ -1,4 +1,4 @@
-"""The type of IEC 61131-3 that a PLC has for one of ours where nothing else says it.
+"""The type of IEC 61131-3 that a PLC usually has for a type of the site language.
 
 The other way round is `model.datatype.IEC_TYPES`. Dates differ by vendor, and are not in here.
 Source: IEC 61131-3 §6.4.2 (elementary data types).

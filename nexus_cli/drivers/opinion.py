@@ -1,7 +1,7 @@
 """A second opinion: one address asked now, by our own client and by a published library, each with its bytes.
 
 For an engineer who doubts a value. Both ask over a connection of their own, one after the other, so a value that moves
-may differ between them; what stands still and differs is a fault of one of the two.
+may differ between them; a constant value that differs is a fault of one of the two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def ask(client: str, device: DeviceConfig, point: Point, *, home: str) -> 
         return Opinion(client=name, problem=error.message, fault=Fault(error.reason, error.code))
     except TimeoutError:
         return Opinion(client=name, problem="no answer in time", fault=Fault(Reason.DEVICE_TIMEOUT))
-    except Exception as error:  # noqa: BLE001 - a foreign library raises what it likes, and its words are the answer
+    except Exception as error:  # noqa: BLE001 - a foreign library may raise anything, and its message is the answer
         words = " ".join(str(error).split())[:300]
         return Opinion(client=name, problem=f"{type(error).__name__}: {words}" if words else type(error).__name__)
     return replace(found, client=name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nexus_cli.drivers.base import Driver, Opinion, Point, Request
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.wire.sample import Value
@@ -42,7 +43,7 @@ class Simulator(Protocol):
         """Where it is reached, for people."""
         ...
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """Keys of `connection:` that lead to it, in the place of the device's own."""
         ...
 
@@ -96,7 +97,7 @@ class Library:
 
     Attributes:
         package: Its name, e.g. `pymodbus`.
-        extra: Extra of ours that installs it, "" when it is always installed.
+        extra: Our extra that installs it, "" when it is always installed.
         load: Imports and returns what asks with our client and with this one. Raises ModuleNotFoundError.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
@@ -29,7 +30,11 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
         kind, name = match[1], match[2].strip()
         if kind == "env":
             if name not in variables:
-                raise _missing(f"the gateway has no environment variable {name}: set it, then start the gateway again")
+                raise _missing(
+                    f"the gateway has no environment variable {name}: set it, then start the gateway again",
+                    kind=FailureKind.UNSET_VARIABLE,
+                    subject=name,
+                )
             try:
                 return variables[name].encode().decode()
             except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
@@ -42,5 +47,7 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
     return _REFERENCE.sub(value_of, text)
 
 
-def _missing(message: str) -> DriverError:
-    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.ACCESS_DENIED)
+def _missing(message: str, *, kind: FailureKind = FailureKind.OTHER, subject: str = "") -> DriverError:
+    return DriverError(
+        message, scope=Scope.SESSION, retriable=False, reason=Reason.ACCESS_DENIED, kind=kind, subject=subject
+    )

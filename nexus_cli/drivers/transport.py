@@ -1,7 +1,7 @@
 """One connection with one request in flight: no retries, no late answers, prompt loss.
 
 What Modbus and S7 share beneath their frames. A protocol's channel sends by `_exchange`, finds the answer in
-`data_received` and hands it to `_answer`, or says in `_fail` why the connection is of no use any more.
+`data_received` and passes it to `_answer`, or calls `_fail` with the reason why the connection can't be used any more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class ConnectionLost(Exception):
 
 
 class RequestTransport(asyncio.Protocol):
-    """A connection. After `ConnectionLost` only `close` is of use."""
+    """A connection. After `ConnectionLost` only `close` may be called."""
 
     def __init__(self, *, timeout_s: float) -> None:
         """Prepare one.
@@ -36,18 +36,18 @@ class RequestTransport(asyncio.Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as the system knows."""
+        """Whether the connection is open, as far as the system knows."""
         return self._transport is not None
 
     async def _exchange(self, data: bytes, *, bounded: bool = True) -> bytes:
         """Send, and wait for what `_answer` is given.
 
         Args:
-            data: What goes on the wire.
+            data: The bytes to send.
             bounded: False, before the first that is, leaves it to the caller how long to wait.
 
         Raises:
-            RequestTimeout: Nothing came in time. The connection stands.
+            RequestTimeout: Nothing came in time. The connection stays open.
             ConnectionLost: The connection is gone, or what came is no answer.
         """
         transport = self._transport
@@ -84,7 +84,7 @@ class RequestTransport(asyncio.Protocol):
         self._fail(f"the connection was lost{f' ({exc})' if exc else ''}")
 
     def _answer(self, data: bytes) -> None:
-        """Give the waiting request its answer; nobody's is dropped."""
+        """Give the waiting request its answer; without one it is dropped."""
         waiting = self._waiting
         if waiting is not None and not waiting.done():
             waiting.set_result(data)

@@ -12,6 +12,7 @@ from typing import Any
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.device_url import UrlReader
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Connection, Tag
 
 
@@ -58,11 +59,6 @@ def host_and_port(connection: Mapping[str, Any]) -> tuple[str, int]:
     return str(connection.get("host") or ""), int(connection.get("port") or 0)
 
 
-def no_hint(_message: str) -> str:
-    """Of a protocol that has no hints of its own."""
-    return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverKind:
     """One protocol as the site language sees it.
@@ -88,7 +84,7 @@ class DriverKind:
         browse_hint: What to try when browsing finds nothing.
         imported: Changes the keys of a tag that another tool's file describes, before they are read.
         check_link: Findings about the devices of one link, with its id.
-        hint: What to try when a device can't be reached, from the driver's message; "" leaves it to the general ones.
+        hints: What to try when a device can't be reached, by the kind of failure; the rest have general hints.
     """
 
     name: str
@@ -110,4 +106,4 @@ class DriverKind:
     browse_hint: str = ""
     imported: Callable[[JsonObject], None] = as_it_is
     check_link: Callable[[str, Sequence[Any]], Iterable[Diagnostic]] = no_findings
-    hint: Callable[[str], str] = no_hint
+    hints: Mapping[FailureKind, str] = field(default_factory=dict)

@@ -128,12 +128,12 @@ async def _through(gateway: str, device: str, name: str, settings: Settings) -> 
         return Answer(opinion=Opinion(client=client, problem=error.message))
     opinion = Opinion(
         client=client,
-        asked=found["asked"],
-        data=bytes.fromhex(found["bytes"]),
-        value=found["raw"],
-        problem=found["problem"],
+        asked=found.asked,
+        data=bytes.fromhex(found.bytes),
+        value=found.raw,
+        problem=found.problem,
     )
-    return Answer(opinion=opinion, value=found["value"], quality=found["quality"], reason=found["reason"])
+    return Answer(opinion=opinion, value=found.value, quality=found.quality, reason=found.reason)
 
 
 def _as_published(device: DeviceConfig, name: str, opinion: Opinion) -> Answer:

@@ -1,4 +1,4 @@
-"""The OPC UA certificates of a `.nexus` folder: what there is, a new one of ours, a copy for a server, one to forget."""
+"""The OPC UA certificates of a `.nexus` folder: list, renew our own, copy it for a server, forget a server's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Kept:
 
     Attributes:
         file: Where it is.
-        facts: What stands in it; None when it can't be read.
+        facts: Its content; None when it can't be read.
         doubts: What is doubtful about it, as sentences.
     """
 
@@ -32,7 +32,7 @@ class Kept:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _command_errors() -> Iterator[None]:
     """The driver's errors about files, as those of a command."""
     try:
         yield
@@ -58,12 +58,12 @@ def show(home: Path) -> tuple[Kept | None, list[Kept]]:
 
 
 def renew(home: Path) -> tuple[Kept, Path | None]:
-    """Make a new certificate of ours with a key of its own; gives where the last one is kept, None when there was none.
+    """Make a new certificate with its own key; gives where the last one is kept, None when there was none.
 
     Raises:
         NexusError: The folder can't be written.
     """
-    with _told():
+    with _command_errors():
         before = security.renew(str(home))
         certificate, _ = security.own_certificate(str(home))
     return Kept(file=certificate, facts=certificates.facts_of(certificate)), before
@@ -75,7 +75,7 @@ def export(home: Path, target: Path, *, pem: bool) -> Kept:
     Raises:
         NexusError: The file can't be written.
     """
-    with _told():
+    with _command_errors():
         certificate, _ = security.own_certificate(str(home))
         loaded = security.load_certificate(certificate)
     file = target / f"nexus.{'pem' if pem else 'der'}" if target.is_dir() else target

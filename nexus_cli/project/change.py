@@ -128,7 +128,7 @@ def plan_site(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
-    findings = (*loaded.findings, *loaded.value.tree.settle_later(planned.findings))
+    findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
 
     plan = planned.unwrap()
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}

@@ -19,10 +19,10 @@ from nexus_cli.discover import edit as edits
 from nexus_cli.discover.edit import Edit, edited, odd_ones, proved
 from nexus_cli.discover.filters import left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
-from nexus_cli.discover.importers import ImportOptions, import_file
-from nexus_cli.discover.known_tags import There, there
+from nexus_cli.discover.importers import import_file
+from nexus_cli.discover.known_tags import KnownTags, known_tags
 from nexus_cli.discover.merge import Mode
-from nexus_cli.discover.online import Progress, Tell, Wanted
+from nexus_cli.discover.online import OnProgress, Progress, Wanted
 from nexus_cli.discover.placement import device_path, site_of, split_at
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
 from nexus_cli.discover.target import PLACE, Target, connected, is_address, parse_target
@@ -48,7 +48,7 @@ class Discovered:
         proposals: One per link or file section.
         site: The site file that it would become a part of.
         reading: That site as it is.
-        there: What of it the site has already.
+        known: What of it the site has already.
         into: The file to edit when none is named: the one that has the device, its line or its area, else the site's
             own; "" without a site.
     """
@@ -56,12 +56,12 @@ class Discovered:
     proposals: tuple[Proposal, ...]
     site: Path | None = None
     reading: Reading | None = None
-    there: There = field(default_factory=dict)
+    known: KnownTags = field(default_factory=dict)
     into: str = ""
 
 
 async def discover(
-    ask: Ask, *, settings: Settings, stop: asyncio.Event, tell: Tell = lambda _progress: None
+    ask: Ask, *, settings: Settings, stop: asyncio.Event, on_progress: OnProgress = lambda _progress: None
 ) -> Outcome[Discovered]:
     """Look, and propose. Writes nothing but the journal of a walk.
 
@@ -84,7 +84,7 @@ async def discover(
             return Outcome(None, target.findings)
         if target.value.units and (refused := _units_refused(ask)):
             return Outcome(None, refused)
-        discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, tell)], ()
+        discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, on_progress)], ()
     proposals = tuple(propose(one, requests=_requests) for one in discoveries)
     if discoveries[0].facts.get("units") == []:
         hint = "another baud rate, parity, wiring or port? slow devices: --set timeout=1s"
@@ -98,9 +98,9 @@ async def discover(
         nothing = finding("NX6607", f"nothing to add was found at {proposals[0].source}", hint=hint)
         findings = findings or (nothing,)
     model = reading.model if reading is not None else None
-    known = there(proposals, at=ask.at, model=model, kinds=kinds())
+    known = known_tags(proposals, at=ask.at, model=model, kinds=kinds())
     into = _declaring(reading, ask.at or next(iter(known), "")) or (shown(site) if site is not None else "")
-    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, there=known, into=into), findings)
+    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, known=known, into=into), findings)
 
 
 def _declaring(reading: Reading | None, at: str) -> str:
@@ -117,7 +117,7 @@ def _declaring(reading: Reading | None, at: str) -> str:
 
 
 def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
-    """Name of the file that declares what stands at a model path, "" when none does."""
+    """Name of the file that declares a model path, "" when none does."""
     place = reading.tree.place(path, True) if reading is not None and reading.tree is not None else None
     return place.file if place is not None else ""
 
@@ -182,7 +182,7 @@ def _from(site: Path, file: Path) -> str:
 
 
 def _read_again(found: Discovered) -> Reading | None:
-    """The site as it is now: a walk takes long enough for somebody to edit a file of it."""
+    """The site as it is now: somebody may have edited a file of it during a long walk."""
     reading = found.reading
     if reading is None or found.site is None:
         return reading
@@ -222,7 +222,7 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
         *first, last = (f"{scheme}://{ask.target}" for scheme in schemes)
         hint = hint_of_missing(ask.target) or f"{', '.join(first)} or {last}"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' has no protocol and is not a file", hint=hint),))
-    imported = import_file(Path(ask.target), options=ImportOptions(**ask.importing))
+    imported = import_file(Path(ask.target), options=ask.importing)
     for discovery in imported.value or ():
         discovery.connection.update(ask.connection)
         discovery.found[:] = [one for one in discovery.found if _taken(one.name, ask.wanted, discovery)]
@@ -239,7 +239,7 @@ def _taken(name: tuple[str, ...], wanted: Wanted, discovery: Discovery) -> bool:
 
 
 def _units_refused(ask: Ask) -> tuple[Diagnostic, ...]:
-    """Why a range of unit ids can't be asked for like that."""
+    """Why a range of unit ids can't be searched with these options."""
     if ask.via:
         message = "a gateway looks at one unit at a time"
         return (finding("NX6600", message, hint="one unit of its link: ?unit=3"),)
@@ -269,9 +269,9 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
     if given.value.units or asked.protocol != config.protocol or asked.link != config.link:
         return given
     for key in PLACE:  # another unit, or another runtime, of the same link
-        meant, has = asked.connection.get(key), config.connection.get(key)
-        if key in given.value.connection and meant != has:
-            message = f"'{ask.at}' has {key} {has}, what is to be discovered has {meant}"
+        wanted, has = asked.connection.get(key), config.connection.get(key)
+        if key in given.value.connection and wanted != has:
+            message = f"'{ask.at}' has {key} {has}, what is to be discovered has {wanted}"
             hint = "--at the device that has it, or leave out the address"
             return Outcome(None, (finding("NX6606", message, where=bound.where, hint=hint),))
     return Outcome(own) if not ask.connection else given

@@ -15,8 +15,9 @@ from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.connection_hints import unreachable
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.frontier import Frontier
+from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.journal import Journal
-from nexus_cli.discover.online import Collector, Tell, Wanted, collect
+from nexus_cli.discover.online import Collector, OnProgress, Wanted, collect
 from nexus_cli.discover.target import Target
 from nexus_cli.discover.units import ask_units
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError
@@ -42,7 +43,7 @@ class Ask:
         connection: Further connection keys (user, password reference, security, trust).
         via: Gateway that browses for us, "" for ourselves.
         fresh: Do not go on from an earlier run.
-        importing: Options of the importers by name.
+        importing: How a file is read.
     """
 
     target: str = ""
@@ -52,11 +53,11 @@ class Ask:
     connection: Mapping[str, Any] = field(default_factory=dict)
     via: str = ""
     fresh: bool = False
-    importing: Mapping[str, Any] = field(default_factory=dict)
+    importing: ImportOptions = field(default_factory=ImportOptions)
 
 
 async def online(
-    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, tell: Tell
+    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
 ) -> Discovery:
     """Look at a target: a bus, a broker, or a device with its journal.
 
@@ -72,11 +73,11 @@ async def online(
         devices = reading.model.devices if reading is not None and reading.model is not None else {}
         own = frozenset(path for path, device in devices.items() if not device.external)
         return await discover_topics(
-            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
+            target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, on_progress=on_progress
         )
     if target.units:
         try:
-            return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
+            return await ask_units(target, home=str(settings.home), stop=stop, on_progress=on_progress)
         except DriverError as error:
             raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
@@ -86,14 +87,20 @@ async def online(
         from nexus_cli.drivers.opcua.browse import OBJECTS  # noqa: PLC0415 - asyncua: only for OPC UA
 
         assert target.device is not None
-        key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
-        key |= {"depth": ask.wanted.depth, "properties": ask.wanted.properties}
+        key = {
+            "link": target.device.link,
+            "start": ask.wanted.start,
+            "depth": ask.wanted.depth,
+            "properties": ask.wanted.properties,
+        }
         journal = Journal(settings.home / "discover", key, root=ask.wanted.start or OBJECTS, fresh=ask.fresh)
         for browsed in journal.kept:
             collector.take(browsed)
     try:
         async with contextlib.aclosing(_source(target, ask, settings, journal)) as source:
-            return await collect(source, collector, wanted=ask.wanted, stop=stop, tell=tell, journal=journal)
+            return await collect(
+                source, collector, wanted=ask.wanted, stop=stop, on_progress=on_progress, journal=journal
+            )
     except NexusError as error:
         if journal is not None and journal.noted:
             error.hint = "what was found so far is kept; the same command resumes from there"

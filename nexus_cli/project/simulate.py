@@ -18,6 +18,7 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.registry import kinds, simulator
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.snapshot import Snapshot
 
@@ -95,7 +96,7 @@ async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIte
     served: list[Served] = []
     try:
         for link in sorted(links):
-            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - those that stand are closed when the next fails
+            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - the started ones are closed when the next fails
         yield Simulation(links=tuple(served), skipped={reason: tuple(paths) for reason, paths in skipped.items()})
     finally:
         async with Group() as closing:  # one after the other, a plant would take a minute
@@ -170,9 +171,9 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def overlay_of(simulation: Simulation) -> dict[str, Any]:
+def overlay_of(simulation: Simulation) -> JsonObject:
     """The overlay that leads every moved device to its simulator, as the site language's tree."""
-    areas: dict[str, Any] = {}
+    areas: JsonObject = {}
     for served in simulation.links:
         if not served.moved:
             continue
@@ -188,7 +189,7 @@ def write_overlay(simulation: Simulation, path: Path) -> None:
     """Write the overlay; a file that was not written by this verb is left alone.
 
     Raises:
-        NexusError: The file is somebody's own, or can't be written.
+        NexusError: The file was not written by `nexus sim`, or can't be written.
     """
 
     class Plain(yaml.SafeDumper):

@@ -96,7 +96,7 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
             return Reading(findings=source.findings, files=files)
         bound = bind(source.value.root, kinds(), broken=broken())
         checked = check(bound.value) if bound.value is not None else ()
-        findings = source.value.settle([*source.findings, *bound.findings, *checked])
+        findings = source.value.report([*source.findings, *bound.findings, *checked])
     return Reading(findings=findings, files=files, tree=source.value, model=bound.value)
 
 

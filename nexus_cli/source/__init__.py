@@ -1,4 +1,4 @@
-"""1 read: from files to one tree of plain values that knows where everything stands in the text."""
+"""1 read: from files to one tree of plain values with the place of everything in the text."""
 
 from nexus_cli.source.load import load_site
 from nexus_cli.source.tree import SourceTree

@@ -1,6 +1,6 @@
 """Edits of a YAML text at places, byte for byte the same everywhere else: comments, order, quotes and spacing stay.
 
-A round trip through a YAML library reformats what nobody touched and moves comments that stand behind the last entry
+A round trip through a YAML library reformats untouched parts and moves comments behind the last entry
 of a map; so the text is parsed once for the places of its nodes, and edits are cut into it. What comes out is read
 again and compared: every value but the edited ones, and every comment but those of removed entries, or it is refused.
 
@@ -16,25 +16,22 @@ from typing import Any
 
 import yaml
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.source.places import Node, Places, plain
 from nexus_cli.source.written import STEP, Block, flow, key_text, lines, read_back, scalar
 
 __all__ = ["Block", "Document", "DocumentError", "flow", "scalar"]
-
 Path = Sequence[str]
 _COMMA = re.compile(r"(?:\s|#[^\n]*)*,")
 _REST = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=\r?\n|\Z)")
 
 
 class DocumentError(ValueError):
-    """The text is not a YAML map, what stands at a path is no map, or an edit would cost more than was asked."""
+    """The text is not a YAML map, a path does not lead to a map, or an edit would change more than was asked."""
 
 
 class Document:
-    """One YAML text and the edits that wait; `text()` applies them.
-
-    Args:
-        text: The whole file; empty for a new one.
+    """One YAML text, empty for a new file, and the edits that wait; `text()` applies them.
 
     Raises:
         DocumentError: It can't be parsed, or its top is no map.
@@ -62,15 +59,15 @@ class Document:
             self._root = None
         if self._root is not None and self._root.kind != "map":
             raise DocumentError("its top is not a map")
-        self._wanted: dict[str, Any] = plain(self._root) or {}
+        self._wanted: JsonObject = plain(self._root) or {}
 
-    def settle(self) -> None:
-        """Carry out the edits that wait, so that what follows may touch the same places. Raises DocumentError."""
+    def apply_edits(self) -> None:
+        """Apply the pending edits, so that later ones may change the same places. Raises DocumentError."""
         if self._edits:
             self._parse(self.text())
 
     def has(self, path: Path) -> bool:
-        """True when something stands at the path, an alias followed."""
+        """True when the path exists, an alias followed."""
         return self._seen(path) is not None
 
     def keys(self, path: Path) -> list[str]:
@@ -79,14 +76,14 @@ class Document:
         return [] if node is None or node.kind != "map" else [key.text for key, _, _ in node.entries]
 
     def value(self, path: Path) -> Any:
-        """What stands at a path as plain values, None when nothing does."""
+        """The value at a path, None when it does not exist."""
         return plain(self._seen(path))
 
     def add(self, path: Path, entries: Mapping[str, Any]) -> None:
         """Add entries at the end of the map at a path, each on one line; levels that are missing are made.
 
         Raises:
-            DocumentError: Something on the way is not a map, or stands for other places too.
+            DocumentError: Something on the way is not a map, or is an alias' target.
         """
         if not entries:
             return
@@ -108,7 +105,7 @@ class Document:
             raise DocumentError(f"'{'.'.join(path[:depth])}' is not a map")
         else:
             if node.start in self._emptied:
-                self.settle()
+                self.apply_edits()
                 self.add(path, entries)
                 return
             self._emptied.add(node.start)
@@ -119,7 +116,7 @@ class Document:
         """Replace a value, or add its key.
 
         Raises:
-            DocumentError: The map is not there, the value stands for other places too, or comments would go.
+            DocumentError: The map does not exist, the value is an alias' target, or comments would be lost.
         """
         depth, node, holder = self._find(path)
         if depth < len(path):
@@ -159,7 +156,7 @@ class Document:
         """Remove entries of the map at a path, with their comments; an emptied map becomes `{}`.
 
         Raises:
-            DocumentError: Something on the way, or an alias elsewhere, stands for what would go.
+            DocumentError: Something on the way, or what would be removed, is an alias' target.
         """
         depth, node, holder = self._find(path)
         gone = set(names)
@@ -191,7 +188,7 @@ class Document:
         if not self._edits:
             return self._text
         out = self._text
-        # What ends a deeper map stands before what ends the maps around it.
+        # The end of a deeper map comes before the ends of the maps around it.
         numbered = [(begin, end, -depth, number, new) for number, (begin, end, depth, new) in enumerate(self._edits)]
         pieces: list[str] = []
         rest = len(out)
@@ -232,7 +229,7 @@ class Document:
         for name, value in entries.items():
             held[key_text(name)] = read_back(value)
 
-    def _wanted_at(self, path: Path) -> dict[str, Any]:
+    def _wanted_at(self, path: Path) -> JsonObject:
         held = self._wanted
         for name in path:
             inner = held.get(name)
@@ -254,10 +251,10 @@ class Document:
         return node
 
     def _find(self, path: Path) -> tuple[int, Node | None, int]:
-        """How many levels of a path are there, the deepest node of them, and where its key's colon ends.
+        """How many levels of a path exist, the deepest node of them, and where its key's colon ends.
 
         Raises:
-            DocumentError: A node on the way stands for other places too.
+            DocumentError: A node on the way is an alias' target.
         """
         node, holder = self._root, 0
         for depth, name in enumerate(path):
@@ -394,7 +391,7 @@ class Document:
 
 
 def _vacant(node: Node) -> bool:
-    """True when a map may stand there: nothing, `null`, `{}`."""
+    """True when a map may be written there: nothing, `null`, `{}`."""
     if node.kind == "map":
         return not node.entries
     return node.kind == "scalar" and not node.style and node.text in ("", "null", "~")

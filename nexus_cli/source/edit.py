@@ -1,4 +1,4 @@
-"""`nexus fmt`: a file in the house style, with every value and every comment of it, or as it was."""
+"""`nexus fmt`: a file in the house style, with the same values and comments; else unchanged."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _laid_out(body: str) -> tuple[str, list[str]]:
         held.append(match[0])
         return f"{opened}{len(held) - 1}{closed}"
 
-    # What is tidy already stands as one word meanwhile: that is ten times faster, and wherever the word is copied to,
+    # What is tidy already is one word meanwhile: that is ten times faster, and wherever the word is copied to,
     # into a comment or a text even, the same characters come back.
     layout = Layout(_TIDY.sub(hold, readable))
     try:

@@ -11,7 +11,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.source.nodes import SourceFile
 
 LOOKED_AT_BYTES = 8192
-"""The beginning of a file tells what it is."""
+"""The first bytes of a file show its encoding."""
 MARK = "\ufeff"
 """The byte order mark, as a character."""
 _NOWHERE = Path()
@@ -38,7 +38,7 @@ _STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 def decode(data: bytes, name: str) -> tuple[str | None, list[Diagnostic]]:
     """The text of a file's bytes, and what is wrong with its encoding; None when reading on would only make noise.
 
-    A UTF-8 byte order mark is accepted and dropped. Single bytes that are not UTF-8 stand as U+FFFD in the text.
+    A UTF-8 byte order mark is accepted and dropped. Single bytes that are not UTF-8 become U+FFFD in the text.
     """
     foreign = _not_text(data)
     if foreign is not None:
@@ -59,7 +59,7 @@ def decode(data: bytes, name: str) -> tuple[str | None, list[Diagnostic]]:
 def for_libyaml(text: str) -> tuple[str, Callable[[str], str]]:
     """The text with stand-ins for what ends a line in YAML 1.1 only, and the way back; positions stay.
 
-    U+0085, U+2028 and U+2029 are characters like others in YAML 1.2, while libyaml ends a line, and so a comment, there.
+    U+0085, U+2028 and U+2029 are ordinary characters in YAML 1.2, while libyaml ends a line, and so a comment, there.
     Source: YAML 1.2.2, section 5.4 "Line Break Characters", and appendix of changes from 1.1.
     """
     if text.isascii() or _BREAKS_11.search(text) is None:

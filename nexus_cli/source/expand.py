@@ -40,7 +40,7 @@ class Expander:
         self._kept: list[Any] = []  # keeps the objects alive whose ids are cache keys
 
     def run(self) -> None:
-        """Complete every device below `areas`, and say which templates nobody uses."""
+        """Complete every device below `areas`, and note which templates are not used."""
         site = _defaults(self.root)
         for area_name, area in self._named(self.root, "areas"):
             area_levels = [*_defaults(area), *site]

@@ -1,6 +1,6 @@
-"""The house style of a YAML text: what stands between its tokens is laid out, the tokens themselves stay.
+"""The house style of a YAML text: the space between its tokens is laid out, the tokens stay.
 
-Keys, values, quotes, anchors and comments are copied as they stand. Only white space changes: two spaces a level, list
+Keys, values, quotes, anchors and comments are copied unchanged. Only white space changes: two spaces a level, list
 items two deeper than their key, one space where one belongs, at most one blank line in a row. A collection in brackets
 keeps its line breaks, and the text of a block scalar is moved as a whole.
 """
@@ -28,7 +28,7 @@ _LEVELS = frozenset((kinds.BlockMappingStartToken, kinds.BlockSequenceStartToken
 
 
 class _Level:
-    """One block collection: the column where it stood and the one where it goes."""
+    """One block collection: its column before and after."""
 
     __slots__ = ("implicit", "is_map", "new", "old")
 
@@ -36,7 +36,7 @@ class _Level:
         self.old = old
         self.new = new
         self.is_map = is_map
-        self.implicit = implicit  # a list whose dashes stand under the first letter of its key: nothing announces it
+        self.implicit = implicit  # a list whose dashes are under the first letter of its key: no event announces it
 
 
 class Layout:
@@ -130,7 +130,7 @@ class Layout:
         self._levels.append(_Level(old, self._deeper(old), is_map=kind is kinds.BlockMappingStartToken))
 
     def _deeper(self, old: int) -> int:
-        """Column of what stands one level deeper than the innermost."""
+        """Column one level deeper than the innermost."""
         if self._frozen:
             return old
         return self._levels[-1].new + STEP if self._levels else 0
@@ -148,7 +148,7 @@ class Layout:
             self._levels.append(_Level(column, self._deeper(column), is_map=False, implicit=True))
 
     def _between(self, gap: str, before: type | None, after: type) -> str:
-        """What stands between two tokens of one line."""
+        """The text between two tokens of one line."""
         if after in _CLOSING:
             if before is kinds.ValueToken or before in _PROPERTIES:
                 return gap[:1]  # '{a: }' has no value, and the name of a tag may hold a comma
@@ -216,7 +216,7 @@ class Layout:
         return self._levels[-1].new + STEP if self._levels else 0
 
     def _comment_column(self, line: str, column: int, new: int) -> int:
-        """A comment moves with what stands in its column: the next line, else a level that holds or held it."""
+        """A comment moves with the line in its column: the next line, else a level that has or had it."""
         old = len(line) - len(line.lstrip(" \t"))
         if self._flow or old == column:
             return max(0, old + (self._flow_shift if self._flow else new - column))

@@ -31,8 +31,7 @@ def load_site(
         inherited: Keys that `defaults`, templates and devices hand down to their tags.
 
     Returns:
-        The tree, or no value when a file could not be parsed: what is missing must not look like something
-        removed. Findings carry their places but have not gone through `SourceTree.settle`.
+        The tree, or no value when a file could not be parsed: a missing part must not be taken for a removed one. Findings carry their places but have not gone through `SourceTree.report`.
     """
     return load_files(path, env=env, variables=variables, inherited=inherited)[1]
 

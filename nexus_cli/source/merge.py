@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -27,12 +28,13 @@ NAMED = frozenset(
         "vars",
     }
 )
-"""Keys whose maps are keyed by names: an overlay may change what is there, not add to it."""
+"""Keys whose maps are keyed by names: an overlay may change existing names, not add any."""
 
 _REPLACED = frozenset({"values", "simulate"})
 """Maps that an overlay replaces whole: half of an enumeration or of a signal means nothing."""
 
-_SECTIONS: dict[str, Any] = {
+_Sections: TypeAlias = "Mapping[str, _Sections]"
+_SECTIONS: _Sections = {
     "defaults": {},
     "vars": {},
     "templates": {},
@@ -55,7 +57,7 @@ def join(draft: Draft) -> Map:
     return root
 
 
-def _add(draft: Draft, base: Map, extra: Map, *, shape: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
+def _add(draft: Draft, base: Map, extra: Map, *, shape: _Sections, skip: tuple[str, ...] = ()) -> None:
     for key, value in extra.items():
         if key in skip:
             continue
@@ -97,7 +99,7 @@ def _lay(draft: Draft, base: Map, over: Map, *, named: bool, behind: dict[Any, A
         draft: Takes the findings.
         base: Changed in place.
         over: The overlay's map for the same place.
-        named: The keys are names (of areas, tags, …), which must be there already.
+        named: The keys are names (of areas, tags, …), which must exist already.
         behind: What the device's template says at this place; its names count as there.
         templates: All templates.
     """
@@ -139,7 +141,7 @@ def _template_of(value: Any, present: Any, templates: Map) -> dict[Any, Any] | N
 
 
 def unshared(draft: Draft, node: Any) -> Any:
-    """A copy in which no node stands at two places, as aliases make them; its references are noted anew."""
+    """A copy in which each node is at one place, without the sharing of aliases; its references are noted anew."""
     if isinstance(node, Map):
         copy = Map()
         copy.marks = {}

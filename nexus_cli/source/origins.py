@@ -69,7 +69,7 @@ class Origins:
         return found
 
     def inside(self, mark: int, device: str) -> Iterator[tuple[str, Place]]:
-        """Name and place of every value that stands as a reference inside a longer text at a mark."""
+        """Name and place of every value that is referenced inside a longer text at a mark."""
         text, start = self._text(mark)
         written = _QUOTED_OR_PLAIN.match(text, start)
         for match in _INSIDE.finditer(written[0]) if written else ():

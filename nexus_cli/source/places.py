@@ -1,6 +1,6 @@
-"""A YAML text as a tree of nodes that know exactly where they stand, for edits; aliases stay aliases.
+"""A YAML text as a tree of nodes with their exact places, for edits; aliases stay aliases.
 
-libyaml's marks say where an event was noticed: an empty value "stands" at the next token, a block ends behind the
+libyaml's marks say where an event was noticed: an empty value is at the next token, a block ends behind the
 comments that follow it. Here a node ends where its own text ends.
 """
 
@@ -112,7 +112,7 @@ class Places:
                 self.root = self._node(self._get(), 0)
 
     def comments(self) -> list[tuple[int, str]]:
-        """Every comment: where its `#` stands, and its text without spaces at the end."""
+        """Every comment: the place of its `#`, and its text without spaces at the end."""
         found: list[tuple[int, str]] = []
         position = 0
         for start, end in [*self._scalars, (len(self._text), len(self._text))]:
@@ -187,7 +187,7 @@ class Places:
         node.end = self._at
 
     def _hold(self, node: Node) -> None:
-        """Remember where the words of a scalar stand: a `#` in there begins no comment."""
+        """Remember the places of a scalar's words: a `#` in there begins no comment."""
         header = self._text.find("\n", node.begin, node.end) if node.style in ("|", ">") else -1
         if header < 0:
             self._scalars.append((node.start, node.end))

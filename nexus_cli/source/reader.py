@@ -23,13 +23,14 @@ from yaml._yaml import CParser
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Related
+from nexus_cli.json_value import JsonValue
 from nexus_cli.source.encoding import for_libyaml
 from nexus_cli.source.nodes import Map, Seq, SourceFile, span_end, unpack
 from nexus_cli.source.scalars import CORE_PREFIX, CORE_TAGS, ScalarError, resolve, resolve_tagged
 from nexus_cli.source.syntax import MAX_DEPTH, deceptive_findings, syntax_findings
 
 MAX_ALIASED = 2_000_000
-"""Characters of text that aliases may stand for, all together; a real site needs a few thousand."""
+"""Characters of text that all aliases together may repeat; a real site needs a few thousand."""
 
 
 class _Stop(Exception):
@@ -42,7 +43,7 @@ class Reader:
     Attributes:
         findings: What was wrong, in the order of the text.
         references: `(container, key)` of every string that holds `${`, to be substituted in place.
-        shared: True when aliases made nodes stand at several places: they must not be changed in place.
+        shared: True when aliases share nodes: these must not be changed in place.
     """
 
     def __init__(self, file: SourceFile) -> None:
@@ -59,7 +60,7 @@ class Reader:
         self._stands_in = readable is not text
         self._get: Callable[[], Any] = CParser(readable).get_event
         self._strings: dict[str, str] = {}
-        self._numbers: dict[str, Any] = {}
+        self._numbers: dict[str, JsonValue] = {}
         self._anchored: dict[str, tuple[Any, int, int]] = {}  # value, weight in characters, height in levels
         self._reached = 0  # the deepest level so far, to measure the height of an anchored value
         self._open: set[str] = set()

@@ -104,7 +104,7 @@ def _collect(file: SourceFile, result: Suppressions) -> None:
 
 
 def _target(file: SourceFile, line: int) -> int:
-    """The comment's own line when something stands before it, else the next line with content."""
+    """The comment's own line when it has content before the comment, else the next line with content."""
     if not file.line(line).lstrip().startswith("#"):
         return line
     for number in range(line + 1, len(file.starts) + 1):

@@ -1,4 +1,4 @@
-"""What libyaml refuses, told as findings: control characters, tabs, and every syntax error of a file.
+"""What libyaml refuses, as findings: control characters, tabs, and every syntax error of a file.
 
 And what it takes although a person sees something else: separators that are no line breaks, and controls that turn text
 around.
@@ -68,7 +68,7 @@ def control_findings(file: SourceFile) -> list[Diagnostic]:
 def deceptive_findings(file: SourceFile) -> list[Diagnostic]:
     """One finding per separator or bidirectional control outside quotes, at most a few.
 
-    Some programs break the line at such a separator and others don't; a bidirectional control changes the order in
+    Only some programs break the line at such a separator; a bidirectional control changes the order in
     which text is shown. Either way a reviewer sees another file than the one that is read.
     """
     text = file.text
@@ -113,7 +113,7 @@ def without_controls(text: str) -> str:
 
 
 def syntax_findings(file: SourceFile) -> list[Diagnostic]:
-    """Every syntax error of the text that can be told apart, in order. Empty when it parses."""
+    """Every syntax error of the text that can be separated, in order. Empty when it parses."""
     conflict = _CONFLICT.search(file.text)
     if conflict is not None and _first_error(file.text) is not None:
         place = file.place(conflict.start(), conflict.end())
@@ -166,7 +166,7 @@ def _unexpected_value(error: YAMLError) -> bool:
 
 
 def _line_without_colon(file: SourceFile, position: int) -> int:
-    """Where the line above begins, when it looks like a key that lacks its colon; else `position`.
+    """Where the line above begins, when it may be a key without its colon; else `position`.
 
     `protocol modbus` is text for libyaml, which only wonders about the key in the next line.
     """

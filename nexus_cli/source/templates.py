@@ -7,6 +7,7 @@ from typing import Any
 
 from nexus_cli.diagnostics import Place
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.source.draft import Draft, has_reference
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.source.variables import REFERENCE, as_text, substitute
@@ -168,7 +169,7 @@ def fits(value: object, kind: str) -> bool:
     return kind == "string" and isinstance(value, str)
 
 
-def arguments(draft: Draft, template: Template, device: Map, *, name: str, place: Place | None) -> dict[str, Any]:
+def arguments(draft: Draft, template: Template, device: Map, *, name: str, place: Place | None) -> JsonObject:
     """The value of every parameter for one device; what is missing, unknown or wrongly typed is noted."""
     given = device.get("with")
     if given is not None and not isinstance(given, Map):
@@ -176,7 +177,7 @@ def arguments(draft: Draft, template: Template, device: Map, *, name: str, place
         draft.add("NX0063", f"'with' of '{name}' is not a map of parameters", place=inner, hint="with: {unit_id: 3}")
         given = None
     given = given if given is not None else Map()
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for key in given:
         if key not in template.parameters:
             inner = draft.place(given.marks.get(key), on_key=True)
@@ -199,7 +200,7 @@ def arguments(draft: Draft, template: Template, device: Map, *, name: str, place
     return values
 
 
-def instantiate(template: Template, values: dict[str, Any]) -> Map:
+def instantiate(template: Template, values: JsonObject) -> Map:
     """The template's body with its parameters replaced. Parts without parameters are shared by all devices."""
     if not template.dynamic:
         return template.body
@@ -210,7 +211,7 @@ def instantiate(template: Template, values: dict[str, Any]) -> Map:
     return made
 
 
-def _fill(node: Any, dynamic: set[int], values: dict[str, Any]) -> Any:
+def _fill(node: Any, dynamic: set[int], values: JsonObject) -> Any:
     if id(node) not in dynamic:
         return node
     if isinstance(node, Map):
@@ -222,7 +223,7 @@ def _fill(node: Any, dynamic: set[int], values: dict[str, Any]) -> Any:
     return items
 
 
-def _value(value: Any, dynamic: set[int], values: dict[str, Any]) -> Any:
+def _value(value: Any, dynamic: set[int], values: JsonObject) -> Any:
     if isinstance(value, (Map, Seq)):
         return _fill(value, dynamic, values)
     if has_reference(value) and "${param:" in value:

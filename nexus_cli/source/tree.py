@@ -26,7 +26,7 @@ class SourceTree:
         root: Read it, never change it: equal parts of several devices are one object.
         files: Every file that was read; the first is the site file.
         template_of: Template name by device path `area/line/device`.
-        broken: Devices that could not be completed; findings below them are dropped by `settle`.
+        broken: Devices that could not be completed; findings below them are dropped by `report`.
         given_of: What a device gives its template (`with:`) by device path.
         overridden: Variables that the command line gave.
     """
@@ -49,10 +49,10 @@ class SourceTree:
         """The file of a place, by its name."""
         return next((file for file in self.files if file.name == name), None)
 
-    def settle(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    def report(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         """Place findings, join equal ones, apply `nexus:ignore` comments, and sort by place.
 
-        A finding in a template's text is told once, with a note of a device that uses it.
+        A finding in a template's text is reported once, with a note of a device that uses it.
         """
         joined: dict[tuple[Any, ...], tuple[Diagnostic, str, int]] = {}
         origins = self._origins()
@@ -72,7 +72,7 @@ class SourceTree:
         listed = [item for item in listed if rules.allows(item)]
         return in_order([*listed, *rules.leftovers()])
 
-    def settle_later(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    def report_later(self, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         """Place the findings of a later stage (the plan) and drop what a `nexus:ignore` comment suppresses.
 
         Errors stay: what can't be carried out is not carried out because of a comment.
@@ -94,7 +94,7 @@ class SourceTree:
     def _located(self, item: Diagnostic, origins: Origins) -> tuple[Diagnostic, bool]:
         """The finding at its place, and whether that is what the device itself gives its template.
 
-        What a reference stands for is shown where it is written, with a note of where it is used.
+        The value of a reference is shown where it is written, with a note of where it is used.
         """
         place = self.place(item.where, item.on_key)
         mark, value, complete = _walk(self.root, item.where)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.json_value import JsonObject
 from nexus_cli.source.draft import Draft
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.source.scalars import ScalarError, resolve
@@ -28,13 +29,13 @@ Problem = Callable[[str, str, str], None]
 
 
 def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem) -> Any:
-    """The text with the references of one kind replaced; others are left alone, malformed ones are told.
+    """The text with the references of one kind replaced; references of other kinds stay, malformed ones are reported.
 
     Args:
         text: Holds at least one `${`.
         kind: `var` or `param`.
         values: By name.
-        problem: Is told what is wrong; the reference then stays as it is.
+        problem: Called with what is wrong; the reference then stays as it is.
     """
     whole = REFERENCE.fullmatch(text)
     if whole:
@@ -96,10 +97,10 @@ def _unknown(text: str, kind: str, name: str, values: Mapping[str, Any], problem
     return text
 
 
-def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> dict[str, Any]:
+def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> JsonObject:
     """The site's variables, with the command line's values in place of the declared ones."""
     declared = root.get("vars")
-    result: dict[str, Any] = dict(declared) if isinstance(declared, Map) else {}
+    result: JsonObject = dict(declared) if isinstance(declared, Map) else {}
     for name, text in given.items():
         if _LONE.search(name + text):
             shown = _LONE.sub("\ufffd", name)
@@ -109,22 +110,22 @@ def effective_variables(draft: Draft, root: Map, given: Mapping[str, str]) -> di
             hint = did_you_mean(name, [str(item) for item in result]) or "declare it under `vars:`"
             draft.add("NX0053", f"--var {name}=… names no variable of the site", hint=hint)
             continue
-        result[name] = _typed(draft, name, text, like=result[name])
+        result[name] = _typed(draft, name, text, declared=result[name])
     return result
 
 
-def _typed(draft: Draft, name: str, text: str, *, like: object) -> Any:
-    if isinstance(like, str):
+def _typed(draft: Draft, name: str, text: str, *, declared: object) -> Any:
+    if isinstance(declared, str):
         return text
     try:
         value = resolve(text)
     except ScalarError as error:
         draft.add("NX0053", f"--var {name}: {error}")
-        return like
-    both_numbers = isinstance(like, (int, float)) and isinstance(value, (int, float))
-    if like is not None and not both_numbers and type(value) is not type(like):
-        draft.add("NX0053", f"--var {name}='{text}' does not fit the declared value '{as_text(like)}'")
-        return like
+        return declared
+    both_numbers = isinstance(declared, (int, float)) and isinstance(value, (int, float))
+    if declared is not None and not both_numbers and type(value) is not type(declared):
+        draft.add("NX0053", f"--var {name}='{text}' does not fit the declared value '{as_text(declared)}'")
+        return declared
     return value
 
 
@@ -147,7 +148,7 @@ def apply_variables(draft: Draft, root: Map, values: Mapping[str, Any]) -> None:
             if "${var:" in text or "${param:" in text:
                 problem("NX0052", f"the variable's value '{text}' refers to another one", "write the value itself")
             else:
-                substitute(text, "var", {}, problem)  # only to tell malformed references
+                substitute(text, "var", {}, problem)  # only to report malformed references
             continue
         container[key] = substitute(text, "var", values, problem)
 

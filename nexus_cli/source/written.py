@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nexus_cli.json_value import JsonObject
+
 STEP = 2
 """Spaces a level."""
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+°µ²³-]*(?: [A-Za-z0-9_./+°µ²³-]+)*\Z")
@@ -35,7 +37,7 @@ def _entry(name: str, value: Any, column: int) -> Iterator[str]:
     yield f"{' ' * column}{scalar(name)}: {flow(value)}"
 
 
-class Block(dict[str, Any]):
+class Block(JsonObject):
     """A map that is written over several lines, one entry each."""
 
 

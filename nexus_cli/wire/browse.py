@@ -16,7 +16,7 @@ from nexus_cli.wire.field_types import Count, Microseconds, TagValue, one_of
 from nexus_cli.wire.sample import REASONS, Quality
 
 
-class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True):
+class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Asks a gateway to browse one of its links, or to read one address there.
 
     Attributes:
@@ -117,6 +117,19 @@ class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _request = msgspec.json.Decoder(BrowseRequest)
+_page = msgspec.json.Decoder(BrowsePage)
+
+
+def decode_page(payload: bytes) -> BrowsePage:
+    """Read a page.
+
+    Raises:
+        ValueError: Not JSON, or not the shape of a page.
+    """
+    try:
+        return _page.decode(payload)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def decode_request(payload: bytes) -> BrowseRequest:

@@ -14,23 +14,34 @@ from nexus_cli.drivers.modbus.pdu import checksum
 
 Answer = Callable[[bytes], bytes]
 """From a question to the answer."""
-_RTU = ("modbus-rtu-over-tcp", "modbus-serial")
+_MODBUS_WRITES = (5, 6, 15, 16, 22)
 _OPCUA_WRITE = b"\x01\x00\xa1\x02"
 """WriteRequest. Source: OPC 10000-6 annex A (NodeIds of binary encodings); the answer is 676."""
 
 
-def is_write(protocol: str, asked: bytes) -> bool:
-    """Whether a frame writes a value."""
-    if protocol == "modbus":
-        return asked[7] in (5, 6, 15, 16, 22)
-    if protocol in _RTU:
-        return asked[1] in (5, 6, 15, 16, 22)
-    if protocol == "s7":
-        return len(asked) > 17 and asked[8] == 1 and asked[17] == 5
-    if protocol == "ads":
-        writes = len(asked) >= HEADER.size + 4 and HEADER.unpack_from(asked)[4] == WRITE
-        return writes and struct.unpack_from("<I", asked, HEADER.size)[0] != RELEASE_HANDLE
-    return asked[24:28] == _OPCUA_WRITE
+def _ads_write(asked: bytes) -> bool:
+    writes = len(asked) >= HEADER.size + 4 and HEADER.unpack_from(asked)[4] == WRITE
+    return writes and struct.unpack_from("<I", asked, HEADER.size)[0] != RELEASE_HANDLE
+
+
+def _rtu_write(asked: bytes) -> bool:
+    return asked[1] in _MODBUS_WRITES
+
+
+WRITES: dict[str, Callable[[bytes], bool]] = {
+    "modbus": lambda asked: asked[7] in _MODBUS_WRITES,
+    "modbus-rtu-over-tcp": _rtu_write,
+    "modbus-serial": _rtu_write,
+    "s7": lambda asked: len(asked) > 17 and asked[8] == 1 and asked[17] == 5,
+    "ads": _ads_write,
+    "opcua": lambda asked: asked[24:28] == _OPCUA_WRITE,
+}
+"""By the name of a driver case: whether a frame writes a value."""
+
+
+def is_write(name: str, asked: bytes) -> bool:
+    """Whether a frame of a driver case writes a value; KeyError with the name of a case that has no entry."""
+    return WRITES[name](asked)
 
 
 def s7_item(code: int) -> Answer:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from asyncua.ua.ua_binary import nodeid_from_binary
@@ -88,67 +87,107 @@ def opcua_fault(status: int) -> Callable[[bytes], bytes]:
     return answer
 
 
-def is_joined(protocol: str, asked: bytes) -> bool:
-    """Whether a frame asks for several things at once."""
-    if protocol == "modbus":
-        return asked[7] in (1, 2, 3, 4) and int.from_bytes(asked[10:12], "big") > 1
-    if protocol in ("modbus-rtu-over-tcp", "modbus-serial"):
-        return asked[1] in (1, 2, 3, 4) and int.from_bytes(asked[4:6], "big") > 1
-    if protocol == "s7":
-        read = len(asked) > 25 and asked[8] == 1 and asked[17] == 4
-        return read and (asked[18] > 1 or int.from_bytes(asked[23:25], "big") > 2)
-    if protocol == "ads":
-        if len(asked) < HEADER.size + 8 or HEADER.unpack_from(asked)[4] != READ_WRITE:
-            return False
-        group, count = struct.unpack_from("<II", asked, HEADER.size)
-        return bool(group == SUM_READ and count > ADS_ALONE)
-    return len(OPCUA_NODE.findall(asked)) > 1
+def _modbus_joined(asked: bytes) -> bool:
+    return asked[7] in (1, 2, 3, 4) and int.from_bytes(asked[10:12], "big") > 1
 
 
-def is_read(protocol: str, asked: bytes) -> bool:
+def _rtu_joined(asked: bytes) -> bool:
+    return asked[1] in (1, 2, 3, 4) and int.from_bytes(asked[4:6], "big") > 1
+
+
+def _s7_joined(asked: bytes) -> bool:
+    read = len(asked) > 25 and asked[8] == 1 and asked[17] == 4
+    return read and (asked[18] > 1 or int.from_bytes(asked[23:25], "big") > 2)
+
+
+def _ads_sum_items(asked: bytes) -> int:
+    """Items of a sum read, 0 for any other frame."""
+    if len(asked) < HEADER.size + 8 or HEADER.unpack_from(asked)[4] != READ_WRITE:
+        return 0
+    group, count = struct.unpack_from("<II", asked, HEADER.size)
+    return int(count) if group == SUM_READ else 0
+
+
+def _rtu_refusals() -> list[Hostility]:
+    return [Hostility(f"exception-{code}", modbus_rtu(code)) for code in (2, 4, 11)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """What the tests know of a protocol's frames.
+
+    Attributes:
+        is_joined: Whether a frame asks for several things at once.
+        is_read: Whether a frame asks for values of `of_words`.
+        busy: A refusal with this code, which asks for another try.
+        refusals: Ways of refusing a read as a whole.
+        word: Type and address of the word at a place.
+    """
+
+    is_joined: Callable[[bytes], bool]
+    is_read: Callable[[bytes], bool]
+    busy: Callable[[int], Callable[[bytes], bytes]]
+    refusals: Sequence[Hostility]
+    word: Callable[[int], tuple[str, str]]
+
+
+def _register(at: int) -> tuple[str, str]:
+    return "uint16", f"holding:{at}"
+
+
+_RTU = Frames(
+    is_joined=_rtu_joined,
+    is_read=lambda asked: asked[1] in (1, 2, 3, 4),
+    busy=modbus_rtu,
+    refusals=_rtu_refusals(),
+    word=_register,
+)
+FRAMES: dict[str, Frames] = {
+    "modbus": Frames(
+        is_joined=_modbus_joined,
+        is_read=lambda asked: asked[7] in (1, 2, 3, 4),
+        busy=modbus_tcp,
+        refusals=[Hostility(f"exception-{code}", modbus_tcp(code)) for code in range(1, 12)],
+        word=_register,
+    ),
+    "modbus-rtu-over-tcp": _RTU,
+    "modbus-serial": _RTU,
+    "s7": Frames(
+        is_joined=_s7_joined,
+        is_read=lambda asked: len(asked) > 17 and (asked[8] == 7 or (asked[8] == 1 and asked[17] == 4)),
+        busy=s7_error,
+        refusals=[Hostility("job-error", s7_error(0x8500))],
+        word=lambda at: ("int16", f"%DB1:{at * 2}:INT"),
+    ),
+    "ads": Frames(
+        is_joined=lambda asked: _ads_sum_items(asked) > ADS_ALONE,
+        is_read=lambda asked: _ads_sum_items(asked) >= ADS_ALONE,
+        busy=ads_error,
+        refusals=[Hostility(f"error-{code}", ads_error(code)) for code in (4, 1793, 1800)],
+        word=lambda at: ("int16", f"MAIN.n{at}"),
+    ),
+    "opcua": Frames(
+        is_joined=lambda asked: len(OPCUA_NODE.findall(asked)) > 1,
+        is_read=lambda asked: bool(OPCUA_NODE.search(asked)),
+        busy=opcua_fault,
+        refusals=[Hostility(f"status-{status >> 16:x}", opcua_fault(status)) for status in (0x80100000, 0x80020000)],
+        word=lambda at: ("int16", f"nsu=urn:hostile;s=n{at}"),
+    ),
+}
+"""By the name of a driver case. A new case without an entry fails as a KeyError with its name."""
+
+
+def is_read(name: str, asked: bytes) -> bool:
     """Whether a frame asks for values of `of_words`: what comes before is how the protocol opens its session.
 
     S7's question for the CPU's state counts too, since another client would not ask it.
     """
-    if protocol == "modbus":
-        return asked[7] in (1, 2, 3, 4)
-    if protocol in ("modbus-rtu-over-tcp", "modbus-serial"):
-        return asked[1] in (1, 2, 3, 4)
-    if protocol == "s7":
-        return len(asked) > 17 and (asked[8] == 7 or (asked[8] == 1 and asked[17] == 4))
-    if protocol == "ads":
-        if len(asked) < HEADER.size + 8 or HEADER.unpack_from(asked)[4] != READ_WRITE:
-            return False
-        group, count = struct.unpack_from("<II", asked, HEADER.size)
-        return bool(group == SUM_READ and count >= ADS_ALONE)
-    return bool(OPCUA_NODE.search(asked))
+    return FRAMES[name].is_read(asked)
 
 
-def busy(protocol: str, code: int) -> Callable[[bytes], bytes]:
-    """A refusal that says: again, a moment later."""
-    if protocol == "modbus":
-        return modbus_tcp(code)
-    if protocol.startswith("modbus"):
-        return modbus_rtu(code)
-    if protocol == "s7":
-        return s7_error(code)
-    return ads_error(code) if protocol == "ads" else opcua_fault(code)
-
-
-def refusals(protocol: str) -> Iterator[Hostility]:
-    """In the protocol's own words."""
-    if protocol.startswith("modbus"):
-        make = modbus_tcp if protocol == "modbus" else modbus_rtu
-        for code in range(1, 12) if protocol == "modbus" else (2, 4, 11):
-            yield Hostility(f"exception-{code}", make(code))
-    elif protocol == "s7":
-        yield Hostility("job-error", s7_error(0x8500))
-    elif protocol == "ads":
-        for code in (4, 1793, 1800):
-            yield Hostility(f"error-{code}", ads_error(code))
-    else:
-        for status in (0x80100000, 0x80020000):
-            yield Hostility(f"status-{status >> 16:x}", opcua_fault(status))
+def busy(name: str, code: int) -> Callable[[bytes], bytes]:
+    """A refusal that asks for another try."""
+    return FRAMES[name].busy(code)
 
 
 def hostilities(protocol: str) -> list[Hostility]:
@@ -157,25 +196,20 @@ def hostilities(protocol: str) -> list[Hostility]:
         Hostility("silence", lambda asked: b""),
         Hostility("closed", lambda asked: CUT),
         Hostility("garbage", lambda asked: b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        *refusals(protocol),
+        *FRAMES[protocol].refusals,
     ]
 
 
 def hostile(protocol: str, one: Hostility) -> Ask:
     """Takes joined reads in this way, and lets all else pass."""
-    return lambda asked: one.answer(asked) if is_joined(protocol, asked) else None
+    is_joined = FRAMES[protocol].is_joined
+    return lambda asked: one.answer(asked) if is_joined(asked) else None
 
 
 def of_words(case: DriverCase, device: DeviceConfig) -> DeviceConfig:
     """The device with twelve tags that are one word each, some side by side and some over gaps."""
     places = (0, 1, 2, 5, 6, 9, 20, 21, 40, 41, 42, 43)
-    made: dict[str, Any] = {
-        "modbus": lambda at: ("uint16", f"holding:{at}"),
-        "s7": lambda at: ("int16", f"%DB1:{at * 2}:INT"),
-        "ads": lambda at: ("int16", f"MAIN.n{at}"),
-        "opcua": lambda at: ("int16", f"nsu=urn:hostile;s=n{at}"),
-    }
-    at_place = made[device.protocol]
+    at_place = FRAMES[case.name].word
     tags: dict[str, TagConfig] = {}
     for at in places:
         type_, address = at_place(at)

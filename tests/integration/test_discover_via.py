@@ -87,7 +87,7 @@ async def walked(
     ask: Ask, settings: Settings, *, end: Callable[[Progress, asyncio.Event], None] = lambda _now, _stop: None
 ) -> Any:
     stop = asyncio.Event()
-    outcome = await discover(ask, settings=settings, stop=stop, tell=lambda now: end(now, stop))
+    outcome = await discover(ask, settings=settings, stop=stop, on_progress=lambda now: end(now, stop))
     assert outcome.value is not None, outcome.findings
     return outcome.value.proposals[0]
 

@@ -71,7 +71,7 @@ async def test_answers_under_another_unit_are_beyond_pymodbus(tmp_path: Path) ->
         shown = text(document(found))
         assert "the library can't ask this" in shown and "no second opinion: there is only the answer of nexus" in shown
         second = Second(client="pymodbus")
-        await _second(second, one.connection, {(3, 7): b"\0\7"}, 3)
+        await _second(second, one.connection, {(3, 7): b"\0\7"})
         assert not second.differ
         said = compared(candidates([], expected=7.0, second=second))
         assert said.startswith("no second opinion: the library can't ask this: pymodbus takes no answer")

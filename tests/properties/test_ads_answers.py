@@ -95,7 +95,7 @@ class Lying:
     async def answer(self, future: asyncio.Future[Any], what: str) -> bytes:
         return result_of(await future, what)
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
+    def post(self, target: bytes, command: int, body: bytes) -> None:
         """Nobody listens."""
 
     async def close(self) -> None:

@@ -164,7 +164,7 @@ def test_entries_of_a_map_in_braces_go_with_their_lines(
     assert values(after) == expected
     theirs = {mark for number in gone for mark in comments(texts[number] + (f"# c{100 + number}" if own_lines else ""))}
     assert comments(after) == [mark for mark in comments(text) if mark not in theirs]
-    document.settle()
+    document.apply_edits()
     document.add(("top",), {"x": {"k": 1}})
     document.add(("top",), {"y": 2})
     grown = document.text()

@@ -105,7 +105,7 @@ def examined(root: Any) -> None:
         assert all(
             isinstance(step, (str, int)) or step is None or isinstance(step, (bool, float)) for step in item.where
         )
-    settled = TREE.settle(findings)
+    settled = TREE.report(findings)
     assert all(item.place is not None for item in settled)
 
 

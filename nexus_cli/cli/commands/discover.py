@@ -98,7 +98,7 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
             write(change)
             written = True
     found = outcome.value
-    result = document(found.proposals, edit=change, written=written, at=ask.at, there=found.there, into=found.into)
+    result = document(found.proposals, edit=change, written=written, at=ask.at, known=found.known, into=found.into)
     if format_ == "json":
         answer_json(result, number_keys=True)
     else:

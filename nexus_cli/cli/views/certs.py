@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
     from nexus_cli.project.certs import Kept
 
 
-def document(ours: Kept | None, servers: Sequence[Kept]) -> dict[str, Any]:
+class CertificateDocument(TypedDict, total=False):
+    """One certificate. Only `file` and `doubts` exist when it can't be read. Times are ISO 8601, UTC."""
+
+    file: Required[str]
+    doubts: Required[list[str]]
+    thumbprint: str
+    sha256: str
+    uri: str
+    hosts: list[str]
+    valid_from: str
+    valid_until: str
+    subject: str
+
+
+class CertificatesDocument(TypedDict):
+    """Of a `.nexus` folder."""
+
+    ours: CertificateDocument | None
+    servers: list[CertificateDocument]
+
+
+def document(ours: Kept | None, servers: Sequence[Kept]) -> CertificatesDocument:
     """The JSON form; `ours` is null before the first secured connection."""
     return {"ours": None if ours is None else one(ours), "servers": [one(kept) for kept in servers]}
 
 
-def one(kept: Kept) -> dict[str, Any]:
+def one(kept: Kept) -> CertificateDocument:
     """One certificate."""
-    found: dict[str, Any] = {"file": str(kept.file), "doubts": list(kept.doubts)}
+    found: CertificateDocument = {"file": str(kept.file), "doubts": list(kept.doubts)}
     if kept.facts is None:
         return found
     facts = kept.facts
@@ -32,14 +53,14 @@ def one(kept: Kept) -> dict[str, Any]:
     }
 
 
-def text(result: Mapping[str, Any]) -> str:
+def text(result: CertificatesDocument) -> str:
     """Ours first, then the servers'."""
     parts = [certificate(result["ours"], "ours") if result["ours"] else "ours: none yet, `nexus certs export` makes it"]
     parts += [certificate(found, "server") for found in result["servers"]]
     return "\n\n".join(parts)
 
 
-def certificate(found: Mapping[str, Any], whose: str) -> str:
+def certificate(found: CertificateDocument, whose: str) -> str:
     """A few lines about one."""
     lines = [f"{whose}: {found['file']}"]
     if "thumbprint" not in found:

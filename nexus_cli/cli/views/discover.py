@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nexus_cli.diagnostics.printable import plain
 from nexus_cli.discover.placement import device_at
+from nexus_cli.json_value import JsonObject
 
 if TYPE_CHECKING:
     from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.known_tags import There
+    from nexus_cli.discover.known_tags import KnownTags
     from nexus_cli.discover.propose import Proposal, ProposedTag
 
 ROWS = 60
@@ -24,27 +25,81 @@ RECOGNISED = 8
 Style = Callable[[str, str], str]
 
 
+class SkippedDocument(TypedDict):
+    """What was not taken."""
+
+    what: str
+    reason: str
+
+
+class Counts(TypedDict):
+    """Values of one source."""
+
+    seen: int
+    found: int
+    skipped: int
+
+
+class SourceDocument(TypedDict):
+    """One device, broker or file. A device has its head's keys and `tags`; a tag its name and its keys."""
+
+    source: str
+    protocol: str
+    complete: bool
+    facts: JsonObject
+    counts: Counts
+    devices: list[JsonObject]
+    skipped: list[SkippedDocument]
+
+
+class EditDocument(TypedDict):
+    """What is written, by device and tag path."""
+
+    path: str
+    written: bool
+    created: list[str]
+    added: dict[str, list[str]]
+    changed: dict[str, list[str]]
+    differing: dict[str, dict[str, JsonObject]]
+    removed: list[str]
+    kept: int
+    notes: list[str]
+    skipped: list[SkippedDocument]
+    diff: str
+
+
+class DiscoveryDocument(TypedDict):
+    """Everything that was found, and the edit when a file was named."""
+
+    sources: list[SourceDocument]
+    at: str
+    into: str
+    tags: int
+    skipped: int
+    edit: EditDocument | None
+
+
 def document(
     proposals: Sequence[Proposal],
     *,
     edit: Edit | None = None,
     written: bool = False,
     at: str = "",
-    there: There | None = None,
+    known: KnownTags | None = None,
     into: str = "",
-) -> dict[str, Any]:
+) -> DiscoveryDocument:
     """The JSON form.
 
     Args:
         proposals: What was found.
         edit: What it changes, None when no file was named.
-        written: The edit stands in the file.
+        written: The edit is in the file.
         at: Place of the device itself.
-        there: What the site has already.
+        known: What the site has already.
         into: The file that would be edited.
     """
     return {
-        "sources": [_source(proposal, at, there or {}) for proposal in proposals],
+        "sources": [_source(proposal, at, known or {}) for proposal in proposals],
         "at": at,
         "into": into,
         "tags": sum(proposal.tags for proposal in proposals),
@@ -53,7 +108,7 @@ def document(
     }
 
 
-def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
+def _source(proposal: Proposal, at: str, known: KnownTags) -> SourceDocument:
     facts = {key: value for key, value in proposal.facts.items() if key not in ("present", "namespaces")}
     return {
         "source": proposal.source,
@@ -68,9 +123,9 @@ def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
         "devices": [
             {
                 "device": device.place,
-                **({"at": place} if (place := device_at(at, device.place)) in there else {}),
+                **({"at": place} if (place := device_at(at, device.place)) in known else {}),
                 **device.head,
-                "tags": [_tag(tag, there.get(place)) for tag in device.tags],
+                "tags": [_tag(tag, known.get(place)) for tag in device.tags],
             }
             for device in proposal.devices
         ],
@@ -78,13 +133,13 @@ def _source(proposal: Proposal, at: str, there: There) -> dict[str, Any]:
     }
 
 
-def _tag(tag: ProposedTag, there: Mapping[str, str] | None) -> dict[str, Any]:
-    """One tag; of a device that stands, `there` is its name in the site, null when it is new."""
-    known = {} if there is None else {"there": there.get(tag.name)}
-    return {"name": tag.name, "original": list(tag.original), **known, **tag.keys}
+def _tag(tag: ProposedTag, known: Mapping[str, str] | None) -> JsonObject:
+    """One tag; of a device of the site, `there` is its name there, null when it is new."""
+    place = {} if known is None else {"there": known.get(tag.name)}
+    return {"name": tag.name, "original": list(tag.original), **place, **tag.keys}
 
 
-def _edit(edit: Edit, *, written: bool) -> dict[str, Any]:
+def _edit(edit: Edit, *, written: bool) -> EditDocument:
     merged = edit.merged
     return {
         "path": edit.path.as_posix(),
@@ -195,26 +250,26 @@ def _above(place: str) -> list[str]:
 
 def _blocks(blocks: Sequence[Mapping[str, Any]]) -> str:
     """`DB1 16 bytes (Recipe), DB7 200 bytes (protected)`."""
-    told = []
+    parts = []
     for one in blocks[:BLOCKS]:
         marks = [str(one.get("name") or ""), "protected" if one.get("protected") else ""]
-        told.append(
+        parts.append(
             f"{one['block']} {one['length']} bytes" + (f" ({', '.join(filter(None, marks))})" if any(marks) else "")
         )
     more = f" and {len(blocks) - BLOCKS} more (--format json has all)" if len(blocks) > BLOCKS else ""
-    return ", ".join(told) + more
+    return ", ".join(parts) + more
 
 
 def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     head = ", ".join(f"{key} {device[key]}" for key in ("protocol", "mode", "poll") if key in device)
-    tags, stands = device["tags"], "at" in device
+    tags, exists = device["tags"], "at" in device
     fresh = [tag for tag in tags if not tag.get("there")]
-    counts = f": {len(tags) - len(fresh)} there already, {len(fresh)} new" if stands else ""
+    counts = f": {len(tags) - len(fresh)} there already, {len(fresh)} new" if exists else ""
     name = device.get("at") or device["device"] or "(the device)"
     lines = ["", f"{style(name, 'bold')}  {head}  {_count(len(tags), 'tag')}{counts}"]
-    if stands and len(tags) > ROWS:
-        tags = fresh  # what is there need not be listed
-    rows = [(f"{_mark(tag)}{tag['name']}" if stands else tag["name"], _about(tag)) for tag in tags]
+    if exists and len(tags) > ROWS:
+        tags = fresh  # known tags need not be listed
+    rows = [(f"{_mark(tag)}{tag['name']}" if exists else tag["name"], _about(tag)) for tag in tags]
     if len(rows) <= ROWS:
         width = max((len(name) for name, _ in rows), default=0)
         return lines + [f"  {name.ljust(width)}  {style(about, 'dim')}" for name, about in rows]
@@ -234,7 +289,7 @@ def _device(device: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def _mark(tag: Mapping[str, Any]) -> str:
-    """Of a tag of a device that stands: `+` for a new one."""
+    """Of a tag of a device of the site: `+` for a new one."""
     return "  " if tag.get("there") else "+ "
 
 
@@ -245,12 +300,12 @@ def _writing(result: Mapping[str, Any]) -> list[str]:
     if not tags:
         return []
     fresh = sum(not tag.get("there") for tag in tags)
-    stands = any("at" in device for device in devices)
-    if stands and not fresh:
+    exists = any("at" in device for device in devices)
+    if exists and not fresh:
         return ["", "nothing new"]
     own = all(device["device"].count("/") == 2 for device in devices)
     place = "" if result["at"] or own else " --at area/line/device"
-    what = f"the {fresh} new" if stands and fresh < len(tags) else "them"
+    what = f"the {fresh} new" if exists and fresh < len(tags) else "them"
     return ["", f"the same command with --into {result['into'] or 'site.yaml'}{place} writes {what}"]
 
 
@@ -322,8 +377,8 @@ def _differing(differing: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list
         f"{tags} differ{'' if len(differing) > 1 else 's'} from what was found ({which}): --mode overwrite takes it"
     ]
     for path, keys in list(differing.items())[:DIFFERING]:
-        told = [f"{key} {_short(one['file'])} (found {_short(one['found'])})" for key, one in keys.items()]
-        lines.append(f"  {path.rpartition('/')[2]}: {', '.join(told)}")
+        parts = [f"{key} {_short(one['file'])} (found {_short(one['found'])})" for key, one in keys.items()]
+        lines.append(f"  {path.rpartition('/')[2]}: {', '.join(parts)}")
     if len(differing) > DIFFERING:
         lines.append(f"  … and {len(differing) - DIFFERING} more (--format json has everything)")
     return lines

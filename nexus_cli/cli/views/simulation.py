@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from nexus_cli.project.simulate import Simulation
 
@@ -11,7 +11,26 @@ ROWS = 40
 """Links shown in text; a plant has hundreds."""
 
 
-def document(simulation: Simulation, *, overlay: str) -> dict[str, Any]:
+class LinkDocument(TypedDict):
+    """One link that is served; `moved` when not at its own address."""
+
+    link: str
+    protocol: str
+    endpoint: str
+    moved: bool
+    devices: list[str]
+    tags: int
+
+
+class SimulationDocument(TypedDict):
+    """The JSON form: links by id, skipped devices by reason, the overlay's file or ""."""
+
+    links: list[LinkDocument]
+    skipped: dict[str, list[str]]
+    overlay: str
+
+
+def document(simulation: Simulation, *, overlay: str) -> SimulationDocument:
     """The JSON form."""
     return {
         "links": [
@@ -30,7 +49,7 @@ def document(simulation: Simulation, *, overlay: str) -> dict[str, Any]:
     }
 
 
-def text(result: dict[str, Any]) -> str:
+def text(result: SimulationDocument) -> str:
     """A table of the links, what was left out, and how to use it."""
     links = result["links"]
     lines: list[str] = []
@@ -68,5 +87,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _link(link: dict[str, Any]) -> str:
+def _link(link: LinkDocument) -> str:
     return f"instead of {link['link']}" if link["moved"] else str(link["link"])

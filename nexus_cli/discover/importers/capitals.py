@@ -11,7 +11,7 @@ _SPELT = (
     *("kg", "kg/h", "kg/s", "t/h", "lb/h", "cfm", "rpm", "mm", "cm", "m", "m/s", "mm/s", "s", "min", "h", "degC", "degF", "K", "ppm"),
 )  # fmt: skip
 _BY_CAPITALS = {unit.upper(): unit for unit in _SPELT if unit != "mA"} | {"LPM": "l/min"}
-"""MW and MPA are the large ones, as nobody writes the small ones so; MA could be either."""
+"""MW and MPA are the large ones, because the small ones are not written like that; MA could be either."""
 
 
 def in_known_letters(written: str) -> str:

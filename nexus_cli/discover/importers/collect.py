@@ -1,28 +1,30 @@
-"""The ledger of one import: what was proposed, what was skipped and why; nothing leaves it uncounted."""
+"""Collects one import: what was proposed, what was skipped and why. Everything is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+from nexus_cli.discover.facts import Facts
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.options import ImportOptions
-from nexus_cli.discover.importers.validation import Settler
+from nexus_cli.discover.importers.validation import Validator
+from nexus_cli.discover.site_keys import ConnectionKeys, TagKeys
 
 LONGEST = 120
 """Characters of a name or a value in a skipped note."""
 
 NAMELESS = "without a name"
 TEXTS = ("description", "labels", "values", "unit")
-"""Keys whose texts are another tool's, for people to read."""
+"""Keys with another tool's texts for people."""
 
 
 class Collector:
     """Gathers one `Discovery`.
 
     Attributes:
-        connection: What the file says of the way to the device; cleaned when the discovery is made.
+        connection: Connection keys of the file; those that do not fit are removed when the discovery is made.
         device: Suggested device of tags that name none; "" for the device being discovered.
         facts: Identity and counts, completed when the discovery is made.
     """
@@ -31,9 +33,9 @@ class Collector:
         self.protocol = protocol
         self.source = source
         self.options = options
-        self.connection: dict[str, Any] = {}
+        self.connection: ConnectionKeys = {}
         self.device = ""
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts()
         self._proposed: list[Found] = []
         self._skipped: list[Skipped] = []
         self._entries = 0
@@ -43,7 +45,7 @@ class Collector:
 
     @contextmanager
     def entry(self, what: str) -> Iterator[None]:
-        """Around one thing of the file; it is named as skipped when nothing came of it."""
+        """Around one entry of the file; it is skipped by name when nothing was taken from it."""
         self._entries += 1
         self._promised = False
         before = self._values
@@ -52,10 +54,10 @@ class Collector:
             self.skip(what, "there is nothing in it")
 
     def promise(self) -> None:
-        """What becomes of the present entry will be said later."""
+        """The current entry is taken or skipped later."""
         self._promised = True
 
-    def take(self, name: Sequence[str], tag: Mapping[str, Any], *, device: str = "") -> None:
+    def take(self, name: Sequence[str], tag: TagKeys, *, device: str = "") -> None:
         """Propose a tag; keys whose value is None are left out."""
         levels = tuple(level.replace("${", "$(") for level in name if level.strip()) or (NAMELESS,)
         full = "/".join(levels)
@@ -64,7 +66,7 @@ class Collector:
             return
         self._values += 1
         kept = {key: plain(value) if key in TEXTS else value for key, value in tag.items() if value is not None}
-        self._proposed.append(Found(device=device or self.device, name=levels, tag=kept))
+        self._proposed.append(Found(device=device or self.device, name=levels, tag=cast("TagKeys", kept)))
 
     def skip(self, what: str, reason: str) -> None:
         """A value that does not become a tag."""
@@ -78,32 +80,30 @@ class Collector:
 
     @property
     def full(self) -> bool:
-        """True when no more tags will be taken: what is below need not be expanded."""
+        """True when no more tags are taken, so that nothing more needs to be expanded."""
         return self._values >= self.options.max_tags
 
     def discovery(self) -> Discovery:
-        """Settle what was proposed against the site language; what does not fit moves to the skipped."""
-        settler = Settler(self.protocol, self.connection)
-        found: list[Found] = []
-        for proposed in self._proposed:
-            settled = settler.settle(proposed)
-            if settled is not None:
-                found.append(settled)
-        self._notes += len(settler.notes)
-        skipped = [*self._skipped, *settler.refused, *settler.notes]
-        counts = {
-            "in": self._values + self._notes,
-            "entries": self._entries,
-            "values": self._values,
-            "left_out": self._notes,
-        }
+        """Check what was proposed against the site language; what does not fit moves to the skipped."""
+        validator = Validator(self.protocol, self.connection)
+        found = [valid for proposed in self._proposed if (valid := validator.validated(proposed)) is not None]
+        self._notes += len(validator.notes)
+        skipped = [*self._skipped, *validator.refused, *validator.notes]
+        self.facts.update(
+            {
+                "in": self._values + self._notes,
+                "entries": self._entries,
+                "values": self._values,
+                "left_out": self._notes,
+            }
+        )
         return Discovery(
             protocol=self.protocol,
-            connection=settler.connection,
+            connection=validator.connection,
             found=found,
             skipped=[Skipped(short(what) or NAMELESS, short(reason, 300)) for what, reason in skipped],
             source=self.source,
-            facts={**self.facts, **counts},
+            facts=self.facts,
         )
 
 
@@ -120,7 +120,7 @@ def described(*texts: str, longest: int = 250) -> str | None:
 
 
 def plain(node: Any) -> Any:
-    """Texts without `${`, which the site language would take for a reference."""
+    """Texts without `${`, which the site language would read as a reference."""
     if isinstance(node, str):
         return node.replace("${", "$(")
     if isinstance(node, Mapping):

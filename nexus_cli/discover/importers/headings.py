@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nexus_cli.discover.importers.mapping import Codes, Columns, Mapping
 
 SEARCHED = 10
-"""Rows among which the headings are looked for: titles may stand above."""
+"""Rows among which the headings are looked for: there may be titles above."""
 ALIASES: dict[str, tuple[str, ...]] = {
     "name": (
         *("name", "tag", "tagname", "signal", "signalname", "variable", "variablename", "point", "pointname"),
@@ -164,7 +164,7 @@ def _are_areas(rows: Sequence[Sequence[str]], at: int) -> bool:
 
 
 def _are_modicon(rows: Sequence[Sequence[str]], at: int) -> bool:
-    """Whether all numbers of a table are of that form: one that is not, such as 40000, shows that none is meant so."""
+    """Whether all numbers of a table are of that form: one that is not, such as 40000, shows that none has it."""
     numbers = [match[1] for one in rows if at < len(one) and (match := _NUMBER.match(one[at].strip()))]
     return bool(numbers) and all(_MODICON.match(text) and int(text[1:]) > 0 for text in numbers)
 

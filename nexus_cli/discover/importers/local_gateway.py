@@ -14,6 +14,7 @@ from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.settings import Settings
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.reader import Reader
 
@@ -93,17 +94,17 @@ def _register(collector: Collector, key: str, written: object, area: str) -> Non
         collector.take((title,), tag)
 
 
-def _tag(settings: Settings, area: str) -> dict[str, Any]:
+def _tag(settings: Settings, area: str) -> TagKeys:
     """The keys of one register. Raises ValueError with the reason."""
     address = settings.number("address")
     if address is None:
         raise ValueError("it has no address")
     if settings.has("sum_scale"):
         raise ValueError("a sum of scaled registers; read them one by one and use a calculated tag")
-    tag: dict[str, Any] = {"address": f"{area}:{address}", **_type(settings, area)}
+    tag: TagKeys = {"address": f"{area}:{address}", **_type(settings, area)}
     multiplier, offset = settings.get("multiplier", (int, float)), settings.get("offset", (int, float))
     if area not in ("coil", "discrete") and not tag["type"].startswith(("string", "bool")):
-        tag.update(scale=multiplier, offset=offset)
+        tag["scale"], tag["offset"] = multiplier, offset
     tag["unit"] = settings.text("unit_of_measurement") or None
     tag["values"] = _values(settings) or None
     interval = settings.number("scan_interval")
@@ -116,7 +117,7 @@ def _tag(settings: Settings, area: str) -> dict[str, Any]:
     return tag
 
 
-def _type(settings: Settings, area: str) -> dict[str, Any]:
+def _type(settings: Settings, area: str) -> TagKeys:
     size = settings.number("size")
     size = 1 if size is None else size
     signed = settings.get("signed", bool)
@@ -143,7 +144,7 @@ def _type(settings: Settings, area: str) -> dict[str, Any]:
 
 
 def _values(settings: Settings) -> dict[int, str]:
-    """Names of codes, which stand under three keys."""
+    """Names of codes, from three keys."""
     found: dict[int, str] = {}
     for key in ("map", "options"):
         for table in settings.tables(key):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
+from nexus_cli.discover.site_keys import ConnectionKeys
 from nexus_cli.model.problems import findings_of
 from nexus_cli.model.site import Strict
 from nexus_cli.source.nodes import SourceFile
@@ -33,7 +34,7 @@ Pattern = Annotated[str, Field(max_length=200), AfterValidator(_pattern)]
 
 
 class Columns(Strict):
-    """Where each key stands: the number of a column, from 1, or its heading."""
+    """The column of each key: its number, from 1, or its heading."""
 
     name: Column = Field(description="Name of the value.")
     address: Column = Field(description="Register number, or an address in any dialect when `area` is left out.")
@@ -57,7 +58,7 @@ class Columns(Strict):
 class Codes(Strict):
     """Names of an enumeration in one cell, such as `0=Off;1=On`."""
 
-    column: Column = Field(description="Where they stand.")
+    column: Column = Field(description="The column with the names.")
     between: str = Field(default=";", min_length=1, max_length=5, description="Between two of them.")
     assign: str = Field(default="=", min_length=1, max_length=5, description="Between a code and its name.")
 
@@ -77,7 +78,7 @@ class Mapping(Strict):
     title: str = Field(default="", description="For people.")
     header: bool = Field(default=True, description="The first row holds headings.")
     delimiter: str = Field(default="", max_length=1, description="Between cells; found out when left out.")
-    columns: Columns = Field(description="Where each key stands.")
+    columns: Columns = Field(description="The column of each key.")
     area: Literal["coil", "discrete", "input", "holding"] | None = Field(default=None, description="Area of every row.")
     areas: dict[str, Literal["coil", "discrete", "input", "holding"]] = Field(
         default_factory=dict, description="Area by what the area column says."
@@ -94,9 +95,9 @@ class Mapping(Strict):
         default="characters", description="What the number of string[8] counts."
     )
     order: str | None = Field(default=None, description="Byte order of the device: ABCD, CDAB, BADC, DCBA.")
-    codes: Codes | None = Field(default=None, description="Where names of an enumeration stand.")
+    codes: Codes | None = Field(default=None, description="The column with names of an enumeration.")
     skip: Skip | None = Field(default=None, description="Rows that are not values.")
-    connection: dict[str, Any] = Field(default_factory=dict, description="What is known of the way to the device.")
+    connection: ConnectionKeys = Field(default_factory=dict, description="What is known of the way to the device.")
 
 
 def built_in() -> list[str]:

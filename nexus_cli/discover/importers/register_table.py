@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery
@@ -17,6 +16,7 @@ from nexus_cli.discover.importers.mapping import Column, Mapping, load_mapping
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.spellings import type_of
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.drivers.modbus.address import BIT_AREAS, parse_address
 from nexus_cli.model.driver_kind import AddressError
 
@@ -51,8 +51,8 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     for line, row in rows:
         with collector.entry(f"row {line}"):
             table.row(collector, line, row)
-    table.tell(collector, headings)
-    collector.facts.update(rows=len(rows), mapping=mapping.title or options.mapping)
+    table.note_assumptions(collector, headings)
+    collector.facts.update({"rows": len(rows), "mapping": mapping.title or options.mapping})
     return [collector.discovery()]
 
 
@@ -107,8 +107,8 @@ class _Table:
         position = self._at.get(key, -1)
         return row[position].strip() if 0 <= position < len(row) else ""
 
-    def tell(self, collector: Collector, headings: Sequence[str]) -> None:
-        """Say once what was taken for granted, and which columns nobody asked for."""
+    def note_assumptions(self, collector: Collector, headings: Sequence[str]) -> None:
+        """Note once what was assumed, and which columns were not read."""
         if self._guessed is None:
             return
         for what, reason in self._assumed.items():
@@ -144,7 +144,7 @@ class _Table:
             text = text.removeprefix(prefix)
         return slugify(text)
 
-    def _tag(self, row: Sequence[str]) -> dict[str, Any]:
+    def _tag(self, row: Sequence[str]) -> TagKeys:
         """The keys of a row. Raises ValueError with the reason when one can't be read."""
         kind = self._type(row)
         unit = in_known_letters(self._cell(row, "unit"))
@@ -250,7 +250,7 @@ class _Table:
         codes = self.mapping.codes
         return bool(codes and re.match(r"\s*-?\d[\d\s-]*" + re.escape(codes.assign), text))
 
-    def _named(self, collector: Collector, what: str, row: Sequence[str], tag: dict[str, Any]) -> None:
+    def _named(self, collector: Collector, what: str, row: Sequence[str], tag: TagKeys) -> None:
         """Value names out of a cell such as `0=Off;1=On;5-7=Fault`."""
         codes = self.mapping.codes
         text = row[self._codes].strip() if 0 <= self._codes < len(row) else ""

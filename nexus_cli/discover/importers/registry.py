@@ -105,7 +105,7 @@ def import_file(path: Path | str, *, options: ImportOptions | None = None) -> Ou
 
     Returns:
         One discovery per device connection that the file describes, in its order; no value, and findings NX67xx, when
-        it can't be read. Never raises for what stands in the file.
+        it can't be read. Never raises for the content of a file.
     """
     chosen = options or ImportOptions()
     source = _read(Path(path))

@@ -1,4 +1,4 @@
-"""Settings of another tool's file, read one by one; whatever nobody asked for is listed as not understood."""
+"""Settings of another tool's file, read one by one; settings that are not read are listed as not understood."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Settings:
         self.collector = collector
 
     def has(self, key: str) -> bool:
-        """True when it stands in the file; asking for it this way does not count as understanding it."""
+        """True when the file has it; this does not count as reading it."""
         return key in self._values
 
     def get(self, key: str, kind: type | tuple[type, ...] = str) -> Any:
@@ -116,7 +116,7 @@ class Settings:
                 self.note(key, reason)
 
     def rest(self) -> None:
-        """Everything that nobody asked for."""
+        """List every setting that was not read."""
         for key in self._values:
             if key not in self._asked:
                 self.collector.note(f"{self.where}: {key}", f"not understood: {self._shown(key)}")

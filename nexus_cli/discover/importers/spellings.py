@@ -101,7 +101,7 @@ def type_of(written: str) -> str:
     """Our type for another tool's.
 
     Raises:
-        ValueError: None is like it; the message quotes it.
+        ValueError: None is similar; the message quotes it.
     """
     text = written.strip()
     if match := _STRING.match(text):

@@ -16,6 +16,7 @@ from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.settings import Settings, bounded, milliseconds
 from nexus_cli.discover.importers.spellings import type_of
+from nexus_cli.discover.site_keys import TagKeys
 
 AREAS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 WRITING = (5, 6, 15, 16)
@@ -75,7 +76,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _maps(node: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The maps in which a connector may stand; the gateway's own slave (`slave`) is not one of them."""
+    """The maps that may be a connector; the gateway's own slave (`slave`) is not one of them."""
     if depth > MAX_LEVELS:
         return
     if isinstance(node, Mapping):
@@ -146,7 +147,7 @@ def _value(
         collector.take((name,), {**tag, "poll": poll, "labels": {"section": section}})
 
 
-def _tag(inner: Settings, order: tuple[str, str]) -> dict[str, Any]:
+def _tag(inner: Settings, order: tuple[str, str]) -> TagKeys:
     code, first, count = inner.number("functionCode"), inner.number("address"), inner.number("objectsCount") or 1
     written = inner.text("type")
     divider, multiplier = inner.get("divider", (int, float)), inner.get("multiplier", (int, float))
@@ -158,7 +159,7 @@ def _tag(inner: Settings, order: tuple[str, str]) -> dict[str, Any]:
         raise ValueError("it has no address")
     if order not in ORDERS:
         raise ValueError(f"{order[0]} and {order[1]} are not byte orders")
-    tag: dict[str, Any] = {"address": f"{area}:{first}"}
+    tag: TagKeys = {"address": f"{area}:{first}"}
     if area in ("coil", "discrete"):
         return {**tag, "type": f"bool[{count}]" if count > 1 else "bool"}
     if written in ("bits", "bit"):
@@ -170,7 +171,7 @@ def _tag(inner: Settings, order: tuple[str, str]) -> dict[str, Any]:
     if divider is not None and not divider:
         raise ValueError("its divider is 0")
     scale = (multiplier if multiplier is not None else 1) / (divider if divider is not None else 1)
-    tag.update(type=kind, scale=scale)
+    tag["type"], tag["scale"] = kind, scale
     tag["order"] = None if kind.endswith("int8") else ORDERS[order]
     return tag
 
@@ -194,7 +195,7 @@ def _server(source: SourceBytes, options: ImportOptions, node: Mapping[str, Any]
             settings.note("identity", "secrets are not taken over; write password: '${env:NAME}'")
     subscribed = settings.get("enableSubscriptions", bool)
     poll = milliseconds(settings.number("pollPeriodInMillis") or 0)
-    common = {"mode": "subscribe" if subscribed else "poll", "poll": poll}
+    common: TagKeys = {"mode": "subscribe" if subscribed else "poll", "poll": poll}
     settings.without_use(SERVER_NO_USE)
     settings.rest()
     mappings = [item for item in _list(node.get("mapping")) if isinstance(item, Mapping)]
@@ -203,7 +204,7 @@ def _server(source: SourceBytes, options: ImportOptions, node: Mapping[str, Any]
     return collector.discovery()
 
 
-def _mapping(collector: Collector, mapping: Mapping[str, Any], common: dict[str, Any], *, alone: bool) -> None:
+def _mapping(collector: Collector, mapping: Mapping[str, Any], common: TagKeys, *, alone: bool) -> None:
     inner = Settings(mapping, where="mapping", collector=collector)
     pattern = inner.text("deviceNodePattern")
     inner.text("deviceNodeSource")
@@ -225,7 +226,7 @@ def _mapping(collector: Collector, mapping: Mapping[str, Any], common: dict[str,
                 elif not key or not value:
                     collector.skip(f"{section}: {key}", "it has no name or no node")
                 else:
-                    tag = {"node": value, "type": "json", **common, "labels": {"section": section}}
+                    tag: TagKeys = {"node": value, "type": "json", **common, "labels": {"section": section}}
                     collector.take((key,), tag, device="" if alone else slugify(name))
     _writers(inner)
     inner.without_use({"reportStrategy": "deadband and heartbeat say what is published"})

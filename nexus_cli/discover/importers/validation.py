@@ -1,4 +1,4 @@
-"""Makes what an importer proposes valid in the site language, by the very models and address readers that will read it.
+"""Checks what an importer proposes with the models and address readers that read a site file.
 
 A tag that can't be read is refused with the reason; a key that does not fit is left out with a note, when the tag is
 right without it. A scale is never left out: the value would be wrong.
@@ -6,14 +6,16 @@ right without it. A scale is never left out: the value would be wrong.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from nexus_cli.discover.found import Found, Skipped
 from nexus_cli.discover.importers.units import problem_of, unit_of
 from nexus_cli.discover.placement import Identity, identity
+from nexus_cli.discover.site_keys import ConnectionKeys, TagKeys
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.driver_kind import AddressError
 
@@ -22,16 +24,16 @@ OPTIONAL = frozenset({"description", "labels", "range", "values", "unit", "poll"
 CONNECTION_ROUNDS = 12
 
 
-class Settler:
+class Validator:
     """One discovery's tags against its protocol.
 
     Attributes:
         connection: The connection without the keys that do not fit.
-        refused: Tags that can't be.
+        refused: Tags that can't be taken.
         notes: Keys that were left out.
     """
 
-    def __init__(self, protocol: str, connection: dict[str, Any]) -> None:
+    def __init__(self, protocol: str, connection: ConnectionKeys) -> None:
         self.kind = kinds()[protocol]
         self.refused: list[Skipped] = []
         self.notes: list[Skipped] = []
@@ -58,10 +60,10 @@ class Settler:
         self.connection = {}
         return self.kind.connection.model_validate(stand_ins)
 
-    def settle(self, proposed: Found) -> Found | None:
+    def validated(self, proposed: Found) -> Found | None:
         """The tag as the site language takes it, or None when it was refused."""
         what = "/".join(proposed.name)
-        tag = dict(proposed.tag)
+        tag: JsonObject = dict(proposed.tag)
         if any("${" in str(value) for value in tag.values()):
             self._refuse(what, "its address holds '${', which a site file reads as a reference")
             return None
@@ -74,7 +76,7 @@ class Settler:
         self._ranged(what, tag, kind)
         if tag.get("unit_id") == getattr(self._bound, "unit_id", None):
             tag.pop("unit_id", None)
-        bound = self._validated(what, tag)
+        bound = self._bound_tag(what, tag)
         if bound is None:
             return None
         try:
@@ -83,22 +85,22 @@ class Settler:
             self._refuse(what, f"{error}" + (f" ({error.hint})" if error.hint else ""))
             return None
         if "order" in tag and "order" not in address.options and getattr(self._bound, "order", None) is None:
-            tag.pop("order")  # as it comes anyway
+            tag.pop("order")  # the default anyway
         key = (proposed.device, *identity(address))
         first = self._seen.setdefault(key, what)
         if first is not what:
             self._refuse(f"{what} (as {first})", "another name of an address that is taken already")
             return None
-        return Found(device=proposed.device, name=proposed.name, tag=tag)
+        return Found(device=proposed.device, name=proposed.name, tag=cast("TagKeys", tag))
 
     def _refuse(self, what: str, reason: str) -> None:
         self.refused.append(Skipped(what, reason))
 
-    def _leave_out(self, what: str, tag: dict[str, Any], key: str, reason: str) -> None:
+    def _leave_out(self, what: str, tag: JsonObject, key: str, reason: str) -> None:
         self.notes.append(Skipped(f"{what}: {key}", reason))
         tag.pop(key, None)
 
-    def _type(self, what: str, tag: dict[str, Any]) -> DataType | None:
+    def _type(self, what: str, tag: JsonObject) -> DataType | None:
         try:
             kind = parse_type(str(tag.get("type", "")))
         except ValueError as error:
@@ -107,7 +109,7 @@ class Settler:
         tag["type"] = str(kind)
         return kind
 
-    def _scaled(self, what: str, tag: dict[str, Any], kind: DataType) -> bool:
+    def _scaled(self, what: str, tag: JsonObject, kind: DataType) -> bool:
         for key, neutral in (("scale", 1), ("offset", 0)):
             if key not in tag:
                 continue
@@ -125,7 +127,7 @@ class Settler:
                 return False
         return True
 
-    def _unit(self, what: str, tag: dict[str, Any]) -> None:
+    def _unit(self, what: str, tag: JsonObject) -> None:
         written = str(tag.get("unit", ""))
         unit = unit_of(written)
         if unit:
@@ -133,7 +135,7 @@ class Settler:
         elif "unit" in tag:
             self._leave_out(what, tag, "unit", problem_of(written))
 
-    def _named(self, what: str, tag: dict[str, Any], kind: DataType) -> None:
+    def _named(self, what: str, tag: JsonObject, kind: DataType) -> None:
         values = tag.get("values")
         if values is None:
             return
@@ -150,7 +152,7 @@ class Settler:
             if not tag["values"]:
                 tag.pop("values")
 
-    def _ranged(self, what: str, tag: dict[str, Any], kind: DataType) -> None:
+    def _ranged(self, what: str, tag: JsonObject, kind: DataType) -> None:
         given = tag.get("range")
         if given is None:
             return
@@ -160,7 +162,7 @@ class Settler:
         elif low is not None and high is not None and not low < high:
             self._leave_out(what, tag, "range", f"[{low}, {high}] is not a range")
 
-    def _validated(self, what: str, tag: dict[str, Any]) -> Any:
+    def _bound_tag(self, what: str, tag: JsonObject) -> Any:
         for _ in range(len(tag) + 1):
             try:
                 return self.kind.tag.model_validate(tag)

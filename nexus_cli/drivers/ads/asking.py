@@ -24,5 +24,5 @@ async def asked(session: AdsSession, device: DeviceConfig, point: Point) -> Opin
         asked=f"group 0x{target.item.group:x} offset {target.item.offset}, {len(raw)} bytes",
         data=raw,
         value=target.codec.decode(raw),
-        more={"codec": target.codec},
+        detail=target.codec,
     )

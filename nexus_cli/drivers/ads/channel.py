@@ -1,6 +1,6 @@
 """What every way to a PLC offers, and the ADS commands built on it.
 
-There are two ways: `direct` speaks AMS/TCP itself, `routed` hands the requests to a local TwinCAT router.
+There are two ways: `direct` speaks AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
 
 See docs/decisions/0021.
 """
@@ -40,7 +40,7 @@ class Channel(Protocol):
     Attributes:
         endpoint: What errors name.
         timeout_s: Longest wait for one answer.
-        lost: Why the link is gone; None while it stands.
+        lost: Why the link is gone; None while it is open.
         listener: Takes what is reported.
     """
 
@@ -65,12 +65,12 @@ class Channel(Protocol):
             what: For people, begins an error's message.
 
         Raises:
-            DriverError: By the code; DEVICE for silence while others answer, else SESSION.
+            DriverError: By the code; DEVICE for silence while other PLCs answer, else SESSION.
         """
         ...
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
-        """Send without caring for the answer; never raises."""
+    def post(self, target: bytes, command: int, body: bytes) -> None:
+        """Send a request whose answer is ignored; never raises."""
         ...
 
     async def close(self) -> None:
@@ -229,7 +229,7 @@ async def read_singly(channel: Channel, target: bytes, items: Sequence[Item], wh
 
 
 def silence(endpoint: str, timeout_s: float, what: str, *, alive: bool) -> DriverError:
-    """Nothing came in time. `alive`: others answered on the same link meanwhile."""
+    """Nothing came in time. `alive`: other PLCs answered on the same link meanwhile."""
     return DriverError(
         f"{endpoint} did not answer within {timeout_s:g} s ({what})",
         scope=Scope.DEVICE if alive else Scope.SESSION,
@@ -243,7 +243,12 @@ def raise_lost(error: DriverError | None, endpoint: str) -> NoReturn:
     if error is None:
         raise DriverError(f"{endpoint}: the link is closed", scope=Scope.SESSION, reason=Reason.LINK_LOST)
     raise DriverError(
-        error.message, scope=Scope.SESSION, reason=error.reason, code=error.code, retriable=error.retriable
+        error.message,
+        scope=Scope.SESSION,
+        reason=error.reason,
+        code=error.code,
+        retriable=error.retriable,
+        kind=error.kind,
     )
 
 

@@ -237,7 +237,7 @@ def _array(declared: DataType, shape: Shape) -> Codec:
 
 
 def natural_type(shape: Shape) -> DataType:
-    """The declared type that a single value of the PLC has by itself."""
+    """The declared type of a single value of the PLC."""
     if shape.text:
         return DataType("string", length=shape.size // (2 if shape.text == "utf-16-le" else 1) - 1)
     base = shape.base

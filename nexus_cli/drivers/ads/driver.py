@@ -24,12 +24,12 @@ from nexus_cli.drivers.base import (
     Request,
     Scope,
 )
+from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.drivers.timeouts import connect_timeout_s, timeout_s
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
-
-DEFAULT_TIMEOUT_MS = 1_000
-DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 
 
 class AdsDriver:
@@ -49,7 +49,7 @@ class AdsDriver:
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> AdsSession:
         """See `Driver.connect`."""
         connection = devices[0].connection
-        limit_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+        limit_s = connect_timeout_s(connection)
         host = resolve(str(connection.get("host", "")))
         channel: Channel | None = None
         session: AdsSession | None = None
@@ -69,7 +69,10 @@ class AdsDriver:
             ) from None
         except OSError as error:
             raise DriverError(
-                f"no connection to {host}: {system_words(error)}", scope=Scope.SESSION, reason=Reason.LINK_LOST
+                f"no connection to {host}: {system_words(error)}",
+                scope=Scope.SESSION,
+                reason=Reason.LINK_LOST,
+                kind=kind_of(error),
             ) from None
         else:
             opened, channel = session, None
@@ -81,10 +84,11 @@ class AdsDriver:
 
 async def _open_direct(host: str, connection: Mapping[str, Any]) -> DirectChannel:
     port = int(connection.get("tcp_port") or TCP_PORT)
-    timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
     endpoint = f"ads://{host}:{port}"
     loop = asyncio.get_running_loop()
-    _, channel = await loop.create_connection(lambda: DirectChannel(endpoint=endpoint, timeout_s=timeout_s), host, port)
+    _, channel = await loop.create_connection(
+        lambda: DirectChannel(endpoint=endpoint, timeout_s=timeout_s(connection)), host, port
+    )
     net_id = str(connection.get("source_net_id") or "")
     try:
         channel.name_source(frame.net_id_bytes(net_id or default_net_id(channel.local_address)))
@@ -118,6 +122,7 @@ async def _prove(session: AdsSession, channel: DirectChannel) -> None:
             scope=Scope.SESSION,
             reason=Reason.DEVICE_TIMEOUT,
             code=1861,
+            kind=FailureKind.NO_ROUTE,
         ) from None
     except DriverError as error:
         raise DriverError(
@@ -126,16 +131,16 @@ async def _prove(session: AdsSession, channel: DirectChannel) -> None:
             reason=error.reason,
             code=error.code,
             retriable=error.retriable,
+            kind=FailureKind.NO_ROUTE,
         ) from None
 
 
 async def _open_routed(host: str, connection: Mapping[str, Any], devices: Sequence[DeviceConfig]) -> Channel:
-    timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
     return await open_routed(
         host,
         net_ids=sorted({str(device.connection.get("ams_net_id", "")) for device in devices}),
         source_net_id=str(connection.get("source_net_id") or ""),
-        timeout_s=timeout_s,
+        timeout_s=timeout_s(connection),
     )
 
 

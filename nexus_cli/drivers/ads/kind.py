@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field, field_validator
 
@@ -131,20 +131,37 @@ def _link_of(connection: Any) -> str:
     return f"ads:{connection.host}:{connection.tcp_port or TCP_PORT}"
 
 
+class _Options(TypedDict, total=False):
+    """`Address.options` of ADS; what is left out has its usual value.
+
+    max_delay: Longest time that the PLC collects notifications, in milliseconds.
+    encoding: Of a text in memory.
+    plc_type: Type in the PLC where several fit.
+    text: Encoding in which a written text's length counts.
+    """
+
+    max_delay: int
+    encoding: str
+    plc_type: str
+    text: str
+
+
 def _address_of(connection: Any, tag: Any) -> Address:
     address = parse_address(tag.address)
     declared = parse_type(tag.type)
     _check_type(declared, tag.plc_type)
     if not address.symbol:
         _check_raw(declared, tag)
-    options: dict[str, Any] = {}
-    for name in ("max_delay", "encoding", "plc_type"):
-        value = getattr(tag, name)
-        if value is not None:
-            options[name] = value
+    options: _Options = {}
+    if tag.max_delay is not None:
+        options["max_delay"] = tag.max_delay
+    if tag.encoding is not None:
+        options["encoding"] = tag.encoding
+    if tag.plc_type is not None:
+        options["plc_type"] = tag.plc_type
     wide = tag.plc_type == "WSTRING"
     if tag.writable and declared.base == "string" and (tag.encoding or wide or not address.symbol):
-        # A symbol says itself what its text is, and the driver refuses before it sends.
+        # A symbol names its own encoding, and the driver refuses before it sends.
         options["text"] = "utf-16-le" if wide else tag.encoding or "cp1252"
     return Address(address.text, options)
 

@@ -19,7 +19,7 @@ from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
-_TYPES: dict[str, Any] = {
+_TYPES: dict[str, type] = {
     "bool": pyads.PLCTYPE_BOOL,
     "int8": pyads.PLCTYPE_SINT,
     "uint8": pyads.PLCTYPE_USINT,
@@ -51,7 +51,7 @@ async def library(device: DeviceConfig, point: Point, *, home: str) -> Opinion:
         raise CannotAsk(f"pyads uses TCP port {TCP_PORT} only, not on {port}")
     # The size of the symbol, and how what is not a plain number is read, are ours to know.
     known = await ours(device, point, home=home)
-    codec: Codec | None = known.more.get("codec")
+    codec: Codec | None = known.detail
     size = len(known.data)
     if codec is None or not size:
         raise DriverError(f"{point.address} has no size: {known.problem}", scope=Scope.ITEM)

@@ -80,7 +80,7 @@ class Plc:
         state: ADS state as last seen.
         guard: What is read along with every sum read.
         expected: Bytes of the guard under the current version.
-        apart: What watches the PLC but can't be part of a sum read there; it is read after each.
+        apart: What watches the PLC but can't be part of its sum reads; it is read after each.
         sums: False when the device knows no sum commands.
         types: Data types by name in upper case; None for one that the PLC does not know.
         renewed: Called after everything was resolved anew.
@@ -110,7 +110,7 @@ class Plc:
 
     @property
     def watch(self) -> tuple[Item, ...]:
-        """What tells of a change when it is reported: the state, and the version (or the count of changes without one)."""
+        """What reports a change: the state, and the version (or the count of changes without one)."""
         known = sorted((*self.guard, *self.apart), key=(VERSION, STATE).__contains__, reverse=True)
         return tuple(known[:2] if VERSION in known else known)
 
@@ -138,13 +138,13 @@ class Plc:
         if self.guard:
             data = await self.read(self.guard, sum_body(self.guard), "read the symbol version")
             codes = 4 * len(self.guard)
-            self.judge(data[:codes], data[codes:])
+            self.accepts(data[:codes], data[codes:])
         if self.apart:
             await self.look_apart()
         if STATE not in self.guard and STATE not in self.apart:
             self.see_state(await self.ask_state())
 
-    def judge(self, codes: bytes, guard: bytes) -> bool:
+    def accepts(self, codes: bytes, guard: bytes) -> bool:
         """Whether an answer with these error codes and bytes of the guard is of the current version; takes note of state
         and change. What could be read under this version and can't any more is of another one."""
         if any(codes):
@@ -176,12 +176,12 @@ class Plc:
                 self.stale = True
 
     def see_state(self, state: int) -> None:
-        """Take note of the PLC's state and tell those who care."""
+        """Keep the PLC's state and call the callbacks of a change."""
         before, self.state = self.state, state
         if before in (state, 0):
             return
-        for tell in self.state_changed:
-            tell(before, state)
+        for callback in self.state_changed:
+            callback(before, state)
 
     async def ask_state(self) -> int:
         """The state of the runtime. Raises DriverError."""
@@ -222,7 +222,7 @@ class Plc:
 
     async def locate(self, names: Iterable[str]) -> dict[str, Located | Fault]:
         """Where symbols are, by name; a fault for those that are not there. What was refused is asked for again in time:
-        not every PLC has a version that tells of a symbol that came.
+        not every PLC changes its version when a symbol is added.
 
         Raises:
             DriverError: With scope SESSION or DEVICE.
@@ -234,7 +234,7 @@ class Plc:
         return known | await self._ask_symbols(missing) if missing else known
 
     def again_s(self, name: str) -> float:
-        """When a symbol that was refused is asked for again, in the loop's time; infinity for all others."""
+        """When a symbol that was refused is asked for again, in the loop's time; infinity for any other symbol."""
         return self._refused.get(name, (math.inf, 0.0))[0]
 
     async def describe(self, name: str) -> None:
@@ -259,7 +259,7 @@ class Plc:
     def release(self, handle: int) -> None:
         """Give a handle back."""
         body = struct.pack("<IIII", RELEASE_HANDLE, 0, 4, handle)
-        self.channel.tell(self.address, frame.WRITE, body)
+        self.channel.post(self.address, frame.WRITE, body)
 
     def forget(self) -> None:
         """Give back what is held on the PLC."""
@@ -275,7 +275,7 @@ class Plc:
         self._refused.clear()
         self.types.clear()
         items = [VERSION, STATE]
-        # By handle, since the count's own address may move with the change that it tells of.
+        # By handle, since the change may move the address of the count itself.
         if not isinstance(changes := await self._held(ONLINE_CHANGES), Fault):
             items.append(Item(VALUE_BY_HANDLE, changes, 4))
         data = await self.read(items, sum_body(items), "read the symbol version")
@@ -283,8 +283,8 @@ class Plc:
         data = await read_singly(self.channel, self.address, refused, f"{self.name}: read the symbol version")
         self.apart, self._apart_expected, _ = _granted(refused, data)
         self.stale = False
-        for tell in self.renewed:
-            tell()
+        for callback in self.renewed:
+            callback()
 
     async def _ask_symbols(self, names: Sequence[str]) -> dict[str, Located | Fault]:
         generation = self.generation
@@ -340,7 +340,7 @@ class Plc:
 
 
 def _granted(items: Sequence[Item], data: bytes) -> tuple[tuple[Item, ...], bytes, tuple[Item, ...]]:
-    """What a PLC lets us read, the bytes of it, and what it refuses."""
+    """What a PLC allows to read, with its bytes, and what it refuses."""
     granted, refused, found = [], [], b""
     at = 4 * len(items)
     for item, code in zip(items, struct.unpack_from(f"<{len(items)}I", data), strict=True):

@@ -166,7 +166,7 @@ class Resolver:
     Attributes:
         types: What is known by name in upper case; None for a name that the PLC does not know.
         utf8: Strings hold UTF-8 (attribute TcEncoding).
-        thorough: Ask for the description of scalars too (an alias of TIME or DT looks like a number).
+        thorough: Ask for the description of scalars too (an alias of TIME or DT has the form of a number).
     """
 
     types: Mapping[str, TypeEntry | None]
@@ -182,7 +182,7 @@ class Resolver:
         """
         if depth > MAX_DEPTH:
             raise EndlessError(f"the type {name} is nested too deep")
-        if _IN_OUT.search(name):  # as long as a pointer, whatever stands in front
+        if _IN_OUT.search(name):  # as long as a pointer, whatever its prefix
             return Shape(name, size, why="VAR_IN_OUT: its value is that of another variable")
         text = _TEXT.match(name)
         if text is not None or (ads in (ADS_STRING, ADS_WSTRING) and not name.upper().startswith("ARRAY")):
@@ -254,7 +254,7 @@ class Resolver:
                 shape = self.shape(entry.type_name, entry.ads, entry.size, depth + 1)
         except EndlessError:
             raise
-        except ValueError as error:  # it costs itself, not what stands beside it
+        except ValueError as error:  # it is left out; its neighbours are kept
             shape = Shape(entry.type_name, entry.size, why=str(error))
         return Member(entry.name, entry.offset, shape, entry.comment)
 

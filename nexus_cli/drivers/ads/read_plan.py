@@ -29,7 +29,7 @@ _DECODE_ERROR = Fault(Reason.DECODE_ERROR)
 
 
 class Target(NamedTuple):
-    """A point as it stands on the PLC right now; `located` is None for raw memory."""
+    """A point as the PLC has it now; `located` is None for raw memory."""
 
     item: Item
     codec: Codec
@@ -114,7 +114,7 @@ async def shape_of(plc: Plc, located: Located, point: Point) -> Shape:
     """The type of a symbol; asks for the descriptions that it needs.
 
     Raises:
-        ValueError: It can't be told.
+        ValueError: The type can't be determined.
         DriverError: With scope SESSION or DEVICE.
     """
     entry = located.entry
@@ -177,7 +177,7 @@ def _piece(plc: Plc, part: Sequence[tuple[int, Target]]) -> Piece:
 
 def take(plc: Plc, piece: Piece, data: bytes, values: list[Value], faults: dict[int, Fault]) -> bool:
     """Take the answer to a piece apart; False when it must be asked again under new addresses."""
-    if not plc.judge(data[: 4 * len(plc.guard)], data[piece.codes : piece.start]):
+    if not plc.accepts(data[: 4 * len(plc.guard)], data[piece.codes : piece.start]):
         return False
     found = list(piece.unpack.unpack_from(data, piece.start))
     clean = data.startswith(piece.nothing)

@@ -1,4 +1,4 @@
-"""The way through a local TwinCAT router, by pyads: the same requests, handed to its native library.
+"""The way through a local TwinCAT router, by pyads: the same requests, sent by its native library.
 
 The library is contained: one worker thread per link and nothing of it anywhere else; every notification deleted
 before the port is closed (closing a lost link with notifications kills the process); no time-out of its own choice;
@@ -24,6 +24,7 @@ from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.channel import Listener, raise_lost, result_of, silence
 from nexus_cli.drivers.ads.errors import CLIENT_TIMEOUT, meaning_of
 from nexus_cli.drivers.base import DriverError, Scope
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 HEADER_BYTES = 16
@@ -98,8 +99,8 @@ class RoutedChannel:
             self.lost = self.lost or error
         raise error
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
-        """See `Channel.tell`."""
+    def post(self, target: bytes, command: int, body: bytes) -> None:
+        """See `Channel.post`."""
         if self.lost is None and not self._closed:
             self._worker.submit(self._carry, target, command, body)
 
@@ -142,7 +143,7 @@ class RoutedChannel:
 
     def _open(self, host: str, net_ids: Sequence[str], source_net_id: str) -> None:
         library = self._library
-        if hasattr(library, "AdsAddRoute"):  # AdsLib: it is the router itself, and knows nobody yet
+        if hasattr(library, "AdsAddRoute"):  # AdsLib: it is the router itself, and has no route yet
             if source_net_id:
                 library.AdsSetLocalAddress(_structure(frame.net_id_bytes(source_net_id)))
             for net_id in net_ids:
@@ -304,7 +305,9 @@ def _load() -> Any:
     try:
         from pyads import pyads_ex  # noqa: PLC0415 - optional library
     except ImportError:
-        raise _missing("pyads is not installed: pip install 'nexus-cli[ads]'") from None
+        raise _missing(
+            "pyads is not installed: pip install 'nexus-cli[ads]'", kind=FailureKind.MISSING_PACKAGE
+        ) from None
     except (OSError, RuntimeError) as error:
         raise _missing(f"no TwinCAT router can be used here ({error})") from None
     library = pyads_ex._adsDLL
@@ -316,8 +319,8 @@ def _load() -> Any:
     return library
 
 
-def _missing(message: str) -> DriverError:
-    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.LINK_LOST)
+def _missing(message: str, *, kind: FailureKind = FailureKind.OTHER) -> DriverError:
+    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.LINK_LOST, kind=kind)
 
 
 async def open_routed(host: str, *, net_ids: Sequence[str], source_net_id: str, timeout_s: float) -> RoutedChannel:

@@ -106,7 +106,7 @@ class AdsSession:
                     break
         if all(error.reason is Reason.DEVICE_TIMEOUT for error in errors):
             first = errors[0]
-            raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code)
+            raise DriverError(first.message, scope=Scope.SESSION, reason=first.reason, code=first.code, kind=first.kind)
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
         """See `Session.configure`."""
@@ -238,7 +238,7 @@ class AdsSession:
         return subscription
 
     async def check(self) -> None:
-        """See `Session.check`. A PLC that does not answer makes what it reported BAD; the others' stays."""
+        """See `Session.check`. A PLC that does not answer makes its reported values BAD; those of other PLCs stay."""
         if self.channel.lost is not None:
             raise_lost(self.channel.lost, self.channel.endpoint)
         for plc in list(self._plcs.values()):
@@ -315,7 +315,7 @@ def _encoded(point: Point, target: read_plan.Target | Fault, value: Value) -> by
 
 
 def _refused(point: Point, fault: Fault) -> DriverError:
-    told = meaning_of(fault.code).text if fault.code else fault.reason.value.replace("_", " ")
+    reason = meaning_of(fault.code).text if fault.code else fault.reason.value.replace("_", " ")
     return DriverError(
-        f"{point.address}: {told}", scope=Scope.ITEM, retriable=False, reason=fault.reason, code=fault.code
+        f"{point.address}: {reason}", scope=Scope.ITEM, retriable=False, reason=fault.reason, code=fault.code
     )

@@ -1,4 +1,4 @@
-"""What PLCs report by themselves: notifications on change or in cycles, and the watch over version and state.
+"""What PLCs report without being polled: notifications on change or in cycles, and the watch over version and state.
 
 A notification is bound to an address. So when the program changes, everything that was reported is BAD at once and
 dropped, a check is called for, and that (or a read or write before it) registers all of it anew under fresh addresses.
@@ -52,7 +52,7 @@ class Reports:
 
     Attributes:
         due: Something has to be registered anew.
-        orphans: Samples of handles that nobody knows.
+        orphans: Samples of unknown handles.
         changes: How often a program changed under a subscription.
     """
 
@@ -69,7 +69,7 @@ class Reports:
         self._subscriptions: dict[bytes, list[AdsSubscription]] = {}
         self._early: dict[tuple[bytes, int], frame.Sample] = {}
         self._adding = 0
-        channel.listener = self.hear
+        channel.listener = self.on_samples
 
     def add(self, plc: Plc) -> None:
         """Watch over a PLC from now on."""
@@ -158,13 +158,13 @@ class Reports:
                 known[handle] = entry
                 early = self._early.pop((plc.address, handle), None)
                 if early is not None:
-                    self.hear(plc.address, [early])
+                    self.on_samples(plc.address, [early])
             if entry.point is not None:
                 faults.append(fault)
         return faults + [Fault(Reason.DEVICE_ERROR, NO_MORE_HANDLES)] * (len(entries) - len(faults))
 
-    def hear(self, address: bytes, samples: Sequence[frame.Sample]) -> None:
-        """Take what a PLC reported; what is of an old program, or of nobody, is dropped."""
+    def on_samples(self, address: bytes, samples: Sequence[frame.Sample]) -> None:
+        """Handle what a PLC reported; samples of an old program or of an unknown handle are dropped."""
         plc = self._plcs.get(address)
         if plc is None:
             return
@@ -184,7 +184,7 @@ class Reports:
             owner.sink(owner.device, notifications)
 
     async def renew(self, plc: Plc) -> None:
-        """Register anew what a change of this PLC's program took; the others are not touched.
+        """Register again what a change of this PLC's program removed; other PLCs are not touched.
 
         Raises:
             DriverError: With scope SESSION.
@@ -258,7 +258,7 @@ class Reports:
     def _release(self, address: bytes, handles: Sequence[int]) -> None:
         for handle in handles:
             self._early.pop((address, handle), None)
-            self.channel.tell(address, frame.DELETE_NOTIFICATION, handle.to_bytes(4, "little"))
+            self.channel.post(address, frame.DELETE_NOTIFICATION, handle.to_bytes(4, "little"))
 
 
 class AdsSubscription:
@@ -318,7 +318,7 @@ class AdsSubscription:
         return self._promises[name]
 
     async def distrust(self, names: Sequence[str]) -> None:
-        """See `Subscription.distrust`: a PLC that restarted behind a router whose connection stood has forgotten them, and
+        """See `Subscription.distrust`: a PLC that restarted behind a router whose connection stayed open has lost them, and
         the watch over its program as well."""
         self._reports.distrust(self, set(names))
         self.faults.update(dict.fromkeys(names, _CHANGED))

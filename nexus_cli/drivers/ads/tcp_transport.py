@@ -125,14 +125,14 @@ class DirectChannel(asyncio.Protocol):
             raise_lost(self.lost, self.endpoint)
         return result_of(data, what)
 
-    def tell(self, target: bytes, command: int, body: bytes) -> None:
-        """See `Channel.tell`."""
+    def post(self, target: bytes, command: int, body: bytes) -> None:
+        """See `Channel.post`."""
         if self.lost is None and self._transport is not None and not self._transport.is_closing():
             self._next_id = self._next_id % 0xFFFF_FFFF + 1
             self._write(target, command, body, self._next_id)
 
     async def close(self) -> None:
-        """See `Channel.close`. What was told last still leaves, if the peer takes it."""
+        """See `Channel.close`. What was sent last still leaves, if the peer accepts it."""
         broken = self.lost is not None
         self._lose(self._gone("it was closed"))
         if self._transport is None:

@@ -46,7 +46,7 @@ _NEURON_LAYOUTS = dict(zip("HLDE", LAYOUTS, strict=True))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What an address says by itself; everything else is for the tag's other keys.
+    """What an address contains; everything else is in the tag's other keys.
 
     Attributes:
         area: One of `AREAS`.

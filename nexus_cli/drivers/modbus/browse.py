@@ -9,12 +9,14 @@ import math
 import struct
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from nexus_cli.drivers.base import Browsed, DriverError, Scope
+from nexus_cli.drivers.browse_shapes import BrowseDetail
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.drivers.modbus.connection import MAX_READ
 from nexus_cli.drivers.modbus.pdu import Identification
+from nexus_cli.json_value import JsonObject
 
 OBJECTS = {0: "vendor", 1: "product code", 2: "revision", 3: "url", 4: "product", 5: "model", 6: "application"}
 MOST_PAGES = 16
@@ -36,12 +38,12 @@ class RegisterReader(Protocol):
 
 
 async def browse(reader: RegisterReader, *, unit: int, start: str = "") -> AsyncIterator[Browsed]:
-    """Everything that a unit tells.
+    """Everything that a unit reports.
 
     Args:
         reader: An open reader.
         unit: Unit id.
-        start: Register where the SunSpec marker stands; the three usual places when empty.
+        start: Register of the SunSpec marker; the three usual places when empty.
 
     Raises:
         DriverError: The link or the unit does not answer.
@@ -80,7 +82,7 @@ async def identification(reader: RegisterReader, *, unit: int) -> dict[str, str]
 
 
 async def find_marker(reader: RegisterReader, *, unit: int, start: str = "") -> int | None:
-    """Register where "SunS" stands, None when it stands nowhere."""
+    """Register of "SunS", None when it has none."""
     for base in (int(start.rpartition(":")[2]),) if start else sunspec.BASES:
         try:
             if await reader.registers(base, 2, unit=unit) == sunspec.MARKER:
@@ -127,29 +129,29 @@ def _word(block: bytes, place: int) -> int:
 
 def _browsed(point: sunspec.PointAt, path: tuple[str, ...], model_at: int, block: bytes) -> Browsed:
     """One point as something to read, or why not."""
-    told = point.definition
-    kind = str(told["type"])
+    definition = point.definition
+    kind = str(definition["type"])
     address = f"holding:{model_at + point.offset}"
     raw = block[point.offset * 2 : (point.offset + point.size) * 2]
-    label = str(told.get("label") or told["name"])
+    label = str(definition.get("label") or definition["name"])
     shown = (*(level.replace("_", "-") for level in path[:-1]), label)
     if reason := _reason(point, kind, raw):
         return Browsed(shown, address, "", detail={"skipped": reason})
     our = f"string[{point.size * 2}]" if kind == "string" else sunspec.TYPES[kind]
-    keys: dict[str, Any] = {}
-    if isinstance(told.get("sf"), int) and told["sf"]:
-        keys["scale"] = 10.0 ** told["sf"]
+    keys: JsonObject = {}
+    if isinstance(definition.get("sf"), int) and definition["sf"]:
+        keys["scale"] = 10.0 ** definition["sf"]
     elif point.scale_offset is not None and kind not in ("float32", "float64"):
         keys = {"type": "float64", "raw_type": our, "scale_from": f"holding:{model_at + point.scale_offset}"}
-    if told.get("static") == "S":
+    if definition.get("static") == "S":
         keys["poll"] = STATIC_POLL
-    detail: dict[str, Any] = {"keys": keys} if keys else {}
-    symbols = {int(one["value"]): str(one["name"]) for one in told.get("symbols", ())}
+    detail: BrowseDetail = {"keys": keys} if keys else {}
+    symbols = {int(one["value"]): str(one["name"]) for one in definition.get("symbols", ())}
     if symbols and kind.startswith("enum"):
         detail["values"] = symbols
-    units = str(told.get("units", ""))
-    text = str(told.get("desc") or "").strip()
-    return Browsed(shown, address, our, sunspec.UNITS.get(units, units), text, told.get("access") == "RW", detail)
+    units = str(definition.get("units", ""))
+    text = str(definition.get("desc") or "").strip()
+    return Browsed(shown, address, our, sunspec.UNITS.get(units, units), text, definition.get("access") == "RW", detail)
 
 
 def _reason(point: sunspec.PointAt, kind: str, raw: bytes) -> str:

@@ -18,7 +18,7 @@ from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout, RequestT
 HEADER = 6
 """Transaction, protocol and length of an MBAP header; the unit id is counted by its length."""
 MOST_LATE = 64
-"""An answer to one of so many requests before is a late one; other foreign ids are told."""
+"""An answer to one of so many earlier requests is a late one; other foreign ids are reported."""
 MAX_LENGTH = 254
 """Unit id and the longest PDU."""
 KEPT = 2 * MAX_RTU_FRAME
@@ -32,10 +32,10 @@ class Lenience:
 
     Attributes:
         any_unit: Under whichever unit id.
-        any_transaction: Under whichever transaction id. A late answer can't be told then: it is left behind with its
+        any_transaction: Under whichever transaction id. A late answer can't be recognised then: it is dropped with its
             connection.
-        echo: What is sent comes back before the answer, as from a two-wire adapter that hears itself; None when that is
-            to be found out (RTU).
+        echo: What is sent comes back before the answer, as from a two-wire adapter that receives its own frames; None to
+            find out (RTU).
     """
 
     any_unit: bool = False
@@ -51,7 +51,7 @@ class Misaddressed(Exception):
 
 
 class Channel(RequestTransport):
-    """A connection. `open` first; after `ConnectionLost` only `close` is of use.
+    """A connection. `open` first; after `ConnectionLost` only `close` may be called.
 
     Attributes:
         host, port: Where to.
@@ -114,11 +114,11 @@ class Channel(RequestTransport):
             broadcast: Nobody answers: give b"" at once.
 
         Returns:
-            The PDU of the answer, at least its function code. Whether it fits the request is for who asked to see.
+            The PDU of the answer, at least its function code. The caller checks whether it fits the request.
 
         Raises:
-            RequestTimeout: Nothing came in time. The connection stands.
-            Misaddressed: What came is under other ids. The connection stands.
+            RequestTimeout: Nothing came in time. The connection stays open.
+            Misaddressed: What came is under other ids. The connection stays open.
             ConnectionLost: The connection is gone, or what came is no answer.
         """
         if broadcast:
@@ -138,7 +138,7 @@ class Channel(RequestTransport):
         return answer
 
     def _frame(self, request: bytes) -> bytes:
-        """What goes on the wire."""
+        """The bytes to send."""
         raise AssertionError("each framing has its own")
 
 
@@ -184,7 +184,7 @@ class TcpChannel(Channel):
         same = number == self._number
         if not same and (number or self.traceable) and not self._lenience.any_transaction:
             if self.traceable and (self._number - number) % 0xFFFF <= MOST_LATE:
-                return  # answers a request that was given up: nobody wants it any more
+                return  # answers a request that was given up
             self._strange = (
                 f"an answer with transaction id {number} came to a request with {self._number}; "
                 "any_transaction: true in the connection takes such answers"
@@ -200,10 +200,10 @@ class TcpChannel(Channel):
 
 
 class RtuChannel(Channel):
-    """RTU frames: nothing tells to which request an answer belongs, so a late one is left behind with its connection.
+    """RTU frames: an answer does not name its request, so a late one is dropped with its connection.
 
-    Adapters of two-wire lines may hear what they send. Such an echo of a read is no answer to it, so it is known by
-    the first one; the echo of a write looks like its answer, so it must be known before (`echoes`).
+    Adapters of two-wire lines may receive what they send. Such an echo of a read is no answer to it, so it is known by
+    the first one; the echo of a write is equal to its answer, so it must be known before (`echoes`).
     """
 
     rtu = True

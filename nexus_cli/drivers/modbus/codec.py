@@ -1,6 +1,6 @@
 """Bytes of registers to values: pure, compiled once per request block. The way back is `encode.py`.
 
-A block whose numbers stand in natural, ascending order is one `struct.unpack`; other orders first move the block's
+A block whose numbers are in natural, ascending order is one `struct.unpack`; other orders first move the block's
 bytes by one precompiled permutation, then unpack in the same way. Values are big-endian within a register.
 Source: Modbus Application Protocol V1.1b3 §4.2 (byte order), §6.1 (bits, least significant first).
 """

@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from nexus_cli.drivers.modbus.order import canonical_order
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.driver_kind import AddressError
 from nexus_cli.model.hosts import Host
 from nexus_cli.model.site import Connection
@@ -103,8 +104,8 @@ class ModbusConnection(Connection):
         return written
 
     @model_serializer(mode="wrap")
-    def _without_tcp(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = plain(self)
+    def _without_tcp(self, plain: SerializerFunctionWrapHandler) -> JsonObject:
+        written: JsonObject = plain(self)
         if self.serial is not None and self.host is None:
             written.pop("port", None)
         return written

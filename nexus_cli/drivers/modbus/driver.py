@@ -14,23 +14,22 @@ from nexus_cli.drivers.base import (
     Request,
     Scope,
 )
+from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.modbus.asking import asked
 from nexus_cli.drivers.modbus.channel import Channel, Lenience, RtuChannel, TcpChannel
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.session import ModbusSession, cause_of
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.drivers.timeouts import connect_timeout_s, timeout_s
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
-
-DEFAULT_TIMEOUT_MS = 1_000
-DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 
 
 def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
     """What makes channels of a connection, not open yet. Raises DriverError."""
-    timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
-    connect_timeout_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+    limits = {"timeout_s": timeout_s(connection), "connect_timeout_s": connect_timeout_s(connection)}
     lenience = Lenience(
         any_unit=bool(connection.get("any_unit")),
         any_transaction=bool(connection.get("any_transaction")),
@@ -45,16 +44,16 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
                 scope=Scope.SESSION,
                 retriable=False,
                 reason=Reason.LINK_LOST,
+                kind=FailureKind.MISSING_PACKAGE,
             )
         line = line_of(connection, device=resolve(str(connection["serial"])))
-        return partial(SerialChannel, line, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, lenience=lenience)
+        return partial(SerialChannel, line, lenience=lenience, **limits)
     return partial(
         RtuChannel if connection.get("framing") == "rtu-over-tcp" else TcpChannel,
         resolve(str(connection.get("host", ""))),
         int(connection.get("port") or DEFAULT_PORT),
-        timeout_s=timeout_s,
-        connect_timeout_s=connect_timeout_s,
         lenience=lenience,
+        **limits,
     )
 
 
@@ -85,6 +84,7 @@ class ModbusDriver:
                 f"no connection to {where}: {cause_of(error)}{_other_name(error, connection)}",
                 scope=Scope.SESSION,
                 reason=Reason.LINK_LOST,
+                kind=kind_of(error, serial=bool(connection.get("serial"))),
             ) from None
         return ModbusSession(channel, devices, reopen=make, pause_s=(connection.get("pause") or 0) / 1000)
 

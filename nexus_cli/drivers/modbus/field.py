@@ -28,7 +28,7 @@ class Field:
         layout: How a string lies in the registers.
         unit_id: Unit id, or None for the device's.
         none: Raw numbers that mean "no value".
-        bcd: Its digits stand in half bytes.
+        bcd: Its digits are half bytes.
         scale_at: Register of the same area whose int16 is the power of ten that the raw number is multiplied by.
     """
 

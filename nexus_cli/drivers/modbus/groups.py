@@ -1,11 +1,11 @@
-"""Which reads to join: pure. Every point stands in exactly one request, and no value is split over two.
+"""Which reads to join: pure. Every point is in exactly one request, and no value is split over two.
 
 Source: Modbus Application Protocol V1.1b3 §6.1-§6.4 (at most 2,000 bits, 125 registers); devices may give less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ SCALE_GAP = 10
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One read: what goes on the wire, and the compiled way back from its answer.
+    """One read: the request's bytes, and the compiled decoder of its answer.
 
     Attributes:
         function: 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers.
@@ -38,7 +38,7 @@ class Block:
         registers: Decoder of a register block's bytes, None for bits.
         bits: Decoder of a bit block, None for registers.
         scales: Position and register of scale factors too far away for this block; read on their own.
-        asked: The request as it goes on the wire.
+        asked: The request's bytes.
         head: How its answer begins.
     """
 
@@ -71,7 +71,7 @@ class _Placed(NamedTuple):
     end: int
 
 
-def _limits(connection: dict[str, Any], *, fill_gaps: bool) -> _Limits:
+def _limits(connection: Mapping[str, Any], *, fill_gaps: bool) -> _Limits:
     gap = connection.get("max_gap")
     return _Limits(
         min(MAX_READ, connection.get("max_read") or MAX_READ),
@@ -82,7 +82,7 @@ def _limits(connection: dict[str, Any], *, fill_gaps: bool) -> _Limits:
     )
 
 
-def unit_of(connection: dict[str, Any]) -> int:
+def unit_of(connection: Mapping[str, Any]) -> int:
     """The device's unit id; 1 when it says none."""
     unit = connection.get("unit_id")
     return 1 if unit is None else int(unit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from nexus_cli.drivers.modbus.order import NATURAL, canonical_order
 from nexus_cli.drivers.modbus.url import DEFAULT_PORT, URL
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Tag, TypeName
 
 
@@ -87,7 +88,7 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
         tag = tag.model_copy(update={"type": tag.raw_type})
     kind = parse_type(tag.type)
     _check_type(tag, written, kind)
-    options: dict[str, Any] = {"raw_type": tag.type, "scale_from": scale_from} if scale_from else {}
+    options: _Options = {"raw_type": tag.type, "scale_from": scale_from} if scale_from else {}
     _special_options(tag, written, kind, options)
     bit = _bit(tag, written, kind)
     _string_options(tag, written, kind, options)
@@ -107,7 +108,7 @@ def address_of(connection: ModbusConnection, tag: ModbusTag) -> Address:
     return Address(normal_text(written.area, written.offset, bit), options)
 
 
-def _special_options(tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]) -> None:
+def _special_options(tag: ModbusTag, written: Written, kind: DataType, options: _Options) -> None:
     if tag.none is not None:
         if kind.count or not kind.numeric or written.area in BIT_AREAS:
             raise AddressError(f"none is for single numbers, not for {tag.type}", key="none", code="NX3104")
@@ -211,7 +212,7 @@ def _bit(tag: ModbusTag, written: Written, kind: DataType) -> int | None:
     return bit or 0
 
 
-def _string_options(tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]) -> None:
+def _string_options(tag: ModbusTag, written: Written, kind: DataType, options: _Options) -> None:
     if kind.base != "string":
         if tag.layout is not None:
             raise AddressError(f"layout is for strings, not for {tag.type}", key="layout", code="NX3104")
@@ -228,7 +229,7 @@ def _string_options(tag: ModbusTag, written: Written, kind: DataType, options: d
 
 
 def _order_option(
-    connection: ModbusConnection, tag: ModbusTag, written: Written, kind: DataType, options: dict[str, Any]
+    connection: ModbusConnection, tag: ModbusTag, written: Written, kind: DataType, options: _Options
 ) -> None:
     own = _agreed("order", tag.order, written.order or None)
     if own is not None and (kind.base == "string" or (written.area in BIT_AREAS)):
@@ -261,7 +262,7 @@ def _check_extent(
     written: Written,
     kind: DataType,
     bit: int | None,
-    options: dict[str, Any],
+    options: _Options,
 ) -> None:
     in_bits = written.area in BIT_AREAS
     count = (
@@ -317,15 +318,40 @@ def _agreed(key: str, by_key: Any, by_address: Any) -> Any:
     return by_address if by_key is None else by_key
 
 
-def _hint(message: str) -> str:
-    """What to try when a device or its gateway does not answer."""
-    if "gateway target" in message or "gateway path" in message:
-        return (
-            "a Modbus device answers, but not this unit: `nexus discover modbus://HOST?unit=1-10` shows which ones do"
-        )
-    if "no answer in time" in message:
-        return "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
-    return ""
+class _Options(TypedDict, total=False):
+    """`Address.options` of Modbus; what is left out has its usual value.
+
+    raw_type: Published type of a value that a register scales.
+    scale_from: Register with the exponent of the scale.
+    none: Raw numbers that mean no value.
+    encoding: `bcd`.
+    byte: `high` of a register.
+    unit_id: When it is not the device's.
+    length: Bytes of a string whose type gives none.
+    text: Encoding in which a string's length counts.
+    layout, order: Of characters and bytes.
+    """
+
+    raw_type: str
+    scale_from: str
+    none: list[float]
+    encoding: str
+    byte: str
+    unit_id: int
+    length: int
+    text: str
+    layout: str
+    order: str
+
+
+_HINTS = {
+    FailureKind.UNIT_UNREACHABLE: (
+        "a Modbus device answers, but not this unit: `nexus discover modbus://HOST?unit=1-10` shows which ones do"
+    ),
+    FailureKind.NO_ANSWER: (
+        "another unit id (…?unit=1-10 says which answer), a slow device (--set timeout=3s), or no Modbus there"
+    ),
+}
 
 
 KIND = DriverKind(
@@ -346,5 +372,5 @@ KIND = DriverKind(
     stand_in={"host": "device"},
     browse_hint="it does not support SunSpec: import its register list, or nexus probe finds a reading",
     check_link=check_link,
-    hint=_hint,
+    hints=_HINTS,
 )

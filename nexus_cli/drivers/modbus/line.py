@@ -22,7 +22,7 @@ from nexus_cli.drivers.modbus.connection import SERIAL_LINE
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 
 TURNAROUND_S = 0.1
-"""Rest after a broadcast, which nobody answers. Source: §2.4.1: typically 100 to 200 ms."""
+"""Pause after a broadcast, which is not answered. Source: §2.4.1: typically 100 to 200 ms."""
 SHORTEST_SILENCE_S = 0.00175
 """Silence between frames above 19200 baud. Source: §2.5.1.1."""
 _PARITY = {"even": "E", "odd": "O", "none": "N"}
@@ -55,8 +55,14 @@ class Line:
 
 def line_of(connection: Mapping[str, Any], *, device: str) -> Line:
     """The line of a connection in normal form."""
-    settings: dict[str, Any] = {key: connection.get(key) or value for key, value in SERIAL_LINE.items()}
-    return Line(device=device, **settings)
+    settings = {key: connection.get(key) or value for key, value in SERIAL_LINE.items()}
+    return Line(
+        device=device,
+        baudrate=int(settings["baudrate"]),
+        parity=str(settings["parity"]),
+        stopbits=int(settings["stopbits"]),
+        bytesize=int(settings["bytesize"]),
+    )
 
 
 def installed() -> bool:
@@ -138,7 +144,7 @@ class SerialChannel(RtuChannel):
             self._free_at_s = self._loop.time() + (TURNAROUND_S if broadcast else silence_s)
 
     def _flush(self) -> None:
-        """Drop what came while nobody asked. Raises ConnectionLost."""
+        """Drop what came without a request. Raises ConnectionLost."""
         port = getattr(self._transport, "sync_serial", None)
         if port is None:
             raise ConnectionLost("the line is closed")

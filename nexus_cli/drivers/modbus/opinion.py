@@ -29,7 +29,7 @@ _WORDS: dict[str, Literal["big", "little"]] = {
     "ABCDEFGH": "big",
     "GHEFCDAB": "little",
 }
-"""Orders that pymodbus has a word for: words in either order, bytes in a word as Modbus has them."""
+"""Orders that pymodbus has a name for: words in either order, bytes in a word as Modbus has them."""
 
 
 async def ours(device: DeviceConfig, point: Point, *, home: str) -> Opinion:

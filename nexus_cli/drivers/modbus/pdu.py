@@ -61,8 +61,8 @@ def write_request(unit: int, plan: WritePlan) -> bytes:
 def acknowledges(answer: bytes, request: bytes) -> bool:
     """Whether an answer to a write is of the same function, place and count as the request (unit id and PDU).
 
-    The value of a single write is not compared: devices that clamp it answer with what they took, and reading it back
-    tells. Source: §6.5, §6.6, §6.11, §6.12, §6.16.
+    The value of a single write is not compared: devices that clamp it answer with what they took, and a read back
+    shows it. Source: §6.5, §6.6, §6.11, §6.12, §6.16.
     """
     size = 3 if request[1] in ANSWERED_ALIKE else 5
     return len(answer) >= 5 and answer[:size] == request[1 : 1 + size]
@@ -147,7 +147,7 @@ def rtu_answer(data: bytes, *, unit: int, function: int) -> bytes | None:
             if size > MAX_RTU_FRAME:
                 continue
             if at + size > len(data):
-                return None  # what it holds may look like a frame: only all of it tells
+                return None  # its data may have the form of a frame: only the whole is certain
             if checksum(data[at : at + size]) == b"\0\0":
                 return data[at + 1 : at + size - 2]
     if 5 <= len(data) <= MAX_RTU_FRAME and data[0] == unit and checksum(data) == b"\0\0":
@@ -156,7 +156,7 @@ def rtu_answer(data: bytes, *, unit: int, function: int) -> bytes | None:
 
 
 def _rtu_size(data: bytes, at: int) -> int:
-    """Bytes of the frame that begins here, as far as its beginning tells (at least five bytes are there)."""
+    """Bytes of the frame that begins here, as far as its first bytes show (at least five bytes are there)."""
     function = data[at + 1]
     if function & EXCEPTION:
         return 5

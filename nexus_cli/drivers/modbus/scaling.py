@@ -1,4 +1,4 @@
-"""Values whose power of ten stands in another register (SunSpec `sf` points). Pure.
+"""Values whose power of ten is in another register (SunSpec `sf` points). Pure.
 
 Source: SunSpec Device Information Model Specification V1.1 §4.2 (scale factors -10..10), §4.3 (unimplemented values:
 0x8000 of a signed type, all ones of an unsigned one).

@@ -24,6 +24,7 @@ from nexus_cli.drivers.base import (
     Sink,
     Subscription,
 )
+from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
@@ -44,6 +45,7 @@ from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
 
 SILENT_REQUESTS = 5
@@ -66,8 +68,10 @@ EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
     11: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway target device failed to respond"),
 }
 
+NO_UNIT = frozenset({10, 11})
+"""What a gateway answers in place of a unit that it does not reach."""
 EFFECTS = {5: Effect.MAYBE, 6: Effect.REFUSED, 10: Effect.REFUSED, 11: Effect.MAYBE}
-"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, and nothing heard (§7)."""
+"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, without an answer (§7)."""
 
 
 class ModbusSession:
@@ -104,7 +108,7 @@ class ModbusSession:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as the system knows; nothing is lost by one that closed while idle."""
+        """Whether the connection is open, as far as the system knows; one that closed while idle loses nothing."""
         return self._channel.connected
 
     def _take(self, devices: Sequence[DeviceConfig]) -> None:
@@ -150,8 +154,8 @@ class ModbusSession:
         return raw
 
     def _misfit(self, answer: bytes, head: bytes, text: str) -> NoReturn:
-        found, told = max(0, len(answer) - 2), answer[1] if len(answer) > 1 else 0
-        what = f"{found} bytes of data" if found == told else f"{found} bytes of data and says {told},"
+        found, announced = max(0, len(answer) - 2), answer[1] if len(answer) > 1 else 0
+        what = f"{found} bytes of data" if found == announced else f"{found} bytes of data and says {announced},"
         self._lost(f"{text}: the answer has {what} instead of {head[1]}")
 
     async def write(self, device: str, point: Point, value: Value) -> None:
@@ -182,10 +186,11 @@ class ModbusSession:
                 reason=error.reason,
                 code=error.code,
                 effect=error.effect,
+                kind=error.kind,
             ) from None
 
     async def _find_echo(self, start: int, unit: int) -> None:
-        """Read something before the first write whose echo would look like its answer. Raises DriverError, SESSION."""
+        """Read something before the first write whose echo could be taken for its answer. Raises DriverError, SESSION."""
         try:
             await self._read_raw(3, start, 1, unit, f"FC3 holding {start} unit {unit}")
         except DriverError as error:
@@ -276,7 +281,13 @@ class ModbusSession:
             code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
         )
         raise DriverError(
-            f"{text}: {name}", scope=scope, reason=reason, retriable=retriable, code=code, transient=code in BUSY
+            f"{text}: {name}",
+            scope=scope,
+            reason=reason,
+            retriable=retriable,
+            code=code,
+            transient=code in BUSY,
+            kind=FailureKind.UNIT_UNREACHABLE if code in NO_UNIT else FailureKind.OTHER,
         )
 
     def _timed_out(self, request: bytes, text: str) -> NoReturn:
@@ -284,13 +295,13 @@ class ModbusSession:
         self._silent_units.add(request[0])
         message = f"{text}: no answer in time"
         if self._silent_requests >= SILENT_REQUESTS and self._silent_units >= self._units:
-            self._lost(f"{message}, nor to {self._silent_requests - 1} requests before")
+            self._lost(f"{message}, nor to {self._silent_requests - 1} requests before", kind=FailureKind.NO_ANSWER)
         self._unsure = self._channel.leaves and not self._channel.traceable
         self._unanswered = request
-        raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
+        raise DriverError(message, scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT, kind=FailureKind.NO_ANSWER)
 
     async def _leave(self, request: bytes, text: str) -> None:
-        """After a time-out: what is asked again goes over a connection that nothing late can come over, nor hold it up.
+        """After a time-out: what is asked again goes over a connection without late answers.
 
         One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
         """
@@ -299,21 +310,21 @@ class ModbusSession:
             await self._reopen(text)
 
     async def _reopen(self, text: str) -> None:
-        """Leave a late answer behind with its connection, where no transaction id would tell it from the next one."""
+        """Drop a late answer with its connection, where no transaction id distinguishes it from the next one."""
         self._unsure = True
         self._channel.close()
         channel = self._make()
         try:
             await channel.open()
         except OSError as error:
-            self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})")
+            self._lost(f"{text}: no answer, and no new connection ({cause_of(error)})", kind=kind_of(error))
         channel.echoes = self._channel.echoes
         self._channel, self._unsure = channel, False
         self._free_at_s = self._loop.time() + self._pause_s
 
-    def _lost(self, message: str) -> NoReturn:
+    def _lost(self, message: str, *, kind: FailureKind = FailureKind.OTHER) -> NoReturn:
         self._channel.close()
-        raise DriverError(message, scope=Scope.SESSION, reason=Reason.LINK_LOST)
+        raise DriverError(message, scope=Scope.SESSION, reason=Reason.LINK_LOST, kind=kind)
 
     async def subscribe(
         self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink
@@ -322,7 +333,7 @@ class ModbusSession:
         raise DriverError(f"{device}: Modbus has no subscriptions; poll", scope=Scope.REQUEST, retriable=False)
 
     async def check(self) -> None:
-        """Whether the connection still stands; polls prove the rest. Raises DriverError."""
+        """Whether the connection is still open; polls prove the rest. Raises DriverError."""
         if not self._channel.connected:
             self._lost("the connection was lost")
 

@@ -17,7 +17,7 @@ NO_DIGITS = Fault(Reason.DECODE_ERROR)
 
 
 def from_bcd(number: int) -> int:
-    """The decimal number whose digits stand in the halves of bytes.
+    """The decimal number whose digits are half bytes.
 
     Raises:
         ValueError: One of them is no digit.

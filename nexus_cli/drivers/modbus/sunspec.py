@@ -1,4 +1,4 @@
-"""SunSpec models laid over registers: which point stands where. Pure; the definitions come from `pysunspec2`.
+"""SunSpec models laid over registers: which point is where. Pure; the definitions come from `pysunspec2`.
 
 Source: SunSpec Device Information Model Specification V1.1 §5 (model definitions), §6.2 (the "SunS" marker).
 """

@@ -53,7 +53,7 @@ class NodeAddress:
 
 
 def escape_uri(uri: str) -> str:
-    """Write a namespace URI so that it can stand before a `;` (`%3B`, `%25`)."""
+    """Write a namespace URI so that a `;` can follow it (`%3B`, `%25`)."""
     return uri.replace("%", "%25").replace(";", "%3B")
 
 

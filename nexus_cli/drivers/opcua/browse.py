@@ -1,6 +1,6 @@
 """Walk a server's address space: continuation points followed, its limits kept, several calls side by side.
 
-A variable is told when its own children are known, because unit, range and the names of codes stand in properties
+A variable is reported when its own children are known, because unit, range and the names of codes are in properties
 below it. Source: OPC 10000-8 §5.3 (AnalogItemType: EURange, EngineeringUnits), §5.6.3 (EUInformation).
 """
 
@@ -14,6 +14,7 @@ from asyncua import ua
 
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope
+from nexus_cli.drivers.browse_shapes import BrowseDetail
 from nexus_cli.drivers.opcua import unece
 from nexus_cli.drivers.opcua.address import escape_uri, parse_node
 from nexus_cli.drivers.opcua.browse_companions import Companions, Seen, States
@@ -96,7 +97,7 @@ class Walk:
             queued: list[Entry] = []
             for browsed in await self._side_by_side(round_, queued):
                 yield browsed
-            while self._alone:  # its references did not fit beside the others': now it has the server for itself
+            while self._alone:  # its references did not fit into the answer with others: now it is browsed alone
                 for browsed in await self._piece([self._alone.pop()], queued):
                     yield browsed
             if not self._options.only_resume:
@@ -123,17 +124,17 @@ class Walk:
             else:
                 nodes.append(node)
                 known.append(entry)
-        told = await children(self._connection, nodes)
-        if len(known) > 1 and any(one.scarce for one in told):
+        below = await children(self._connection, nodes)
+        if len(known) > 1 and any(one.scarce for one in below):
             self._scarce = True
-            self._alone += [entry for entry, one in zip(known, told, strict=True) if one.scarce]
+            self._alone += [entry for entry, one in zip(known, below, strict=True) if one.scarce]
             self._nodes |= {entry.node: node for entry, node in zip(known, nodes, strict=True)}
-            kept = [place for place, one in enumerate(told) if not one.scarce]
+            kept = [place for place, one in enumerate(below) if not one.scarce]
             known, nodes = [known[place] for place in kept], [nodes[place] for place in kept]
-            told = [told[place] for place in kept]
+            below = [below[place] for place in kept]
         describing: list[dict[str, ua.NodeId]] = []
         objects: list[Seen] = []
-        for entry, one in zip(known, told, strict=True):
+        for entry, one in zip(known, below, strict=True):
             own: dict[str, ua.NodeId] = {}
             numbered = entry.variable and entry.path[-1] != LAST_TRANSITION and _names(one.references) >= STATE_NUMBER
             for reference in one.references:
@@ -158,7 +159,7 @@ class Walk:
         wanted = [(nodes[place], attribute) for place in variables for attribute in ATTRIBUTES]
         properties = [(place, name, node) for place in variables for name, node in describing[place].items()]
         answers = await read(self._connection, [*wanted, *((node, ua.AttributeIds.Value) for _, _, node in properties)])
-        values: dict[int, dict[str, Any]] = {}
+        values: dict[int, dict[str, object]] = {}
         for (place, name, _), value in zip(properties, answers[len(wanted) :], strict=True):
             values.setdefault(place, {})[name] = value
         for number, place in enumerate(variables):
@@ -220,7 +221,7 @@ class Walk:
             return self._skipped(entry.path, node, "a node id, no value of the process")
         facts = await self._types.facts(data_type)
         kind = _type(facts.type, rank, dimensions)
-        detail: dict[str, Any] = {"data_type": data_type.to_string() if data_type is not None else ""}
+        detail: BrowseDetail = {"data_type": data_type.to_string() if data_type is not None else ""}
         if entry.property:
             detail["property"] = True
         if "[" in kind:
@@ -239,9 +240,9 @@ class Walk:
             detail["values"] = codes
         if facts.structure:
             detail["structure"] = True
-        told = (getattr(text, "Text", None) or "").strip()
+        description = (getattr(text, "Text", None) or "").strip()
         writable = bool((access or 0) & WRITE_BIT)
-        return Browsed(entry.path, self._address(node), kind, unit, told, writable, detail)
+        return Browsed(entry.path, self._address(node), kind, unit, description, writable, detail)
 
     def _skipped(self, path: tuple[str, ...], node: ua.NodeId, reason: str) -> Browsed:
         return Browsed(path, self._address(node), "", detail={"skipped": reason})
@@ -303,4 +304,4 @@ def _type(base: str, rank: Any, dimensions: Any) -> str:
     known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000  # rank 0: one or more
     if rank in (0, 1) and known and base not in ("json", "string"):
         return f"{base}[{dimensions[0]}]"
-    return "json"  # the number of elements stands in the value, not in the type
+    return "json"  # the number of elements is in the value, not in the type

@@ -65,7 +65,7 @@ class Companions:
     async def recognise(self, objects: Sequence[Seen]) -> list[str]:
         """What each object is, same order: `PackML PackMLBaseObject (FillerType)`, "" for most.
 
-        A server that tells nothing of its types is walked all the same.
+        A server that does not describe its types is walked all the same.
 
         Raises:
             DriverError: The session is lost.
@@ -81,15 +81,15 @@ class Companions:
 
     async def _recognise(self, objects: Sequence[Seen]) -> list[str]:
         await self.look([plain(seen.reference.TypeDefinition) for seen in objects])
-        told = [self._by_type(plain(seen.reference.TypeDefinition).to_string()) for seen in objects]
-        bare = [place for place, what in enumerate(told) if not what]
+        names = [self._by_type(plain(seen.reference.TypeDefinition).to_string()) for seen in objects]
+        bare = [place for place, what in enumerate(names) if not what]
         found = await children(self._connection, [objects[place].node for place in bare], describe=_INTERFACES)
         own = [[plain(reference.NodeId) for reference in one.references] for one in found]
         await self.look([node for nodes in own for node in nodes])
         for place, nodes in zip(bare, own, strict=True):
             named = [self._by_type(node.to_string()) for node in nodes]
-            told[place] = next(filter(None, named), "") or self._add_in(objects[place].reference)
-        return told
+            names[place] = next(filter(None, named), "") or self._add_in(objects[place].reference)
+        return names
 
     def family(self, index: int) -> str:
         """Short name of the specification behind a namespace index, "" when none is."""
@@ -136,17 +136,17 @@ class Companions:
         chain = self.chain(key)
         for node in chain:
             if family := self.family(node.NamespaceIndex):
-                return self._told(family, node.to_string(), key)
+                return self._labelled(family, node.to_string(), key)
         for node in chain:
             for interface in self._types[node.to_string()].interfaces:
                 for one in self.chain(interface):
                     if family := self.family(one.NamespaceIndex):
-                        return self._told(family, one.to_string(), key)
+                        return self._labelled(family, one.to_string(), key)
         return ""
 
-    def _told(self, family: str, meant: str, own: str) -> str:
-        name = short(self._names[meant])
-        return f"{family} {name}" if meant == own else f"{family} {name} ({self._names[own]})"
+    def _labelled(self, family: str, declared: str, own: str) -> str:
+        name = short(self._names[declared])
+        return f"{family} {name}" if declared == own else f"{family} {name} ({self._names[own]})"
 
     def _add_in(self, reference: Any) -> str:
         """A building block whose type says nothing, but whose name a specification defines."""
@@ -213,8 +213,8 @@ class States:
         await self._companions.look([definition])
         chain = self._companions.chain(definition.to_string())
         has = partial(description, kind=ua.ObjectIds.HasComponent, classes=int(ua.NodeClass.Object))
-        told = await children(self._connection, chain, describe=has)
-        states = [one for each in reversed(told) for one in each.references if _is_state(one)]
+        found = await children(self._connection, chain, describe=has)
+        states = [one for each in reversed(found) for one in each.references if _is_state(one)]
         owns = partial(description, kind=ua.ObjectIds.HasProperty, classes=int(ua.NodeClass.Variable))
         properties = await children(self._connection, [plain(one.NodeId) for one in states], describe=owns)
         wanted = [

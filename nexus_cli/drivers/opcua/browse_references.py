@@ -20,7 +20,7 @@ from nexus_cli.drivers.opcua.connection import ServerConnection
 NO_POINTS = 0x804B0000
 """Bad_NoContinuationPoints: the server has more to say, and nothing left to remember where it was."""
 LOST_POINT = 0x804A0000
-"""Bad_ContinuationPointInvalid: it forgot where it was, because others needed the place."""
+"""Bad_ContinuationPointInvalid: the server dropped the continuation point for another client."""
 REFERENCES_A_CALL = 500
 """Asked for when the answer about a single node is too large for the server's messages."""
 

@@ -1,4 +1,4 @@
-"""What stands in a certificate, for people: fingerprints, names, validity, and what is doubtful about it. No network."""
+"""The content of a certificate, for people: fingerprints, names, validity, and what is doubtful about it. No network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 SOON = timedelta(days=30)
-"""So long before its end a certificate of ours is worth a word."""
+"""So long before its end our own certificate is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +79,25 @@ def doubts(der: bytes, *, endpoint: str, uri: str, now: datetime | None = None) 
     except ValueError:
         return ["the server's certificate can't be read"]
     name = f"the server's certificate {found.thumbprint}"
-    told = _validity(found, name, now or datetime.now(UTC))
+    doubtful = _validity(found, name, now or datetime.now(UTC))
     host = urlsplit(endpoint).hostname or ""
     if found.hosts and host and host.lower() not in {one.lower() for one in found.hosts}:
-        told.append(f"{name} is for {', '.join(found.hosts[:4])}, not for {host}")
+        doubtful.append(f"{name} is for {', '.join(found.hosts[:4])}, not for {host}")
     if uri and found.uri and uri != found.uri:
-        told.append(f"{name} is of {found.uri}, and the server calls itself {uri}")
-    return told
+        doubtful.append(f"{name} is of {found.uri}, and the server calls itself {uri}")
+    return doubtful
 
 
 def own_doubts(path: Path, *, now: datetime | None = None) -> list[str]:
-    """What is doubtful, or soon will be, about a certificate of ours."""
+    """What is doubtful, or soon will be, about our own certificate."""
     found, now = facts_of(path), now or datetime.now(UTC)
     if found is None:
         return []
     name = f"our certificate {path}"
-    told = _validity(found, name, now)
-    if not told and found.valid_until - now < SOON:
-        told = [f"{name} expires on {found.valid_until:%Y-%m-%d}"]
-    return [f"{one} (nexus certs renew)" for one in told]
+    doubtful = _validity(found, name, now)
+    if not doubtful and found.valid_until - now < SOON:
+        doubtful = [f"{name} expires on {found.valid_until:%Y-%m-%d}"]
+    return [f"{one} (nexus certs renew)" for one in doubtful]
 
 
 def _validity(found: Facts, name: str, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
 """One connection to one server: asyncua's transport and session services, without any of its background tasks.
 
 `asyncua.Client.connect()` starts three tasks (a watchdog, a supervisor, a channel renewer) that outlive a lost link
-and that take a stalled server for a dead one. Here the same steps run by themselves, the secure channel is renewed
+and that take a stalled server for a dead one. Here the same steps run separately, the secure channel is renewed
 by the next request that finds three quarters of its life gone, and requests that are sent every cycle go out as
 ready bytes.
 
@@ -92,12 +92,12 @@ class Channel:
         assert protocol is not None
         plain, codes = protocol._call_callback, []
 
-        def hear(request_id: int, body: Any) -> None:
+        def on_response(request_id: int, body: Any) -> None:
             with contextlib.suppress(DecodeError, IndexError, struct.error, TypeError):
                 codes.append(response_header(bytes(body.copy()))[0])
             plain(request_id, body)
 
-        protocol._call_callback = hear
+        protocol._call_callback = on_response
         try:
             await self.client.open_secure_channel()
         except MALFORMED:
@@ -108,7 +108,7 @@ class Channel:
             del protocol._call_callback
 
     def _ignore_strangers(self) -> None:
-        """Drop answers that are to no request of ours; the library ends the connection over an unknown request id, and
+        """Drop answers to requests that we did not send; the library ends the connection over an unknown request id, and
         looks at no handle. Request id and handle count alike from the connection's beginning on, in the library and here.
 
         Source: OPC 10000-6 §6.7.2 (RequestId), OPC 10000-4 §7.34 (ResponseHeader). Handle 0 is of a server that could not
@@ -118,7 +118,7 @@ class Channel:
         assert protocol is not None
         plain, waiting = protocol._call_callback, protocol._callbackmap
 
-        def hear(request_id: int, body: Any) -> None:
+        def on_response(request_id: int, body: Any) -> None:
             if request_id not in waiting:
                 return
             with contextlib.suppress(DecodeError, IndexError, struct.error, TypeError):
@@ -127,7 +127,7 @@ class Channel:
                     return
             plain(request_id, body)
 
-        protocol._call_callback = hear
+        protocol._call_callback = on_response
 
     async def call(self, what: str, service: Callable[[], Awaitable[T]]) -> T:
         """Run a service of the library within the time-out.

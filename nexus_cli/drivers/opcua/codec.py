@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nexus_cli.drivers.opcua.address import escape_uri
+from nexus_cli.json_value import JsonObject
 
 EPOCH_TICKS = 116_444_736_000_000_000
 """100 ns ticks from 1601-01-01 to 1970-01-01. Source: OPC 10000-6 §5.2.2.5."""
 MAX_DEPTH = 32
-"""Nesting that a value may have; OPC 10000-6 §5.2.2.16 asks decoders to bear at least 100 or to say so."""
+"""Nesting that a value may have; OPC 10000-6 §5.2.2.16 asks decoders to support at least 100 or to say so."""
 
 
 class DecodeError(ValueError):
@@ -291,12 +292,12 @@ def _extension_object(data: bytes, at: int) -> tuple[Structure | None, int]:
     return Structure(type_id, body or b""), at
 
 
-def _diagnostic(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
+def _diagnostic(data: bytes, at: int, depth: int) -> tuple[JsonObject, int]:
     if depth > MAX_DEPTH:
         raise DecodeError("values nest too deeply")
     mask = data[at]
     at += 1
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for bit, name in ((1, "symbolic_id"), (2, "namespace"), (8, "locale"), (4, "text")):
         if mask & bit:
             found[name], at = _int32(data, at)

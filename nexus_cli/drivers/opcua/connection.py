@@ -118,7 +118,7 @@ class ServerConnection:
         self.generation += 1
 
     async def look_for_namespaces(self) -> bool:
-        """Read the server's namespaces again, at most every `NAMESPACE_LOOK_S`; True when they are others now.
+        """Read the server's namespaces again, at most every `NAMESPACE_LOOK_S`; True when they changed.
 
         Raises:
             DriverError: The server refuses it, or the session is lost.
@@ -155,7 +155,7 @@ class ServerConnection:
             self._garbled(str(error))
 
     def _garbled(self, why: str) -> NoReturn:
-        # Values can't be told apart any more; one piece after the other will find the node that does it.
+        # The values can't be separated any more; reading in pieces finds the node that causes it.
         error = service_error(0x80B90000, "read")
         raise DriverError(
             f"{self.channel.endpoint}: an answer can't be read ({why})",

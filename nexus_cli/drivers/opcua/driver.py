@@ -22,23 +22,23 @@ from nexus_cli.drivers.base import (
     Request,
     Scope,
 )
+from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.opcua import certificates, groups, identity, refusals, security
 from nexus_cli.drivers.opcua.asking import asked
 from nexus_cli.drivers.opcua.channel import LOST, Channel, follow_endpoint
 from nexus_cli.drivers.opcua.limits import configured
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.drivers.timeouts import connect_timeout_s, timeout_s
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
 
-DEFAULT_TIMEOUT_MS = 1_000
-DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 DEFAULT_SESSION_TIMEOUT_MS = 60_000
 OFFERED_S = 3.0
 """How long a server that refused us may take to say what it offers."""
 NO_MATCH = "No matching endpoints"
-"""How asyncua says that a session's answer lists no endpoint like ours."""
-POLICIES: dict[str, Any] = {
+"""How asyncua says that a session's answer does not list our endpoint."""
+POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
@@ -72,7 +72,7 @@ class OpcuaDriver:
         environ = os.environ if self._environ is None else self._environ
         endpoint = resolve(str(connection["endpoint"]), environ=environ)
         attempt = refusals.Attempt(endpoint, security=str(connection.get("security") or "None"))
-        limit_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
+        limit_s = connect_timeout_s(connection)
         session: OpcuaSession | None = None
         channel: Channel | None = None
         try:
@@ -80,9 +80,7 @@ class OpcuaDriver:
                 with Door(lambda error: _no_session(endpoint, f"the library broke off: {name_of(error)}")):
                     client = client_of(endpoint, connection)
                     user = identity.of(connection, attempt, environ)
-                    channel = Channel(
-                        client, endpoint=endpoint, timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
-                    )
+                    channel = Channel(client, endpoint=endpoint, timeout_s=timeout_s(connection))
                     first_seen, doubts = await secure(client, attempt, connection, home)
                     await channel.open(user)
                     if first_seen is not None:
@@ -111,7 +109,7 @@ class OpcuaDriver:
                 await _tell_offered(attempt, connection)
             raise _no_session(endpoint, str(error)) from None
         except OSError as error:
-            raise refusals.unreachable(attempt, system_words(error)) from None
+            raise refusals.unreachable(attempt, system_words(error), kind=kind_of(error)) from None
         except LOST as error:
             raise _no_session(endpoint, f"it does not answer as an OPC UA server: {type(error).__name__}") from None
         finally:
@@ -120,9 +118,8 @@ class OpcuaDriver:
 
 
 def client_of(endpoint: str, connection: Mapping[str, Any]) -> Client:
-    """The library's client with what the connection says of it, not connected and nobody yet."""
-    connect_s = (connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000
-    client = Client(endpoint, timeout=connect_s)
+    """The library's client with the settings of the connection, not connected and without a user."""
+    client = Client(endpoint, timeout=connect_timeout_s(connection))
     client.name = client.description = "NEXUS"
     client.product_uri = "urn:nexus"
     client.session_timeout = int(connection.get("session_timeout") or DEFAULT_SESSION_TIMEOUT_MS)

@@ -1,4 +1,4 @@
-"""Who we are to a server: nobody, a user name with its password, or an X.509 certificate with its key.
+"""The identity for a server: anonymous, a user name with its password, or an X.509 certificate with its key.
 
 Source: OPC 10000-4 §7.41 (UserIdentityToken), §5.7.3 (the signature over certificate and nonce).
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
@@ -12,8 +12,10 @@ from pydantic import AliasChoices, BeforeValidator, Field, field_validator, mode
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Connection, Deadband, Duration, Tag, Wait
 
 Security = Literal[
@@ -38,7 +40,7 @@ def _device_deadband(value: object) -> object:
 
 
 class OpcuaConnection(Connection):
-    """How to reach an OPC UA server, and how much it bears."""
+    """How to reach an OPC UA server, and its limits."""
 
     endpoint: str = Field(description="opc.tcp://host:4840, with a path when the server has one.")
     security: Security = Field(
@@ -68,7 +70,7 @@ class OpcuaConnection(Connection):
     max_read: int | None = Field(default=None, ge=1, le=10_000, description="Nodes in one Read.")
     max_write: int | None = Field(default=None, ge=1, le=10_000, description="Nodes in one Write.")
     max_subscribe: int | None = Field(default=None, ge=1, le=10_000, description="Items in one CreateMonitoredItems.")
-    max_items: int | None = Field(default=None, ge=1, description="Monitored items the server bears in all.")
+    max_items: int | None = Field(default=None, ge=1, description="Most monitored items of the server in total.")
     override_host: bool | None = Field(
         default=None,
         description="Stay on the host of `endpoint` when the server announces another one (default true).",
@@ -82,7 +84,7 @@ class OpcuaConnection(Connection):
     @field_validator("password")
     @classmethod
     def _referenced(cls, text: str | None) -> str | None:
-        # A password in the file would stand in plans, state and the recorded configuration.
+        # A password in the file would be in plans, state and the recorded configuration.
         if text is not None and not _REFERENCE.search(text):
             raise ValueError("a password is not written into the file; refer to it, such as ${env:PLC_PASSWORD}")
         return text
@@ -173,6 +175,28 @@ def _link_of(connection: Any) -> str:
     return str(connection.endpoint)
 
 
+class _Options(TypedDict, total=False):
+    """`Address.options` of OPC UA; what is left out has its usual value.
+
+    index: NumericRange behind the node id.
+    varying: The array may have fewer elements than its type.
+    sampling: Sampling interval in milliseconds.
+    queue: Values that the server queues.
+    discard_oldest: False discards the newest value of a full queue.
+    trigger: What a change is, as DataChangeTrigger.
+    device_deadband, device_deadband_percent: Of the server.
+    """
+
+    index: str
+    varying: bool
+    sampling: int
+    queue: int
+    discard_oldest: bool
+    trigger: str
+    device_deadband: float
+    device_deadband_percent: float
+
+
 def _address_of(connection: Any, tag: Any) -> Address:
     index = None if tag.index is None else str(tag.index)
     node = parse_address(tag.node, index=index)
@@ -205,19 +229,19 @@ def _address_of(connection: Any, tag: Any) -> Address:
             key="device_deadband",
             code="NX3204",
         )
-    options: dict[str, Any] = {}
+    options: _Options = {}
     if node.range:
         options["index"] = node.range
-    for key, default in (
-        ("varying", False),
-        ("sampling", None),
-        ("queue", 1),
-        ("discard_oldest", True),
-        ("trigger", "StatusValue"),
-    ):
-        value = getattr(tag, key)
-        if value is not None and value != default:
-            options[key] = value
+    if tag.varying:
+        options["varying"] = True
+    if tag.sampling is not None:
+        options["sampling"] = tag.sampling
+    if tag.queue not in (None, 1):
+        options["queue"] = tag.queue
+    if tag.discard_oldest is False:
+        options["discard_oldest"] = False
+    if tag.trigger not in (None, "StatusValue"):
+        options["trigger"] = tag.trigger
     if tag.device_deadband is not None:
         percent = tag.device_deadband.percent
         if percent is not None:
@@ -227,19 +251,14 @@ def _address_of(connection: Any, tag: Any) -> Address:
     return Address(node.text, options)
 
 
-def _keep_brackets(keys: dict[str, Any]) -> None:
+def _keep_brackets(keys: JsonObject) -> None:
     """Say of a node id that ends in brackets that they are its own: no other tool's file has ranges behind a node id."""
     try:
         ours = parse_address(str(keys.get("node", ""))).range != ""
     except AddressError:
-        ours = True  # brackets that are no range of ours, or no node id at all, which is found later
+        ours = True  # brackets that are not a range, or not a node id at all, which is found later
     if ours and str(keys.get("node", "")).rstrip().endswith("]"):
         keys["index"] = ""
-
-
-def _hint(message: str) -> str:
-    """What to try when a server refuses us."""
-    return "--security with one that it offers, --security None without" if "it offers" in message else ""
 
 
 def _listens_at(connection: Mapping[str, Any]) -> tuple[str, int]:
@@ -266,5 +285,5 @@ KIND = DriverKind(
     address_key="node",
     browse_resumes=True,
     imported=_keep_brackets,
-    hint=_hint,
+    hints={FailureKind.SECURITY_NOT_OFFERED: "--security with one that it offers, --security None without"},
 )

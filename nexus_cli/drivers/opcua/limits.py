@@ -32,7 +32,7 @@ class Limits:
     filter: bool = True
 
     def within(self, server: Mapping[str, int]) -> Limits:
-        """These limits, lowered to what the server says of itself; 0 there means that it names no limit."""
+        """These limits, lowered to the server's own; 0 means that it has no limit."""
 
         def lower(ours: int, theirs: int) -> int:
             return min(ours, theirs) if theirs > 0 else ours

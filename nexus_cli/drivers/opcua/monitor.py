@@ -20,7 +20,7 @@ FILTER_REFUSED = frozenset({0x80430000, 0x80440000, 0x80450000, 0x808E0000})
 """Bad_MonitoredItemFilterInvalid, …FilterUnsupported, Bad_FilterNotAllowed, Bad_DeadbandFilterInvalid."""
 ABSOLUTE, PERCENT = 1, 2
 MANY_REFUSED = 8
-"""So many items in a row, each refused alone by the whole service for the same reason: the others are not tried."""
+"""So many items in a row, each refused alone by the whole service for the same reason: the rest is not tried."""
 Wanted = tuple[int, ua.NodeId, Point]
 """Client handle, node, point."""
 
@@ -84,7 +84,7 @@ async def create_items(
 ) -> list[int]:
     """Create monitored items in pieces of the server's limit.
 
-    A server that takes no deadband or trigger is asked again without: our own deadband stands behind it anyway. One that
+    A server that takes no deadband or trigger is asked again without: our own deadband applies anyway. One that
     has no room for a whole piece is not asked for the pieces after it.
 
     Returns:

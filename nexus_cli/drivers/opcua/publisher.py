@@ -1,6 +1,6 @@
 """The publish requests of a link: kept in flight by their own answers, decoded straight from the bytes.
 
-Each answer sends the next request, so that there is no task to leave behind and no queue of ours to overflow.
+Each answer sends the next request, so that no task is left behind and no queue can overflow.
 Whatever breaks is remembered by the channel and comes out at the next `check`, read or write of the session.
 
 Source: OPC 10000-4 §5.14 (subscriptions, keep-alive, acknowledgement), OPC 10000-6 §5.2 (encoding).
@@ -64,7 +64,7 @@ class Receiver(Protocol):
 
 
 class Item(NamedTuple):
-    """What a client handle stands for."""
+    """The point of a client handle."""
 
     owner: Receiver
     point: Point
@@ -79,7 +79,7 @@ class Publisher:
     """The link's publish requests, and who gets what they bring.
 
     Attributes:
-        streams: By the interval that was asked for; one that is shared stands there more than once.
+        streams: By the interval that was asked for; one that is shared is listed more than once.
         items: By our handle.
     """
 

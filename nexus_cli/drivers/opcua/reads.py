@@ -80,7 +80,7 @@ class Reader:
             await self.connection.state()
         except DriverError as again:
             if refused.transient and again.transient:
-                return  # a session that is told to wait stands
+                return  # a session that has to wait stays open
             raise self.connection.channel.lose(
                 DriverError(refused.message, scope=Scope.SESSION, reason=Reason.LINK_LOST, code=refused.code)
             ) from None

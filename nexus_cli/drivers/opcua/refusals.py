@@ -1,4 +1,4 @@
-"""Why a server lets us not in, in sentences that name the file, the thumbprint and what to do. Pure but for the files' names.
+"""Why a server refuses a session, in sentences that name the file, the thumbprint and what to do. Pure but for the files' names.
 
 Source: OPC 10000-4 §6.1.3 (certificates), §5.7.3 (ActivateSession), §7.41 (identity tokens).
 """
@@ -14,6 +14,7 @@ from cryptography import x509
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua.certificates import Facts, facts_of
 from nexus_cli.drivers.opcua.status import name_of
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 REST_S = 300.0
@@ -52,7 +53,7 @@ class Attempt:
         user_certificate: File of an X.509 user, "" when it is none.
         certificate: Our own certificate's file; None without security.
         announced: `host:port` that the server says it has, "" when that is not followed.
-        identifying: The session stands; it is the user that is refused.
+        identifying: The session is open; the user is refused.
     """
 
     endpoint: str
@@ -76,9 +77,13 @@ def refused(attempt: Attempt, code: int) -> DriverError:
     if masked in IDENTITY or (attempt.identifying and of_user):
         return _identity(attempt, code)
     if (masked in CERTIFICATE or masked == APPLICATION_SIGNATURE) and attempt.certificate is not None:
-        return _final(_certificate(attempt, masked, code), code, retriable=True)
+        return _final(_certificate(attempt, masked, code), code, retriable=True, kind=FailureKind.CERTIFICATE)
     if masked in NOT_OFFERED or (masked in CERTIFICATE and attempt.certificate is None):
-        return _final(f"{attempt.endpoint} refuses security {attempt.security} ({name_of(code)})", code)
+        return _final(
+            f"{attempt.endpoint} refuses security {attempt.security} ({name_of(code)})",
+            code,
+            kind=FailureKind.SECURITY_NOT_OFFERED,
+        )
     text = f"{attempt.endpoint} refused the connection ({name_of(code)})"
     if masked == TOO_MANY_SESSIONS:
         text = (
@@ -98,7 +103,8 @@ def not_offered(attempt: Attempt, offered: Sequence[str]) -> DriverError:
     first = next((name for name in reversed(known) if name != "None"), known[0] if known else "")
     hint = f": set `security: {first}`" if attempt.security == "None" and first else ""
     return _final(
-        f"{attempt.endpoint} does not offer {attempt.security}; it offers {', '.join(known) or 'nothing that we know'}{hint}"
+        f"{attempt.endpoint} does not offer {attempt.security}; it offers {', '.join(known) or 'nothing that we know'}{hint}",
+        kind=FailureKind.SECURITY_NOT_OFFERED,
     )
 
 
@@ -130,7 +136,7 @@ def password_too_long(attempt: Attempt, *, size_bytes: int, key: x509.Certificat
     return _final(f"the password for {attempt.endpoint} has {size_bytes} bytes, too many to be encrypted{most}")
 
 
-def unreachable(attempt: Attempt, why: str) -> DriverError:
+def unreachable(attempt: Attempt, why: str, *, kind: FailureKind = FailureKind.OTHER) -> DriverError:
     """Nobody answers at the address, or at the one that the server announced."""
     text = f"{attempt.endpoint} can't be reached ({why})"
     if attempt.announced and f"//{attempt.announced}" not in attempt.endpoint:
@@ -138,20 +144,22 @@ def unreachable(attempt: Attempt, why: str) -> DriverError:
             f"{attempt.endpoint} announces itself as {attempt.announced}, which can't be reached ({why}); "
             "leave out `override_host: false` to stay on the host of `endpoint`"
         )
-    return DriverError(text, scope=Scope.SESSION, reason=Reason.LINK_LOST)
+    return DriverError(text, scope=Scope.SESSION, reason=Reason.LINK_LOST, kind=kind)
 
 
 def _identity(attempt: Attempt, code: int) -> DriverError:
-    name = name_of(code)
+    name, kind = name_of(code), FailureKind.OTHER
     if attempt.kind == 2:
         thumbprint = _named(Path(attempt.user_certificate))
         text = f"{attempt.endpoint} refused the user certificate {thumbprint} ({name})"
+        kind = FailureKind.CERTIFICATE
     elif attempt.kind == 1:
+        kind = FailureKind.LOGIN_REFUSED
         text = f"{attempt.endpoint} refused the user name or password of '{attempt.user}' ({name})"
     else:
         text = f"{attempt.endpoint} takes no anonymous sessions ({name}): {_ANSWERS[1]}, or {_ANSWERS[2]}"
     rest_s = REST_S if attempt.kind else 0.0
-    return _final(text, code, rest_s=rest_s)
+    return _final(text, code, rest_s=rest_s, kind=kind)
 
 
 def _certificate(attempt: Attempt, masked: int, code: int) -> str:
@@ -180,7 +188,20 @@ def _named(path: Path) -> str:
     return f"{path}, thumbprint {facts.thumbprint}" if facts else str(path)
 
 
-def _final(message: str, code: int = 0, *, retriable: bool = False, rest_s: float = 0.0) -> DriverError:
+def _final(
+    message: str,
+    code: int = 0,
+    *,
+    retriable: bool = False,
+    rest_s: float = 0.0,
+    kind: FailureKind = FailureKind.OTHER,
+) -> DriverError:
     return DriverError(
-        message, scope=Scope.SESSION, retriable=retriable, reason=Reason.ACCESS_DENIED, code=code, rest_s=rest_s
+        message,
+        scope=Scope.SESSION,
+        retriable=retriable,
+        reason=Reason.ACCESS_DENIED,
+        code=code,
+        rest_s=rest_s,
+        kind=kind,
     )

@@ -1,7 +1,7 @@
 """Our certificate (made once, kept) and the servers' (pinned, or kept at first sight). No network here.
 
 Files under `<home>/certs/opcua/`: `own/certificate.der` and `own/private_key.pem`, `servers/<name>.der`.
-The ApplicationURI stands in the certificate's SAN and is read back from it, so that both always agree.
+The ApplicationURI is in the certificate's SAN and is read from there, so that both always agree.
 
 Source: OPC 10000-6 §6.2.2 (application instance certificate), OPC 10000-4 §6.1.3 (trust).
 """
@@ -28,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.opcua import certificates
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
 LOG = logging.getLogger(__name__)
@@ -250,7 +251,13 @@ def keep(path: Path, der: bytes) -> None:
 
 
 def _final(message: str) -> DriverError:
-    return DriverError(message, scope=Scope.SESSION, retriable=False, reason=Reason.ACCESS_DENIED)
+    return DriverError(
+        message,
+        scope=Scope.SESSION,
+        retriable=False,
+        reason=Reason.ACCESS_DENIED,
+        kind=FailureKind.CERTIFICATE,
+    )
 
 
 def first_certificate(chain: bytes, endpoint: str) -> bytes:

@@ -21,7 +21,7 @@ TOO_MUCH = frozenset({0x80080000, 0x80100000, 0x80B80000, 0x80B90000, 0x80800000
 TOO_MANY_SUBSCRIPTIONS = 0x80770000
 TOO_MANY_ITEMS = 0x80DB0000
 FULL = frozenset({TOO_MANY_SUBSCRIPTIONS, TOO_MANY_ITEMS, 0x80030000, 0x80040000})
-"""Bad_TooManySubscriptions, _TooManyMonitoredItems, _OutOfMemory, _ResourceUnavailable: no more of it now, perhaps later."""
+"""Bad_TooManySubscriptions, _TooManyMonitoredItems, _OutOfMemory, _ResourceUnavailable: none left now, perhaps later."""
 
 BUSY = frozenset({0x80030000, 0x80040000, 0x800A0000, 0x80850000, 0x80B50000, 0x80EE0000})
 """Bad_OutOfMemory, _ResourceUnavailable, _Timeout, _RequestTimeout, _WouldBlock, _ServerTooBusy: a
@@ -119,7 +119,7 @@ def item_error(code: int, what: str) -> DriverError:
 
 
 def service_error(code: int, what: str) -> DriverError:
-    """A whole service call was refused. Only a code that says so ends the session; any other costs the call alone.
+    """A whole service call was refused. Only codes about the session end it; any other ends the call alone.
 
     REQUEST and retriable: a limit of size, or a server that is slow; REQUEST and final: one of what was asked may be
     the cause, so ask for less at once. Whether the session still serves anything is for the caller to find out.

@@ -28,8 +28,8 @@ class Stream(Generic[R]):
     Attributes:
         id: The server's id.
         interval_ms: How often it publishes.
-        silence_s: Longest time without a word of it.
-        heard_s: When it was last heard of, on the loop's time.
+        silence_s: Longest time without a message.
+        heard_s: When its last message came, on the loop's time.
         items: Monitored items by our handle: the server's id.
         shared: The server's word for why other intervals use it too; "" while none does.
         since_s: Since when messages wait for one that is missing; 0 while none does.
@@ -83,12 +83,12 @@ class Stream(Generic[R]):
         self.since_s = self.since_s or now_s()
 
     def found(self, number: int, message: R | None) -> Sequence[R]:
-        """A missing message, None when the server has it no more; gives what goes on its way now."""
+        """Take a missing message, None when the server no longer has it; gives the messages that can be delivered now, in order."""
         self._found[number] = message
         return self.release() if all(one in self._found for one in self._asked) else ()
 
     def take(self, message: R) -> Sequence[R]:
-        """A message in its turn; gives what goes on its way now."""
+        """Take a message in order; gives the messages that can be delivered now."""
         if not self._asked:
             return (message,)
         self._held.append(message)

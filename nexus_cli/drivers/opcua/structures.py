@@ -202,7 +202,7 @@ class StructureCodec:
 
 
 def _builtin(data_type: str) -> int:
-    """Built-in type id of `i=1` … `i=25`, and of the abstract ones that stand for them."""
+    """Built-in type id of `i=1` … `i=25`, and of the abstract types that are encoded as them."""
     if not data_type.startswith("i="):
         return 0
     number = int(data_type[2:])

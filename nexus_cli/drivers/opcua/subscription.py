@@ -51,7 +51,7 @@ class OpcuaSubscription:
         return found + [f"different intervals share one subscription ({name})" for name in sorted(shared)]
 
     async def start(self, points: Sequence[Point], interval_ms: Sequence[int]) -> None:
-        """Have every point reported; what the server refuses stands in `faults`. Raises DriverError."""
+        """Have every point reported; what the server refuses is in `faults`. Raises DriverError."""
         self._wanted = {
             point.name: (point, max(1, int(interval))) for point, interval in zip(points, interval_ms, strict=True)
         }

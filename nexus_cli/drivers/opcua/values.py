@@ -112,7 +112,7 @@ def _array(kind: DataType, varying: bool) -> Convert:
 
 
 def as_bytes(found: DataValue) -> DataValue:
-    """A ByteString as the array of Byte that it stands for. Source: OPC 10000-6 §5.2.2.16 (a Byte array may be sent so)."""
+    """A ByteString as the array of Byte that it encodes. Source: OPC 10000-6 §5.2.2.16 (a Byte array may be sent so)."""
     return DataValue(BYTE, list(found.value or b""), found.status, found.source_us, True)
 
 

@@ -170,7 +170,7 @@ async def _write_as(
     code = int(results[0].value)
     if code >> 30:
         refused = item_error(code, what)
-        # OPC 10000-4 §7.39: Uncertain is not a refusal; behind a server that did not hear, a device may have heard.
+        # OPC 10000-4 §7.39: Uncertain is not a refusal: behind a server without an answer, the device may have the value.
         unheard = code >> 30 == 1 or code & 0xFFFF0000 in UNHEARD
         refused.effect = Effect.MAYBE if unheard else Effect.REFUSED
         raise refused

@@ -84,7 +84,7 @@ MAX_BYTE = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What an S7 address says by itself.
+    """What an S7 address contains.
 
     Attributes:
         area: I, Q, M, DB, T or C.
@@ -268,7 +268,7 @@ def _checked(text: str, written: Written) -> Written:
 
 
 def normal_text(written: Written, kind: str, *, length: int = 0, count: int = 0) -> str:
-    """The normal form, with the type that was settled on."""
+    """The normal form, with the resolved type."""
     place = f"DB{written.db}:{written.byte}" if written.area == "DB" else f"{written.area}{written.byte}"
     if kind == "BOOL":
         place += f".{written.bit}"

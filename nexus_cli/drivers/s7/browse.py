@@ -1,7 +1,7 @@
-"""What a CPU tells of itself: identity, protection, data blocks and their lengths. Not what is in them.
+"""What a CPU reports about itself: identity, protection, data blocks and their lengths. Not what is in them.
 
-Nothing found here can become a tag by itself, because S7 communication knows bytes and no variables: every block says
-so in `detail["skipped"]`. Facts of the CPU stand in `detail["facts"]`; `detail["beat"]` only says that it goes on.
+Nothing found here can become a tag, because S7 communication has bytes and no variables: every block says
+so in `detail["skipped"]`. Facts of the CPU are in `detail["facts"]`; `detail["beat"]` is a sign of life.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROBED_BLOCKS = 59_999
 Source: Siemens, STEP 7 system manual, "Data blocks": 1 to 59999 by hand, those above are made by the program itself."""
 PROBE_ITEMS = 18
 MAX_LENGTH = 65_536
-TOLD = ("length", "name", "author", "family", "protected")
+LISTED_KEYS = ("length", "name", "author", "family", "protected")
 """What the list of blocks says of each; the length is in bytes."""
 NO_NAMES = "S7 reports the length of a block, not its content: import its TIA source (.db, .scl)"
 
@@ -43,7 +43,7 @@ class Cpu(Protocol):
 
 
 async def browse(cpu: Cpu, *, start: str = "") -> AsyncIterator[Browsed]:
-    """First the facts, then the data blocks by number, a list of them, and how many there are of the others.
+    """First the facts, then the data blocks by number, a list of them, and the number of the other blocks.
 
     Args:
         cpu: An open cpu.
@@ -73,7 +73,9 @@ async def browse(cpu: Cpu, *, start: str = "") -> AsyncIterator[Browsed]:
     blocks: list[dict[str, object]] = []
     for number in numbers:
         block = await _block(cpu, number)
-        blocks.append({"block": block.path[0], **{key: block.detail[key] for key in TOLD if key in block.detail}})
+        blocks.append(
+            {"block": block.path[0], **{key: block.detail[key] for key in LISTED_KEYS if key in block.detail}}
+        )
         yield block
     if blocks:
         yield Browsed(("cpu",), "", "", detail={"facts": {"data_blocks": blocks}})

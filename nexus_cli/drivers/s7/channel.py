@@ -32,7 +32,7 @@ MAX_FRAME = 8192 + FRAME_HEADER
 
 
 class Channel(RequestTransport):
-    """A connection. `open` first; after `RequestTimeout` or `ConnectionLost` only `close` is of use.
+    """A connection. `open` first; after `RequestTimeout` or `ConnectionLost` only `close` may be called.
 
     Attributes:
         pdu: Bytes of a PDU as negotiated.
@@ -138,4 +138,4 @@ class Channel(RequestTransport):
             self._fail("the received bytes are not an S7 response")
         elif int.from_bytes(frame[11:13], "big") == self._reference:
             self._answer(frame)
-        # any other reference answers a job that was given up: nobody wants it any more
+        # any other reference answers a job that was given up

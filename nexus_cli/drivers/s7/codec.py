@@ -34,9 +34,9 @@ def compile_fields(placed: Sequence[Placed]) -> Decoder:
     numbers = [place for place, (field, _) in enumerate(placed) if field.plain]
     bits = [place for place, (field, _) in enumerate(placed) if field.type == "BOOL" and not field.count]
     others = [place for place in range(len(placed)) if place not in set(numbers) | set(bits)]
-    lanes = _lanes(placed, numbers)
-    order = [place for _, places in lanes for place in places] + bits + others
-    unpackers = [unpack for unpack, _ in lanes]
+    runs = _runs(placed, numbers)
+    order = [place for _, places in runs for place in places] + bits + others
+    unpackers = [unpack for unpack, _ in runs]
     masks = [(placed[place][1], 1 << placed[place][0].bit) for place in bits]
     singles = [_single(*placed[place]) for place in others]
     sort = None if order == list(range(len(placed))) else _sorter(order)
@@ -78,20 +78,20 @@ def _sorter(order: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     return pick
 
 
-def _lanes(
+def _runs(
     placed: Sequence[Placed], numbers: Sequence[int]
 ) -> list[tuple[Callable[[bytes], tuple[Any, ...]], list[int]]]:
     """As few structs as possible over the buffer: one, unless numbers overlap."""
-    lanes: list[tuple[list[int], list[int]]] = []  # places, [end]
+    runs: list[tuple[list[int], list[int]]] = []  # places, [end]
     for place in sorted(numbers, key=lambda number: placed[number][1]):
         at = placed[place][1]
-        lane = next((lane for lane in lanes if lane[1][0] <= at), None)
-        if lane is None:
-            lane = ([], [0])
-            lanes.append(lane)
-        lane[0].append(place)
-        lane[1][0] = at + placed[place][0].size
-    return [(_struct(placed, places), places) for places, _ in lanes]
+        run = next((run for run in runs if run[1][0] <= at), None)
+        if run is None:
+            run = ([], [0])
+            runs.append(run)
+        run[0].append(place)
+        run[1][0] = at + placed[place][0].size
+    return [(_struct(placed, places), places) for places, _ in runs]
 
 
 def _struct(placed: Sequence[Placed], places: Sequence[int]) -> Callable[[bytes], tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from nexus_cli.drivers.base import (
     Request,
     Scope,
 )
+from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.s7.asking import asked
 from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.groups import group
@@ -21,12 +22,11 @@ from nexus_cli.drivers.s7.pdu import MAX_PDU
 from nexus_cli.drivers.s7.session import S7Session
 from nexus_cli.drivers.s7.watch import SILENT_FIRST_S, Silence
 from nexus_cli.drivers.secrets import resolve
+from nexus_cli.drivers.timeouts import connect_timeout_s, timeout_s
 from nexus_cli.drivers.transport import ConnectionLost
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
 
-DEFAULT_TIMEOUT_MS = 1_000
-DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 DEFAULT_TSAP = 0x0100
 CONNECTION_TYPES = {"pg": 1, "op": 2, "basic": 3}
 """High byte of the CPU's TSAP. Source: Snap7 manual, "Connecting to a PLC"."""
@@ -89,16 +89,19 @@ class S7Driver:
             port,
             local_tsap=DEFAULT_TSAP if local is None else int(local),
             remote_tsap=tsap_of(connection),
-            timeout_s=(connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000,
+            timeout_s=timeout_s(connection),
         )
         try:
             await channel.open(
                 pdu=int(connection.get("pdu") or MAX_PDU),
-                connect_timeout_s=(connection.get("connect_timeout") or DEFAULT_CONNECT_TIMEOUT_MS) / 1000,
+                connect_timeout_s=connect_timeout_s(connection),
             )
         except (OSError, ConnectionLost) as error:
             raise DriverError(
-                f"no connection to {host}:{port}: {system_words(error)}", scope=Scope.SESSION, reason=Reason.LINK_LOST
+                f"no connection to {host}:{port}: {system_words(error)}",
+                scope=Scope.SESSION,
+                reason=Reason.LINK_LOST,
+                kind=kind_of(error),
             ) from None
         pause_s = (connection.get("pause") or 0) / 1000
         return S7Session(channel, pause_s=pause_s, silence=self._silence)

@@ -16,7 +16,7 @@ _NORMAL = re.compile(
     r"(?P<type>[A-Z0-9]+)(?:\((?P<length>\d+)\))?(?:\[(?P<count>\d+)\])?\Z"
 )
 BCD = ("BCD8", "BCD16", "BCD32")
-"""Types whose half bytes are decimal digits; with a signed type of ours the first of them is the sign."""
+"""Types whose half bytes are decimal digits; in a signed type the first of them is the sign."""
 ELEMENTS = ("T", "C")
 """Areas that are addressed by number of a timer or counter, two bytes each, and not by byte."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from pydantic import Field
 
@@ -55,7 +55,7 @@ FITS: dict[str, tuple[str, ...]] = {
 """Our types that may read an S7 type."""
 
 DEFAULTS: dict[str, str] = {**NATURAL, "string": "STRING", "datetime": "DTL"}
-"""S7 type of one of ours when the address does not say."""
+"""S7 type by our type, when the address has none."""
 
 _LOOSE_SPANS = {("DWORD", "duration"): "TIME", ("WORD", "duration"): "S5TIME"}
 """What a duration is where an address says only how wide it is."""
@@ -148,12 +148,20 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
     return Address(text, _text_options(tag, kind, s7_type, length or count))
 
 
-def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> dict[str, Any]:
+class _TextOptions(TypedDict, total=False):
+    """`Address.options` of a writable text: its length in characters when the type has none, and its encoding."""
+
+    length: int
+    text: str
+
+
+def _text_options(tag: S7Tag, kind: DataType, s7_type: str, length: int) -> _TextOptions:
     """What a text that is written must fit, so that it is refused before anything is asked of the CPU."""
     if not tag.writable or kind.base != "string":
         return {}
-    own = {} if kind.length else {"length": length}
-    return {**own, "text": "utf-16-be" if s7_type in ("WSTRING", "WCHAR") else "cp1252"}
+    options: _TextOptions = {} if kind.length else {"length": length}
+    options["text"] = "utf-16-be" if s7_type in ("WSTRING", "WCHAR") else "cp1252"
+    return options
 
 
 def _as_length(written: Written, kind: DataType, s7_type: str) -> Written:

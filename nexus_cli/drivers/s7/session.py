@@ -42,6 +42,7 @@ from nexus_cli.drivers.s7.watch import SILENT_LATER_S, Silence, Watch
 from nexus_cli.drivers.s7.writing import Write, heads_of, jobs_of, plan_write, with_heads
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
 
 _log = logging.getLogger("nexus.link")
@@ -78,11 +79,11 @@ class S7Session:
 
     @property
     def name(self) -> str:
-        """The CPU's address, and the TSAP that tells it from others behind the same address."""
+        """The CPU's address, and the TSAP that distinguishes it from others at the same address."""
         return f"{self._channel.host}:{self._channel.port}/{self._channel.tsap:04x}"
 
     async def configure(self, devices: Sequence[DeviceConfig]) -> None:
-        """Take note of the devices behind this link: their tags may be others now."""
+        """Set the devices behind this link: their tags may have changed."""
         self._smaller.clear()
         self._gone.clear()
 
@@ -317,9 +318,12 @@ class S7Session:
                     # some devices let the first question of a connection drop; a late answer has another reference
                     self._forgiven = True
                     raise DriverError(
-                        f"{text}: no answer in time", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT
+                        f"{text}: no answer in time",
+                        scope=Scope.DEVICE,
+                        reason=Reason.DEVICE_TIMEOUT,
+                        kind=FailureKind.NO_ANSWER,
                     ) from None
-                self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT)
+                self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT, kind=FailureKind.NO_ANSWER)
             except ConnectionLost as lost:
                 if only_looked:  # it gives one answer a connection: not to a question that another client has not
                     self._silence.keep(self.name, self._loop.time() + SILENT_LATER_S)
@@ -330,9 +334,11 @@ class S7Session:
             self._heard = True
             return reply
 
-    def _lost(self, message: str, *, reason: Reason = Reason.LINK_LOST) -> NoReturn:
+    def _lost(
+        self, message: str, *, reason: Reason = Reason.LINK_LOST, kind: FailureKind = FailureKind.OTHER
+    ) -> NoReturn:
         self._channel.close()
-        raise DriverError(message, scope=Scope.SESSION, reason=reason)
+        raise DriverError(message, scope=Scope.SESSION, reason=reason, kind=kind)
 
     async def subscribe(
         self, device: str, points: Sequence[Point], *, interval_ms: Sequence[int], sink: Sink

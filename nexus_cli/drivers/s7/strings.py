@@ -1,7 +1,7 @@
 """Characters of CHAR, STRING and WSTRING: pure.
 
 STRING holds bytes of the engineering PC's ANSI code page, which is Windows-1252 in practice; its five unassigned bytes
-stand for themselves, so that every byte is a character and back.
+map to themselves, so that every byte is a character and back.
 Source: STEP 7, data types STRING and WSTRING: maximum and actual length before the characters, UTF-16 in WSTRING.
 """
 
@@ -43,7 +43,7 @@ def chars_from(raw: bytes, *, wide: bool) -> str:
 
 
 def never_written(*, wide: bool) -> str:
-    """The character that memory holds which nobody wrote."""
+    """The character of memory that was never written."""
     return "\uffff" if wide else "\xff"
 
 

@@ -147,7 +147,7 @@ def state_of(szl: bytes) -> str:
 
 
 def state_code_of(szl: bytes) -> int:
-    """SZL 0x0424: the CPU's operating state, 0 when it does not say. The state before stands in the high half."""
+    """SZL 0x0424: the CPU's operating state, 0 when it does not say. The high half has the state before."""
     for record in records(szl):
         if len(record) >= 4:
             return record[3] & 0x0F

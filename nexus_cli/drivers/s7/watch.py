@@ -51,7 +51,7 @@ class Watch:
         self.due_s = float("inf")
 
     def see(self, code: int, now_s: float) -> str:
-        """Take note of a state (0: it has none to tell, and is not asked again).
+        """Take note of a state (0: it reports none, and is not asked again).
 
         Returns:
             What changed, for people; "" when nothing did.

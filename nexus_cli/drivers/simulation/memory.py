@@ -45,7 +45,7 @@ class Cell(Generic[F]):
 
     Attributes:
         field: Where it lies.
-        signal: Its values by time; None once somebody wrote to it.
+        signal: Its values by time; None after a write.
         store: Puts a value there.
     """
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+
+from nexus_cli.json_value import JsonObject
 
 
 class Client(asyncio.Protocol, ABC):
@@ -79,7 +80,7 @@ class StreamServer(ABC):
         """Where it is reached."""
         return f"{self.scheme}://{self.host}:{self.port}"
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """Keys of `connection:` that lead here, in the place of the device's own."""
         return {"host": self.host, "port": self.port}
 
@@ -129,6 +130,6 @@ class StreamServer(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Reset every client's connection, whatever a kind of server does besides when it is told to drop them."""
+        """Reset every client's connection, whatever else a kind of server does to drop them."""
         for client in tuple(self.connections):
             client.drop()

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from nexus_cli.drivers.simulation.signals_csv import column_of
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import FLOATS, INTEGER_BOUNDS, DataType, parse_type
@@ -19,6 +21,37 @@ from nexus_cli.wire.sample import Scalar, Value
 
 Signal = Callable[[float], Value]
 """Value at `t_s` seconds after the simulator's start."""
+
+
+class SignalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`simulate:` of a tag in normal form; what is None has the default of its signal.
+
+    Attributes:
+        signal: constant, steps, csv, toggle, ramp, walk or sine.
+        low, high: Ends of the signal, in the device's unit.
+        period: Time of one turn or step, in milliseconds.
+        step: Largest move of a random walk.
+        value: Of a constant; a list is one per element of an array.
+        values: Of the steps, in order.
+        file, column: CSV file to replay.
+        seed: Makes random numbers repeatable; wins over the simulator's seed.
+    """
+
+    signal: str = "constant"
+    low: float | None = None
+    high: float | None = None
+    period: float | None = None
+    step: float | None = None
+    value: Any = None
+    values: list[Any] | None = None
+    file: str | None = None
+    column: str | None = None
+    seed: int | None = None
+
+    def period_s(self, default_ms: float) -> float:
+        """The period in seconds."""
+        return (self.period or default_ms) / 1000
+
 
 DEFAULT_PERIOD_MS = 60_000
 DEFAULT_STEP_MS = 1_000
@@ -44,10 +77,9 @@ def signal_of(tag: TagConfig, *, path: str, seed: int = 0) -> Signal:
         ValueError: A CSV file or column that can't be read.
     """
     kind = parse_type(tag.type)
-    simulate = dict(tag.simulate) or _default(tag, kind)
-    number = simulate.get("seed")
-    chance = _chance(path, seed if number is None else int(number))
-    if kind.count and not isinstance(simulate.get("value"), list):
+    simulate = msgspec.convert(tag.simulate, SignalSettings) if tag.simulate else _default(tag, kind)
+    chance = _chance(path, seed if simulate.seed is None else simulate.seed)
+    if kind.count and not isinstance(simulate.value, list):
         parts = [
             _typed(_raw(simulate, kind, path, random.Random(chance.random())), kind)  # noqa: S311 - not for secrets
             for _ in range(kind.count)
@@ -62,19 +94,21 @@ def _chance(path: str, seed: int) -> random.Random:
     return random.Random(int.from_bytes(digest, "big"))  # noqa: S311 - not for secrets
 
 
-def _default(tag: TagConfig, kind: DataType) -> dict[str, Any]:
+def _default(tag: TagConfig, kind: DataType) -> SignalSettings:
     low, high = _raw_range(tag)
     if tag.values:
-        return {"signal": "steps", "values": [int(code) for code in tag.values], "period": 15_000}
+        return SignalSettings(signal="steps", values=[int(code) for code in tag.values], period=15_000)
     if kind.base == "bool":
-        return {"signal": "constant", "value": False} if tag.writable else {"signal": "toggle", "period": 10_000}
-    if kind.base in ("string", "json", "datetime", "duration"):
-        return {"signal": "constant"} if kind.base in ("string", "json") else {"signal": "ramp", "low": 0, "high": 3600}
+        return SignalSettings(value=False) if tag.writable else SignalSettings(signal="toggle", period=10_000)
+    if kind.base in ("string", "json"):
+        return SignalSettings()
+    if kind.base in ("datetime", "duration"):
+        return SignalSettings(signal="ramp", low=0, high=3600)
     middle, half = (low + high) / 2, (high - low) / 2
     if tag.writable:
-        return {"signal": "constant", "value": middle}
+        return SignalSettings(value=middle)
     form = "ramp" if kind.base in INTEGER_BOUNDS else "sine"
-    return {"signal": form, "low": middle - half * 0.8, "high": middle + half * 0.8, "period": DEFAULT_PERIOD_MS}
+    return SignalSettings(signal=form, low=middle - half * 0.8, high=middle + half * 0.8, period=DEFAULT_PERIOD_MS)
 
 
 def _raw_range(tag: TagConfig) -> tuple[float, float]:
@@ -86,20 +120,19 @@ def _raw_range(tag: TagConfig) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def _raw(simulate: dict[str, Any], kind: DataType, path: str, chance: random.Random) -> Signal:
+def _raw(simulate: SignalSettings, kind: DataType, path: str, chance: random.Random) -> Signal:
     """The untyped signal."""
-    form = simulate.get("signal", "constant")
+    form = simulate.signal
     low, high = _ends(simulate, kind)
     if form == "constant":
-        value = simulate.get("value")
-        held = _filler(kind, path) if value is None else value
+        held = _filler(kind, path) if simulate.value is None else simulate.value
         return lambda _t_s: held
     if form == "steps":
         return _steps(simulate)
     if form == "csv":
         return _replay(simulate)
-    period_s = (simulate.get("period") or DEFAULT_PERIOD_MS) / 1000
-    phase = chance.random() if simulate.get("seed") is None else 0.0
+    period_s = simulate.period_s(DEFAULT_PERIOD_MS)
+    phase = chance.random() if simulate.seed is None else 0.0
     if form == "toggle":
         return lambda t_s: high if int(t_s / period_s) % 2 else low
     if form == "ramp":
@@ -110,11 +143,10 @@ def _raw(simulate: dict[str, Any], kind: DataType, path: str, chance: random.Ran
     return lambda t_s: middle + half * math.sin(2 * math.pi * (t_s / period_s + phase))
 
 
-def _ends(simulate: dict[str, Any], kind: DataType) -> tuple[float, float]:
-    low, high = simulate.get("low"), simulate.get("high")
-    top = 1.0 if kind.base == "bool" or simulate.get("signal") == "toggle" else 100.0
-    first = 0.0 if low is None else float(low)
-    last = max(top, first + top) if high is None else float(high)
+def _ends(simulate: SignalSettings, kind: DataType) -> tuple[float, float]:
+    top = 1.0 if kind.base == "bool" or simulate.signal == "toggle" else 100.0
+    first = 0.0 if simulate.low is None else simulate.low
+    last = max(top, first + top) if simulate.high is None else simulate.high
     return min(first, last), max(first, last)
 
 
@@ -124,25 +156,25 @@ def _filler(kind: DataType, path: str) -> Value:
     return {} if kind.base == "json" else 0
 
 
-def _steps(simulate: dict[str, Any]) -> Signal:
-    values = simulate.get("values") or [0, 1]
-    period_s = (simulate.get("period") or DEFAULT_STEP_MS) / 1000
+def _steps(simulate: SignalSettings) -> Signal:
+    values = simulate.values or [0, 1]
+    period_s = simulate.period_s(DEFAULT_STEP_MS)
     return lambda t_s: values[int(t_s / period_s) % len(values)]
 
 
-def _replay(simulate: dict[str, Any]) -> Signal:
-    values = column_of(simulate.get("file") or "", simulate.get("column"))
-    period_s = (simulate.get("period") or DEFAULT_STEP_MS) / 1000
+def _replay(simulate: SignalSettings) -> Signal:
+    values = column_of(simulate.file or "", simulate.column)
+    period_s = simulate.period_s(DEFAULT_STEP_MS)
     return lambda t_s: values[int(t_s / period_s) % len(values)]
 
 
 class _Walk:
     """A random walk that turns back at its ends; the same for the same seed, however often it is asked."""
 
-    def __init__(self, low: float, high: float, simulate: dict[str, Any], chance: random.Random) -> None:
+    def __init__(self, low: float, high: float, simulate: SignalSettings, chance: random.Random) -> None:
         self._low, self._high = low, high
-        self._step = float(simulate.get("step") or (high - low) / 20)
-        self._period_s = (simulate.get("period") or DEFAULT_STEP_MS) / 1000
+        self._step = simulate.step or (high - low) / 20
+        self._period_s = simulate.period_s(DEFAULT_STEP_MS)
         self._start_state = chance.getstate()
         self._chance = chance
         self._restart()

@@ -23,7 +23,7 @@ def load(name: str, env: str | None = None) -> tuple[Model, tuple[Diagnostic, ..
     tree = load_site(SITES / name / "site.yaml", env=env, inherited=frozenset(Inherited.model_fields))
     bound = bind(tree.unwrap().root, kinds())
     found = [*tree.findings, *bound.findings, *check(bound.unwrap())]
-    return bound.unwrap(), tree.unwrap().settle(found)
+    return bound.unwrap(), tree.unwrap().report(found)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.discover.connection_hints import unreachable
 from nexus_cli.discover.filters import left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.frontier import Frontier
@@ -20,7 +19,7 @@ from nexus_cli.discover.probe import candidates, default_tolerance, ranked
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
 from nexus_cli.discover.target import parse_target
 from nexus_cli.discover.topics import from_topics
-from nexus_cli.drivers.base import Browsed, DriverError, Scope
+from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.modbus import sunspec
 from nexus_cli.drivers.modbus.url import units_of
 from nexus_cli.drivers.opcua import unece
@@ -281,17 +280,3 @@ def test_a_frontier_asks_for_each_node_once() -> None:
     again = Frontier("i=85", resume={"queue": [["c", []]], "seen": ["b", "c"]}, kept=[skipped])
     assert not again.is_new(skipped)
     assert again.done(1, [["b", []], ["d", []]]) == [["d", []]]
-
-
-@pytest.mark.parametrize(
-    ("message", "hint"),
-    [
-        ("opc.tcp://h refused the user name or password (Bad_UserAccessDenied)", "--user NAME --password"),
-        ("the environment variable PLC_PW is not set", "export PLC_PW"),
-        ("opc.tcp://h does not offer Basic256Sha256/Sign; it offers None", "--security"),
-    ],
-)
-def test_what_a_server_refuses_is_answered_with_the_option_to_type(message: str, hint: str) -> None:
-    error = unreachable(DriverError(message, scope=Scope.SESSION, retriable=False), "opcua")
-    assert error.code == "NX6602"
-    assert hint in error.hint

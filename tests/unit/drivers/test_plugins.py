@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -50,3 +51,18 @@ def test_a_package_that_brings_a_driver_for_a_protocol_of_ours_leaves_that_alone
     monkeypatch.setattr(registry, "entry_points", lambda **_: [again])
     plugins, broken = registry._found.__wrapped__()
     assert set(plugins) == NAMES and broken == {}
+
+
+def test_every_driver_folder_is_in_the_contracts() -> None:
+    """Floors, circles and the door of its library: a folder that one of them forgets is checked by nobody."""
+    folders = {path.parent.name for path in (PACKAGE / "drivers").glob("*/__init__.py")}
+    assert folders == NAMES | {"simulation"}
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (floors,) = [one for one in contracts if one["name"] == "Every driver folder has the same floors"]
+    drivers = {f"nexus_cli.drivers.{name}" for name in NAMES}
+    assert set(floors["containers"]) == drivers
+    circles = {name for one in contracts if one["type"] == "acyclic_siblings" for name in one["ancestors"]}
+    assert drivers - circles == set()
+    doors = {name for one in contracts if one["type"] == "protected" for name in one["allowed_importers"]}
+    assert drivers - doors == set()

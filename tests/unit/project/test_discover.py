@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.cli.views.discover import ROWS, document, text
+from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.project.discover import Ask, discover
 from nexus_cli.settings import Settings
 
@@ -50,11 +51,13 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(folder: Path, at: str, block: str = BLOCK) -> tuple[list[str], dict[str, Any]]:
     (folder / "boiler.db").write_text(block)
-    ask = Ask(target="boiler.db", at=at, connection={"host": "10.0.0.7"}, importing={"db_numbers": {"Boiler": 5}})
+    ask = Ask(
+        target="boiler.db", at=at, connection={"host": "10.0.0.7"}, importing=ImportOptions(db_numbers={"Boiler": 5})
+    )
     outcome = asyncio.run(discover(ask, settings=Settings(home=folder / ".nexus"), stop=asyncio.Event()))
     found = outcome.value
     assert found is not None, outcome.findings
-    result = document(found.proposals, at=ask.at, there=found.there, into=found.into)
+    result = document(found.proposals, at=ask.at, known=found.known, into=found.into)
     return text(result, skipped=False, diff=False, style=lambda words, _kind: words).splitlines(), result
 
 

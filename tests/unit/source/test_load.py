@@ -224,7 +224,7 @@ def test_a_finding_in_a_template_is_told_once(load: Load) -> None:
     template = "templates:\n  t:\n    protocol: modbus\n    tags:\n      x: {type: int8, unit: degX}"
     tree = load({"site.yaml": site("d: {template: t}", "e: {template: t}", extra=template)}).unwrap()
     found = [finding("NX0020", "unit 'degX'", where=(*WHERE, name, "tags", "x", "unit")) for name in "de"]
-    settled = tree.settle(found)
+    settled = tree.report(found)
     assert len(settled) == 1
     assert settled[0].place is not None and (settled[0].place.line, settled[0].place.column) == (5, 29)
     assert settled[0].related[0].message == "used by 'a/l/d' and 1 more"
@@ -255,7 +255,7 @@ def test_places_of_missing_keys_and_inherited_values(load: Load) -> None:
 def test_suppressions(load: Load, comment: str, left: list[str]) -> None:
     text = f"areas:\n  a:\n    lines:\n      l:\n        devices:\n          d:\n            tags:\n              {comment}\n"
     tree = load({"site.yaml": text}).unwrap()
-    settled = tree.settle([finding("NX2201", "odd", where=(*WHERE, "d", "tags", "x", "type"))])
+    settled = tree.report([finding("NX2201", "odd", where=(*WHERE, "d", "tags", "x", "type"))])
     assert sorted(codes(settled)) == sorted(left)
 
 
@@ -263,17 +263,17 @@ def test_a_suppression_on_its_own_line_is_for_the_next(load: Load) -> None:
     text = site("# nexus:ignore NX2201, NX2202 -- both", "", "d: {tags: {x: {type: int8}}}")
     tree = load({"site.yaml": text}).unwrap()
     where = (*WHERE, "d", "tags", "x")
-    assert tree.settle([finding(code, "odd", where=where) for code in ("NX2201", "NX2202")]) == ()
+    assert tree.report([finding(code, "odd", where=where) for code in ("NX2201", "NX2202")]) == ()
 
 
 def test_comments_reach_the_findings_of_a_later_stage(load: Load) -> None:
     tree = load(
         {"site.yaml": "moved:\n  - {from: a, to: b}  # nexus:ignore NX4005 -- done on the other plant\n"}
     ).unwrap()
-    assert tree.settle([]) == (), "whether it is useless is not known before the plan"
+    assert tree.report([]) == (), "whether it is useless is not known before the plan"
     where = ("moved", 0, "from")
-    assert tree.settle_later([finding("NX4005", "odd", where=where)]) == ()
-    kept = tree.settle_later([finding("NX4004", "secret", where=where), finding("NX4001", "not built", where=where)])
+    assert tree.report_later([finding("NX4005", "odd", where=where)]) == ()
+    kept = tree.report_later([finding("NX4004", "secret", where=where), finding("NX4001", "not built", where=where)])
     assert codes(kept) == ["NX4001", "NX4004"]
     assert all(item.place is not None and item.place.line == 2 for item in kept)
 

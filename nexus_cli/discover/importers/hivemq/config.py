@@ -8,7 +8,6 @@ Source: HiveMQ Edge, documentation of the adapters and the projects' own test co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from nexus_cli.checks.names import slugify
 from nexus_cli.discover.found import Discovery, Skipped
@@ -18,6 +17,7 @@ from nexus_cli.discover.importers.hivemq.protocols import CONNECTIONS, TAGS
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.xml_tree import Node, parse_xml
+from nexus_cli.discover.site_keys import TagKeys
 
 MAPPING_NO_USE = {
     "maxQos": "topics are published with QoS 1",
@@ -63,8 +63,8 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     if not discoveries:
         discoveries.append(Collector("modbus", source=source.name, options=options).discovery())
     discoveries[0].skipped.extend(left)
-    for key in ("in", "left_out"):
-        discoveries[0].facts[key] += len(left)
+    discoveries[0].facts["in"] += len(left)
+    discoveries[0].facts["left_out"] += len(left)
     return discoveries
 
 
@@ -116,7 +116,7 @@ def _mappings(adapter: Elements, topics: _Topics) -> None:
         adapter.note("southboundMappings", f"'{tag}' could be written; an import never makes a tag writable")
 
 
-def _tag(tag: Elements, protocol: str, common: dict[str, Any], topics: _Topics, kinds: dict[str, str]) -> None:
+def _tag(tag: Elements, protocol: str, common: TagKeys, topics: _Topics, kinds: dict[str, str]) -> None:
     """One `<tag>` with its `<definition>`."""
     collector = tag.collector
     name = tag.text("name")
@@ -136,7 +136,7 @@ def _take(
     definition: Elements,
     protocol: str,
     path: tuple[str, ...],
-    common: dict[str, Any],
+    common: TagKeys,
     description: str,
     topics: list[str],
     kind: str = "",
@@ -151,7 +151,7 @@ def _take(
     definition.collector.take(path, {**common, **keys, "description": described(description), "labels": labels})
 
 
-def _subscriptions(adapter: Elements, protocol: str, common: dict[str, Any]) -> None:
+def _subscriptions(adapter: Elements, protocol: str, common: TagKeys) -> None:
     """The oldest layout: tag, address, type and topic in one element."""
     for item in adapter.children("subscriptions", "subscription"):
         name = item.text("tagName")
@@ -162,7 +162,7 @@ def _subscriptions(adapter: Elements, protocol: str, common: dict[str, Any]) -> 
             item.rest()
 
 
-def _older(config: Elements, protocol: str, topics: _Topics, kinds: dict[str, str], common: dict[str, Any]) -> None:
+def _older(config: Elements, protocol: str, topics: _Topics, kinds: dict[str, str], common: TagKeys) -> None:
     """`<xToMqtt>` with its settings, and in older layouts its mappings."""
     block = config.child(f"{protocol}ToMqtt")
     if block is None:

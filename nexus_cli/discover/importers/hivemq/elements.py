@@ -1,4 +1,4 @@
-"""Elements of another tool's XML configuration, read one by one; whatever nobody asked for is listed."""
+"""Elements of another tool's XML configuration, read one by one; elements that are not read are listed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Elements:
         return self._children[name]
 
     def children(self, holder: str, name: str) -> list[Elements]:
-        """Children of one name below a holder; others in it are listed."""
+        """Children of one name below a holder; its other children are listed."""
         self._asked.add(holder)
         found: list[Elements] = []
         for node in self.node.all(holder):
@@ -87,7 +87,7 @@ class Elements:
                 self.note(name, reason)
 
     def rest(self) -> None:
-        """Everything that nobody asked for."""
+        """List every element that was not read."""
         for child in self.node.children:
             if child.name not in self._asked:
                 self._asked.add(child.name)

@@ -1,4 +1,4 @@
-"""What HiveMQ Edge's adapters say of connections and tags, protocol by protocol.
+"""Connections and tags of HiveMQ Edge's adapters, protocol by protocol.
 
 Source: HiveMQ Edge, documentation of the adapters; Apache PLC4X (data types and S7 addresses).
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from nexus_cli.discover.importers.hivemq.elements import Elements
 from nexus_cli.discover.importers.settings import SECRET
 from nexus_cli.discover.importers.spellings import type_of
+from nexus_cli.discover.site_keys import ConnectionKeys, TagKeys
 
 READ_TYPES = {
     "HOLDING_REGISTERS": "holding",
@@ -37,9 +37,9 @@ _HAS_TYPE = re.compile(r":[A-Za-z]")
 S7_NAMES = {"TIME_OF_DAY": "TOD", "DATE_AND_TIME": "DT", "LTIME_OF_DAY": "LTOD", "LDATE_AND_TIME": "LDT"}
 
 
-def _polling(config: Elements, block: str) -> dict[str, Any]:
-    """The interval, which stands in a block of its own or, in old files, beside the host."""
-    common: dict[str, Any] = {}
+def _polling(config: Elements, block: str) -> TagKeys:
+    """The interval, from its own block or, in old files, from beside the host."""
+    common: TagKeys = {}
     for holder in (config.child(block), config):
         if holder is None:
             continue
@@ -49,14 +49,14 @@ def _polling(config: Elements, block: str) -> dict[str, Any]:
     return common
 
 
-def _address(config: Elements, connection: dict[str, Any]) -> None:
+def _address(config: Elements, connection: ConnectionKeys) -> None:
     if host := config.text("host", "hostName"):
         connection["host"] = host
     if (port := config.number("port")) is not None:
         connection["port"] = port
 
 
-def modbus_connection(config: Elements, connection: dict[str, Any]) -> dict[str, Any]:
+def modbus_connection(config: Elements, connection: ConnectionKeys) -> TagKeys:
     """Keys of the connection go to `connection`; keys of every tag come back."""
     _address(config, connection)
     if timeout := config.milliseconds("timeoutMillis"):
@@ -64,7 +64,7 @@ def modbus_connection(config: Elements, connection: dict[str, Any]) -> dict[str,
     return _polling(config, "modbusToMqtt")
 
 
-def modbus_tag(definition: Elements, kind: str) -> dict[str, Any]:
+def modbus_tag(definition: Elements, kind: str) -> TagKeys:
     """A tag, or the address range of the older layout. Raises ValueError with the reason."""
     spread = definition.child("addressRange") or definition
     first, last = spread.number("startIdx"), spread.number("endIdx")
@@ -83,7 +83,7 @@ def modbus_tag(definition: Elements, kind: str) -> dict[str, Any]:
     return {"address": f"{area}:{first}", "type": name, "unit_id": unit, "order": order}
 
 
-def opcua_connection(config: Elements, connection: dict[str, Any]) -> dict[str, Any]:
+def opcua_connection(config: Elements, connection: ConnectionKeys) -> TagKeys:
     """As `modbus_connection`."""
     if uri := config.text("uri"):
         connection["endpoint"] = uri
@@ -100,7 +100,7 @@ def opcua_connection(config: Elements, connection: dict[str, Any]) -> dict[str, 
         elif policy not in ("", "NONE"):
             security.note("policy", f"'{policy}' needs a mode and a policy that is safe; write connection: security")
         security.rest()
-    common: dict[str, Any] = {"mode": "subscribe"}
+    common: TagKeys = {"mode": "subscribe"}
     block = config.child("opcuaToMqtt")
     if block is not None:
         common["poll"] = block.milliseconds("publishingInterval")
@@ -108,7 +108,7 @@ def opcua_connection(config: Elements, connection: dict[str, Any]) -> dict[str, 
     return common
 
 
-def _credentials(config: Elements, connection: dict[str, Any]) -> None:
+def _credentials(config: Elements, connection: ConnectionKeys) -> None:
     auth = config.child("auth")
     basic = auth.child("basic") if auth is not None else None
     if auth is not None and basic is not None:
@@ -128,7 +128,7 @@ def _credentials(config: Elements, connection: dict[str, Any]) -> None:
             tls.note(node.name, "a secret" if SECRET.search(node.name) else reason)
 
 
-def opcua_tag(definition: Elements, _kind: str) -> dict[str, Any]:
+def opcua_tag(definition: Elements, _kind: str) -> TagKeys:
     """A node; HiveMQ Edge does not say its type."""
     node = definition.text("node")
     if not node:
@@ -136,7 +136,7 @@ def opcua_tag(definition: Elements, _kind: str) -> dict[str, Any]:
     return {"node": node, "type": "json"}
 
 
-def s7_connection(config: Elements, connection: dict[str, Any]) -> dict[str, Any]:
+def s7_connection(config: Elements, connection: ConnectionKeys) -> TagKeys:
     """As `modbus_connection`."""
     _address(config, connection)
     controller = config.text("controllerType").upper()
@@ -152,7 +152,7 @@ def s7_connection(config: Elements, connection: dict[str, Any]) -> dict[str, Any
     return _polling(config, "s7ToMqtt")
 
 
-def s7_tag(definition: Elements, kind: str) -> dict[str, Any]:
+def s7_tag(definition: Elements, kind: str) -> TagKeys:
     """A PLC4X address with its type."""
     address = definition.text("tagAddress")
     if not address:
@@ -164,7 +164,7 @@ def s7_tag(definition: Elements, kind: str) -> dict[str, Any]:
     return {"address": address, "type": ours}
 
 
-def ads_connection(config: Elements, connection: dict[str, Any]) -> dict[str, Any]:
+def ads_connection(config: Elements, connection: ConnectionKeys) -> TagKeys:
     """As `modbus_connection`; the port of the site language is the AMS port."""
     if host := config.text("host"):
         connection["host"] = host
@@ -180,7 +180,7 @@ def ads_connection(config: Elements, connection: dict[str, Any]) -> dict[str, An
     return _polling(config, "adsToMqtt")
 
 
-def ads_tag(definition: Elements, kind: str) -> dict[str, Any]:
+def ads_tag(definition: Elements, kind: str) -> TagKeys:
     """A symbol with its type."""
     address = definition.text("tagAddress")
     if not address:
@@ -188,8 +188,8 @@ def ads_tag(definition: Elements, kind: str) -> dict[str, Any]:
     return {"address": address, "type": type_of(kind)}
 
 
-Connect = Callable[[Elements, dict[str, Any]], dict[str, Any]]
-Define = Callable[[Elements, str], dict[str, Any]]
+Connect = Callable[[Elements, ConnectionKeys], TagKeys]
+Define = Callable[[Elements, str], TagKeys]
 CONNECTIONS: dict[str, Connect] = {
     "modbus": modbus_connection,
     "opcua": opcua_connection,

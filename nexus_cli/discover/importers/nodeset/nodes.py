@@ -8,8 +8,6 @@ Source: OPC 10000-8 §5.3 (analog items, multi-state items), OPC 10000-6 annex F
 
 from __future__ import annotations
 
-from typing import Any
-
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.collect import Collector, described
 from nexus_cli.discover.importers.nodeset.model import NodeSet, UaNode, checked_root
@@ -18,6 +16,7 @@ from nexus_cli.discover.importers.reading import SourceBytes
 from nexus_cli.discover.importers.settings import code_of
 from nexus_cli.discover.importers.twincat.types import whole
 from nexus_cli.discover.importers.xml_tree import Node, parse_xml
+from nexus_cli.discover.site_keys import TagKeys
 
 TAKEN_OVER = {
     "EURange": "range",
@@ -54,7 +53,11 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         with collector.entry(node.name):
             of_types += _variable(collector, nodeset, node)
     collector.facts.update(
-        variables=len(variables) + len(nodeset.unreadable), of_type_definitions=of_types, models=nodeset.models
+        {
+            "variables": len(variables) + len(nodeset.unreadable),
+            "of_type_definitions": of_types,
+            "models": nodeset.models,
+        }
     )
     return [collector.discovery()]
 
@@ -99,12 +102,12 @@ def _reason(nodeset: NodeSet, node: UaNode, above: list[UaNode]) -> str:
     return ""
 
 
-def _tag(collector: Collector, nodeset: NodeSet, node: UaNode, what: str) -> dict[str, Any]:
+def _tag(collector: Collector, nodeset: NodeSet, node: UaNode, what: str) -> TagKeys:
     kind, declared = nodeset.data_type(node)
     rank = whole(node.element.attributes.get("ValueRank", "-1"), -1)
     if rank >= 0 or rank == -3:
-        kind = "json"  # how many elements there are stands in the value
-    tag: dict[str, Any] = {
+        kind = "json"  # only the value has the number of elements
+    tag: TagKeys = {
         "node": node.id,
         "type": kind,
         "description": described(node.element.value("Description")),

@@ -19,6 +19,7 @@ from nexus_cli.discover.importers.settings import Settings, bounded
 from nexus_cli.discover.importers.telegraf.modbus import read_modbus
 from nexus_cli.discover.importers.telegraf.opcua import read_listener, read_opcua
 from nexus_cli.discover.importers.telegraf.s7 import read_s7
+from nexus_cli.json_value import JsonObject
 
 PLUGINS: dict[str, tuple[str, Callable[[Settings], None]]] = {
     "modbus": ("modbus", read_modbus),
@@ -28,7 +29,7 @@ PLUGINS: dict[str, tuple[str, Callable[[Settings], None]]] = {
 }
 """Protocol and reader by the name of the plugin."""
 FRAGMENT = ("discrete_inputs", "coils", "holding_registers", "input_registers")
-"""Keys of `inputs.modbus` that also stand alone in snippets."""
+"""Keys of `inputs.modbus` that snippets have at the top level."""
 COMMON = {
     "alias": "NEXUS names devices itself",
     "log_level": "NEXUS logs changes of state",
@@ -48,7 +49,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     """One discovery for each input of the file."""
     root = _toml(source)
     inputs = root.get("inputs")
-    plugins: dict[str, Any] = dict(inputs) if isinstance(inputs, Mapping) else {}
+    plugins: JsonObject = dict(inputs) if isinstance(inputs, Mapping) else {}
     others = {key: value for key, value in root.items() if key != "inputs"}
     if any(key in root for key in FRAGMENT) and "modbus" not in plugins:
         plugins["modbus"] = [{key: value for key, value in root.items() if key != "inputs"}]
@@ -75,7 +76,7 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
     return discoveries
 
 
-def _toml(source: SourceBytes) -> dict[str, Any]:
+def _toml(source: SourceBytes) -> JsonObject:
     try:
         root = tomllib.loads(source.text().lstrip("\ufeff"))
     except tomllib.TOMLDecodeError as error:

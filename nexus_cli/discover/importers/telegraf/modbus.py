@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from nexus_cli.discover.importers.settings import Settings, number_of
 from nexus_cli.discover.importers.spellings import type_of
+from nexus_cli.discover.site_keys import TagKeys
 
 AREAS = {"coil": "coil", "discrete": "discrete", "holding": "holding", "input": "input", "": "holding"}
 BITS = ("coil", "discrete")
@@ -48,7 +49,7 @@ WORKAROUND_NO_USE = {
 
 @dataclass(slots=True)
 class _Place:
-    """Where a field stands, and what it takes over from there."""
+    """The area and unit of a field, and what it inherits from its request."""
 
     area: str
     unit: int
@@ -65,7 +66,7 @@ class _Modbus:
         self.layout = ""
         self.mixed = settings.get("exclude_register_type_tag", bool) is True
         self.units: Counter[int] = Counter()
-        self.pending: list[tuple[tuple[str, ...], dict[str, Any], int]] = []
+        self.pending: list[tuple[tuple[str, ...], TagKeys, int]] = []
         self._seen: set[tuple[Any, ...]] = set()
 
     def field(self, written: Mapping[str, Any], place: _Place, *, register_style: bool) -> None:
@@ -94,21 +95,21 @@ class _Modbus:
                 self.collector.skip(name, f'field "{name}" duplicated in measurement "{measurement or "modbus"}"')
                 return
             self._seen.add(key)
-            tag.update(poll=self.poll, labels=place.labels or None)
+            tag["poll"], tag["labels"] = self.poll, place.labels or None
             path = (measurement, name) if measurement and measurement != "modbus" else (name,)
             self.units[place.unit] += 1
             self.pending.append((path, tag, place.unit))
             self.collector.promise()
         settings.rest()
 
-    def _tag(self, settings: Settings, place: _Place, *, register_style: bool) -> dict[str, Any]:
+    def _tag(self, settings: Settings, place: _Place, *, register_style: bool) -> TagKeys:
         order = (settings.text("byte_order") or place.order).upper()
         scale = settings.get("scale", (int, float))
         written = settings.text("data_type" if register_style else "type")
         length = settings.number("length")
         bit = settings.number("bit")
         first, count = self._address(settings, register_style=register_style)
-        tag: dict[str, Any] = {"address": f"{place.area}:{first}"}
+        tag: TagKeys = {"address": f"{place.area}:{first}"}
         if place.area in BITS:
             return {**tag, "type": "bool"}
         upper = written.upper()
@@ -120,16 +121,17 @@ class _Modbus:
             return {**tag, **self._string(count if register_style else length or 0, order)}
         if upper in ("INT8L", "INT8H", "UINT8L", "UINT8H"):
             high = upper.endswith("H") is not (order in SWAPPED)
-            tag.update(type=upper[:-1].lower(), byte="high" if high else None)
+            tag["type"], tag["byte"] = upper[:-1].lower(), "high" if high else None
         else:
-            tag.update(type=self._number(upper, count), order=order if order not in ("", "AB", "ABCD") else None)
+            tag["type"] = self._number(upper, count)
+            tag["order"] = order if order not in ("", "AB", "ABCD") else None
             registers = REGISTERS.get(tag["type"][-2:], 1)
             if register_style and count != registers:
                 raise ValueError(f"invalid address: {upper} takes {registers} registers, {count} are given")
         tag["scale"] = scale
         return tag
 
-    def _string(self, registers: int, order: str) -> dict[str, Any]:
+    def _string(self, registers: int, order: str) -> TagKeys:
         if registers <= 0:
             raise ValueError("a STRING without its length in registers")
         if self.layout:
@@ -270,7 +272,7 @@ def _workarounds(settings: Settings, reader: _Modbus) -> None:
 
 
 def _finish(settings: Settings, reader: _Modbus) -> None:
-    """The unit of most fields is the device's; others keep theirs."""
+    """The unit id of most fields becomes the device's; the other fields keep their own."""
     if not reader.units:
         return
     usual = reader.units.most_common(1)[0][0]

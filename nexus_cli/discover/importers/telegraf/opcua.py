@@ -6,9 +6,11 @@ Source: Telegraf, plugins/inputs/opcua and opcua_listener (README, plugins/commo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from nexus_cli.discover.importers.settings import Settings
+from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.drivers.opcua.address import escape_uri
 from nexus_cli.drivers.opcua.kind import Security
 
@@ -32,6 +34,16 @@ UNKNOWN_TYPE = "json"
 """Telegraf does not say what type a node has; this one takes whatever comes."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What a group says for its nodes."""
+
+    namespace: str = ""
+    namespace_uri: str = ""
+    identifier_type: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 def read_opcua(settings: Settings) -> None:
     """One `[[inputs.opcua]]`: polled."""
     _read(settings, mode=None)
@@ -46,16 +58,18 @@ def _read(settings: Settings, *, mode: str | None) -> None:
     _connection(settings)
     poll = settings.duration("interval" if mode is None else "subscription_interval")
     measurement = settings.text("name")
-    common = {"mode": mode, "poll": poll}
+    common: TagKeys = {"mode": mode, "poll": poll}
     for node in settings.tables("nodes"):
-        _node(settings, node, {}, measurement, common)
+        _node(settings, node, _Defaults(), measurement, common)
     for group in settings.tables("group"):
         inner = Settings(group, where=f"{settings.where}.group", collector=settings.collector)
         name = inner.text("name") or measurement
-        defaults: dict[str, Any] = {
-            key: inner.text(key) for key in ("namespace", "namespace_uri", "identifier_type") if inner.text(key)
-        }
-        defaults["labels"] = inner.labels("default_tags")
+        defaults = _Defaults(
+            namespace=inner.text("namespace"),
+            namespace_uri=inner.text("namespace_uri"),
+            identifier_type=inner.text("identifier_type"),
+            labels=inner.labels("default_tags"),
+        )
         sampling = inner.duration("sampling_interval")
         for node in inner.tables("nodes"):
             _node(inner, node, defaults, name, {**common, "sampling": sampling})
@@ -71,17 +85,17 @@ def _read(settings: Settings, *, mode: str | None) -> None:
 def _node(
     settings: Settings,
     written: Mapping[str, Any],
-    defaults: Mapping[str, Any],
+    defaults: _Defaults,
     measurement: str,
-    common: Mapping[str, Any],
+    common: TagKeys,
 ) -> None:
     collector = settings.collector
     inner = Settings(written, where=str(written.get("name") or "a node without a name"), collector=collector)
     with collector.entry(inner.where):
         name = inner.text("name")
         identifier = _identifier(inner, defaults)
-        labels = {**defaults.get("labels", {}), **inner.labels("default_tags")}
-        tag: dict[str, Any] = {"node": identifier, "type": UNKNOWN_TYPE, **common, "labels": labels or None}
+        labels = {**defaults.labels, **inner.labels("default_tags")}
+        tag: TagKeys = {"node": identifier, "type": UNKNOWN_TYPE, **common, "labels": labels or None}
         for parameters in inner.tables("monitoring_params"):
             _monitoring(inner, parameters, tag)
         inner.rest()
@@ -92,12 +106,12 @@ def _node(
         collector.take(path, tag)
 
 
-def _identifier(inner: Settings, defaults: Mapping[str, Any]) -> str:
+def _identifier(inner: Settings, defaults: _Defaults) -> str:
     """`id`, or namespace, type and identifier put together; "" when there is none."""
     whole = inner.text("id")
-    uri = inner.text("namespace_uri") or defaults.get("namespace_uri", "")
-    index = inner.text("namespace") or ("" if uri else defaults.get("namespace", ""))
-    kind = inner.text("identifier_type") or defaults.get("identifier_type", "")
+    uri = inner.text("namespace_uri") or defaults.namespace_uri
+    index = inner.text("namespace") or ("" if uri else defaults.namespace)
+    kind = inner.text("identifier_type") or defaults.identifier_type
     identifier = inner.text("identifier")
     if whole:
         return whole
@@ -107,7 +121,7 @@ def _identifier(inner: Settings, defaults: Mapping[str, Any]) -> str:
     return f"{space}{kind or 's'}={identifier}"
 
 
-def _monitoring(inner: Settings, parameters: Mapping[str, Any], tag: dict[str, Any]) -> None:
+def _monitoring(inner: Settings, parameters: Mapping[str, Any], tag: TagKeys) -> None:
     settings = Settings(parameters, where=f"{inner.where}: monitoring_params", collector=inner.collector)
     tag["sampling"] = settings.duration("sampling_interval") or tag.get("sampling")
     tag["queue"] = settings.number("queue_size") or None

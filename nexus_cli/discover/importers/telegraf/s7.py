@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexus_cli.discover.importers.settings import Settings
+from nexus_cli.discover.site_keys import TagKeys
 
 TYPES: dict[str, tuple[str, str]] = {
     "X": ("BOOL", "bool"),
@@ -75,7 +76,7 @@ def _connection(settings: Settings) -> None:
         connection["timeout"] = timeout
 
 
-def _field(settings: Settings, written: Mapping[str, Any], metric: str, common: Mapping[str, Any]) -> None:
+def _field(settings: Settings, written: Mapping[str, Any], metric: str, common: TagKeys) -> None:
     collector = settings.collector
     inner = Settings(written, where=str(written.get("name") or "a field without a name"), collector=collector)
     with collector.entry(inner.where):

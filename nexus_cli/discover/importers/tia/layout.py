@@ -280,7 +280,7 @@ class Layout:
         comment: str,
         depth: int,
     ) -> None:
-        """One by one up to the limit; what is beyond takes its place, for what follows, but is not handed out."""
+        """One by one up to the limit; the rest takes space before what follows, but is not reported."""
         sizes = [(first, last - first + 1) for first, last in bounds]
         row = sizes[-1][1] if len(sizes) > 1 and element.name == "bool" else 0  # a row of bits begins at a byte
         start, stride = self._byte * 8 + self._bit, 1

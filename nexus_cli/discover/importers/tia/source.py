@@ -15,9 +15,10 @@ from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.tia.layout import COUNTERS, WITHOUT_TYPE, Layout, Slot, flat
 from nexus_cli.discover.importers.tia.text import Block, Declared, Sources, Variable, parse
+from nexus_cli.discover.site_keys import TagKeys
 
 _PARTS = re.compile(r'(?:"[^"]*"|[^,"]|")+')
-"""Between commas that do not stand in a quoted name."""
+"""Between commas outside of quoted names."""
 _NUMBER = re.compile(r"DB_?(\d{1,5})\Z", re.I)
 
 
@@ -31,17 +32,17 @@ def read(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         with collector.entry(block.name):
             _block(collector, sources, block, lengths)
     _without_values(collector, sources)
-    collector.facts.update(blocks=len(sources.blocks), types=len(sources.types), block_bytes=lengths)
+    collector.facts.update({"blocks": len(sources.blocks), "types": len(sources.types), "block_bytes": lengths})
     return [collector.discovery()]
 
 
 def _block(collector: Collector, sources: Sources, block: Block, lengths: dict[str, int]) -> None:
     variables = _variables(sources, block)
-    like = sources.types.get(block.like.lower())
+    owner = sources.types.get(block.layout_of.lower())
     if variables is None:
-        collector.skip(block.name, _no_layout(block, like))
+        collector.skip(block.name, _no_layout(block, owner))
         return
-    if block.optimized or (like is not None and like.optimized):
+    if block.optimized or (owner is not None and owner.optimized):
         for name in flat(variables):
             node = ".".join(f'"{part}"' for part in (block.name, *name))
             reason = f"optimised access has no offsets; reach it by OPC UA: nsu=http://www.siemens.com/simatic-s7-opcua;s={node}"
@@ -55,17 +56,17 @@ def _block(collector: Collector, sources: Sources, block: Block, lengths: dict[s
         _slot(collector, block.name, number, slot)
 
 
-def _no_layout(block: Block, like: Block | None) -> str:
-    if like is not None and like.trouble:
-        return f"the interface of {like.name} can't be read ({like.trouble})"
-    if block.like.lower() in WITHOUT_TYPE:
-        return f"an instance of {block.like}, which has no value that could be a tag"
-    return f'it has the layout of "{block.like}", which is not in the source'
+def _no_layout(block: Block, owner: Block | None) -> str:
+    if owner is not None and owner.trouble:
+        return f"the interface of {owner.name} can't be read ({owner.trouble})"
+    if block.layout_of.lower() in WITHOUT_TYPE:
+        return f"an instance of {block.layout_of}, which has no value that could be a tag"
+    return f'it has the layout of "{block.layout_of}", which is not in the source'
 
 
 def _without_values(collector: Collector, sources: Sources) -> None:
-    """Name what the source holds besides values, so that an empty import tells what it looked at."""
-    used = {block.like.lower() for block in sources.blocks}
+    """Name what the source holds besides values, so that an empty import names what it read."""
+    used = {block.layout_of.lower() for block in sources.blocks}
     for kind, name in sources.programs:
         if kind != "FB":
             collector.skip(name, f"a block of program ({kind}), which holds no values")
@@ -87,7 +88,7 @@ def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> N
         reason = f"the source gives block '{block}' no number: --db '{block}=1' says it"
         collector.skip("/".join(name), reason)
         return
-    tag = {
+    tag: TagKeys = {
         "address": f"%DB{number}:{place}:{slot.s7}",
         "type": slot.type,
         "description": described(slot.comment),
@@ -98,10 +99,10 @@ def _slot(collector: Collector, block: str, number: int | None, slot: Slot) -> N
 def _variables(sources: Sources, block: Block) -> list[Variable] | None:
     if block.body is not None:
         return block.body
-    like = sources.types.get(block.like.lower())
-    if like is None and block.like.lower() in COUNTERS:
-        return [Variable(name="", type=Declared(name=block.like.lower()), line=block.line)]
-    return like.body if like is not None else None
+    owner = sources.types.get(block.layout_of.lower())
+    if owner is None and block.layout_of.lower() in COUNTERS:
+        return [Variable(name="", type=Declared(name=block.layout_of.lower()), line=block.line)]
+    return owner.body if owner is not None else None
 
 
 def _numbers(mapping: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Reads TIA Portal and STEP 7 sources (`.db`, `.scl`, `.udt`, `.awl`): types, data blocks, the interfaces of function
 blocks, and their variables.
 
-Only declarations are read; what stands between BEGIN and the end of a block (initial values, program) is passed over.
+Only declarations are read; the part from BEGIN to the end of a block (initial values, program) is skipped.
 Classic sources name types and blocks by number, `UDT 1`, `FB 41`: that is one name here, `UDT1`.
 Source: Siemens, "STEP 7 Professional: external source files"; IEC 61131-3 §6.4.
 """
@@ -83,8 +83,8 @@ class Block:
         kind: "data_block", "type" or "function_block".
         name: As written.
         optimized: By its attribute; False when it has none.
-        body: Its variables, or None when it takes them from `like`.
-        like: The type or function block that an instance or typed block has.
+        body: Its variables, or None when it takes them from `layout_of`.
+        layout_of: The type or function block that an instance or typed block has.
         trouble: Why the interface of a function block can't be read.
     """
 
@@ -93,7 +93,7 @@ class Block:
     line: int
     optimized: bool = False
     body: list[Variable] | None = None
-    like: str = ""
+    layout_of: str = ""
     trouble: str = ""
 
 
@@ -191,7 +191,7 @@ class _Parser:
         if token.word == "struct" or token.word in _SECTIONS:
             block.body = self._bodies()
         elif token.kind == "quoted" or (token.kind == "word" and token.word not in ("begin", f"end_{kind}")):
-            block.like = self.named().text
+            block.layout_of = self.named().text
         elif kind == "type" and token.word == ":":
             self.next()
             block.body = self._bodies() if self.peek().word == "struct" else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers.capitals import in_known_letters
@@ -32,6 +31,7 @@ from nexus_cli.discover.importers.twincat.types import (
     whole,
 )
 from nexus_cli.discover.importers.xml_tree import Node, parse_xml
+from nexus_cli.discover.site_keys import ConnectionKeys, TagKeys
 
 MAX_LEVELS = 30
 """Structures within structures."""
@@ -52,7 +52,7 @@ def read_tmc(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         for node in root.walk()
         if node.name == "Symbol"
     ]
-    connection: dict[str, Any] = {}
+    connection: ConnectionKeys = {}
     for node in root.walk():
         if node.name == "Property" and node.value("Name") == "ApplicationName":
             match = _APPLICATION.match(node.value("Value"))
@@ -71,7 +71,7 @@ def read_tpy(source: SourceBytes, options: ImportOptions) -> list[Discovery]:
         member = member_of(node, type_key=("Type", "BaseType"), offset=whole(node.value("IOffset")) * 8)
         groups[member.name] = whole(node.value("IGroup"))
         symbols.append(member)
-    connection: dict[str, Any] = {}
+    connection: ConnectionKeys = {}
     if net_id := root.value("RoutingInfo", "AdsInfo", "NetId"):
         connection["ams_net_id"] = net_id
     if port := whole(root.value("RoutingInfo", "AdsInfo", "Port")):
@@ -84,7 +84,7 @@ def _discover(
     options: ImportOptions,
     root: Node,
     symbols: list[Member],
-    connection: dict[str, Any],
+    connection: ConnectionKeys,
     groups: dict[str, int] | None = None,
 ) -> Discovery:
     collector = Collector("ads", source=source.name, options=options)
@@ -94,7 +94,7 @@ def _discover(
     for symbol in symbols:
         with collector.entry(symbol.name or "a symbol without a name"):
             walker.symbol(symbol)
-    collector.facts.update(symbols=len(symbols), data_types=len(types))
+    collector.facts.update({"symbols": len(symbols), "data_types": len(types)})
     return collector.discovery()
 
 
@@ -165,7 +165,7 @@ class _Walker:
         elif info.opaque or info.pointer or not (info.base or info.bounds):
             self.collector.skip(address, f"its type {info.name} is an interface or pointer, which has no value")
         else:
-            # GUID and the like name a 128-bit base that has no declaration
+            # GUID and similar types name a 128-bit base that has no declaration
             inner = replace(
                 member,
                 type=info.base,
@@ -255,7 +255,7 @@ class _Walker:
                 self.collector.skip(address, "a single bit has no address of its own")
                 return
             where = f"0x{self._group:x},0x{offset // 8:x}"
-        tag: dict[str, Any] = {
+        tag: TagKeys = {
             "address": where,
             "type": kind,
             "unit": in_known_letters(unit) if unit else None,
@@ -286,7 +286,7 @@ class _Walker:
 def _pragma(text: str) -> tuple[str, dict[str, str]]:
     """Name of the EPICS variable, and its fields by upper-case name.
 
-    A pragma has one entry a line, or several with `;` between; texts may stand in double quotes, which are not theirs.
+    A pragma has one entry a line, or several with `;` between; texts may be in double quotes, which do not belong to them.
     Source: pytmc documentation, "Pragma usage".
     """
     pv, fields = "", {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nexus_cli.drivers.ads.plc import CONFIG
 from nexus_cli.drivers.ads.session import address_of
@@ -13,6 +12,7 @@ from nexus_cli.drivers.ads.simulator.station import Station
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.simulation.server import Client
 from nexus_cli.drivers.simulation.signals import signal_of
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -45,7 +45,7 @@ class SimulatorServer(Station):
                 if cell.tag.simulate.get("signal") == "constant":
                     image.freeze(cell)
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """See `StreamServer.connection`; `port` would be the AMS port."""
         return {"host": self.host, "tcp_port": self.port}
 
@@ -66,7 +66,7 @@ class SimulatorServer(Station):
         image.freeze(cell)
 
     def forbid(self, device_path: str, tag: str) -> None:
-        """Take a symbol away, without a word about it: its name is unknown and its memory illegal."""
+        """Remove a symbol without a report: its name is unknown and its memory illegal."""
         image, cell = self._cell(device_path, tag)
         image.forbidden.add(cell.tag.address.lower())
 

@@ -59,21 +59,21 @@ def identification(objects: Mapping[int, bytes], pdu: bytes) -> bytes | int:
     if code == ONE:
         if first not in objects:
             return 2
-        told, following = {first: objects[first]}, None
+        page, following = {first: objects[first]}, None
     else:
-        told, following = _page({number: raw for number, raw in objects.items() if number <= LAST[code]}, first)
-    head = bytes((43, MEI, code, CONFORMITY, 0xFF if following is not None else 0, following or 0, len(told)))
-    return head + b"".join(bytes((number, len(raw))) + raw for number, raw in told.items())
+        page, following = _page({number: raw for number, raw in objects.items() if number <= LAST[code]}, first)
+    head = bytes((43, MEI, code, CONFORMITY, 0xFF if following is not None else 0, following or 0, len(page)))
+    return head + b"".join(bytes((number, len(raw))) + raw for number, raw in page.items())
 
 
 def _page(objects: Mapping[int, bytes], first: int) -> tuple[dict[int, bytes], int | None]:
     """What fits into one answer, and the object that the next one begins with; an unknown first one begins anew."""
-    room, told = MAX_PDU - _HEAD, dict[int, bytes]()
+    room, page = MAX_PDU - _HEAD, dict[int, bytes]()
     for number, raw in objects.items():
         if first in objects and number < first:
             continue
         if len(raw) + 2 > room:
-            return told, number
+            return page, number
         room -= len(raw) + 2
-        told[number] = raw
-    return told, None
+        page[number] = raw
+    return page, None

@@ -1,4 +1,4 @@
-"""The memory of one simulated unit: registers and bits that signals fill when somebody looks."""
+"""The memory of one simulated unit: registers and bits that signals fill at each read."""
 
 from __future__ import annotations
 

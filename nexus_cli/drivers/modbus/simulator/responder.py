@@ -92,10 +92,10 @@ def _write(unit: Unit, function: int, pdu: bytes, t_s: float) -> bytes:
 
 
 def _identity(unit: Unit, pdu: bytes) -> bytes:
-    told = identification(unit.identity, pdu)
-    if isinstance(told, int):
-        raise Refused(told)
-    return told
+    answer = identification(unit.identity, pdu)
+    if isinstance(answer, int):
+        raise Refused(answer)
+    return answer
 
 
 def _refuse_unknown(unit: Unit, function: int) -> None:

@@ -9,9 +9,9 @@ import tempfile
 import tty
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.drivers.modbus.simulator.server import SimulatorServer
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 
 
@@ -37,7 +37,7 @@ class Wire(asyncio.Transport):
             self._protocol.data_received(os.read(self._ours, 4096))
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; what does not fit is lost, as on a line that nobody reads."""
+        """Send; what does not fit is lost, as on a line without a reader."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._ours, data)
 
@@ -46,7 +46,7 @@ class Wire(asyncio.Transport):
         return self._ours < 0
 
     def abort(self) -> None:
-        """Pull the plug: whoever has the line open gets a hang-up."""
+        """Disconnect the adapter: the client of the line gets a hang-up."""
         if self._ours >= 0:
             self._loop.remove_reader(self._ours)
             os.close(self._ours)
@@ -68,7 +68,7 @@ class SerialSimulator(SimulatorServer):
         self.device = ""
         self._own_folder = ""
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """See `StreamServer.connection`; a pseudo-terminal has no parity."""
         return {"serial": self.device, "parity": "none"}
 
@@ -79,7 +79,7 @@ class SerialSimulator(SimulatorServer):
 
     @property
     def clients(self) -> int:
-        """Nobody connects to a line: whoever has it open looks the same from here."""
+        """A line has no connections: its clients can't be distinguished."""
         return 0
 
     def plug(self, device: str = "") -> None:
@@ -106,7 +106,7 @@ class SerialSimulator(SimulatorServer):
         self._connect()
 
     def respond(self, unit_id: int, pdu: bytes) -> bytes | None:
-        """The response PDU of a unit, None for silence: a unit that is not there says nothing."""
+        """The response PDU of a unit, None for silence: a missing unit does not answer."""
         return super().respond(unit_id, pdu) if unit_id in self.units else None
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """OPC UA devices that are a real server: all devices of one link, values from signals, faults on demand.
 
-A value is computed when it is asked for and stands still between two beats of its tag's interval, so that what the
+A value is computed when it is read and does not change between two beats of its tag's interval, so that what the
 server held can be compared with what was stored. Only nodes that someone monitors are pushed.
 """
 
@@ -28,6 +28,7 @@ from nexus_cli.drivers.opcua.simulator.faulty_server import FaultyServer, addres
 from nexus_cli.drivers.opcua.simulator.node import SimulatedNode
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.drivers.simulation.signals import signal_of
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -83,7 +84,7 @@ class SimulatorServer:
         """Where it is reached."""
         return f"opc.tcp://{self.host}:{self.port}"
 
-    def connection(self) -> dict[str, Any]:
+    def connection(self) -> JsonObject:
         """Keys of `connection:` that lead here, in the place of the device's own."""
         return {"endpoint": self.endpoint}
 

@@ -1,4 +1,4 @@
-"""The memory of one simulated CPU: blocks and areas that signals fill when somebody looks."""
+"""The memory of one simulated CPU: blocks and areas that signals fill at each read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Cell(memory.Cell[Field]):
     """One tag in the memory."""
 
     def fill(self, memory: bytearray, t_s: float) -> None:
-        """Put the signal's value of this moment there; one that does not fit leaves the last."""
+        """Store the signal's current value; one that does not fit leaves the last."""
         if self.signal is not None:
             with contextlib.suppress(EncodeError, struct.error):
                 self.store(memory, _fitting(self.field, self.signal(t_s)))

@@ -1,6 +1,6 @@
 """An S7 CPU that is a real server: the devices of one link, values from signals, faults on demand.
 
-python-snap7's server can't stand in: it executes the write of a bit wrongly, and two of them can bind one port.
+python-snap7's server can't be used: it executes the write of a bit wrongly, and two of them can bind one port.
 Source: RFC 1006 §6 (TPKT), ISO 8073 §13 (COTP class 0).
 """
 

@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
 from nexus_cli.drivers.door import GuardedSession, guarded
+from nexus_cli.drivers.timeouts import slowest_s
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running, why_not
@@ -175,11 +176,11 @@ class Supervisor:
         """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
         overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
         calls = 0 if self._session is None else self._session.calls
-        slowest_s = max((slowest_of(device.config) for device in self.devices.values()), default=0.0)
+        timeout_s = max((slowest_s(device.config.connection) for device in self.devices.values()), default=0.0)
         return Activity(
             waits=self._busy or (self.connected and overdue_s > OVERDUE_S),
             moved=(self._turns, calls),
-            limit_s=STUCK_S + 2 * slowest_s,
+            limit_s=STUCK_S + 2 * timeout_s,
             problem=f"link {self.link} says {self.state.state} and does nothing",
         )
 
@@ -416,12 +417,6 @@ class Supervisor:
     def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
         facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
         return sorted(facts)
-
-
-def slowest_of(config: DeviceConfig) -> float:
-    """The longest time-out of a device's connection, in seconds."""
-    found = [config.connection.get(key) for key in ("timeout", "connect_timeout")]
-    return max((float(one) / 1000 for one in found if isinstance(one, (int, float))), default=0.0)
 
 
 def _broke_off(error: BaseException) -> RuntimeError:
