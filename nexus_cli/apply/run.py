@@ -10,7 +10,7 @@ import orjson
 
 from nexus_cli.apply import table
 from nexus_cli.apply.observation import Observed
-from nexus_cli.apply.request import Request, changes_between
+from nexus_cli.apply.request import DeploymentRequest, changes_between
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.model.config import digest
 from nexus_cli.plan.change import Change
@@ -32,7 +32,7 @@ class Run:
     """
 
     deployment: Deployment
-    request: Request
+    request: DeploymentRequest
     digests: Mapping[str, str]
     changes: tuple[Change, ...]
     stages: tuple[Stage, ...]
@@ -46,7 +46,7 @@ class Run:
     def of(cls, deployment: Deployment, journal: list[dict[str, Any]]) -> Run:
         """A run from a deployment's row and journal."""
         plan = deployment.plan
-        request = Request(
+        request = DeploymentRequest(
             base_digest=deployment.base_digest,
             desired_digest=deployment.desired_digest,
             changed=plan["changed"],
@@ -81,7 +81,7 @@ class Run:
 
 
 def plan_of(
-    request: Request, *, before: Mapping[str, Any], digests: Mapping[str, str], summary: Mapping[str, Any]
+    request: DeploymentRequest, *, before: Mapping[str, Any], digests: Mapping[str, str], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a deployment's row keeps of its plan: enough to carry it out, and to take it back."""
     return {

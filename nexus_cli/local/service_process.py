@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import is_ours, marks, parts_of
 from nexus_cli.local.layout import Home
-from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
+from nexus_cli.local.startup_deadline import StartupDeadline, run_delays
 
 LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 ADOPTED_S = 15.0
-"""An adopted process that does not work after this time is ended and started anew; see `local.patience`."""
+"""An adopted process that does not work after this time is ended and started anew; see `local.startup_deadline`."""
 STEADY_S = 30.0
 """A process that lived this long starts its back-off anew."""
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("nexus.supervisor")
 
 
 @dataclass(slots=True)
-class Seen:
+class ServiceStatus:
     """What is known of a service; written to `run/state.json`.
 
     Attributes:
@@ -47,7 +47,7 @@ class Seen:
     failed: int = 0
 
 
-class Keeper:
+class ServiceProcess:
     """One service.
 
     Attributes:
@@ -59,7 +59,7 @@ class Keeper:
 
     def __init__(self, service: Service, *, home: Home, changed: Callable[[], None]) -> None:
         self.service = service
-        self.seen = Seen(since=time.time())
+        self.status = ServiceStatus(since=time.time())
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self._home = home
@@ -71,7 +71,7 @@ class Keeper:
         self._process: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
-    async def run(self, needs: list[Keeper]) -> None:
+    async def run(self, needs: list[ServiceProcess]) -> None:
         """Keep it alive until `stop`, once everything it needs has become ready."""
         for need in needs:
             if not need.ready.is_set() and not self._stop.is_set():
@@ -91,7 +91,7 @@ class Keeper:
                 await self._start()
                 if await self._until_ready():
                     await self.service.after()
-                    self.seen.failed, self._ended = 0, ""
+                    self.status.failed, self._ended = 0, ""
                     self._show("running", pid=self._pid())
                     self.ready.set()
                     await self._until_gone()
@@ -106,8 +106,8 @@ class Keeper:
                 continue
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            self.seen.restarts += 1
-            self.seen.failed += 1
+            self.status.restarts += 1
+            self.status.failed += 1
             self._ended = detail
             self._show("backoff", detail=detail)
             _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
@@ -187,28 +187,28 @@ class Keeper:
 
     async def _until_ready(self) -> bool:
         """False when it ended, or we were stopped, before it worked."""
-        patience = Patience(limit_s=ADOPTED_S, now_s=time.monotonic())
+        deadline = StartupDeadline(limit_s=ADOPTED_S, now_s=time.monotonic())
         while not self._stop.is_set():
             detail = await self.service.probe()
             if not detail:
                 return True
             if self._gone():
                 return False
-            if self._child is None and await asyncio.to_thread(self._waited_enough, patience):
+            if self._child is None and await asyncio.to_thread(self._waited_enough, deadline):
                 _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
                 await self._end()
                 return False
             shown = self._ended or detail
-            if shown != self.seen.detail:
-                self.seen.detail = shown
+            if shown != self.status.detail:
+                self.status.detail = shown
                 self._changed()
             await self._sleep(LOOK_S)
         return False
 
-    def _waited_enough(self, patience: Patience) -> bool:
+    def _waited_enough(self, deadline: StartupDeadline) -> bool:
         """Blocking. Time in which it, or we who ask, had no processor is no sign of its end."""
         delays = run_delays([os.getpid(), self._pid()], children=False)
-        return patience.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
+        return deadline.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
 
     async def _until_gone(self) -> None:
         while not self._stop.is_set() and not self._gone():
@@ -247,7 +247,7 @@ class Keeper:
         return self._process.pid if self._process is not None else 0
 
     def _show(self, state: str, *, pid: int = 0, detail: str = "") -> None:
-        self.seen.state, self.seen.pid, self.seen.detail, self.seen.since = state, pid, detail, time.time()
+        self.status.state, self.status.pid, self.status.detail, self.status.since = state, pid, detail, time.time()
         self._changed()
 
     async def _sleep(self, seconds: float) -> None:

@@ -43,7 +43,7 @@ Progress = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class StartRequest:
     """What `nexus up` was asked for.
 
     Attributes:
@@ -93,7 +93,7 @@ def one_at_a_time(home: Home) -> Iterator[None]:
             raise
 
 
-def end_strangers(home: Home, *, progress: Progress) -> None:
+def end_foreign_processes(home: Home, *, progress: Progress) -> None:
     """End what still runs for a folder that was removed, and whose place this one has: both would write here. Of a
     folder that was moved, what runs without a supervisor is ended too: it would write to the old place.
 
@@ -138,7 +138,7 @@ def refuse_second(home: Home, runtime: Runtime) -> None:
             )
 
 
-def write_wish(home: Home, wish: Wish) -> Runtime:
+def write_request(home: Home, request: StartRequest) -> Runtime:
     """Write `runtime.json`, credentials and the first rights. Doing it twice changes nothing; a running supervisor
     starts what is new.
 
@@ -150,20 +150,20 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
     running = supervisor_runs(home) or bool(left_behind(home))
     before = home.read_runtime()
     runtime = home.read_runtime()
-    runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
-    runtime.gateways = gateways_of(wish.snapshot)
+    runtime.site = f"{request.snapshot.enterprise}/{request.snapshot.site}"
+    runtime.gateways = gateways_of(request.snapshot)
     runtime.folder = str(Path.cwd())
-    runtime.references = references_of(wish.snapshot)
+    runtime.references = references_of(request.snapshot)
     runtime.instance = _instance(home, before)
-    runtime.beside = wish.beside or (running and before.beside)
+    runtime.beside = request.beside or (running and before.beside)
     refuse_second(home, runtime)
-    _choose_broker(runtime, wish)
-    _choose_database(runtime, wish)
+    _choose_broker(runtime, request)
+    _choose_database(runtime, request)
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
     roles = runtime.principals
-    grants = compile_grants(wish.snapshot, users=False)
+    grants = compile_grants(request.snapshot, users=False)
     known = read_grants(home.path)
     if known is None or join(known, grants) != known:
         store_grants(home.path, join(known or (), grants))
@@ -203,8 +203,8 @@ def broker_here() -> str:
     return next(iter(_brokers_here()), "")
 
 
-def _choose_broker(runtime: Runtime, wish: Wish) -> None:
-    wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
+def _choose_broker(runtime: Runtime, request: StartRequest) -> None:
+    wanted = request.broker or request.environ.get("NEXUS_BROKER_URL", "")
     if not wanted and runtime.broker_kind == EXTERNAL:
         return  # said once; a broker of this machine is asked for by its kind
     if wanted not in ("", MOSQUITTO, AMQTT):
@@ -218,9 +218,9 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
                 exit_code=64,
             )
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
-        runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
-        runtime.broker_cert = wish.environ.get("NEXUS_BROKER_CERT", "")
-        runtime.broker_key = wish.environ.get("NEXUS_BROKER_KEY", "")
+        runtime.broker_ca = request.environ.get("NEXUS_BROKER_CA", "")
+        runtime.broker_cert = request.environ.get("NEXUS_BROKER_CERT", "")
+        runtime.broker_key = request.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
         runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
@@ -237,8 +237,8 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     runtime.broker_kind = kind
 
 
-def _choose_database(runtime: Runtime, wish: Wish) -> None:
-    wanted = wish.database or wish.environ.get("NEXUS_DATABASE_URL", "")
+def _choose_database(runtime: Runtime, request: StartRequest) -> None:
+    wanted = request.database or request.environ.get("NEXUS_DATABASE_URL", "")
     if not wanted and runtime.database_kind == EXTERNAL:
         return  # never silently another database than the one with the rows
     if not wanted or wanted == EMBEDDED:
@@ -259,9 +259,9 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             hint="write embedded, or postgresql://USER@HOST:5432/NAME",
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
-    runtime.database_ca = wish.environ.get("NEXUS_DATABASE_CA", "")
-    runtime.database_cert = wish.environ.get("NEXUS_DATABASE_CERT", "")
-    runtime.database_key = wish.environ.get("NEXUS_DATABASE_KEY", "")
+    runtime.database_ca = request.environ.get("NEXUS_DATABASE_CA", "")
+    runtime.database_cert = request.environ.get("NEXUS_DATABASE_CERT", "")
+    runtime.database_key = request.environ.get("NEXUS_DATABASE_KEY", "")
 
 
 def _refuse_change(before: Runtime, after: Runtime) -> None:

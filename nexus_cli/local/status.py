@@ -52,7 +52,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
         part["pid"] = part["pid"] or pids.get(name, 0)
         part["log"] = home.log_of(name)
     for name, part in server.items():
-        _judge(part, _heard(answers, name, "connected"))
+        _state_of(part, _role_report(answers, name, "connected"))
     links, devices = _links(answers), _silent(answers)
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
     well = (
@@ -165,12 +165,12 @@ async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[s
     }
 
 
-def _heard(roles: list[dict[str, Any]], server: str, well: str) -> str:
+def _role_report(roles: list[dict[str, Any]], server: str, well: str) -> str:
     """The first role that says it works with this server; "" when none does."""
     return next((role["name"] for role in roles if role["status"].get(server) == well), "")
 
 
-def _judge(part: dict[str, Any], witness: str) -> None:
+def _state_of(part: dict[str, Any], witness: str) -> None:
     """Think again of a server that gave us nothing: one that refuses *us* answers, and who has the credentials knows how it
     is; one that is slow has not ended while its process runs or a role works with it."""
     late = part.pop("slow")

@@ -25,7 +25,7 @@ from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, Home, Runtime
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
-from nexus_cli.local.service_process import LOOK_S, Keeper
+from nexus_cli.local.service_process import LOOK_S, ServiceProcess
 from nexus_cli.local.services import BROKER, SUPERVISOR, services_of
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
@@ -44,7 +44,7 @@ class Supervisor:
     def __init__(self, home: Home, *, locks: Path) -> None:
         self._home, self._locks = home, locks
         self._runtime: Runtime = home.read_runtime()
-        self._keepers: dict[str, Keeper] = {}
+        self._services: dict[str, ServiceProcess] = {}
         self._access = AccessWatch(home)
         self._folder = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
         self._runtime_stamp = 0
@@ -90,15 +90,15 @@ class Supervisor:
 
     def _name_all_again(self) -> None:
         """Files of `run/` that were removed are written anew: `up` and `logs` look there first."""
-        if not self._keepers or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
+        if not self._services or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
             return
         try:
             self._home.make()
             PidFile(self._home.pid_file(SUPERVISOR)).write(myself())
         except OSError:
             return  # `_write_state` tells of it
-        for keeper in self._keepers.values():
-            keeper.name_again()
+        for process in self._services.values():
+            process.name_again()
         self._write_state()
 
     def _in_place(self) -> bool:
@@ -124,19 +124,19 @@ class Supervisor:
         if self._runtime.broker_kind in ("", EXTERNAL):
             (self._home.path / "access.applied").unlink(missing_ok=True)
         services = services_of(self._home, self._runtime)
-        for name in set(self._keepers) - set(services):
-            self._keepers.pop(name).stop()
-        added = {name: service for name, service in services.items() if name not in self._keepers}
-        control = self._keepers.get("control")
+        for name in set(self._services) - set(services):
+            self._services.pop(name).stop()
+        added = {name: service for name, service in services.items() if name not in self._services}
+        control = self._services.get("control")
         if control is not None and any(name.startswith("gateway-") for name in added):
             # Control reads the tokens of its callers at its start; a gateway that is new has a new one.
             _log.info("control: starts again, to know the new gateways")
             control.restart()
         for name, service in added.items():
-            self._keepers[name] = Keeper(service, home=self._home, changed=self._write_state)
+            self._services[name] = ServiceProcess(service, home=self._home, changed=self._write_state)
         for name, service in added.items():
-            needs = [self._keepers[need] for need in service.needs]
-            group.create_task(self._keepers[name].run(needs), name=f"keep {name}")
+            needs = [self._services[need] for need in service.needs]
+            group.create_task(self._services[name].run(needs), name=f"keep {name}")
         self._write_state()
 
     async def _follow_access(self) -> None:
@@ -155,10 +155,10 @@ class Supervisor:
         except (NexusError, OSError) as error:
             _log.error("the rights stay as they are: %s", error)
             return
-        keeper = self._keepers.get(BROKER)
-        if keeper is None or not keeper.ready.is_set():
+        process = self._services.get(BROKER)
+        if process is None or not process.ready.is_set():
             return
-        if changed and keeper.signal(signal.SIGHUP):
+        if changed and process.signal(signal.SIGHUP):
             await asyncio.sleep(RELOAD_S)
             _log.info("broker: %d rules are in force", len(grants))
         if in_force(self._home.path) != grants_digest(grants):
@@ -176,21 +176,21 @@ class Supervisor:
         if now - self._rotated < ROTATE_EVERY_S:
             return
         self._rotated = now
-        for name in (*self._keepers, SUPERVISOR):
+        for name in (*self._services, SUPERVISOR):
             rotate(self._home.log_file(name))
         keep_fresh(self._home, self._locks)
 
     async def _end(self) -> None:
         """Against the flow: who produces ends first, so that everything on its way still arrives."""
-        for tier in sorted({keeper.service.tier for keeper in self._keepers.values()}, reverse=True):
-            ending = [keeper for keeper in self._keepers.values() if keeper.service.tier == tier]
-            for keeper in ending:
-                keeper.stop()
-            for keeper in ending:
-                await keeper.ended.wait()
+        for tier in sorted({process.service.tier for process in self._services.values()}, reverse=True):
+            ending = [process for process in self._services.values() if process.service.tier == tier]
+            for process in ending:
+                process.stop()
+            for process in ending:
+                await process.ended.wait()
 
     def _write_state(self) -> None:
-        seen = {name: asdict(keeper.seen) for name, keeper in self._keepers.items()}
+        seen = {name: asdict(process.status) for name, process in self._services.items()}
         data = orjson.dumps({"pid": os.getpid(), "services": seen}, option=orjson.OPT_INDENT_2)
         beside = self._home.state_file.with_suffix(".new")
         try:

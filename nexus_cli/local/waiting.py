@@ -9,10 +9,10 @@ from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, Home, Runtime
-from nexus_cli.local.patience import Delays, Patience, run_delays
 from nexus_cli.local.processes import last_line
 from nexus_cli.local.services import SUPERVISOR
 from nexus_cli.local.start import Progress, read_state, supervisor_of
+from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
 
 LOOK_S = 0.05
 COUNT_S = 1.0
@@ -68,7 +68,7 @@ def wait_running(
     expected = _expected(runtime)
     shown: dict[str, str] = {}
     steps, counted_s = Steps(), time.monotonic()
-    patience, quiet_since_s, stepped = Patience(limit_s=timeout_s, now_s=counted_s), counted_s, False
+    deadline, quiet_since_s, stepped = StartupDeadline(limit_s=timeout_s, now_s=counted_s), counted_s, False
     while True:
         state = read_state(home)
         for name, seen in state.items():
@@ -83,7 +83,7 @@ def wait_running(
         stepped, now_s = steps.new(state) or stepped, time.monotonic()
         if now_s - counted_s > COUNT_S:
             pids = [supervisor.pid if supervisor else 0, *(int(state.get(name, {}).get("pid", 0)) for name in waiting)]
-            if patience.ended(now_s=now_s, delays_s=delays(pids), stepped=stepped):
+            if deadline.ended(now_s=now_s, delays_s=delays(pids), stepped=stepped):
                 raise _not_ready(home, state, _first(state, waiting), timeout_s)
             counted_s, stepped = now_s, False
         if now_s - quiet_since_s > QUIET_S:

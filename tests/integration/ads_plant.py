@@ -17,7 +17,7 @@ from nexus_cli.drivers.ads.simulator import SimulatorServer, serve
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
@@ -140,14 +140,14 @@ class Told(Pipeline):
     def asked(self, device: str) -> None:
         pass
 
-    def ongoing(self, device: Running) -> Cycle:
+    def ongoing(self, device: DeviceRuntime) -> Cycle:
         return self._polled.setdefault(device.path, self.cycle(device.path))
 
-    def finish(self, device: Running, *, over: bool = True) -> None:
+    def finish(self, device: DeviceRuntime, *, over: bool = True) -> None:
         if device.path in self._polled:
             self.emit(device, self._polled.pop(device.path))
 
-    def emit(self, device: Running, cycle: Cycle) -> None:
+    def emit(self, device: DeviceRuntime, cycle: Cycle) -> None:
         for name, value in cycle.samples.items():
             quality, _, code = cycle.quality.get(name, ("GOOD", None, 0))
             self.heard.setdefault(name, []).append((value, str(quality), code))

@@ -310,7 +310,7 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
         for seq in range(1, 4):
             outbox.frame(seq, {"a": float(seq)})
         await until(lambda: role.placement.waiting == 3, within_s=LONG_S, what="all of them aside")
-        pieces = role.placement._aside._pieces
+        pieces = role.placement._deferred._pieces
         await until(
             lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), within_s=LONG_S, what="many tries"
         )

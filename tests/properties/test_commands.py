@@ -15,10 +15,10 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.model.quantities import conversion
 from nexus_cli.runtime.clock import FakeClock, RisingTime
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
-from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import running
+from nexus_cli.runtime.gateway.devices.device import device_runtime
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.command import Command, State
 from nexus_cli.wire.topic import Topics
@@ -72,7 +72,7 @@ class Oven:
             absence=Absence(clock=clock, add_gap=lambda **_: None),
         )
         self.driver = FakeDriver()
-        self.device = running(before, "1", self.driver)
+        self.device = device_runtime(before, "1", self.driver)
         self.pipeline.configure([self.device])
         self.execution = Execution(pipeline=self.pipeline, find=self.find, expired=lambda order: False)
 
@@ -84,7 +84,7 @@ class Oven:
         """The configuration changes, if this is the moment."""
         if moment == self.moment:
             self.moment = ""
-            self.device = running(self.after, "2", self.driver)
+            self.device = device_runtime(self.after, "2", self.driver)
             self.pipeline.configure([self.device])
 
     async def read(self, request: Request) -> ReadResult:
@@ -102,14 +102,14 @@ class Oven:
         self.registers[point.address] = value if self.takes is None else self.takes
         self.deploy("writing")
 
-    def carry_out(self, command: Command) -> Ended:
+    def carry_out(self, command: Command) -> CommandResult:
         """From the arrival to the answer."""
 
-        async def run() -> Ended:
-            verdict = judge(self.device, "set", command, Clocks(lambda: NOW_US))
-            if isinstance(verdict, Objection):
-                return Ended(state=State.REFUSED, code=verdict.code, detail=verdict.detail)
-            order = Order(
+        async def run() -> CommandResult:
+            verdict = admit(self.device, "set", command, Clocks(lambda: NOW_US))
+            if isinstance(verdict, Rejection):
+                return CommandResult(state=State.REFUSED, code=verdict.code, detail=verdict.detail)
+            order = PendingCommand(
                 path=f"{PATH}/set",
                 principal="op",
                 command=command,
@@ -287,5 +287,5 @@ def test_a_feedback_that_differs_is_named() -> None:
 
 def test_an_accepted_command_keeps_what_it_was_judged_by() -> None:
     plant = Oven(oven(), oven())
-    verdict = judge(plant.device, "set", command(1), Clocks(lambda: NOW_US))
+    verdict = admit(plant.device, "set", command(1), Clocks(lambda: NOW_US))
     assert verdict == Accepted(plant.device.config, plant.device.config.tags["set"])

@@ -14,12 +14,12 @@ from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Read
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
 from nexus_cli.runtime.gateway.commands.admission import Accepted
-from nexus_cli.runtime.gateway.commands.execution import Execution, Order
+from nexus_cli.runtime.gateway.commands.execution import Execution, PendingCommand
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
-from nexus_cli.runtime.gateway.field.polling import Poller, Working
-from nexus_cli.runtime.gateway.field.subscriptions import Reporting
+from nexus_cli.runtime.gateway.field.polling import Poller, WorkQueue
+from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US, Pipeline
 from nexus_cli.wire.command import Command
@@ -142,13 +142,13 @@ class Plant:
             device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})
             for one in (ONE, TWO)
         ]
-        self.devices: dict[str, Running] = {one.path: running(one, "1", driver) for one in configs}
+        self.devices: dict[str, DeviceRuntime] = {one.path: device_runtime(one, "1", driver) for one in configs}
         for one in self.devices.values():
             self.lose(one.normaliser)
         self.pipeline.configure(self.devices.values())
-        self.work = Working()
+        self.work = WorkQueue()
         self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
-        self.reporting = Reporting(
+        self.reporting = Subscriptions(
             self, driver=driver, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
         )  # type: ignore[arg-type]
         self.execution = Execution(pipeline=self.pipeline, find=self.devices.get, expired=lambda order: False)
@@ -239,7 +239,7 @@ class Plant:
         self.reporting._sink(path, [Notification(points[0], value) for value in values])
 
     async def _command(self, path: str, value: float) -> None:
-        order = Order(
+        order = PendingCommand(
             path=path,
             principal="op",
             command=Command(id="1", value=value, expires_at=0),
@@ -278,7 +278,7 @@ class Plant:
 
     async def _lost(self) -> None:
         if not self.polling:
-            self.link._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
+            self.link._publish_bad(list(self.devices.values()), Reason.LINK_LOST)
 
     def _start(self, action: Any) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(action))
@@ -422,7 +422,7 @@ async def test_a_new_configuration_in_the_middle_of_a_poll_keeps_the_order() -> 
     plant = Plant()
     for one in (("set", f"{TWO}/speed", 4.0), ("poll",), ("answer", 0, None), ("answer", 0, None)):
         await plant.do(one)
-    plant.devices[ONE] = running(plant.devices[ONE].config, "2", plant.driver)
+    plant.devices[ONE] = device_runtime(plant.devices[ONE].config, "2", plant.driver)
     del plant.devices[TWO]
     plant.pipeline.configure(plant.devices.values())
     await plant.reporting.renew(plant.devices)
@@ -441,7 +441,7 @@ def test_a_device_that_moves_to_another_link_has_one_time() -> None:
     """Its last poll on the old link and its first on the new one run side by side."""
     plant = Plant()
     old = plant.devices[ONE]
-    new = running(old.config, "2", plant.driver)
+    new = device_runtime(old.config, "2", plant.driver)
     plant.pipeline.configure([new, plant.devices[TWO]])
     for device, value in ((old, 1.0), (new, 2.0), (old, 3.0), (new, 4.0)):
         device.normaliser.take(device.normaliser.of(["speed"]), [value], plant.pipeline.ongoing(device))
@@ -455,7 +455,7 @@ def test_calculated_tags_say_how_good_their_inputs_are() -> None:
     one, two = plant.devices[ONE], plant.devices[TWO]
     both = one.normaliser.states["both"]
 
-    def feed(where: Running, value: float, fault: Fault | None = None) -> None:
+    def feed(where: DeviceRuntime, value: float, fault: Fault | None = None) -> None:
         cycle = plant.pipeline.cycle(where.path)
         where.normaliser.take(where.normaliser.of(["speed"]), [value], cycle, faults={0: fault} if fault else None)
         plant.pipeline.emit(where, cycle)

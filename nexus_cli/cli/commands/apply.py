@@ -42,7 +42,7 @@ def command(
     """
     from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
     from nexus_cli.cli.progress import following
-    from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_moved, saved_plan
+    from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
     from nexus_cli.project.live import not_good_after
     from nexus_cli.settings import load_settings
 
@@ -50,7 +50,7 @@ def command(
     settings = load_settings()
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
-        refuse_moved(ready, settings=settings)
+        refuse_stale_plan(ready, settings=settings)
     else:
         planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow)
         complain(planned.findings, planned.files)

@@ -27,7 +27,7 @@ from nexus_cli.wire.topic import Topics
 ANSWER_LATE_S = 3.0
 
 
-class BrokerHands:
+class CommandSender:
     """Sends commands and waits for their answers.
 
     Attributes:
@@ -47,7 +47,7 @@ class BrokerHands:
         """What has to be subscribed for the answers."""
         return self._topics.response("+", self._principal, "+")
 
-    def hear(self, topic: str, payload: bytes) -> bool:
+    def receive(self, topic: str, payload: bytes) -> bool:
         """Take an answer; True when the message was one."""
         found = self._topics.split_response(topic, self._principal)
         if found is None:

@@ -17,7 +17,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
-from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.routes.auth import Tokens
 from nexus_cli.runtime.control.sequences.record import Runs
@@ -108,7 +108,7 @@ class Control:
         return make_api(
             service=self._service,
             runs=self._runs,
-            people=People(settings=self._settings, pool=self._pool),
+            principals=Principals(settings=self._settings, pool=self._pool),
             acting=self.acting,
             alerts=self.alerts,
             tokens=Tokens.of(self._settings),
@@ -214,7 +214,7 @@ class Control:
             "Number of the running deployment",
             of(lambda term: term.deployer.running),
         )
-        gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.presence.lost)))
+        gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.liveness.lost)))
         gauge(
             "nexus_control_alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record))
         )

@@ -45,7 +45,7 @@ BATCH = 200
 _log = logging.getLogger("nexus.presence")
 
 
-class Presence:
+class GatewayLiveness:
     """Which gateways are there.
 
     Attributes:
@@ -85,7 +85,7 @@ class Presence:
         """Gateways of which it is to be settled whether they are there."""
         return len(self._due) + self._settling
 
-    def hear(self, gateway: str, health: GatewayHealth) -> None:
+    def receive(self, gateway: str, health: GatewayHealth) -> None:
         """Take note of a health message; the work is done by `run`."""
         if health.state == "running":
             instance, seen_us = self._last_seen_us.get(gateway, (health.instance, 0))

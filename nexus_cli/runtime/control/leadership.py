@@ -130,7 +130,7 @@ class Leadership:
             return f"This control is a standby: the one on {self.seen.place} leads."
         return "This control does not lead yet."
 
-    def hear(self, term: int) -> None:
+    def receive(self, term: int) -> None:
         """A control announced itself on the broker with its term: a later one ends ours, whatever the database says."""
         if self.term and term > self.term:
             self._lose("another control announced a later term")

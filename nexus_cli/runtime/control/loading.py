@@ -11,7 +11,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.command_sender import BrokerHands
+from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
@@ -42,12 +42,12 @@ class Loading:
         alerting: Alerting,
         sequencing: Sequencing,
         values: LiveValues,
-        hands: BrokerHands,
+        sender: CommandSender,
         fixed: Sequence[str],
     ) -> None:
         """Join the parts; `fixed` are filters that are heard whatever is recorded."""
         self._settings, self._pool, self._broker = settings, pool, broker
-        self._alerting, self._sequencing, self._values, self._hands = alerting, sequencing, values, hands
+        self._alerting, self._sequencing, self._values, self._sender = alerting, sequencing, values, sender
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
         self.subscriptions: list[tuple[str, int]] = [(filter_, 1) for filter_ in fixed]
@@ -68,8 +68,8 @@ class Loading:
             recorded = await db.recorded(conn, site)
             await self._sequencing.compare(conn)
         gateways = recorded.gateways.items()
-        self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
-        self._values.gateways = {path: gateway for path, gateway in self._hands.gateways.items() if gateway}
+        self._sender.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
+        self._values.gateways = {path: gateway for path, gateway in self._sender.gateways.items() if gateway}
         gone = self._alerting.load(configs, stored, held=changing)
         self._sequencing.load(sequences)
         self.loaded = True
@@ -86,7 +86,7 @@ class Loading:
         """Tags without a retained value, as others publish them: their newest stored sample is what is known."""
         asked: set[str] = set()
         while not await wait_for(stop, timeout_s=SILENT_TAG_S):
-            silent = set(self._alerting.unheard())
+            silent = set(self._alerting.unreceived())
             asked &= silent
             fresh = sorted(silent - asked)[:MOST_ASKED]
             if not fresh or not self.loaded or not self._broker.connected:
@@ -97,7 +97,7 @@ class Loading:
                     found = await alert_states.last_values(conn, self._settings.site, fresh)
                 asked.update(fresh)
                 for path, facts in found.items():
-                    self._alerting.hear_stored(path, facts)
+                    self._alerting.load_stored(path, facts)
 
     def _want(self) -> list[tuple[str, int]]:
         """Bring the subscriptions in line; gives those that have to be made now.
@@ -106,7 +106,7 @@ class Loading:
         retained message (MQTT 3.1.1 §3.8.4).
         """
         wanted = [(topic, 1) for topic in sorted({*self._alerting.topics(), *self._values.filters()})]
-        silent = {self._topics.tag(path) for path in self._alerting.unheard()}
+        silent = {self._topics.tag(path) for path in self._alerting.unreceived()}
         before = set(self.subscriptions)
         self.subscriptions[self._fixed :] = wanted
         return [each for each in wanted if each not in before or each[0] in silent]

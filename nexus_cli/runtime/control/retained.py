@@ -49,7 +49,7 @@ class Found:
     retained: set[str] = field(default_factory=set)
     live: set[str] = field(default_factory=set)
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message of the session."""
         if message.payload:
             (self.retained if message.retain else self.live).add(message.topic)
@@ -203,7 +203,7 @@ class Retained:
             async def read() -> None:
                 async for message in messages:
                     if message.topic != canary:
-                        found.hear(message)
+                        found.receive(message)
                     elif message.payload == token:
                         echoed.set()
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import Request, check_request, refuse_stale
+from nexus_cli.apply.request import DeploymentRequest, check_request, refuse_stale
 from nexus_cli.apply.run import gateway_digest, plan_of
 from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
@@ -17,13 +17,13 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.sequences.on_their_way import sequences_running
+from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 
 LONGEST_WAIT_S = 25.0
 
 
-class Office(Protocol):
+class Leader(Protocol):
     """What a control has while it leads, and a standby has not.
 
     Attributes:
@@ -41,7 +41,7 @@ class Service:
     """The verbs of the API for one site."""
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts; the site is the settings'. `pool` is for reading: what is written needs an `Office`."""
+        """Join the parts; the site is the settings'. `pool` is for reading: what is written needs a `Leader`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self._stopping = False
@@ -80,7 +80,7 @@ class Service:
         async with self._connection() as conn:
             return {"resources": await db.attributes(conn, self.site, addresses)}
 
-    async def deploy(self, office: Office, request: Request, *, who: str, summary: dict[str, Any]) -> int:
+    async def deploy(self, leader: Leader, request: DeploymentRequest, *, who: str, summary: dict[str, Any]) -> int:
         """Accept a deployment: see that it fits, take the lock, write it down. Gives its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.
@@ -99,7 +99,7 @@ class Service:
         plan = plan_of(request, before=before, digests=digests, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self._settings):
-            async with office.pool.acquire() as conn:
+            async with leader.pool.acquire() as conn:
                 # The lock and the deployment that holds it are written together: neither is ever there alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
                 refuse_stale(request, await db.recorded(conn, self.site))
@@ -113,8 +113,8 @@ class Service:
                     plan=plan,
                 )
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
-        office.engine.adopt(deployment_id, token=token)
-        office.wanted.set()
+        leader.engine.adopt(deployment_id, token=token)
+        leader.wanted.set()
         return number
 
     async def _refuse_locked(self, conn: Connection) -> None:
@@ -194,13 +194,13 @@ class Service:
         async with self._connection() as conn:
             return {"changes": await alert_states.changes(conn, self.site, name, limit=limit)}
 
-    async def break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
+    async def break_lock(self, leader: Leader, *, who: str) -> dict[str, Any]:
         """Take the lock away; the deployment that held it stops before its next step."""
         with plain_errors(self._settings):
-            return await self._break_lock(office, who=who)
+            return await self._break_lock(leader, who=who)
 
-    async def _break_lock(self, office: Office, *, who: str) -> dict[str, Any]:
-        async with office.pool.acquire() as conn:
+    async def _break_lock(self, leader: Leader, *, who: str) -> dict[str, Any]:
+        async with leader.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
             if held is not None:
                 detail = {"owner": held.owner, "reason": held.reason}

@@ -10,7 +10,7 @@ from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.deployer import Deployer
-from nexus_cli.runtime.control.gateway_liveness import Presence
+from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
@@ -23,7 +23,7 @@ PRESENCE_S = 20.0
 ALERT_S = 20.0
 
 
-class Notices:
+class StallNotices:
     """The newest configuration that each gateway was told of, and whether it says that it runs it."""
 
     def __init__(self, topics: Topics, observations: Observations) -> None:
@@ -58,9 +58,9 @@ def watch(
     *,
     client: BrokerClient,
     deployer: Deployer,
-    presence: Presence,
+    liveness: GatewayLiveness,
     alerting: Alerting,
-    notices: Notices,
+    notices: StallNotices,
     timing: Timing,
 ) -> None:
     """Have control's parts watched."""
@@ -74,8 +74,8 @@ def watch(
                 problem=f"deployment {deployer.running or 'that waits'} does not go on",
             ),
             "presence": Activity(
-                waits=client.connected and presence.waiting > 0,
-                moved=presence.settled,
+                waits=client.connected and liveness.waiting > 0,
+                moved=liveness.settled,
                 limit_s=PRESENCE_S,
                 problem="it can't be recorded which gateways are away",
             ),

@@ -25,9 +25,9 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control import stall_watch as moving
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
-from nexus_cli.runtime.control.command_sender import BrokerHands
+from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.deployer import Deployer
-from nexus_cli.runtime.control.gateway_liveness import Presence
+from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.retained import Retained
@@ -86,7 +86,7 @@ class Term:
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
         self._values = LiveValues(topics, clock=clock)
-        self._hands = BrokerHands(self.broker, topics, principal=settings.principal, clock=clock)
+        self._sender = CommandSender(self.broker, topics, principal=settings.principal, clock=clock)
         self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
@@ -94,7 +94,7 @@ class Term:
             settings=settings,
             pool=self.pool,
             runs=runs,
-            hands=self._hands,
+            sender=self._sender,
             values=self._values,
             confirmed=leadership.confirmed,
             clock=clock,
@@ -106,10 +106,10 @@ class Term:
             alerting=self.alerting,
             sequencing=self.sequencing,
             values=self._values,
-            hands=self._hands,
-            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._hands.filter],
+            sender=self._sender,
+            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._sender.filter],
         )
-        self.presence = Presence(
+        self.liveness = GatewayLiveness(
             settings=settings,
             pool=self.pool,
             publish=self._publish,
@@ -117,7 +117,7 @@ class Term:
             observations=self.seen,
             clock=clock,
         )
-        self._hands.away = lambda name: name in self.presence.lost or name in self.presence.stopped
+        self._sender.away = lambda name: name in self.liveness.lost or name in self.liveness.stopped
         self.engine = Engine(
             pool=self.pool,
             site=settings.site,
@@ -154,13 +154,13 @@ class Term:
             client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
         )
         self._service = service
-        self._notices = moving.Notices(topics, self.seen)
+        self._notices = moving.StallNotices(topics, self.seen)
         self.progress = Progress(clock=clock, changed=self._health.changed)
         moving.watch(
             self.progress,
             client=self.broker,
             deployer=self.deployer,
-            presence=self.presence,
+            liveness=self.liveness,
             alerting=self.alerting,
             notices=self._notices,
             timing=timing,
@@ -179,7 +179,7 @@ class Term:
                 self.broker.run(
                     broker_over,
                     subscriptions=self._loading.subscriptions,
-                    on_message=self.hear,
+                    on_message=self.receive,
                     on_connected=self._on_connected,
                 ),
                 name="broker",
@@ -203,7 +203,7 @@ class Term:
             "deployer": self.deployer.run(over),
             "alerting": self.alerting.run(over),
             "alert record": self.record.run(over),
-            "presence": self.presence.run(over),
+            "presence": self.liveness.run(over),
             "sequences": self.sequencing.run(over),
             "retained": self.retained.run(over),
             "health": self._health.run(over),
@@ -221,8 +221,8 @@ class Term:
             "stalled": list(self.progress.stalled.values()),
             "broker": {"connected": self.broker.connected, "reconnects": self.broker.reconnects},
             "deployment_running": self.deployer.running,
-            "gateways_lost": sorted(self.presence.lost),
-            "gateways_stopped": sorted(self.presence.stopped),
+            "gateways_lost": sorted(self.liveness.lost),
+            "gateways_stopped": sorted(self.liveness.stopped),
             "gateways_waiting": {
                 name: f"instance {one.instance} at {one.host} (pid {one.pid})"
                 for name, one in self.seen.waiting.items()
@@ -241,23 +241,23 @@ class Term:
             return self.broker.problem.message if self.broker.problem else "connecting to the broker"
         return self.progress.ready()[1] if self._loaded else "reading what is recorded"
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message of the broker."""
         observed, health = self._topics.observed(""), self._topics.health("gateway", "")
         if message.topic.startswith(observed):
-            self.seen.hear(message.topic[len(observed) :], message.payload)
+            self.seen.receive(message.topic[len(observed) :], message.payload)
         elif message.topic.startswith(health):
-            self._hear_gateway(message.topic[len(health) :], message)
+            self._receive_gateway(message.topic[len(health) :], message)
         elif message.topic == self._topics.health(NAME, NAME):
-            self._hear_control(message.payload)
-        elif not self._hands.hear(message.topic, message.payload):
-            self.alerting.hear(message.topic, message.payload)
-            self._values.hear(message.topic, message.payload, retained=message.retain)
+            self._receive_control(message.payload)
+        elif not self._sender.receive(message.topic, message.payload):
+            self.alerting.receive(message.topic, message.payload)
+            self._values.receive(message.topic, message.payload, retained=message.retain)
 
-    def _hear_gateway(self, gateway: str, message: Message) -> None:
+    def _receive_gateway(self, gateway: str, message: Message) -> None:
         if not message.payload:
             return
-        away = gateway in self._away or gateway in self.presence.lost or gateway in self.presence.stopped
+        away = gateway in self._away or gateway in self.liveness.lost or gateway in self.liveness.stopped
         if message.retain and away and b'"running"' in message.payload:
             return  # a broker that came back with an older state says so; a gateway that is there says it again itself
         found = self.seen.hear_health(gateway, message.payload)
@@ -267,15 +267,15 @@ class Term:
             if found is not None and found.state == "running":
                 self._values.alive(gateway)
         if found is not None:
-            self.presence.hear(gateway, found)
+            self.liveness.receive(gateway, found)
 
-    def _hear_control(self, payload: bytes) -> None:
+    def _receive_control(self, payload: bytes) -> None:
         """What is said of control: our own words, a control of a later term, or what the broker says of an old one."""
         try:
             said = msgspec.json.decode(payload, type=_Said) if payload else _Said()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             said = _Said()
-        self._leadership.hear(said.term)
+        self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
             self._health.changed()  # the last will of a control before us must not be the last word
 
@@ -293,13 +293,13 @@ class Term:
         self._connected = True
         self._health.changed()
         self.alerting.publish_all()
-        self._away.update(self.presence.lost, self.presence.stopped)
+        self._away.update(self.liveness.lost, self.liveness.stopped)
         for gateway in tuple(self._away):
-            self.presence.lost.discard(gateway)  # the broker may have lost the marks on its tags
-            self.presence.stopped.discard(gateway)
+            self.liveness.lost.discard(gateway)  # the broker may have lost the marks on its tags
+            self.liveness.stopped.discard(gateway)
             found = self.seen.health(gateway)
             if found is not None:
-                self.presence.hear(gateway, found)
+                self.liveness.receive(gateway, found)
         self._due.set()
 
     async def _settle_what_is_due(self, stop: asyncio.Event) -> None:

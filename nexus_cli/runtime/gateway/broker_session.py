@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import ActiveInstance
 from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message, OnMessage
@@ -22,12 +22,12 @@ TICK_S = 0.1
 """How often the duty is looked at, in seconds."""
 
 
-class Attending:
+class BrokerSession:
     """Runs the session, and follows the duty by what comes over it."""
 
     def __init__(
         self,
-        duty: Duty,
+        duty: ActiveInstance,
         *,
         client: BrokerClient,
         topic: str,

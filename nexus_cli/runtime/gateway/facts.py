@@ -34,7 +34,7 @@ def facts_of(gateway: Gateway) -> dict[str, Any]:
         "limited": limited(devices),
         "links": gateway.links.health(),
         "commands": gateway.commands.facts(),
-        "canary": gateway.canary.state,
+        "canary": gateway.publish_check.state,
         "clock": gateway.timekeeping.facts(),
         "stalled": list(gateway.progress.stalled.values()),
         "outbox": gateway.publisher.facts(),

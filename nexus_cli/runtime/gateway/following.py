@@ -15,9 +15,9 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import ActiveInstance
 from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
@@ -28,7 +28,7 @@ ASK_AGAIN_S = 60.0
 """How often control is asked although no notice came (a retained notice can be lost with the broker's state)."""
 
 
-class Following:
+class ConfigurationFollower:
     """Runs the devices that control says, and answers what runs.
 
     Attributes:
@@ -45,7 +45,7 @@ class Following:
         topic: str,
         clock: Clock,
         instance: str,
-        duty: Duty,
+        duty: ActiveInstance,
         absence: Absence,
         links: Links,
         commands: Commands,
@@ -146,7 +146,7 @@ class Following:
         self,
         difference: Difference,
         failed: dict[str, str],
-        devices: Iterable[Running],
+        devices: Iterable[DeviceRuntime],
         deployment: int,
         stop: asyncio.Event,
     ) -> None:

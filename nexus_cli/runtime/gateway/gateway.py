@@ -12,9 +12,8 @@ from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.clock import RisingTime, SystemClock
 from nexus_cli.runtime.gateway import stall_watch as moving
-from nexus_cli.runtime.gateway.broker_session import Attending
+from nexus_cli.runtime.gateway.broker_session import BrokerSession
 from nexus_cli.runtime.gateway.browsing import Browsing
-from nexus_cli.runtime.gateway.canary import Canary
 from nexus_cli.runtime.gateway.commands.admission import Clocks
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.commands.journal import Journal
@@ -24,13 +23,14 @@ from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.census import tags_by_quality
 from nexus_cli.runtime.gateway.facts import facts_of
 from nexus_cli.runtime.gateway.field.links import Links
-from nexus_cli.runtime.gateway.following import Following
-from nexus_cli.runtime.gateway.instance import Duty, Identity
+from nexus_cli.runtime.gateway.following import ConfigurationFollower
+from nexus_cli.runtime.gateway.instance import ActiveInstance, Identity
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.mark import Marking, load_mark, past_of, sign
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
@@ -97,9 +97,9 @@ class Gateway:
     links: Links
     publisher: Publisher
     commands: Commands
-    following: Following
+    following: ConfigurationFollower
     absence: Absence
-    _attending: Attending
+    _broker_session: BrokerSession
     timekeeping: Timekeeping
 
     def __init__(
@@ -121,7 +121,7 @@ class Gateway:
         self._topics = Topics(enterprise, site)
         self.clock = SystemClock(trust=settings.clock_synchronised)
         self.identity = Identity.new()
-        self.duty = Duty(self.identity, name=name, own=(), term=0, clock=self.clock)
+        self.duty = ActiveInstance(self.identity, name=name, own=(), term=0, clock=self.clock)
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
@@ -133,7 +133,7 @@ class Gateway:
         )
         self.live = LiveView(self._client, clock=self.clock, rate_per_s=settings.live_rate_per_s)
         self._browsing = Browsing(self._client, topics=topics, gateway=name, clock=self.clock, owner=self)
-        self.canary = Canary(self._client, topic=topics.canary(settings.principal), changed=self._changed)
+        self.publish_check = PublishCheck(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
             client=self._client,
             topic=topics.health(ROLE, name),
@@ -178,7 +178,7 @@ class Gateway:
             )
             self.commands = self._commands(journal, pipeline)
             self.following = self._following()
-            self._attending = Attending(
+            self._broker_session = BrokerSession(
                 self.duty,
                 client=self._client,
                 topic=self._topics.health(ROLE, self._name),
@@ -212,9 +212,9 @@ class Gateway:
                 group.create_task(self.publisher.run(ends["publisher"]), name="publisher")
                 group.create_task(self.live.run(ends["live"]), name="live")
                 reporting = group.create_task(self._health.run(ends["health"]), name="health")
-                group.create_task(self.canary.run(ends["client"]), name="canary")
+                group.create_task(self.publish_check.run(ends["client"]), name="canary")
                 group.create_task(self._broker(ends["client"]), name="broker")
-                group.create_task(self._attending.run(ends["client"]), name="duty")
+                group.create_task(self._broker_session.run(ends["client"]), name="duty")
                 group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self._browsing.run(ends["client"]), name="browsing")
                 group.create_task(self.timekeeping.run(stop), name="timekeeping")
@@ -252,7 +252,7 @@ class Gateway:
         past = past_of(mark, opened, self.outbox, gateway=self._name, topics=self._topics, paths=paths)
         if past is not None:
             self.absence.resume(past)
-        self.duty = Duty(
+        self.duty = ActiveInstance(
             self.identity,
             name=self._name,
             own=mark.instances if mark is not None else (),
@@ -268,8 +268,8 @@ class Gateway:
             duty=self.duty,
         )
 
-    def _following(self) -> Following:
-        return Following(
+    def _following(self) -> ConfigurationFollower:
+        return ConfigurationFollower(
             self.configuration,
             self._source,
             client=self._client,
@@ -309,7 +309,7 @@ class Gateway:
             return False, self.duty.why
         if not self.configuration.deployment and self.following.problem is not None:
             return False, self.following.problem.message
-        if self.canary.silent:
+        if self.publish_check.silent:
             return False, "the broker drops what this gateway publishes (NX6012)"
         return self.progress.ready()
 
@@ -326,14 +326,14 @@ class Gateway:
     async def _broker(self, stop: asyncio.Event) -> None:
         topics = self._topics
         own = (topics.committed(self._name), topics.config(self._name), topics.browse(self._name, "+"))
-        await self._attending.session(
+        await self._broker_session.session(
             stop,
             subscriptions=[(one, 1) for one in (*own, topics.canary(self._settings.principal))],
-            on_message=self._hear,
+            on_message=self._receive,
             on_connected=self._connected,
         )
 
-    def _hear(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         topics = self._topics
         if message.topic == topics.committed(self._name):
             if message.payload and not self.publisher.receipt(message.payload):
@@ -342,14 +342,14 @@ class Gateway:
             self.following.notice()
             self.live.noticed(message.payload)
         elif message.topic == topics.canary(self._settings.principal):
-            self.canary.heard(message.payload)
+            self.publish_check.receive(message.payload)
         elif self.duty.active:
-            self._browsing.hear(message)
+            self._browsing.receive(message)
 
     async def _connected(self) -> None:
         self.live.again()
         self.publisher.reconnected()
-        self.canary.send()
+        self.publish_check.send()
         await self.following.greet()
 
     def _changed(self) -> None:

@@ -79,7 +79,7 @@ class State(StrEnum):
 _decoder = msgspec.json.Decoder(Other)
 
 
-class Duty:
+class ActiveInstance:
     """Decides whether this process is the one at work.
 
     Attributes:
@@ -241,4 +241,4 @@ class Duty:
         return max(self._clock.now_us(), self.term + 1, rival.term + 1)
 
 
-__all__ = ["Duty", "Identity", "Other", "State"]
+__all__ = ["ActiveInstance", "Identity", "Other", "State"]

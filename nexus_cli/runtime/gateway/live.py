@@ -29,7 +29,7 @@ REFUSED_PAUSE_S = 300.0
 """A topic whose messages end the connection, whatever their size, is left alone for this long."""
 
 
-class Lane:
+class LiveQueue:
     """Tags that wait for their turn, and how many of them may go now.
 
     Attributes:
@@ -81,7 +81,7 @@ class LiveView:
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
-        self._reported, self._polled = Lane(), Lane()
+        self._reported, self._polled = LiveQueue(), LiveQueue()
         self._wake = asyncio.Event()
 
     @property
@@ -118,8 +118,8 @@ class LiveView:
     def again(self) -> None:
         """The broker is there (again), perhaps with its state lost: every tag is published again."""
         for topic, state in self._known.items():
-            lane = self._polled if state.config.mode == "poll" else self._reported
-            lane.dirty.setdefault(topic, state)
+            queue = self._polled if state.config.mode == "poll" else self._reported
+            queue.dirty.setdefault(topic, state)
         self._wake.set()
 
     def noticed(self, notice: bytes) -> None:
@@ -165,19 +165,19 @@ class LiveView:
         spare = self._polled.refill(half + spare, most=most)
         self._reported.refill(spare, most=most)
 
-    def _publish_some(self, lane: Lane) -> None:
+    def _publish_some(self, queue: LiveQueue) -> None:
         if self.gate.careful:
             return
-        while lane.dirty and lane.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
-            topic = next(iter(lane.dirty))
+        while queue.dirty and queue.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
+            topic = next(iter(queue.dirty))
             if not self._refused or not self._is_refused(topic):
                 try:
-                    self.gate.post(topic, topic, self._payload(lane.dirty[topic]), retain=True)
+                    self.gate.post(topic, topic, self._payload(queue.dirty[topic]), retain=True)
                 except NexusError:
                     return
-                lane.allowance -= 1
+                queue.allowance -= 1
                 self.published += 1
-            del lane.dirty[topic]
+            del queue.dirty[topic]
 
     def _payload(self, state: TagState) -> bytes:
         """The newest sample, or that its value is too large to pass."""

@@ -18,7 +18,7 @@ import msgspec
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import ActiveInstance
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
@@ -123,7 +123,14 @@ class Marking:
     """Keeps the pulse of the process, and the mark of how far its record is complete."""
 
     def __init__(
-        self, folder: Path, *, outbox: Outbox, absence: Absence, clock: Clock, instances: list[str], duty: Duty
+        self,
+        folder: Path,
+        *,
+        outbox: Outbox,
+        absence: Absence,
+        clock: Clock,
+        instances: list[str],
+        duty: ActiveInstance,
     ) -> None:
         """Write into the folder of the disk log while this process is on duty."""
         self._folder, self._outbox, self._absence = folder, outbox, absence

@@ -9,7 +9,7 @@ import orjson
 
 from nexus_cli.runtime.gateway.configuration import Configuration, Difference
 from nexus_cli.runtime.gateway.devices.census import silence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 
 VERIFY_S = 10.0
 """How long the tags of a changed device may take to show what they are, in seconds."""
@@ -55,7 +55,7 @@ def answer(
     return orjson.dumps(payload)
 
 
-def settled(devices: Iterable[Running]) -> bool:
+def settled(devices: Iterable[DeviceRuntime]) -> bool:
     """True when every tag of these devices has shown what it is."""
     return all(
         state.known
@@ -65,7 +65,7 @@ def settled(devices: Iterable[Running]) -> bool:
     )
 
 
-def verify(devices: Iterable[Running]) -> dict[str, dict[str, Any]]:
+def verify(devices: Iterable[DeviceRuntime]) -> dict[str, dict[str, Any]]:
     """Good and bad tags, reachability, and the reason where no tag is good, by device path."""
     found: dict[str, dict[str, Any]] = {}
     for device in devices:

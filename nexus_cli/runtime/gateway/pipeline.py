@@ -14,7 +14,7 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
@@ -36,7 +36,7 @@ class _Calculated:
     __slots__ = ("device", "expression", "inputs", "state")
 
     def __init__(
-        self, device: Running, state: TagState, expression: Expression, inputs: tuple[tuple[str, TagState], ...]
+        self, device: DeviceRuntime, state: TagState, expression: Expression, inputs: tuple[tuple[str, TagState], ...]
     ) -> None:
         self.device, self.state, self.expression, self.inputs = device, state, expression, inputs
 
@@ -71,10 +71,10 @@ class Pipeline:
         self.absence = absence
         self._data_topics: dict[str, str] = {}
         self._live_topics: dict[str, str] = {}
-        self._devices: dict[str, Running] = {}
+        self._devices: dict[str, DeviceRuntime] = {}
         self._readers: dict[str, tuple[_Calculated, ...]] = {}
         self._calculated: tuple[_Calculated, ...] = ()
-        self._open: dict[str, tuple[Running, Cycle]] = {}
+        self._open: dict[str, tuple[DeviceRuntime, Cycle]] = {}
         self._doubtful = False
 
     def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
@@ -89,7 +89,7 @@ class Pipeline:
             return Cycle(self._time.next_us(device))
         return Cycle(self._time.at_us(device, max(at_us, self.absence.told_us(device) + 1)))
 
-    def ongoing(self, device: Running) -> Cycle:
+    def ongoing(self, device: DeviceRuntime) -> Cycle:
         """The cycle that a poll's next answer goes into: begun here when there is none, when another one came
         between, or when it is older than `MOMENT_US`. Never kept over an await; `finish` sends it."""
         path = device.config.path
@@ -102,7 +102,7 @@ class Pipeline:
         self._open[path] = device, cycle
         return cycle
 
-    def finish(self, device: Running, *, over: bool = True) -> None:
+    def finish(self, device: DeviceRuntime, *, over: bool = True) -> None:
         """What a poll still holds goes on its way; `over` says that the device answered, or was found not to."""
         path = device.config.path
         found = self._open.get(path)
@@ -121,7 +121,7 @@ class Pipeline:
         """A device is about to be read."""
         self.absence.asked(device)
 
-    def configure(self, devices: Iterable[Running]) -> None:
+    def configure(self, devices: Iterable[DeviceRuntime]) -> None:
         """Take note of all devices of the gateway; topics of tags that are gone are no longer published."""
         for path in list(self._open):  # what was read under the old configuration is sent under it
             self._end_open(path)
@@ -138,7 +138,7 @@ class Pipeline:
             device.normaliser.doubt(self._doubtful)
         self._link_calculated(states)
 
-    def calculate_all(self, devices: Iterable[Running]) -> None:
+    def calculate_all(self, devices: Iterable[DeviceRuntime]) -> None:
         """Work out the calculated tags of devices whose configuration is new; inputs not yet known wait."""
         fresh = {device.path for device in devices}
         self._work_out(one for one in self._calculated if one.device.path in fresh)
@@ -191,7 +191,7 @@ class Pipeline:
         every = {state for states in lost.values() for state in states}
         self._work_out(one for one in self._calculated if one.state in every)
 
-    def _restate(self, device: Running, states: Sequence[TagState]) -> None:
+    def _restate(self, device: DeviceRuntime, states: Sequence[TagState]) -> None:
         calculated = {one.state for one in self._calculated if one.ready}
         cycle = self.cycle(device.path)
         at_once: list[TagState] = []
@@ -215,7 +215,7 @@ class Pipeline:
                 _evaluate(one, cycle)
             self.emit(many[0].device, cycle)
 
-    def emit(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
+    def emit(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
         """Send a cycle on its way; an empty one is nothing. `read` says that it may show that the device was read."""
         others: dict[str, Cycle] = {}
         if self._readers and cycle.changed:
@@ -233,7 +233,7 @@ class Pipeline:
             self._send(*found)
         return Cycle(self._time.next_us(path))
 
-    def _send(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
+    def _send(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
         if not cycle.samples:
             return
         topic = self._data_topics.get(device.path)
@@ -259,7 +259,7 @@ class Pipeline:
         configs = {path: state.config for path, state in states.items()}
         readers: dict[str, list[_Calculated]] = {}
         every: list[_Calculated] = []
-        broken: list[tuple[Running, TagState]] = []
+        broken: list[tuple[DeviceRuntime, TagState]] = []
         for device in self._devices.values():
             for state in device.normaliser.states.values():
                 if not state.config.expr or not state.config.enabled or not device.config.enabled:
@@ -284,7 +284,7 @@ class Pipeline:
             device.normaliser.bad([state], Reason.EXPRESSION_ERROR, cycle)
             self.emit(device, cycle)
 
-    def _calculate(self, device: Running, cycle: Cycle, others: dict[str, Cycle]) -> None:
+    def _calculate(self, device: DeviceRuntime, cycle: Cycle, others: dict[str, Cycle]) -> None:
         """Evaluate what reads a changed tag, and what reads that, each at most once a round."""
         changed = list(cycle.changed)
         for _ in range(DEEPEST):
@@ -317,7 +317,7 @@ def _still(state: TagState, *, anew: bool) -> bool:
     return anew or (state.config.mode != "poll" and state.quality is not Quality.BAD)
 
 
-def _from_the_field(device: Running, cycle: Cycle) -> bool:
+def _from_the_field(device: DeviceRuntime, cycle: Cycle) -> bool:
     """Whether a cycle says something of the device itself, and not only of calculated tags and such that are off."""
     return device.config.enabled and any(one.config.address and one.config.enabled for one in cycle.changed)
 

@@ -130,10 +130,10 @@ class Announcer:
             for other, known in living.items()
             if other != key and len(known)
         ]
-        return Committed(epoch=key.epoch, ranges=_told(ranges, touched), earlier=earlier[-(LIVING_EPOCHS - 1) :])
+        return Committed(epoch=key.epoch, ranges=_announced(ranges, touched), earlier=earlier[-(LIVING_EPOCHS - 1) :])
 
 
-def _told(ranges: list[tuple[int, int]], touched: Iterable[int]) -> list[tuple[int, int]]:
+def _announced(ranges: list[tuple[int, int]], touched: Iterable[int]) -> list[tuple[int, int]]:
     """The newest ranges, and the older ones that hold one of these numbers."""
     older = len(ranges) - MOST_TOLD
     if older <= 0:

@@ -18,7 +18,7 @@ from nexus_cli.database.copy import (
     pack_full,
     pack_plain,
 )
-from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, shown
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, Refusal, shown
 from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.command import Report
@@ -120,7 +120,7 @@ class Packed:
     """
 
     blocks: list[Block] = field(default_factory=list)
-    letters: Letters = field(default_factory=Letters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     hours: dict[str, set[int]] = field(default_factory=dict)
 
     @property
@@ -147,7 +147,7 @@ class Batch:
     gaps: list[PendingGap] = field(default_factory=list)
     reports: list[PendingReport] = field(default_factory=list)
     samples: list[PendingSample] = field(default_factory=list)
-    letters: Letters = field(default_factory=Letters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     points: int = 0
     packed: Packed | None = None
 
@@ -194,7 +194,7 @@ class Packer:
         self._sourced: dict[str, _Group] = {}
         self._full: dict[str, list[bytes]] = {}
         self._hours: dict[str, set[int]] = {}
-        self._letters = Letters()
+        self._letters = DeadLetters()
 
     def pack(self, frames: Iterable[PendingFrame], samples: Iterable[PendingSample] = ()) -> Packed:
         """Pack all of it."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from nexus_cli.database.commands import add_command
 from nexus_cli.database.raised import VALUE_ERRORS
-from nexus_cli.runtime.historian.dead_letters import Letters, shown
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, shown
 from nexus_cli.wire.command import Report
 from nexus_cli.wire.sample import Value
 
 
-async def record_reports(conn: Any, site: str, reports: Sequence[Report], letters: Letters) -> None:
+async def record_reports(conn: Any, site: str, reports: Sequence[Report], letters: DeadLetters) -> None:
     """Store reports inside the caller's transaction; one that the database refuses becomes a dead letter."""
     for report in reports:
         response = report.response

@@ -17,7 +17,7 @@ MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
-class Letter:
+class DeadLetter:
     """What is wrong with messages of one topic, for one reason."""
 
     detail: str
@@ -71,14 +71,14 @@ class Refusal:
     hole: str = ""
 
 
-class Letters:
+class DeadLetters:
     """Letters of one batch, folded by topic and reason; the first one's detail and payload are kept."""
 
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
         """Start empty."""
-        self._found: dict[tuple[str, str], Letter] = {}
+        self._found: dict[tuple[str, str], DeadLetter] = {}
 
     def __len__(self) -> int:
         return len(self._found)
@@ -101,7 +101,7 @@ class Letters:
         topic = plain(topic)
         letter = self._found.get((topic, reason))
         if letter is None:
-            self._found[(topic, reason)] = Letter(plain(detail)[:1000], readable(payload), count)
+            self._found[(topic, reason)] = DeadLetter(plain(detail)[:1000], readable(payload), count)
         else:
             letter.count += count
 
@@ -110,12 +110,12 @@ class Letters:
         for _, each in refusals:
             self.add(each.topic, each.reason, detail=each.detail, payload=each.payload, count=each.count)
 
-    def merge(self, other: Letters) -> None:
+    def merge(self, other: DeadLetters) -> None:
         """Take over another batch's letters."""
         for (topic, reason), letter in other.items():
             mine = self._found.get((topic, reason))
             if mine is None:
-                self._found[(topic, reason)] = Letter(letter.detail, letter.payload, letter.count)
+                self._found[(topic, reason)] = DeadLetter(letter.detail, letter.payload, letter.count)
             else:
                 mine.count += letter.count
 
@@ -123,12 +123,12 @@ class Letters:
         """Forget them: they are stored, or somebody else has them now."""
         self._found.clear()
 
-    def items(self) -> Iterator[tuple[tuple[str, str], Letter]]:
+    def items(self) -> Iterator[tuple[tuple[str, str], DeadLetter]]:
         """`((topic, reason), letter)` of each."""
         yield from self._found.items()
 
 
-class DeadLetterBox:
+class DeadLetterStore:
     """Writes letters; remembers the row of each (topic, reason) for a while and raises its count."""
 
     def __init__(self, *, site: str) -> None:
@@ -136,7 +136,7 @@ class DeadLetterBox:
         self._site = site
         self._rows: dict[tuple[str, str], tuple[int, float]] = {}
 
-    async def store(self, conn: Connection, letters: Letters, *, now_s: float) -> None:
+    async def store(self, conn: Connection, letters: DeadLetters, *, now_s: float) -> None:
         """Store letters; part of the caller's transaction. A row that has vanished is simply written anew later.
 
         Args:

@@ -21,7 +21,7 @@ _DAY_US = 86_400_000_000
 
 
 @dataclass(slots=True)
-class Piece:
+class DeferredBatch:
     """A part that waits.
 
     Attributes:
@@ -41,12 +41,12 @@ class Piece:
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=FIRST_S, cap_s=CAP_S))
 
 
-class Aside:
+class DeferredBatches:
     """The pieces that wait, oldest first."""
 
     def __init__(self) -> None:
         """Nothing waits."""
-        self._pieces: list[Piece] = []
+        self._pieces: list[DeferredBatch] = []
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -65,20 +65,20 @@ class Aside:
         """True when this may wait as well."""
         return self.points + _points(batch) <= MOST_WAITING_POINTS
 
-    def put(self, piece: Piece, *, now_s: float) -> None:
+    def put(self, piece: DeferredBatch, *, now_s: float) -> None:
         """Let a part wait; ask `has_room` first."""
         self._pieces.append(piece)
         self.again(piece, now_s=now_s)
 
-    def again(self, piece: Piece, *, now_s: float) -> None:
+    def again(self, piece: DeferredBatch, *, now_s: float) -> None:
         """Let a piece that was due wait for its next turn."""
         piece.due_s = now_s + piece.backoff.next_s()
 
-    def due(self, *, now_s: float) -> list[Piece]:
+    def due(self, *, now_s: float) -> list[DeferredBatch]:
         """The pieces whose turn it is."""
         return [piece for piece in self._pieces if piece.due_s <= now_s]
 
-    def remove(self, piece: Piece) -> None:
+    def remove(self, piece: DeferredBatch) -> None:
         """A piece is stored, or given up."""
         self._pieces.remove(piece)
 

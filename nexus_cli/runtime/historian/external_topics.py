@@ -10,7 +10,7 @@ from nexus_cli.database.queries import ExternalDevice, load_external
 from nexus_cli.database.series import DEVICE_LEVELS, SeriesFacts, create_by_globs, device_of
 from nexus_cli.runtime.historian.batch import PendingSample
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.client import Message
@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
     facts: SeriesFacts
 
 
-class Others:
+class ExternalTopics:
     """Turns messages of others into samples; without custody, but bounded and counted.
 
     What is declared while we run is fresh until its retained messages were taken: the value that a topic holds when we
@@ -148,7 +148,7 @@ class Others:
             self._refused.clear()
         self._refused |= {each.path for each in facts} - {each.path for each in made}
 
-    def take(self, message: Message, *, now_us: int, letters: Letters) -> PendingSample | None:
+    def take(self, message: Message, *, now_us: int, letters: DeadLetters) -> PendingSample | None:
         """A message as a sample, or None when it went to the letters or was only counted."""
         if message.retain and not message.payload:
             return None  # somebody cleared a retained message

@@ -28,7 +28,7 @@ OTHERS = "others"
 """The work whose turn it is: storing what one historian alone must store of others' messages."""
 
 
-class Following:
+class StateWatch:
     """Watches the recorded state over a connection of its own."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Following:
 
     async def _round(self, conn: Any) -> None:
         if conn is not self._listening:
-            await conn.add_listener(RECORDED_CHANNEL, self._told)
+            await conn.add_listener(RECORDED_CHANNEL, self._on_notice)
             self._listening = conn
         told, self._was_told = self._was_told, False
         self._wake.clear()
@@ -122,7 +122,7 @@ class Following:
         if ours and not was_ours:
             self._on_turn()
 
-    def _told(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
+    def _on_notice(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
         if payload == self._site:
             self._was_told = True
             self._wake.set()

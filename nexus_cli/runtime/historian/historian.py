@@ -20,10 +20,10 @@ from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
-from nexus_cli.runtime.historian.external_topics import Others
-from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.inbound_queue import Intake
-from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
+from nexus_cli.runtime.historian.external_topics import ExternalTopics
+from nexus_cli.runtime.historian.following import StateWatch
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
+from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.placement import Placement
@@ -62,12 +62,14 @@ class Historian:
         self.counters, self.metrics = Counters(), Metrics()
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
-        self.intake = Intake(topics=self.topics, counters=self.counters)
+        self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
         self.assignments = Assignments(site=settings.site)
         self.bounds = TimeBounds(clock=self.clock)
-        self.others = Others(topics=self.topics, site=settings.site, series=self.series, counters=self.counters)
+        self.external_topics = ExternalTopics(
+            topics=self.topics, site=settings.site, series=self.series, counters=self.counters
+        )
         self.writer = Writer(
             site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
         )
@@ -91,24 +93,26 @@ class Historian:
             grace_s=GIVING_UP_S,
         )
         self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
-        self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP)
+        self.maintenance_link = DatabaseLink(
+            settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP
+        )
         self.follow_link = DatabaseLink(settings, application=f"nexus-{name}-follow", on_change=changed)
         self.series_link = DatabaseLink(settings, application=f"nexus-{name}-series", on_change=changed)
-        self.following = Following(
+        self.following = StateWatch(
             link=self.follow_link,
             site=settings.site,
             name=name,
             clock=self.clock,
             bounds=self.bounds,
-            on_recorded=self.intake.changed,
+            on_recorded=self.inbound_queue.changed,
             on_turn=lambda: self.subscriber.take_all_retained(),
         )
-        self.intake.on_notice = self.following.look
+        self.inbound_queue.on_notice = self.following.look
         self.new_series = NewSeries(
-            link=self.series_link, others=self.others, intake=self.intake, counters=self.counters
+            link=self.series_link, others=self.external_topics, inbound_queue=self.inbound_queue, counters=self.counters
         )
         self.batcher = Batcher(
-            intake=self.intake,
+            inbound_queue=self.inbound_queue,
             reader=Reader(
                 topics=self.topics,
                 series=self.series,
@@ -118,7 +122,7 @@ class Historian:
             ),
             series=self.series,
             assignments=self.assignments,
-            others=self.others,
+            others=self.external_topics,
             new_series=self.new_series,
             following=self.following,
             link=self.read_link,
@@ -129,21 +133,21 @@ class Historian:
             settings=settings,
             topics=self.topics,
             client=self.client,
-            intake=self.intake,
-            others=self.others,
+            inbound_queue=self.inbound_queue,
+            others=self.external_topics,
             batcher=self.batcher,
             following=self.following,
             on_connected=self._connected,
             on_lost=changed,
         )
-        self.upkeep = HourlyUpkeep(link=self.upkeep_link, site=settings.site, clock=self.clock)
+        self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
         self._writing = self._written = 0
         self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=changed)
         moving.watch(
             self.progress,
             client=self.client,
-            intake=self.intake,
+            inbound_queue=self.inbound_queue,
             announcer=self.announcer,
             storing=lambda: (self._batches.qsize() + self._writing, self._written),
         )
@@ -157,8 +161,8 @@ class Historian:
     def _watch(self) -> None:
         self.counters.watch(self.metrics)
         gauge = self.metrics.watch_gauges
-        gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.intake))})
-        gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.intake.size_bytes)})
+        gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.inbound_queue))})
+        gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.inbound_queue.size_bytes)})
         self.metrics.watch_counters(
             "nexus_historian_database_losses",
             "Times the database was lost, or refused a statement",
@@ -206,7 +210,7 @@ class Historian:
             "stalled": list(self.progress.stalled.values()),
             "stores_others_alone": self.following.is_our_turn,
             "clock_doubt": self.bounds.doubt,
-            "queue": {"messages": len(self.intake), "bytes": self.intake.size_bytes},
+            "queue": {"messages": len(self.inbound_queue), "bytes": self.inbound_queue.size_bytes},
             "waiting_aside": self.placement.waiting,
             "clock_steps": getattr(self.clock, "steps", 0),
             "counters": self.counters.as_json(),
@@ -231,7 +235,7 @@ class Historian:
                 group.create_task(self.subscriber.run(client_stop), name="broker")
                 announcing = group.create_task(self.announcer.run(receipts_stop), name="receipts")
                 reporting = group.create_task(self.health.run(stop), name="health")
-                group.create_task(self.upkeep.run(stop), name="upkeep")
+                group.create_task(self.maintenance.run(stop), name="upkeep")
                 group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self.subscriber.follow(stop), name="filters")
                 group.create_task(self.following.run(stop), name="following")
@@ -245,7 +249,7 @@ class Historian:
                 stop.set()
                 await reporting
                 client_stop.set()
-            links = (self.write_link, self.read_link, self.upkeep_link, self.follow_link, self.series_link)
+            links = (self.write_link, self.read_link, self.maintenance_link, self.follow_link, self.series_link)
             async with tasks("closing") as closing:
                 for link in links:
                     closing.create_task(link.close())
@@ -259,7 +263,7 @@ class Historian:
             self.announcer.note_all(await living_outboxes(conn, site=self.settings.site))
             await self.series.load(conn)
             await self.assignments.load(conn)
-            await self.others.load(conn)
+            await self.external_topics.load(conn)
 
         while True:
             try:

@@ -11,7 +11,7 @@ from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.loss import add_gap, last_rows_within, prolong_gap
 from nexus_cli.database.raised import VALUE_ERRORS
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, plain
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, Refusal, plain
 from nexus_cli.wire.frame import Gap, GapReason, encode
 
 OF_EARLIER = (GapReason.GATEWAY_KILLED, GapReason.GATEWAY_STOPPED)
@@ -21,7 +21,7 @@ JOIN_S = 600.0
 MOST_OPEN = 10_000
 
 
-class Holes:
+class RefusalGaps:
     """Writes gaps inside the caller's transaction."""
 
     def __init__(self, *, site: str, clock: Clock) -> None:
@@ -29,7 +29,7 @@ class Holes:
         self._site, self._clock = site, clock
         self._open: dict[tuple[str, str, str], tuple[int, float]] = {}
 
-    async def record(self, conn: Any, reported: Sequence[tuple[str, Gap]], letters: Letters) -> None:
+    async def record(self, conn: Any, reported: Sequence[tuple[str, Gap]], letters: DeadLetters) -> None:
         """Record what gateways report, after the rows of the same transaction; what the database refuses becomes a dead
         letter.
 
@@ -57,7 +57,7 @@ class Holes:
         gone = {asked[place] for place, row_us in last_us.items() if row_us >= spans[place][2]}
         return [one for at, one in enumerate(found) if at not in gone]
 
-    async def _record_one(self, conn: Any, gateway: str, gap: Gap, letters: Letters) -> None:
+    async def _record_one(self, conn: Any, gateway: str, gap: Gap, letters: DeadLetters) -> None:
         try:
             async with conn.transaction():
                 await add_gap(

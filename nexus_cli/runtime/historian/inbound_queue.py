@@ -16,7 +16,7 @@ CHANGED_S = 0.005
 MOST_MESSAGES = 100_000
 
 
-class Intake:
+class InboundQueue:
     """A bounded queue of raw messages. Overflow policy: the newest message is dropped and counted.
 
     Attributes:

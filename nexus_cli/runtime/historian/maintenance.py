@@ -23,7 +23,7 @@ AGAIN_S = 60.0
 """What somebody else's lock excluded is tried again so soon."""
 
 
-class HourlyUpkeep:
+class HourlyMaintenance:
     """Runs the upkeep of its site at start and every hour; with several historians one of them does it."""
 
     def __init__(

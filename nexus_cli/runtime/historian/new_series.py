@@ -13,8 +13,8 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.series import SeriesFacts
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
-from nexus_cli.runtime.historian.external_topics import Others, Wanted
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.external_topics import ExternalTopics, Wanted
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import Message
 
@@ -32,9 +32,11 @@ class _Waiting(NamedTuple):
 class NewSeries:
     """Makes series in a task of its own and gives the messages back to the intake, with the time of their arrival."""
 
-    def __init__(self, *, link: DatabaseLink, others: Others, intake: Intake, counters: Counters) -> None:
+    def __init__(
+        self, *, link: DatabaseLink, others: ExternalTopics, inbound_queue: InboundQueue, counters: Counters
+    ) -> None:
         """Use a link of its own: nothing else waits for it."""
-        self._link, self._others, self._intake, self._counters = link, others, intake, counters
+        self._link, self._external, self._inbound, self._counters = link, others, inbound_queue, counters
         self._wanted: dict[str, Wanted] = {}
         self._waiting: deque[_Waiting] = deque()
         self._paths: set[str] = set()
@@ -89,15 +91,15 @@ class NewSeries:
         for each in some.values():
             by_device.setdefault(each.device, []).append(each.facts)
         for device, facts in by_device.items():
-            await self._others.create(conn, device, facts)
+            await self._external.create(conn, device, facts)
 
     def _give_back(self) -> None:
         """Messages whose path waits for nothing any more, in order of arrival."""
         self._paths = set(self._wanted)
         kept: deque[_Waiting] = deque()
         for each in self._waiting:
-            if self._others.path(each.message) in self._paths:
+            if self._external.path(each.message) in self._paths:
                 kept.append(each)
             else:
-                self._intake.give_back(each.message, arrived_us=each.arrived_us)
+                self._inbound.give_back(each.message, arrived_us=each.arrived_us)
         self._waiting = kept

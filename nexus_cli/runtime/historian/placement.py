@@ -18,8 +18,15 @@ from nexus_cli.database.stopped import end_stopped
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import DAY_US, Batch
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Letters
-from nexus_cli.runtime.historian.deferred_batches import MOST_SLOW, Aside, Piece, by_day, halves, is_late
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
+from nexus_cli.runtime.historian.deferred_batches import (
+    MOST_SLOW,
+    DeferredBatch,
+    DeferredBatches,
+    by_day,
+    halves,
+    is_late,
+)
 from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.logging import event
 
@@ -37,17 +44,17 @@ class Placement:
     def __init__(self, *, site: str, writer: Writer, clock: Clock, counters: Counters) -> None:
         """Decide for one writer of a site."""
         self._site, self._writer, self._clock, self._counters = site, writer, clock, counters
-        self._aside = Aside()
+        self._deferred = DeferredBatches()
         self._met_lock = False
 
     @property
     def waiting(self) -> int:
         """Samples that wait aside, because only they can't be stored now."""
-        return self._aside.points
+        return self._deferred.points
 
     def pause_s(self) -> float | None:
         """How long until something that waits aside is due; None when nothing waits."""
-        due_s = self._aside.next_s
+        due_s = self._deferred.next_s
         return None if due_s is None else max(0.0, due_s - self._clock.monotonic_s())
 
     async def write(self, conn: Any, batch: Batch) -> None:
@@ -57,21 +64,21 @@ class Placement:
             OSError, PostgresError: The way to the database, or the database itself, failed: connect again
                 and write the same batch again. What of it is stored already is not stored twice.
         """
-        self._aside.without_waiting(batch)
-        parts = by_day(batch, today=self._today()) if len(self._aside) else []
+        self._deferred.without_waiting(batch)
+        parts = by_day(batch, today=self._today()) if len(self._deferred) else []
         if len(parts) > 1:  # what is late may meet the same lock again: what is new does not wait for that
             await self._parts(conn, batch, parts)
         else:
             await self._place(conn, batch)
         batch.frames, batch.samples, batch.gaps, batch.reports, batch.packed = [], [], [], [], None
-        batch.letters = Letters()
-        for piece in self._aside.due(now_s=self._clock.monotonic_s()):
+        batch.letters = DeadLetters()
+        for piece in self._deferred.due(now_s=self._clock.monotonic_s()):
             await self._again(conn, piece)
-        self._met_lock = self._met_lock and len(self._aside) > 0
+        self._met_lock = self._met_lock and len(self._deferred) > 0
 
     async def finish(self, conn: Any) -> None:
         """Try everything that waits aside once more: the role ends. Gateways send again what is not stored now."""
-        for piece in self._aside.due(now_s=float("inf")):
+        for piece in self._deferred.due(now_s=float("inf")):
             await self._again(conn, piece)
 
     async def _place(self, conn: Any, batch: Batch) -> None:
@@ -130,9 +137,9 @@ class Placement:
         if len(parts) > 1:
             await self._parts(conn, batch, parts)
             return
-        if not is_late(batch, today=self._today()) or not self._aside.has_room(batch):
+        if not is_late(batch, today=self._today()) or not self._deferred.has_room(batch):
             raise error
-        self._wait_aside(batch, error)
+        self._defer(batch, error)
 
     async def _slow(self, conn: Any, batch: Batch, error: PostgresError) -> None:
         """A statement took too long: less at once, unless the database is slow for everything."""
@@ -144,17 +151,17 @@ class Placement:
             _log.warning("a batch of %d frames takes too long and is divided: %s", len(batch.frames), error)
             await self._parts(conn, batch, parts)
             return
-        if (not batch.frames and not batch.samples) or not self._aside.has_room(batch):
+        if (not batch.frames and not batch.samples) or not self._deferred.has_room(batch):
             raise error
-        self._wait_aside(batch, error, slow=1)
+        self._defer(batch, error, slow=1)
 
-    def _wait_aside(self, batch: Batch, error: PostgresError, *, slow: int = 0) -> None:
-        if not len(self._aside):
+    def _defer(self, batch: Batch, error: PostgresError, *, slow: int = 0) -> None:
+        if not len(self._deferred):
             event(_log, "samples wait aside, the others are stored", level=logging.WARNING, cause=one_line(error))
         waiting = Batch(frames=batch.frames, gaps=batch.gaps, reports=batch.reports, samples=batch.samples)
         waiting.letters.merge(batch.letters)
-        self._aside.put(
-            Piece(batch=waiting, why=one_line(error), slow=slow, rows_before=self._counters.rows),
+        self._deferred.put(
+            DeferredBatch(batch=waiting, why=one_line(error), slow=slow, rows_before=self._counters.rows),
             now_s=self._clock.monotonic_s(),
         )
 
@@ -170,7 +177,7 @@ class Placement:
             batch.frames = [pending for each in rest for pending in each.frames]
             batch.samples = [sample for each in rest for sample in each.samples]
 
-    async def _again(self, conn: Any, piece: Piece) -> None:
+    async def _again(self, conn: Any, piece: DeferredBatch) -> None:
         """Try once more what waits aside, without making others wait for long."""
         try:
             await self._writer.store(conn, piece.batch, lock_s=ASIDE_LOCK_S)
@@ -185,11 +192,11 @@ class Placement:
                 await self._probe(conn)  # slow for everybody: nothing is given up for that
                 piece.slow += 1
             if piece.slow < MOST_SLOW or self._counters.rows == piece.rows_before:
-                self._aside.again(piece, now_s=self._clock.monotonic_s())
+                self._deferred.again(piece, now_s=self._clock.monotonic_s())
                 return
             await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
-        self._aside.remove(piece)
-        if not len(self._aside):
+        self._deferred.remove(piece)
+        if not len(self._deferred):
             event(_log, "what waited aside is settled")
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:

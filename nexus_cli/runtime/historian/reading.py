@@ -93,7 +93,7 @@ class Reader:
                 self._set_aside(batch, gateway, known, Refusal("not_a_frame", str(error), topic, payload))
             return TAKEN
         until_us = self._assignments.until_us(gateway, device)
-        verdict = self._bounds.judge(gateway, frame.time)
+        verdict = self._bounds.classify(gateway, frame.time)
         if verdict is Verdict.HELD:
             self._counters.held_frames += 1
             return TAKEN

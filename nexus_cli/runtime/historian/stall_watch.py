@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nexus_cli.runtime.historian.announcer import Announcer
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 
@@ -18,7 +18,7 @@ def watch(
     progress: Progress,
     *,
     client: BrokerClient,
-    intake: Intake,
+    inbound_queue: InboundQueue,
     announcer: Announcer,
     storing: Callable[[], tuple[int, int]],
 ) -> None:
@@ -28,10 +28,10 @@ def watch(
         waiting, stored = storing()
         return {
             "intake": Activity(
-                waits=len(intake) > 0,
-                moved=intake.taken,
+                waits=len(inbound_queue) > 0,
+                moved=inbound_queue.taken,
                 limit_s=TAKE_S,
-                problem=f"no message is taken from the queue, {len(intake)} wait",
+                problem=f"no message is taken from the queue, {len(inbound_queue)} wait",
             ),
             "storing": Activity(
                 waits=waiting > 0,

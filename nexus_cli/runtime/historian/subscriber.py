@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.historian.batcher import Batcher
-from nexus_cli.runtime.historian.external_topics import Others
-from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.external_topics import ExternalTopics
+from nexus_cli.runtime.historian.following import StateWatch
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.retained import QUIET_S, fetch_retained
-from nexus_cli.runtime.historian.sharing import broker_shares
+from nexus_cli.runtime.historian.shared_subscriptions import broker_shares
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -38,16 +38,16 @@ class Subscriber:
         settings: Settings,
         topics: Topics,
         client: BrokerClient,
-        intake: Intake,
-        others: Others,
+        inbound_queue: InboundQueue,
+        others: ExternalTopics,
         batcher: Batcher,
-        following: Following,
+        following: StateWatch,
         on_connected: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
         """Join the parts; `run` and `follow` work."""
-        self._settings, self._topics, self._client, self._intake = settings, topics, client, intake
-        self._others, self._batcher, self._following = others, batcher, following
+        self._settings, self._topics, self._client, self._inbound = settings, topics, client, inbound_queue
+        self._external, self._batcher, self._following = others, batcher, following
         self._on_connected, self._on_lost = on_connected, on_lost
         self._live = f"{topics.live}/"
         self._changed = batcher.filters_changed
@@ -72,7 +72,7 @@ class Subscriber:
         await self._client.run(
             stop,
             subscriptions=[*subscriptions, (self._topics.config("+"), 1)],
-            on_message=self._hear_own,
+            on_message=self._receive_own,
             on_connected=self._connected,
             on_lost=self._on_lost,
         )
@@ -101,7 +101,7 @@ class Subscriber:
         self._have.clear()
         self._all_retained = True
         try:
-            await self._subscribe_others(())
+            await self._subscribe_external(())
         except NexusError as error:
             # Our own frames do not depend on it; it is tried again.
             event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
@@ -111,34 +111,34 @@ class Subscriber:
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Subscribe what is new; take what the broker retains of it, once among all historians."""
-        filters, fresh = self._others.filters, self._others.fresh_filters
+        filters, fresh = self._external.filters, self._external.fresh_filters
         all_retained, self._all_retained = self._all_retained, False
         try:
             # A broker without shares gives the retained messages at each subscription, also at one that there is already.
-            await self._subscribe_others(() if self.shared else fresh)
+            await self._subscribe_external(() if self.shared else fresh)
             retained = filters if all_retained else [each for each in filters if each in fresh]
             if self.shared and retained and self._following.is_our_turn:
-                await fetch_retained(self._settings, filters=retained, put=self._hear, stop=stop)
+                await fetch_retained(self._settings, filters=retained, put=self._receive, stop=stop)
         except NexusError:
             self._all_retained |= all_retained
             raise
         if fresh and not self.shared:
             await wait_for(stop, timeout_s=QUIET_S)
-        self._others.settled(fresh)
+        self._external.settled(fresh)
 
-    async def _subscribe_others(self, again: Sequence[str]) -> None:
+    async def _subscribe_external(self, again: Sequence[str]) -> None:
         """Subscribe what is not subscribed yet, and these filters once more."""
-        wanted = [each for each in self._others.filters if each not in self._have or each in again]
+        wanted = [each for each in self._external.filters if each not in self._have or each in again]
         if wanted:
             await self._client.subscribe([(self._filter(each), 1) for each in wanted])
             self._have.update(wanted)
 
-    def _hear_own(self, message: Message) -> None:
+    def _receive_own(self, message: Message) -> None:
         """From our own subscriptions. Some brokers give retained messages to each member of a group as well: not those."""
         if not (self.shared and message.retain and message.topic.startswith(self._live)):
-            self._hear(message)
+            self._receive(message)
 
-    def _hear(self, message: Message) -> None:
-        if message.retain and self._others.is_fresh(message.topic):
+    def _receive(self, message: Message) -> None:
+        if message.retain and self._external.is_fresh(message.topic):
             message = message._replace(retain=False)
-        self._intake.put(message)
+        self._inbound.put(message)

@@ -74,7 +74,7 @@ class TimeBounds:
         """Why frames are held that came within the last minute; "" when none are, or only for their probation."""
         return self.doubt if self._clock.monotonic_s() - self._held_s <= AHEAD_S else ""
 
-    def judge(self, gateway: str, time_us: int) -> Verdict:
+    def classify(self, gateway: str, time_us: int) -> Verdict:
         """What becomes of a frame, gap or report of this time (µs since 1970 UTC)."""
         if not EARLIEST_US <= time_us <= LATEST_US:
             return Verdict.OUTSIDE

@@ -16,8 +16,8 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters
-from nexus_cli.runtime.historian.holes import Holes
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, DeadLetterStore
+from nexus_cli.runtime.historian.holes import RefusalGaps
 from nexus_cli.runtime.historian.replays import Replays
 
 REFUSED = "refused_by_database"
@@ -43,9 +43,9 @@ class Writer:
         self._on_committed = on_committed
         self._tables = SampleTables(site=site)
         self._stored: dict[OutboxKey, Custody] = {}
-        self._letters = DeadLetterBox(site=site)
+        self._letters = DeadLetterStore(site=site)
         self._replays = Replays(counters=counters)
-        self._holes = Holes(site=site, clock=clock)
+        self._holes = RefusalGaps(site=site, clock=clock)
 
     def forget(self) -> None:
         """A new connection: trust nothing that was known of the database."""
@@ -118,7 +118,7 @@ class Writer:
     async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool, lock_s: float) -> None:
         expected = {key: self._stored[key] for key in batch.outboxes()}
         new = self._with(batch, expected)
-        letters = Letters()
+        letters = DeadLetters()
         letters.merge(batch.letters)
         letters.merge(packed.letters)
         letters.refuse(batch.refusals())
@@ -133,7 +133,7 @@ class Writer:
                     inserted, conflicts = await copy_staged(conn, made, block.pieces, block.columns)
                     rows -= block.rows - inserted
                     duplicates += block.rows - inserted - len(conflicts)
-                    _tell(letters, conflicts, made.table)
+                    _log_lost_race(letters, conflicts, made.table)
                 else:
                     await copy_straight(conn, made.table, block.pieces, block.columns)
             await self._mark(conn, packed)
@@ -177,7 +177,7 @@ class Writer:
             custody.ranges.compact()
         return new
 
-    async def _record_gaps(self, conn: Any, batch: Batch, letters: Letters) -> None:
+    async def _record_gaps(self, conn: Any, batch: Batch, letters: DeadLetters) -> None:
         reported = [(pending.key.gateway, pending.gap) for pending in batch.gaps if pending.refusal is None]
         await self._holes.record(conn, reported, letters)
         await self._holes.declare(conn, batch.refusals())
@@ -235,13 +235,13 @@ class Writer:
                         letters.add(pending.topic, REFUSED, detail=one_line(error), payload=row)
                         continue
                     rows += inserted
-                    _tell(letters, conflicts, made.table)
+                    _log_lost_race(letters, conflicts, made.table)
             await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(alone, rows=rows, letters=letters.count)
         self._taken(alone, new)
 
 
-def _tell(letters: Letters, conflicts: Sequence[Conflict], table: str) -> None:
+def _log_lost_race(letters: DeadLetters, conflicts: Sequence[Conflict], table: str) -> None:
     for conflict in conflicts:
         letters.add(
             f"series/{conflict.series_id}",

@@ -90,7 +90,7 @@ def test_the_topic_of_a_command_is_read_back() -> None:
 )
 def test_times(expires_s: float, doubt: str, code: str | None) -> None:
     clocks = Clocks(lambda: NOW_US, lambda: doubt)
-    found = clocks.objection(NOW_US + int(expires_s * 1e6))
+    found = clocks.rejection(NOW_US + int(expires_s * 1e6))
     assert (found.code if found else None) == code
     assert doubt in (found.detail if found else "")
 

@@ -10,9 +10,9 @@ import pytest
 
 from nexus_cli.drivers.base import Session
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
-from nexus_cli.runtime.gateway.field.polling import Poller, Working
+from nexus_cli.runtime.gateway.field.polling import Poller, WorkQueue
 from tests.field import FakeDriver, FakeSession, device
 
 
@@ -25,13 +25,13 @@ class Nowhere:
     def cycle(self, path: str) -> Cycle:
         return Cycle(1)
 
-    def ongoing(self, one: Running) -> Cycle:
+    def ongoing(self, one: DeviceRuntime) -> Cycle:
         return Cycle(1)
 
-    def emit(self, one: Running, cycle: Cycle) -> None:
+    def emit(self, one: DeviceRuntime, cycle: Cycle) -> None:
         return None
 
-    def finish(self, one: Running, *, over: bool = True) -> None:
+    def finish(self, one: DeviceRuntime, *, over: bool = True) -> None:
         return None
 
 
@@ -50,16 +50,16 @@ class Watched(FakeSession):
         return await super().read(request)
 
 
-def plant(concurrency: int) -> tuple[FakeDriver, dict[str, Running]]:
+def plant(concurrency: int) -> tuple[FakeDriver, dict[str, DeviceRuntime]]:
     driver = FakeDriver(concurrency=concurrency)
-    devices = {f"a/l/d{n}": running(device(f"a/l/d{n}"), "x", driver) for n in range(10)}
+    devices = {f"a/l/d{n}": device_runtime(device(f"a/l/d{n}"), "x", driver) for n in range(10)}
     return driver, devices
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_work_waits_for_what_is_in_flight_and_nothing_else(concurrency: int) -> None:
     log: list[str] = []
-    working = Working()
+    working = WorkQueue()
     driver, devices = plant(concurrency)
 
     def order(name: str) -> Callable[[Session], Any]:
@@ -85,7 +85,7 @@ async def test_work_waits_for_what_is_in_flight_and_nothing_else(concurrency: in
 
 
 def test_what_never_had_its_turn_is_told() -> None:
-    working, told = Working(), []
+    working, told = WorkQueue(), []
 
     async def work(session: Session) -> None:
         raise AssertionError("it must not be done")

@@ -10,12 +10,12 @@ import pytest
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.proof import proof_s
-from nexus_cli.runtime.gateway.commands.execution import Ended, Order
-from nexus_cli.runtime.gateway.commands.queue import Lanes
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, PendingCommand
+from nexus_cli.runtime.gateway.commands.queue import DeviceQueues
 from nexus_cli.wire.command import State
 
-NOT_YET = Ended(state=State.FAILED, code="NX6815", detail="it holds 1 instead of 2", again=True)
-SHOWN = Ended(state=State.DONE, read_back=2)
+NOT_YET = CommandResult(state=State.FAILED, code="NX6815", detail="it holds 1 instead of 2", again=True)
+SHOWN = CommandResult(state=State.DONE, read_back=2)
 
 
 class Looking:
@@ -29,7 +29,7 @@ class Looking:
     async def sleep(self, delay_s: float) -> None:
         self.passed_s += delay_s
 
-    def look_again(self, _: Any, first: Ended, looked: asyncio.Future[Ended]) -> Any:
+    def look_again(self, _: Any, first: CommandResult, looked: asyncio.Future[CommandResult]) -> Any:
         self.looks.append(round(self.passed_s, 3))
         looked.set_result(SHOWN if self.passed_s >= self.shown_s else first)
         return None
@@ -38,14 +38,14 @@ class Looking:
         return True
 
 
-async def looked_for(tag: TagConfig, *, shown_s: float) -> tuple[Ended, list[float]]:
+async def looked_for(tag: TagConfig, *, shown_s: float) -> tuple[CommandResult, list[float]]:
     looking: Any = Looking(shown_s)
     none: Any = None
-    lanes = Lanes(
+    lanes = DeviceQueues(
         gateway="gw", journal=none, execution=looking, supervisor=none, expired=none, ended=none, clock=looking
     )
     order: Any = SimpleNamespace(accepted=SimpleNamespace(tag=tag))
-    wanted: Order = order
+    wanted: PendingCommand = order
     return await lanes._look_again(wanted, looking, NOT_YET), looking.looks
 
 

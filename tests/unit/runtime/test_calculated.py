@@ -10,7 +10,7 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import FakeClock, RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wire.sample import Quality, Reason, Value
@@ -48,7 +48,7 @@ class Tank:
             absence=Absence(clock=clock, add_gap=lambda **_: None),
         )
         config = DeviceConfig(path=PATH, protocol="fake", link="x", gateway="gw-1", tags=tags)
-        self.device: Running = running(config, "1", FakeDriver())
+        self.device: DeviceRuntime = device_runtime(config, "1", FakeDriver())
         self.pipeline.configure([self.device])
 
     def read(self, fault: Fault | None = None, **values: Value) -> None:

@@ -42,7 +42,7 @@ class Refusing(FakeDriver):
         )
 
 
-class Alarm:
+class Wakeup:
     """Moves the clock instead of waiting."""
 
     def __init__(self, clock: Clock, stop: asyncio.Event) -> None:
@@ -75,7 +75,7 @@ async def attempts(*, rest_s: float) -> tuple[list[float], str]:
         pipeline=Pipeline(),  # type: ignore[arg-type]
         changed=lambda: None,
     )
-    link._wake = Alarm(clock, stop)  # type: ignore[assignment]
+    link._wake = Wakeup(clock, stop)  # type: ignore[assignment]
     link.apply([(device("a/l/plc"), "d")])
     await link.run(stop)
     return [after - before for before, after in pairwise(driver.connects)], link.state.detail

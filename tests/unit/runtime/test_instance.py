@@ -17,7 +17,7 @@ from nexus_cli.runtime.gateway.instance import (
     SETTLE_S,
     SILENCE_S,
     START_S,
-    Duty,
+    ActiveInstance,
     Identity,
     Other,
     State,
@@ -40,7 +40,7 @@ class Process:
 
     def __post_init__(self) -> None:
         me = Identity(instance=self.name, host=f"host-{self.name}", pid=7)
-        self.duty = Duty(me, name="gw", own=self.own, term=0, clock=self.hub.clock)
+        self.duty = ActiveInstance(me, name="gw", own=self.own, term=0, clock=self.hub.clock)
         self.period_s = 0.0
 
     @property

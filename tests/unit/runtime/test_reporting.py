@@ -11,9 +11,9 @@ from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.census import limited
-from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
-from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Reporting
+from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Subscriptions
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
 
@@ -30,7 +30,7 @@ class Pipeline:
     def cycle(self, path: str, *, at_us: int = 1) -> Cycle:
         return Cycle(1)
 
-    def emit(self, device: Running, cycle: Cycle) -> None:
+    def emit(self, device: DeviceRuntime, cycle: Cycle) -> None:
         pass
 
 
@@ -74,8 +74,8 @@ class Bench:
     def __init__(self) -> None:
         self.driver, self.clock = FakeDriver(), Clock()
         tags = {f"t{at}": TagConfig(type="float64", address=f"a{at}", poll_ms=500, mode="subscribe") for at in range(3)}
-        self.device = running(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
-        self.reporting = Reporting(
+        self.device = device_runtime(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
+        self.reporting = Subscriptions(
             Session(self.driver, "link"),  # type: ignore[arg-type]
             driver=guarded(self.driver),
             clock=self.clock,  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ RETRY_S = 1.0
 _log = logging.getLogger("nexus.alerts")
 
 
-class Heard(NamedTuple):
+class LiveValue(NamedTuple):
     """The newest value of a tag."""
 
     value: Value
@@ -56,7 +56,7 @@ class Alerting:
         self._topics = Topics(enterprise, name)
         self._alerts: dict[str, Alert] = {}
         self._by_topic: dict[str, list[str]] = {}
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, LiveValue] = {}
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
         self._unjudged: set[str] = set()
@@ -130,7 +130,7 @@ class Alerting:
         """Live topics that some alert watches, sorted."""
         return sorted(self._by_topic)
 
-    def unheard(self) -> list[str]:
+    def unreceived(self) -> list[str]:
         """Paths of watched tags of which no value has come, sorted."""
         found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
         return sorted(path for path in found if path is not None)
@@ -139,7 +139,7 @@ class Alerting:
         """Every alert and where it stands, by name; times in µs since 1970 UTC."""
         return [self._facts(name) for name in sorted(self._alerts)]
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def receive(self, topic: str, payload: bytes) -> None:
         """Take a live message; what is not one is passed over (the historian keeps the dead letters)."""
         if topic not in self._by_topic or not payload:
             return
@@ -153,14 +153,14 @@ class Alerting:
         if topic in self._unreadable:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
-        self._heard[topic] = Heard(found.value, found.label or None, found.state)
+        self._heard[topic] = LiveValue(found.value, found.label or None, found.state)
         self._look(topic)
 
-    def hear_stored(self, path: str, found: Mapping[str, Any]) -> None:
+    def load_stored(self, path: str, found: Mapping[str, Any]) -> None:
         """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
         topic = self._topics.tag(path)
         if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
-            self._heard[topic] = Heard(found["value"], found["label"], Quality(found["quality"]))
+            self._heard[topic] = LiveValue(found["value"], found["label"], Quality(found["quality"]))
             self._look(topic)
 
     def publish_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Control's HTTP API: FastAPI over `Service`, behind a `Door`. Every answer is JSON, never a traceback."""
+"""Control's HTTP API: FastAPI over `Service`, behind a `RequestGuard`. Every answer is JSON, never a traceback."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nexus_cli import __version__
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.audit import add_audit_route
 from nexus_cli.runtime.control.routes.auth import Caller, Tokens
 from nexus_cli.runtime.control.routes.bodies import BODY_SCHEMA, Body, Name, read_deployment
-from nexus_cli.runtime.control.routes.door import Door, failure
+from nexus_cli.runtime.control.routes.request_guard import RequestGuard, failure
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
-from nexus_cli.runtime.control.service import Office, Service
+from nexus_cli.runtime.control.service import Leader, Service
 from nexus_cli.wire.topic import is_slug
 
 
@@ -54,7 +54,7 @@ def make_api(
     *,
     service: Service,
     runs: Runs,
-    people: People,
+    principals: Principals,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
     tokens: Tokens,
@@ -86,13 +86,15 @@ def make_api(
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens, people=people)
+    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens, principals=principals)
     add_audit_route(app, base=BASE, service=service, may=routes.may)
-    add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing, people=people, may=routes.may)
-    return Door(app, tokens=tokens, stopping=stopping)
+    add_sequence_routes(
+        app, base=BASE, runs=runs, acting=lambda: acting().sequencing, principals=principals, may=routes.may
+    )
+    return RequestGuard(app, tokens=tokens, stopping=stopping)
 
 
-class Acting(Office, Protocol):
+class Acting(Leader, Protocol):
     """What a control has while it leads."""
 
     alerting: Alerting
@@ -110,9 +112,9 @@ class _Routes:
         acting: Callable[[], Acting],
         alerts: Callable[[], Awaitable[list[dict[str, Any]]]],
         tokens: Tokens,
-        people: People,
+        principals: Principals,
     ) -> None:
-        self._people = people
+        self._people = principals
         self._service, self._acting, self._alerts, self._tokens = service, acting, alerts, tokens
         may = self.may
         self._state_routes(app, may)
@@ -204,25 +206,25 @@ class _Routes:
             return answer(await service.gateway_devices(name, body.paths))
 
     def _alert_routes(self, app: FastAPI, may: Callable[[Callable[[Caller], bool]], Any]) -> None:
-        service, base, people = self._service, BASE, self._people
+        service, base, principals = self._service, BASE, self._people
         anybody = may(lambda caller: not caller.gateway)
 
         @app.get(base + "/alerts")
         async def alerts(caller: Caller = anybody) -> Response:
             found = await self._alerts()
-            mine = await people.named(caller, "alerts", [one["name"] for one in found])
+            mine = await principals.named(caller, "alerts", [one["name"] for one in found])
             return answer({"alerts": [one for one in found if one["name"] in mine]})
 
         @app.get(base + "/alerts/{name}/changes")
         async def changes(
             name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50, caller: Caller = anybody
         ) -> Response:
-            await people.require(caller, "alerts", name)
+            await principals.require(caller, "alerts", name)
             return answer(await service.alert_changes(name, limit=limit))
 
         @app.post(base + "/alerts/{name}/acknowledge")
         async def acknowledge(name: str, caller: Caller = anybody) -> Response:
-            await people.require(caller, "acknowledge", name)
+            await principals.require(caller, "acknowledge", name)
             return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))
 
 

@@ -33,7 +33,7 @@ class Caller:
 
     @property
     def office(self) -> bool:
-        """One of NEXUS's own; a declared user may do what its roles name (`people.People`)."""
+        """One of NEXUS's own; a declared user may do what its roles name (`principals.Principals`)."""
         return self.principal.startswith(OFFICE)
 
     def may_read_gateway(self, name: str) -> bool:

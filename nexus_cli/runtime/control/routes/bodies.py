@@ -14,7 +14,7 @@ import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nexus_cli.apply.request import Request
+from nexus_cli.apply.request import DeploymentRequest
 
 LARGEST_RESOURCE = 8 * 2**20
 """Bytes of one resource, and of everything beside them: a device of 10,000 tags has about 4 MB."""
@@ -58,14 +58,14 @@ BODY_SCHEMA: dict[str, Any] = {
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def read_deployment(body: bytes) -> tuple[Request, dict[str, int]]:
+async def read_deployment(body: bytes) -> tuple[DeploymentRequest, dict[str, int]]:
     """A deployment and the counts of its plan, from JSON.
 
     Raises:
         RequestValidationError: It is not one.
     """
     read = await asyncio.to_thread(_read, body)
-    asked = Request(
+    asked = DeploymentRequest(
         base_digest=read.base_digest,
         desired_digest=read.desired_digest,
         changed=read.changed,

@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.auth import Caller
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
@@ -43,21 +43,21 @@ def add_sequence_routes(
     base: str,
     runs: Runs,
     acting: Callable[[], Sequencing],
-    people: People,
+    principals: Principals,
     may: Callable[[Callable[[Caller], bool]], Any],
 ) -> None:
-    """Add them; who may deploy may run every sequence, a declared user those of its roles (`people`)."""
+    """Add them; who may deploy may run every sequence, a declared user those of its roles (`principals`)."""
     anybody = may(lambda caller: not caller.gateway)
 
     async def may_see(caller: Caller, name: str) -> None:
         if not caller.may_read:
-            await people.require(caller, "run", name)
+            await principals.require(caller, "run", name)
 
     @app.get(base + "/sequences")
     async def sequences(caller: Caller = anybody) -> Response:
         found = await runs.listing()
         if not caller.may_read:
-            mine = await people.named(caller, "run", {one["name"] for part in found.values() for one in part})
+            mine = await principals.named(caller, "run", {one["name"] for part in found.values() for one in part})
             found = {key: [one for one in part if one["name"] in mine] for key, part in found.items()}
         return _answer(found)
 
@@ -68,7 +68,7 @@ def add_sequence_routes(
 
     @app.post(base + "/sequences/{name}/runs", status_code=202)
     async def start(name: Name, body: StartBody, caller: Caller = anybody) -> Response:
-        await people.require(caller, "run", name)
+        await principals.require(caller, "run", name)
         found = await acting().start(
             name, run_id=body.run, who=caller.principal, reason=body.reason, given=body.set, agreed=body.agreed
         )
@@ -86,18 +86,18 @@ def add_sequence_routes(
 
     @app.post(base + "/runs/{run}/abort")
     async def abort(run: Name, caller: Caller = anybody) -> Response:
-        await people.require(caller, "run", await runs.name_of(run))
+        await principals.require(caller, "run", await runs.name_of(run))
         return _answer(await acting().abort(run, who=caller.principal))
 
     @app.get(base + "/messages/{name}")
     async def message(name: Name, caller: Caller = anybody) -> Response:
         if not caller.may_read:
-            await people.require(caller, "publish", name)
+            await principals.require(caller, "publish", name)
         return _answer({"message": await runs.message(name)})
 
     @app.post(base + "/messages/{name}")
     async def publish(name: Name, body: PublishBody, caller: Caller = anybody) -> Response:
-        await people.require(caller, "publish", name)
+        await principals.require(caller, "publish", name)
         return _answer(await acting().publish(name, body.set, who=caller.principal))
 
 

@@ -28,7 +28,7 @@ OTHERS_AGE_S = 60.0
 """Default `max_age` of what others publish."""
 
 
-class Held(NamedTuple):
+class LiveValue(NamedTuple):
     """The newest message of a tag.
 
     Attributes:
@@ -45,7 +45,7 @@ class Held(NamedTuple):
     heard_s: float | None
 
 
-class Terms(NamedTuple):
+class ValuePolicy(NamedTuple):
     """What values a sequence goes by.
 
     Attributes:
@@ -57,9 +57,9 @@ class Terms(NamedTuple):
     uncertain: bool = False
 
 
-def terms_of(config: SequenceConfig) -> Terms:
+def policy_of(config: SequenceConfig) -> ValuePolicy:
     """As the sequence declares them."""
-    return Terms(None if config.max_age_ms is None else config.max_age_ms / 1000, config.uncertain)
+    return ValuePolicy(None if config.max_age_ms is None else config.max_age_ms / 1000, config.uncertain)
 
 
 class LiveValues:
@@ -73,7 +73,7 @@ class LiveValues:
         """Know nothing yet."""
         self._topics, self._clock = topics, clock
         self._wanted: set[str] = set()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LiveValue] = {}
         self._alive_s: dict[str, float] = {}
         self._changed = asyncio.Event()
         self.gateways: Mapping[str, str] = {}
@@ -87,7 +87,7 @@ class LiveValues:
         """Topics to subscribe, sorted."""
         return sorted(self._topics.tag(path) for path in self._wanted)
 
-    def hear(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+    def receive(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Take a live message; what can't be read, and what was cleared, is no value."""
         path = self._topics.path(topic)
         if path is None or path not in self._wanted:
@@ -96,7 +96,7 @@ class LiveValues:
             # A gateway's own time proves nothing here, so a clock of it that is wrong costs nothing either.
             found = parse_payload(payload, now_us=None if self._gateway(path) else self._clock.now_us())
             heard_s = None if retained else self._clock.monotonic_s()
-            self._held[path] = Held(found.value, found.state, found.reason, found.unit, found.time_us, heard_s)
+            self._held[path] = LiveValue(found.value, found.state, found.reason, found.unit, found.time_us, heard_s)
         except PayloadError:
             self._held.pop(path, None)
         self._changed.set()
@@ -106,7 +106,7 @@ class LiveValues:
         self._alive_s[gateway] = self._clock.monotonic_s()
         self._changed.set()
 
-    def of(self, names: Iterable[str], terms: Terms) -> dict[str, Value] | None:
+    def of(self, names: Iterable[str], terms: ValuePolicy) -> dict[str, Value] | None:
         """The values of some tags; None when one has none that counts."""
         found: dict[str, Value] = {}
         for name in names:
@@ -115,7 +115,7 @@ class LiveValues:
             found[name] = self._held[name].value
         return found
 
-    def objection(self, path: str, terms: Terms) -> str:
+    def objection(self, path: str, terms: ValuePolicy) -> str:
         """Why the value of a tag does not count; "" when it does."""
         held = self._held.get(path)
         if held is None:
@@ -135,7 +135,7 @@ class LiveValues:
         held = self._held.get(path)
         return held is None or held.value is None or not self._gateway(path) or held.unit == unit
 
-    def too_old(self, path: str, terms: Terms) -> bool:
+    def too_old(self, path: str, terms: ValuePolicy) -> bool:
         """True when a sign of life would do: there is a value, and it is older than it may be."""
         held = self._held.get(path)
         return held is not None and held.value is not None and self._age_s(path, held) > self._limit_s(path, terms)
@@ -143,12 +143,12 @@ class LiveValues:
     def _gateway(self, path: str) -> str:
         return self.gateways.get(path.rpartition("/")[0], "")
 
-    def _limit_s(self, path: str, terms: Terms) -> float:
+    def _limit_s(self, path: str, terms: ValuePolicy) -> float:
         if terms.max_age_s is not None:
             return terms.max_age_s
         return READ_AGE_S if self._gateway(path) else OTHERS_AGE_S
 
-    def _age_s(self, path: str, held: Held) -> float:
+    def _age_s(self, path: str, held: LiveValue) -> float:
         gateway, now_s = self._gateway(path), self._clock.monotonic_s()
         if not gateway and held.time_us is not None:
             return (self._clock.now_us() - held.time_us) / 1e6
@@ -191,7 +191,7 @@ class Condition:
         self._expression: Expression = made.value
         self.names = made.value.names
 
-    def holds(self, values: LiveValues, terms: Terms) -> bool | None:
+    def holds(self, values: LiveValues, terms: ValuePolicy) -> bool | None:
         """True or false; None when a value is missing or does not count, or the arithmetic has no result."""
         found = values.of(self.names, terms)
         if found is None or not all(values.in_unit(name, self._units[name]) for name in self.names):
@@ -206,7 +206,7 @@ class Condition:
         usable = {name: typed(value, self._types[name]) for name, value in found.items()}
         return bool(self._expression.evaluate(usable))
 
-    def objection(self, values: LiveValues, terms: Terms) -> str:
+    def objection(self, values: LiveValues, terms: ValuePolicy) -> str:
         """Why it can't be told whether it holds."""
         for name in self.names:
             if missing := values.objection(name, terms):

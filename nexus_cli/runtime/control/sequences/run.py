@@ -20,7 +20,7 @@ from nexus_cli.model.expression import ExpressionError
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, SequenceConfig, StepConfig, render
 from nexus_cli.model.rehearsal import Numbered, numbered
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, terms_of
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, policy_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.sample import Value
@@ -70,7 +70,7 @@ class Journal(Protocol):
         ...
 
 
-class Hands(Protocol):
+class Sender(Protocol):
     """What a run acts with."""
 
     async def write(
@@ -104,7 +104,7 @@ class Run:
     config: SequenceConfig
     tags: Mapping[str, TagConfig]
     messages: Mapping[str, MessageConfig]
-    hands: Hands
+    sender: Sender
     journal: Journal
     values: LiveValues
     clock: Clock
@@ -136,7 +136,7 @@ class Run:
         try:
             state, detail = await self._outcome()
             event(_log, "sequence " + state, name=self.name, run=self.id, detail=detail.get("detail", ""))
-            await self._telling(self.journal.end(state, detail))
+            await self._reporting(self.journal.end(state, detail))
             return state
         finally:
             self.ended.set()
@@ -162,7 +162,7 @@ class Run:
         return state, {**detail, "abort_branch": undone}
 
     async def _require(self) -> None:
-        terms = terms_of(self.config)
+        terms = policy_of(self.config)
         for number, text in enumerate(self.config.requires, 1):
             condition = self._condition(text)
             held = await self._first(condition)
@@ -177,7 +177,7 @@ class Run:
 
     async def _first(self, condition: Condition) -> bool | None:
         """Whether a precondition holds, its values waited for."""
-        terms, begun_s = terms_of(self.config), self.clock.monotonic_s()
+        terms, begun_s = policy_of(self.config), self.clock.monotonic_s()
         while (held := condition.holds(self.values, terms)) is None:
             old = any(self.values.too_old(name, terms) for name in condition.names)
             if self.aborted.is_set() or self.clock.monotonic_s() - begun_s >= (FIRST_LIFE_S if old else FIRST_VALUES_S):
@@ -224,18 +224,18 @@ class Run:
         if branch == "steps":
             await self._in_time(begun)
         else:  # making the machine safe does not wait for a database
-            await self._telling(begun)
+            await self._reporting(begun)
         try:
             detail = await self._do(one)
         except StepError as error:
             facts = {"code": error.code, "detail": str(error), **error.detail}
-            await self._telling(self.journal.step(number, branch, step.text, error.state, facts))
+            await self._reporting(self.journal.step(number, branch, step.text, error.state, facts))
             raise
         except NexusError as error:
             facts = {"code": error.code, "detail": error.message}
-            await self._telling(self.journal.step(number, branch, step.text, "failed", facts))
+            await self._reporting(self.journal.step(number, branch, step.text, "failed", facts))
             raise
-        await self._telling(self.journal.step(number, branch, step.text, "done", detail))
+        await self._reporting(self.journal.step(number, branch, step.text, "done", detail))
 
     async def _in_time(self, telling: Awaitable[None]) -> None:
         try:
@@ -245,7 +245,7 @@ class Run:
             self._go_on()
             raise StepError("the journal can't be written", code="NX6833") from None
 
-    async def _telling(self, telling: Awaitable[None]) -> None:
+    async def _reporting(self, telling: Awaitable[None]) -> None:
         try:
             await telling
         except NexusError as error:
@@ -273,7 +273,7 @@ class Run:
                     raise
                 if not told:
                     facts = {"code": error.code, "detail": f"not sent, tried again for {AWAY_S:g} s: {error}"}
-                    await self._telling(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
+                    await self._reporting(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
                 told, tries = True, tries + 1
             await self._pause(AGAIN_S)
 
@@ -295,7 +295,7 @@ class Run:
         step, again = one.step, f".{tries}" if tries else ""
         self._same_meaning([step.subject])
         # A command lives no longer than what is left of the run: none is carried out after the abort branch.
-        found = await self.hands.write(
+        found = await self.sender.write(
             step.subject,
             command_id=f"{self.id}.{one.number}{again}",
             value=step.value,
@@ -321,14 +321,14 @@ class Run:
             raise StepError(str(error), code="NX6841", state="refused") from None
         try:
             async with asyncio.timeout(min(self._go_on(), PUBLISH_S)):
-                await self.hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+                await self.sender.publish(topic, payload, qos=message.qos, retain=message.retain)
         except TimeoutError:
             raise StepError("the broker did not acknowledge it in time", code="NX6833", state="unknown") from None
         return {"topic": topic}
 
     async def _until(self, step: StepConfig) -> dict[str, Any]:
         condition = self._condition(step.subject)
-        terms, until_s = terms_of(self.config), self.clock.monotonic_s() + step.timeout_ms / 1000
+        terms, until_s = policy_of(self.config), self.clock.monotonic_s() + step.timeout_ms / 1000
         while True:
             self._same_meaning(condition.names)
             if held := condition.holds(self.values, terms):

@@ -30,9 +30,9 @@ from nexus_cli.runtime.control.sequences.admission import (
     with_arguments,
 )
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
-from nexus_cli.runtime.control.sequences.on_their_way import running_of
 from nexus_cli.runtime.control.sequences.record import Runs, one_message, one_sequence
-from nexus_cli.runtime.control.sequences.run import PUBLISH_S, Hands, Run
+from nexus_cli.runtime.control.sequences.run import PUBLISH_S, Run, Sender
+from nexus_cli.runtime.control.sequences.running_sequences import running_of
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -60,7 +60,7 @@ class Sequencing:
         settings: Settings,
         pool: Pool,
         runs: Runs,
-        hands: Hands,
+        sender: Sender,
         values: LiveValues,
         confirmed: Callable[[], Awaitable[None]],
         clock: Clock,
@@ -78,7 +78,7 @@ class Sequencing:
         """
         self.running: dict[str, Run] = {}
         self.ended: dict[str, int] = {}
-        self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
+        self._settings, self._pool, self._sender, self._values, self._clock = settings, pool, sender, values, clock
         self._site, self._runs, self._confirmed = settings.site, runs, confirmed
         self._known: dict[str, SequenceConfig] = {}
         self._changing: tuple[Change, ...] = ()
@@ -236,7 +236,7 @@ class Sequencing:
         await self._confirmed()
         try:
             async with asyncio.timeout(PUBLISH_S):
-                await self._hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+                await self._sender.publish(topic, payload, qos=message.qos, retain=message.retain)
         except TimeoutError:
             raise NexusError(
                 "The broker did not acknowledge the message in time.",
@@ -331,7 +331,7 @@ class Sequencing:
             tags=tags,
             meanings=meanings,
             messages={key: msgspec.convert(value, MessageConfig) for key, value in messages.items()},
-            hands=self._hands,
+            sender=self._sender,
             journal=_Journal(self, run_id),
             values=self._values,
             clock=self._clock,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.command import LONGEST_AHEAD_US, Command
 
 MEANING = (
@@ -20,11 +20,11 @@ MEANING = (
     *("range", "values", "read_back"),
 )
 """Keys of a tag that say what a value means, where it goes, and how it is proved."""
-_MANNERS = ("timeout", "connect_timeout", "pause", "session_timeout")
+_HOW_ASKED = ("timeout", "connect_timeout", "pause", "session_timeout")
 """Keys of a connection that say how a device is asked, and not which one it is; with those that begin with `max_`."""
 
 
-class Objection(NamedTuple):
+class Rejection(NamedTuple):
     """Why not."""
 
     code: str
@@ -49,48 +49,48 @@ class Clocks(NamedTuple):
     wall_us: Callable[[], int]
     doubt: Callable[[], str] = str
 
-    def objection(self, expires_at: int) -> Objection | None:
+    def rejection(self, expires_at: int) -> Rejection | None:
         """What speaks against the time of a command; None when nothing does."""
         doubt = self.doubt()
         if doubt:
-            return Objection("NX6810", f"it is unknown whether the command has expired: {doubt}")
+            return Rejection("NX6810", f"it is unknown whether the command has expired: {doubt}")
         now_us = self.wall_us()
         if expires_at <= now_us:
-            return Objection("NX6808", f"it expired {_seconds(now_us - expires_at)} ago by the gateway's clock")
+            return Rejection("NX6808", f"it expired {_seconds(now_us - expires_at)} ago by the gateway's clock")
         if expires_at > now_us + LONGEST_AHEAD_US:
-            return Objection(
+            return Rejection(
                 "NX6808",
                 f"expires_at lies {_seconds(expires_at - now_us)} ahead by the gateway's clock; at most 60 s are allowed",
             )
         return None
 
 
-def judge(device: Running, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Objection:
+def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Rejection:
     """By what it is accepted, or what speaks against it: known, writable, enabled, type, range, exactness, time."""
     tag = device.config.tags.get(tag_name)
     if tag is None:
         hint = did_you_mean(tag_name, device.config.tags)
-        return Objection("NX6802", f"{device.path} has no tag '{tag_name[:100]}'" + (f"; {hint}" if hint else ""))
+        return Rejection("NX6802", f"{device.path} has no tag '{tag_name[:100]}'" + (f"; {hint}" if hint else ""))
     if not tag.writable or not tag.address:
-        return Objection("NX6803", "the tag is not writable (`writable: true` in the site file lets commands write it)")
+        return Rejection("NX6803", "the tag is not writable (`writable: true` in the site file lets commands write it)")
     if not (tag.enabled and device.config.enabled):
-        return Objection("NX6804", "the tag is out of service (enabled: false)")
+        return Rejection("NX6804", "the tag is out of service (enabled: false)")
     try:
         raw_of(tag, command.value)
     except InversionError as error:
-        return Objection(error.code, f"{error}; {error.hint}" if error.hint else str(error))
-    return clocks.objection(command.expires_at) or Accepted(device.config, tag)
+        return Rejection(error.code, f"{error}; {error.hint}" if error.hint else str(error))
+    return clocks.rejection(command.expires_at) or Accepted(device.config, tag)
 
 
-def still(accepted: Accepted, tag_name: str, device: Running | None) -> Objection | None:
+def still_admitted(accepted: Accepted, tag_name: str, device: DeviceRuntime | None) -> Rejection | None:
     """What speaks against carrying a command out under the configuration of now; None when it means the same."""
     now = device.config.tags.get(tag_name) if device is not None else None
     if device is None or now is None:
-        return Objection("NX6803", "the configuration changed meanwhile: the tag is gone")
+        return Rejection("NX6803", "the configuration changed meanwhile: the tag is gone")
     if not now.writable or not now.address:
-        return Objection("NX6803", "the configuration changed meanwhile: the tag is not writable any more")
+        return Rejection("NX6803", "the configuration changed meanwhile: the tag is not writable any more")
     if not (now.enabled and device.config.enabled):
-        return Objection("NX6804", "the configuration changed meanwhile: the tag is out of service")
+        return Rejection("NX6804", "the configuration changed meanwhile: the tag is out of service")
     changed = [key for key in MEANING if getattr(now, key) != getattr(accepted.tag, key)]
     if now.read_back_timeout_ms != accepted.tag.read_back_timeout_ms:
         changed.append("read_back_timeout")
@@ -98,7 +98,7 @@ def still(accepted: Accepted, tag_name: str, device: Running | None) -> Objectio
         changed.append("connection")
     if changed:
         names = ", ".join(key for key in changed if key not in ("unit_factor", "unit_shift"))
-        return Objection("NX6803", f"the configuration changed meanwhile ({names}); look at the tag and ask again")
+        return Rejection("NX6803", f"the configuration changed meanwhile ({names}); look at the tag and ask again")
     return None
 
 
@@ -108,11 +108,11 @@ def same_device(then: DeviceConfig, now: DeviceConfig) -> bool:
         return True
     if (then.protocol, then.link, then.gateway) != (now.protocol, now.link, now.gateway):
         return False
-    return _who(then.connection) == _who(now.connection)
+    return _target(then.connection) == _target(now.connection)
 
 
-def _who(connection: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in connection.items() if key not in _MANNERS and not key.startswith("max_")}
+def _target(connection: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in connection.items() if key not in _HOW_ASKED and not key.startswith("max_")}
 
 
 def _seconds(delta_us: int) -> str:

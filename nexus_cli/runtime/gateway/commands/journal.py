@@ -22,7 +22,7 @@ FILE = "commands.jsonl"
 KEEP_US = 24 * 3600 * 1_000_000
 """How long an id is remembered. A command lives 60 s at most, so a repeat after a day is a new wish of its sender."""
 MOST_ENTRIES = 50_000
-MOST_TOLD_AGAIN = 2_000
+MOST_REPORTED_AGAIN = 2_000
 """Reports that are handed over again after damage of the disk log (policy: the newest)."""
 MOST_BYTES = 32 << 20
 """The file is written anew above this, with what is still remembered."""
@@ -42,7 +42,7 @@ class Entry:
     fingerprint: str
     report: Report
     ended: bool = False
-    told: bool = False
+    in_custody: bool = False
 
 
 Key = tuple[str, str]
@@ -153,17 +153,17 @@ class Journal:
         self._entries[key] = Entry(fingerprint, report, ended=True)
         self._write(_Line(word="ended", principal=key[0], id=key[1], fingerprint=fingerprint, report=report))
 
-    def told(self, key: Key) -> None:
+    def in_custody(self, key: Key) -> None:
         """Its report is in custody."""
         entry = self._entries.get(key)
-        if entry is not None and not entry.told:
-            entry.told = True
+        if entry is not None and not entry.in_custody:
+            entry.in_custody = True
             self._write(_Line(word="told", principal=key[0], id=key[1]))
 
-    def untold(self) -> Iterator[tuple[Key, Entry]]:
+    def without_custody(self) -> Iterator[tuple[Key, Entry]]:
         """Ended commands whose report is not in custody yet."""
         for key, entry in list(self._entries.items()):
-            if entry.ended and not entry.told:
+            if entry.ended and not entry.in_custody:
                 yield key, entry
 
     async def _append(self, line: _Line) -> None:
@@ -222,7 +222,7 @@ class Journal:
             word = "ended" if entry.ended else "begun"
             line = _Line(word=word, principal=principal, id=name, fingerprint=entry.fingerprint, report=entry.report)
             lines.append(_encoder.encode(line) + b"\n")
-            if entry.told:
+            if entry.in_custody:
                 lines.append(_encoder.encode(_Line(word="told", principal=principal, id=name)) + b"\n")
         return b"".join(lines)
 
@@ -252,21 +252,21 @@ class Journal:
         known = self._entries.get(key)
         if line.word == "told":
             if known is not None:
-                known.told = True
+                known.in_custody = True
         elif line.report is not None:
             self._entries[key] = Entry(line.fingerprint, line.report, ended=line.word == "ended")
 
     def _forget_old(self, now_us: int) -> None:
         for key, entry in list(self._entries.items()):
-            if entry.ended and entry.told and entry.report.received < now_us - KEEP_US:
+            if entry.ended and entry.in_custody and entry.report.received < now_us - KEEP_US:
                 del self._entries[key]
 
     def _doubt(self, lost_us: Sequence[tuple[int, int]]) -> None:
         """The disk log may not have the reports of these times any more."""
-        told = [entry for entry in self._entries.values() if entry.ended and entry.told]
-        lost = [one for one in told if any(first <= one.report.response.time <= last for first, last in lost_us)]
-        for entry in lost[-MOST_TOLD_AGAIN:]:
-            entry.told = False
+        in_custody = [entry for entry in self._entries.values() if entry.ended and entry.in_custody]
+        lost = [one for one in in_custody if any(first <= one.report.response.time <= last for first, last in lost_us)]
+        for entry in lost[-MOST_REPORTED_AGAIN:]:
+            entry.in_custody = False
 
     def _forget_refused(self) -> None:
         """Make room: the oldest half of those that were never carried out."""

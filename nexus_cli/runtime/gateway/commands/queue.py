@@ -11,7 +11,7 @@ import msgspec
 
 from nexus_cli.model.proof import proof_s
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.commands.journal import Journal
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.command import Command, Report, Response, State
@@ -27,7 +27,7 @@ GRACE_S = 2.0
 """How long after its expiry a command that never began is waited for; then it is withdrawn."""
 
 
-class Lanes:
+class DeviceQueues:
     """A queue a device, each with a task while it holds something.
 
     Attributes:
@@ -43,8 +43,8 @@ class Lanes:
         journal: Journal,
         execution: Execution,
         supervisor: Callable[[str], Supervisor | None],
-        expired: Callable[[Order], bool],
-        ended: Callable[[Order, Ended], None],
+        expired: Callable[[PendingCommand], bool],
+        ended: Callable[[PendingCommand, CommandResult], None],
         clock: Clock,
     ) -> None:
         """Join the parts.
@@ -61,13 +61,13 @@ class Lanes:
         self.closing = False
         self._gateway, self._journal, self._execution = gateway, journal, execution
         self._supervisor, self._expired, self._ended, self._clock = supervisor, expired, ended, clock
-        self._lanes: dict[str, deque[Order]] = {}
+        self._queues: dict[str, deque[PendingCommand]] = {}
         self._running: set[tuple[str, str]] = set()
 
     @property
     def waiting(self) -> int:
         """Orders that wait or are being carried out."""
-        return sum(len(lane) for lane in self._lanes.values())
+        return sum(len(queue) for queue in self._queues.values())
 
     def holds(self, key: tuple[str, str]) -> bool:
         """True when this order waits or is being carried out."""
@@ -75,67 +75,71 @@ class Lanes:
 
     def full(self, device: str) -> bool:
         """True when no further order for this device is taken."""
-        return len(self._lanes.get(device, ())) >= MOST_PER_DEVICE or self.waiting >= MOST_WAITING
+        return len(self._queues.get(device, ())) >= MOST_PER_DEVICE or self.waiting >= MOST_WAITING
 
-    def put(self, order: Order) -> None:
+    def put(self, pending: PendingCommand) -> None:
         """Take an order; the caller has looked that there is room."""
-        self._running.add(order.key)
-        lane = self._lanes.get(order.device)
-        if lane is not None:
-            lane.append(order)
+        self._running.add(pending.key)
+        queue = self._queues.get(pending.device)
+        if queue is not None:
+            queue.append(pending)
             return
-        self._lanes[order.device] = deque([order])
-        self.group.create_task(self._lane(order.device), name=f"commands {order.device}")
+        self._queues[pending.device] = deque([pending])
+        self.group.create_task(self._work_off(pending.device), name=f"commands {pending.device}")
 
-    async def _lane(self, device: str) -> None:
-        lane = self._lanes[device]
-        while lane:
-            order = lane[0]
-            ended = await self._carry_out(order)
-            lane.popleft()
-            self._ended(order, ended)
-            self._running.discard(order.key)
-        del self._lanes[device]
+    async def _work_off(self, device: str) -> None:
+        queue = self._queues[device]
+        while queue:
+            pending = queue[0]
+            ended = await self._carry_out(pending)
+            queue.popleft()
+            self._ended(pending, ended)
+            self._running.discard(pending.key)
+        del self._queues[device]
 
-    async def _carry_out(self, order: Order) -> Ended:
-        supervisor = self._supervisor(order.device)
+    async def _carry_out(self, pending: PendingCommand) -> CommandResult:
+        supervisor = self._supervisor(pending.device)
         if self.closing:
-            return Ended(state=State.REFUSED, code="NX6812", detail="the gateway is ending")
-        if self._expired(order):
-            return Ended(state=State.REFUSED, code="NX6808", detail="it expired while others were carried out")
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the gateway is ending")
+        if self._expired(pending):
+            return CommandResult(state=State.REFUSED, code="NX6808", detail="it expired while others were carried out")
         if supervisor is None:
-            return Ended(state=State.REFUSED, code="NX6812", detail="the device is not configured any more")
-        pending = Response(id=order.command.id, state=State.UNKNOWN, path=order.path)
-        report = report_of(order, pending, gateway=self._gateway)
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the device is not configured any more")
+        in_flight = Response(id=pending.command.id, state=State.UNKNOWN, path=pending.path)
+        report = report_of(pending, in_flight, gateway=self._gateway)
         try:
-            await self._journal.begin(order.key, order.fingerprint, report)
+            await self._journal.begin(pending.key, pending.fingerprint, report)
         except OSError as error:
-            return Ended(state=State.REFUSED, code="NX6818", detail=f"the record of commands can't be written: {error}")
-        if not supervisor.submit(self._execution.write(order, supervisor.driver), dropped=order.dropped):
-            return Ended(state=State.REFUSED, code="NX6812", detail="the link was lost before the write began")
-        ended = await self._outcome(order)
-        return await self._look_again(order, supervisor, ended) if ended.again else ended
+            return CommandResult(
+                state=State.REFUSED, code="NX6818", detail=f"the record of commands can't be written: {error}"
+            )
+        if not supervisor.submit(self._execution.write(pending, supervisor.driver), dropped=pending.dropped):
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the link was lost before the write began")
+        ended = await self._outcome(pending)
+        return await self._look_again(pending, supervisor, ended) if ended.again else ended
 
-    async def _outcome(self, order: Order) -> Ended:
+    async def _outcome(self, pending: PendingCommand) -> CommandResult:
         """Wait for the link; an order that it never begins is withdrawn some time after its expiry."""
-        left_s = max(0.0, order.deadline_s - self._clock.monotonic_s()) + GRACE_S
-        await asyncio.wait((order.ended,), timeout=left_s)
-        if not order.ended.done() and not order.begun:
-            order.withdrawn = True
-            order.settle(Ended(state=State.REFUSED, code="NX6808", detail="it expired while it waited for its link"))
-        return await order.ended
+        left_s = max(0.0, pending.deadline_s - self._clock.monotonic_s()) + GRACE_S
+        await asyncio.wait((pending.ended,), timeout=left_s)
+        if not pending.ended.done() and not pending.begun:
+            pending.withdrawn = True
+            pending.finish(
+                CommandResult(state=State.REFUSED, code="NX6808", detail="it expired while it waited for its link")
+            )
+        return await pending.ended
 
-    async def _look_again(self, order: Order, supervisor: Supervisor, first: Ended) -> Ended:
+    async def _look_again(self, pending: PendingCommand, supervisor: Supervisor, first: CommandResult) -> CommandResult:
         found = first
-        left_s = proof_s(order.accepted.tag)
+        left_s = proof_s(pending.accepted.tag)
         delays = chain(LOOK_AGAIN_S, repeat(LOOK_AGAIN_S[-1]))
         while left_s > 0 and not self.closing:
             delay_s = min(left_s, next(delays))
             left_s -= delay_s
             await self._clock.sleep(delay_s)
-            looked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+            looked: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
 
-            def dropped(_: str, looked: asyncio.Future[Ended] = looked) -> None:
+            def dropped(_: str, looked: asyncio.Future[CommandResult] = looked) -> None:
                 if not looked.done():
                     looked.set_result(first)
 
@@ -148,9 +152,9 @@ class Lanes:
         return found
 
 
-def report_of(order: Order, response: Response, *, gateway: str) -> Report:
+def report_of(pending: PendingCommand, response: Response, *, gateway: str) -> Report:
     """What is kept of an order."""
-    return make_report(order.principal, order.command, response, gateway=gateway, received_us=order.received_us)
+    return make_report(pending.principal, pending.command, response, gateway=gateway, received_us=pending.received_us)
 
 
 def make_report(

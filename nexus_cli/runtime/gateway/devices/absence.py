@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.frame import GapReason
 
 BEAT_S = 0.25
@@ -69,7 +69,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seq: The last number of the disk log at that moment.
         since_us: From when on this gateway accounts for every moment, by row or gap; 0 for always.
         instances: The last processes that used this disk log, this one at the end.
-        term: Its term, see `Duty`.
+        term: Its term, see `ActiveInstance`.
         asked_us: When devices were asked whose answer is not durable, by path.
         read_us: When devices were read last, by path; only in the last mark of a process that was stopped.
         holes: Of devices that have not been read since, by path.
@@ -181,7 +181,7 @@ class Absence:
         self._watched.clear()
         self.since_us = self._beat_us = self._clock.now_us()
 
-    def configured(self, devices: Iterable[Running]) -> None:
+    def configured(self, devices: Iterable[DeviceRuntime]) -> None:
         """Watch these devices; those that are gone are forgotten."""
         past, self._past = self._past, None
         before, self._watched = self._watched, {}
@@ -321,7 +321,7 @@ class Absence:
         self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
 
 
-def _watched(device: Running) -> _Watched:
+def _watched(device: DeviceRuntime) -> _Watched:
     intervals = list(device.jobs) or [device.config.tags[point.name].poll_ms for point in device.reported]
     interval_us = 1000 * min(intervals, default=1000)
     longest_us = interval_us + max(STALL_US, 2 * interval_us)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 
 MOST_NAMED = 1_000
 """Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
@@ -21,7 +21,7 @@ def named(found: Sequence[dict[str, Any]], *, limit: int = MOST_NAMED) -> tuple[
     return list(found[:limit]), max(0, len(found) - limit)
 
 
-def all_silent(devices: Iterable[Running]) -> list[dict[str, Any]]:
+def all_silent(devices: Iterable[DeviceRuntime]) -> list[dict[str, Any]]:
     """The devices that are switched on and give no value that counts, by path.
 
     Each with `reason` (of most of its tags), the protocol's own `code`, `detail` in words and `since` (µs since 1970
@@ -36,7 +36,7 @@ def by_reason(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return dict(Counter(str(facts["reason"]) for facts in found).most_common())
 
 
-def silence(device: Running) -> dict[str, Any] | None:
+def silence(device: DeviceRuntime) -> dict[str, Any] | None:
     """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
     if not device.config.enabled:
         return None
@@ -57,7 +57,7 @@ def silence(device: Running) -> dict[str, Any] | None:
     }
 
 
-def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, dict[str, Any]]:
+def limited(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dict[str, dict[str, Any]]:
     """What the limits of devices change, by path: `polled` (tags that are polled, not reported, `MOST_TAGS` of them),
     `count` of them, and `why` in words. Of `limit` devices."""
     found: dict[str, dict[str, Any]] = {}
@@ -68,7 +68,7 @@ def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str,
     return found
 
 
-def tags_by_quality(devices: Iterable[Running]) -> dict[str, int]:
+def tags_by_quality(devices: Iterable[DeviceRuntime]) -> dict[str, int]:
     """Tags that are switched on, by the quality of their newest sample; `UNKNOWN` before the first."""
     counts = {"GOOD": 0, "UNCERTAIN": 0, "BAD": 0, UNKNOWN: 0}
     for device in devices:

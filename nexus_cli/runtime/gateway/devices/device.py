@@ -28,7 +28,7 @@ WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class ReadJob:
     """One read of a device.
 
     Attributes:
@@ -75,8 +75,8 @@ class Split:
         halves: Should that fail, half of the parts are tried to be joined.
     """
 
-    whole: Job
-    parts: list[Job]
+    whole: ReadJob
+    parts: list[ReadJob]
     retry_s: float
     pause: Backoff
     halves: bool
@@ -94,7 +94,7 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Running:
+class DeviceRuntime:
     """A device in operation.
 
     Attributes:
@@ -117,10 +117,10 @@ class Running:
     config: DeviceConfig
     digest: str
     normaliser: Normaliser
-    jobs: dict[int, list[Job]] = field(default_factory=dict)
+    jobs: dict[int, list[ReadJob]] = field(default_factory=dict)
     splits: list[Split] = field(default_factory=list)
     reported: tuple[Point, ...] = ()
-    meanwhile: dict[int, list[Job]] = field(default_factory=dict)
+    meanwhile: dict[int, list[ReadJob]] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
     blocked_s: float = 0.0
     reachable: bool = False
@@ -151,14 +151,14 @@ class Running:
         return good, len(states) - good
 
 
-def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
+def device_runtime(config: DeviceConfig, digest: str, driver: Driver) -> DeviceRuntime:
     """Compile a device: chains and reads.
 
     Raises:
         DriverError: The driver can't group its points.
         ValueError: A type or address in the configuration is not one (a newer control, an older gateway).
     """
-    device = Running(config, digest, Normaliser(config))
+    device = DeviceRuntime(config, digest, Normaliser(config))
     if not config.enabled:
         return device
     polled: dict[int, list[Point]] = {}
@@ -182,7 +182,7 @@ def why_not(config: DeviceConfig, error: Exception) -> str:
     return f"its driver failed ({name_of(error)})"
 
 
-def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> None:
+def poll_meanwhile(device: DeviceRuntime, points: Iterable[Point], driver: Driver) -> None:
     """Have exactly these points read that the device should report by itself. Raises DriverError."""
     polled: dict[int, list[Point]] = {}
     for point in points:
@@ -194,19 +194,21 @@ def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> 
     device.meanwhile = _by_interval(device, polled, driver)
 
 
-def _by_interval(device: Running, polled: Mapping[int, Sequence[Point]], driver: Driver) -> dict[int, list[Job]]:
+def _by_interval(
+    device: DeviceRuntime, polled: Mapping[int, Sequence[Point]], driver: Driver
+) -> dict[int, list[ReadJob]]:
     return {interval_ms: jobs_of(device, driver.group(device.config, points)) for interval_ms, points in polled.items()}
 
 
-def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) -> list[Job]:
+def jobs_of(device: DeviceRuntime, requests: Iterable[Request], *, gaps: bool = True) -> list[ReadJob]:
     """Requests as jobs, with the tags they answer looked up."""
     return [
-        Job(one, device.normaliser.of(point.name for point in one.points), gaps=gaps and len(one.points) > 1)
+        ReadJob(one, device.normaliser.of(point.name for point in one.points), gaps=gaps and len(one.points) > 1)
         for one in requests
     ]
 
 
-def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> list[Job]:
+def split(device: DeviceRuntime, job: ReadJob, driver: Driver, *, costly: bool = False) -> list[ReadJob]:
     """What to read instead of a job that the device does not answer.
 
     Args:
@@ -221,11 +223,11 @@ def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> l
         return []
     if job.gaps:
         runs = driver.group(device.config, points, fill_gaps=False)
-        if len(runs) > 1 and not dear:
+        if len(runs) > 1 and not costly:
             return _halves(device, runs, driver)
         if len(runs) > 1 or runs[0].text != job.request.text:
             return jobs_of(device, runs, gaps=False)
-    if dear:
+    if costly:
         return alone(device, job, driver)
     half = len(points) // 2
     parts = []
@@ -234,21 +236,21 @@ def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> l
     return parts
 
 
-def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Job]:
+def _halves(device: DeviceRuntime, runs: Sequence[Request], driver: Driver) -> list[ReadJob]:
     half = len(runs) // 2
-    parts: list[Job] = []
+    parts: list[ReadJob] = []
     for some in (runs[:half], runs[half:]):
         parts += jobs_of(device, driver.group(device.config, [point for run in some for point in run.points]))
     return parts
 
 
-def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
+def alone(device: DeviceRuntime, job: ReadJob, driver: Driver) -> list[ReadJob]:
     """Each point of a job as a read of its own."""
     points = job.request.points
     return [one for point in points for one in jobs_of(device, driver.group(device.config, [point], fill_gaps=False))]
 
 
-def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
+def part(device: DeviceRuntime, job: ReadJob, parts: Sequence[ReadJob], now_s: float) -> None:
     """From now on the parts are read; a part of a split makes that one finer."""
     _put(device, [job], parts)
     known = [one for one in device.splits if job in one.parts]
@@ -259,12 +261,12 @@ def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
         device.splits.append(_split(job, parts, now_s, first=True))
 
 
-def _split(whole: Job, parts: Sequence[Job], now_s: float, *, first: bool) -> Split:
+def _split(whole: ReadJob, parts: Sequence[ReadJob], now_s: float, *, first: bool) -> Split:
     pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
     return Split(whole, list(parts), now_s + pause.next_s(), pause, first)
 
 
-def join(device: Running, known: Split) -> None:
+def join(device: DeviceRuntime, known: Split) -> None:
     """From now on it is read as a whole again."""
     _put(device, known.parts, [known.whole])
     gone = set(map(id, known.parts))
@@ -279,7 +281,7 @@ def join(device: Running, known: Split) -> None:
     device.splits = kept
 
 
-def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> None:
+def join_halves(device: DeviceRuntime, known: Split, driver: Driver, now_s: float) -> None:
     """It was not answered as a whole again: its halves are tried, once each, and theirs after them."""
     half = len(known.parts) // 2
     known.halves = False
@@ -292,7 +294,7 @@ def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> 
                 device.splits.append(_split(job, within, now_s, first=len(within) > 2))
 
 
-def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
+def _put(device: DeviceRuntime, old: Sequence[ReadJob], new: Sequence[ReadJob]) -> None:
     for jobs in [*device.jobs.values(), *device.meanwhile.values()]:
         if old[0] in jobs:
             at = jobs.index(old[0])
@@ -300,7 +302,7 @@ def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
             return
 
 
-def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
+def fail(device: DeviceRuntime, error: DriverError, now_s: float, cycle: Cycle) -> None:
     """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
     device.reachable = False
     device.trouble = (error.reason, error.code, error.message)
@@ -311,7 +313,7 @@ def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> Non
     device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
 
 
-def answered(device: Running) -> None:
+def answered(device: DeviceRuntime) -> None:
     """The device answered: its back-off begins anew."""
     device.reachable, device.blocked_s = True, 0.0
     device.backoff.reset()

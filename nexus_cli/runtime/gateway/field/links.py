@@ -14,7 +14,7 @@ from nexus_cli.drivers.base import Driver
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.lifecycle import wait_for
@@ -68,7 +68,7 @@ class Links:
         self._cuts: dict[str, Cut] = {}
         self.restarts: dict[str, int] = {}
 
-    def devices(self) -> list[Running]:
+    def devices(self) -> list[DeviceRuntime]:
         """Every device that runs, in the order of links."""
         return [device for one in self.supervisors.values() for device in one.devices.values()]
 
@@ -148,11 +148,13 @@ class Links:
 
     def _start(self, link: str) -> None:
         self._stops[link] = asyncio.Event()
-        task = self._group.create_task(self._keep(link, self.supervisors[link], self._stops[link]), name=f"link {link}")
+        task = self._group.create_task(
+            self._supervise(link, self.supervisors[link], self._stops[link]), name=f"link {link}"
+        )
         self._tasks[link] = task
         task.add_done_callback(lambda done: self._forget(link, done))
 
-    async def _keep(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
+    async def _supervise(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
         """Run a supervisor until its stop. Any other end is a fault: it is seen, counted, and started again."""
         backoff = Backoff(first_s=RESTART_FIRST_S, cap_s=RESTART_LONGEST_S)
         while True:
@@ -173,7 +175,7 @@ class Links:
                     return
                 _log.exception("link %s is started again", link)
             self.restarts[link] = self.restarts.get(link, 0) + 1
-            supervisor.broke(why)
+            supervisor.failed(why)
             if await wait_for(stop, timeout_s=backoff.next_s()):
                 return
 

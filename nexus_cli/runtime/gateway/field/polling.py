@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running, answered, fail
-from nexus_cli.runtime.gateway.field.asking import Asking, Lost
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, fail
+from nexus_cli.runtime.gateway.field.device_reads import DeviceReads, SessionReplaced
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
@@ -26,7 +26,7 @@ CHANCES = 3
 """So often in a row a session is opened anew without an answer between."""
 
 
-class Working:
+class WorkQueue:
     """What waits before polls, in order, one at a time."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Poller:
         *,
         clock: Clock,
         pipeline: Pipeline,
-        work: Working,
+        work: WorkQueue,
         reopen: Reopen | None = None,
         reopens: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -143,17 +143,17 @@ class Poller:
                 raise
             if not await self.again(error, turn):
                 raise
-            raise Lost(error) from None
+            raise SessionReplaced(error) from None
         self._chances, self._fresh = CHANCES, False
         return result
 
-    async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
+    async def poll(self, devices: Mapping[str, DeviceRuntime], due: Sequence[tuple[Key, int]]) -> bool:
         """Read the due groups, one cycle per device; True when some device answered.
 
         Raises:
             DriverError: With scope SESSION.
         """
-        wanted: dict[str, tuple[Running, list[int]]] = {}
+        wanted: dict[str, tuple[DeviceRuntime, list[int]]] = {}
         for (path, interval_ms), missed in due:
             device = devices.get(path)
             if device is None:
@@ -170,10 +170,10 @@ class Poller:
             answered |= await self._device(device, intervals)
         return answered
 
-    async def _side_by_side(self, wanted: Iterable[tuple[Running, list[int]]]) -> bool:
+    async def _side_by_side(self, wanted: Iterable[tuple[DeviceRuntime, list[int]]]) -> bool:
         outcomes: list[bool] = []
 
-        async def one(device: Running, intervals: list[int]) -> None:
+        async def one(device: DeviceRuntime, intervals: list[int]) -> None:
             async with self._limit:
                 outcomes.append(await self._device(device, intervals))
 
@@ -185,7 +185,7 @@ class Poller:
             raise first_of_group(failed) from None
         return any(outcomes)
 
-    async def _device(self, device: Running, intervals: Sequence[int]) -> bool:
+    async def _device(self, device: DeviceRuntime, intervals: Sequence[int]) -> bool:
         now_s = self._clock.monotonic_s()
         if device.blocked_s > now_s:
             device.counters.skipped += len(intervals)
@@ -193,7 +193,7 @@ class Poller:
         device.counters.cycles += len(intervals)
         if any(interval in device.jobs for interval in intervals):
             self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
-        asking = Asking(
+        reads = DeviceReads(
             device,
             driver=self._driver,
             clock=self._clock,
@@ -208,20 +208,20 @@ class Poller:
             if self._work:
                 await self.work()
             every = (device.jobs, device.meanwhile)
-            await asking.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
+            await reads.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
             over = True
-            if asking.dead is not None:
+            if reads.dead is not None:
                 if device.reachable or not device.backoff.step:
-                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=asking.dead.message)
+                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=reads.dead.message)
                 # In a cycle of its own: what was read before was true when it was read.
                 cycle = self._pipeline.cycle(device.path)
-                fail(device, asking.dead, self._clock.monotonic_s(), cycle)
+                fail(device, reads.dead, self._clock.monotonic_s(), cycle)
                 self._pipeline.emit(device, cycle)
-            elif asking.answered:
+            elif reads.answered:
                 if not device.reachable and device.backoff.step:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
             # Also after an error of the session: what was read before it is kept.
             self._pipeline.finish(device, over=over)
-        return asking.answered and asking.dead is None
+        return reads.answered and reads.dead is None

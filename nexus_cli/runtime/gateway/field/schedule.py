@@ -111,7 +111,7 @@ CHECK_GAP_S = 0.1
 """Shortest time between two checks that a session asks for, in seconds; it doubles while they follow each other."""
 
 
-class CheckTurn:
+class CheckTimer:
     """When a link is to be checked: some seconds after it last answered a poll, and soon when its session asks for it.
 
     Attributes:
@@ -126,7 +126,7 @@ class CheckTurn:
         self._free_s = now_s
         self._gap_s = 0.0
 
-    def want(self) -> None:
+    def request(self) -> None:
         """Have it checked as soon as the last check is long enough ago."""
         self._wanted = True
         self.next_s = min(self.next_s, self._free_s)

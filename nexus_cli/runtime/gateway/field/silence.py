@@ -25,7 +25,7 @@ LEAST_DOUBT_S = 2.0
 """Shortest time that the report of a changed value is waited for, in seconds."""
 LONGEST_S = 3600.0
 """Longest time between two reads of a tag whose reads and reports go on differing, in seconds."""
-MOST_A_TURN = 50
+MOST_A_READ = 50
 """Points read at a time."""
 
 
@@ -47,7 +47,7 @@ class Verdict(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Watched:
+class WatchedPoint:
     """One reported point.
 
     Attributes:
@@ -65,7 +65,7 @@ class Watched:
     point: Point
     promise: Promise
     silent_s: float
-    heard_s: float
+    confirmed_s: float
     last: Notification | None = None
     doubt_s: float = math.inf
     strikes: int = 0
@@ -74,7 +74,7 @@ class Watched:
     @property
     def doubted(self) -> bool:
         """Whether a read said something else since the last report."""
-        return self.doubt_s != math.inf and self.heard_s < self.doubt_s
+        return self.doubt_s != math.inf and self.confirmed_s < self.doubt_s
 
     @property
     def wait_s(self) -> float:
@@ -86,18 +86,18 @@ class Watched:
         """When it is to be read, monotonic seconds."""
         if self.doubted:
             return self.doubt_s + self.wait_s
-        return self.heard_s + min(max(LONGEST_S, self.silent_s), self.silent_s * 2.0 ** min(self.strikes, 16))
+        return self.confirmed_s + min(max(LONGEST_S, self.silent_s), self.silent_s * 2.0 ** min(self.strikes, 16))
 
 
-class Silence:
+class SilenceWatch:
     """The reported points of a link, by when they are to be read."""
 
     def __init__(self) -> None:
         """Start without points."""
-        self._of: dict[str, dict[str, Watched]] = {}
-        self._heap: list[tuple[float, int, Watched]] = []
+        self._of: dict[str, dict[str, WatchedPoint]] = {}
+        self._heap: list[tuple[float, int, WatchedPoint]] = []
         self._count = 0
-        self._most = MOST_A_TURN
+        self._most = MOST_A_READ
 
     @property
     def next_s(self) -> float:
@@ -113,7 +113,7 @@ class Silence:
         for point, promise, heartbeat_s in points:
             wanted_s = min(SILENT_S, HEARTBEAT_SHARE * heartbeat_s or SILENT_S)
             silent_s = max(LEAST_SILENT_S, 2 * promise.within_s, wanted_s)
-            one = found[point.name] = Watched(device, point, promise, silent_s, now_s)
+            one = found[point.name] = WatchedPoint(device, point, promise, silent_s, now_s)
             self._push(one, one.due_s)
 
     def forget(self, device: str) -> None:
@@ -121,7 +121,7 @@ class Silence:
         for one in self._of.pop(device, {}).values():
             one.ended = True
 
-    def heard(self, device: str, notifications: Sequence[Notification], now_s: float) -> None:
+    def reported(self, device: str, notifications: Sequence[Notification], now_s: float) -> None:
         """Take note of reports."""
         known = self._of.get(device)
         if known is None:
@@ -129,16 +129,16 @@ class Silence:
         for notification in notifications:
             one = known.get(notification.point.name)
             if one is not None:
-                one.last, one.heard_s = notification, now_s
+                one.last, one.confirmed_s = notification, now_s
 
     def doubted(self, device: str, name: str) -> bool:
         """Whether a read of a tag said something else than its last report."""
         one = self._of.get(device, {}).get(name)
         return one is not None and one.doubted
 
-    def due(self, now_s: float) -> list[Watched]:
-        """What is to be read now, the longest silent first; at most `MOST_A_TURN`. Each has to be judged, or postponed."""
-        found: list[Watched] = []
+    def due(self, now_s: float) -> list[WatchedPoint]:
+        """What is to be read now, the longest silent first; at most `MOST_A_READ`. Each has to be judged, or postponed."""
+        found: list[WatchedPoint] = []
         while self._heap and self._heap[0][0] <= now_s and len(found) < self._most:
             _, _, one = heapq.heappop(self._heap)
             if one.ended:
@@ -149,33 +149,33 @@ class Silence:
                 found.append(one)
         return found
 
-    def judge(self, one: Watched, value: Value, fault: Fault | None, now_s: float) -> Verdict:
+    def classify(self, one: WatchedPoint, value: Value, fault: Fault | None, now_s: float) -> Verdict:
         """What a read says of the last report; plans the next read."""
-        verdict = self._judge(one, value, fault, now_s)
+        verdict = self._classify(one, value, fault, now_s)
         self._push(one, one.due_s if verdict is not Verdict.UNKNOWN else now_s + SILENT_S)
         return verdict
 
-    def refused(self, many: Sequence[Watched], now_s: float) -> None:
+    def refused(self, many: Sequence[WatchedPoint], now_s: float) -> None:
         """A read of these was not answered: they are read later, and fewer at a time, for one of them may be the cause."""
         self._most = max(1, len(many) // 2)
         for one in many:
             one.strikes += len(many) == 1
             self._push(one, max(one.due_s, now_s + SILENT_S))
 
-    def postpone(self, one: Watched, now_s: float) -> None:
+    def postpone(self, one: WatchedPoint, now_s: float) -> None:
         """It is not to be read this time."""
         self._push(one, now_s + one.silent_s)
 
     def answered(self) -> None:
         """A read was answered."""
-        self._most = min(MOST_A_TURN, 2 * self._most)
+        self._most = min(MOST_A_READ, 2 * self._most)
 
-    def _judge(self, one: Watched, value: Value, fault: Fault | None, now_s: float) -> Verdict:
+    def _classify(self, one: WatchedPoint, value: Value, fault: Fault | None, now_s: float) -> Verdict:
         reported = one.last
         if fault is not None and fault.reason is Reason.ACCESS_DENIED:
             return Verdict.UNKNOWN  # it may be reported and not be read
         if reported is not None and _same(reported, value, fault, one.promise.step):
-            one.heard_s, one.strikes, one.doubt_s = now_s, 0, math.inf
+            one.confirmed_s, one.strikes, one.doubt_s = now_s, 0, math.inf
             return Verdict.HOLDS
         gone = fault is not None and fault.reason is Reason.ILLEGAL_ADDRESS
         if not gone and not one.doubted:
@@ -184,11 +184,11 @@ class Silence:
         if not gone and now_s < one.due_s:
             return Verdict.WAIT
         one.strikes += 1
-        one.heard_s, one.doubt_s = now_s, math.inf
+        one.confirmed_s, one.doubt_s = now_s, math.inf
         one.last = Notification(one.point, value, fault)
         return Verdict.GONE if gone else Verdict.OTHER
 
-    def _push(self, one: Watched, at_s: float) -> None:
+    def _push(self, one: WatchedPoint, at_s: float) -> None:
         self._count += 1
         heapq.heappush(self._heap, (at_s, self._count, one))
 

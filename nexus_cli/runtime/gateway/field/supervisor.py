@@ -17,11 +17,11 @@ from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quicken
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running, why_not
-from nexus_cli.runtime.gateway.field.polling import Poller, Work, Working
-from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTurn, Schedule
-from nexus_cli.runtime.gateway.field.subscriptions import Reporting
-from nexus_cli.runtime.gateway.field.wakeup import Alarm
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile, why_not
+from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
+from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer, Schedule
+from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
+from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
@@ -92,21 +92,21 @@ class Supervisor:
         """
         self.link = link
         self.state = LinkState(clock)
-        self.devices: dict[str, Running] = {}
+        self.devices: dict[str, DeviceRuntime] = {}
         self.reconnects = 0
         self.driver, self._link_keys, self._home = guarded(driver), link_keys, home
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
         self._schedule: Schedule[tuple[str, int]] = Schedule()
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
-        self._wake = Alarm()
-        self._work = Working()
-        self._fresh: list[Running] = []
+        self._wake = Wakeup()
+        self._work = WorkQueue()
+        self._fresh: list[DeviceRuntime] = []
         self._reconfigured = False
         self._reconnect = False
         self._ever_connected = False
         self._costly = 0
-        self._lost_told = False
-        self._reopened_told = False
+        self._lost_published = False
+        self._reopening_logged = False
         self._polling = False
         self._session: GuardedSession | None = None
         self._busy = False
@@ -128,7 +128,7 @@ class Supervisor:
             if current is not None and current.digest == digest:
                 continue
             try:
-                device = running(config, digest, self.driver)
+                device = device_runtime(config, digest, self.driver)
             except Exception as error:  # noqa: BLE001 - of the same boundary: what can't be run costs itself alone
                 failed[config.path] = why_not(config, error)
                 continue
@@ -156,8 +156,8 @@ class Supervisor:
                 cycle = self._pipeline.cycle(device.path)
                 device.normaliser.bad(off, Reason.OUT_OF_SERVICE, cycle)
                 self._pipeline.emit(device, cycle)
-        if self._lost_told:
-            self._tell_bad(fresh, Reason.LINK_LOST)
+        if self._lost_published:
+            self._publish_bad(fresh, Reason.LINK_LOST)
 
     @property
     def connected(self) -> bool:
@@ -183,13 +183,13 @@ class Supervisor:
             problem=f"link {self.link} says {self.state.state} and does nothing",
         )
 
-    def broke(self, detail: str) -> None:
+    def failed(self, detail: str) -> None:
         """Its task ended by something that is no stop; it is started again, and its tags are BAD until then."""
         self._busy, self._session = False, None
         if self.state.to("backoff", detail):
             self._changed()
-        self._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
-        self._lost_told = True
+        self._publish_bad(list(self.devices.values()), Reason.LINK_LOST)
+        self._lost_published = True
 
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
         """Have something done on the session before the next poll; False when the queue is full or the link is down.
@@ -228,10 +228,10 @@ class Supervisor:
                         await self._wake.wait(None)
                     self._reconfigured = False
                     continue
-                await self._live_once(stop)
+                await self._run_session(stop)
             relaying.cancel()
 
-    async def _live_once(self, stop: asyncio.Event) -> None:
+    async def _run_session(self, stop: asyncio.Event) -> None:
         """One session from connect to its end, and the wait before the next."""
         self._reconnect = False
         self._reconfigured = False  # what changes while it connects is told to the session then
@@ -263,30 +263,30 @@ class Supervisor:
             self.reconnects += 1
         self._ever_connected = True
         self._costly = 0
-        self._lost_told = False
+        self._lost_published = False
         if self.state.to("connected"):
             event(_log, "link connected", link=self.link)
         for device in self.devices.values():
             device.blocked_s, device.subscribed = 0.0, False
-        self._reopened_told = False
+        self._reopening_logged = False
         self._changed()
 
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and listen until the session ends, the stop comes or the link's own keys change."""
-        reporting = Reporting(
+        subscriptions = Subscriptions(
             session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
         )
         check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
-        turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
+        turn = CheckTimer(self._clock.monotonic_s(), check_s=check_s)
         doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
 
         def want_check() -> None:
-            turn.want()
+            turn.request()
             self._wake.set()
 
         def reopens() -> bool:
             # What a device reported by itself is lost with its session: that is not passed over in silence.
-            return not (reporting.open or stop.is_set() or self._reconnect)
+            return not (subscriptions.open or stop.is_set() or self._reconnect)
 
         async def reopen(error: DriverError) -> bool:
             return await self._reopen(session, error, want_check)
@@ -311,8 +311,8 @@ class Supervisor:
                     if not any(device.config.enabled for device in self.devices.values()):
                         return
                     await session.configure([one.config for one in self.devices.values() if one.config.enabled])
-                await reporting.renew(self.devices)
-                detail = "; ".join([*doubts, *([reporting.limits] if reporting.limits else [])])
+                await subscriptions.renew(self.devices)
+                detail = "; ".join([*doubts, *([subscriptions.limits] if subscriptions.limits else [])])
                 if detail != self.state.detail:
                     self.state.to("connected", detail)
                     self._changed()
@@ -324,21 +324,21 @@ class Supervisor:
                 if answered:
                     self._backoff.reset()
                     turn.answered(now_s)
-                still = reporting.due(now_s)
+                still = subscriptions.due(now_s)
                 if turn.begin(now_s) or still:
                     await poller.check()
                     self._backoff.reset()
-                await reporting.read_silent()
-                reporting.repeat(still)
+                await subscriptions.read_silent()
+                subscriptions.repeat(still)
                 now_s = self._clock.monotonic_s()
                 self._polling = self._busy = False
                 following_s = self._schedule.next_s()
-                until_s = min(turn.next_s, reporting.next_s)
+                until_s = min(turn.next_s, subscriptions.next_s)
                 until_s = until_s if following_s is None else min(following_s, until_s)
                 await self._wake.wait(until_s - now_s)
         finally:
             self._polling = False
-            await reporting.close()
+            await subscriptions.close()
 
     def _rest_s(self, error: DriverError) -> float:
         """How long an attempt that costs something is not repeated: the second time that it fails in a row, in seconds."""
@@ -360,8 +360,8 @@ class Supervisor:
         session.become(fresh)
         session.call_me(want_check)
         self.reconnects += 1
-        if not self._reopened_told:
-            self._reopened_told = True
+        if not self._reopening_logged:
+            self._reopening_logged = True
             event(_log, "link opened again within a poll", link=self.link, detail=error.message)
         return True
 
@@ -375,9 +375,9 @@ class Supervisor:
         self._changed()
         self._work.drop(detail)
         # A refused login is told as such; everything else that ends a session is one reason for its tags.
-        told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
-        self._tell_bad(list(self.devices.values()), told, code, detail=detail)
-        self._lost_told = True
+        published = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
+        self._publish_bad(list(self.devices.values()), published, code, detail=detail)
+        self._lost_published = True
         until_s = self._clock.monotonic_s() + wait_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
             self._wake.clear()
@@ -385,7 +385,9 @@ class Supervisor:
                 return
             await self._wake.wait(left_s)
 
-    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0, *, detail: str = "") -> None:
+    def _publish_bad(
+        self, devices: Sequence[DeviceRuntime], reason: Reason, code: int = 0, *, detail: str = ""
+    ) -> None:
         for device in devices:
             device.reachable = False
             device.trouble = (reason, code, detail)
@@ -395,8 +397,8 @@ class Supervisor:
             device.normaliser.bad(device.field_states(), reason, cycle, code=code)
             self._pipeline.emit(device, cycle)
 
-    def _poll_meanwhile(self, device: Running, points: Sequence[Point]) -> None:
-        """See `reporting.Meanwhile`."""
+    def _poll_meanwhile(self, device: DeviceRuntime, points: Sequence[Point]) -> None:
+        """See `subscriptions.PollMeanwhile`."""
         before = set(device.meanwhile)
         poll_meanwhile(device, points, self.driver)
         if self.devices.get(device.path) is not device:

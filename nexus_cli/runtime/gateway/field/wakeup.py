@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Alarm:
+class Wakeup:
     """A flag that one task may wait for."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.wire.frame import GapReason
@@ -59,7 +59,7 @@ class Aftermath:
                 call(found)
 
 
-def lost_states(device: Running, spans: Sequence[Span]) -> list[TagState]:
+def lost_states(device: DeviceRuntime, spans: Sequence[Span]) -> list[TagState]:
     """The tags of a device whose last row lies in a loss.
 
     When nobody knows whose frames are lost, the time is that of the records around them, which need not be in the
@@ -75,7 +75,7 @@ def lost_states(device: Running, spans: Sequence[Span]) -> list[TagState]:
     return found
 
 
-def unstated(device: Running, spans: Sequence[Span]) -> Span | None:
+def unstated(device: DeviceRuntime, spans: Sequence[Span]) -> Span | None:
     """The loss that holds the last row of a device: nothing of it was recorded since. None when there is none."""
     last_us = max((state.time_us for state in device.normaliser.states.values()), default=0)
     found = [one for one in spans if one.start_us <= last_us <= one.end_us]

@@ -17,7 +17,7 @@ class _Topic:
     due_s: float
 
 
-class WaitingTopics:
+class BlockedTopics:
     """Which topics wait, and which record shows that one passes again. Bounded by the topics of a gateway."""
 
     def __init__(self, *, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.damage import Damage
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
-from nexus_cli.runtime.gateway.outbox.group_commit import Waiting
+from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit
 from nexus_cli.runtime.gateway.outbox.losses import Span, dropped
 from nexus_cli.runtime.gateway.outbox.recovery import Loss, Opened
 from nexus_cli.runtime.gateway.outbox.segment import Record, Segment
@@ -38,7 +38,7 @@ class Declaring:
     """
 
     def __init__(
-        self, disk: DiskLog, custody: Custody, waiting: Waiting, *, gap_topic: str, aftermath: Aftermath
+        self, disk: DiskLog, custody: Custody, waiting: GroupCommit, *, gap_topic: str, aftermath: Aftermath
     ) -> None:
         """Declare losses of a log."""
         self.damage = Damage(disk.folder)

@@ -18,7 +18,7 @@ Pending: TypeAlias = tuple[int, int, str, bytes, bytes]
 """Seq, time in µs, topic, payload, encoded record."""
 
 
-class Waiting:
+class GroupCommit:
     """Gives out numbers and keeps what has them until it is durable.
 
     Attributes:

@@ -21,7 +21,7 @@ from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.declaring import Declaring
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
-from nexus_cli.runtime.gateway.outbox.group_commit import Pending, Waiting
+from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit, Pending
 from nexus_cli.runtime.gateway.outbox.limits import Limits
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.recent import Recent, Replaced
@@ -76,7 +76,7 @@ class Outbox:
         self._replaced = Replaced()
         self._have_data = asyncio.Event()
         self.aftermath = Aftermath()
-        self._waiting = Waiting(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
+        self._waiting = GroupCommit(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
         self._declaring = Declaring(
             self._disk, self._custody, self._waiting, gap_topic=gap_topic, aftermath=self.aftermath
         )

@@ -18,7 +18,7 @@ from typing import Any
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.outbox.blocked_topics import WaitingTopics
+from nexus_cli.runtime.gateway.outbox.blocked_topics import BlockedTopics
 from nexus_cli.runtime.gateway.outbox.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.passed_over import PassedOver
@@ -67,7 +67,7 @@ class Publisher:
         self.published = 0
         self.repeated = 0
         self.receipts = 0
-        self.waiting_topics = WaitingTopics(clock=clock)
+        self.waiting_topics = BlockedTopics(clock=clock)
         self._outbox = outbox
         self._gate = gate or Gate(client, clock=clock)
         self._clock = clock

@@ -26,7 +26,7 @@ VERBS: dict[Right, str] = {
 }
 
 
-class People:
+class Principals:
     """The rights of declared users, as recorded."""
 
     def __init__(self, *, settings: Settings, pool: Pool) -> None:

@@ -15,7 +15,7 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
-_log = logging.getLogger("nexus.historian.sharing")
+_log = logging.getLogger("nexus.historian.shared_subscriptions")
 ECHO_S = 1.5
 
 

@@ -16,7 +16,7 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, decode_response, encode, shortened, without_values
 from nexus_cli.wire.topic import Topics
 
-MOST_ANSWERS = 2_000
+MOST_REPLIES = 2_000
 """Answers that wait for the broker (policy: drop the oldest; a repeat of the id brings the answer again)."""
 MOST_TRIES = 3
 """An answer that ends the connection so often is sent without its values, and after as many more is dropped."""
@@ -24,7 +24,7 @@ MOST_REPORTS = 2_000
 """Reports that wait for the disk (policy: keep them in the journal and try again after the next group commit)."""
 
 
-class Answers:
+class Replies:
     """Publishes answers in the order they were given, again after a reconnect until the broker has them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Answers:
         """Answer the one who asked."""
         if not report.response.id:
             return
-        if len(self._waiting) >= MOST_ANSWERS:
+        if len(self._waiting) >= MOST_REPLIES:
             self._waiting.popleft()
             self.dropped += 1
         topic = self._topics.response(report.gateway, report.principal, report.response.id)
@@ -100,7 +100,7 @@ class Reports:
     def __init__(self, outbox: Outbox, journal: Journal, topic: str) -> None:
         """Report on a topic."""
         self._outbox, self._journal, self._topic = outbox, journal, topic
-        self._handed: dict[int, tuple[Key, Report]] = {}
+        self._posted: dict[int, tuple[Key, Report]] = {}
         self._missing: deque[tuple[Key, Report]] = deque(maxlen=MOST_REPORTS)
         outbox.on_durable(self._durable)
         outbox.on_refused(self._refused)
@@ -114,19 +114,19 @@ class Reports:
 
         seq = self._outbox.add_report(self._topic, time_us=max(1, report.response.time), make=make)
         if seq:
-            self._handed[seq] = (key, report)
+            self._posted[seq] = (key, report)
         else:
             self._missing.append((key, report))
 
     def again(self) -> None:
         """At the start: what an earlier life did not see durable."""
-        for key, entry in self._journal.untold():
+        for key, entry in self._journal.without_custody():
             self.put(key, entry.report)
 
     def _durable(self) -> None:
         """A group commit is done: its reports are in custody."""
-        for seq in [seq for seq in self._handed if seq <= self._outbox.durable_seq]:
-            self._journal.told(self._handed.pop(seq)[0])
+        for seq in [seq for seq in self._posted if seq <= self._outbox.durable_seq]:
+            self._journal.in_custody(self._posted.pop(seq)[0])
         for _ in range(len(self._missing)):
             key, report = self._missing.popleft()
             self.put(key, report)
@@ -135,5 +135,5 @@ class Reports:
 
     def _refused(self, first_seq: int) -> None:
         """The disk refused these numbers, which others get now: their reports are handed over again later."""
-        for seq in [seq for seq in self._handed if seq >= first_seq]:
-            self._missing.append(self._handed.pop(seq))
+        for seq in [seq for seq in self._posted if seq >= first_seq]:
+            self._missing.append(self._posted.pop(seq))

@@ -16,8 +16,8 @@ from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Sco
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import (
     ILLEGAL_RETRY_S,
-    Job,
-    Running,
+    DeviceRuntime,
+    ReadJob,
     alone,
     join,
     join_halves,
@@ -34,16 +34,16 @@ BUSY_S = 0.05
 MOST_SPLITS = 4096
 MOST_JOINED = 2
 """So many parts that are still joined are tried when a failure is dear, before all are asked point by point."""
-MOST_DEAR = 8
+MOST_COSTLY = 8
 """So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
 MOST_SILENT, MOST_SILENT_NEW, MOST_SILENT_AWAY = 2, 2, 1
 """Requests in a row without an answer after which a device counts as dead, also when a join is why (its parts are looked for
 while it is BAD): one that answered in the cycle before, one that was not asked yet, and one that did not answer."""
-PROBES, DEAR_PROBES = 8, 2
+PROBES, COSTLY_PROBES = 8, 2
 """Points asked alone to see whether the join is at fault, where a failure costs nothing, and where it is dear."""
 
 
-class Lost(Exception):
+class SessionReplaced(Exception):
     """The session ended in a read, and a new one stands.
 
     Attributes:
@@ -61,7 +61,7 @@ Before = Callable[[], Awaitable[None]]
 """Does what goes before the next read."""
 
 
-class Asking:
+class DeviceReads:
     """The reads of one device in one cycle.
 
     Attributes:
@@ -71,7 +71,7 @@ class Asking:
 
     def __init__(
         self,
-        device: Running,
+        device: DeviceRuntime,
         *,
         driver: Driver,
         clock: Clock,
@@ -105,7 +105,7 @@ class Asking:
         self._first: DriverError | None = None
         self._begun = False
 
-    async def ask(self, jobs: Sequence[Job]) -> None:
+    async def ask(self, jobs: Sequence[ReadJob]) -> None:
         """Ask for these, then try what was split as a whole again. Raises DriverError with scope SESSION."""
         if await self._is_away(jobs):
             return
@@ -120,7 +120,7 @@ class Asking:
         elif self._silent:
             self.dead = self._first
 
-    async def _is_away(self, jobs: Sequence[Job]) -> bool:
+    async def _is_away(self, jobs: Sequence[ReadJob]) -> bool:
         """Every second time a device that does not answer is asked for one point alone: the joins may be why."""
         step = self._device.backoff.step
         several = [job for job in jobs if job.several]
@@ -134,7 +134,7 @@ class Asking:
             self.dead = failed
         return self.dead is not None
 
-    def _in_turn(self, jobs: Sequence[Job]) -> list[Job]:
+    def _in_turn(self, jobs: Sequence[ReadJob]) -> list[ReadJob]:
         """What ended a session comes last, after what was answered; a dead device is asked another thing each time."""
         if any(job.losses for job in jobs):
             return sorted(jobs, key=lambda job: job.losses)
@@ -144,7 +144,7 @@ class Asking:
             return [*jobs[first:], *jobs[:first]]
         return list(jobs)
 
-    async def _job(self, job: Job) -> None:
+    async def _job(self, job: ReadJob) -> None:
         answered_before = job.answered
         if job.losses > 1 and job.lost is not None and job.several:
             error: DriverError | None = job.lost  # it ended two sessions in a row: not asked as a whole
@@ -173,7 +173,7 @@ class Asking:
         elif self.dead is None:
             self._refuse(job, error)
 
-    async def _try(self, job: Job, *, patient: bool = False) -> DriverError | None:
+    async def _try(self, job: ReadJob, *, patient: bool = False) -> DriverError | None:
         """One read; None when it gave values. `patient`: asked again where it may well be answered then.
 
         Raises:
@@ -187,8 +187,8 @@ class Asking:
             self._begun = True
             try:
                 result = await self._read(job.request)
-            except (DriverError, Lost) as failed:
-                error = failed.error if isinstance(failed, Lost) else failed
+            except (DriverError, SessionReplaced) as failed:
+                error = failed.error if isinstance(failed, SessionReplaced) else failed
                 job.answered = False
                 again = self._again(job, error, tries)
                 if isinstance(failed, DriverError) and error.scope is Scope.SESSION:
@@ -198,7 +198,7 @@ class Asking:
                     return None
                 if not (patient and again):
                     return error
-                tries = 0 if isinstance(failed, Lost) else tries + 1
+                tries = 0 if isinstance(failed, SessionReplaced) else tries + 1
                 if error.transient:
                     await asyncio.sleep(BUSY_S)
                 else:
@@ -211,7 +211,7 @@ class Asking:
             self._took(job, result)
             return None
 
-    def _again(self, job: Job, error: DriverError, tries: int) -> bool:
+    def _again(self, job: ReadJob, error: DriverError, tries: int) -> bool:
         """Take note of a failure; whether the same may well be answered when it is asked once more."""
         if error.scope is Scope.SESSION:
             job.losses += 1
@@ -230,7 +230,7 @@ class Asking:
         self._silent += known or not again  # what a new connection let drop says little
         return again
 
-    def _took(self, job: Job, result: ReadResult) -> None:
+    def _took(self, job: ReadJob, result: ReadResult) -> None:
         self.answered = job.answered = True
         self._tries = 1
         if job.pause.step:
@@ -250,7 +250,7 @@ class Asking:
             source_time_us=result.source_time_us,
         )
 
-    async def _is_dead(self, job: Job, error: DriverError) -> bool:
+    async def _is_dead(self, job: ReadJob, error: DriverError) -> bool:
         """Whether the device does not answer at all: what it answered before is asked once, of all its intervals."""
         now_s = self._clock.monotonic_s()
         known = [one for jobs in self._device.jobs.values() for one in jobs if one is not job and one.answered]
@@ -268,13 +268,13 @@ class Asking:
         """Whether enough was asked of a device that answers nothing."""
         return self._silent >= self._most_silent
 
-    async def _alone_answers(self, job: Job, error: DriverError) -> bool:
+    async def _alone_answers(self, job: ReadJob, error: DriverError) -> bool:
         """Whether some point of a joined read is answered when it is asked alone: then the join is at fault."""
         now_s = self._clock.monotonic_s()
         if job.probe_s > now_s:
             return False
         points = alone(self._device, job, self._driver)
-        most = min(len(points), DEAR_PROBES if error.scope is Scope.DEVICE else PROBES)
+        most = min(len(points), COSTLY_PROBES if error.scope is Scope.DEVICE else PROBES)
         step = max(1, len(points) // most)
         first, job.probes = job.probes, job.probes + 1
         for number in range(most):
@@ -286,7 +286,7 @@ class Asking:
         job.probe_s = now_s + job.pause.next_s()
         return False
 
-    async def _in_parts(self, job: Job, error: DriverError) -> None:
+    async def _in_parts(self, job: ReadJob, error: DriverError) -> None:
         """Read a job in parts, and those in parts, until what can be answered is."""
         device = self._device
         waiting, splits, cost = deque([job]), 0, 0
@@ -295,7 +295,7 @@ class Asking:
             failed = error
             if current is job:
                 pass
-            elif cost >= MOST_DEAR:
+            elif cost >= MOST_COSTLY:
                 device.normaliser.bad(current.states, error.reason, self._pipeline.ongoing(device), code=error.code)
                 continue
             elif not current.several or cost < MOST_JOINED:
@@ -303,8 +303,8 @@ class Asking:
                 if refused is None:
                     continue
                 failed = refused
-                cost += _dear(failed)
-            parts = split(device, current, self._driver, dear=_dear(failed)) if splits < MOST_SPLITS else []
+                cost += _is_costly(failed)
+            parts = split(device, current, self._driver, costly=_is_costly(failed)) if splits < MOST_SPLITS else []
             if parts:
                 splits += 1
                 part(device, current, parts, self._clock.monotonic_s())
@@ -312,31 +312,31 @@ class Asking:
             else:
                 self._refuse(current, failed)
 
-    def _refuse(self, job: Job, error: DriverError) -> None:
+    def _refuse(self, job: ReadJob, error: DriverError) -> None:
         """Its tags are BAD. What can't be right, or is dear to ask, is left alone for a while.
 
         Raises:
             DriverError: It ended the session, and nothing else was answered: then it is no matter of this job.
         """
-        dear = _dear(error)
-        if dear and not self.answered:
+        costly = _is_costly(error)
+        if costly and not self.answered:
             if error.scope is Scope.SESSION:
                 raise error
             return  # should nothing else be answered either, the device is the matter
         self._device.trouble = (error.reason, error.code, error.message)
-        if dear or not error.retriable:
+        if costly or not error.retriable:
             if job.refused is None:
                 names = ", ".join(state.name for state in job.states[:5])
                 event(
                     _log,
-                    "no answer for an address" if dear else "address refused",
+                    "no answer for an address" if costly else "address refused",
                     level=logging.WARNING,
                     device=self._device.path,
                     tags=names,
                     detail=error.message,
                 )
             job.refused = error
-            job.retry_s = self._clock.monotonic_s() + (job.pause.next_s() if dear else ILLEGAL_RETRY_S)
+            job.retry_s = self._clock.monotonic_s() + (job.pause.next_s() if costly else ILLEGAL_RETRY_S)
         self._device.normaliser.bad(job.states, error.reason, self._pipeline.ongoing(self._device), code=error.code)
 
     async def _join_again(self) -> None:
@@ -356,18 +356,18 @@ class Asking:
             join_halves(device, known, self._driver, self._clock.monotonic_s())
 
 
-def _is_held_up(job: Job, result: ReadResult) -> bool:
+def _is_held_up(job: ReadJob, result: ReadResult) -> bool:
     """Whether a point that had a value before has none now because the device was busy with it."""
     return any(
         fault.transient and job.states[place].quality is not Quality.BAD for place, fault in result.faults.items()
     )
 
 
-def _note_again(device: Running) -> None:
+def _note_again(device: DeviceRuntime) -> None:
     """For whoever compares a device's own log with the record: an answer that comes too late has no row."""
     event(_log, "asked again", level=logging.DEBUG, device=device.path)
 
 
-def _dear(error: DriverError) -> bool:
+def _is_costly(error: DriverError) -> bool:
     """Whether the failure cost a time-out or a connection."""
     return error.scope in (Scope.SESSION, Scope.DEVICE)

@@ -40,7 +40,7 @@ OPEN = frozenset({"/health/live", "/health/ready", "/metrics", "/status", "/open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class RouteLimit:
     """What a route takes.
 
     Attributes:
@@ -52,12 +52,12 @@ class Entry:
     allowed: Callable[[Caller], bool] = lambda _: True
 
 
-_ENTRIES: tuple[tuple[re.Pattern[str], Entry], ...] = (
-    (re.compile(r"/deployments\Z"), Entry(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
-    (re.compile(r"/resources\Z"), Entry(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
-    (re.compile(r"/gateways/[^/]*/devices\Z"), Entry(limit=NAMES_BODY)),
+_ROUTE_LIMITS: tuple[tuple[re.Pattern[str], RouteLimit], ...] = (
+    (re.compile(r"/deployments\Z"), RouteLimit(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
+    (re.compile(r"/resources\Z"), RouteLimit(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
+    (re.compile(r"/gateways/[^/]*/devices\Z"), RouteLimit(limit=NAMES_BODY)),
 )
-_PLAIN = Entry()
+_PLAIN = RouteLimit()
 
 
 class Refused(Exception):
@@ -68,7 +68,7 @@ class Refused(Exception):
         self.answer = answer
 
 
-class Door:
+class RequestGuard:
     """An ASGI application in front of another one.
 
     Attributes:
@@ -108,7 +108,7 @@ class Door:
         if path in OPEN:  # nobody has to show who they are, so nobody is waited for
             await self._app(scope, _replay(b"", receive), send)
             return
-        entry = self._entry(scope, path)
+        entry = self._limit_of(scope, path)
         announced = _announced(scope)
         if announced is not None and announced > entry.limit:
             raise Refused(_too_large(entry.limit))
@@ -133,14 +133,14 @@ class Door:
         finally:
             self.held -= reserved
 
-    def _entry(self, scope: Scope, path: str) -> Entry:
+    def _limit_of(self, scope: Scope, path: str) -> RouteLimit:
         """What the route takes from this caller. Raises Refused when it is nobody's or not this caller's."""
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
         try:
             caller = self._tokens.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
         except NexusError as error:
             raise Refused(failure(401, error.code, error.message, hint=error.hint)) from None
-        entry = next((entry for pattern, entry in _ENTRIES if pattern.search(path)), _PLAIN)
+        entry = next((entry for pattern, entry in _ROUTE_LIMITS if pattern.search(path)), _PLAIN)
         if scope["method"] != "POST":
             return _PLAIN
         if not entry.allowed(caller):

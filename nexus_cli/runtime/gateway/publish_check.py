@@ -19,7 +19,7 @@ AGAIN_S = 30.0
 """When a canary that stayed silent is sent again, in seconds."""
 
 
-class Canary:
+class PublishCheck:
     """Says whether the broker passes on what we publish.
 
     Attributes:
@@ -43,7 +43,7 @@ class Canary:
         """The broker is there (again): prove it."""
         self._wanted.set()
 
-    def heard(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         """Something came on the canary's topic."""
         if payload == self._token:
             self._echoed.set()

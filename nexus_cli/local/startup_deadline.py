@@ -15,7 +15,7 @@ Delays = Callable[[Iterable[int]], Mapping[int, float]]
 """Seconds in which processes could have run and the machine had no processor for them, by process id."""
 
 
-class Patience:
+class StartupDeadline:
     """Counts the seconds without a step forward. Time in which a part waited for a processor is the machine's, not its own.
 
     Pure: the caller gives time and delays.
