@@ -1,4 +1,5 @@
-"""The gateway: joins configuration, links, outbox, publisher and live view, and ends them in the order of the flow."""
+"""The gateway: joins configuration, links, outbox, publisher and live view, and stops them in the order of the data
+flow."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ from nexus_cli.wire.topic import Topics
 _log = logging.getLogger("nexus.gateway")
 ROLE = "gateway"
 DRAIN_S = 3.0
-"""How long a stop waits for receipts, in seconds; what is left stays on disk."""
+"""How long a stop waits for receipts, in seconds; frames without one stay on disk."""
 
 
 async def run_gateway(
@@ -67,7 +68,7 @@ async def run_gateway(
         stop: Instead of signals (tests).
         drivers: Driver by protocol.
         limits: Bounds of the outbox.
-        started: Called with the gateway once its parts exist.
+        started: Called with the gateway once it is built.
 
     Raises:
         NexusError: NX6002 bad broker address, NX6003 health port taken, NX6014 the disk log can't be used.
@@ -88,10 +89,10 @@ class Gateway:
 
     Attributes:
         metrics: For Prometheus.
-        clock, outbox, live, publisher, configuration, following, absence, commands, canary: Its parts.
+        clock, outbox, live, publisher, configuration, following, absence, commands, publish_check: Its parts.
         links: The supervisors, while it runs.
         identity: This process.
-        duty: Whether it is the one of this name that works.
+        duty: Whether this instance is the active one of its name.
     """
 
     links: Links
@@ -240,7 +241,7 @@ class Gateway:
         journal.close()
 
     def _open(self) -> Marking:
-        """Open the disk log, and learn how the process before this one ended. Raises NexusError."""
+        """Open the disk log, and find out how the previous process ended. Raises NexusError."""
         opened = self.outbox.open()
         self._lost_us = opened.lost_us
         self.clock.raise_to(self.outbox.last_time_us)
@@ -284,7 +285,7 @@ class Gateway:
         )
 
     def _commands(self, journal: Journal, pipeline: Pipeline) -> Commands:
-        """Commands have an MQTT session of their own, and it starts clean."""
+        """Build the commands, with their own MQTT session, which starts clean."""
         return Commands(
             gateway=self._name,
             topics=self._topics,
@@ -298,7 +299,8 @@ class Gateway:
         )
 
     def ready(self) -> tuple[bool, str]:
-        """True when it is on duty, the broker is there, the disk takes frames and a configuration runs."""
+        """True when it is active, the broker is connected, the disk accepts frames and a configuration runs; else why
+        not."""
         if not self.duty.active and self.duty.other is not None:
             return False, self.duty.why
         if not self._client.connected:
@@ -314,13 +316,15 @@ class Gateway:
         return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
-        """Everything worth seeing."""
+        """The document of `/status`."""
         ready, detail = self.ready()
-        tags = tags_by_quality(self.links.devices())  # each tag is looked at: for who asks, not in every health message
+        tags = tags_by_quality(
+            self.links.devices()
+        )  # visits every tag, so it is in `/status` and not in each health message
         return {"role": ROLE, "name": self._name, "ready": ready, "detail": detail, "tags": tags, **self.facts()}
 
     def facts(self) -> dict[str, Any]:
-        """The gateway's part of its health."""
+        """The gateway's part of the health document."""
         return facts_of(self)
 
     async def _broker(self, stop: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
-"""Whether a command may go to its device: pure, in one order, the first objection counts.
+"""Decides whether a command may go to its device. Pure; checks run in a fixed order, and the first failed one decides.
 
-It is judged when it arrives, so that a mistake is told at once, and again by the configuration that it is carried out
-under: what was agreed to then is what is written, or nothing is.
+A command is checked on arrival, so that the sender learns of a mistake at once, and again just before the write,
+against the configuration of that moment: the write has the meaning that was accepted, or it is refused.
 """
 
 from __future__ import annotations
@@ -19,38 +19,39 @@ MEANING = (
     *("type", "address", "options", "scale", "offset", "unit", "publish_unit", "unit_factor", "unit_shift"),
     *("range", "values", "read_back"),
 )
-"""Keys of a tag that say what a value means, where it goes, and how it is proved."""
+"""Keys of a tag that determine what a value means, where it is written, and how the write is verified."""
 _HOW_ASKED = ("timeout", "connect_timeout", "pause", "session_timeout")
-"""Keys of a connection that say how a device is asked, and not which one it is; with those that begin with `max_`."""
+"""Keys of a connection that affect how requests are made, not which device is reached; so do all that begin with
+`max_`."""
 
 
 class Rejection(NamedTuple):
-    """Why not."""
+    """Why a command is refused: the code, and a detail for the sender."""
 
     code: str
     detail: str
 
 
 class Accepted(NamedTuple):
-    """What a command was judged by, when nothing spoke against it."""
+    """The configuration under which a command was accepted."""
 
     device: DeviceConfig
     tag: TagConfig
 
 
 class Clocks(NamedTuple):
-    """The time by which expiry is judged.
+    """The clock that decides whether a command has expired.
 
     Attributes:
         wall_us: The machine's own clock, µs since 1970 UTC.
-        doubt: Why it can't be believed right now; "" when it can.
+        doubt: Why the clock can't be trusted at the moment; "" when it can.
     """
 
     wall_us: Callable[[], int]
     doubt: Callable[[], str] = str
 
     def rejection(self, expires_at: int) -> Rejection | None:
-        """What speaks against the time of a command; None when nothing does."""
+        """The rejection of a command by its expiry (µs since 1970 UTC); None when its time is valid."""
         doubt = self.doubt()
         if doubt:
             return Rejection("NX6810", f"it is unknown whether the command has expired: {doubt}")
@@ -66,7 +67,7 @@ class Clocks(NamedTuple):
 
 
 def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Rejection:
-    """By what it is accepted, or what speaks against it: known, writable, enabled, type, range, exactness, time."""
+    """Check a new command, in this order: tag known, writable, enabled, value's type, range, exactness, expiry."""
     tag = device.config.tags.get(tag_name)
     if tag is None:
         hint = did_you_mean(tag_name, device.config.tags)
@@ -83,7 +84,7 @@ def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks
 
 
 def still_admitted(accepted: Accepted, tag_name: str, device: DeviceRuntime | None) -> Rejection | None:
-    """What speaks against carrying a command out under the configuration of now; None when it means the same."""
+    """Check an accepted command against the current configuration; None when it still means the same."""
     now = device.config.tags.get(tag_name) if device is not None else None
     if device is None or now is None:
         return Rejection("NX6803", "the configuration changed meanwhile: the tag is gone")
@@ -103,7 +104,7 @@ def still_admitted(accepted: Accepted, tag_name: str, device: DeviceRuntime | No
 
 
 def same_device(then: DeviceConfig, now: DeviceConfig) -> bool:
-    """True when two configurations reach the same device; how often and how patiently does not matter."""
+    """True when two configurations reach the same device; intervals and time-outs may differ."""
     if then is now:
         return True
     if (then.protocol, then.link, then.gateway) != (now.protocol, now.link, now.gateway):

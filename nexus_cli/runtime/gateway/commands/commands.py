@@ -1,7 +1,7 @@
-"""Commands of one gateway: heard on a session of their own, judged, queued per device, carried out once, answered.
+"""Commands of one gateway: received on their own MQTT session, checked, queued per device, executed once, answered.
 
-The MQTT session of the commands is not the one of the frames and starts clean: nothing that waited at the broker
-during an outage is delivered, and a broker that refuses the subscription stops no data.
+This session is separate from the one for frames and starts clean, so the broker delivers no command that was queued
+during an outage, and a broker that refuses the subscription does not stop the data.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONGEST_PRINCIPAL = 128
 
 
 class RateLimit:
-    """So many reports of refused commands at once, and so many a second."""
+    """A token bucket: `most` at once, then `per_s` per second."""
 
     def __init__(self, clock: Clock, *, most: float = 200.0, per_s: float = 20.0) -> None:
         """Start full."""
@@ -44,7 +44,7 @@ class RateLimit:
         self._left, self._at_s = most, clock.monotonic_s()
 
     def take(self) -> bool:
-        """True when there is one left."""
+        """Take one; False when none is left."""
         now_s = self._clock.monotonic_s()
         self._left = min(self._most, self._left + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
@@ -55,12 +55,12 @@ class RateLimit:
 
 
 class Commands:
-    """The part of a gateway that writes.
+    """Receives the commands for the devices of one gateway, and answers and reports each.
 
     Attributes:
-        counts: Commands by how they ended.
-        ignored: Messages that were no command of ours (other gateways' devices, broken topics).
-        unreported: Refused commands of a flood: answered and counted, without a report of their own.
+        counts: Commands by final state.
+        ignored: Messages that are not commands for this gateway (another gateway's devices, malformed topics).
+        unreported: Refused commands above the rate limit: answered and counted, but not reported one by one.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Commands:
         clock: Clock,
         clocks: Clocks,
     ) -> None:
-        """Join the parts; `run` works."""
+        """Join the parts; `run` does the work."""
         self.counts: Counter[str] = Counter()
         self.ignored = 0
         self.unreported = 0
@@ -99,17 +99,17 @@ class Commands:
 
     @property
     def waiting(self) -> int:
-        """Commands that wait or are being carried out."""
+        """Commands that wait or are being executed."""
         return self._queues.waiting
 
     @property
     def connected(self) -> bool:
-        """True while commands are heard."""
+        """True while the command session is connected."""
         return self._client.connected
 
     @property
     def problem(self) -> str:
-        """Why they are not."""
+        """Why it is not; "" when nothing is known."""
         return self._client.problem.message if self._client.problem else ""
 
     def facts(self) -> dict[str, Any]:
@@ -123,14 +123,14 @@ class Commands:
         }
 
     def configured(self, devices: Sequence[str]) -> None:
-        """Hear the commands of these devices from now on (paths)."""
+        """Subscribe to the commands of these devices (paths) from now on."""
         filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
         if filters != self._subscriptions:
             self._subscriptions[:] = filters
             self._wanted.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped: then nothing new is taken, and what is at a device is waited for."""
+        """Work until stopped; then no new command is accepted, and those that a device is executing are awaited."""
         self._finish_earlier_run()
         replies_stop, client_stop = asyncio.Event(), asyncio.Event()
         async with Group() as outer:
@@ -171,7 +171,7 @@ class Commands:
         self._replies.wake()
 
     async def _follow(self) -> None:
-        """Subscribe what a new configuration brought; what it took away is ignored when it comes."""
+        """Subscribe to the devices that a new configuration adds; messages for removed ones are ignored on arrival."""
         have: set[tuple[str, int]] = set(self._subscriptions)
         while True:
             await self._wanted.wait()
@@ -184,10 +184,10 @@ class Commands:
                 except NexusError as error:
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
-    # --- hearing -----------------------------------------------------------------------------------------------
+    # --- receiving ---------------------------------------------------------------------------------------------
 
     def _receive(self, message: Message) -> None:
-        """On the loop, for every message: judge it and queue it, or refuse it."""
+        """Check each message and queue or refuse it. Runs on the event loop."""
         split = self._topics.split_command(message.topic)
         if split is None or not message.payload:
             self.ignored += bool(message.payload)
@@ -221,12 +221,13 @@ class Commands:
             self._refuse(path, principal, verdict, command=command)
 
     def _clear(self, topic: str) -> None:
-        """Delete a retained command from the broker: it would come again at every connect."""
-        with contextlib.suppress(NexusError):  # the connection is gone; it comes again with the next one
+        """Delete a retained command from the broker, which would send it at every connect."""
+        with contextlib.suppress(NexusError):  # the connection is gone; the broker sends it again on the next one
             self._client.post(topic, b"", qos=1, retain=True)
 
     def _known(self, path: str, principal: str, command: Command, fingerprint: str) -> bool:
-        """True when the id was seen before; its answer is given again, or comes when it has ended."""
+        """True when the id was used before: an ended command is answered again, a running one is answered when it
+        ends."""
         key = (principal, command.id)
         entry = self._journal.find(key)
         if entry is None:
@@ -285,7 +286,7 @@ class Commands:
         report = self._report(principal, command, response)
         self._conclude((principal, response.id), command.fingerprint(path) if command else "", report)
 
-    # --- ending ------------------------------------------------------------------------------------------------
+    # --- results -----------------------------------------------------------------------------------------------
 
     def _ended(self, pending: PendingCommand, ended: CommandResult) -> None:
         response = Response(
@@ -303,11 +304,11 @@ class Commands:
         self._conclude(pending.key, pending.fingerprint, report_of(pending, response, gateway=self._gateway))
 
     def _conclude(self, key: tuple[str, str], fingerprint: str, report: Report) -> None:
-        """Remember, answer, report; in this order."""
+        """Journal, answer, report; in this order, so that an answered id is never executed again."""
         state = report.response.state.value
         self.counts[state] += 1
         if report.response.state is State.REFUSED and not self._report_rate.take():
-            # A flood of nonsense is answered and counted, but must not push samples out of the outbox.
+            # A flood of invalid commands is answered and counted, but must not push samples out of the outbox.
             self.unreported += 1
             self._replies.put(report)
             return
@@ -327,13 +328,13 @@ class Commands:
         self._replies.put(report)
         self._reports.put(key, report)
 
-    # --- looking -----------------------------------------------------------------------------------------------
+    # --- lookups -----------------------------------------------------------------------------------------------
 
     def _report(self, principal: str, command: Command | None, response: Response) -> Report:
         return make_report(principal, command, response, gateway=self._gateway, received_us=response.time)
 
     def _expired(self, pending: PendingCommand) -> bool:
-        """By the wall clock and by the time that passed since: a clock set back does not bring a command to life."""
+        """By the wall clock and by the elapsed time: a clock that is set back does not revive a command."""
         return self._clocks.wall_us() >= pending.command.expires_at or self._clock.monotonic_s() >= pending.deadline_s
 
     def _device(self, path: str) -> DeviceRuntime | None:

@@ -1,4 +1,4 @@
-"""One command on its device: expiry, `expect`, the write, the read-back. Runs between two polls of its link.
+"""Executes one command: expiry, `expect`, the write, the read-back. Runs between two polls of its link.
 
 See docs/decisions/0041.
 """
@@ -27,14 +27,14 @@ NO_READ_BACK = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """How it went.
+    """The result of a command.
 
     Attributes:
         value: What was written, in the published unit.
-        old: What the tag held before, as far as known.
-        read_back: What it holds afterwards, in the published unit.
-        again: True when another read may still show the value (the device has not taken it over yet).
-        turn: What it was carried out under, for that read.
+        old: The tag's value before the write, as far as known.
+        read_back: The value that was read afterwards, in the published unit.
+        again: True when a later read may still show the value: the device has not applied it yet.
+        turn: The write that the later read verifies.
     """
 
     state: State
@@ -49,14 +49,14 @@ class CommandResult:
 
 @dataclass(slots=True, kw_only=True)
 class PendingCommand:
-    """A command that was found good, and what it needs at the device.
+    """An accepted command that waits for its device.
 
     Attributes:
         path: `area/line/device/tag`.
-        deadline_s: Not begun after this, monotonic seconds; `expires_at` is looked at besides.
-        accepted: The configuration that it was judged by; it is carried out under no other one.
-        withdrawn: Set when nobody waits for it any more: it is not begun.
-        begun: Its turn on the link has come.
+        deadline_s: The write does not begin after this, monotonic seconds; `expires_at` is checked as well.
+        accepted: The configuration under which it was accepted; under a different meaning it is refused.
+        withdrawn: Set when its queue no longer waits for it: it does not begin.
+        begun: The link has started to execute it.
     """
 
     path: str
@@ -86,12 +86,12 @@ class PendingCommand:
         return self.principal, self.command.id
 
     def finish(self, ended: CommandResult) -> None:
-        """Say how it went; the first word stands."""
+        """Set the result; later calls have no effect."""
         if not self.ended.done():
             self.ended.set_result(ended)
 
     def dropped(self, detail: str) -> None:
-        """The link was lost before its turn."""
+        """Refuse it: the link was lost before it began."""
         self.finish(
             CommandResult(
                 state=State.REFUSED, code="NX6812", detail=f"the link was lost before the write began: {detail}"
@@ -101,14 +101,14 @@ class PendingCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """What an order found when its turn came; it keeps to it, whatever is deployed meanwhile.
+    """One write, fixed when it begins; a deployment during the write does not change it.
 
     Attributes:
-        device: That is written.
-        tag: As it was then.
-        raw: What is written.
-        value: The same as it is published.
-        proof: Where the value shows, and the name of the tag there; None when nothing proves it.
+        device: The device that is written to.
+        tag: The tag's configuration at that time.
+        raw: The raw value that is written.
+        value: The same value as it is published.
+        proof: Device and tag whose read-back verifies the write; None when it is not verified.
     """
 
     device: DeviceRuntime
@@ -119,7 +119,7 @@ class _Attempt:
 
 
 class Execution:
-    """Carries out orders on the sessions of their links."""
+    """Executes commands on the sessions of their links."""
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class Execution:
         """Join the parts.
 
         Args:
-            pipeline: Where a read-back goes as a sample, so that the live view shows it at once.
-            find: The device that runs now, by path.
-            expired: Whether an order's time is over.
+            pipeline: Takes the read-back as a sample, so that the live view shows it at once.
+            find: Gives the running device by path.
+            expired: Whether a command has expired.
         """
         self._pipeline, self._find, self._expired = pipeline, find, expired
 
     def write(self, pending: PendingCommand, driver: Driver) -> Callable[[Session], Any]:
-        """The work of an order, for its link's supervisor."""
+        """The work of a command, for `Supervisor.submit`."""
 
         async def work(session: Session) -> None:
             await self._write(pending, session, driver)
@@ -148,12 +148,12 @@ class Execution:
     def look_again(
         self, driver: Driver, first: CommandResult, looked: asyncio.Future[CommandResult]
     ) -> Callable[[Session], Any]:
-        """The work of reading back once more, for a device that takes a value over late."""
+        """The work of another read-back, for a device that applies a value late."""
 
         async def work(session: Session) -> None:
             found = first
             try:
-                assert first.attempt is not None  # only what was written is looked at again
+                assert first.attempt is not None  # only a write is read back again
                 found = await self._read_back(first.attempt, session, driver, old=first.old)
             except DriverError as error:
                 if error.scope is Scope.SESSION:
@@ -177,7 +177,7 @@ class Execution:
                 CommandResult(state=State.REFUSED, code="NX6808", detail="it expired while it waited for its link")
             )
             return
-        assert device is not None  # `still_admitted` objects to one that is gone
+        assert device is not None  # `still_admitted` rejects a device that is gone
         try:
             attempt = self._prepare(pending, device)
         except InversionError as error:
@@ -203,13 +203,14 @@ class Execution:
                 raise
             return
         finally:
-            # A driver's bug or the end of the gateway comes out here: whoever waits is told, the supervisor does the rest.
+            # Also after a driver's bug or a cancellation: the waiting queue gets a result, the supervisor handles the
+            # rest.
             if step != "written":
                 pending.finish(_broke_off(touched=step == "writing", old=old, value=attempt.value))
         await self._prove(pending, attempt, session, driver, old=old)
 
     def _prepare(self, pending: PendingCommand, device: DeviceRuntime) -> _Attempt:
-        """Raises InversionError."""
+        """Fix what is written and how it is verified. Raises InversionError."""
         tag = device.config.tags[pending.tag]
         raw = raw_of(tag, pending.command.value)
         proof: tuple[DeviceRuntime, str] | None = None if tag.read_back == NO_READ_BACK else (device, pending.tag)
@@ -220,7 +221,7 @@ class Execution:
         return _Attempt(device=device, tag=tag, raw=raw, value=published_of(tag, raw), proof=proof)
 
     def _overtaken(self, pending: PendingCommand, old: Value) -> CommandResult | None:
-        """What has come up while the tag was read for `expect`."""
+        """The refusal that became due while the tag was read for `expect`; None when there is none."""
         rejection = still_admitted(pending.accepted, pending.tag, self._find(pending.device))
         if rejection is None and self._expired(pending):
             return CommandResult(state=State.REFUSED, code="NX6808", detail="it expired during the read", old=old)
@@ -245,7 +246,8 @@ class Execution:
                 pending.finish(_broke_off(touched=True, old=old, value=attempt.value))
 
     async def _read_back(self, attempt: _Attempt, session: Session, driver: Driver, *, old: Value) -> CommandResult:
-        """Read from where the value went, also when the configuration names another place by now. Raises DriverError."""
+        """Read from where the value was written, even if the configuration names another address by now. Raises
+        DriverError."""
         value, tag = attempt.value, attempt.tag
         if attempt.proof is None:
             told = f"{tag.read_back} is not read here" if tag.read_back not in ("", NO_READ_BACK) else ""
@@ -276,11 +278,11 @@ class Execution:
         )
 
     async def _read(self, device: DeviceRuntime, tag: str, session: Session, driver: Driver) -> Value:
-        """A fresh raw value, which the live view shows too. Raises DriverError."""
+        """Read a fresh raw value and publish it as a sample. Raises DriverError."""
         point = _point(device, tag)
         (request,) = driver.group(device.config, [point])
         result = await session.read(request)
-        if self._find(device.path) is device:  # else it is a place of yesterday, and no value of the tag
+        if self._find(device.path) is device:  # else it is the former address, and not a value of the tag
             cycle = self._pipeline.cycle(device.path)
             device.normaliser.take(
                 device.normaliser.of([tag]),
@@ -297,7 +299,7 @@ class Execution:
 
 
 def _point(device: DeviceRuntime, tag: str) -> Point:
-    """Raises DriverError where there is nothing to ask the device for."""
+    """The tag as a point. Raises DriverError when it has no address."""
     points = points_of(device.config, [tag])
     if not points:
         raise DriverError(f"{device.path}/{tag} has no address", scope=Scope.ITEM, retriable=False)
@@ -317,7 +319,7 @@ def _last_known(device: DeviceRuntime, tag: str) -> Value:
 
 
 def _differs(tag: TagConfig, pending: PendingCommand, held: Value, shown: Value) -> CommandResult | None:
-    """What to say when the tag (raw and as published) does not hold what the command expects; None when it does."""
+    """The refusal when the tag does not have the value that the command expects; None when it has."""
     expect: Any = pending.command.expect
     try:
         same = same_raw(tag.type, raw_of(tag, expect, bounded=False), held)
@@ -330,7 +332,7 @@ def _differs(tag: TagConfig, pending: PendingCommand, held: Value, shown: Value)
 
 
 _UNSENT = {Reason.OVERFLOW: INEXACT, Reason.OUT_OF_RANGE: INEXACT, Reason.TYPE_MISMATCH: TYPE}
-"""Codes of what a driver would not send because of the value itself."""
+"""Codes for values that the driver refused to encode."""
 
 
 def _failed(error: DriverError, *, touched: bool, old: Value, value: Value) -> CommandResult:

@@ -1,4 +1,4 @@
-"""Orders of one device, one after the other: remembered on disk, given to the link, waited for, looked at again."""
+"""Command queues, one per device: journal a command, submit it to the link, await its result, read the value back."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ MOST_PER_DEVICE = 16
 MOST_WAITING = 256
 """Commands that wait for any device (policy: refuse the newest at once)."""
 LOOK_AGAIN_S = (0.15, 0.6, 1.0)
-"""When a value that the device has not taken over yet is read back again, seconds after the read before; the last one
-again and again until the time for the proof is over."""
+"""Delays before another read-back of a value that the device has not applied yet, in seconds after the previous read;
+the last one repeats until the time for the read-back is over."""
 GRACE_S = 2.0
-"""How long after its expiry a command that never began is waited for; then it is withdrawn."""
+"""How long after its expiry the queue waits for a command that has not begun, in seconds; then it is withdrawn."""
 
 
 class DeviceQueues:
-    """A queue a device, each with a task while it holds something.
+    """One queue per device, each with a task while it is not empty.
 
     Attributes:
-        closing: True once the gateway ends: what has not begun is refused.
+        closing: True once the gateway is stopping: commands that have not begun are refused.
     """
 
     group: asyncio.TaskGroup
@@ -51,11 +51,11 @@ class DeviceQueues:
 
         Args:
             gateway: Its name, for the reports.
-            journal: Remembers an order before its device is touched.
-            execution: What is done on a session.
-            supervisor: The link of a device path.
-            expired: Whether an order's time is over.
-            ended: Hears how each order went.
+            journal: Records a command before it is written.
+            execution: Executes it on a session.
+            supervisor: Gives the link's supervisor by device path.
+            expired: Whether a command has expired.
+            ended: Called with the result of each command.
             clock: Time.
         """
         self.closing = False
@@ -66,19 +66,19 @@ class DeviceQueues:
 
     @property
     def waiting(self) -> int:
-        """Orders that wait or are being carried out."""
+        """Commands that wait or are being executed."""
         return sum(len(queue) for queue in self._queues.values())
 
     def holds(self, key: tuple[str, str]) -> bool:
-        """True when this order waits or is being carried out."""
+        """True when this command waits or is being executed."""
         return key in self._running
 
     def full(self, device: str) -> bool:
-        """True when no further order for this device is taken."""
+        """True when the queue of this device, or all of them together, take no further command."""
         return len(self._queues.get(device, ())) >= MOST_PER_DEVICE or self.waiting >= MOST_WAITING
 
     def put(self, pending: PendingCommand) -> None:
-        """Take an order; the caller has looked that there is room."""
+        """Queue a command; the caller has checked `full`."""
         self._running.add(pending.key)
         queue = self._queues.get(pending.device)
         if queue is not None:
@@ -119,7 +119,7 @@ class DeviceQueues:
         return await self._look_again(pending, supervisor, ended) if ended.again else ended
 
     async def _outcome(self, pending: PendingCommand) -> CommandResult:
-        """Wait for the link; an order that it never begins is withdrawn some time after its expiry."""
+        """Await the result; a command that has not begun is withdrawn `GRACE_S` after its expiry."""
         left_s = max(0.0, pending.deadline_s - self._clock.monotonic_s()) + GRACE_S
         await asyncio.wait((pending.ended,), timeout=left_s)
         if not pending.ended.done() and not pending.begun:
@@ -153,14 +153,14 @@ class DeviceQueues:
 
 
 def report_of(pending: PendingCommand, response: Response, *, gateway: str) -> Report:
-    """What is kept of an order."""
+    """The report of a pending command."""
     return make_report(pending.principal, pending.command, response, gateway=gateway, received_us=pending.received_us)
 
 
 def make_report(
     principal: str, command: Command | None, response: Response, *, gateway: str, received_us: int
 ) -> Report:
-    """What is kept of a command, or of what could not be read as one (None)."""
+    """The report of a command; None is for a message that could not be decoded."""
     return Report(
         epoch="",
         seq=0,

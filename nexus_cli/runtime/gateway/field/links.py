@@ -1,4 +1,4 @@
-"""All links of a gateway: one supervisor each, started, changed and ended as the configuration says."""
+"""All links of a gateway, one supervisor each: started, reconfigured and stopped as the configuration requires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nexus_cli.runtime.progress import Activity
 _log = logging.getLogger("nexus.link")
 RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0
 STUCK_LIMITS = 2.0
-"""A link that has done nothing for this many of its limits is begun anew."""
+"""A link without progress for this many times its limit is restarted."""
 CLOSE_S = 5.0
 """How long a link may take to end, in seconds; then it is cancelled."""
 
@@ -34,7 +34,7 @@ class Links:
 
     Attributes:
         supervisors: Those that run.
-        restarts: How often a link's task ended by anything but a stop, by link; only those that did.
+        restarts: How often a link's task ended for another reason than a stop, by link; only links where it did.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Links:
         """Start supervisors in a group.
 
         Args:
-            group: Where their tasks live.
-            drivers: Driver by protocol; raises KeyError when there is none.
+            group: The group of their tasks.
+            drivers: Gives the driver by protocol; raises KeyError when there is none.
             kinds: Driver kinds by protocol (for the keys that belong to a link).
             home: The `.nexus` folder.
             clock: Time.
-            pipeline: Where cycles go.
-            changed: Called when a link changed its state.
+            pipeline: Takes the cycles.
+            changed: Called when the state of a link changes.
         """
         self.supervisors: dict[str, Supervisor] = {}
         self._group = group
@@ -69,11 +69,12 @@ class Links:
         self.restarts: dict[str, int] = {}
 
     def devices(self) -> list[DeviceRuntime]:
-        """Every device that runs, in the order of links."""
+        """All running devices, in the order of links."""
         return [device for one in self.supervisors.values() for device in one.devices.values()]
 
     def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
-        """Run exactly these devices; gives `failed` details by path. What did not change is not touched."""
+        """Run exactly these devices and return the details of those that failed, by path. Unchanged devices are not
+        touched."""
         failed: dict[str, str] = {}
         by_link: dict[str, list[Wanted]] = {}
         for one in wanted.values():
@@ -90,7 +91,7 @@ class Links:
                 try:
                     supervisor = self._supervisor(link, protocol)
                 except Exception as error:  # noqa: BLE001 - the boundary of a link: its driver may lack a library
-                    # A device that is switched off needs no driver: nothing of it runs, and that is what is wanted.
+                    # A device that is switched off needs no driver: nothing of it is to run.
                     lacking = [one.config.path for one in many if one.config.enabled]
                     failed.update(dict.fromkeys(lacking, _no_driver(protocol, error)))
                     continue
@@ -105,7 +106,7 @@ class Links:
         return failed
 
     async def close(self) -> None:
-        """End every link, side by side; one that hangs is cancelled."""
+        """Stop all links concurrently; one that hangs is cancelled after `CLOSE_S`."""
         for stop in self._stops.values():
             stop.set()
         running = [task for task in self._tasks.values() if not task.done()]
@@ -122,11 +123,12 @@ class Links:
         }
 
     def activities(self) -> dict[str, Activity]:
-        """Whether the links move, by link; for the role's progress."""
+        """The progress of each link, by name; for the role's stall watch."""
         return {f"link {link}": one.activity() for link, one in self.supervisors.items()}
 
     def end_stuck(self, still_s: Callable[[str], float]) -> None:
-        """Begin anew with every link that has done nothing for much longer than its limit (seconds by activity)."""
+        """Restart each link without progress for much longer than its limit; `still_s` gives the seconds by
+        activity."""
         for link, supervisor in self.supervisors.items():
             cut = self._cuts.get(link)
             if cut is not None and still_s(f"link {link}") >= supervisor.activity().limit_s * STUCK_LIMITS:
@@ -155,7 +157,8 @@ class Links:
         task.add_done_callback(lambda done: self._forget(link, done))
 
     async def _supervise(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
-        """Run a supervisor until its stop. Any other end is a fault: it is seen, counted, and started again."""
+        """Run a supervisor until its stop. Any other end is a fault: it is logged and counted, and the link
+        restarts."""
         backoff = Backoff(first_s=RESTART_FIRST_S, cap_s=RESTART_LONGEST_S)
         while True:
             why = "its task ended by itself"

@@ -1,4 +1,4 @@
-"""The reads of one session: due groups become cycles, and an error costs as little as its scope says."""
+"""The reads of one session: due groups become cycles, and an error affects only what its scope names."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
 Work = Callable[[Session], Awaitable[None]]
-"""A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
+"""Work on a session, such as a command; it handles its own errors, except a DriverError that ends the session."""
 Dropped = Callable[[str], None]
 Key = tuple[str, int]
 Reopen = Callable[[DriverError], Awaitable[bool]]
-"""Opens a session that ended anew, in place; False when it can't be had, or not without a loss."""
+"""Reopens a session that ended, in place; False when that fails, or would lose data."""
 CHANCES = 3
-"""So often in a row a session is opened anew without an answer between."""
+"""How often in a row a session is reopened without an answer in between."""
 
 
 class WorkQueue:
-    """What waits before polls, in order, one at a time."""
+    """Work that has priority over polls, done in order, one at a time."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -42,15 +42,15 @@ class WorkQueue:
         self._queue.append((work, dropped))
 
     async def do(self, session: Session) -> None:
-        """Do all that waits. Polls side by side may call this together: what one of them does, the others wait for,
-        so that two commands never overtake each other. Raises DriverError with scope SESSION."""
+        """Do all queued work. Concurrent polls may call this: while one does the work the rest wait, so that commands
+        stay in order. Raises DriverError with scope SESSION."""
         async with self._alone:
             while self._queue:
                 work, _ = self._queue.popleft()
                 await work(session)
 
     def drop(self, detail: str) -> None:
-        """The session is gone: tell everything that waits."""
+        """Drop all queued work, since the session is gone; each is notified with the detail."""
         while self._queue:
             _, dropped = self._queue.popleft()
             if dropped is not None:
@@ -58,7 +58,7 @@ class WorkQueue:
 
 
 class Poller:
-    """Carries out due reads on one session."""
+    """Does the due reads on one session."""
 
     def __init__(
         self,
@@ -74,13 +74,13 @@ class Poller:
         """Poll through a session.
 
         Args:
-            session: Open.
-            driver: Of its protocol.
+            session: An open session.
+            driver: The driver of its protocol.
             clock: Time.
-            pipeline: Where cycles go.
-            work: Goes before every read.
-            reopen: For a session that ends between or in reads.
-            reopens: Whether that is worth a try now.
+            pipeline: Takes the cycles.
+            work: Done before each read.
+            reopen: Reopens a session that ends during or between reads.
+            reopens: Whether that may be tried now.
         """
         self._session, self._driver = session, driver
         self._clock, self._pipeline = clock, pipeline
@@ -93,18 +93,18 @@ class Poller:
         self._fresh = True
 
     async def work(self) -> None:
-        """Do what waits before polls. Raises DriverError with scope SESSION."""
+        """Do the queued work. Raises DriverError with scope SESSION."""
         if self._work:
-            if not getattr(self._session, "connected", True):  # closed while nobody asked: nothing is lost yet
+            if not getattr(self._session, "connected", True):  # closed while idle: nothing is lost yet
                 await self.again(DriverError("the connection was closed", scope=Scope.SESSION))
             await self._work.do(self._session)
 
     async def again(self, error: DriverError, turn: int | None = None) -> bool:
-        """Open a session that ended anew; True when one stands.
+        """Reopen a session that ended; True when one is open.
 
         Args:
             error: Why it ended.
-            turn: The session that it was, as `_turn` had it; None for the one that is.
+            turn: The number (`_turn`) of the session that ended; None for the current one.
         """
         if self._reopen is None:
             return False
@@ -119,7 +119,7 @@ class Poller:
             return await self._reopen(error)
 
     async def check(self) -> None:
-        """See that the session stands, or open it anew: many devices close a connection on which nothing is asked.
+        """Check the session, and reopen it if it has ended: many devices close an idle connection.
 
         Raises:
             DriverError: With scope SESSION.
@@ -130,7 +130,7 @@ class Poller:
         except DriverError as error:
             if error.scope is not Scope.SESSION or not await self.again(error, turn):
                 raise
-            self._chances = CHANCES  # nothing was asked for
+            self._chances = CHANCES  # an idle close is not a failed request
 
     async def _read(self, request: Request) -> ReadResult:
         turn = self._turn
@@ -192,7 +192,9 @@ class Poller:
             return False
         device.counters.cycles += len(intervals)
         if any(interval in device.jobs for interval in intervals):
-            self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
+            self._pipeline.asked(
+                device.path
+            )  # else these are polls in place of missing reports, at their own intervals
         reads = DeviceReads(
             device,
             driver=self._driver,
@@ -213,7 +215,7 @@ class Poller:
             if reads.dead is not None:
                 if device.reachable or not device.backoff.step:
                     event(_log, "device lost", level=logging.WARNING, device=device.path, detail=reads.dead.message)
-                # In a cycle of its own: what was read before was true when it was read.
+                # In a separate cycle: the values that were read before the failure stay valid.
                 cycle = self._pipeline.cycle(device.path)
                 fail(device, reads.dead, self._clock.monotonic_s(), cycle)
                 self._pipeline.emit(device, cycle)
@@ -222,6 +224,6 @@ class Poller:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
-            # Also after an error of the session: what was read before it is kept.
+            # Also after a session error: what was read before it is kept.
             self._pipeline.finish(device, over=over)
         return reads.answered and reads.dead is None

@@ -1,10 +1,11 @@
-"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way.
+"""The subscriptions of one session: opens them, renews them after a change or a failure, and forwards their values.
 
-A device reports changes only. So it is this side that repeats a value that stands still when its heartbeat is due.
+A device reports changes only, so the gateway repeats an unchanged value when its heartbeat is due.
 
-What a device does not report (its node is not there yet, it takes no more items, it ended the subscription) is polled
-meanwhile, and asked for again with a back-off. It costs neither the link nor the other tags. What it took on and is silent
-about is read now and then (`silence`), so that nothing holds for ever on the word of a device that forgot it.
+A tag that a device does not report (the node does not exist yet, the server's limit of items is reached, it ended the
+subscription) is polled meanwhile and subscribed again with a back-off; neither the link nor the other tags are
+affected. Subscribed tags that are silent are read from time to time (`silence`), since a device may lose a subscription
+without notice.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
 SCAN_S = 0.5
-"""How often heartbeats are looked for, in seconds: one comes at most half of it early or late."""
+"""How often heartbeats are checked, in seconds: one comes at most half of this early or late."""
 RETRY_FIRST_S, RETRY_LONGEST_S = 2.0, 60.0
-"""Between two requests for what a device does not report, in seconds."""
+"""Delays between attempts to subscribe tags that a device does not report, in seconds."""
 MOST_NAMED = 3
-"""Devices whose limits are named."""
+"""How many devices are named with their limits."""
 EARLY_US = int(SCAN_S * 500_000)
 
 
 class PollMeanwhile(Protocol):
-    """Has exactly these points of a device polled, among those that it should report; none ends it."""
+    """Polls exactly these points of a device in place of their reports; an empty list ends it."""
 
     def __call__(self, device: DeviceRuntime, points: Sequence[Point], /) -> None: ...
 
@@ -57,7 +58,7 @@ class _Kept:
     """One device's subscription.
 
     Attributes:
-        retry_s: When what is not reported is asked for again, monotonic seconds; infinity while all is.
+        retry_s: When the missing tags are subscribed again, monotonic seconds; infinity while all are reported.
     """
 
     device: DeviceRuntime
@@ -67,18 +68,18 @@ class _Kept:
 
     @property
     def text(self) -> str:
-        """What its limits change, for people."""
+        """The effect of the device's limits, for people."""
         notes = "; ".join(self.device.limits)
         count = len(self.device.lacking)
         return f"{count} tag{'s are' if count > 1 else ' is'} polled, not reported ({notes})" if count else notes
 
 
 class Subscriptions:
-    """Keeps one subscription per device that reports by itself.
+    """Keeps one subscription per device that reports changes.
 
     Attributes:
-        next_s: When it has something to do next, monotonic seconds; infinity while it has not.
-        limits: What the devices' limits change, one sentence for people; "" when nothing.
+        next_s: When it is next due, monotonic seconds; infinity while it is idle.
+        limits: The effects of the devices' limits, one sentence for people; "" without any.
     """
 
     def __init__(
@@ -98,17 +99,17 @@ class Subscriptions:
 
     @property
     def next_s(self) -> float:
-        """When heartbeats are looked for, a refused tag is asked for again, or a silent one is read."""
+        """When a heartbeat check, a retry of a missing tag, or a read of a silent one is due."""
         retry_s = min((one.retry_s for one in self._open.values()), default=math.inf)
         return min(self._beat_s, retry_s, max(self._look_s, self._silence.next_s))
 
     @property
     def open(self) -> bool:
-        """Whether anything is reported."""
+        """Whether there is any subscription."""
         return bool(self._open)
 
     async def renew(self, devices: Mapping[str, DeviceRuntime]) -> None:
-        """Open what is missing and close what is gone; a device that did not change is not touched.
+        """Open missing subscriptions and close those of removed devices; unchanged devices are not touched.
 
         Raises:
             DriverError: With scope SESSION.
@@ -132,7 +133,7 @@ class Subscriptions:
         self.limits = "; ".join(limits[:MOST_NAMED]) + more
 
     async def _ask_again(self, kept: _Kept) -> None:
-        """What is not reported is polled, and asked for again when its turn has come."""
+        """Poll the missing tags, and subscribe them again when their retry is due."""
         now_s = self._clock.monotonic_s()
         self._apply_faults(kept)
         if now_s < kept.retry_s:
@@ -146,7 +147,7 @@ class Subscriptions:
         self._apply_faults(kept)
 
     def _apply_faults(self, kept: _Kept) -> None:
-        """Have polled what is not reported now, and say so when that has changed."""
+        """Poll exactly the tags that are not reported now; log it when that has changed."""
         device, lacking = kept.device, frozenset(kept.subscription.faults)
         if lacking and kept.retry_s == math.inf:
             kept.retry_s = self._clock.monotonic_s() + kept.backoff.next_s()
@@ -170,8 +171,8 @@ class Subscriptions:
         device.lacking, device.limits = lacking, notes
 
     def due(self, now_s: float) -> list[tuple[DeviceRuntime, list[TagState]]]:
-        """The tags whose heartbeat is due, by device. To repeat a value is to claim that it still holds: the caller
-        checks the session first."""
+        """The tags whose heartbeat is due, by device. A repeated value claims to be current, so the caller checks the
+        session first."""
         if now_s < self._beat_s:
             return []
         self._beat_s = now_s + SCAN_S if self._beating else math.inf
@@ -180,11 +181,11 @@ class Subscriptions:
         return [(self._open[path].device, states) for path, states in late if states]
 
     def _late(self, path: str, states: Iterable[TagState], until_us: int) -> list[TagState]:
-        # What a read has just put in doubt is not claimed to hold.
+        # A value that a read has just contradicted is not repeated.
         return [one for one in states if _due(one, until_us) and not self._silence.doubted(path, one.name)]
 
     def repeat(self, due: Iterable[tuple[DeviceRuntime, list[TagState]]]) -> None:
-        """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
+        """Record the tags from `due` again with their quality, except those reported meanwhile."""
         for device, states in due:
             until_us = self._pipeline.now_us() + EARLY_US
             cycle = self._pipeline.cycle(device.path)
@@ -192,7 +193,7 @@ class Subscriptions:
             self._pipeline.emit(device, cycle)
 
     async def read_silent(self) -> None:
-        """Read some of the tags of which nothing was heard for a while. Call it before `repeat`.
+        """Read some of the tags that have been silent for a while. Call it before `repeat`.
 
         Raises:
             DriverError: With scope SESSION.
@@ -214,7 +215,7 @@ class Subscriptions:
                 await self._compare(device, request, [named[point.name] for point in request.points])
 
     async def _compare(self, device: DeviceRuntime, request: Request, many: Sequence[WatchedPoint]) -> None:
-        """Read silent tags; what was not reported is taken, and is to be reported anew."""
+        """Read silent tags; unreported changes are recorded, and their tags are subscribed again."""
         try:
             result = await self._session.read(request)
         except DriverError as error:
@@ -284,13 +285,13 @@ class Subscriptions:
             for point in device.reported
         ]
         self._silence.watch(device.path, watched, self._clock.monotonic_s())
-        self._apply_faults(kept)  # what is refused gets its quality from the poll that is due at once
+        self._apply_faults(kept)  # a refused tag gets its quality from its first poll, which is due at once
 
     def _sink(self, path: str, notifications: Sequence[Notification]) -> None:
         device = self._devices.get(path)
         if device is None:
             return
-        # What a subscription reports that a new configuration has just replaced is nobody's.
+        # Reports of a subscription that a new configuration has just replaced are dropped.
         known = [one for one in notifications if one.point.name in device.normaliser.states]
         self._silence.reported(path, known, self._clock.monotonic_s())
         now_us = self._pipeline.now_us()

@@ -1,7 +1,6 @@
-"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains whatever goes wrong.
+"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains every failure.
 
-The only `except Exception` of the runtime stands here, around one link: a driver's bug costs its own link a
-reconnect and nothing else.
+`except Exception` is allowed here, around one link: a driver's bug costs its own link a reconnect and nothing else.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from nexus_cli.wire.sample import Reason
 _log = logging.getLogger("nexus.link")
 LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
 STUCK_S = 30.0
-"""A call to a driver that lasts longer than this, and than twice the link's longest time-out, hangs."""
+"""A call to a driver that takes longer than this plus twice the link's longest time-out hangs, in seconds."""
 OVERDUE_S = 5.0
 COSTLY_TRIES = 2
-"""Attempts that cost something (`DriverError.rest_s`) before the link rests."""
+"""Costly attempts (`DriverError.rest_s`) before the link rests."""
 WORK_QUEUE = 64
-"""Commands that wait for a link (policy: refuse the newest)."""
+"""Work that waits for a link (policy: refuse the newest)."""
 
 
 class LinkState:
-    """What health shows of a link: `idle`, `connecting`, `connected` or `backoff`."""
+    """The state of a link in the health document: `idle`, `connecting`, `connected` or `backoff`."""
 
     def __init__(self, clock: Clock) -> None:
         """Start idle."""
@@ -49,7 +48,7 @@ class LinkState:
         self.since_us = clock.now_us()
 
     def to(self, state: str, detail: str = "") -> bool:
-        """Change; True when that was a change of state."""
+        """Set state and detail; True when the state changed."""
         changed = state != self.state
         if changed:
             self.since_us = self._clock.now_us()
@@ -58,13 +57,13 @@ class LinkState:
 
 
 class Supervisor:
-    """Owns one link. Devices are given and changed by `apply`; `run` does the work.
+    """Owns one link. `apply` sets its devices; `run` does the work.
 
     Attributes:
         link: The link's id.
-        driver: Of its protocol, behind the door.
+        driver: The driver of its protocol, behind the door.
         state: For health.
-        devices: What runs, by path.
+        devices: The running devices, by path.
         reconnects: Sessions opened after the first.
     """
 
@@ -83,12 +82,12 @@ class Supervisor:
 
         Args:
             link: Link id.
-            driver: Of its protocol.
+            driver: The driver of its protocol.
             link_keys: Connection keys whose change needs a new session.
             home: The `.nexus` folder, for certificates.
             clock: Time.
-            pipeline: Where cycles go.
-            changed: Called when the state of the link changed.
+            pipeline: Takes the cycles.
+            changed: Called when the state of the link changes.
         """
         self.link = link
         self.state = LinkState(clock)
@@ -113,9 +112,9 @@ class Supervisor:
         self._turns = 0
 
     def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
-        """Run these devices (config and digest) from now on; gives `failed` details by path.
+        """Run these devices (config and digest) from now on, and return the details of those that failed, by path.
 
-        A device whose digest is the one that runs is not touched: its session, phase and deadband memory stay.
+        A device whose digest is unchanged is not touched: it keeps its session, phase and deadband memory.
         """
         failed: dict[str, str] = {}
         before_keys = self._link_facts([device.config for device in self.devices.values()])
@@ -147,8 +146,8 @@ class Supervisor:
         return failed
 
     def announce(self) -> None:
-        """Publish what is known of changed devices without asking them (once the pipeline knows them): BAD
-        `out_of_service` for what is switched off, BAD `link_lost` while the link is."""
+        """Publish what is known of changed devices without a read, once the pipeline knows them: BAD `out_of_service`
+        for what is switched off, BAD `link_lost` while the link is down."""
         fresh, self._fresh = self._fresh, []
         for device in fresh:
             off = device.out_of_service()
@@ -161,18 +160,18 @@ class Supervisor:
 
     @property
     def connected(self) -> bool:
-        """True while a session stands."""
+        """True while a session is open."""
         return self.state.state == "connected"
 
     def free_s(self) -> float:
-        """Seconds until a poll is due, 0 while one runs or the link is down; what is not urgent goes in between."""
+        """Seconds until a poll is due, 0 while one runs or the link is down; for work that is not urgent."""
         if self._polling or not self.connected:
             return 0.0
         following_s = self._schedule.next_s()
         return CHECK_S if following_s is None else max(0.0, following_s - self._clock.monotonic_s())
 
     def activity(self) -> Activity:
-        """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
+        """The progress of this link: it stalls when a call to the driver does not end, or due polls do not begin."""
         overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
         calls = 0 if self._session is None else self._session.calls
         slowest_s = max((slowest_of(device.config) for device in self.devices.values()), default=0.0)
@@ -184,7 +183,7 @@ class Supervisor:
         )
 
     def failed(self, detail: str) -> None:
-        """Its task ended by something that is no stop; it is started again, and its tags are BAD until then."""
+        """Its task ended without a stop and will be restarted: its tags are BAD until then."""
         self._busy, self._session = False, None
         if self.state.to("backoff", detail):
             self._changed()
@@ -192,11 +191,11 @@ class Supervisor:
         self._lost_published = True
 
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
-        """Have something done on the session before the next poll; False when the queue is full or the link is down.
+        """Queue work for the session, before the next poll; False when the queue is full or the link is down.
 
         Args:
-            work: What to do; it runs alone, in the order of submission.
-            dropped: Called with the reason instead of `work` when the link is lost before its turn.
+            work: Runs alone, in the order of submission.
+            dropped: Called with the reason instead of `work` when the link is lost before `work` begins.
         """
         if len(self._work) >= WORK_QUEUE or not self.connected:
             return False
@@ -234,7 +233,7 @@ class Supervisor:
     async def _run_session(self, stop: asyncio.Event) -> None:
         """One session from connect to its end, and the wait before the next."""
         self._reconnect = False
-        self._reconfigured = False  # what changes while it connects is told to the session then
+        self._reconfigured = False  # changes during the connect are configured on the new session
         if self.state.state != "backoff":
             self.state.to("connecting")
             self._changed()
@@ -252,7 +251,7 @@ class Supervisor:
         except DriverError as error:
             await self._lost(error.message, error.reason, error.code, stop, rest_s=self._rest_s(error))
         except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
-            # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
+            # A bug in a driver costs its own link a reconnect, and the log has the traceback.
             _log.exception("the driver of link %s failed", self.link)
             await self._lost(name_of(error), Reason.LINK_LOST, 0, stop)
         finally:
@@ -272,7 +271,7 @@ class Supervisor:
         self._changed()
 
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
-        """Poll and listen until the session ends, the stop comes or the link's own keys change."""
+        """Poll and keep subscriptions until the session ends, the stop is set or the link's own keys change."""
         subscriptions = Subscriptions(
             session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
         )
@@ -285,7 +284,7 @@ class Supervisor:
             self._wake.set()
 
         def reopens() -> bool:
-            # What a device reported by itself is lost with its session: that is not passed over in silence.
+            # Reports are lost with their session, so with subscriptions the loss of the session must be visible.
             return not (subscriptions.open or stop.is_set() or self._reconnect)
 
         async def reopen(error: DriverError) -> bool:
@@ -341,13 +340,13 @@ class Supervisor:
             await subscriptions.close()
 
     def _rest_s(self, error: DriverError) -> float:
-        """How long an attempt that costs something is not repeated: the second time that it fails in a row, in seconds."""
+        """How long to rest, in seconds: from the second costly attempt in a row that fails, else 0."""
         self._costly = self._costly + 1 if error.rest_s else 0
         return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
 
     async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
-        """Put a new session in the place of one that ended while it was polled: devices close connections when nothing
-        was asked for a while, after some answers, or for a request that they don't like. False when that fails."""
+        """Replace a session that ended during a poll: devices close a connection when it is idle, after some number of
+        answers, or for a request that they reject. False when that fails."""
         enabled = [device.config for device in self.devices.values() if device.config.enabled]
         if not enabled:
             return False
@@ -374,7 +373,7 @@ class Supervisor:
             event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
         self._changed()
         self._work.drop(detail)
-        # A refused login is told as such; everything else that ends a session is one reason for its tags.
+        # A refused login and a changed symbol table keep their reason; any other end of a session is `link_lost`.
         published = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
         self._publish_bad(list(self.devices.values()), published, code, detail=detail)
         self._lost_published = True
@@ -398,11 +397,11 @@ class Supervisor:
             self._pipeline.emit(device, cycle)
 
     def _poll_meanwhile(self, device: DeviceRuntime, points: Sequence[Point]) -> None:
-        """See `subscriptions.PollMeanwhile`."""
+        """Poll points in place of their reports; see `subscriptions.PollMeanwhile`."""
         before = set(device.meanwhile)
         poll_meanwhile(device, points, self.driver)
         if self.devices.get(device.path) is not device:
-            return  # it was replaced, and its turns are those of another
+            return  # it was replaced: the schedule is the new device's
         for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
             self._schedule.remove((device.path, interval_ms))
         now_s = self._clock.monotonic_s()
