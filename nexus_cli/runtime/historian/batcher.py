@@ -1,4 +1,4 @@
-"""From raw messages to batches: 5,000 rows or 100 ms, decoded and packed while the one before is being written."""
+"""From raw messages to batches of 5,000 rows or 100 ms, decoded and packed while the previous one is written."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from nexus_cli.wire.client import Message
 
 BATCH_POINTS = 5_000
 MOST_POINTS = 20_000
-"""While the writer is busy a batch grows up to this: larger transactions are what catches up a backlog."""
+"""Limit to which a batch grows while the writer is busy, in samples: larger transactions catch up a backlog."""
 BATCH_AGE_S = 0.1
 YIELD_EVERY = 8
-"""Messages decoded before the loop gets a turn (0.1 ms): a running COPY must not wait for its next piece."""
+"""Messages decoded before other tasks run (0.1 ms), so that a running COPY does not wait for data."""
 RELOAD_S = 1.0
-"""What is not known loads the series at most this often, and more seldom while that finds nothing."""
+"""Unknown names cause a load of the series at most this often, in seconds, and less often while a load finds
+nothing."""
 RELOAD_CAP_S = 30.0
 MOST_UNKNOWN = 10_000
 MOST_DEFERRED = 1_000
-"""Messages about what was never heard of wait for the next load; beyond this many they are dropped and come again."""
+"""Limit for messages with unknown names, which wait for the next load; further ones are dropped and sent again."""
 
 
 class Batcher:
-    """Reads the intake, decodes, looks up series and hands over packed batches.
+    """Takes messages from the inbound queue, decodes them, looks up series and puts packed batches into a queue.
 
     Attributes:
-        shared: True when the broker gives each message to one historian; else one stores others' messages at a time.
-        filters_changed: Set when external devices came or went.
+        shared: True when the broker delivers each message to one historian; else one historian stores all external
+            messages.
+        filters_changed: Set when external devices were added or removed.
     """
 
     def __init__(
@@ -67,10 +69,10 @@ class Batcher:
         self.filters_changed = asyncio.Event()
 
     async def run(self, out: asyncio.Queue[Batch | None], stop: asyncio.Event) -> None:
-        """Work until stopped and the intake is empty; then hand over None.
+        """Work until stopped and the inbound queue is empty; then put None.
 
         Args:
-            out: Bounded; when it is full the batch grows, then the intake does, then messages are refused.
+            out: Bounded; when it is full, first the batch grows, then the inbound queue, then messages are refused.
             stop: Ends it.
         """
         self._stop = stop
@@ -86,11 +88,11 @@ class Batcher:
                         batch.packed = Packer().pack(batch.frames, batch.samples)
                         await out.put(batch)
         except StoppedError:
-            pass  # without the series nothing can be stored; the gateways send again
+            pass  # nothing can be stored without the series; the gateways send it again
         await out.put(None)
 
     async def _gather(self, out: asyncio.Queue[Batch | None]) -> Batch:
-        """One batch: complete when it is large or old enough and the writer is free, or at its largest."""
+        """Collect one batch: done when it is large or old enough and the writer is free, or at its limit."""
         batch = Batch()
         until_s = self._clock.monotonic_s() + BATCH_AGE_S
         taken = 0
@@ -127,7 +129,7 @@ class Batcher:
         elif unknown and self._unknown.issuperset(unknown):
             self._reader.take(batch, message, final=True)
         elif unknown:
-            # A deployment may have just made it so. It must not hold up the others meanwhile; their order among
+            # A deployment may have just added the name. Other messages must not wait for it; the order between
             # devices does not matter, rows have their time.
             if len(self._deferred) < MOST_DEFERRED:
                 self._deferred.append(message)
@@ -142,7 +144,7 @@ class Batcher:
         return self._stop.is_set() or self._inbound.config_changed.is_set() or self._clock.monotonic_s() >= due_s
 
     async def _take_deferred(self, batch: Batch) -> None:
-        """Load the series, then take what waited for them; a load that helped nobody makes the next one later."""
+        """Load the series, then take the deferred messages; a load without any result delays the next one."""
         waiting, self._deferred = self._deferred, []
         told = self._inbound.config_changed.is_set()
         before = len(self._unknown)

@@ -57,7 +57,7 @@ def _text(text: str) -> str:
 
 
 def _plain(value: Value) -> Value:
-    """Integers beyond 64 bits have no place in our JSON; as text nothing of them is lost."""
+    """A value for JSON: integers beyond 64 bits become text, which keeps all digits."""
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
         return str(value)
     if isinstance(value, list):

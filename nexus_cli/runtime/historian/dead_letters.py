@@ -1,4 +1,4 @@
-"""Dead letters: what could not be stored, with the reason; alike ones are folded, so that a flood stays a row."""
+"""Dead letters: what could not be stored, with the reason; equal ones are merged, so that a flood stays one row."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
 
 PAYLOAD_BYTES = 4096
 FOLD_S = 600.0
-"""Alike letters within this time are counted in one row."""
+"""Letters with the same topic and reason within this time are counted in one row, in seconds."""
 MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
 class DeadLetter:
-    """What is wrong with messages of one topic, for one reason."""
+    """Messages of one topic that could not be stored for one reason."""
 
     detail: str
     payload: str
@@ -26,33 +26,34 @@ class DeadLetter:
 
 
 def readable(payload: bytes) -> str:
-    """Bytes as text that PostgreSQL takes: what is not UTF-8 and NUL as `\\xNN`, at most 4 KiB."""
+    """Bytes as text that PostgreSQL accepts: NUL and bytes that are not UTF-8 as `\\xNN`, at most 4 KiB."""
     text = payload[:PAYLOAD_BYTES].decode("utf-8", errors="backslashreplace")
     return text.replace("\x00", "\\x00")[:PAYLOAD_BYTES]
 
 
 def plain(text: str) -> str:
-    """Text that PostgreSQL takes: NUL and half surrogate pairs written out."""
+    """Text that PostgreSQL accepts: NUL and lone surrogates are escaped."""
     if "\x00" in text or not text.isascii():
         return text.replace("\x00", "\\x00").encode("utf-8", errors="backslashreplace").decode()
     return text
 
 
 def shown(part: object) -> bytes:
-    """A part of a message as JSON for a letter; what JSON can't hold as Python writes it, else by its type alone."""
+    """A part of a message as JSON for a letter; if that is impossible its Python form, else only its type."""
     try:
         return msgspec.json.encode(part)
     except (ValueError, TypeError, RecursionError):
         pass
     try:
         return repr(part).encode("utf-8", errors="backslashreplace")
-    except (ValueError, RecursionError):  # nested deeper than anything here can follow
+    except (ValueError, RecursionError):  # nested too deeply
         return type(part).__name__.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something of a gateway is set aside: its number is taken, so that it does not come again, and a letter written.
+    """Why an item of a gateway is refused: custody of its number is taken, so that it is not sent again, and a dead
+    letter is written.
 
     Attributes:
         reason: One word, as in the dead letters.

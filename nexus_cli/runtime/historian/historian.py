@@ -1,4 +1,4 @@
-"""The historian: from the broker's frames to committed rows, receipts back, and nothing twice."""
+"""The historian: stores the broker's frames exactly once, and sends receipts."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from nexus_cli.wire.topic import Topics
 _log = logging.getLogger("nexus.historian")
 READY_BATCHES = 2
 GIVING_UP_S = 0.2
-"""What is being written when draining has taken too long gets so much more."""
+"""Extra time for the running transaction when draining takes too long, in seconds."""
 DRAIN_S = 5.0
-"""How long a stopping historian still tries to store what it has; the rest is sent again by the gateways."""
+"""How long a stopping historian tries to store what it has, in seconds; the gateways send the rest again."""
 
 
 class Historian:
-    """One historian process: its parts, and how they start and stop."""
+    """One historian process: its parts, their start and stop."""
 
     def __init__(self, settings: Settings, *, name: str = "historian", clock: Clock | None = None) -> None:
         """Join the parts; nothing is opened yet."""
@@ -155,7 +155,7 @@ class Historian:
 
     @property
     def shared(self) -> bool:
-        """True when the broker gives each message to one of several historians."""
+        """True when the broker delivers each message to one of several historians."""
         return self.subscriber.shared
 
     def _watch(self) -> None:
@@ -177,7 +177,7 @@ class Historian:
         gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
 
     def ready(self) -> tuple[bool, str]:
-        """True when both the broker and the database are there, and nothing waits for a clock."""
+        """True when broker and database are connected, and nothing is held for a clock; else why not."""
         if not self.client.connected:
             return False, self.client.problem.message if self.client.problem else "the broker is away"
         if not self.subscriber.listening:
@@ -189,7 +189,7 @@ class Historian:
         return self.progress.ready()
 
     def status(self) -> dict[str, Any]:
-        """Everything worth seeing."""
+        """The document of `/status`."""
         return {
             "role": "historian",
             "name": self.name,
@@ -217,7 +217,7 @@ class Historian:
         }
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped; then store what has arrived, say the last receipts and leave.
+        """Work until stopped; then store what has arrived and publish the last receipts.
 
         Raises:
             NexusError: NX6201 or NX6204, the schema is not the one this version needs.
@@ -256,7 +256,7 @@ class Historian:
             event(_log, "historian ended", rows=self.counters.rows, frames=self.counters.frames)
 
     async def _prepare(self, stop: asyncio.Event) -> None:
-        """Wait for the database, refuse a wrong schema, and learn what is committed."""
+        """Wait for the database, refuse a wrong schema, and load what is committed."""
 
         async def work(conn: Any) -> None:
             await self.following.begin(conn)
@@ -303,7 +303,7 @@ class Historian:
             event(_log, "stopped with samples aside", level=logging.WARNING, samples=self.placement.waiting)
 
     async def _next_batch(self) -> Batch | None:
-        """The next batch, or an empty one when something that waits aside is due before it comes."""
+        """The next batch, or an empty one when a deferred part is due first."""
         try:
             async with asyncio.timeout(self.placement.pause_s()):
                 return await self._batches.get()
@@ -313,7 +313,7 @@ class Historian:
     async def _give_up(
         self, stop: asyncio.Event, giving_up: asyncio.Event, batching: asyncio.Task[None], writing: asyncio.Task[None]
     ) -> None:
-        """After the stop, bound the time that draining may take."""
+        """After the stop, limit the time of draining."""
         await stop.wait()
         await asyncio.wait({batching, writing}, timeout=DRAIN_S)
         giving_up.set()
@@ -326,9 +326,9 @@ async def run_historian(
 
     Args:
         settings: Site, broker, database, HTTP.
-        name: Tells several historians apart.
+        name: Distinguishes several historians.
         stop: Instead of the signals (tests).
-        clock: Instead of the machine's.
+        clock: Instead of the machine's clock.
 
     Raises:
         NexusError: The schema is not up to date, the health port is taken, or no site is named.

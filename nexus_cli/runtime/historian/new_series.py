@@ -1,4 +1,5 @@
-"""Series that the globs of external devices make: gathered, made with one statement, off the way of our own frames.
+"""Creates the series of new topics that globs of external devices cover: collected, with one statement, apart from
+frames.
 
 Messages of topics that wait for their series are bounded; beyond the bound the newest is dropped and counted.
 """
@@ -21,7 +22,7 @@ from nexus_cli.wire.client import Message
 MOST_WAITING = 10_000
 MOST_AT_ONCE = 1_000
 GATHER_S = 0.05
-"""New topics come in crowds: this long is waited for more of them."""
+"""How long to wait for more new topics, which come in bursts, in seconds."""
 
 
 class _Waiting(NamedTuple):
@@ -30,12 +31,12 @@ class _Waiting(NamedTuple):
 
 
 class NewSeries:
-    """Makes series in a task of its own and gives the messages back to the intake, with the time of their arrival."""
+    """Creates series in its own task and returns the messages to the inbound queue, with the time of their arrival."""
 
     def __init__(
         self, *, link: DatabaseLink, others: ExternalTopics, inbound_queue: InboundQueue, counters: Counters
     ) -> None:
-        """Use a link of its own: nothing else waits for it."""
+        """Use its own link: nothing else waits for it."""
         self._link, self._external, self._inbound, self._counters = link, others, inbound_queue, counters
         self._wanted: dict[str, Wanted] = {}
         self._waiting: deque[_Waiting] = deque()
@@ -46,16 +47,16 @@ class NewSeries:
         return len(self._waiting)
 
     def put(self, message: Message, wanted: Wanted | None, *, path: str, arrived_us: int) -> bool:
-        """Keep a message whose topic has no series yet, or whose forerunners still wait for it.
+        """Keep a message whose topic has no series yet, or of which earlier messages still wait.
 
         Args:
-            message: Of somebody else.
-            wanted: The series it would need; None when nothing new may be made for it.
-            path: Of its topic.
-            arrived_us: µs since 1970 UTC.
+            message: An external message.
+            wanted: The series that it needs; None when none may be created for it.
+            path: The path of its topic.
+            arrived_us: Its arrival, µs since 1970 UTC.
 
         Returns:
-            False when it is to be taken right away.
+            False when it is to be taken at once.
         """
         if wanted is None and path not in self._paths:
             return False
@@ -70,7 +71,7 @@ class NewSeries:
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make series until stopped; what waits then is dropped and counted."""
+        """Create series until stopped; messages that still wait are dropped and counted."""
         while not stop.is_set():
             if not await wait_for(self._wake, timeout_s=0.5):
                 continue
@@ -94,7 +95,7 @@ class NewSeries:
             await self._external.create(conn, device, facts)
 
     def _give_back(self) -> None:
-        """Messages whose path waits for nothing any more, in order of arrival."""
+        """Return the messages whose path no longer waits for a series, in order of arrival."""
         self._paths = set(self._wanted)
         kept: deque[_Waiting] = deque()
         for each in self._waiting:

@@ -1,4 +1,4 @@
-"""What must move in a historian while there is something to do: messages out of the queue, rows in, receipts out."""
+"""Watches for stalls in a historian: messages in the queue, batches to store, receipts to publish."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def watch(
     announcer: Announcer,
     storing: Callable[[], tuple[int, int]],
 ) -> None:
-    """Have a historian's parts watched; `storing` gives how many batches wait or are written, and how many have been."""
+    """Watch a historian's parts; `storing` gives the number of batches in progress, and of those stored."""
 
     def look() -> dict[str, Activity]:
         waiting, stored = storing()
