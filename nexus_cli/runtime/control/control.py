@@ -1,4 +1,4 @@
-"""The control role: the HTTP API, and everything that acts while this control leads its site."""
+"""The control role: the HTTP API, and the parts that act while this control leads its site."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ async def run_control(settings: Settings, *, timing: Timing | None = None, clock
     """Run control until SIGTERM or SIGINT.
 
     Args:
-        settings: `site`, database, broker, and `control_url` whose host and port are listened on.
-        timing: Waits of deployments.
-        clock: Instead of the system's.
+        settings: `site`, database, broker, and `control_url`, whose host and port the API listens on.
+        timing: Time limits of deployments.
+        clock: Instead of the system's clock.
 
     Raises:
         NexusError: NX6001 no site, NX6003 the port is taken, NX6201 the schema is not up to date, NX6202 the
-            database refused us. A database or broker that is away is waited for.
+            database refused the login. An unreachable database or broker is waited for.
     """
     if settings.site.count("/") != 1:
         raise NexusError("Control does not know its site.", code="NX6001", hint="set NEXUS_SITE to enterprise/site")
@@ -62,7 +62,7 @@ async def run_control(settings: Settings, *, timing: Timing | None = None, clock
 
 
 async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
-    """A pool, waiting for a database that does not answer yet; None when stopped meanwhile."""
+    """Open a pool, waiting for the database; None when stopped meanwhile."""
     told = False
     while not stop.is_set():
         try:
@@ -85,14 +85,14 @@ async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
 
 
 class Control:
-    """The API, the lead, and the term while this control leads.
+    """The API, the election, and the term while this control leads.
 
     Attributes:
-        term: Everything that acts; None in a standby.
+        term: The parts that act; None in a standby.
     """
 
     def __init__(self, settings: Settings, *, pool: Pool, timing: Timing, clock: Clock) -> None:
-        """Join them; nothing runs yet."""
+        """Join the parts; nothing runs yet."""
         self._settings, self._pool, self._timing, self._clock = settings, pool, timing, clock
         self.metrics = Metrics()
         self.term: Term | None = None
@@ -129,7 +129,7 @@ class Control:
             self._runs.stop()
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        """One term after the other; between them this control is a standby."""
+        """Run terms one after another; in between this control is a standby."""
         try:
             while not stop.is_set() and await self._leadership.campaign(stop):
                 self.term = self.new_term()
@@ -141,7 +141,7 @@ class Control:
             await self._leadership.resign()
 
     def new_term(self) -> Term:
-        """What acts in the term that the leadership holds."""
+        """Build the parts for the term that the leadership holds."""
         return Term(
             settings=self._settings,
             pool=self._pool,
@@ -154,7 +154,7 @@ class Control:
         )
 
     def acting(self) -> Term:
-        """What acts, for a caller who wants something done.
+        """The current term, for requests that change something.
 
         Raises:
             NexusError: NX6408, this control is a standby.
@@ -169,18 +169,18 @@ class Control:
         return self.term
 
     async def alerts(self) -> list[dict[str, Any]]:
-        """Where the alerts stand; a standby says what the database knows."""
+        """The alerts with their state; in a standby from the database."""
         return await self._service.alerts() if self.term is None else self.term.alerting.listing()
 
     def ready(self) -> tuple[bool, str]:
-        """The control that leads does its work with a database and a broker; a standby is not ready for requests."""
+        """A leader is ready with database and broker; a standby is not ready. Else why not."""
         if self._database.problem:
             return False, self._database.problem
         problem = self._leadership.why_not() if self.term is None else self.term.problem()
         return not problem, problem
 
     def status(self) -> dict[str, Any]:
-        """Whether it leads; deployments, gateways and alerts."""
+        """The document of `/status`: leadership, deployments, gateways and alerts."""
         ready, why = self.ready()
         seen = self._leadership.seen
         return {

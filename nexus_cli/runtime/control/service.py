@@ -1,4 +1,4 @@
-"""What control does for a caller: reads recorded state, accepts deployments, shows them, keeps the lock. No HTTP here."""
+"""The operations of control's API: read recorded state, accept and show deployments, break the lock. No HTTP here."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LONGEST_WAIT_S = 25.0
 
 
 class Leader(Protocol):
-    """What a control has while it leads, and a standby has not.
+    """What only a leading control has.
 
     Attributes:
-        pool: Fenced by the term.
-        engine: What carries out deployments.
-        wanted: Set when a deployment waits to be carried out.
+        pool: Refuses writes once the term is over.
+        engine: Executes deployments.
+        wanted: Set when a deployment is waiting.
     """
 
     pool: Pool
@@ -38,22 +38,22 @@ class Leader(Protocol):
 
 
 class Service:
-    """The verbs of the API for one site."""
+    """The operations of the API for one site."""
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts; the site is the settings'. `pool` is for reading: what is written needs a `Leader`."""
+        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `Leader`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self._stopping = False
         self._stepped = asyncio.Event()
 
     def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
+        """End all waiting requests: control is stopping."""
         self._stopping = True
         self.stepped()
 
     def stepped(self) -> None:
-        """A line was added to a journal: wake whoever waits for one."""
+        """Wake the waiting requests after a new journal line."""
         self._stepped.set()
         self._stepped = asyncio.Event()
 
@@ -64,7 +64,7 @@ class Service:
                 yield conn
 
     async def state(self) -> dict[str, Any]:
-        """Digests of everything recorded."""
+        """The digests of all recorded resources."""
         async with self._connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
@@ -76,18 +76,18 @@ class Service:
         }
 
     async def resources(self, addresses: Sequence[str]) -> dict[str, Any]:
-        """Attributes of those that are recorded."""
+        """The attributes of those that are recorded."""
         async with self._connection() as conn:
             return {"resources": await db.attributes(conn, self.site, addresses)}
 
     async def deploy(self, leader: Leader, request: DeploymentRequest, *, who: str, summary: dict[str, Any]) -> int:
-        """Accept a deployment: see that it fits, take the lock, write it down. Gives its number.
+        """Accept a deployment: check it, take the lock, record it. Returns its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A run that
-                begins after this is waited for, or aborted, before anything is recorded.
+            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A sequence that
+                starts afterwards is awaited, or aborted, before anything is recorded.
         """
         async with self._connection() as conn:
             await self._refuse_locked(conn)
@@ -100,7 +100,7 @@ class Service:
         token = secrets.token_hex(16)
         with plain_errors(self._settings):
             async with leader.pool.acquire() as conn:
-                # The lock and the deployment that holds it are written together: neither is ever there alone.
+                # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
                 refuse_stale(request, await db.recorded(conn, self.site))
                 deployment_id, number = await db.begin_deployment(
@@ -127,7 +127,7 @@ class Service:
             raise _locked(await leases.current(conn, self.site))
 
     async def deployment(self, number: int, *, after: int, wait_s: float) -> dict[str, Any]:
-        """One deployment: where it stands, and what the journal says beyond line `after`."""
+        """One deployment: its state, and its journal after line `after`."""
         deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
             stepped = self._stepped
@@ -140,40 +140,40 @@ class Service:
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
                 return {**_public(found), "journal": lines, "table": found.summary.get("table", [])}
             try:
-                async with asyncio.timeout(min(left, 1.0)):  # another control may have written it
+                async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
             except TimeoutError:
                 continue
 
     async def deployments(self) -> dict[str, Any]:
-        """The newest first."""
+        """The deployments, newest first."""
         async with self._connection() as conn:
             return {"deployments": [_public(each) for each in await db.deployments(conn, self.site)]}
 
     async def gateway_index(self, gateway: str) -> dict[str, Any]:
-        """Digests of what a gateway has to run."""
+        """The digests of a gateway's devices."""
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
         return {"deployment": number, "digest": gateway_digest(devices), "devices": devices}
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
-        """Configurations of a gateway's own devices."""
+        """The configurations of a gateway's devices."""
         async with self._connection() as conn:
             return {"devices": await db.attributes_of_gateway(conn, self.site, gateway, paths)}
 
     async def lock(self) -> dict[str, Any]:
-        """Who holds the lock."""
+        """The holder of the lock."""
         async with self._connection() as conn:
             held = await leases.current(conn, self.site)
         return {"lock": None if held is None else held.public()}
 
     async def audit(self, **question: Any) -> dict[str, Any]:
-        """The newest lines of the audit trail, as `database.audit.trail` takes and gives them."""
+        """The newest lines of the audit trail; arguments and result as in `database.audit.trail`."""
         async with self._connection() as conn:
             return await trail(conn, self.site, **question)
 
     async def alerts(self) -> list[dict[str, Any]]:
-        """Where the alerts stand by the database: what a standby can say."""
+        """The alerts as recorded in the database; for a standby."""
         async with self._connection() as conn:
             configs = await db.attributes_of_kind(conn, self.site, "alert")
             stored = await alert_states.load(conn, self.site)
@@ -195,7 +195,7 @@ class Service:
             return {"changes": await alert_states.changes(conn, self.site, name, limit=limit)}
 
     async def break_lock(self, leader: Leader, *, who: str) -> dict[str, Any]:
-        """Take the lock away; the deployment that held it stops before its next step."""
+        """Break the lock; its deployment stops before the next step."""
         with plain_errors(self._settings):
             return await self._break_lock(leader, who=who)
 

@@ -1,7 +1,7 @@
-"""One term of a control that leads: everything that acts lives here, and ends when the term does.
+"""One term of a leading control: all parts that act, which end with the term.
 
-It is built anew for each term, so that nothing of an earlier one is left in memory. Writes go through a fenced pool,
-publishes through a client with a gate; see `leadership.py`.
+It is built anew for each term, so that no state of an earlier one remains in memory. Writes go through a fenced pool,
+messages through a fenced client; see `leadership.py`.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _log = logging.getLogger("nexus.control")
 
 
 class Term:
-    """All parts that act, joined.
+    """The parts that act, joined.
 
     Attributes:
-        pool: Fenced by the term.
-        engine: What carries out deployments.
-        wanted: Set when a deployment waits to be carried out.
+        pool: Refuses writes once the term is over.
+        engine: Executes deployments.
+        wanted: Set when a deployment is waiting.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Term:
         runs: Runs,
         status: Any,
     ) -> None:
-        """Join them; nothing runs yet. `status` gives what control's health tells."""
+        """Join the parts; nothing runs yet. `status` gives the details of control's health."""
         self._settings, self._clock, self._leadership = settings, clock, leadership
         enterprise, _, name = settings.site.partition("/")
         self._topics = topics = Topics(enterprise, name)
@@ -140,7 +140,7 @@ class Term:
         )
         self._heard_s: dict[str, float] = {}
         self._away: set[str] = set()
-        """Gateways that were away at the last connect, until they say something themselves."""
+        """Gateways that were lost or stopped at the last connect, until they publish a live message."""
         self.retained = Retained(
             settings=settings,
             pool=self.pool,
@@ -190,7 +190,7 @@ class Term:
                     await first_of(stop, self._leadership.lost)
                     over.set()
                     if self._leadership.lost.is_set():
-                        for part in running:  # a stop is polite; an ended term waits for nobody
+                        for part in running:  # at a stop the parts may finish; an ended term cancels them
                             part.cancel()
                 await self._end()
             finally:
@@ -211,7 +211,7 @@ class Term:
         }
 
     async def _end(self) -> None:
-        """What still waits is stored; nothing of an ended term is."""
+        """Store the queued alert changes; those of an ended term are dropped."""
         if not self._leadership.lost.is_set():
             await self.record.drain()
 
@@ -234,7 +234,7 @@ class Term:
         }
 
     def problem(self) -> str:
-        """Why it does not do its work; empty when it does."""
+        """Why it does not work; "" when it does."""
         if self.deployer.problem:
             return self.deployer.problem
         if not self.broker.connected:
@@ -259,7 +259,7 @@ class Term:
             return
         away = gateway in self._away or gateway in self.liveness.lost or gateway in self.liveness.stopped
         if message.retain and away and b'"running"' in message.payload:
-            return  # a broker that came back with an older state says so; a gateway that is there says it again itself
+            return  # an older state of a restarted broker; a gateway that runs publishes its own
         found = self.seen.hear_health(gateway, message.payload)
         if not message.retain:
             self._away.discard(gateway)
@@ -270,14 +270,14 @@ class Term:
             self.liveness.receive(gateway, found)
 
     def _receive_control(self, payload: bytes) -> None:
-        """What is said of control: our own words, a control of a later term, or what the broker says of an old one."""
+        """A health message of control: its own, one of a control with a later term, or an old last will."""
         try:
             said = msgspec.json.decode(payload, type=_Said) if payload else _Said()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             said = _Said()
         self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
-            self._health.changed()  # the last will of a control before us must not be the last word
+            self._health.changed()  # the last will of a previous control must not stay retained
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self._leadership.confirmed()
@@ -289,7 +289,7 @@ class Term:
         self._service.stepped()
 
     async def _on_connected(self) -> None:
-        """Wait for nothing here: what has to be said after a connect needs the database, which may be away."""
+        """Only set flags: the work after a connect needs the database, which may be unreachable."""
         self._connected = True
         self._health.changed()
         self.alerting.publish_all()
@@ -303,7 +303,8 @@ class Term:
         self._due.set()
 
     async def _settle_what_is_due(self, stop: asyncio.Event) -> None:
-        """Load what is recorded, and say after each connect what a broker may have lost; tried until it is done."""
+        """Load the recorded state, and publish after each connect what the broker may have lost; retried until it
+        succeeds."""
         self._due.set()
         while not stop.is_set():
             await first_of(stop, self._due)
@@ -335,7 +336,7 @@ class Term:
         self._loaded = True
 
     async def _announce(self) -> None:
-        """A broker that lost its state gets the notices again."""
+        """Publish the notices again, since the broker may have lost its state."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         for gateway in state.every_gateway():
@@ -343,14 +344,15 @@ class Term:
             await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
 
     async def _ask_again(self, gateway: str) -> None:
-        """Have a gateway publish every tag once more."""
+        """Request that a gateway publishes all tags again."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         digest = gateway_digest(state.gateway_devices(gateway))
         await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
 
     async def _hold_rights(self) -> None:
-        """At start: the rights of what is recorded, should the file have gone. A running deployment adds its own."""
+        """At the start: write the grants of the recorded state, since the file may be missing. A running deployment
+        adds its own."""
         async with self.pool.acquire() as conn:
             if not await db.recorded_number(conn, self._settings.site):
                 return
@@ -362,11 +364,11 @@ class Term:
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
     async def _settle(self, changing: Collection[str]) -> None:
-        """A deployment recorded a new state; the gateways are about to change these devices."""
+        """A deployment recorded a new state: load it; gateways are about to change these devices."""
         try:
             with plain_errors(self._settings):
                 await self._loading.load(changing=changing)
-        except NexusError as error:  # the deployment goes on; the load is tried again
+        except NexusError as error:  # the deployment continues; the load is retried
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
             self._load_again = True
             self._due.set()
@@ -378,7 +380,7 @@ class Term:
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """What control reads of a health message about control."""
+    """The fields of control's health message that control reads."""
 
     state: str = ""
     term: int = 0

@@ -1,7 +1,7 @@
 """Alerts on live topics: values in, alert topics and the record of alerts out.
 
-What changed is published first and stored when the database takes it: an alarm must not wait for a database. Every
-alert is looked at again whenever its limits change, with the value that its tag has, not with the next one.
+A change is published first and stored as soon as possible: an alarm must not wait for a database. When an alert's
+limits change it is evaluated at once with the present value of its tag, not with the next one.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class LiveValue(NamedTuple):
 
 
 class Alerting:
-    """Every alert of the recorded state.
+    """All alerts of the recorded state.
 
     Attributes:
         changed: Changes of state so far.
-        told: Alerts that the broker took so far.
+        told: Alert messages that the broker has acknowledged so far.
     """
 
     def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
-        """Join the parts; `load` brings the alerts."""
+        """Join the parts; `load` sets the alerts."""
         self._settings, self._record, self._publish, self._clock = settings, record, publish, clock
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
@@ -60,16 +60,16 @@ class Alerting:
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
         self._unjudged: set[str] = set()
-        """Alerts that were given another tag, of which no value has come: time alone raises none of them."""
+        """Alerts that were given another tag without a value yet: elapsed time alone does not raise them."""
         self._to_publish: dict[str, None] = {}
-        """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
+        """Alerts to publish, oldest change first; at most one entry each, with the newest state."""
         self._wake = asyncio.Event()
         self._boot = boot_id()
         self.changed = self.told = 0
 
     @property
     def waiting(self) -> int:
-        """Alerts whose newest state the broker does not have yet."""
+        """The number of alerts whose newest state is not published yet."""
         return len(self._to_publish)
 
     def load(
@@ -79,13 +79,13 @@ class Alerting:
         *,
         held: Collection[str] = (),
     ) -> list[str]:
-        """Take the recorded alerts, and look at each with the value that its tag has.
+        """Set the recorded alerts, and evaluate each with the present value of its tag.
 
         Args:
             configs: Attributes by name.
-            stored: Where they stood in an earlier life of control, as `alert_states.load` gives it.
-            held: Devices (`area/line/device`) that are just being changed: alerts on their tags stay as they are,
-                since the values that are known may have the unit or the meaning of before.
+            stored: Their states from the database (`alert_states.load`).
+            held: Devices (`area/line/device`) that a deployment is changing: alerts on their tags are not evaluated,
+                since the known values may have the former unit or meaning.
 
         Returns:
             Names of alerts that are no longer declared, sorted.
@@ -105,7 +105,7 @@ class Alerting:
             alerts[name] = alert = known or self._restored(name, config, stored.get(name))
             if known is None or known.config != config:
                 if known is not None and known.config.tag != config.tag:
-                    alert.value = None  # it was the other tag's
+                    alert.value = None  # it was the value of another tag
                     self._unjudged.add(name)
                 alert.config = config
                 self._to_publish[name] = None
@@ -123,24 +123,24 @@ class Alerting:
         return gone
 
     def recover(self, changes: list[Change]) -> None:
-        """What an earlier life knew and could not store; call before `load`: where it is newer, it counts."""
+        """Take the changes that the previous process could not store; call it before `load`. Newer states win."""
         self._unstored = {change.facts["name"]: change for change in changes}
 
     def topics(self) -> list[str]:
-        """Live topics that some alert watches, sorted."""
+        """The live topics of the watched tags, sorted."""
         return sorted(self._by_topic)
 
     def unreceived(self) -> list[str]:
-        """Paths of watched tags of which no value has come, sorted."""
+        """Paths of watched tags without a value yet, sorted."""
         found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
         return sorted(path for path in found if path is not None)
 
     def listing(self) -> list[dict[str, Any]]:
-        """Every alert and where it stands, by name; times in µs since 1970 UTC."""
+        """All alerts with their state, by name; times in µs since 1970 UTC."""
         return [self._facts(name) for name in sorted(self._alerts)]
 
     def receive(self, topic: str, payload: bytes) -> None:
-        """Take a live message; what is not one is passed over (the historian keeps the dead letters)."""
+        """Take a live message; invalid ones are ignored (the historian records dead letters)."""
         if topic not in self._by_topic or not payload:
             return
         try:
@@ -157,19 +157,19 @@ class Alerting:
         self._look(topic)
 
     def load_stored(self, path: str, found: Mapping[str, Any]) -> None:
-        """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
+        """Take the newest stored sample of a tag without a live value; it never replaces a live value."""
         topic = self._topics.tag(path)
         if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
             self._heard[topic] = LiveValue(found["value"], found["label"], Quality(found["quality"]))
             self._look(topic)
 
     def publish_all(self) -> None:
-        """The broker may have lost its state, or taken up an older one: publish every alert again."""
+        """Publish all alerts again, since the broker may have lost its state or restored an older one."""
         self._to_publish.update(dict.fromkeys(self._alerts))
         self._wake.set()
 
     async def acknowledge(self, name: str, *, who: str) -> dict[str, Any]:
-        """A person has seen an active alert.
+        """Acknowledge an active alert.
 
         Raises:
             NexusError: NX6406 unknown, NX6407 not active.
@@ -183,7 +183,7 @@ class Alerting:
         return self._facts(name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Let time pass and publish changes, until stopped."""
+        """Evaluate `for` times and publish changes, until stopped."""
         while not stop.is_set():
             await first_of(stop, self._wake, timeout_s=TICK_S)
             self._wake.clear()
@@ -195,7 +195,7 @@ class Alerting:
                 await first_of(stop, timeout_s=RETRY_S)
 
     async def clear(self, names: list[str]) -> None:
-        """Take vanished alerts off the broker; what the broker does not take now, `Retained` clears later."""
+        """Clear the topics of removed alerts; those that fail now are cleared by `Retained` later."""
         for name in names:
             self._to_publish.pop(name, None)
             try:
@@ -204,7 +204,7 @@ class Alerting:
                 return
 
     async def _flush(self) -> bool:
-        """Publish what is behind; False when the broker is away."""
+        """Publish the queued alerts; False when the broker is not connected."""
         while self._to_publish:
             name = next(iter(self._to_publish))
             if name in self._alerts:
@@ -214,7 +214,7 @@ class Alerting:
                 except NexusError:
                     return False
                 if facts != (self._facts(name) if name in self._alerts else facts):
-                    continue  # it changed while the broker acknowledged
+                    continue  # it changed before the broker acknowledged
             self._to_publish.pop(name, None)
             self.told += 1
         return True
@@ -236,7 +236,7 @@ class Alerting:
         alert = Alert(config, since_us=self._clock.now_us())
         unstored = self._unstored.get(name)
         if unstored is not None and (stored is None or unstored.facts["since"] >= stored["since"]):
-            # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
+            # No database time is known for it: after a reboot its `for` starts again rather than ending too early.
             stored = {**unstored.facts, "pending": unstored.pending, "now": 0, "stored": 0}
         if stored is None:
             return alert

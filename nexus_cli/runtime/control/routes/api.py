@@ -30,19 +30,19 @@ from nexus_cli.wire.topic import is_slug
 
 
 class Addresses(Body):
-    """Which resources."""
+    """Addresses of resources."""
 
     addresses: list[Name] = Field(max_length=20_000)
 
 
 class Paths(Body):
-    """Which devices."""
+    """Paths of devices."""
 
     paths: list[Name] = Field(max_length=20_000)
 
 
 class Failure(BaseModel):
-    """Every answer that is not a success."""
+    """The body of each error response."""
 
     code: str
     message: str
@@ -61,17 +61,17 @@ def make_api(
     health: list[BaseRoute],
     stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
-    """The whole API behind its door, with the health routes beside it.
+    """The API behind its guard, with the health routes.
 
     Args:
-        service: What every control can answer.
-        runs: The same of sequences.
+        service: Operations that each control can do.
+        runs: The same for sequences.
         people: What declared users may do.
-        acting: What only the control that leads can do; raises NexusError NX6408 in a standby.
-        alerts: Where the alerts stand.
-        tokens: Who may call.
+        acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
+        alerts: The alerts with their state.
+        tokens: The known tokens.
         health: Routes without a token.
-        stopping: True when control is about to end.
+        stopping: True when control is stopping.
     """
     app = FastAPI(
         title="NEXUS control",

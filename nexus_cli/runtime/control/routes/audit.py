@@ -18,7 +18,7 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 def add_audit_route(
     app: FastAPI, *, base: str, service: Service, may: Callable[[Callable[[Caller], bool]], Any]
 ) -> None:
-    """Add it; who may read state may read the trail."""
+    """Add the route; readers of the state may read the audit trail."""
 
     @app.get(base + "/audit", dependencies=[may(lambda caller: caller.may_read)])
     async def audit(

@@ -1,7 +1,8 @@
-"""The shapes of what callers send, and how a large one is read without holding up everything else.
+"""The request bodies, and how a large one is parsed without blocking the process.
 
-A deployment may have 64 MiB. Read in one piece, on the loop or in a thread, it stops the whole process for seconds:
-Python's parsers let no other thread run. So it is split by a scanner that builds nothing, and read resource by resource.
+A deployment may have 64 MiB. Parsing it at once, on the event loop or in a thread, blocks the whole process for
+seconds, since Python's parsers hold the GIL. So it is split by a scanner that builds no objects, and parsed resource by
+resource.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nexus_cli.apply.request import DeploymentRequest
 
 LARGEST_RESOURCE = 8 * 2**20
-"""Bytes of one resource, and of everything beside them: a device of 10,000 tags has about 4 MB."""
+"""Limit of one resource, and of the rest of the body, in bytes: a device with 10,000 tags has about 4 MB."""
 MOST_RESOURCES = 100_000
 
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
@@ -31,7 +32,7 @@ class Body(BaseModel):
 
 
 class PlanSummary(BaseModel):
-    """What of the plan control needs; the rest it computes itself."""
+    """The part of the plan that control needs; it computes the rest itself."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -53,7 +54,7 @@ class DeploymentBody(Body):
 BODY_SCHEMA: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": DeploymentBody.model_json_schema()}}}
 }
-"""For `/openapi.json`: the body is read by hand."""
+"""For `/openapi.json`, since the body is parsed by hand."""
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -62,7 +63,7 @@ async def read_deployment(body: bytes) -> tuple[DeploymentRequest, dict[str, int
     """A deployment and the counts of its plan, from JSON.
 
     Raises:
-        RequestValidationError: It is not one.
+        RequestValidationError: It is not a deployment.
     """
     read = await asyncio.to_thread(_read, body)
     asked = DeploymentRequest(

@@ -1,4 +1,4 @@
-"""Routes of the API that start sequences, show how they went, and publish messages: for NEXUS's own and for people."""
+"""Routes that start, show and abort sequences, and publish messages; for NEXUS's own principals and for users."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][
 
 
 class StartBody(BaseModel):
-    """A run to begin."""
+    """A run to start."""
 
     model_config = ConfigDict(extra="forbid")
 
     run: str = Field(min_length=1, max_length=100)
     reason: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$")
     agreed: str = Field(default="", max_length=100)
-    """What the caller was shown (`plan.running.agreement`); "" is nothing."""
+    """Digest of what the caller was shown (`plan.running.agreement`); "" for none."""
     set: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=100)
 
 
 class PublishBody(BaseModel):
-    """A message to publish: its fields, as the schema types them."""
+    """A message to publish: its fields, typed by its schema."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,8 @@ def add_sequence_routes(
     principals: Principals,
     may: Callable[[Callable[[Caller], bool]], Any],
 ) -> None:
-    """Add them; who may deploy may run every sequence, a declared user those of its roles (`principals`)."""
+    """Add the routes; callers that may deploy may run each sequence, a declared user those of its roles
+    (`principals`)."""
     anybody = may(lambda caller: not caller.gateway)
 
     async def may_see(caller: Caller, name: str) -> None:

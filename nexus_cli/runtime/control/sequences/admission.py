@@ -1,4 +1,4 @@
-"""Whether a run may begin: its sequence can be read, its values fit, and no step is known to stop it in the middle.
+"""Decides whether a run may start: its sequence can be decoded, its values fit, and no step is known to fail midway.
 
 See docs/decisions/0046.
 """
@@ -25,7 +25,7 @@ _log = logging.getLogger("nexus.sequence")
 
 
 def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConfig]:
-    """The sequences of these attributes; what can't be read is told and left out."""
+    """The sequences of these attributes; those that can't be decoded are logged and left out."""
     known: dict[str, SequenceConfig] = {}
     for name, attributes in configs.items():
         try:
@@ -38,7 +38,7 @@ def readable(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, SequenceConf
 def with_arguments(
     name: str, config: SequenceConfig, given: Mapping[str, Any]
 ) -> tuple[SequenceConfig, dict[str, Any]]:
-    """The sequence with values in the places of its parameters, and the values. Raises NexusError NX6837."""
+    """The sequence with its parameters replaced by values, and the values. Raises NexusError NX6837."""
     try:
         values = arguments(config, given)
         return bound(config, values), values
@@ -47,19 +47,20 @@ def with_arguments(
 
 
 def device_of(path: str) -> str:
-    """Address of a tag's device."""
+    """The address of a tag's device."""
     return f"device.{path.rpartition('/')[0]}"
 
 
 def meaning_of(devices: Mapping[str, Mapping[str, Any]], path: str) -> Mapping[str, Any] | None:
-    """What makes the meaning of a tag, from the attributes of devices by address."""
+    """The attributes that determine a tag's meaning, from the attributes of devices by address; None without the
+    tag."""
     return meaning(devices.get(device_of(path)), path.rpartition("/")[2])
 
 
 def refuse_other(
     known: Mapping[str, Any], name: str, declared: Mapping[str, Any] | None, given: Mapping[str, Any]
 ) -> None:
-    """Raises NexusError NX6839 when the run of this id is of another sequence, or was given other values."""
+    """Raise NexusError NX6839 when the run of this id has another sequence or other values."""
     values: Mapping[str, Any] = given
     if declared is not None and known["name"] == name:
         _, values = with_arguments(name, msgspec.convert(declared, SequenceConfig), given)
@@ -74,7 +75,7 @@ def refuse_other(
 def refuse_not_agreed(
     run: Run, agreed: str, sequence: Mapping[str, Any], messages: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Raises NexusError NX6838 when a deployment came between what the caller was shown and this run."""
+    """Raise NexusError NX6838 when a deployment has changed what the caller was shown."""
     known = {address.removeprefix("message."): attributes for address, attributes in messages.items()}
     if agreement(sequence, run.meanings, known) != agreed:
         raise NexusError(
@@ -84,7 +85,7 @@ def refuse_not_agreed(
 
 
 def refuse_what_would_stop(run: Run) -> None:
-    """Raises NexusError when a step is known to stop the run in the middle: NX6837, of a condition NX6832."""
+    """Raise NexusError when a step is known to fail midway: NX6837, for a condition NX6832."""
     for number, text in enumerate(run.config.requires, 1):
         _refuse_condition(run, number, text)
     for number, branch, step in numbered(run.config):

@@ -1,4 +1,4 @@
-"""What the record knows of sequences, their runs, and messages: there in every control, whether it leads or not."""
+"""The recorded sequences, their runs, and messages: readable in each control, whether it leads or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_WAIT_S = 25.0
 
 
 class Runs:
-    """What the database knows of sequences and their runs."""
+    """Reads sequences and their runs from the database."""
 
     def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
         """Read from a pool."""
@@ -32,17 +32,17 @@ class Runs:
         self._stopping = False
 
     def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
+        """End all waiting requests: control is stopping."""
         self._stopping = True
         self.stepped()
 
     def stepped(self) -> None:
-        """A run came a step further: wake whoever waits for one."""
+        """Wake the waiting requests after a step of a run."""
         self._stepped.set()
         self._stepped = asyncio.Event()
 
     async def status(self, run_id: str, *, after: int = 0, wait_s: float = 0.0) -> dict[str, Any]:
-        """One run and its journal beyond a line; waits for news at most so long. Raises NexusError NX6830."""
+        """One run and its journal after a line; waits for a new line at most `wait_s`. Raises NexusError NX6830."""
         deadline_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
             stepped = self._stepped
@@ -62,7 +62,7 @@ class Runs:
                 continue
 
     async def listing(self) -> dict[str, Any]:
-        """Every declared sequence, and the newest runs."""
+        """The declared sequences, and the newest runs."""
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 newest = await rows.runs(conn, self._site)
@@ -80,7 +80,7 @@ class Runs:
         return {"sequences": declared, "runs": newest}
 
     async def name_of(self, run_id: str) -> str:
-        """Of which sequence a run is. Raises NexusError NX6830."""
+        """The sequence of a run. Raises NexusError NX6830."""
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 found = await rows.find_run(conn, self._site, run_id)
@@ -89,10 +89,10 @@ class Runs:
         return str(found["name"])
 
     async def brief(self, name: str) -> dict[str, Any]:
-        """A sequence with what it uses and nothing else of the site: enough to look at every step before it runs.
+        """A sequence with what it uses, and nothing else of the site: enough to show each step before it runs.
 
-        Gives `sequence`, `tags` by path, `gateways` by device path, `messages` by name, and `agreed`, the digest of all
-        that (`plan.running.agreement`). Raises NexusError NX6830.
+        Returns `sequence`, `tags` by path, `gateways` by device path, `messages` by name, and `agreed`, the digest of
+        all these (`plan.running.agreement`). Raises NexusError NX6830.
         """
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
@@ -125,12 +125,12 @@ class Runs:
 
 
 async def one_sequence(conn: Any, site: str, name: str) -> dict[str, Any]:
-    """The attributes of a recorded sequence. Raises NexusError NX6830, with the nearest there is."""
+    """The attributes of a recorded sequence. Raises NexusError NX6830, with the nearest name."""
     return await _one(conn, site, "sequence", name, code="NX6830")
 
 
 async def one_message(conn: Any, site: str, name: str) -> dict[str, Any]:
-    """The attributes of a recorded message. Raises NexusError NX6840, with the nearest there is."""
+    """The attributes of a recorded message. Raises NexusError NX6840, with the nearest name."""
     return await _one(conn, site, "message", name, code="NX6840")
 
 

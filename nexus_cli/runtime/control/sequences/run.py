@@ -1,8 +1,8 @@
 """One run of a sequence: preconditions, steps in order, and the abort branch when something goes wrong.
 
-What a run was agreed to do is bound to the tags as they were then: a step on one that means something else by now is
-not done. A step that could not be sent is tried again for a while, in the abort branch above all, since what made a
-step fail would make every step of the branch fail within milliseconds.
+A run is bound to the meaning of its tags when it was agreed: a step on a tag whose meaning has changed is refused. A
+step that could not be sent is retried for a while, most of all in the abort branch, where the cause of the first
+failure would otherwise make all its steps fail within milliseconds.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from nexus_cli.wire.sample import Value
 _log = logging.getLogger("nexus.sequence")
 LOOK_S = 0.25
 FIRST_VALUES_S = 2.0
-"""How long a precondition's values are waited for before it counts as not holding."""
+"""How long to wait for a precondition's values before it counts as not fulfilled, in seconds."""
 FIRST_LIFE_S = 12.0
-"""The same, where a value is there and its gateway has yet to give a sign of life (`health.PERIOD_S`)."""
+"""The same, when there is a value and only its gateway's next health message is missing (`health.PERIOD_S`)."""
 
 AWAY_S = 30.0
-"""How long a step is tried again that was not sent because broker, gateway or link were away."""
+"""How long to retry a step that was not sent because broker, gateway or link were unreachable, in seconds."""
 AGAIN_S = 0.5
 PUBLISH_S = 20.0
-"""Longest wait for the broker's acknowledgement of a message."""
+"""Longest wait for the broker's acknowledgement of a message, in seconds."""
 LONGEST_S = 86_400.0 * 365
 NOT_SENT = frozenset({"NX6010", "NX6408", "NX6811", "NX6812"})
-"""Broker away, control paused, queue full, link or gateway away: the device was sent nothing."""
+"""Broker unreachable, control paused, queue full, link or gateway down: nothing was sent to the device."""
 
 
 class StepError(Exception):
@@ -59,43 +59,43 @@ class StepError(Exception):
 
 
 class Journal(Protocol):
-    """Where a run writes down what it does."""
+    """Records the steps of a run."""
 
     async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
-        """A line. Raises NexusError when it can't be written."""
+        """Write a line. Raises NexusError when it can't be written."""
         ...
 
     async def end(self, state: str, detail: Mapping[str, Any]) -> None:
-        """The last word. Raises NexusError."""
+        """Write the final state. Raises NexusError."""
         ...
 
 
 class Sender(Protocol):
-    """What a run acts with."""
+    """Sends the commands and messages of a run."""
 
     async def write(
         self, path: str, *, command_id: str, value: Value, expect: Value, expects: bool, timeout_s: float, reason: str
     ) -> Response:
-        """One command, sent once. Raises NexusError when it could not be sent."""
+        """Send one command, once. Raises NexusError when it could not be sent."""
         ...
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """One message. Raises NexusError."""
+        """Publish one message. Raises NexusError."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run on its way.
+    """A run in progress.
 
     Attributes:
-        id: One for the whole; the command of step n is `{id}.{n}`.
-        tags: What it reads and writes, by path, as it was agreed.
-        meanings: What makes the meaning of each tag that it was agreed with; None of one that there was not.
-        changed: Those of these paths that mean something else by now, or are gone.
-        aborted: Set when somebody ends it.
-        aborted_by: Who that was, and why.
-        going_back: True once its abort branch began.
+        id: Of the run; the command of step n has `{id}.{n}`.
+        tags: The tags that it reads and writes, by path, as agreed.
+        meanings: The agreed meaning of each tag, by path; None for a tag that did not exist.
+        changed: Those paths whose meaning has changed since, or that were removed.
+        aborted: Set when it is aborted.
+        aborted_by: By whom, and why.
+        going_back: True once its abort branch has begun.
     """
 
     id: str
@@ -119,11 +119,11 @@ class Run:
 
     @property
     def devices(self) -> set[str]:
-        """Devices that it writes."""
+        """The devices that it writes to."""
         return {path.rpartition("/")[0] for path in self.config.written()}
 
     def abort(self, *, by: str) -> bool:
-        """End it before its next step; False when that was asked before, or its abort branch is on its way."""
+        """Abort it before its next step; False when it was already aborted, or its abort branch is running."""
         if self.aborted.is_set() or self.going_back:
             return False
         self.aborted_by = by
@@ -131,7 +131,7 @@ class Run:
         return True
 
     async def carry_out(self) -> str:
-        """Do it all; gives the state it ended in."""
+        """Execute the run; returns its final state."""
         event(_log, "sequence begins", name=self.name, run=self.id, who=self.who)
         try:
             state, detail = await self._outcome()
@@ -176,7 +176,7 @@ class Run:
                 raise StepError(f"the precondition does not hold{why}: {text}", code="NX6832", state="refused")
 
     async def _first(self, condition: Condition) -> bool | None:
-        """Whether a precondition holds, its values waited for."""
+        """Whether a precondition holds; waits for its values."""
         terms, begun_s = policy_of(self.config), self.clock.monotonic_s()
         while (held := condition.holds(self.values, terms)) is None:
             old = any(self.values.too_old(name, terms) for name in condition.names)
@@ -193,7 +193,7 @@ class Run:
                 await self._journalled(one)
 
     def _go_on(self) -> float:
-        """Seconds that are left to the steps. Raises StepError: aborted, or none are."""
+        """Seconds left for the steps. Raises StepError when aborted, or when no time is left."""
         if self.aborted.is_set() and not self.going_back:
             who = f" ({self.aborted_by})" if self.aborted_by else ""
             raise StepError(f"aborted{who}", code="NX6836")
@@ -203,7 +203,7 @@ class Run:
         return left_s
 
     async def _back(self) -> str:
-        """The abort branch: every step of it is tried, whatever becomes of the one before."""
+        """The abort branch: each step is tried, whatever the result of the previous one."""
         self.going_back, self._deadline_s = True, math.inf
         failed = 0
         for one in numbered(self.config):
@@ -223,7 +223,7 @@ class Run:
         begun = self.journal.step(number, branch, step.text, "begun", {})
         if branch == "steps":
             await self._in_time(begun)
-        else:  # making the machine safe does not wait for a database
+        else:  # making the machine safe must not wait for a database
             await self._reporting(begun)
         try:
             detail = await self._do(one)
@@ -263,7 +263,7 @@ class Run:
         return {}
 
     async def _sent(self, one: Numbered, act: Act) -> dict[str, Any]:
-        """Do a step that is sent somewhere; one that was not sent is tried again while there is time."""
+        """Do a step that sends something; it is retried while there is time if it was not sent."""
         until_s, told, tries = self.clock.monotonic_s() + AWAY_S, False, 0
         while True:
             try:
@@ -278,7 +278,7 @@ class Run:
             await self._pause(AGAIN_S)
 
     async def _pause(self, seconds: float) -> None:
-        """Let time pass. Raises StepError: aborted meanwhile, or no time is left; never in the abort branch."""
+        """Wait. Raises StepError when aborted meanwhile, or when no time is left; never in the abort branch."""
         until_s = self.clock.monotonic_s() + min(seconds, self._go_on())
         while (left_s := until_s - self.clock.monotonic_s()) > 0:
             if self.going_back:
@@ -294,7 +294,7 @@ class Run:
     async def _write(self, one: Numbered, tries: int) -> dict[str, Any]:
         step, again = one.step, f".{tries}" if tries else ""
         self._same_meaning([step.subject])
-        # A command lives no longer than what is left of the run: none is carried out after the abort branch.
+        # A command expires with the time left of the run, so that none is executed after the abort branch.
         found = await self.sender.write(
             step.subject,
             command_id=f"{self.id}.{one.number}{again}",
@@ -359,4 +359,4 @@ class Run:
 
 
 Act = Callable[[Numbered, int], Awaitable[dict[str, Any]]]
-"""A step and how often it was tried before; gives facts for the journal."""
+"""Does a step, given the number of earlier tries; returns details for the journal."""

@@ -1,4 +1,4 @@
-"""Sequences on their way, by the record: what a plan and an acceptance ask."""
+"""The recorded running sequences, for plans and for accepting deployments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nexus_cli.runtime.control.sequences.live_values import paths_in
 
 
 async def sequences_running(conn: Any, site: str) -> list[Running]:
-    """Every run that has not ended."""
+    """The runs that have not ended."""
     return [running_of(one["id"], one["name"], _config(one["definition"])) for one in await rows.running(conn, site)]
 
 
 def running_of(run: str, name: str, config: SequenceConfig) -> Running:
-    """What a run uses."""
+    """The resources that a run uses."""
     return Running(
         run=run,
         name=name,
@@ -30,7 +30,7 @@ def running_of(run: str, name: str, config: SequenceConfig) -> Running:
 
 
 def _config(definition: Mapping[str, Any]) -> SequenceConfig:
-    """The sequence as it began; of one that an older version wrote and that can't be read, nothing is known."""
+    """The sequence of a run; empty when an older version wrote it and it can't be decoded."""
     try:
         return msgspec.convert(dict(definition), SequenceConfig)
     except msgspec.ValidationError:

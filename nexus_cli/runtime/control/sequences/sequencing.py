@@ -1,4 +1,4 @@
-"""Sequences of the recorded state, carried out by the control that leads; `sequence_runs.Runs` reads in every one."""
+"""Executes sequences of the recorded state, in the leading control; `record.Runs` reads them in each control."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _log = logging.getLogger("nexus.sequence")
 
 
 class Sequencing:
-    """Every run of this control.
+    """The runs of this control.
 
     Attributes:
         running: By id.
-        ended: Runs by the state they ended in.
+        ended: Runs by final state.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class Sequencing:
         confirmed: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        """Join the parts; `load` brings the sequences, `run` carries them out.
+        """Join the parts; `load` sets the sequences, `run` executes them.
 
         Args:
             settings: The site.
-            pool: Fenced by the term of the control that leads.
-            runs: Whom to wake at each step.
-            hands: What acts.
-            values: What conditions read.
-            confirmed: Waits until this control may act; raises NexusError when it leads no more.
+            pool: Refuses writes once the leader's term is over.
+            runs: Notified of each step.
+            sender: Sends commands and messages.
+            values: The values for conditions.
+            confirmed: Waits until this control may act; raises NexusError when it no longer leads.
             clock: Time.
         """
         self.running: dict[str, Run] = {}
@@ -82,31 +82,31 @@ class Sequencing:
         self._site, self._runs, self._confirmed = settings.site, runs, confirmed
         self._known: dict[str, SequenceConfig] = {}
         self._changing: tuple[Change, ...] = ()
-        """What the deployment that is carried out changes: no run begins that uses it."""
+        """The changes of the running deployment: no run starts that uses them."""
         self._deployment = self._turns = 0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take the recorded sequences; what runs goes on as it began."""
+        """Set the recorded sequences; running ones continue unchanged."""
         known = readable(configs)
         self._known = known
         running = [run.config for run in self.running.values()]
         self._values.want(paths_in(text for one in (*known.values(), *running) for text in one.conditions()))
 
     async def compare(self, conn: Any) -> None:
-        """Note at each run which tags mean something else by now than when it was agreed."""
+        """Mark, for each run, the tags whose meaning has changed since it was agreed."""
         for run in tuple(self.running.values()):
             found = await self._devices(conn, run.tags)
             run.changed |= {path for path, agreed in run.meanings.items() if meaning_of(found, path) != agreed}
 
     async def make_way(self, changes: tuple[Change, ...], number: int, waits: Callable[[str], Awaitable[None]]) -> None:
-        """Return when no run uses what a deployment changes; until `way_is_free` none begins that does.
+        """Wait until no run uses what a deployment changes; until `way_is_free` no such run starts.
 
         Args:
-            changes: The deployment's.
+            changes: The deployment's changes.
             number: Its number.
-            waits: Called with the id of each run that is waited for.
+            waits: Called with the id of each awaited run.
         """
         self._changing, self._deployment = changes, number
         self._turns += 1
@@ -123,7 +123,7 @@ class Sequencing:
         self._changing, self._deployment = (), 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
+        """Execute started runs until stopped; runs are then interrupted, as by a kill."""
         await self._end_interrupted(stop)
         async with Group() as group:
             self._group = group
@@ -142,19 +142,20 @@ class Sequencing:
         given: Mapping[str, Any] | None = None,
         agreed: str = "",
     ) -> dict[str, Any]:
-        """Begin a run; the same id gives the run that it began before.
+        """Start a run; repeating an id returns the run that it started.
 
         Args:
-            name: Of a recorded sequence.
-            run_id: The caller's choice.
-            who: Principal.
+            name: Name of a recorded sequence.
+            run_id: Chosen by the caller.
+            who: The principal.
             reason: For the record.
-            given: Values of its parameters.
-            agreed: What the caller was shown, `plan.running.agreement`; "" when nothing was.
+            given: Values of the parameters.
+            agreed: Digest of what the caller was shown, `plan.running.agreement`; "" for none.
 
         Raises:
-            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't
-                fit, down to what the devices can hold, NX6838 it is not what was agreed any more, NX6839 the id is that of another run; nothing was begun.
+            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't fit
+                (checked down to the devices' types), NX6838 it has changed since it was agreed, NX6839 the id belongs
+                to another run. Nothing was started.
         """
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
@@ -168,7 +169,7 @@ class Sequencing:
     async def _begin(
         self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Any], agreed: str
     ) -> dict[str, Any] | None:
-        """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
+        """Record a run, then execute it; an already recorded run of this id is returned instead."""
         if self._group is None:
             raise NexusError("Control is not ready to run sequences.", code="NX6400", retriable=True)
         run: Run | None = None
@@ -195,7 +196,7 @@ class Sequencing:
                 begun = await rows.begin_run(
                     conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
                 )
-            # Only when it is on record: a run that ends before its row is there would never end in the record.
+            # Only after its row is committed: a run that ends before that would never end in the record.
             if begun:
                 self._spawn(run)
             return None
@@ -204,9 +205,9 @@ class Sequencing:
                 self.running.pop(run.id, None)
 
     async def abort(self, run_id: str, *, who: str) -> dict[str, Any]:
-        """End a run before its next step; its abort branch follows, and nothing cuts that.
+        """Abort a run before its next step; its abort branch follows and can't be aborted.
 
-        Gives the run, and `again`: whether it was being aborted already. Raises NexusError NX6830, NX6407.
+        Returns the run, and `again`: whether it was already being aborted. Raises NexusError NX6830, NX6407.
         """
         run = self.running.get(run_id)
         if run is None:
@@ -221,10 +222,10 @@ class Sequencing:
         return {**await self._runs.status(run_id), "again": not asked}
 
     async def publish(self, name: str, values: Mapping[str, Any], *, who: str) -> dict[str, Any]:
-        """Publish a message for a caller, who stands in the audit trail. Gives topic and payload.
+        """Publish a message for a caller, with an audit entry. Returns topic and payload.
 
         Raises:
-            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
+            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is unreachable.
         """
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
@@ -272,7 +273,7 @@ class Sequencing:
             self._runs.stepped()
 
     async def _end_interrupted(self, stop: asyncio.Event) -> None:
-        """Runs that an earlier control left, told as what they are; tried until the database takes it."""
+        """End the runs that a previous control left, as interrupted; retried until it is stored."""
         while not stop.is_set():
             try:
                 with plain_errors(self._settings):
@@ -286,7 +287,7 @@ class Sequencing:
             return
 
     def _refuse_changing(self, run: Run, turns: int) -> None:
-        """No run begins on what is just being changed, or with what was read before a deployment changed it."""
+        """Refuse a run that uses what a deployment is changing, or that was built before a deployment changed it."""
         if self._turns != turns or touched(self._changing, running_of(run.id, run.name, run.config)):
             number = f" {self._deployment}" if self._deployment else ""
             raise NexusError(
@@ -310,7 +311,7 @@ class Sequencing:
                 )
 
     async def _devices(self, conn: Any, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Attributes of the devices of some tags, by address."""
+        """The attributes of the devices of some tags, by address."""
         return await db.attributes(conn, self._site, sorted({device_of(path) for path in paths}))
 
     async def _make(self, conn: Any, name: str, config: SequenceConfig, *, run_id: str, who: str) -> Run:
@@ -345,7 +346,7 @@ class _Journal:
         self._owner, self._run = owner, run
 
     async def step(self, number: int, branch: str, text: str, state: str, detail: Mapping[str, Any]) -> None:
-        """A line. Raises NexusError when the database is away, or this control leads no more."""
+        """Write a line. Raises NexusError when the database is unreachable, or this control no longer leads."""
         owner = self._owner
         await owner._confirmed()
         with plain_errors(owner._settings):
@@ -363,7 +364,7 @@ class _Journal:
         owner._runs.stepped()
 
     async def end(self, state: str, detail: Mapping[str, Any]) -> None:
-        """The last word."""
+        """Write the final state."""
         owner = self._owner
         with plain_errors(owner._settings):
             async with owner._pool.acquire() as conn, conn.transaction():
