@@ -1,4 +1,4 @@
-"""Keeps one service alive: start or adopt, wait until it works, notice its end, start again with back-off."""
+"""Keeps one service running: starts or adopts it, waits until it works, detects its end, restarts it with back-off."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 ADOPTED_S = 15.0
-"""An adopted process that does not work after this time is ended and started anew; see `local.startup_deadline`."""
+"""An adopted process that does not work after this time, in seconds, is restarted; see `local.startup_deadline`."""
 STEADY_S = 30.0
-"""A process that lived this long starts its back-off anew."""
+"""A process that ran this long, in seconds, resets its back-off."""
 
 _log = logging.getLogger("nexus.supervisor")
 
 
 @dataclass(slots=True)
 class ServiceStatus:
-    """What is known of a service; written to `run/state.json`.
+    """The status of a service, as in `run/state.json`.
 
     Attributes:
         state: `waiting`, `starting`, `running`, `backoff`, `stopped`.
         since: Seconds since 1970.
-        detail: Why it is not running, in one line; of one that is started again, why it ended.
-        failed: Starts in a row that came to nothing.
+        detail: Why it is not running, in one line; after a restart, why it ended.
+        failed: Failed starts in a row.
     """
 
     state: str = "waiting"
@@ -51,8 +51,8 @@ class ServiceProcess:
     """One service.
 
     Attributes:
-        service: What it keeps.
-        seen: How it is.
+        service: The service.
+        status: Its status.
         ready: Set while it works.
         ended: Set when it has stopped for good.
     """
@@ -72,7 +72,7 @@ class ServiceProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     async def run(self, needs: list[ServiceProcess]) -> None:
-        """Keep it alive until `stop`, once everything it needs has become ready."""
+        """Keep it running until `stop`, once all services that it needs are ready."""
         for need in needs:
             if not need.ready.is_set() and not self._stop.is_set():
                 self._show("waiting", detail=f"waits for {need.service.name}")
@@ -115,11 +115,11 @@ class ServiceProcess:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def stop(self) -> None:
-        """Ask it to end; `run` returns once the process is gone."""
+        """Request its end; `run` returns once the process has ended."""
         self._stop.set()
 
     def restart(self) -> None:
-        """End the process politely and start it again at once; not ready meanwhile."""
+        """Stop the process and start it again at once; not ready meanwhile."""
         if self._process is not None and self.ready.is_set():
             self._again = True
             self.ready.clear()
@@ -127,7 +127,7 @@ class ServiceProcess:
             send(self._process, self.service.signals[0][0])
 
     def name_again(self) -> None:
-        """Write the pid file anew, which somebody removed."""
+        """Write the pid file again after it was removed."""
         if self._process is not None and not self._gone():
             self._name(self._process)
 
@@ -144,7 +144,7 @@ class ServiceProcess:
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
         self._show("starting", detail=self._ended)
-        if not self._home.path.is_dir():  # what starts a process would make it anew
+        if not self._home.path.is_dir():  # starting a process would create it again
             raise NexusError(f"The folder {self._home.path} was removed or moved.", code="NX6501")
         launch = await asyncio.to_thread(self.service.prepare)
         self._child = spawn(
@@ -161,7 +161,7 @@ class ServiceProcess:
             _log.info("%s: started as process %d", self.service.name, self._process.pid)
 
     def _adopted(self) -> Running | None:
-        """A process of this service that lives: as its file names it, as the server knows, as it says itself."""
+        """A running process of this service: by its pid file, by the server's own file, or by its environment."""
         running = self._pid_file.read()
         if running is not None and not is_ours(self._home, running):
             running = None
@@ -178,7 +178,7 @@ class ServiceProcess:
         return running
 
     def _name(self, process: Running) -> None:
-        """The file is a convenience: a disk that is full, or a folder that was removed, ends nobody."""
+        """Write the pid file; it is a convenience, so a full disk or a removed folder ends no process."""
         try:
             if self._home.path.is_dir():
                 self._pid_file.write(process)
@@ -186,7 +186,7 @@ class ServiceProcess:
             _log.warning("%s: its pid file can't be written: %s", self.service.name, error)
 
     async def _until_ready(self) -> bool:
-        """False when it ended, or we were stopped, before it worked."""
+        """Wait until it works; False when it ended, or a stop came first."""
         deadline = StartupDeadline(limit_s=ADOPTED_S, now_s=time.monotonic())
         while not self._stop.is_set():
             detail = await self.service.probe()
@@ -206,7 +206,8 @@ class ServiceProcess:
         return False
 
     def _waited_enough(self, deadline: StartupDeadline) -> bool:
-        """Blocking. Time in which it, or we who ask, had no processor is no sign of its end."""
+        """Whether the time for an adopted process is over, not counting time in which it or this process waited for a
+        processor. Blocking."""
         delays = run_delays([os.getpid(), self._pid()], children=False)
         return deadline.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
 
@@ -229,14 +230,14 @@ class ServiceProcess:
 
     async def _end(self) -> None:
         if self._process is None:
-            # Stopped while still waiting: a killed supervisor's child may be there, and must not outlive us.
+            # Stopped before it began: a process of a killed supervisor may still run, and must be ended too.
             self._process = await asyncio.to_thread(self._adopted)
         for number, patience_s in self.service.signals:
             if self._process is None or self._gone():
                 break
             send(self._process, number)
             until = time.monotonic() + patience_s
-            while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - a stranger's end is no event
+            while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - the end of a process that is not a child is no event
                 await asyncio.sleep(0.02)
         if self._gone():
             self._pid_file.remove(self._process)

@@ -1,4 +1,4 @@
-"""The supervisor: keeps every service of `runtime.json` alive, follows its changes, and ends them in order.
+"""The supervisor: keeps all services of `runtime.json` running, applies its changes, and stops them in order.
 
 See docs/decisions/0053.
 """
@@ -31,15 +31,16 @@ from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
 ROTATE_EVERY_S = 5.0
 REMOVED_FOR_S = 1.0
-"""A folder is gone when neither file is there for so long: both are replaced, and restored from backups."""
+"""A folder counts as removed when both files are missing for this long, in seconds: each may be replaced or restored
+from a backup."""
 RELOAD_S = 0.1
-"""What Mosquitto takes at most to read its files again after SIGHUP (measured: a few milliseconds)."""
+"""Longest time for Mosquitto to reload its files after SIGHUP, in seconds (measured: a few milliseconds)."""
 
 _log = logging.getLogger("nexus.supervisor")
 
 
 class Supervisor:
-    """All keepers of one runtime."""
+    """All services of one runtime."""
 
     def __init__(self, home: Home, *, locks: Path) -> None:
         self._home, self._locks = home, locks
@@ -53,7 +54,7 @@ class Supervisor:
         self._rotated = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep everything alive until stopped; then gateways end first and the database last."""
+        """Keep everything running until stopped; then gateways stop first and the database last."""
         self._access.changed()
         async with Group() as group:
             while not stop.is_set() and not self._folder_removed():
@@ -71,9 +72,9 @@ class Supervisor:
         (self._home.path / "access.applied").unlink(missing_ok=True)
 
     def _folder_removed(self) -> bool:
-        """True once the files of the folder that we were started for are gone: nobody could find us there again.
+        """True once the files of this supervisor's folder are removed: no command could find it there again.
 
-        We look through the open folder, so one that was moved is still there.
+        The check uses the open folder, so a moved one still counts as present.
         """
         for name in (RUNTIME_FILE, CREDENTIALS_FILE):
             try:
@@ -89,27 +90,27 @@ class Supervisor:
         return True
 
     def _name_all_again(self) -> None:
-        """Files of `run/` that were removed are written anew: `up` and `logs` look there first."""
+        """Write removed pid files of `run/` again, which `up` and `logs` read first."""
         if not self._services or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
             return
         try:
             self._home.make()
             PidFile(self._home.pid_file(SUPERVISOR)).write(myself())
         except OSError:
-            return  # `_write_state` tells of it
+            return  # `_write_state` logs it
         for process in self._services.values():
             process.name_again()
         self._write_state()
 
     def _in_place(self) -> bool:
-        """False where the folder was moved: another one may be made in its place, and that is not ours."""
+        """False if the folder was moved: another one may be created at its path, and that is not this runtime's."""
         try:
             return self._home.path.stat().st_ino == os.fstat(self._folder).st_ino
         except OSError:
             return False
 
     def _follow_runtime(self, group: asyncio.TaskGroup) -> None:
-        """Start what `nexus up` added to `runtime.json`, end what it took away."""
+        """Start the services that `nexus up` added to `runtime.json`, stop those that it removed."""
         try:
             stamp = self._home.runtime_file.stat().st_mtime_ns
             if stamp == self._runtime_stamp:
@@ -129,7 +130,7 @@ class Supervisor:
         added = {name: service for name, service in services.items() if name not in self._services}
         control = self._services.get("control")
         if control is not None and any(name.startswith("gateway-") for name in added):
-            # Control reads the tokens of its callers at its start; a gateway that is new has a new one.
+            # Control reads its callers' tokens at its start, and an added gateway has a new token.
             _log.info("control: starts again, to know the new gateways")
             control.restart()
         for name, service in added.items():
@@ -140,7 +141,7 @@ class Supervisor:
         self._write_state()
 
     async def _follow_access(self) -> None:
-        """Put rights into force that control wrote, or `nexus up`, into Mosquitto (amqtt follows by itself)."""
+        """Apply the grants that control or `nexus up` wrote to Mosquitto (amqtt reads them itself)."""
         if not self._access.changed() or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
             return
         found = self._access.read()
@@ -165,7 +166,7 @@ class Supervisor:
             mark_applied(self._home.path, grants_digest(grants))
 
     def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Passwords of every principal; a declared user that is new gets one, and a token for control's API."""
+        """The passwords of all principals; a new declared user gets one, and a token for control's API."""
         people = [name for name in names if not name.startswith(RESERVED)]
         passwords = dict(ensure_credentials(self._home.path, broker=names, api=people)["broker"])
         self._access.changed()
@@ -181,7 +182,7 @@ class Supervisor:
         keep_fresh(self._home, self._locks)
 
     async def _end(self) -> None:
-        """Against the flow: who produces ends first, so that everything on its way still arrives."""
+        """Stop the tiers in reverse order: producers first, so that everything in transit is still stored."""
         for tier in sorted({process.service.tier for process in self._services.values()}, reverse=True):
             ending = [process for process in self._services.values() if process.service.tier == tier]
             for process in ending:
@@ -196,17 +197,17 @@ class Supervisor:
         try:
             beside.write_bytes(data)
             beside.replace(self._home.state_file)
-        except OSError as error:  # a full disk, or a folder that was removed or moved, is no reason to leave them alone
+        except OSError as error:  # a full disk, or a removed or moved folder, is no reason to stop supervising
             if str(error) != self._unwritten:
                 self._unwritten = str(error)
                 _log.warning("%s can't be written: %s", self._home.state_file, error)
 
 
 async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
-    """Be the supervisor of a runtime until stopped.
+    """Run the supervisor of a runtime until stopped.
 
     Raises:
-        NexusError: NX6515, another supervisor of this folder is alive.
+        NexusError: NX6515, another supervisor of this folder runs.
     """
     home.make()
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -218,7 +219,7 @@ async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
             await Supervisor(home, locks=locks).run(stop)
         finally:
             pid_file.remove(me)
-            if not home.path.is_dir() or pid_file.read() is None:  # a successor may be at work by now
+            if not home.path.is_dir() or pid_file.read() is None:  # a successor may run by now
                 home.state_file.unlink(missing_ok=True)
 
 
@@ -228,7 +229,7 @@ def myself() -> Running:
 
 
 def holder_for(home: Home, runtime: Runtime, process: Running) -> Holder:
-    """What a supervisor's lock says of it."""
+    """The content of a supervisor's lock file."""
     return Holder(
         pid=process.pid,
         started=process.started,

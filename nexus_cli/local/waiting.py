@@ -1,4 +1,4 @@
-"""`nexus up` waits until everything works, or nothing comes forward any more."""
+"""`nexus up` waits until everything works, or there is no more progress."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
 
 LOOK_S = 0.05
 COUNT_S = 1.0
-"""How often the time is counted: that looks through the processes."""
+"""How often the time is counted, in seconds, since that reads the state of all processes."""
 QUIET_S = 15.0
-"""After so long without a line, one says what `up` waits for."""
+"""After this long without a line, in seconds, one shows what `up` waits for."""
 HOPELESS = 6
-"""A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
+"""A service that ended this often while `up` waits (about ten seconds) will not start later either."""
 
 State = Mapping[str, Mapping[str, Any]]
 
 
 class Steps:
-    """What came forward: a state, or a reason, that a service did not have before. Starting again is no step forward."""
+    """Detects progress: a state, or a reason, that a service did not have before. A restart is not progress."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, str]] = set()
 
     def new(self, state: State) -> bool:
-        """True when there is something new since the last call."""
+        """True when there was progress since the last call."""
         now = {
             (name, str(seen["state"]), re.sub(r"\d+", "", str(seen["detail"])))
             for name, seen in state.items()
@@ -52,18 +52,18 @@ def wait_running(
     given_up: Callable[[], bool] = lambda: False,
     delays: Delays = run_delays,
 ) -> None:
-    """Wait until every service works, or somebody gave up waiting. Blocking.
+    """Wait until all services work, or the wait is given up. Blocking.
 
     Args:
-        home: Where it runs.
-        runtime: What has to run.
-        timeout_s: Longest wait without a step forward, not counting the time in which a part found no free processor.
-        progress: Called with what changes.
-        given_up: True ends the wait.
+        home: The folder of the runtime.
+        runtime: The runtime.
+        timeout_s: Longest wait without progress, in seconds, not counting time in which a part waited for a processor.
+        progress: Called with each change.
+        given_up: Returns True to end the wait.
         delays: How long processes waited for a processor.
 
     Raises:
-        NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
+        NexusError: NX6513 with the first service that does not work and the reason; running services keep running.
     """
     expected = _expected(runtime)
     shown: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _expected(runtime: Runtime) -> set[str]:
 
 
 def _first(state: State, waiting: list[str]) -> str:
-    """Who is to blame: one that starts and says why it does not work yet, before those that wait for it."""
+    """The service to report: one that is starting and has a reason comes before those that wait for it."""
     active = [name for name in waiting if state.get(name, {}).get("state") != "waiting"] or waiting
     return next((name for name in active if state.get(name, {}).get("detail")), active[0])
 
