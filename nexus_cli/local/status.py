@@ -1,4 +1,4 @@
-"""How everything is: what the processes say, what the supervisor sees, and what each role says of itself."""
+"""The state of a runtime: from its processes, the supervisor, and each role's own status."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ UP = "up"
 DOWN = "down"
 DEGRADED = "degraded"
 OFTEN = 3
-"""Starts in a row that came to nothing, after which a part that is started again is down."""
+"""Failed starts in a row after which a restarting part counts as down."""
 
 
 async def collect(home: Home, settings: Settings) -> dict[str, Any]:
-    """The status as JSON values; `state` is `up`, `degraded` (something is not well) or `down` (nothing of it runs)."""
+    """The status as JSON values; `state` is `up`, `degraded` (a part has a problem) or `down` (nothing runs)."""
     runtime = home.read_runtime()
     processes = await asyncio.to_thread(_processes, home)
     original = None if processes else await asyncio.to_thread(original_of, home)
@@ -82,7 +82,7 @@ async def collect(home: Home, settings: Settings) -> dict[str, Any]:
 
 
 def _copy(home: Home, runtime: Runtime, original: str) -> dict[str, Any]:
-    """Of a copied folder: its addresses are those of the original's runtime, which answers and is not this one's."""
+    """The status of a copied folder, whose addresses are those of the original's runtime."""
     detail = f"nothing runs for this folder; it is a copy of {original}, whose runtime runs"
     server = {"kind": "none", "url": "", "state": DOWN, "detail": "", "limits": "", "pid": 0}
     return {
@@ -107,13 +107,13 @@ def _copy(home: Home, runtime: Runtime, original: str) -> dict[str, Any]:
 
 
 def _processes(home: Home) -> list[dict[str, Any]]:
-    """What runs for this folder, by name: as the processes say, the lock and the pid files."""
+    """The running processes of this folder, by name: from their environment, the lock and the pid files."""
     found = [(SUPERVISOR, process.pid) for process in supervisors_of(home)]
     return [{"name": name, "pid": pid} for name, pid in [*found, *((n, p.pid) for n, p in left_behind(home))]]
 
 
 def _supervisor(home: Home, processes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Whether somebody starts again what ends, and what is odd about it."""
+    """Whether a supervisor runs, and what is unusual about it."""
     pids = [one["pid"] for one in processes if one["name"] == SUPERVISOR]
     detail = ""
     if not pids:
@@ -166,13 +166,13 @@ async def _database(runtime: Runtime, settings: Settings, seen: dict[str, dict[s
 
 
 def _role_report(roles: list[dict[str, Any]], server: str, well: str) -> str:
-    """The first role that says it works with this server; "" when none does."""
+    """The first role that reports that it works with this server; "" when none does."""
     return next((role["name"] for role in roles if role["status"].get(server) == well), "")
 
 
 def _state_of(part: dict[str, Any], witness: str) -> None:
-    """Think again of a server that gave us nothing: one that refuses *us* answers, and who has the credentials knows how it
-    is; one that is slow has not ended while its process runs or a role works with it."""
+    """Correct the state of a server that could not be used: one that refuses *these* credentials answers, and a role
+    with the right ones knows its state; a slow one has not ended while its process runs or a role works with it."""
     late = part.pop("slow")
     if late and part["state"] == DOWN and (witness or part["pid"]):
         part["state"] = DEGRADED
@@ -201,12 +201,12 @@ async def _role(name: str, port: int, seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _starts(seen: dict[str, Any]) -> bool:
-    """True while the supervisor waits for it, or for what it needs, and it has not failed again and again."""
+    """True while the supervisor waits for it, or for what it needs, and it has not failed `OFTEN` times."""
     return seen.get("state") in ("waiting", "starting") and seen.get("failed", 0) < OFTEN
 
 
 def _with_state(seen: dict[str, Any], why: str) -> str:
-    """The supervisor's word for a part that does not run; its reason is the better one, where it has any."""
+    """The supervisor's state of a part that does not run, with its reason if it has one."""
     if seen.get("state") in (None, "running"):
         return why
     if seen["state"] == "waiting":
@@ -215,7 +215,7 @@ def _with_state(seen: dict[str, Any], why: str) -> str:
 
 
 def _doubt(said: dict[str, Any]) -> str:
-    """A gateway with a doubtful clock is up and does its work; its samples are UNCERTAIN."""
+    """A gateway's doubtful clock; the gateway is up, and its samples are UNCERTAIN."""
     clock = said.get("clock")
     doubt = clock.get("doubt") if isinstance(clock, dict) else ""
     return f"samples are UNCERTAIN: {doubt}" if doubt else ""
@@ -226,11 +226,11 @@ def _process(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _links(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every link of every gateway, as its gateway tells."""
+    """The links of all gateways, as reported by the gateways."""
     found = []
     for role in roles:
         links = role["status"].get("links")
-        # Control tells of links too, by gateway: what it heard. The gateways know.
+        # Control reports links too, as it received them; the gateways' own data is newer.
         if role["name"].startswith("gateway-") and isinstance(links, dict):
             for link, facts in sorted(links.items()):
                 found.append({"gateway": role["name"].partition("-")[2], "link": link, **(facts or {})})
@@ -242,7 +242,7 @@ def _gateways(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Devices that give no value that counts, as their gateways tell."""
+    """Devices without a usable value, as reported by their gateways."""
     return [
         {"gateway": role["name"].partition("-")[2], **device}
         for role in _gateways(roles)
@@ -252,20 +252,20 @@ def _silent(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _reasons(roles: list[dict[str, Any]]) -> dict[str, int]:
-    """Devices without a value by reason, those that are not named included, the most frequent first."""
+    """Devices without a value by reason, including unnamed ones, most frequent first."""
     counts: Counter[str] = Counter()
     for role in _gateways(roles):
         given = role["status"].get("silent_reasons")
         if isinstance(given, dict):
             counts.update({str(reason): int(count) for reason, count in given.items()})
-        else:  # of an older gateway: what it names
+        else:  # an older gateway: only the named ones
             named = [one for one in role["status"].get("silent") or () if isinstance(one, dict)]
             counts.update(str(one.get("reason") or "") for one in named)
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _tags(roles: list[dict[str, Any]]) -> dict[str, int]:
-    """Tags by the quality of their newest sample, over every gateway that answers."""
+    """Tags by the quality of their newest sample, of all gateways that answer."""
     counts: dict[str, int] = {}
     for role in _gateways(roles):
         tags = role["status"].get("tags")

@@ -63,7 +63,7 @@ class Clock(Protocol):
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that nobody sets."""
+        """Monotonic seconds."""
         ...
 
     async def sleep(self, delay_s: float) -> None:
@@ -279,10 +279,10 @@ def _date(wall_us: int) -> str:
 
 
 class FakeClock:
-    """A clock that a test turns. `advance` wakes what sleeps."""
+    """A clock that a test controls. `advance` wakes sleeping tasks."""
 
     def __init__(self, *, now_us: int = 1_700_000_000_000_000, monotonic_s: float = 1000.0) -> None:
-        """Stand at the given moment."""
+        """Start at the given time."""
         self.turns = 0
         self._now_us = now_us
         self._monotonic_s = monotonic_s
@@ -298,7 +298,7 @@ class FakeClock:
         return self._now_us
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that nobody sets."""
+        """Monotonic seconds."""
         return self._monotonic_s
 
     async def sleep(self, delay_s: float) -> None:

@@ -68,9 +68,9 @@ def command(
 
     def show(lives: list[Live]) -> None:
         answer("\n".join(_json(one.to_json()) if as_json else view.line(one) for one in lives))
-        told = behind.text(lives[-1], waiting=backlog.waiting, dropped=backlog.dropped, now_s=time.time())
-        if told:
-            note(told)
+        line = behind.text(lives[-1], waiting=backlog.waiting, dropped=backlog.dropped, now_s=time.time())
+        if line:
+            note(line)
 
     async def explain_silence() -> None:
         await asyncio.sleep(QUIET_S)
@@ -109,8 +109,8 @@ def command(
         finally:
             if still is not None:
                 still.cancel()
-            if told := behind.last(dropped=backlog.dropped):
-                note(told)
+            if line := behind.last(dropped=backlog.dropped):
+                note(line)
 
     try:
         asyncio.run(follow())

@@ -63,7 +63,7 @@ async def run_control(settings: Settings, *, timing: Timing | None = None, clock
 
 async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
     """Open a pool, waiting for the database; None when stopped meanwhile."""
-    told = False
+    logged = False
     while not stop.is_set():
         try:
             pool = await open_pool(settings, application="nexus-control", size=POOL_SIZE)
@@ -77,9 +77,9 @@ async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
         except NexusError as error:
             if not error.retriable:
                 raise
-            if not told:
+            if not logged:
                 event(_log, error.message, level=logging.WARNING, cause=error.cause)
-            told = True
+            logged = True
             await asyncio.sleep(DATABASE_RETRY_S)
     return None
 

@@ -79,7 +79,7 @@ class GatewayLiveness:
         self._there: set[str] = set()
         self.lost: set[str] = set()
         self.stopped: set[str] = set()
-        self.settled = 0
+        self.handled = 0
         self._settling = 0
 
     @property
@@ -110,8 +110,8 @@ class GatewayLiveness:
                 self._settling = 1
                 try:
                     with plain_errors(self._settings):
-                        await self._settle(gateway)
-                    self.settled += 1
+                        await self._handle(gateway)
+                    self.handled += 1
                 except NexusError:
                     self._due[gateway] = self._clock.monotonic_s() + RETRY_S
                 finally:
@@ -122,7 +122,7 @@ class GatewayLiveness:
                     await self._wake.wait()
             self._wake.clear()
 
-    async def _settle(self, gateway: str) -> None:
+    async def _handle(self, gateway: str) -> None:
         self._due.pop(gateway, None)
         self._review_s, self._review_each_s = 0.0, REVIEW_FIRST_S
         if self._is_there(gateway):
@@ -149,8 +149,8 @@ class GatewayLiveness:
                 await self._open(conn, gateway, devices, reason, start_us=start_us)
         if not devices:
             return
-        told, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
-        event(_log, told, level=level, gateway=gateway, devices=len(devices))
+        message, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
+        event(_log, message, level=level, gateway=gateway, devices=len(devices))
         away = self.stopped if on_purpose else self.lost
         away.add(gateway)
         try:

@@ -75,13 +75,13 @@ def watch(
             ),
             "presence": Activity(
                 waits=client.connected and liveness.waiting > 0,
-                moved=liveness.settled,
+                moved=liveness.handled,
                 limit_s=PRESENCE_S,
                 problem="it can't be recorded which gateways are away",
             ),
             "alerts": Activity(
                 waits=client.connected and alerting.waiting > 0,
-                moved=alerting.told,
+                moved=alerting.published,
                 limit_s=ALERT_S,
                 problem=f"no alert is published or stored, {alerting.waiting} wait",
             ),

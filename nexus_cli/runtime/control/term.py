@@ -126,7 +126,7 @@ class Term:
             rights=self._rights,
             timing=timing,
             on_step=self._stepped,
-            on_recorded=self._settle,
+            on_recorded=self._on_recorded,
             may_act=leadership.assert_acting,
             make_way=self.sequencing.make_way,
         )
@@ -198,7 +198,7 @@ class Term:
 
     def _parts(self, over: asyncio.Event) -> Mapping[str, Any]:
         return {
-            "settling": self._settle_what_is_due(over),
+            "settling": self._do_due_work(over),
             "silent tags": self._loading.run(over),
             "deployer": self.deployer.run(over),
             "alerting": self.alerting.run(over),
@@ -272,9 +272,9 @@ class Term:
     def _receive_control(self, payload: bytes) -> None:
         """A health message of control: its own, one of a control with a later term, or an old last will."""
         try:
-            said = msgspec.json.decode(payload, type=_Said) if payload else _Said()
+            said = msgspec.json.decode(payload, type=_ControlHealth) if payload else _ControlHealth()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            said = _Said()
+            said = _ControlHealth()
         self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
             self._health.changed()  # the last will of a previous control must not stay retained
@@ -302,7 +302,7 @@ class Term:
                 self.liveness.receive(gateway, found)
         self._due.set()
 
-    async def _settle_what_is_due(self, stop: asyncio.Event) -> None:
+    async def _do_due_work(self, stop: asyncio.Event) -> None:
         """Load the recorded state, and publish after each connect what the broker may have lost; retried until it
         succeeds."""
         self._due.set()
@@ -332,7 +332,7 @@ class Term:
         self.alerting.recover(self.record.recover())
         await self._loading.load()
         self.alerting.publish_all()
-        await self._hold_rights()
+        await self._write_grants()
         self._loaded = True
 
     async def _announce(self) -> None:
@@ -350,7 +350,7 @@ class Term:
         digest = gateway_digest(state.gateway_devices(gateway))
         await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
 
-    async def _hold_rights(self) -> None:
+    async def _write_grants(self) -> None:
         """At the start: write the grants of the recorded state, since the file may be missing. A running deployment
         adds its own."""
         async with self.pool.acquire() as conn:
@@ -363,7 +363,7 @@ class Term:
         except NexusError as error:
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
-    async def _settle(self, changing: Collection[str]) -> None:
+    async def _on_recorded(self, changing: Collection[str]) -> None:
         """A deployment recorded a new state: load it; gateways are about to change these devices."""
         try:
             with plain_errors(self._settings):
@@ -379,7 +379,7 @@ class Term:
         self.retained.look()
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _ControlHealth(msgspec.Struct, frozen=True):
     """The fields of control's health message that control reads."""
 
     state: str = ""

@@ -126,8 +126,8 @@ class LiveView:
         """A configuration notice: with `again` every tag is published again, since control has marked them BAD
         meanwhile."""
         with contextlib.suppress(ValueError):
-            told = orjson.loads(notice)
-            if isinstance(told, dict) and told.get("again") is True:
+            fields = orjson.loads(notice)
+            if isinstance(fields, dict) and fields.get("again") is True:
                 self.again()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -87,7 +87,7 @@ class Pipeline:
         self._end_open(device)
         if at_us is None:
             return Cycle(self._time.next_us(device))
-        return Cycle(self._time.at_us(device, max(at_us, self.absence.told_us(device) + 1)))
+        return Cycle(self._time.at_us(device, max(at_us, self.absence.last_gap_us(device) + 1)))
 
     def ongoing(self, device: DeviceRuntime) -> Cycle:
         """The open cycle for a poll's next answer; a new one when there is none, when another one came in between, or

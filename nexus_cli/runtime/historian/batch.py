@@ -45,7 +45,7 @@ class PendingFrame(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.frame.time
 
 
@@ -64,7 +64,7 @@ class PendingGap(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.gap.end if self.claimed_us is None else self.claimed_us
 
 
@@ -83,7 +83,7 @@ class PendingReport(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.report.response.time if self.claimed_us is None else self.claimed_us
 
 

@@ -146,12 +146,12 @@ class Batcher:
     async def _take_deferred(self, batch: Batch) -> None:
         """Load the series, then take the deferred messages; a load without any result delays the next one."""
         waiting, self._deferred = self._deferred, []
-        told = self._inbound.config_changed.is_set()
+        changed = self._inbound.config_changed.is_set()
         before = len(self._unknown)
         await self._load()
         for message in waiting:
             await self._take(batch, message, again=True)
-        helped = told or len(self._unknown) == before
+        helped = changed or len(self._unknown) == before
         self._reload_s = RELOAD_S if helped else min(self._reload_s * 2, RELOAD_CAP_S)
 
     async def _load(self) -> None:

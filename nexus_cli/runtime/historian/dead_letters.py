@@ -59,9 +59,9 @@ class Refusal:
         reason: One word, as in the dead letters.
         detail: What is wrong, for people.
         topic: Where it came from.
-        payload: What came.
+        payload: The received bytes.
         count: How many samples are refused.
-        hole: Device whose samples are missing for it; "" when nothing is missing, or its owner tells.
+        hole: Device whose samples are missing for it; "" when nothing is missing, or its gateway declares it.
     """
 
     reason: str
@@ -97,7 +97,7 @@ class DeadLetters:
             reason: One word: `not_a_frame`, `unknown_series`, `type_mismatch`, …
             detail: What is wrong, for people.
             payload: What came, or the part of it that matters.
-            count: How many samples or messages it stands for.
+            count: How many samples or messages it counts.
         """
         topic = plain(topic)
         letter = self._found.get((topic, reason))
@@ -121,7 +121,7 @@ class DeadLetters:
                 mine.count += letter.count
 
     def clear(self) -> None:
-        """Forget them: they are stored, or somebody else has them now."""
+        """Drop them, once they are stored or merged."""
         self._found.clear()
 
     def items(self) -> Iterator[tuple[tuple[str, str], DeadLetter]]:

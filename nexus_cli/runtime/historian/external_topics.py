@@ -75,7 +75,7 @@ class ExternalTopics:
         known = self._series.target(path) is not None and self._by_glob(before, path)
         return not known and _tag_of(path) not in before.tags
 
-    def settled(self, filters: Iterable[str]) -> None:
+    def retained_taken(self, filters: Iterable[str]) -> None:
         """Mark the retained messages of these filters as taken."""
         done = set(filters)
         self._fresh = {path: was for path, was in self._fresh.items() if f"{self._topics.tag(path)}/#" not in done}

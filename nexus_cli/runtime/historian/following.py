@@ -63,7 +63,7 @@ class StateWatch:
         self._period_s, self._turn_s = period_s, turn_s
         self._ours_until_s = float("-inf")
         self._wake = asyncio.Event()
-        self._was_told = False
+        self._was_notified = False
         self._listening: Any = None
         self._number: int | None = None
 
@@ -106,10 +106,10 @@ class StateWatch:
         if conn is not self._listening:
             await conn.add_listener(RECORDED_CHANNEL, self._on_notice)
             self._listening = conn
-        told, self._was_told = self._was_told, False
+        notified, self._was_notified = self._was_notified, False
         self._wake.clear()
         number = await recorded_number(conn, self._site)
-        if told or number != self._number:
+        if notified or number != self._number:
             self._number = number
             self._on_recorded()
         self._bounds.compare(await server_time_us(conn))
@@ -124,5 +124,5 @@ class StateWatch:
 
     def _on_notice(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
         if payload == self._site:
-            self._was_told = True
+            self._was_notified = True
             self._wake.set()

@@ -125,7 +125,7 @@ class Subscriber:
             raise
         if fresh and not self.shared:
             await wait_for(stop, timeout_s=QUIET_S)
-        self._external.settled(fresh)
+        self._external.retained_taken(fresh)
 
     async def _subscribe_external(self, again: Sequence[str]) -> None:
         """Subscribe the new filters, and these once more."""

@@ -56,7 +56,7 @@ class Alerting:
         self._topics = Topics(enterprise, name)
         self._alerts: dict[str, Alert] = {}
         self._by_topic: dict[str, list[str]] = {}
-        self._heard: dict[str, LiveValue] = {}
+        self._values: dict[str, LiveValue] = {}
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
         self._unjudged: set[str] = set()
@@ -65,7 +65,7 @@ class Alerting:
         """Alerts to publish, oldest change first; at most one entry each, with the newest state."""
         self._wake = asyncio.Event()
         self._boot = boot_id()
-        self.changed = self.told = 0
+        self.changed = self.published = 0
 
     @property
     def waiting(self) -> int:
@@ -115,9 +115,9 @@ class Alerting:
         self._by_topic = {}
         for name, alert in alerts.items():
             self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
-        self._heard = {topic: heard for topic, heard in self._heard.items() if topic in self._by_topic}
+        self._values = {topic: newest for topic, newest in self._values.items() if topic in self._by_topic}
         self._unreadable &= self._by_topic.keys()
-        for topic in self._heard:
+        for topic in self._values:
             self._look(topic)
         self._wake.set()
         return gone
@@ -132,7 +132,7 @@ class Alerting:
 
     def unreceived(self) -> list[str]:
         """Paths of watched tags without a value yet, sorted."""
-        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
+        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._values)
         return sorted(path for path in found if path is not None)
 
     def listing(self) -> list[dict[str, Any]]:
@@ -153,14 +153,14 @@ class Alerting:
         if topic in self._unreadable:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
-        self._heard[topic] = LiveValue(found.value, found.label or None, found.state)
+        self._values[topic] = LiveValue(found.value, found.label or None, found.state)
         self._look(topic)
 
     def load_stored(self, path: str, found: Mapping[str, Any]) -> None:
         """Take the newest stored sample of a tag without a live value; it never replaces a live value."""
         topic = self._topics.tag(path)
-        if topic in self._by_topic and topic not in self._heard and found["quality"] in set(Quality):
-            self._heard[topic] = LiveValue(found["value"], found["label"], Quality(found["quality"]))
+        if topic in self._by_topic and topic not in self._values and found["quality"] in set(Quality):
+            self._values[topic] = LiveValue(found["value"], found["label"], Quality(found["quality"]))
             self._look(topic)
 
     def publish_all(self) -> None:
@@ -216,18 +216,18 @@ class Alerting:
                 if facts != (self._facts(name) if name in self._alerts else facts):
                     continue  # it changed before the broker acknowledged
             self._to_publish.pop(name, None)
-            self.told += 1
+            self.published += 1
         return True
 
     def _look(self, topic: str) -> None:
-        heard, now_us, at_s = self._heard[topic], self._clock.now_us(), self._clock.monotonic_s()
+        newest, now_us, at_s = self._values[topic], self._clock.now_us(), self._clock.monotonic_s()
         for name in self._by_topic.get(topic, ()):
             alert = self._alerts[name]
             self._unjudged.discard(name)
             pending = alert.pending
-            by_label = isinstance(alert.config.equals, str) and isinstance(heard.label, str)
-            value = heard.label if by_label else heard.value
-            if alert.feed(value, heard.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
+            by_label = isinstance(alert.config.equals, str) and isinstance(newest.label, str)
+            value = newest.label if by_label else newest.value
+            if alert.feed(value, newest.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
                 self._note(name)
             elif alert.pending is not pending:
                 self._store(name, changed=False)

@@ -263,7 +263,7 @@ _STATUS = {
 
 
 async def _on_failure(_: Request, error: Exception) -> Response:
-    assert isinstance(error, NexusError)  # registered for it alone
+    assert isinstance(error, NexusError)  # registered only for this class
     status = _STATUS.get(error.code, 422 if error.code[:3] in ("NX4", "NX5") else 503)
     message, hint = error.message, error.hint
     if isinstance(error, FindingsError) and error.findings:
@@ -274,14 +274,14 @@ async def _on_failure(_: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # registered for it alone
+    assert isinstance(error, RequestValidationError)  # registered only for this class
     found = error.errors()[0]
     where = ".".join(str(part)[:100] for part in found.get("loc", ()))
     return failure(422, "NX6405", f"Control could not read the request: {where}: {found.get('msg', '')}")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # registered for it alone
+    assert isinstance(error, HTTPException)  # registered only for this class
     code = "NX6406" if error.status_code in (404, 405) else "NX6405"
     return failure(error.status_code, code, f"Control refused the request: {error.detail}")
 

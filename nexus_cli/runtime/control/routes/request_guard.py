@@ -182,13 +182,13 @@ def _announced(scope: Scope) -> int | None:
 
 def _replay(body: bytes, receive: Receive) -> Receive:
     """A `receive` that returns the whole body at once, then the following messages."""
-    told = False
+    sent = False
 
     async def again() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

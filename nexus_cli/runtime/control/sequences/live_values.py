@@ -42,7 +42,7 @@ class LiveValue(NamedTuple):
     reason: str
     unit: str
     time_us: int | None
-    heard_s: float | None
+    received_s: float | None
 
 
 class ValuePolicy(NamedTuple):
@@ -95,8 +95,8 @@ class LiveValues:
         try:
             # A gateway's own time is not used here, so a wrong clock of a gateway does no harm.
             found = parse_payload(payload, now_us=None if self._gateway(path) else self._clock.now_us())
-            heard_s = None if retained else self._clock.monotonic_s()
-            self._held[path] = LiveValue(found.value, found.state, found.reason, found.unit, found.time_us, heard_s)
+            received_s = None if retained else self._clock.monotonic_s()
+            self._held[path] = LiveValue(found.value, found.state, found.reason, found.unit, found.time_us, received_s)
         except PayloadError:
             self._held.pop(path, None)
         self._changed.set()
@@ -152,7 +152,9 @@ class LiveValues:
         gateway, now_s = self._gateway(path), self._clock.monotonic_s()
         if not gateway and held.time_us is not None:
             return (self._clock.now_us() - held.time_us) / 1e6
-        known = [at_s for at_s in (held.heard_s, self._alive_s.get(gateway) if gateway else None) if at_s is not None]
+        known = [
+            at_s for at_s in (held.received_s, self._alive_s.get(gateway) if gateway else None) if at_s is not None
+        ]
         return now_s - max(known) if known else float("inf")
 
     async def change(self, *, timeout_s: float) -> None:

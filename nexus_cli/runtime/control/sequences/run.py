@@ -237,17 +237,17 @@ class Run:
             raise
         await self._reporting(self.journal.step(number, branch, step.text, "done", detail))
 
-    async def _in_time(self, telling: Awaitable[None]) -> None:
+    async def _in_time(self, write: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(min(self._deadline_s - self.clock.monotonic_s(), LONGEST_S)):
-                await telling
+                await write
         except TimeoutError:
             self._go_on()
             raise StepError("the journal can't be written", code="NX6833") from None
 
-    async def _reporting(self, telling: Awaitable[None]) -> None:
+    async def _reporting(self, write: Awaitable[None]) -> None:
         try:
-            await telling
+            await write
         except NexusError as error:
             event(_log, "the journal can't be written", level=logging.WARNING, run=self.id, cause=error.cause)
 
@@ -264,17 +264,17 @@ class Run:
 
     async def _sent(self, one: Numbered, act: Act) -> dict[str, Any]:
         """Do a step that sends something; it is retried while there is time if it was not sent."""
-        until_s, told, tries = self.clock.monotonic_s() + AWAY_S, False, 0
+        until_s, logged, tries = self.clock.monotonic_s() + AWAY_S, False, 0
         while True:
             try:
                 return await act(one, tries)
             except (StepError, NexusError) as error:
                 if error.code not in NOT_SENT or self.clock.monotonic_s() + AGAIN_S >= until_s:
                     raise
-                if not told:
+                if not logged:
                     facts = {"code": error.code, "detail": f"not sent, tried again for {AWAY_S:g} s: {error}"}
                     await self._reporting(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
-                told, tries = True, tries + 1
+                logged, tries = True, tries + 1
             await self._pause(AGAIN_S)
 
     async def _pause(self, seconds: float) -> None:

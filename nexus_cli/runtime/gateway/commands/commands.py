@@ -144,9 +144,9 @@ class Commands:
                 name="command session",
             )
             answering = outer.create_task(self._replies.run(replies_stop), name="answers")
-            async with Group() as lanes:
-                self._queues.group = lanes
-                following = lanes.create_task(self._follow(), name="command subscriptions")
+            async with Group() as group:
+                self._queues.group = group
+                following = group.create_task(self._follow(), name="command subscriptions")
                 await stop.wait()
                 self._queues.closing = True
                 following.cancel()

@@ -250,8 +250,8 @@ class Execution:
         DriverError."""
         value, tag = attempt.value, attempt.tag
         if attempt.proof is None:
-            told = f"{tag.read_back} is not read here" if tag.read_back not in ("", NO_READ_BACK) else ""
-            return CommandResult(state=State.DONE, old=old, value=value, detail=told)
+            detail = f"{tag.read_back} is not read here" if tag.read_back not in ("", NO_READ_BACK) else ""
+            return CommandResult(state=State.DONE, old=old, value=value, detail=detail)
         device, name = attempt.proof
         now = self._find(device.path)
         if now is None or not same_device(device.config, now.config):

@@ -198,7 +198,7 @@ class Absence:
             self._watched[device.path] = one
         self.ready = True
 
-    def told_us(self, path: str) -> int:
+    def last_gap_us(self, path: str) -> int:
         """The end of the last declared gap of a device: later values must not be dated into it."""
         one = self._watched.get(path)
         return 0 if one is None else one.gap_us

@@ -45,6 +45,7 @@ class TagState:
         "code",
         "config",
         "convert",
+        "convert_result",
         "deadband",
         "due_us",
         "heartbeat_us",
@@ -56,7 +57,6 @@ class TagState:
         "quality",
         "raw",
         "reason",
-        "settle",
         "simple",
         "since_us",
         "source_us",
@@ -72,7 +72,7 @@ class TagState:
         self.topic = ""
         self.config = config
         self.convert = _converter(config)
-        self.settle = _calculated(config)
+        self.convert_result = _calculated(config)
         self.low, self.high = bounds_of(config)
         self.deadband = config.deadband
         self.heartbeat_us = config.heartbeat_ms * 1000
@@ -222,8 +222,8 @@ class Normaliser:
         """Record a calculated value (already in the published unit); a fault is an uncertain one."""
         before = len(cycle.changed)
         self.seen += 1
-        if state.settle is not None and type(value) is float:
-            value = state.settle(value)
+        if state.convert_result is not None and type(value) is float:
+            value = state.convert_result(value)
         if not _storable(value):
             self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
         else:

@@ -49,7 +49,7 @@ class Damage:
         self.held: list[Loss] = []
         self.changed = False
         self._path = folder / FILE
-        self._settled = Intervals()
+        self._finished = Intervals()
         self._received = Intervals()
         self._highest = 0
 
@@ -67,14 +67,14 @@ class Damage:
             return
         self.held = kept.held
         for first, last in kept.settled:
-            self._settled.add(first, last)
+            self._finished.add(first, last)
 
     def take_changes(self) -> bytes | None:
         """The new content of the file, for `write`; None when it is unchanged."""
         if not self.changed:
             return None
         self.changed = False
-        return msgspec.json.encode(_Kept(held=self.held, settled=self._settled.ranges()))
+        return msgspec.json.encode(_Kept(held=self.held, settled=self._finished.ranges()))
 
     def write(self, content: bytes) -> None:
         """Replace the file atomically. Blocks on disk."""
@@ -93,12 +93,12 @@ class Damage:
 
     def forget_below(self, seq: int) -> None:
         """The log now begins at this number: jumps below are not found again."""
-        settled = Intervals()
-        for first, last in self._settled.ranges():
+        finished = Intervals()
+        for first, last in self._finished.ranges():
             if last >= seq:
-                settled.add(first, last)
-        self.changed |= len(settled) != len(self._settled)
-        self._settled = settled
+                finished.add(first, last)
+        self.changed |= len(finished) != len(self._finished)
+        self._finished = finished
 
     def hold(self, loss: Loss) -> bool:
         """Keep a loss until its receipts are known; False when it is already known."""
@@ -108,12 +108,12 @@ class Damage:
         self.changed = True
         return True
 
-    def settle(self, loss: Loss) -> None:
+    def finish(self, loss: Loss) -> None:
         """Mark a loss as declared or delivered."""
         if loss in self.held:
             self.held.remove(loss)
         if loss.frames:
-            self._settled.add(loss.first, loss.last)
+            self._finished.add(loss.first, loss.last)
         if not self.held:
             self._received = Intervals()
         self.changed = True
@@ -137,7 +137,7 @@ class Damage:
         return [(one, _missing(one, self._received)) for one in found]
 
     def _known(self, loss: Loss) -> bool:
-        if self._settled.count(loss.first, loss.last) == loss.frames:
+        if self._finished.count(loss.first, loss.last) == loss.frames:
             return True
         return any(one.first <= loss.first and loss.last <= one.last for one in self.held)
 

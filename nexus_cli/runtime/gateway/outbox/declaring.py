@@ -56,7 +56,7 @@ class Declaring:
         for loss in list(damage.held):
             self._custody.close(loss.first, loss.last)
             if any(one.start <= loss.start_us and loss.end_us <= one.end for one in declared):
-                damage.settle(loss)
+                damage.finish(loss)
         for loss in found.broken:
             self._custody.close(loss.first, loss.last)
         if self._disk.segments:
@@ -71,12 +71,12 @@ class Declaring:
         if self._custody.close(loss.first, loss.last) or not loss.frames:
             self.damage.announced(announced)
             self.damage.hold(_ended(loss, now_us))
-            self.settle()
+            self.declare_due()
 
-    def settle(self, *, now: bool = False) -> None:
+    def declare_due(self, *, now: bool = False) -> None:
         """Declare the damage whose receipts are known, or (`now`) all of it, since there may never be a receipt."""
         for loss, missing in self.damage.take(now=now):
-            self.damage.settle(loss)
+            self.damage.finish(loss)
             if loss.frames and not missing.frames:
                 continue
             self.lost[GapReason.OUTBOX_DAMAGED] += missing.frames

@@ -237,7 +237,7 @@ class Outbox:
             return 0
         known = self._custody.within(epoch, ranges, durable_seq=self.durable_seq)
         self._declaring.damage.receive(known)
-        self._declaring.settle()
+        self._declaring.declare_due()
         dropped_files = self._custody.receive(known)
         if self.aftermath:
             self._have_data.set()  # there may be room now
@@ -246,7 +246,7 @@ class Outbox:
 
     def declare_damage(self) -> None:
         """Declare the damage that waits for a receipt, since none came in time."""
-        self._declaring.settle(now=True)
+        self._declaring.declare_due(now=True)
 
     def _went_back(self) -> None:
         before = self.epoch
@@ -307,7 +307,7 @@ class Outbox:
         if not instead.topic:
             instead = instead._replace(topic=self._gap_topic)
         self._replaced.add(instead, self.newest_seq if smaller.more else 0)
-        self._replaced.settle(self.durable_seq)
+        self._replaced.set_durable(self.durable_seq)
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -343,16 +343,16 @@ class Outbox:
         if not self._waiting:
             return True
         group: list[Pending] = []
-        settled: bytes | None = None
+        changes: bytes | None = None
         try:
             if self.failing:
                 self._custody.release(durable_seq=self.durable_seq)
                 await self._thread.call(self._disk.try_room, self.limits.room_bytes)
             self._waiting.declare()
-            group, settled = self._waiting.take(), self._declaring.damage.take_changes()
+            group, changes = self._waiting.take(), self._declaring.damage.take_changes()
             await self._thread.call(self._disk.append, group, self.epoch, self.limits.segment_bytes)
         except OSError as error:
-            self._declaring.damage.changed |= settled is not None
+            self._declaring.damage.changed |= changes is not None
             self._refuse(group, error)
             return False
         if self.failing:
@@ -361,10 +361,10 @@ class Outbox:
         self.accepted += len(group)
         self.durable_seq = group[-1][0]
         self._recent.add(Record(*one[:4]) for one in group)
-        self._replaced.settle(self.durable_seq)
+        self._replaced.set_durable(self.durable_seq)
         await self._declaring.keep_budget(self.limits.total_bytes, thread=self._thread)
-        if settled is not None:  # its gaps are durable now
-            await self._thread.call(self._declaring.damage.write, settled)
+        if changes is not None:  # its gaps are durable now
+            await self._thread.call(self._declaring.damage.write, changes)
         for call in self._on_durable:
             call()
         return True

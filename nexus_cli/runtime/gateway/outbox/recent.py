@@ -64,7 +64,7 @@ class Replaced:
         """Replace the record with the same number, once the log is durable up to `needs`."""
         self._waiting[record.seq] = (needs, record)
 
-    def settle(self, durable_seq: int) -> None:
+    def set_durable(self, durable_seq: int) -> None:
         """The log is durable up to this number."""
         for seq in [seq for seq, (needs, _) in self._waiting.items() if needs <= durable_seq]:
             self._instead[seq] = self._waiting.pop(seq)[1]
