@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from ulid import ULID
 
@@ -261,6 +262,21 @@ class LeaderClient(BrokerClient):
         return super().post(topic, payload, qos=qos, retain=retain)
 
 
+class ControlHealth(msgspec.Struct, frozen=True):
+    """The fields of a control's health message that another control reads."""
+
+    state: str = ""
+    term: int = 0
+
+
+def read_control_health(payload: bytes) -> ControlHealth:
+    """Decode a control's health message; an invalid or cleared one has no state and term 0."""
+    try:
+        return msgspec.json.decode(payload, type=ControlHealth) if payload else ControlHealth()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ControlHealth()
+
+
 def process_facts() -> dict[str, Any]:
     """The identity of this process, by which another one on the same machine can find out that it has ended."""
     return {**_place(), "pid": os.getpid(), "started": psutil.Process().create_time()}
@@ -307,4 +323,4 @@ def _moved(before: Leader | None, now: Leader | None) -> bool:
     return (before.term, before.renewals) != (now.term, now.renewals)
 
 
-__all__ = ["LeadLost", "LeaderClient", "Leadership", "boot_id", "process_facts", "process_lives", "suspended_clock_s"]
+__all__ = ["LeadLost", "LeaderClient", "Leadership", "boot_id", "process_facts", "process_lives", "read_control_health", "suspended_clock_s"]

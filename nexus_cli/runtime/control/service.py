@@ -23,7 +23,7 @@ from nexus_cli.settings import Settings
 LONGEST_WAIT_S = 25.0
 
 
-class Leader(Protocol):
+class LeaderParts(Protocol):
     """What only a leading control has.
 
     Attributes:
@@ -41,7 +41,7 @@ class Service:
     """The operations of the API for one site."""
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `Leader`."""
+        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self._stopping = False
@@ -80,7 +80,7 @@ class Service:
         async with self._connection() as conn:
             return {"resources": await db.attributes(conn, self.site, addresses)}
 
-    async def deploy(self, leader: Leader, request: DeploymentRequest, *, who: str, summary: dict[str, Any]) -> int:
+    async def deploy(self, leader: LeaderParts, request: DeploymentRequest, *, who: str, summary: dict[str, Any]) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.
@@ -194,12 +194,12 @@ class Service:
         async with self._connection() as conn:
             return {"changes": await alert_states.changes(conn, self.site, name, limit=limit)}
 
-    async def break_lock(self, leader: Leader, *, who: str) -> dict[str, Any]:
+    async def break_lock(self, leader: LeaderParts, *, who: str) -> dict[str, Any]:
         """Break the lock; its deployment stops before the next step."""
         with plain_errors(self._settings):
             return await self._break_lock(leader, who=who)
 
-    async def _break_lock(self, leader: Leader, *, who: str) -> dict[str, Any]:
+    async def _break_lock(self, leader: LeaderParts, *, who: str) -> dict[str, Any]:
         async with leader.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
             if held is not None:

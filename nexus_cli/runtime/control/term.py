@@ -11,8 +11,6 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import msgspec
-
 from nexus_cli.apply.engine import Engine, Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights
@@ -22,13 +20,13 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.control import stall_watch as moving
+from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
 from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
-from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
+from nexus_cli.runtime.control.leadership import LeaderClient, Leadership, read_control_health
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
@@ -85,9 +83,27 @@ class Term:
             client_id=client_id(NAME),
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
+        self._health = HealthReporter(
+            client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
+        )
+        self._service = service
+        self._heard_s: dict[str, float] = {}
+        self._away: set[str] = set()
+        """Gateways that were lost or stopped at the last connect, until they publish a live message."""
+        self._due = asyncio.Event()
+        self._connected = False
+        self._loaded = False
+        self._load_again = False
+        self._join_alerts_and_sequences(runs)
+        self._join_liveness()
+        self._join_deployments(timing)
+        self._watch(timing)
+
+    def _join_alerts_and_sequences(self, runs: Runs) -> None:
+        """Build what evaluates live values, and what loads and subscribes for it."""
+        settings, topics, clock = self._settings, self._topics, self._clock
         self._values = LiveValues(topics, clock=clock)
         self._sender = CommandSender(self.broker, topics, principal=settings.principal, clock=clock)
-        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(
@@ -96,7 +112,7 @@ class Term:
             runs=runs,
             sender=self._sender,
             values=self._values,
-            confirmed=leadership.confirmed,
+            confirmed=self._leadership.confirmed,
             clock=clock,
         )
         self._loading = Loading(
@@ -109,15 +125,24 @@ class Term:
             sender=self._sender,
             fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._sender.filter],
         )
+
+    def _join_liveness(self) -> None:
+        """Build what tracks the gateways."""
         self.liveness = GatewayLiveness(
-            settings=settings,
+            settings=self._settings,
             pool=self.pool,
             publish=self._publish,
             ask_again=self._ask_again,
             observations=self.seen,
-            clock=clock,
+            clock=self._clock,
         )
         self._sender.away = lambda name: name in self.liveness.lost or name in self.liveness.stopped
+
+    def _join_deployments(self, timing: Timing) -> None:
+        """Build what executes deployments, and what clears the retained messages of removed resources."""
+        settings = self._settings
+        enterprise, _, name = settings.site.partition("/")
+        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.engine = Engine(
             pool=self.pool,
             site=settings.site,
@@ -127,7 +152,7 @@ class Term:
             timing=timing,
             on_step=self._stepped,
             on_recorded=self._on_recorded,
-            may_act=leadership.assert_acting,
+            may_act=self._leadership.assert_acting,
             make_way=self.sequencing.make_way,
         )
         self.deployer = Deployer(
@@ -138,9 +163,6 @@ class Term:
             on_recorded=self._ended,
             retry_s=timing.retry_s,
         )
-        self._heard_s: dict[str, float] = {}
-        self._away: set[str] = set()
-        """Gateways that were lost or stopped at the last connect, until they publish a live message."""
         self.retained = Retained(
             settings=settings,
             pool=self.pool,
@@ -148,15 +170,14 @@ class Term:
             quiet=self.deployer.quiet,
             gateway_heard=self._heard_s.get,
             client_id=lambda: client_id(NAME),
-            clock=clock,
+            clock=self._clock,
         )
-        self._health = HealthReporter(
-            client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
-        )
-        self._service = service
-        self._notices = moving.StallNotices(topics, self.seen)
-        self.progress = Progress(clock=clock, changed=self._health.changed)
-        moving.watch(
+
+    def _watch(self, timing: Timing) -> None:
+        """Watch the parts for stalls."""
+        self._notices = stall_watch.StallNotices(self._topics, self.seen)
+        self.progress = Progress(clock=self._clock, changed=self._health.changed)
+        stall_watch.watch(
             self.progress,
             client=self.broker,
             deployer=self.deployer,
@@ -165,10 +186,6 @@ class Term:
             notices=self._notices,
             timing=timing,
         )
-        self._due = asyncio.Event()
-        self._connected = False
-        self._loaded = False
-        self._load_again = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Act until stopped, or until the term is over. Downstream opens first and closes last."""
@@ -271,10 +288,7 @@ class Term:
 
     def _receive_control(self, payload: bytes) -> None:
         """A health message of control: its own, one of a control with a later term, or an old last will."""
-        try:
-            said = msgspec.json.decode(payload, type=_ControlHealth) if payload else _ControlHealth()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            said = _ControlHealth()
+        said = read_control_health(payload)
         self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
             self._health.changed()  # the last will of a previous control must not stay retained
@@ -377,13 +391,6 @@ class Term:
         self.sequencing.way_is_free()
         await self._loading.load()
         self.retained.look()
-
-
-class _ControlHealth(msgspec.Struct, frozen=True):
-    """The fields of control's health message that control reads."""
-
-    state: str = ""
-    term: int = 0
 
 
 __all__ = ["NAME", "Term"]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.instance import ActiveInstance
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message, OnMessage
@@ -27,7 +27,7 @@ class BrokerSession:
 
     def __init__(
         self,
-        duty: ActiveInstance,
+        election: InstanceElection,
         *,
         client: BrokerClient,
         topic: str,
@@ -45,7 +45,7 @@ class BrokerSession:
             clock: Time.
             changed: Called when this instance becomes active or stops being it.
         """
-        self._duty, self._client, self._topic = duty, client, topic
+        self._duty, self._client, self._topic = election, client, topic
         self._health, self._clock, self._changed = health, clock, changed
         self._leave = asyncio.Event()
 

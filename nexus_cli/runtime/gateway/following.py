@@ -17,7 +17,7 @@ from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration,
 from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
-from nexus_cli.runtime.gateway.instance import ActiveInstance
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
@@ -45,7 +45,7 @@ class ConfigurationFollower:
         topic: str,
         clock: Clock,
         instance: str,
-        duty: ActiveInstance,
+        election: InstanceElection,
         absence: Absence,
         links: Links,
         commands: Commands,
@@ -56,7 +56,7 @@ class ConfigurationFollower:
         self.observed = b""
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
-        self._duty, self._absence, self._links, self._commands = duty, absence, links, commands
+        self._duty, self._absence, self._links, self._commands = election, absence, links, commands
         self._changed = changed
         self._notice = asyncio.Event()
 

@@ -79,7 +79,7 @@ class State(StrEnum):
 _decoder = msgspec.json.Decoder(Other)
 
 
-class ActiveInstance:
+class InstanceElection:
     """Decides whether this process is the active instance.
 
     Attributes:
@@ -243,4 +243,4 @@ class ActiveInstance:
         return max(self._clock.now_us(), self.term + 1, rival.term + 1)
 
 
-__all__ = ["ActiveInstance", "Identity", "Other", "State"]
+__all__ = ["Identity", "InstanceElection", "Other", "State"]

@@ -18,7 +18,7 @@ import msgspec
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.instance import ActiveInstance
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
@@ -131,11 +131,11 @@ class Marking:
         absence: Absence,
         clock: Clock,
         instances: list[str],
-        duty: ActiveInstance,
+        election: InstanceElection,
     ) -> None:
         """Write into the folder of the disk log while this process is active."""
         self._folder, self._outbox, self._absence = folder, outbox, absence
-        self._clock, self._instances, self._duty = clock, instances, duty
+        self._clock, self._instances, self._duty = clock, instances, election
         self._thread = WorkerThread("mark")
         self._taken: Mark | None = None
         self._failing = False

@@ -49,7 +49,7 @@ class Batcher:
         reader: Reader,
         series: SeriesMap,
         assignments: Assignments,
-        others: ExternalTopics,
+        external_topics: ExternalTopics,
         new_series: NewSeries,
         following: StateWatch,
         link: DatabaseLink,
@@ -57,7 +57,7 @@ class Batcher:
         counters: Counters,
     ) -> None:
         """Join the parts; `link` is for lookups, not for writing."""
-        self._inbound, self._reader, self._series, self._external = inbound_queue, reader, series, others
+        self._inbound, self._reader, self._series, self._external = inbound_queue, reader, series, external_topics
         self._assignments, self._new_series, self._following = assignments, new_series, following
         self._link, self._clock, self._counters = link, clock, counters
         self.shared = False

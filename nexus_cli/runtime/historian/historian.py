@@ -13,7 +13,7 @@ from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
-from nexus_cli.runtime.historian import stall_watch as moving
+from nexus_cli.runtime.historian import stall_watch
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.assignments import Assignments
 from nexus_cli.runtime.historian.batch import Batch
@@ -82,9 +82,19 @@ class Historian:
             clock=self.clock,
             details=self._details,
         )
-        changed = self.health.changed
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
+        self._writing = self._written = 0
+        self._open_links()
+        self._join_reading()
+        self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
+        self._watch_progress()
+        self._watch()
+
+    def _open_links(self) -> None:
+        """Prepare one database connection per kind of work, so that none waits for another."""
+        changed, name = self.health.changed, self.name
         self.write_link = DatabaseLink(
-            settings,
+            self.settings,
             application=f"nexus-{name}-write",
             on_change=changed,
             on_new=self.writer.forget,
@@ -92,16 +102,19 @@ class Historian:
             writer=True,
             grace_s=GIVING_UP_S,
         )
-        self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
+        self.read_link = DatabaseLink(self.settings, application=f"nexus-{name}-read", on_change=changed)
         self.maintenance_link = DatabaseLink(
-            settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP
+            self.settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP
         )
-        self.follow_link = DatabaseLink(settings, application=f"nexus-{name}-follow", on_change=changed)
-        self.series_link = DatabaseLink(settings, application=f"nexus-{name}-series", on_change=changed)
+        self.follow_link = DatabaseLink(self.settings, application=f"nexus-{name}-follow", on_change=changed)
+        self.series_link = DatabaseLink(self.settings, application=f"nexus-{name}-series", on_change=changed)
+
+    def _join_reading(self) -> None:
+        """Build the way from the broker to batches."""
         self.following = StateWatch(
             link=self.follow_link,
-            site=settings.site,
-            name=name,
+            site=self.settings.site,
+            name=self.name,
             clock=self.clock,
             bounds=self.bounds,
             on_recorded=self.inbound_queue.changed,
@@ -109,7 +122,10 @@ class Historian:
         )
         self.inbound_queue.on_notice = self.following.look
         self.new_series = NewSeries(
-            link=self.series_link, others=self.external_topics, inbound_queue=self.inbound_queue, counters=self.counters
+            link=self.series_link,
+            external_topics=self.external_topics,
+            inbound_queue=self.inbound_queue,
+            counters=self.counters,
         )
         self.batcher = Batcher(
             inbound_queue=self.inbound_queue,
@@ -122,7 +138,7 @@ class Historian:
             ),
             series=self.series,
             assignments=self.assignments,
-            others=self.external_topics,
+            external_topics=self.external_topics,
             new_series=self.new_series,
             following=self.following,
             link=self.read_link,
@@ -130,28 +146,27 @@ class Historian:
             counters=self.counters,
         )
         self.subscriber = Subscriber(
-            settings=settings,
+            settings=self.settings,
             topics=self.topics,
             client=self.client,
             inbound_queue=self.inbound_queue,
-            others=self.external_topics,
+            external_topics=self.external_topics,
             batcher=self.batcher,
             following=self.following,
             on_connected=self._connected,
-            on_lost=changed,
+            on_lost=self.health.changed,
         )
-        self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
-        self._writing = self._written = 0
-        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=changed)
-        moving.watch(
+
+    def _watch_progress(self) -> None:
+        """Watch the parts for stalls."""
+        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=self.health.changed)
+        stall_watch.watch(
             self.progress,
             client=self.client,
             inbound_queue=self.inbound_queue,
             announcer=self.announcer,
             storing=lambda: (self._batches.qsize() + self._writing, self._written),
         )
-        self._watch()
 
     @property
     def shared(self) -> bool:

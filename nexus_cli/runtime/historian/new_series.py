@@ -34,10 +34,10 @@ class NewSeries:
     """Creates series in its own task and returns the messages to the inbound queue, with the time of their arrival."""
 
     def __init__(
-        self, *, link: DatabaseLink, others: ExternalTopics, inbound_queue: InboundQueue, counters: Counters
+        self, *, link: DatabaseLink, external_topics: ExternalTopics, inbound_queue: InboundQueue, counters: Counters
     ) -> None:
         """Use its own link: nothing else waits for it."""
-        self._link, self._external, self._inbound, self._counters = link, others, inbound_queue, counters
+        self._link, self._external, self._inbound, self._counters = link, external_topics, inbound_queue, counters
         self._wanted: dict[str, Wanted] = {}
         self._waiting: deque[_Waiting] = deque()
         self._paths: set[str] = set()

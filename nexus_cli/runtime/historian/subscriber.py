@@ -39,7 +39,7 @@ class Subscriber:
         topics: Topics,
         client: BrokerClient,
         inbound_queue: InboundQueue,
-        others: ExternalTopics,
+        external_topics: ExternalTopics,
         batcher: Batcher,
         following: StateWatch,
         on_connected: Callable[[], None],
@@ -47,7 +47,7 @@ class Subscriber:
     ) -> None:
         """Join the parts; `run` and `follow` do the work."""
         self._settings, self._topics, self._client, self._inbound = settings, topics, client, inbound_queue
-        self._external, self._batcher, self._following = others, batcher, following
+        self._external, self._batcher, self._following = external_topics, batcher, following
         self._on_connected, self._on_lost = on_connected, on_lost
         self._live = f"{topics.live}/"
         self._changed = batcher.filters_changed

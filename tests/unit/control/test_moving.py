@@ -11,7 +11,7 @@ from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.run import notice
 from nexus_cli.runtime.clock import FakeClock
-from nexus_cli.runtime.control import stall_watch as moving
+from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.topic import Topics
 
@@ -25,11 +25,11 @@ class Bench:
         self.clock, self.seen = FakeClock(), Observations()
         self.client: Any = SimpleNamespace(connected=True)
         self.deployer: Any = SimpleNamespace(busy=False, running=0, steps=0)
-        self.liveness: Any = SimpleNamespace(waiting=0, settled=0)
-        self.alerting: Any = SimpleNamespace(waiting=0, told=0)
-        self.notices = moving.StallNotices(TOPICS, self.seen)
+        self.liveness: Any = SimpleNamespace(waiting=0, handled=0)
+        self.alerting: Any = SimpleNamespace(waiting=0, published=0)
+        self.notices = stall_watch.StallNotices(TOPICS, self.seen)
         self.progress = Progress(clock=self.clock)
-        moving.watch(
+        stall_watch.watch(
             self.progress,
             client=self.client,
             deployer=self.deployer,

@@ -56,7 +56,9 @@ class Bench:
         self.bounds = TimeBounds(clock=clock)
         self.link = Link(self.series, self.assignments)
         self.inbound_queue = InboundQueue(topics=TOPICS, counters=self.counters)
-        self.others = ExternalTopics(topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters)
+        self.external_topics = ExternalTopics(
+            topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters
+        )
         link: Any = self.link
         self.following = StateWatch(
             link=link,
@@ -68,7 +70,7 @@ class Bench:
             on_turn=lambda: None,
         )
         self.new_series = NewSeries(
-            link=link, others=self.others, inbound_queue=self.inbound_queue, counters=self.counters
+            link=link, external_topics=self.external_topics, inbound_queue=self.inbound_queue, counters=self.counters
         )
         self.batcher = Batcher(
             inbound_queue=self.inbound_queue,
@@ -81,7 +83,7 @@ class Bench:
             ),
             series=self.series,
             assignments=self.assignments,
-            others=self.others,
+            external_topics=self.external_topics,
             new_series=self.new_series,
             following=self.following,
             link=link,

@@ -25,7 +25,7 @@ from nexus_cli.runtime.control.routes.request_guard import RequestGuard, failure
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
-from nexus_cli.runtime.control.service import Leader, Service
+from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.wire.topic import is_slug
 
 
@@ -94,7 +94,7 @@ def make_api(
     return RequestGuard(app, tokens=tokens, stopping=stopping)
 
 
-class Acting(Leader, Protocol):
+class Acting(LeaderParts, Protocol):
     """What a control has while it leads."""
 
     alerting: Alerting

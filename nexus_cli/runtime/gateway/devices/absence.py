@@ -69,7 +69,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seq: The last number of the disk log at that moment.
         since_us: The gateway accounts for every moment from then on, by row or gap; 0 for always.
         instances: The last processes that used this disk log, this one at the end.
-        term: Its term, see `ActiveInstance`.
+        term: Its term, see `InstanceElection`.
         asked_us: Start of the requests whose answer is not durable, by device path.
         read_us: Time of the last read by path; only in the last mark of a stopped process.
         holes: Open holes by path.
