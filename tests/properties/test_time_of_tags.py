@@ -278,7 +278,7 @@ class Plant:
 
     async def _lost(self) -> None:
         if not self.polling:
-            self.link._publish_bad(list(self.devices.values()), Reason.LINK_LOST)
+            self.link._devices.publish_bad(list(self.devices.values()), Reason.LINK_LOST)
 
     def _start(self, action: Any) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(action))

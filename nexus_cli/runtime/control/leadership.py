@@ -323,4 +323,13 @@ def _moved(before: Leader | None, now: Leader | None) -> bool:
     return (before.term, before.renewals) != (now.term, now.renewals)
 
 
-__all__ = ["LeadLost", "LeaderClient", "Leadership", "boot_id", "process_facts", "process_lives", "read_control_health", "suspended_clock_s"]
+__all__ = [
+    "LeadLost",
+    "LeaderClient",
+    "Leadership",
+    "boot_id",
+    "process_facts",
+    "process_lives",
+    "read_control_health",
+    "suspended_clock_s",
+]

@@ -80,7 +80,9 @@ class Service:
         async with self._connection() as conn:
             return {"resources": await db.attributes(conn, self.site, addresses)}
 
-    async def deploy(self, leader: LeaderParts, request: DeploymentRequest, *, who: str, summary: dict[str, Any]) -> int:
+    async def deploy(
+        self, leader: LeaderParts, request: DeploymentRequest, *, who: str, summary: dict[str, Any]
+    ) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.

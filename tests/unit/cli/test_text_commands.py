@@ -219,7 +219,7 @@ def test_who_waits_for_more_of_a_value_that_stands_still_is_told(monkeypatch: py
 
     monkeypatch.setattr(command, "STILL_S", 0.05)
     monkeypatch.setattr(command, "note", told.append)
-    monkeypatch.setattr(live, "tail", one_and_no_more)
+    monkeypatch.setattr(command, "tail", one_and_no_more)
     result = CliRunner().invoke(command.command, ["a/l/one/t", "--count", "3"], standalone_mode=False)
     assert result.exception is None, result.exception
     assert told == ["1 of 3 so far; an unchanged value is not published again (--for 30s ends it)"]

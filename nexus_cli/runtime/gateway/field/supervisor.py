@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
+from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Quickened
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile, why_not
+from nexus_cli.runtime.gateway.field.link_devices import LinkDevices
 from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
-from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer, Schedule
+from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer
 from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
@@ -91,15 +91,15 @@ class Supervisor:
         """
         self.link = link
         self.state = LinkState(clock)
-        self.devices: dict[str, DeviceRuntime] = {}
         self.reconnects = 0
-        self.driver, self._link_keys, self._home = guarded(driver), link_keys, home
+        self.driver, self._home = guarded(driver), home
+        self._devices = LinkDevices(self.driver, link_keys=link_keys, clock=clock, pipeline=pipeline)
+        self.devices = self._devices.by_path
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
-        self._schedule: Schedule[tuple[str, int]] = Schedule()
+        self._schedule = self._devices.schedule
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
         self._wake = Wakeup()
         self._work = WorkQueue()
-        self._fresh: list[DeviceRuntime] = []
         self._reconfigured = False
         self._reconnect = False
         self._ever_connected = False
@@ -116,47 +116,15 @@ class Supervisor:
 
         A device whose digest is unchanged is not touched: it keeps its session, phase and deadband memory.
         """
-        failed: dict[str, str] = {}
-        before_keys = self._link_facts([device.config for device in self.devices.values()])
-        had_any = bool(self.devices)
-        names = {config.path for config, _ in wanted}
-        for path in [path for path in self.devices if path not in names]:
-            self._drop(path)
-        for config, digest in wanted:
-            current = self.devices.get(config.path)
-            if current is not None and current.digest == digest:
-                continue
-            try:
-                device = device_runtime(config, digest, self.driver)
-            except Exception as error:  # noqa: BLE001 - of the same boundary: what can't be run costs itself alone
-                failed[config.path] = why_not(config, error)
-                continue
-            self._drop(config.path)
-            self.devices[config.path] = device
-            now_s = self._clock.monotonic_s()
-            for interval_ms in device.jobs:
-                self._schedule.add(
-                    (device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path
-                )
-            self._fresh.append(device)
-        if had_any and before_keys != self._link_facts([device.config for device in self.devices.values()]):
-            self._reconnect = True
+        failed, needs_session = self._devices.apply(wanted)
+        self._reconnect |= needs_session
         self._reconfigured = True
         self._wake.set()
         return failed
 
     def announce(self) -> None:
-        """Publish what is known of changed devices without a read, once the pipeline knows them: BAD `out_of_service`
-        for what is switched off, BAD `link_lost` while the link is down."""
-        fresh, self._fresh = self._fresh, []
-        for device in fresh:
-            off = device.out_of_service()
-            if off:
-                cycle = self._pipeline.cycle(device.path)
-                device.normaliser.bad(off, Reason.OUT_OF_SERVICE, cycle)
-                self._pipeline.emit(device, cycle)
-        if self._lost_published:
-            self._publish_bad(fresh, Reason.LINK_LOST)
+        """Publish what is known of changed devices without a read; see `LinkDevices.announce`."""
+        self._devices.announce(link_lost=self._lost_published)
 
     @property
     def connected(self) -> bool:
@@ -187,7 +155,7 @@ class Supervisor:
         self._busy, self._session = False, None
         if self.state.to("backoff", detail):
             self._changed()
-        self._publish_bad(list(self.devices.values()), Reason.LINK_LOST)
+        self._devices.publish_all_bad(Reason.LINK_LOST)
         self._lost_published = True
 
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
@@ -219,7 +187,7 @@ class Supervisor:
 
             relaying = group.create_task(relay(), name=f"stop {self.link}")
             while not stop.is_set():
-                if not any(device.config.enabled for device in self.devices.values()):
+                if not self._devices.enabled():
                     if self.state.to("idle"):
                         self._changed()
                     self._wake.clear()
@@ -237,7 +205,7 @@ class Supervisor:
         if self.state.state != "backoff":
             self.state.to("connecting")
             self._changed()
-        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        enabled = self._devices.enabled()
         self._busy = True
         self._turns += 1
         try:
@@ -273,7 +241,11 @@ class Supervisor:
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
         """Poll and keep subscriptions until the session ends, the stop is set or the link's own keys change."""
         subscriptions = Subscriptions(
-            session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
+            session,
+            driver=self.driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            meanwhile=self._devices.poll_meanwhile,
         )
         check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
         turn = CheckTimer(self._clock.monotonic_s(), check_s=check_s)
@@ -307,9 +279,9 @@ class Supervisor:
                 self._turns += 1
                 if self._reconfigured:
                     self._reconfigured = False
-                    if not any(device.config.enabled for device in self.devices.values()):
+                    if not self._devices.enabled():
                         return
-                    await session.configure([one.config for one in self.devices.values() if one.config.enabled])
+                    await session.configure(self._devices.enabled())
                 await subscriptions.renew(self.devices)
                 detail = "; ".join([*doubts, *([subscriptions.limits] if subscriptions.limits else [])])
                 if detail != self.state.detail:
@@ -347,7 +319,7 @@ class Supervisor:
     async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
         """Replace a session that ended during a poll: devices close a connection when it is idle, after some number of
         answers, or for a request that they reject. False when that fails."""
-        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        enabled = self._devices.enabled()
         if not enabled:
             return False
         await session.close()
@@ -375,7 +347,7 @@ class Supervisor:
         self._work.drop(detail)
         # A refused login and a changed symbol table keep their reason; any other end of a session is `link_lost`.
         published = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
-        self._publish_bad(list(self.devices.values()), published, code, detail=detail)
+        self._devices.publish_all_bad(published, code, detail=detail)
         self._lost_published = True
         until_s = self._clock.monotonic_s() + wait_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
@@ -383,40 +355,6 @@ class Supervisor:
             if stop.is_set():
                 return
             await self._wake.wait(left_s)
-
-    def _publish_bad(
-        self, devices: Sequence[DeviceRuntime], reason: Reason, code: int = 0, *, detail: str = ""
-    ) -> None:
-        for device in devices:
-            device.reachable = False
-            device.trouble = (reason, code, detail)
-            if not device.config.enabled:
-                continue
-            cycle = self._pipeline.cycle(device.path)
-            device.normaliser.bad(device.field_states(), reason, cycle, code=code)
-            self._pipeline.emit(device, cycle)
-
-    def _poll_meanwhile(self, device: DeviceRuntime, points: Sequence[Point]) -> None:
-        """Poll points in place of their reports; see `subscriptions.PollMeanwhile`."""
-        before = set(device.meanwhile)
-        poll_meanwhile(device, points, self.driver)
-        if self.devices.get(device.path) is not device:
-            return  # it was replaced: the schedule is the new device's
-        for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
-            self._schedule.remove((device.path, interval_ms))
-        now_s = self._clock.monotonic_s()
-        for interval_ms in device.meanwhile:
-            self._schedule.add((device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path)
-
-    def _drop(self, path: str) -> None:
-        device = self.devices.pop(path, None)
-        if device is not None:
-            for interval_ms in [*device.jobs, *device.meanwhile]:
-                self._schedule.remove((path, interval_ms))
-
-    def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
-        facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
-        return sorted(facts)
 
 
 def slowest_of(config: DeviceConfig) -> float:
