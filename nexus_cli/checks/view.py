@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from nexus_cli.diagnostics.diagnostic import ModelPath
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address
 from nexus_cli.model.external import ExternalTag
 from nexus_cli.model.resolve import published_type
-from nexus_cli.model.site import Calculated, Tag
+from nexus_cli.model.site import Calculated, Inherited, Tag
 
 
 class TagView(NamedTuple):
@@ -91,8 +93,6 @@ def _defaults(model: Model, device: BoundDevice, key: str) -> list[Any]:
 
 def _read(key: str, _text: str, value: Any) -> Any:
     """A default as the tag's model reads it; None when it can't be read."""
-    from pydantic import ValidationError
-
     try:
         return getattr(_inherited_model().model_validate({key: value}), key)
     except ValidationError:
@@ -101,6 +101,4 @@ def _read(key: str, _text: str, value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _inherited_model() -> Any:
-    from nexus_cli.model.site import Inherited
-
     return Inherited

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
+from nexus_cli.cli.views.deployment import deployment_text
+from nexus_cli.cli.views.findings import block, document, summary
+from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.diagnostics import Diagnostic
-
-if TYPE_CHECKING:
-    from nexus_cli.source.nodes import SourceFile
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.plan.hazards import NAMES, unknown_names
+from nexus_cli.source.nodes import SourceFile
 
 MOST_OF_A_CODE = 10
 """Findings of one code that are told one by one."""
@@ -27,9 +30,6 @@ def styler(stream: Any) -> Callable[[str, str], str]:
 
 def check_consents(allow: Sequence[str]) -> None:
     """A consent to something that is no hazard is a usage error."""
-    from nexus_cli.diagnostics.suggest import did_you_mean
-    from nexus_cli.plan.hazards import NAMES, unknown_names
-
     unknown = unknown_names(allow)
     if unknown:
         raise click.UsageError(f"NX4007: '{unknown[0]}' is not a hazard; {did_you_mean(unknown[0], NAMES)}")
@@ -44,7 +44,6 @@ def complain(findings: Sequence[Diagnostic], files: Iterable[SourceFile] = ()) -
     """
     if not findings:
         return
-    from nexus_cli.cli.views.findings import block, document, summary
 
     colour, texts = styler(sys.stderr), tuple(files)
     answer = document(findings, texts)
@@ -71,8 +70,6 @@ def agreed(question: str = "Apply this?") -> bool:
 
 def refuse_open_hazards(hazards: Sequence[Mapping[str, Any]]) -> None:
     """Say which hazard blocks, and how to consent."""
-    from nexus_cli.cli.views.plan import consent
-
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
@@ -85,13 +82,10 @@ def show_end(found: Mapping[str, Any], *, format_: str) -> None:
     if format_ == "json":
         answer_json(found)
         return
-    from nexus_cli.cli.views.deployment import deployment_text
 
     answer("\n" + deployment_text(found, style=styler(sys.stdout)))
 
 
 def show_plan(document: Mapping[str, Any], *, steps: bool = False) -> None:
     """The plan as text on stdout, with the steps of apply when they are wanted."""
-    from nexus_cli.cli.views.plan import plan_text
-
     answer(plan_text(document, style=styler(sys.stdout), steps=steps))

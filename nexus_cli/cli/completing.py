@@ -53,7 +53,7 @@ def messages(context: click.Context, _parameter: click.Parameter, incomplete: st
 
 def environments(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the overlays beside the site file."""
-    from nexus_cli.project.text import locate
+    from nexus_cli.project.text import locate  # noqa: PLC0415 - the site language: only a shell that completes reads it
 
     site = locate(_site(context)).value
     found = sorted(path.stem for path in (site.parent / "env").glob("*.yaml")) if site is not None else []
@@ -69,7 +69,7 @@ def _site(context: click.Context) -> str | None:
 
 
 def _reading(context: click.Context) -> Reading:
-    from nexus_cli.project.text import read
+    from nexus_cli.project.text import read  # noqa: PLC0415 - the site language: only a shell that completes reads it
 
     return read(_site(context))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+import orjson
 
 from nexus_cli.diagnostics.printable import json_text, lines
 
@@ -73,8 +74,6 @@ def answer_json(data: Any, *, number_keys: bool = False, default: Callable[[Any]
         number_keys: Whether maps may have keys that are no texts.
         default: Makes something of what JSON has no form for.
     """
-    import orjson
-
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_NON_STR_KEYS if number_keys else 0)
     answer_bytes(orjson.dumps(data, option=option, default=default))
 
@@ -92,7 +91,7 @@ def _shown(text: str) -> str:
 
 def rich_console(*, stderr: bool = False) -> Console:
     """A rich console on stdout or stderr that keeps the colour rules."""
-    from rich.console import Console
+    from rich.console import Console  # noqa: PLC0415 - rich: only for a progress display
 
     stream = sys.stderr if stderr else sys.stdout
     wanted = colour_wanted(stream)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.cli.console import colour_wanted, note, rich_console
 from nexus_cli.cli.views.tail import TailView
-
-if TYPE_CHECKING:
-    from nexus_cli.project.demo import Tell
-    from nexus_cli.project.live import Live
+from nexus_cli.project.demo import Tell
+from nexus_cli.project.live import Live
 
 TITLES = {
     "devices": "devices as real servers",
@@ -35,8 +33,6 @@ def telling() -> Iterator[Tell]:
 
 
 def _lines() -> Tell:
-    from nexus_cli.project.demo import Tell
-
     view = TailView(colour=False)
     quarters: dict[str, int] = {}
 
@@ -60,10 +56,8 @@ def _lines() -> Tell:
 
 @contextmanager
 def _bars() -> Iterator[Tell]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-    from rich.text import Text
-
-    from nexus_cli.project.demo import Tell
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415 - rich: only on a terminal
+    from rich.text import Text  # noqa: PLC0415 - rich: only on a terminal
 
     columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:28}"), BarColumn(bar_width=24))
     bars = Progress(

@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nexus_cli.cli.console import note, rich_console
-
-if TYPE_CHECKING:
-    from nexus_cli.diagnostics import Outcome
-    from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.online import Progress
-    from nexus_cli.project.discover import Ask, Discovered
-
+from nexus_cli.diagnostics import Outcome
+from nexus_cli.discover.edit import Edit
+from nexus_cli.discover.online import Progress
+from nexus_cli.model.site import parse_duration
+from nexus_cli.project.discover import Ask, Discovered, Wanted, discover
+from nexus_cli.settings import load_settings
 
 NAMED = 20
 """Tags that are named before they are removed."""
@@ -53,8 +52,6 @@ def ask_of(
     raw: bool,
 ) -> Ask:
     """The options as one value. Raises click.BadParameter."""
-    from nexus_cli.project.discover import Ask, Wanted
-
     connection = {"user": user, "password": password, "security": security, **pairs(settings)}
     wanted = Wanted(
         include=include,
@@ -84,8 +81,6 @@ def ask_of(
 
 def seconds(text: str) -> float:
     """A duration. Raises click.BadParameter."""
-    from nexus_cli.model.site import parse_duration
-
     try:
         return parse_duration(text) / 1000
     except ValueError as error:
@@ -109,8 +104,6 @@ def look(ask: Ask) -> tuple[Outcome[Discovered], bool]:
     Returns:
         The outcome, and whether it was interrupted.
     """
-    from nexus_cli.project.discover import discover
-    from nexus_cli.settings import load_settings
 
     async def run() -> tuple[Outcome[Discovered], bool]:
         stop = asyncio.Event()
@@ -133,7 +126,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty():
         yield lambda _progress: None
         return
-    from rich.text import Text
+    from rich.text import Text  # noqa: PLC0415 - rich: only on a terminal
 
     console = rich_console(stderr=True)
     with console.status("connecting …") as status:

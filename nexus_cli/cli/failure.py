@@ -14,6 +14,7 @@ from nexus_cli.cli.console import colour_wanted, note, style
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.control_start import control_starts
 
 MACHINE = {
     errno.EACCES: "change its rights, run as its owner, or name another folder (--home DIR)",
@@ -58,6 +59,5 @@ def _control_starts(error: NexusError) -> str:
     """The better hint while the runtime of this folder is still starting."""
     if error.code != "NX6400":
         return ""
-    from nexus_cli.project.runtime import control_starts
 
     return control_starts()

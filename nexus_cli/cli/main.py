@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a suggestion for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from nexus_cli.diagnostics.suggest import did_you_mean
+            from nexus_cli.diagnostics.suggest import did_you_mean  # noqa: PLC0415 - only for a misspelt command
 
             hint = did_you_mean(args[0], COMMANDS)
             raise click.UsageError(
@@ -129,7 +129,7 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the reader of our pipe has gone
         code = Exit.OK
     except Exception as error:  # noqa: BLE001 - the one boundary: ours or the outside world's
-        from nexus_cli.cli.failure import report
+        from nexus_cli.cli.failure import report  # noqa: PLC0415 - only for a failure
 
         code = report(error)
     sys.exit(int(code))

@@ -13,6 +13,7 @@ import click
 
 from nexus_cli.cli.completing import environments
 from nexus_cli.cli.console import note
+from nexus_cli.project.copied import refuse_copy, told_of_copy
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,8 +99,6 @@ def _of_runtime(address: str, *, changes: bool) -> Callable[[F], F]:
     def mark(function: F) -> F:
         @wraps(function)
         def checked(*given: Any, **named: Any) -> Any:
-            from nexus_cli.project.copied import refuse_copy, told_of_copy
-
             if changes:
                 refuse_copy(address)
             elif told := told_of_copy(address):

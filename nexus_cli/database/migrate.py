@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
 from nexus_cli.database.connect import MIGRATING, connection, open_connection, plain_errors
 from nexus_cli.database.errors import BUSY
 from nexus_cli.database.names import SCHEMA
@@ -76,7 +80,7 @@ async def check(settings: Settings) -> tuple[str, ...]:
     Returns:
         One line per difference; empty when they agree.
     """
-    from alembic.autogenerate import compare_metadata
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - alembic: only when there is work
 
     def compare(connection: SyncConnection) -> tuple[str, ...]:
         return tuple(_describe(found) for found in compare_metadata(_context(connection), metadata))
@@ -91,13 +95,13 @@ def _describe(found: Any) -> str:
 
 
 def _alembic() -> Any:
-    from alembic import command
+    from alembic import command  # noqa: PLC0415 - alembic: only when there is work
 
     return command
 
 
 def _context(connection: SyncConnection) -> Any:
-    from alembic.migration import MigrationContext
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - alembic: only when there is work
 
     options = {
         "version_table_schema": SCHEMA,
@@ -109,7 +113,7 @@ def _context(connection: SyncConnection) -> Any:
 
 
 def _config() -> Config:
-    from alembic.config import Config
+    from alembic.config import Config  # noqa: PLC0415 - alembic: only when there is work
 
     config = Config()
     config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
@@ -117,7 +121,7 @@ def _config() -> Config:
 
 
 async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[str, ...]:
-    from alembic.util.exc import CommandError
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - alembic: only when there is work
 
     applied: list[str] = []
 
@@ -149,9 +153,6 @@ async def _let_pass() -> None:
 
 async def _with_connection(settings: Settings, work: Callable[[SyncConnection], T]) -> T:
     """Run a synchronous piece of Alembic over asyncpg (SQLAlchemy's greenlet bridge)."""
-    from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
 
     async def creator() -> Any:
         return await open_connection(settings, application="nexus-migrate", limits=MIGRATING)

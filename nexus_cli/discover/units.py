@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.online import Progress, Tell
+from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import DriverError, Scope
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.target import Target
-    from nexus_cli.drivers.modbus.session import ModbusSession
-    from nexus_cli.model.config import DeviceConfig
+from nexus_cli.drivers.modbus.browse import find_marker, identification
+from nexus_cli.drivers.modbus.driver import DRIVER
+from nexus_cli.drivers.modbus.session import ModbusSession
+from nexus_cli.model.config import DeviceConfig
 
 TIMEOUT_MS = 300
 """Longest wait for a unit when nothing else is said: an answer of a few registers takes 30 ms at 9,600 baud, and
@@ -89,8 +89,6 @@ class _Bus:
     async def open(self) -> ModbusSession:
         """The session. Raises DriverError."""
         if self._session is None:
-            from nexus_cli.drivers.modbus.driver import DRIVER
-
             self._session = await DRIVER.connect(self._devices, home=self._home)
         return self._session
 
@@ -120,8 +118,6 @@ class _Bus:
 
     async def about(self, unit: int) -> dict[str, Any]:
         """Who it is, as far as it tells. Raises DriverError."""
-        from nexus_cli.drivers.modbus.browse import find_marker, identification
-
         told: dict[str, Any] = {"identity": {}, "sunspec": False}
         try:
             told["identity"] = await identification(await self.open(), unit=unit)

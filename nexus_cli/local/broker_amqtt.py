@@ -39,9 +39,9 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
     """
     if not available():
         raise NexusError("amqtt is not installed.", code="NX6505", hint="pip install 'nexus-cli[local]'")
-    from amqtt.errors import AMQTTError
+    from amqtt.errors import AMQTTError  # noqa: PLC0415 - amqtt: only in the process of this broker
 
-    from nexus_cli.local.amqtt_plugin import NexusBroker, Rules
+    from nexus_cli.local.amqtt_plugin import NexusBroker, Rules  # noqa: PLC0415 - amqtt: only in the process of this broker
 
     for library in ("amqtt", "transitions"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -63,7 +63,7 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
 
 
 async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
-    from nexus_cli.local.amqtt_plugin import Rules
+    from nexus_cli.local.amqtt_plugin import Rules  # noqa: PLC0415 - amqtt: only in the process of this broker
 
     assert isinstance(rules, Rules)
     watch = AccessWatch(home)

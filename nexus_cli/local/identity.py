@@ -37,7 +37,7 @@ def unprivileged(*candidates: str) -> Identity | None:
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    import pwd
+    import pwd  # noqa: PLC0415 - not on every system
 
     for name in candidates:
         try:
@@ -61,7 +61,7 @@ def server_users() -> frozenset[int]:
     """The ids of those users that exist."""
     if sys.platform == "win32":
         return frozenset()
-    import pwd
+    import pwd  # noqa: PLC0415 - not on every system
 
     found = set()
     for name in SERVER_USERS:

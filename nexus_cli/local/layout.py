@@ -13,12 +13,13 @@ from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.ports import LOOPBACK, free_port
-from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
+from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE, Settings
 
 EXTERNAL = "external"
 MOSQUITTO = "mosquitto"
 AMQTT = "amqtt"
 EMBEDDED = "embedded"
+SUPERVISOR = "supervisor"
 
 
 class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -179,3 +180,8 @@ def port_of(url: str) -> int:
     """The port of a URL in `runtime.json`; 0 when there is none."""
     tail = url.rpartition("@")[2].rpartition("//")[2].partition("/")[0].rpartition(":")[2]
     return int(tail) if tail.isdecimal() else 0
+
+
+def home_of(settings: Settings) -> Home:
+    """The `.nexus` folder that the settings name."""
+    return Home(Path(settings.home).resolve())

@@ -145,7 +145,7 @@ def _file(home: Home, folder: Path) -> Path:
 
 
 def _taken(descriptor: int) -> bool:
-    import fcntl  # POSIX only, and `nexus status` runs on any system
+    import fcntl  # noqa: PLC0415 - POSIX only, and `nexus status` runs on any system
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

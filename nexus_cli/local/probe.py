@@ -131,7 +131,7 @@ async def database_answers(settings: Settings) -> str:
 
 async def database_problem(settings: Settings, *, timeout_s: float = PATIENT_S) -> Problem:
     """Why the database can't be used."""
-    from nexus_cli.database.connect import connection
+    from nexus_cli.database.connect import connection  # noqa: PLC0415 - asyncpg: `down` does without
 
     try:
         # The connection's own limit is longer, so that the time-out here is the one that ends it.

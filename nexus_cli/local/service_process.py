@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -133,8 +134,6 @@ class ServiceProcess:
 
     def signal(self, number: int) -> bool:
         """Send a signal to the process; False when there is none."""
-        import signal
-
         return self._process is not None and send(self._process, signal.Signals(number))
 
     async def _start(self) -> None:

@@ -22,7 +22,6 @@ from nexus_cli.settings import Settings, load_settings
 
 BROKER = "broker"
 DATABASE = "database"
-SUPERVISOR = "supervisor"
 
 Probe = Callable[[], Awaitable[str]]
 Signals = tuple[tuple[signal.Signals, float], ...]
@@ -158,7 +157,7 @@ def _postgres(home: Home, runtime: Runtime, settings: Settings) -> Service:
         return server.launch(port_of(runtime.database_url))
 
     async def migrate() -> None:
-        from nexus_cli.database.migrate import upgrade
+        from nexus_cli.database.migrate import upgrade  # noqa: PLC0415 - SQLAlchemy: the supervisor alone migrates
 
         await upgrade(settings)
 

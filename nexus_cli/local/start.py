@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
 from nexus_cli.access.grants_file import read_grants, store_grants
@@ -20,12 +17,13 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import references_of
-from nexus_cli.local.instances import holds, is_ours, living_parts, marks, parts_of
-from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports
-from nexus_cli.local.lock import announce, holder_of, holders, lock_folder
+from nexus_cli.local.instances import holds, living_parts, marks, parts_of
+from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime, assign_ports
+from nexus_cli.local.lock import announce, holders, lock_folder
 from nexus_cli.local.postgres import SUPERUSER
-from nexus_cli.local.processes import PidFile, Running, identify, spawn
-from nexus_cli.local.services import SUPERVISOR, role_environment
+from nexus_cli.local.processes import PidFile, identify, spawn
+from nexus_cli.local.running import supervisor_runs
+from nexus_cli.local.services import role_environment
 from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
 from nexus_cli.model.secrets import password_in_url, without_passwords
@@ -61,27 +59,11 @@ class StartRequest:
     environ: Mapping[str, str]
 
 
-def supervisor_runs(home: Home) -> bool:
-    """True while a supervisor of this folder runs."""
-    return supervisor_of(home) is not None
-
-
-def supervisor_of(home: Home) -> Running | None:
-    """The supervisor of this folder: by its pid file, by its lock, or by its environment."""
-    named = PidFile(home.pid_file(SUPERVISOR)).read()
-    if named is not None and is_ours(home, named):
-        return named
-    holder = holder_of(home, lock_folder())
-    if holder is not None:
-        return holder.process
-    return next((part.process for part in parts_of(home) if part.name == SUPERVISOR), None)
-
-
 @contextmanager
 def one_at_a_time(home: Home) -> Iterator[None]:
     """Hold a lock while a start decides and writes, so that of two concurrent `up` the second finds the first one's
     supervisor."""
-    import fcntl
+    import fcntl  # noqa: PLC0415 - not on every system
 
     # One lock for all folders, since two of them may have the same site.
     with (lock_folder() / "up.lock").open("w") as lock:
@@ -295,17 +277,6 @@ def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
         # It does so itself once Python has started; a `down` before that must find it as well.
         announce(home, holder_for(home, runtime, running), lock_folder())
         PidFile(home.pid_file(SUPERVISOR)).write(running)
-
-
-def read_state(home: Home) -> dict[str, dict[str, Any]]:
-    """The supervisor's state by service; empty when none runs."""
-    if not supervisor_runs(home):
-        return {}
-    try:
-        found: dict[str, dict[str, Any]] = orjson.loads(home.state_file.read_bytes())["services"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return found
 
 
 async def refuse_silent_broker(settings: Settings) -> None:

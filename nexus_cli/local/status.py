@@ -11,11 +11,10 @@ from nexus_cli.access.grants_file import grants_digest, in_force, read_grants
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.instances import Part, original_of, parts_of
-from nexus_cli.local.layout import AMQTT, EXTERNAL, Home, Runtime
+from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_problem, role_ready, role_status, slow
-from nexus_cli.local.services import SUPERVISOR
-from nexus_cli.local.start import read_state
+from nexus_cli.local.running import read_state
 from nexus_cli.local.stop import left_behind, supervisors_of
 from nexus_cli.model.secrets import without_passwords
 from nexus_cli.settings import Settings

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import is_ours, parts_of
-from nexus_cli.local.layout import Home
+from nexus_cli.local.layout import SUPERVISOR, Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.postgres import EmbeddedPostgres
 from nexus_cli.local.processes import PidFile, Running, identify, stop
-from nexus_cli.local.services import BROKER, DATABASE, SUPERVISOR
+from nexus_cli.local.services import BROKER, DATABASE
 
 PATIENCE_S = 90.0
 ORDER = (SUPERVISOR, "gateway", "historian", "control", BROKER, DATABASE)

@@ -22,11 +22,11 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
-from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, Home, Runtime
+from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
 from nexus_cli.local.service_process import LOOK_S, ServiceProcess
-from nexus_cli.local.services import BROKER, SUPERVISOR, services_of
+from nexus_cli.local.services import BROKER, services_of
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
 ROTATE_EVERY_S = 5.0

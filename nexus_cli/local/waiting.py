@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.layout import EXTERNAL, Home, Runtime
+from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.processes import last_line
-from nexus_cli.local.services import SUPERVISOR
-from nexus_cli.local.start import Progress, read_state, supervisor_of
+from nexus_cli.local.running import read_state, supervisor_of
+from nexus_cli.local.start import Progress
 from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
 
 LOOK_S = 0.05

@@ -79,8 +79,8 @@ def fits_format(name: str, value: object) -> bool:
 
 def problem(schema: Mapping[str, Any], payload: Any) -> str:
     """What of a payload does not fit a JSON Schema; "" when all does. References are never fetched from elsewhere."""
-    import jsonschema  # type: ignore[import-untyped]
-    import referencing
+    import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - jsonschema: only for sites with messages
+    import referencing  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     try:
         errors = _validator(schema)(schema, registry=referencing.Registry()).iter_errors(payload)
@@ -92,7 +92,7 @@ def problem(schema: Mapping[str, Any], payload: Any) -> str:
 
 def fault(schema: Mapping[str, Any]) -> str:
     """Why something is no JSON Schema of an object, or one that no payload can fit; "" when it is one."""
-    import jsonschema
+    import jsonschema  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
     try:
@@ -314,8 +314,8 @@ def _forbidden(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unresolved(reference: str, root: Mapping[str, Any]) -> str:
-    import referencing
-    import referencing.jsonschema
+    import referencing  # noqa: PLC0415 - jsonschema: only for sites with messages
+    import referencing.jsonschema  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     resource: Any = referencing.Resource.from_contents(root, default_specification=referencing.jsonschema.DRAFT7)
     try:
@@ -335,7 +335,7 @@ def _no_pattern(pattern: str) -> str:
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
-    import jsonschema
+    import jsonschema  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     return _extended(jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator))
 
@@ -343,7 +343,7 @@ def _validator(schema: Mapping[str, Any]) -> Any:
 @lru_cache(maxsize=16)
 def _extended(kind: Any) -> Any:
     """A draft's validator with formats that are checked and multiples that are decimal."""
-    import jsonschema
+    import jsonschema  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     def multiple(_: Any, of: Any, value: Any, __: Any) -> Iterator[Any]:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and not _is_multiple(value, of):

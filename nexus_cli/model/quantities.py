@@ -201,7 +201,7 @@ def suggestions() -> list[str]:
 def _conversion_by_library(unit: str, publish_unit: str) -> tuple[float, float]:
     have, want = _side(unit), _side(publish_unit)
     registry = _registry()
-    import pint
+    import pint  # noqa: PLC0415 - pint: only for units outside the table
 
     if have.turns != want.turns:
         raise UnitError(f"'{unit}' and '{publish_unit}' measure different things")
@@ -254,7 +254,7 @@ def _turns(parsed: Any) -> tuple[tuple[str, float], ...]:
 @cache
 def _registry() -> Any:
     """pint's registry; half a second to import and build, so only for units beyond the table."""
-    import pint
+    import pint  # noqa: PLC0415 - pint: only for units outside the table
 
     return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 
@@ -264,7 +264,7 @@ def _parsed(unit: str) -> Any:
     """pint's unit, or None. What a person wrote is bounded first: the library evaluates arithmetic."""
     if len(unit) > _LENGTH or not _ALLOWED.match(unit) or _UNSAFE.search(unit):
         return None
-    import pint
+    import pint  # noqa: PLC0415 - pint: only for units outside the table
 
     if not _MISREAD.isdisjoint(re.findall(r"[A-Za-z][A-Za-z_]*3?", unit.translate(_ALIKE))):
         return None

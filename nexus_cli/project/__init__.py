@@ -1,2 +1,2 @@
-"""The verbs, joined: the only place where stages meet. Each verb imports its stages inside, so that `validate`
-loads neither SQL nor MQTT and `nexus --help` is instant."""
+"""The verbs, joined: the only place where stages meet. One file per verb: `nexus` loads the file of the
+command that runs, so `validate` loads neither SQL nor MQTT."""

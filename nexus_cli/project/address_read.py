@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.discover.via import read_via
+from nexus_cli.drivers.base import Opinion, Point, points_of
+from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
+from nexus_cli.model.config import DeviceConfig, device_from_json
+from nexus_cli.project.live import Live, read
+from nexus_cli.project.text import load
+from nexus_cli.runtime.gateway.address_read import as_published
 from nexus_cli.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.base import Opinion
-    from nexus_cli.model.config import DeviceConfig
-    from nexus_cli.project.live import Live
+from nexus_cli.wire.http import ControlClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +80,6 @@ async def read_direct(path: str, *, client: str, via: str = "", settings: Settin
     Raises:
         NexusError: NX6522 the tag does not stand on a device; NX6520 it is not recorded; NX6400 and others of control.
     """
-    from nexus_cli.drivers.base import Point, points_of
-    from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
-    from nexus_cli.project.live import read
-
     settings = settings or load_settings()
     device, name = await _declared(path, settings)
     tag = device.tags[name]
@@ -121,9 +120,6 @@ async def read_direct(path: str, *, client: str, via: str = "", settings: Settin
 
 async def _through(gateway: str, device: str, name: str, settings: Settings) -> Answer:
     """What the gateway read; why it did not is an answer too, so that what is published can still be shown."""
-    from nexus_cli.discover.via import read_via
-    from nexus_cli.drivers.base import Opinion
-
     client = f"gateway {gateway}"
     try:
         found = await read_via(device, name, gateway=gateway, settings=settings)
@@ -140,17 +136,12 @@ async def _through(gateway: str, device: str, name: str, settings: Settings) -> 
 
 
 def _as_published(device: DeviceConfig, name: str, opinion: Opinion) -> Answer:
-    from nexus_cli.runtime.gateway.address_read import as_published
-
     value, quality, reason = as_published(device, name, opinion)
     return Answer(opinion=opinion, value=value, quality=quality, reason=reason)
 
 
 async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
     """The device as it is recorded; where control is away, as the site file here declares it."""
-    from nexus_cli.model.config import device_from_json
-    from nexus_cli.wire.http import ControlClient
-
     device, _, name = path.strip("/").rpartition("/")
     try:
         async with ControlClient(settings) as control:
@@ -169,8 +160,6 @@ async def _declared(path: str, settings: Settings) -> tuple[DeviceConfig, str]:
 
 
 def _from_file(device: str, away: NexusError) -> tuple[Any, list[str]]:
-    from nexus_cli.project.text import load
-
     loaded = load(None)
     if loaded.value is None:
         raise away

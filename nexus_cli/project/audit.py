@@ -7,7 +7,7 @@ from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.calendar import microseconds
-from nexus_cli.project.history import parse_moment
+from nexus_cli.project.moment import parse_moment
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.http import ControlClient

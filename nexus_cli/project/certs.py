@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
 
 from nexus_cli.diagnostics.errors import NexusError
-
-if TYPE_CHECKING:
-    from nexus_cli.drivers.opcua.certificates import Facts
+from nexus_cli.drivers.base import DriverError
+from nexus_cli.drivers.opcua import certificates, security
+from nexus_cli.drivers.opcua.certificates import Facts
+from nexus_cli.drivers.opcua.kind import normal_endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,6 @@ class Kept:
 @contextmanager
 def _told() -> Iterator[None]:
     """The driver's errors about files, as those of a command."""
-    from nexus_cli.drivers.base import DriverError
-
     try:
         yield
     except DriverError as error:
@@ -42,8 +42,6 @@ def _told() -> Iterator[None]:
 
 def show(home: Path) -> tuple[Kept | None, list[Kept]]:
     """Ours (None before the first secured connection), and those of servers that were seen, by file."""
-    from nexus_cli.drivers.opcua import certificates, security
-
     certificate = security.folder(str(home)) / "own" / "certificate.der"
     ours = None
     if certificate.exists():
@@ -65,8 +63,6 @@ def renew(home: Path) -> tuple[Kept, Path | None]:
     Raises:
         NexusError: The folder can't be written.
     """
-    from nexus_cli.drivers.opcua import certificates, security
-
     with _told():
         before = security.renew(str(home))
         certificate, _ = security.own_certificate(str(home))
@@ -79,10 +75,6 @@ def export(home: Path, target: Path, *, pem: bool) -> Kept:
     Raises:
         NexusError: The file can't be written.
     """
-    from cryptography.hazmat.primitives import serialization
-
-    from nexus_cli.drivers.opcua import certificates, security
-
     with _told():
         certificate, _ = security.own_certificate(str(home))
         loaded = security.load_certificate(certificate)
@@ -100,9 +92,6 @@ def forget(home: Path, endpoint: str) -> Path | None:
     Raises:
         NexusError: It is no endpoint.
     """
-    from nexus_cli.drivers.opcua import security
-    from nexus_cli.drivers.opcua.kind import normal_endpoint
-
     try:
         file = security.kept_file(normal_endpoint(endpoint), str(home))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The verbs of change: plan, apply, show. Each imports its stages inside."""
+"""The verbs of change: plan, apply, show."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.diagnostics import NexusError, Outcome
+from nexus_cli.diagnostics.missing import hint_of_missing
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.plan.diff import differing
+from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.plan.planfile import is_planfile, read_planfile, write_planfile
+from nexus_cli.plan.requests import request_count
+from nexus_cli.plan.running import Running
+from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus_cli.plan.plan import Plan
-    from nexus_cli.project.text import LoadedSite, Sourced
-    from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http import ControlClient
 
 FOLLOW_WAIT_S = 20.0
 LOST_S = 60.0
@@ -52,8 +58,6 @@ class Ready:
 
     def open_hazards(self, allow: Sequence[str]) -> list[dict[str, Any]]:
         """Hazards that no consent covers."""
-        from nexus_cli.plan.hazards import Hazard, blocked
-
         hazards = {
             Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
             for each in self.document["hazards"]
@@ -87,8 +91,6 @@ def plan_site(
     Raises:
         NexusError: Control can't be reached, or serves another site.
     """
-    from nexus_cli.project.text import Sourced, load, locate
-
     located = locate(path)
     if located.value is None:
         return Sourced(None, located.findings)
@@ -97,7 +99,6 @@ def plan_site(
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
     findings = (*loaded.findings, *loaded.value.tree.settle_later(planned.findings))
-    from nexus_cli.plan.document import plan_document
 
     plan = planned.unwrap()
     source = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
@@ -112,22 +113,16 @@ def plan_site(
 
 def save_plan(ready: Ready, path: str) -> None:
     """Write a plan to a file. Raises NexusError NX4003."""
-    from nexus_cli.plan.planfile import write_planfile
-
     write_planfile(Path(path), document=ready.document, changed=ready.changed, source=ready.source)
 
 
 def is_saved_plan(path: str | None) -> bool:
     """True when the argument of `apply` or `show` names a saved plan."""
-    from nexus_cli.plan.planfile import is_planfile
-
     return path is not None and is_planfile(Path(path))
 
 
 def saved_plan(path: str) -> Ready:
     """Read a saved plan. Raises NexusError NX4003 or NX4006."""
-    from nexus_cli.plan.planfile import read_planfile
-
     saved = read_planfile(Path(path))
     return Ready(site=saved.site, document=saved.document, changed=saved.changed, source=saved.source)
 
@@ -142,8 +137,6 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
     """
     source = ready.source
     if Path(source["path"]).exists():
-        from nexus_cli.project.text import load
-
         here = Path(source["path"])
         loaded = load(here, env=source["env"], variables=source["variables"])
         if loaded.value is None or loaded.value.snapshot.digest != ready.document["desired"]["digest"]:
@@ -185,11 +178,6 @@ def recorded_resource(settings: Settings, address: str) -> dict[str, Any]:
 
 
 async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
-    from nexus_cli.plan.diff import differing
-    from nexus_cli.plan.plan import Base, make_plan
-    from nexus_cli.plan.requests import request_count
-    from nexus_cli.plan.running import Running
-
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
@@ -208,8 +196,6 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
 
 
 def _client(settings: Settings, site: str | None = None) -> ControlClient:
-    from nexus_cli.wire.http import ControlClient
-
     return ControlClient(settings, site=site)
 
 
@@ -290,8 +276,6 @@ async def _resource(settings: Settings, address: str) -> dict[str, Any]:
         if found is not None:
             return dict(found)
         digests = (await control.state())["digests"]
-    from nexus_cli.diagnostics.missing import hint_of_missing
-    from nexus_cli.diagnostics.suggest import did_you_mean
 
     hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
     if not hint and Path(address).suffix:  # a saved plan may have been meant

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.instances import original_of, parts_of
+from nexus_cli.local.layout import Home
 from nexus_cli.settings import RUNTIME_FILE, home_folder
 
 CONTROL, BROKER, DATABASE = "NEXUS_CONTROL_URL", "NEXUS_BROKER_URL", "NEXUS_DATABASE_URL"
@@ -25,8 +27,6 @@ def original(address: str, environ: Mapping[str, str] = os.environ) -> Path | No
     folder = home_folder(environ)
     if not (folder / RUNTIME_FILE).is_file():
         return None
-    from nexus_cli.local.instances import original_of, parts_of
-    from nexus_cli.local.layout import Home
 
     home = Home(folder.resolve())
     found = original_of(home)

@@ -12,15 +12,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from nexus_cli.database.arrivals import arrivals_since
+from nexus_cli.database.connect import connection
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.layout import EMBEDDED, Home, Runtime
+from nexus_cli.local.running import supervisor_runs
+from nexus_cli.local.start import broker_here
+from nexus_cli.local.stop import stop_runtime, wipe
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.project.change import apply_ready, plan_site
+from nexus_cli.project.live import Live, tail
+from nexus_cli.project.simulate import devices_of, serving, write_overlay
+from nexus_cli.project.text import load
+from nexus_cli.project.up import up
 from nexus_cli.settings import Settings, home_here, load_settings
-
-if TYPE_CHECKING:
-    from nexus_cli.local.layout import Runtime
-    from nexus_cli.model.snapshot import Snapshot
-    from nexus_cli.project.live import Live
 
 T = TypeVar("T")
 
@@ -93,9 +100,6 @@ async def running_demo(
     Raises:
         NexusError: NX6512 a runtime runs here; a part could not be started, or the plan could not be applied.
     """
-    from nexus_cli.project.simulate import devices_of, serving
-    from nexus_cli.project.text import load
-
     started = time.monotonic()
     home = home_here(os.environ).resolve()
     os.environ["NEXUS_HOME"] = str(home)  # as `--home` does: never that of a plant above this folder
@@ -125,9 +129,6 @@ async def running_demo(
 
 def _refuse_anothers(home: Path, site: str) -> None:
     """The demo writes into its folder and ends by stopping what runs there: that must not be somebody's plant."""
-    from nexus_cli.local.layout import Home
-    from nexus_cli.local.start import supervisor_runs
-
     kept = Home(home).read_runtime().site
     if kept not in ("", site):
         raise NexusError(
@@ -170,8 +171,6 @@ class Blocking:
 
 def _where(simulation: Any, home: Path) -> tuple[Path, str | None]:
     """The site to apply. When a port was taken, a copy with an overlay that leads to where the devices are."""
-    from nexus_cli.project.simulate import write_overlay
-
     if not any(served.moved for served in simulation.links):
         return demo_site(), None
     copy = home / "demo-site"
@@ -185,10 +184,6 @@ def _where(simulation: Any, home: Path) -> tuple[Path, str | None]:
 
 
 def _start(site: Path, env: str | None, broker: str, tell: Tell, *, given_up: Callable[[], bool]) -> Runtime:
-    from nexus_cli.local.layout import EMBEDDED
-    from nexus_cli.local.start import broker_here
-    from nexus_cli.project.runtime import up
-
     tell.step("runtime", "begun", "")
     # Servers of its own, whatever this shell names: simulated values belong into nobody's plant.
     broker = broker or broker_here()
@@ -206,8 +201,6 @@ def _start(site: Path, env: str | None, broker: str, tell: Tell, *, given_up: Ca
 
 def _apply(site: Path, env: str | None, tell: Tell) -> Settings:
     """Plan and apply, in a thread of its own (the verbs block)."""
-    from nexus_cli.project.change import apply_ready, plan_site
-
     settings = load_settings()
     tell.step("plan", "begun", "")
     planned = plan_site(str(site), settings=settings, env=env)
@@ -274,8 +267,6 @@ async def _prove(
 
 async def _live(expected: frozenset[str], settings: Settings, tell: Tell) -> frozenset[str]:
     """Follow every topic until each tag had a value that counts; gives those that had none."""
-    from nexus_cli.project.live import tail
-
     tell.step("values", "begun", "")
     waiting, shown = set(expected), 0
     try:
@@ -313,18 +304,12 @@ async def _rows(
 async def _count(
     expected: frozenset[str], settings: Settings, since: datetime
 ) -> dict[str, tuple[int, datetime | None]]:
-    from nexus_cli.database.arrivals import arrivals_since
-    from nexus_cli.database.connect import connection
-
     async with connection(settings, application="nexus-demo") as opened:
         found = await arrivals_since(opened, site=settings.site, since=since)
     return {path: (found[path].rows, found[path].newest) if path in found else (0, None) for path in expected}
 
 
 def _stop(home: Path, *, remove: bool) -> None:
-    from nexus_cli.local.layout import Home
-    from nexus_cli.local.stop import stop_runtime, wipe
-
     stop_runtime(Home(home), progress=lambda _: None)
     if remove:
         wipe(Home(home))

@@ -10,24 +10,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
-from nexus_cli.discover.found import Discovery
+from nexus_cli.discover import edit as edits
+from nexus_cli.discover.edit import Edit, edited, odd_ones, proved
+from nexus_cli.discover.filters import left_out, why_nothing
+from nexus_cli.discover.found import Discovery, Skipped
+from nexus_cli.discover.importers import ImportOptions, import_file
+from nexus_cli.discover.known_tags import There, there
+from nexus_cli.discover.merge import Mode
 from nexus_cli.discover.online import Progress, Tell, Wanted
+from nexus_cli.discover.placement import device_path, site_of, split_at
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
 from nexus_cli.discover.target import PLACE, Target, connected, is_address, parse_target
+from nexus_cli.drivers.base import Point
+from nexus_cli.drivers.modbus.url import SERIAL
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.driver_kind import AddressError
+from nexus_cli.model.resolve import device_config
 from nexus_cli.project.discover_online import Ask, driver_of
 from nexus_cli.project.discover_online import online as look_online
+from nexus_cli.project.text import Reading, locate, read
 from nexus_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.edit import Edit
-    from nexus_cli.discover.known_tags import There
-    from nexus_cli.discover.merge import Mode
-    from nexus_cli.project.text import Reading
+from nexus_cli.source.files import shown
 
 _HOST = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:\d{1,5})?")
 
@@ -60,12 +68,6 @@ async def discover(
     Raises:
         NexusError: NX6602 the device does not answer, NX6608 a library is missing, NX6610/NX6611 of the gateway.
     """
-    from nexus_cli.discover.filters import why_nothing
-    from nexus_cli.discover.known_tags import there
-    from nexus_cli.discover.placement import site_of, split_at
-    from nexus_cli.drivers.registry import kinds
-    from nexus_cli.source.files import shown
-
     if ask.at and split_at(ask.at) is None:
         hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
         return Outcome(None, (finding("NX6603", f"'{ask.at}' is not area/line/device", hint=hint),))
@@ -103,8 +105,6 @@ async def discover(
 
 def _declaring(reading: Reading | None, at: str) -> str:
     """Name of the file that has a device, its line or its area, "" when none has."""
-    from nexus_cli.discover.placement import device_path
-
     held: Any = reading.tree.root if reading is not None and reading.tree is not None else None
     declared = ""
     for count, key in enumerate(device_path(at) if at else (), start=1):
@@ -124,11 +124,6 @@ def _file_of(reading: Reading | None, path: tuple[str, ...]) -> str:
 
 def edit(found: Discovered, ask: Ask, *, mode: Mode) -> Outcome[Edit]:
     """The edited file, proved to validate; nothing is written."""
-    from nexus_cli.discover.edit import edited, odd_ones, proved
-    from nexus_cli.drivers.registry import kinds
-    from nexus_cli.project.text import read
-    from nexus_cli.source.files import shown
-
     assert ask.into is not None
     own_places = all(device.place.count("/") == 2 for one in found.proposals for device in one.devices)
     if not ask.at and not own_places:
@@ -199,15 +194,11 @@ def _read_again(found: Discovered) -> Reading | None:
 
 def unwritable(ask: Ask) -> tuple[Diagnostic, ...]:
     """Why the file to edit can't be written, none when it can."""
-    from nexus_cli.discover import edit as edits
-
     return edits.unwritable(ask.into) if ask.into is not None else ()
 
 
 def write(change: Edit) -> None:
     """Write an edit. Raises NexusError when the file can't be written."""
-    from nexus_cli.discover import edit as edits
-
     try:
         edits.write(change)
     except OSError as error:
@@ -215,22 +206,14 @@ def write(change: Edit) -> None:
 
 
 def _site_here() -> Path | None:
-    from nexus_cli.project.text import locate
-
     return locate(None).value
 
 
 def _read(site: Path | None) -> Reading | None:
-    from nexus_cli.project.text import read
-
     return read(site) if site is not None and site.is_file() else None
 
 
 def _imported(ask: Ask) -> Outcome[list[Discovery]]:
-    from nexus_cli.discover.importers import ImportOptions, import_file
-    from nexus_cli.drivers.modbus.url import SERIAL
-    from nexus_cli.drivers.registry import kinds
-
     if SERIAL.fullmatch(ask.target) and not Path(ask.target).is_file():
         hint = f"modbus:///{ask.target.lstrip('/')}?unit=1&baudrate=9600"
         return Outcome(None, (finding("NX6600", f"'{ask.target}' is a serial line", hint=hint),))
@@ -249,9 +232,6 @@ def _imported(ask: Ask) -> Outcome[list[Discovery]]:
 
 def _taken(name: tuple[str, ...], wanted: Wanted, discovery: Discovery) -> bool:
     """Whether the filters take a value of a file; what they leave out is named."""
-    from nexus_cli.discover.filters import left_out
-    from nexus_cli.discover.found import Skipped
-
     reason = left_out(name, wanted)
     if reason:
         discovery.skipped.append(Skipped("/".join(name), reason))
@@ -273,7 +253,6 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
     given = parse_target(ask.target, kinds, extra=ask.connection) if ask.target else None
     if given is not None and (given.value is None or given.value.device is None):
         return given
-    from nexus_cli.model.resolve import device_config
 
     bound = reading.model.devices.get(ask.at) if reading is not None and reading.model is not None else None
     if bound is None or bound.kind is None or bound.connection is None:
@@ -300,10 +279,6 @@ def _target(ask: Ask, reading: Reading | None, kinds: Mapping[str, Any]) -> Outc
 
 def _requests(protocol: str, connection: Mapping[str, Any], tags: Sequence[ProposedTag]) -> int:
     """Requests of one cycle, counted by the driver's own grouping."""
-    from nexus_cli.drivers.base import Point
-    from nexus_cli.drivers.registry import kinds
-    from nexus_cli.model.driver_kind import AddressError
-
     kind = kinds()[protocol]
     made = connected("", protocol, dict(connection), kinds())
     if made.value is None or made.value.device is None:

@@ -7,21 +7,22 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.connection_hints import unreachable
 from nexus_cli.discover.found import Discovery
+from nexus_cli.discover.frontier import Frontier
+from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.online import Collector, Tell, Wanted, collect
 from nexus_cli.discover.target import Target
+from nexus_cli.discover.units import ask_units
+from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError
+from nexus_cli.drivers.registry import driver, kinds
+from nexus_cli.project.text import Reading
 from nexus_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.journal import Journal
-    from nexus_cli.drivers.base import Browsed
-    from nexus_cli.project.text import Reading
 
 PATIENCE_MS = 15_000
 """Longest wait for an answer while walking on a link of our own, unless the connection says one."""
@@ -63,7 +64,7 @@ async def online(
         NexusError: NX6602 the device does not answer, NX6610/NX6611 of the gateway, NX6010 … of the broker.
     """
     if target.protocol == "mqtt":
-        from nexus_cli.discover.mqtt import discover_topics
+        from nexus_cli.discover.mqtt import discover_topics  # noqa: PLC0415 - MQTT: only for a broker
 
         root = reading.tree.root if reading is not None and reading.tree is not None else {}
         enterprise, _, name = settings.site.partition("/")
@@ -74,20 +75,15 @@ async def online(
             target, wanted=ask.wanted, settings=settings, prefix=prefix, own=own, stop=stop, tell=tell
         )
     if target.units:
-        from nexus_cli.discover.units import ask_units
-        from nexus_cli.drivers.base import DriverError
-
         try:
             return await ask_units(target, home=str(settings.home), stop=stop, tell=tell)
         except DriverError as error:
             raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
     journal = None
-    from nexus_cli.drivers.registry import kinds
 
     if kinds()[target.protocol].browse_resumes:
-        from nexus_cli.discover.journal import Journal
-        from nexus_cli.drivers.opcua.browse import OBJECTS
+        from nexus_cli.drivers.opcua.browse import OBJECTS  # noqa: PLC0415 - asyncua: only for OPC UA
 
         assert target.device is not None
         key: dict[str, Any] = {"link": target.device.link, "start": ask.wanted.start}
@@ -111,12 +107,8 @@ async def _source(
     target: Target, ask: Ask, settings: Settings, journal: Journal | None
 ) -> AsyncGenerator[Browsed, None]:
     """What a driver, or a gateway, browses."""
-    from nexus_cli.drivers.base import BrowseOptions, DriverError
-    from nexus_cli.drivers.registry import kinds
-
     if ask.via:
-        from nexus_cli.discover.frontier import Frontier
-        from nexus_cli.discover.via import browse_via
+        from nexus_cli.discover.via import browse_via  # noqa: PLC0415 - MQTT: only through a gateway
 
         frontier = Frontier(journal.root, resume=journal.resume, kept=journal.kept) if journal is not None else None
         async with contextlib.aclosing(
@@ -152,8 +144,6 @@ async def _source(
 
 def driver_of(protocol: str) -> Any:
     """The driver of a protocol. Raises NexusError when there is none."""
-    from nexus_cli.drivers.registry import driver
-
     try:
         return driver(protocol)
     except KeyError:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
+
+from nexus_cli.access.globs import names_matching
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from nexus_cli.model.config import DeviceConfig, TagConfig
-    from nexus_cli.project.text import LoadedSite, Sourced
+from nexus_cli.drivers.base import points_of
+from nexus_cli.drivers.registry import driver, protocols
+from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
+from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.procedure_config import MessageConfig, fields_of, filter_of
+from nexus_cli.project.text import LoadedSite, Sourced, load
+from nexus_cli.wire.topic import Topics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +53,6 @@ def explain_path(
     variables: Mapping[str, str] | None = None,
 ) -> Sourced[Chain]:
     """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front), or of a message."""
-    from nexus_cli.project.text import Sourced, load
-
     loaded = load(site, env=env, variables=variables)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
@@ -60,7 +64,6 @@ def explain_path(
         return Sourced(_message(known, short))
     if device_path not in devices:
         return Sourced(None, (_unknown(short, device_path, devices, known),))
-    from nexus_cli.model.config import device_from_json
 
     device = device_from_json(devices[device_path])
     if name not in device.tags:
@@ -80,10 +83,6 @@ def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSi
 
 def _message(known: LoadedSite, name: str) -> Chain:
     """Where a message goes, what can be set, and who may publish and hear it."""
-    import msgspec
-
-    from nexus_cli.model.procedure_config import MessageConfig, fields_of, filter_of
-
     message = msgspec.convert(known.snapshot.resources[f"message.{name}"], MessageConfig)
     publishers, hearers = _with_right(known, "publish", name), _with_right(known, "subscribe", name)
     sequences = [
@@ -116,8 +115,6 @@ def _message(known: LoadedSite, name: str) -> Chain:
 
 def _with_right(known: LoadedSite, right: str, message: str) -> str:
     """`operator (packaging-desk)`: roles with a right to a message, and their users; "" when there is none."""
-    from nexus_cli.access.globs import names_matching
-
     roles = [
         role
         for role, one in known.snapshot.of_kind("role")
@@ -128,8 +125,6 @@ def _with_right(known: LoadedSite, right: str, message: str) -> str:
 
 
 def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
-    from nexus_cli.wire.topic import Topics
-
     tag = device.tags[name]
     area, line, short = device.path.split("/")
     section = "calculated" if tag.expr else "tags"
@@ -199,9 +194,6 @@ def _options(tag: TagConfig) -> str:
 
 
 def _request(device: DeviceConfig, tag: TagConfig, name: str) -> str:
-    from nexus_cli.drivers.base import points_of
-    from nexus_cli.drivers.registry import driver, protocols
-
     if device.protocol not in protocols():
         return f"no driver for {device.protocol} is installed here"
     if not tag.enabled or not device.enabled:
@@ -253,8 +245,6 @@ def _published(tag: TagConfig) -> list[tuple[str, str]]:
 
 
 def _row(tag: TagConfig, path: str) -> str:
-    from nexus_cli.model.datatype import parse_type
-
     kind = parse_type(tag.published_type or tag.type)
     if kind.exact64:
         column = "value_exact"

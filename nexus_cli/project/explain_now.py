@@ -12,6 +12,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.project.explain import Chain
 from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 LONGEST_S = 2.0
@@ -35,8 +36,7 @@ def step_now(chain: Chain) -> tuple[str, str] | None:
 async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
     """One sentence of the gateway's newest sign of life; "" when there is none, or no broker within `LONGEST_S`."""
     # Here, so that an explanation without a runtime loads no MQTT.
-    from nexus_cli.wire.client import BrokerClient
-    from nexus_cli.wire.identity import client_id
+    from nexus_cli.wire.client import BrokerClient  # noqa: PLC0415 - MQTT: only beside a runtime
 
     enterprise, _, site = settings.site.partition("/")
     topic = Topics(enterprise, site).health("gateway", device.gateway)

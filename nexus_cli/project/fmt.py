@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
-
-if TYPE_CHECKING:
-    from nexus_cli.source.nodes import SourceFile
+from nexus_cli.project.text import locate
+from nexus_cli.source.edit import styled
+from nexus_cli.source.files import shown
+from nexus_cli.source.nodes import SourceFile
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -56,11 +56,6 @@ def fmt(paths: Sequence[str], *, write: bool, tell: Callable[[str], None] | None
         write: False only computes.
         tell: Takes what is going on, one short sentence a file.
     """
-    from nexus_cli.project.text import locate
-    from nexus_cli.source.edit import styled
-    from nexus_cli.source.files import shown
-    from nexus_cli.source.nodes import SourceFile
-
     findings: list[Diagnostic] = []
     if not paths:
         located = locate(None)

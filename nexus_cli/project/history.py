@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from nexus_cli.database.connect import Connection, connection
+from nexus_cli.database.history_buckets import MOST_BUCKETS, too_many
+from nexus_cli.database.history_rows import sources_of
+from nexus_cli.database.queries import Series, find_series, series_paths, sites
+from nexus_cli.database.segments import kind_of
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.calendar import EVERY_HINT, Every, iso, microseconds, parse_every
+from nexus_cli.project.history_reader import Reader, gap_json, seams_of
+from nexus_cli.project.moment import parse_moment
 from nexus_cli.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from nexus_cli.database.connect import Connection
-    from nexus_cli.database.queries import Series
-    from nexus_cli.model.calendar import Every
 
 Aggregate = Literal["avg", "min", "max", "last", "first", "count", "good"]
 
@@ -62,21 +65,6 @@ class History:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """A moment as every command reads it, UTC; without an offset it is on the clocks of `zone` (None: this machine's).
-
-    Raises:
-        NexusError: NX6211.
-    """
-    from nexus_cli.model.calendar import MOMENT_HINT
-    from nexus_cli.model.calendar import parse_moment as parsed
-
-    try:
-        return parsed(text, now=now, zone=zone)
-    except ValueError:
-        raise NexusError(f"'{text}' is not a time.", code="NX6211", hint=MOMENT_HINT) from None
-
-
 async def history(
     path: str,
     *,
@@ -108,11 +96,6 @@ async def history(
     Raises:
         NexusError: NX6200 to NX6203; NX6210 there is no such series; NX6211 the span or grid can't be used.
     """
-    from nexus_cli.database.connect import connection
-    from nexus_cli.database.history_rows import sources_of
-    from nexus_cli.model.calendar import iso, microseconds
-    from nexus_cli.project.history_reader import Reader, gap_json, seams_of
-
     chosen = settings or load_settings()
     now = now or datetime.now(UTC)
     start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
@@ -186,14 +169,10 @@ def _zone_name(zone: tzinfo | None, now: datetime) -> str:
 
 
 def _usual(series: Series) -> Aggregate:
-    from nexus_cli.database.segments import kind_of
-
     return "avg" if kind_of(series.type) in ("bool", "number") and not series.labels else "last"
 
 
 def _check(aggregate: Aggregate, series: Series) -> None:
-    from nexus_cli.database.segments import kind_of
-
     if aggregate in ("avg", "min", "max") and kind_of(series.type) in ("text", "json"):
         raise NexusError(
             f"'{series.path}' is {series.type}: it has no {aggregate}.",
@@ -203,9 +182,6 @@ def _check(aggregate: Aggregate, series: Series) -> None:
 
 
 def _width(every: str, start: datetime, end: datetime) -> Every:
-    from nexus_cli.database.history_buckets import MOST_BUCKETS, too_many
-    from nexus_cli.model.calendar import EVERY_HINT, parse_every
-
     try:
         width = parse_every(every)
     except ValueError as error:
@@ -216,8 +192,6 @@ def _width(every: str, start: datetime, end: datetime) -> Every:
 
 
 async def _only_site(conn: Connection) -> str:
-    from nexus_cli.database.queries import sites
-
     found = await sites(conn)
     if len(found) != 1:
         raise NexusError(
@@ -229,8 +203,6 @@ async def _only_site(conn: Connection) -> str:
 
 
 async def _find(conn: Connection, *, site: str, path: str) -> Series:
-    from nexus_cli.database.queries import find_series, series_paths
-
     short = path.removeprefix(site + "/").strip("/")
     series = await find_series(conn, site=site, path=short)
     if series is None:

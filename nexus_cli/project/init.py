@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project.schema import schema_files
 
 SCHEMA_FILE = "site.schema.json"
 OVERLAY_FILE = "overlay.schema.json"
@@ -83,8 +84,6 @@ def init(folder: Path) -> Path:
             file.write(text)
         copy = folder / "schemas" / SCHEMA_FILE
         if f"$schema=schemas/{SCHEMA_FILE}" in text and not copy.exists():
-            from nexus_cli.project.schema import schema_files
-
             copy.parent.mkdir(exist_ok=True)
             for name in (SCHEMA_FILE, OVERLAY_FILE):
                 copy.with_name(name).write_text(schema_files()[name], encoding="utf-8")

@@ -36,7 +36,7 @@ async def near_path(path: str, settings: Settings) -> str:
 
     Of control only the one device is asked: a plant has tens of thousands of tags.
     """
-    from nexus_cli.wire.http import ControlClient
+    from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only when nothing arrives
 
     try:
         async with asyncio.timeout(ASK_S), ControlClient(settings) as control:
@@ -94,7 +94,7 @@ def hint_for_filter(text: str, known: Iterable[str]) -> str:
 
 async def near_filters(filters: Iterable[str], settings: Settings) -> str:
     """The hint for the first filter that names what is not there; "" when all do, or nobody says."""
-    from nexus_cli.wire.http import ControlClient
+    from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only when nothing arrives
 
     asked = [text for text in filters if "#" not in text and "+" not in text]
     known: Known = {}

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.diagnostics import Outcome
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.discover.connection_hints import unreachable
+from nexus_cli.discover.probe import FUNCTIONS, Candidate, Read, default_tolerance
+from nexus_cli.discover.probe import probe as search
+from nexus_cli.discover.target import parse_target
+from nexus_cli.drivers.base import CannotAsk, DriverError, Scope
+from nexus_cli.drivers.modbus.address import parse_address
+from nexus_cli.drivers.modbus.driver import DRIVER
+from nexus_cli.drivers.modbus.groups import unit_of
+from nexus_cli.drivers.modbus.kind import KIND
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.driver_kind import AddressError
 from nexus_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus_cli.discover.probe import Candidate, Read
 
 MOST_REGISTERS = 100
 """In one read: every device takes so many that takes more than a few."""
@@ -66,18 +74,6 @@ async def probe(
     Raises:
         NexusError: NX6602, the device does not answer.
     """
-    from nexus_cli.discover.connection_hints import unreachable
-    from nexus_cli.discover.probe import FUNCTIONS, default_tolerance
-    from nexus_cli.discover.probe import probe as search
-    from nexus_cli.discover.target import parse_target
-    from nexus_cli.drivers.base import DriverError
-    from nexus_cli.drivers.modbus.address import parse_address
-    from nexus_cli.drivers.modbus.driver import DRIVER
-    from nexus_cli.drivers.modbus.groups import unit_of
-    from nexus_cli.drivers.modbus.kind import KIND
-    from nexus_cli.drivers.registry import kinds
-    from nexus_cli.model.driver_kind import AddressError
-
     if "://" not in target:
         host = target.strip().lstrip("/") or "10.0.0.9"
         line = target.startswith("/dev/")
@@ -144,8 +140,6 @@ def _noting(seen: dict[tuple[int, int], bytes], read: Read) -> Read:
 async def _second(
     second: Second, connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
 ) -> None:
-    from nexus_cli.drivers.base import CannotAsk
-
     try:
         second.compare(ours, await _by_library(connection, ours, unit))
     except CannotAsk as error:
@@ -156,10 +150,7 @@ async def _by_library(
     connection: Mapping[str, Any], ours: Mapping[tuple[int, int], bytes], unit: int
 ) -> dict[tuple[int, int], bytes]:
     """The same registers, in the longest runs that they make. What the library can't read is not there."""
-    from nexus_cli.discover.connection_hints import unreachable
-    from nexus_cli.drivers.base import DriverError, Scope
-    from nexus_cli.drivers.modbus.kind import KIND
-    from nexus_cli.drivers.modbus.opinion import Registers
+    from nexus_cli.drivers.modbus.opinion import Registers  # noqa: PLC0415 - pymodbus: only as a second opinion
 
     found: dict[tuple[int, int], bytes] = {}
     try:

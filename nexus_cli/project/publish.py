@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.procedure_config import MessageConfig, MessageError, fields_of, render, typed
 from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.http import ControlClient
 
 PUBLISH_S = 30.0
 """Longer than control waits for the broker."""
@@ -49,8 +50,6 @@ async def prepare(name: str, texts: Mapping[str, str], *, settings: Settings | N
     Raises:
         NexusError: NX6840 unknown, NX6841 it does not fit its schema; NX6400 control is away.
     """
-    from nexus_cli.wire.http import ControlClient
-
     settings = settings or load_settings()
     async with ControlClient(settings) as control:
         found = await control.message(name)
@@ -77,7 +76,5 @@ async def publish(message: Rendered, *, settings: Settings | None = None) -> Non
     Raises:
         NexusError: NX6010 the broker is away, NX6400 control is; NX6403 we may not.
     """
-    from nexus_cli.wire.http import ControlClient
-
     async with ControlClient(settings or load_settings(), timeout_s=PUBLISH_S) as control:
         await control.publish(message.name, message.values)

@@ -55,7 +55,7 @@ class RecordedTypes:
         return str(self._devices.get(device, {}).get(tag, {}).get("type", ""))
 
     async def _tags(self, device: str) -> Mapping[str, Any]:
-        from nexus_cli.wire.http import ControlClient
+        from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only beside a runtime
 
         if not self._settings.control_url:
             self._away = True

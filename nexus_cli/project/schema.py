@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nexus_cli.diagnostics.codes import catalogue
+from nexus_cli.diagnostics.codes.page import index_page, page
+from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.json_schema import json_schema, overlay_schema
+from nexus_cli.plan.document_schema import plan_schema
+from nexus_cli.wire.schemas import message_schemas
+
 
 def schema_files() -> dict[str, str]:
     """Content of every file in `schemas/`, by name."""
-    from nexus_cli.drivers.registry import kinds
-    from nexus_cli.model.json_schema import json_schema, overlay_schema
-    from nexus_cli.plan.document_schema import plan_schema
-    from nexus_cli.wire.schemas import message_schemas
-
     known = kinds()
     schemas = {"site": json_schema(known), "overlay": overlay_schema(known), "plan": plan_schema(), **message_schemas()}
     return {
@@ -22,9 +24,6 @@ def schema_files() -> dict[str, str]:
 
 def code_pages() -> dict[str, str]:
     """Content of every file in `docs/codes/`, by name: one page per code and an index."""
-    from nexus_cli.diagnostics.codes import catalogue
-    from nexus_cli.diagnostics.codes.page import index_page, page
-
     codes = catalogue()
     return {**{f"{code.id}.md": page(code) for code in codes.values()}, "README.md": index_page(list(codes.values()))}
 

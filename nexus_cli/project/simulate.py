@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
@@ -189,7 +190,6 @@ def write_overlay(simulation: Simulation, path: Path) -> None:
     Raises:
         NexusError: The file is somebody's own, or can't be written.
     """
-    import yaml
 
     class Plain(yaml.SafeDumper):
         """Without anchors: each device says its own connection."""

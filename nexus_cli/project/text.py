@@ -1,4 +1,4 @@
-"""The verbs of the text: load, validate, and the schemas. Each imports its stages inside."""
+"""The verbs of the text: load, validate, and the schemas."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from nexus_cli.checks import check
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
-
-if TYPE_CHECKING:
-    from nexus_cli.model.bind import Model
-    from nexus_cli.model.snapshot import Snapshot
-    from nexus_cli.source.nodes import SourceFile
-    from nexus_cli.source.tree import SourceTree
+from nexus_cli.drivers.registry import broken, kinds
+from nexus_cli.model.bind import Model, bind
+from nexus_cli.model.resolve import snapshot_of
+from nexus_cli.model.site import Inherited
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.source.load import load_files
+from nexus_cli.source.nodes import SourceFile
+from nexus_cli.source.tree import SourceTree
 
 T = TypeVar("T")
 SITE_FILE = "site.yaml"
@@ -73,7 +76,6 @@ def load(
     reading = read(path, env=env, variables=variables)
     if reading.tree is None or reading.model is None or has_errors(reading.findings):
         return Sourced(None, reading.findings, reading.files)
-    from nexus_cli.model.resolve import snapshot_of
 
     with collection_paused():
         snapshot = snapshot_of(reading.model)
@@ -85,11 +87,6 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
     located = locate(path)
     if located.value is None:
         return Reading(findings=located.findings)
-    from nexus_cli.checks import check
-    from nexus_cli.drivers.registry import broken, kinds
-    from nexus_cli.model.bind import bind
-    from nexus_cli.model.site import Inherited
-    from nexus_cli.source.load import load_files
 
     with collection_paused():
         files, source = load_files(

@@ -19,6 +19,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
 from nexus_cli.model.proof import proof_s
+from nexus_cli.project.live import read
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Command, CommandError, Response, State, decode_response, encode, too_large
@@ -258,8 +259,6 @@ async def _path_hint(control: ControlClient, path: str) -> str:
 
 
 async def _live(path: str, settings: Settings) -> tuple[Value, str]:
-    from nexus_cli.project.live import read
-
     try:
         found = await read(path, settings=settings)
     except NexusError as error:

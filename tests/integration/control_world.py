@@ -19,7 +19,6 @@ from ulid import ULID
 from nexus_cli.apply.engine import Timing
 from nexus_cli.apply.run import gateway_digest
 from nexus_cli.database.connect import open_pool
-from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
@@ -339,18 +338,6 @@ async def rows(world: World, query: str, *arguments: object) -> list[dict[str, A
         return [dict(row) for row in await conn.fetch(query, *arguments)]
     finally:
         await conn.close()
-
-
-async def reachable(control: ControlClient) -> None:
-    """Wait until control answers."""
-    for _ in range(400):
-        try:
-            await control.state()
-        except NexusError:
-            await asyncio.sleep(0.05)
-        else:
-            return
-    pytest.fail("control did not come up")
 
 
 async def journal_has(control: ControlClient, number: int, wanted: tuple[str, str]) -> None:

@@ -22,7 +22,6 @@ from tests.integration.control_world import (
     ended,
     journal_has,
     plan_against,
-    reachable,
     rows,
     snapshot,
     steps,
@@ -61,14 +60,14 @@ async def test_control_killed_in_the_middle_finishes_after_its_restart(world: Wo
     process = world.control_process()
     try:
         async with world.client() as control:
-            await reachable(control)
+            await world.until_leads()
             number = await control.deploy(body_of(await plan_against(control, snapshot(device("a/l/one")))))
             # No gateway is there yet: control waits for its answer, and is killed while it does.
             await journal_has(control, number, ("observe", "begun"))
             process.kill()
             process.wait()
             process = world.control_process()
-            await reachable(control)
+            await world.until_leads()
             async with FakeGateway(world.settings).up():
                 found = await ended(control, number, deadline_s=30)
             assert found["outcome"] == "applied"
@@ -206,7 +205,7 @@ async def test_the_database_away_during_an_apply_delays_it(world: World, own_pos
         assert (refused.value.code, refused.value.exit_code) == ("NX6200", 6)
         await asyncio.to_thread(own_postgres.start)
         async with FakeGateway(settings).up():
-            await reachable(control)
+            await away.until_leads()
             found = await ended(control, number, deadline_s=40)
         assert found["outcome"] == "applied"
         assert steps(found).count(("record", "done")) == 1

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.database import connect
 from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.retention import keep_up
 from nexus_cli.database.rollup_tables import mark_changed
@@ -61,7 +60,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             await conn.execute("SET enable_seqscan = off")
             yield Counting(conn, counted)
 
-    monkeypatch.setattr(connect, "connection", counting)
+    monkeypatch.setattr("nexus_cli.project.history.connection", counting)
     return counted
 
 

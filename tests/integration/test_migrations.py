@@ -19,7 +19,7 @@ from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import ensure_class, load_classes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, Home, Runtime
-from nexus_cli.project import runtime
+from nexus_cli.project import up
 from nexus_cli.settings import Settings
 from tests.postgres import SITE
 from tests.servers import free_port
@@ -133,12 +133,12 @@ async def test_up_refuses_a_read_only_server_before_it_starts_anything(
     monkeypatch.setenv("NEXUS_DATABASE_URL", database.database_url)
     monkeypatch.setenv("NEXUS_DATABASE_PASSWORD", database.database_password)
     given = Runtime(site=SITE, database_kind=EXTERNAL, database_url=database.database_url)
-    await asyncio.to_thread(runtime._ask_servers, Home(tmp_path), given)
+    await asyncio.to_thread(up._ask_servers, Home(tmp_path), given)
     async with connection(database) as conn:
         name = await conn.fetchval("SELECT current_database()")
         await conn.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     with pytest.raises(NexusError) as caught:
-        await asyncio.to_thread(runtime._ask_servers, Home(tmp_path), given)
+        await asyncio.to_thread(up._ask_servers, Home(tmp_path), given)
     assert (caught.value.code, caught.value.exit_code) == ("NX6206", 6)
 
 

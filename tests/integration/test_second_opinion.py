@@ -141,7 +141,7 @@ async def test_it_is_shown_beside_what_is_published(tmp_path: Path, monkeypatch:
             return Live(topic="t", path=path, value=12.5, quality="GOOD", timestamp=1_000)
 
         monkeypatch.setattr(verb, "_declared", declared)
-        monkeypatch.setattr("nexus_cli.project.live.read", read)
+        monkeypatch.setattr("nexus_cli.project.address_read.read", read)
         found = await read_direct("a/l/one/speed", client=LIBRARY, settings=Settings(home=tmp_path))
         assert found.agree
         result = document(found)

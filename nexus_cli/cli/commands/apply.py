@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
+from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
 from nexus_cli.cli.console import note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
+from nexus_cli.project.live import not_good_after
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n\n"
@@ -40,12 +45,6 @@ def command(
     SITE is a site file, its folder, or a file that `nexus plan --out` wrote. Control runs the deployment:
     stopping this command does not stop it.
     """
-    from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
-    from nexus_cli.cli.progress import following
-    from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
-    from nexus_cli.project.live import not_good_after
-    from nexus_cli.settings import load_settings
-
     check_consents(allow)
     settings = load_settings()
     if path is not None and is_saved_plan(path):

@@ -8,11 +8,14 @@ from datetime import tzinfo
 
 import click
 
+from nexus_cli.cli.changing import styler
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.views.audit import trail_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.audit import audit
 
 EPILOG = (
     "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
@@ -48,10 +51,6 @@ def command(path: str, since: str, who: str, kind: str | None, limit: int, zone:
     PATH-GLOB is a path (with everything below it), a glob (* is one level, ** the rest), or a sequence's name.
     Times are read and shown on the local clock, with its offset; --format json has microseconds since 1970 UTC.
     """
-    from nexus_cli.cli.changing import styler
-    from nexus_cli.cli.views.audit import trail_text
-    from nexus_cli.project.audit import audit
-
     found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))
     if format_ == "json":
         answer_json(found)

@@ -9,7 +9,10 @@ import click
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import format_option
+from nexus_cli.cli.views.certs import certificate, document, one, text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project import certs
+from nexus_cli.settings import load_settings
 
 
 @click.group("certs", short_help="Show, renew and export OPC UA certificates.")
@@ -32,10 +35,6 @@ def show(format_: str) -> int:
     Example:
       nexus certs show --format json
     """
-    from nexus_cli.cli.views.certs import document, text
-    from nexus_cli.project import certs
-    from nexus_cli.settings import load_settings
-
     result = document(*certs.show(load_settings().home))
     if format_ == "json":
         answer_json(result)
@@ -52,10 +51,6 @@ def renew() -> int:
     Example:
       nexus certs renew
     """
-    from nexus_cli.cli.views.certs import certificate, one
-    from nexus_cli.project import certs
-    from nexus_cli.settings import load_settings
-
     made, before = certs.renew(load_settings().home)
     answer(certificate(one(made), "ours"))
     if before is not None:
@@ -75,10 +70,6 @@ def export(path: Path, pem: bool) -> int:
     Example:
       nexus certs export nexus.der
     """
-    from nexus_cli.cli.views.certs import certificate, one
-    from nexus_cli.project import certs
-    from nexus_cli.settings import load_settings
-
     answer(certificate(one(certs.export(load_settings().home, path, pem=pem)), "copied"))
     return Exit.OK
 
@@ -92,9 +83,6 @@ def forget(endpoint: str) -> int:
     Example:
       nexus certs forget opc.tcp://10.0.0.5:4840
     """
-    from nexus_cli.project import certs
-    from nexus_cli.settings import load_settings
-
     file = certs.forget(load_settings().home, endpoint)
     answer(f"removed {file}" if file is not None else f"no certificate is kept of {endpoint}")
     return Exit.OK if file is not None else Exit.FINDINGS

@@ -10,7 +10,9 @@ import click
 from nexus_cli.cli.console import answer, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, reads_runtime
+from nexus_cli.database import revision
 from nexus_cli.exit_codes import Exit
+from nexus_cli.settings import load_settings
 
 
 @click.group("db", short_help="Manage the database schema.")
@@ -34,8 +36,7 @@ def upgrade(revision: str) -> int:
     Example:
       nexus db upgrade
     """
-    from nexus_cli.database import migrate
-    from nexus_cli.settings import load_settings
+    from nexus_cli.database import migrate  # noqa: PLC0415 - SQLAlchemy: `db current` does without
 
     async def both() -> tuple[tuple[str, ...], bool]:
         applied = await migrate.upgrade(load_settings(), revision=revision)
@@ -60,9 +61,6 @@ def current(detailed_exitcode: bool) -> int:
     Example:
       nexus db current --detailed-exitcode
     """
-    from nexus_cli.database import revision
-    from nexus_cli.settings import load_settings
-
     state = asyncio.run(revision.current(load_settings()))
     answer(
         f"{state.current or 'empty'}" + (" (up to date)" if state.up_to_date else f", this version needs {state.head}")
@@ -83,8 +81,7 @@ def check() -> int:
     Example:
       nexus db check
     """
-    from nexus_cli.database import migrate, revision
-    from nexus_cli.settings import load_settings
+    from nexus_cli.database import migrate  # noqa: PLC0415 - SQLAlchemy: `db current` does without
 
     async def both() -> tuple[str, ...]:
         await revision.require_current(load_settings())
@@ -108,8 +105,7 @@ def downgrade(revision: str, yes: bool) -> int:
     Example:
       nexus db downgrade -- -1
     """
-    from nexus_cli.database import migrate
-    from nexus_cli.settings import load_settings
+    from nexus_cli.database import migrate  # noqa: PLC0415 - SQLAlchemy: `db current` does without
 
     if not yes:
         if not sys.stdin.isatty():

@@ -9,8 +9,12 @@ from contextlib import AsyncExitStack
 import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note
+from nexus_cli.cli.demo_display import telling
 from nexus_cli.cli.exit_help import help_text
+from nexus_cli.cli.views.demo import render_summary
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.demo import running_demo
+from nexus_cli.runtime.lifecycle import on_signals
 
 
 @click.command(
@@ -34,11 +38,6 @@ def command(once: bool, broker: str, keep: bool) -> int:
 
 
 async def _demo(*, once: bool, broker: str, keep: bool) -> int:
-    from nexus_cli.cli.demo_display import telling
-    from nexus_cli.cli.views.demo import render_summary
-    from nexus_cli.project.demo import running_demo
-    from nexus_cli.runtime.lifecycle import on_signals
-
     me, stop, runs = asyncio.current_task(), asyncio.Event(), False
     assert me is not None
 

@@ -11,9 +11,12 @@ import click
 from nexus_cli.cli.changing import complain, styler
 from nexus_cli.cli.completing import device_paths, gateways
 from nexus_cli.cli.console import answer, answer_json
+from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.views.discover import document, text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.discover import edit, unwritable, write
 
 EPILOG = (
     "\b\nExamples:\n  nexus discover opcua://10.0.0.5:4840 --include 'Filler/**'\n"
@@ -75,10 +78,6 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
     TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, or a file of another tool. Without TARGET,
     --at names a device of the site. Ctrl-C keeps what was found so far; the same command resumes from there.
     """
-    from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
-    from nexus_cli.cli.views.discover import document, text
-    from nexus_cli.project.discover import edit, unwritable, write
-
     ask = ask_of(target, **options)
     if not dry_run and (refused := unwritable(ask)):
         complain(refused)

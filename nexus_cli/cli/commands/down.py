@@ -9,6 +9,8 @@ import click
 from nexus_cli.cli.console import answer, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.copied import refuse_copy
+from nexus_cli.project.down import down
 
 
 @click.command(
@@ -23,9 +25,6 @@ def command(wipe: bool, yes: bool) -> int:
     Example:
       nexus down
     """
-    from nexus_cli.project.copied import refuse_copy
-    from nexus_cli.project.runtime import down
-
     if not wipe:  # which touches nothing but the copy
         refuse_copy("")
     if wipe and not yes:

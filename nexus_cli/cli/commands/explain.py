@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import click
+import orjson
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted, columns, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
+from nexus_cli.cli.views.explain import chain_document, chain_text, page_text
+from nexus_cli.cli.views.findings import document, text
+from nexus_cli.diagnostics.codes import catalogue
+from nexus_cli.diagnostics.codes.page import page
+from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.explain import explain_path
+from nexus_cli.project.explain_now import step_now
 
 EPILOG = (
     "\b\nExamples:\n  nexus explain NX0012\n  nexus explain bottling/line-1/filler/temperature --site sites/demo\n\n"
@@ -37,12 +45,6 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
 
     if re.fullmatch(r"[Nn][Xx]\w*", subject) and "/" not in subject:
         return _code(subject.upper(), format_, paint)
-    import orjson
-
-    from nexus_cli.cli.views.explain import chain_document, chain_text
-    from nexus_cli.cli.views.findings import document, text
-    from nexus_cli.project.explain import explain_path
-    from nexus_cli.project.explain_now import step_now
 
     outcome = explain_path(subject, site=site, env=env, variables=variables)
     if outcome.value is None:
@@ -60,18 +62,11 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
 
 
 def _code(code: str, format_: str, paint: object) -> int:
-    from nexus_cli.cli.views.explain import page_text
-    from nexus_cli.diagnostics.codes import catalogue
-    from nexus_cli.diagnostics.codes.page import page
-    from nexus_cli.diagnostics.suggest import did_you_mean
-
     known = catalogue().get(code)
     if known is None:
         hint = did_you_mean(code, catalogue())
         raise click.UsageError(f"There is no code '{code}'." + (f" {hint}" if hint else ""))
     if format_ == "json":
-        from dataclasses import asdict
-
         answer_json(asdict(known))
     else:
         assert callable(paint)

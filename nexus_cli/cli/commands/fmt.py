@@ -11,7 +11,9 @@ from nexus_cli.cli.console import answer, colour_wanted, note, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option
 from nexus_cli.cli.progress import doing
+from nexus_cli.cli.views.findings import document, text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.fmt import fmt
 
 EPILOG = "\b\nExamples:\n  nexus fmt\n  nexus fmt --check sites\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 
@@ -26,9 +28,6 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
 
     PATH is a file, or a folder with all YAML files below it. Default: the site's folder.
     """
-    from nexus_cli.cli.views.findings import document, text
-    from nexus_cli.project.fmt import fmt
-
     colour = colour_wanted(sys.stdout)
     with doing("formatting …") as tell:
         result = fmt(paths, write=not (check or diff), tell=lambda text: tell(f"formatting {text}"))

@@ -8,17 +8,19 @@ from datetime import tzinfo
 from typing import Any
 
 import click
+import orjson
 
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, colour_wanted
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime, utc_option
+from nexus_cli.cli.views import history as view
 from nexus_cli.exit_codes import Exit
+from nexus_cli.model.calendar import zone_named
+from nexus_cli.project.history import history, history_to_draw
 
 
 def _named(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tzinfo | None:
-    from nexus_cli.model.calendar import zone_named
-
     try:
         return None if value is None else zone_named(value)
     except ValueError as error:
@@ -73,16 +75,11 @@ def command(
       nexus history packaging/line-1/filler/temperature --since today
       nexus history packaging/line-1/filler/temperature --since 90d --every 1d --agg max --format csv
     """
-    from nexus_cli.cli.views import history as view
-    from nexus_cli.project.history import history, history_to_draw
-
     if named is not None and zone is not None:
         raise click.UsageError("--zone and --utc contradict each other; use one of them")
     look = history_to_draw if plot and format_ == "table" else history
     found = asyncio.run(look(path, zone=named or zone, **question)).to_json()
     if format_ == "json":
-        import orjson
-
         answer_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     elif format_ == "csv":
         answer_data(view.to_csv(found, spreadsheet=spreadsheet))

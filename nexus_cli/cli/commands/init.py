@@ -10,6 +10,7 @@ import click
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.init import init
 
 EPILOG = "\b\nExamples:\n  nexus init\n  nexus init sites/chicago\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 
@@ -18,8 +19,6 @@ EPILOG = "\b\nExamples:\n  nexus init\n  nexus init sites/chicago\n\n" + help_te
 @click.argument("folder", metavar="[DIR]", required=False, default=".", type=click.Path(file_okay=False))
 def command(folder: str) -> int:
     """Write a small commented site.yaml to DIR (default: here). An existing file is not changed."""
-    from nexus_cli.project.init import init
-
     target = init(Path(folder))
     there = shlex.quote(target.parent.as_posix())
     lines = [

@@ -11,7 +11,9 @@ from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime, utc_option
+from nexus_cli.cli.views.logs import Follower, last_lines, on_clock
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.logs import log_files
 
 LOOK_S = 0.2
 
@@ -32,9 +34,6 @@ def command(part: str | None, lines: int, follow: bool, zone: tzinfo | None) -> 
     Example:
       nexus logs historian -n 100 -f
     """
-    from nexus_cli.cli.views.logs import Follower, last_lines, on_clock
-    from nexus_cli.project.runtime import log_files
-
     files = log_files(part)
     label = len(files) > 1
     followers = []

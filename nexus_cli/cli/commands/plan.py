@@ -7,10 +7,14 @@ import shlex
 
 import click
 
+from nexus_cli.cli.changing import check_consents, complain, show_plan
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
+from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.change import plan_site, save_plan
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus plan\n  nexus plan sites/demo --out monday.plan\n  nexus plan --format markdown\n\n"
@@ -43,10 +47,6 @@ def command(
 
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
-    from nexus_cli.cli.changing import check_consents, complain, show_plan
-    from nexus_cli.project.change import plan_site, save_plan
-    from nexus_cli.settings import load_settings
-
     check_consents(allow)
     planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow)
     complain(planned.findings, planned.files)
@@ -58,8 +58,6 @@ def command(
     elif format_ == "text":
         show_plan(ready.document, steps=steps)
     else:
-        from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
-
         answer(plan_markdown(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
         target = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
         if target:

@@ -10,7 +10,12 @@ from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.views.probe import compared, document, text
+from nexus_cli.drivers.modbus.kind import KIND
+from nexus_cli.drivers.opinion import LIBRARY, named
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.probe import Second, probe
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus probe 'modbus://10.0.0.9?unit=3' --address holding:100 --expect 230.1\n"
@@ -45,15 +50,8 @@ def command(
     Reads only, and from this machine: the device must be reachable from here. Finds manuals that count from one, swap
     words or scale by ten.
     """
-    from nexus_cli.cli.views.probe import compared, document, text
-    from nexus_cli.project.probe import Second, probe
-    from nexus_cli.settings import load_settings
-
     second = None
     if client == "library":
-        from nexus_cli.drivers.modbus.kind import KIND
-        from nexus_cli.drivers.opinion import LIBRARY, named
-
         second = Second(client=named(LIBRARY, KIND.name))
     outcome = asyncio.run(
         probe(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import click
+import orjson
 
+from nexus_cli.cli.changing import agreed
 from nexus_cli.cli.completing import messages
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project import publish as project
 
 EPILOG = (
     "\b\nExamples:\n  nexus publish start-order --set order=17 --set line=one --preview\n"
@@ -34,11 +37,6 @@ def command(name: str, values: dict[str, str], preview: bool, yes: bool, format_
 
     VALUE is parsed by the field's type in the schema: text as written, anything else as JSON.
     """
-    import orjson
-
-    from nexus_cli.cli.changing import agreed
-    from nexus_cli.project import publish as project
-
     message = asyncio.run(project.prepare(name, values))
     shown = orjson.dumps(orjson.loads(message.payload), option=orjson.OPT_INDENT_2).decode()
     if format_ == "text":

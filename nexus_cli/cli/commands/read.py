@@ -6,12 +6,18 @@ import asyncio
 import sys
 
 import click
+import orjson
 
 from nexus_cli.cli.completing import gateways, tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_json, colour_wanted
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.cli.views.direct import document, text
+from nexus_cli.cli.views.tail import TailView
 from nexus_cli.exit_codes import Exit
+from nexus_cli.model.site import parse_duration
+from nexus_cli.project.address_read import read_direct
+from nexus_cli.project.live import read
 
 
 @click.command(
@@ -56,8 +62,6 @@ def command(path: str, form: str, duration: str | None, direct: bool, client: st
         raise click.UsageError("--via goes with --direct: the published value is the broker's.")
     if direct:
         return _direct(path, form, client, via)
-    from nexus_cli.model.site import parse_duration
-    from nexus_cli.project.live import read
 
     try:
         wait_s = parse_duration(duration) / 1000 if duration else 0.0
@@ -65,20 +69,13 @@ def command(path: str, form: str, duration: str | None, direct: bool, client: st
         raise click.BadParameter(str(error), param_hint="--wait") from None
     live = asyncio.run(read(path, wait_s=wait_s))
     if form == "json":
-        import orjson
-
         answer_bytes(orjson.dumps(live.to_json(), option=orjson.OPT_APPEND_NEWLINE, default=str))
     else:
-        from nexus_cli.cli.views.tail import TailView
-
         answer(TailView(colour=colour_wanted(sys.stdout)).line(live))
     return Exit.OK
 
 
 def _direct(path: str, form: str, client: str, via: str) -> int:
-    from nexus_cli.cli.views.direct import document, text
-    from nexus_cli.project.address_read import read_direct
-
     found = asyncio.run(read_direct(path, client=client, via=via))
     result = document(found)
     if form == "json":

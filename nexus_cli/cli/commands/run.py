@@ -8,6 +8,7 @@ from nexus_cli.cli.completing import gateways
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.run_role import run_role
 
 ROLES = ("control", "gateway", "historian", "broker", "supervisor")
 
@@ -36,7 +37,5 @@ def command(role: str, name: str) -> int:
     Example:
       NEXUS_SITE=acme/chicago NEXUS_BROKER_URL=mqtts://broker:8883 nexus run gateway --name gw-1
     """
-    from nexus_cli.project.runtime import run_role
-
     run_role(role, name=name)
     return Exit.OK

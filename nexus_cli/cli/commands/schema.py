@@ -9,6 +9,7 @@ import click
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.schema import code_pages, schema_files, stale, write
 
 EPILOG = "\b\nExamples:\n  nexus schema --out schemas\n  nexus schema --check\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 
@@ -21,8 +22,6 @@ EPILOG = "\b\nExamples:\n  nexus schema --out schemas\n  nexus schema --check\n\
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def command(out: str, docs: str | None, check: bool) -> int:
     """Write the JSON Schemas of the site file and of every message on the wire."""
-    from nexus_cli.project.schema import code_pages, schema_files, stale, write
-
     folders = {Path(out): schema_files(), **({Path(docs): code_pages()} if docs else {})}
     code = Exit.OK
     for folder, files in folders.items():

@@ -9,10 +9,13 @@ from typing import Any
 
 import click
 
+from nexus_cli.cli.changing import agreed, styler
 from nexus_cli.cli.completing import sequences
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs, reads_runtime, utc_option
+from nexus_cli.cli.views.sequence import end_text, line_text, listing_text, rehearsal_text, status_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project import sequence as project
 
 EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS}
 """Everything else ended in the middle: partly."""
@@ -48,10 +51,6 @@ def run(
     name: str, values: dict[str, str], dry_run: bool, yes: bool, reason: str, zone: tzinfo | None, format_: str
 ) -> int:
     """Run sequence NAME and follow it. Stopping this command does not stop the sequence."""
-    from nexus_cli.cli.changing import agreed, styler
-    from nexus_cli.cli.views.sequence import end_text, line_text, rehearsal_text
-    from nexus_cli.project import sequence as project
-
     rehearsal = asyncio.run(project.rehearse(name, values))
     if dry_run:
         _say(rehearsal.to_json(), rehearsal_text(rehearsal, style=styler(sys.stdout)), format_)
@@ -78,10 +77,6 @@ def run(
 @reads_runtime("NEXUS_CONTROL_URL")
 def list_(zone: tzinfo | None, format_: str) -> int:
     """Show the applied sequences and their newest runs."""
-    from nexus_cli.cli.changing import styler
-    from nexus_cli.cli.views.sequence import listing_text
-    from nexus_cli.project import sequence as project
-
     found = asyncio.run(project.listing())
     _say(found, listing_text(found, style=styler(sys.stdout), zone=zone), format_)
     return Exit.OK
@@ -95,10 +90,6 @@ def list_(zone: tzinfo | None, format_: str) -> int:
 @reads_runtime("NEXUS_CONTROL_URL")
 def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
     """Show one run and its journal."""
-    from nexus_cli.cli.changing import styler
-    from nexus_cli.cli.views.sequence import status_text
-    from nexus_cli.project import sequence as project
-
     found = asyncio.run(project.status(run_id))
     _say(found, status_text(found, style=styler(sys.stdout), zone=zone), format_)
     return Exit.OK
@@ -111,8 +102,6 @@ def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
 @changes_runtime("NEXUS_CONTROL_URL")
 def abort(run_id: str, format_: str) -> int:
     """Abort a run before its next step, and run its abort branch."""
-    from nexus_cli.project import sequence as project
-
     found = asyncio.run(project.abort(run_id))
     already = "already " if found.get("again") else ""
     _say(found, f"{already}aborting {run_id}; `nexus sequence status {run_id}` shows how it ends", format_)

@@ -7,10 +7,14 @@ from datetime import tzinfo
 
 import click
 
+from nexus_cli.cli.changing import show_plan, styler
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.views.deployment import state_text
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project import change
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
@@ -30,11 +34,6 @@ def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str)
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
     """
-    from nexus_cli.cli.changing import show_plan, styler
-    from nexus_cli.cli.views.deployment import state_text
-    from nexus_cli.project import change
-    from nexus_cli.settings import load_settings
-
     found: object
     if address is not None and change.is_saved_plan(address):
         found = change.saved_plan(address).document

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.views.simulation import document, text
 from nexus_cli.exit_codes import Exit
-
-if TYPE_CHECKING:
-    from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.site import parse_duration
+from nexus_cli.project.simulate import devices_of, serving, until_stopped, write_overlay
+from nexus_cli.project.text import load, locate
+from nexus_cli.runtime.lifecycle import stop_on_signals
 
 EPILOG = (
     "\b\nExamples:\n  nexus sim sites/demo\n"
@@ -51,22 +55,14 @@ def command(
 
     A link on this machine is served on its own port, any other on a free local port.
     """
-    from nexus_cli.model.site import parse_duration
-    from nexus_cli.project.text import load, locate
-
     try:
         duration_s = parse_duration(duration) / 1000 if duration else None
     except ValueError as error:
         raise click.BadParameter(f"{error}; write 500ms, 10s or 5m", param_hint="--duration") from None
     loaded = load(path, env=env, variables=variables)
     if loaded.value is None:
-        from nexus_cli.cli.changing import complain
-
         complain(loaded.findings, loaded.files)
         return Exit.FINDINGS
-    import asyncio
-
-    from nexus_cli.project.simulate import devices_of
 
     devices = devices_of(loaded.value.snapshot, folder=locate(path).unwrap().parent)
     asyncio.run(_serve(devices, overlay=overlay, duration_s=duration_s, seed=seed, format_=format_))
@@ -76,10 +72,6 @@ def command(
 async def _serve(
     devices: Sequence[DeviceConfig], *, overlay: Path | None, duration_s: float | None, seed: int, format_: str
 ) -> None:
-    from nexus_cli.cli.views.simulation import document, text
-    from nexus_cli.project.simulate import serving, until_stopped, write_overlay
-    from nexus_cli.runtime.lifecycle import stop_on_signals
-
     async with stop_on_signals() as stop, serving(devices, seed=seed) as simulation:
         if overlay is not None:
             write_overlay(simulation, overlay)

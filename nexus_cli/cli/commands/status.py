@@ -8,7 +8,10 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, columns
 from nexus_cli.cli.exit_help import help_text
+from nexus_cli.cli.folding import folded
+from nexus_cli.cli.views.status import render_status
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.status import status
 
 
 @click.command(
@@ -26,14 +29,9 @@ def command(form: str) -> int:
     Example:
       nexus status --format json | jq '.links[] | select(.state != "connected")'
     """
-    from nexus_cli.project.runtime import status
-
     found = status()
     if form == "json":
         answer_json(found, default=str)
     else:
-        from nexus_cli.cli.folding import folded
-        from nexus_cli.cli.views.status import render_status
-
         answer(folded(render_status(found, colour=colour_wanted(sys.stdout)), columns(sys.stdout)))
     return Exit.OK if found["state"] == "up" else Exit.OUTSIDE

@@ -7,10 +7,13 @@ import sys
 
 import click
 
+from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, colour_wanted, note, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import env_option, site_argument, var_option
+from nexus_cli.cli.views.status import render_up
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.up import UpResult, up
 
 
 @click.command(
@@ -57,10 +60,6 @@ def command(
     Example:
       nexus up sites/demo/site.yaml && nexus apply sites/demo/site.yaml
     """
-    from nexus_cli.cli.changing import complain
-    from nexus_cli.cli.views.status import render_up
-    from nexus_cli.project.runtime import UpResult, up
-
     colour = colour_wanted(sys.stderr)
 
     told: set[str] = set()

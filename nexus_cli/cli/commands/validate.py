@@ -10,7 +10,12 @@ import click
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, var_option
+from nexus_cli.cli.views import github
+from nexus_cli.cli.views.findings import document, text
+from nexus_cli.cli.views.junit import junit
+from nexus_cli.cli.views.sarif import sarif
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.text import facts_of_all, read_all, sites_of
 
 EPILOG = (
     "\b\nExamples:\n  nexus validate\n  nexus validate sites/demo --env prod --format json\n"
@@ -38,9 +43,6 @@ def command(
 
     SITE is a site file, its folder, or a folder of sites. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
-    from nexus_cli.cli.views.findings import document, text
-    from nexus_cli.project.text import facts_of_all, read_all, sites_of
-
     chosen = sites_of(paths) if containing else paths
     if containing and paths and not chosen:
         answer("No site holds these files.")
@@ -55,13 +57,9 @@ def command(
     elif format_ == "github":
         _github(result)
     elif format_ == "junit":
-        from nexus_cli.cli.views.junit import junit
-
         answer(junit(result, strict=strict), newline=False)
     else:
         if format_ == "sarif":
-            from nexus_cli.cli.views.sarif import sarif
-
             result_json = sarif(result)
         else:
             result_json = result
@@ -70,12 +68,10 @@ def command(
 
 
 def _github(result: dict[str, object]) -> None:
-    from nexus_cli.cli.views.github import annotations, summary
-
-    lines = annotations(result)
+    lines = github.annotations(result)
     if lines:
         answer(lines)
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if target:
         with open(target, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
-            file.write(summary(result))
+            file.write(github.summary(result))

@@ -7,11 +7,16 @@ import shlex
 import sys
 
 import click
+import msgspec
 
+from nexus_cli.cli.changing import agreed, styler
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, note
 from nexus_cli.cli.options import changes_runtime, color_option, format_option
+from nexus_cli.cli.views.write import response_json, response_text, wish_text
 from nexus_cli.exit_codes import TEXT, Exit
+from nexus_cli.model.site import parse_duration
+from nexus_cli.project import write as project
 
 EPILOG = (
     "\b\nExamples:\n  nexus write packaging/line-1/filler/setpoint 42\n"
@@ -63,12 +68,6 @@ def command(
     if more:
         whole = shlex.quote(" ".join([value, *more]))
         raise click.UsageError(f"One value is written at a time. A text with spaces goes in quotes: {whole}")
-    import msgspec
-
-    from nexus_cli.cli.changing import agreed, styler
-    from nexus_cli.cli.views.write import response_json, response_text, wish_text
-    from nexus_cli.model.site import parse_duration
-    from nexus_cli.project import write as project
 
     try:
         timeout_s = parse_duration(duration) / 1000

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from nexus_cli.cli.views.status import age_text
 from nexus_cli.diagnostics.printable import plain
-
-if TYPE_CHECKING:
-    from nexus_cli.project.address_read import Direct
+from nexus_cli.project.address_read import Direct
 
 SHOWN_BYTES = 64
 
@@ -44,8 +43,6 @@ def document(found: Direct) -> dict[str, Any]:
 
 def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
     """One block for what is published, and one for each client."""
-    from nexus_cli.cli.views.status import age_text
-
     result = plain(dict(result))
     now = time.time() if now_s is None else now_s
     unit = f" {result['unit']}" if result["unit"] else ""

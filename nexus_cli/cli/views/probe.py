@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from nexus_cli.discover.probe import Candidate
-    from nexus_cli.project.probe import Second
+from nexus_cli.discover.probe import Candidate
+from nexus_cli.project.probe import Second
+from nexus_cli.source.document import flow
 
 
 def document(found: Sequence[Candidate], *, expected: float, second: Second | None = None) -> dict[str, Any]:
@@ -28,8 +28,6 @@ def document(found: Sequence[Candidate], *, expected: float, second: Second | No
 
 def text(result: Mapping[str, Any], *, most: int) -> str:
     """A table whose last column can be pasted as a tag."""
-    from nexus_cli.source.document import flow
-
     shown = result["candidates"][:most]
     rows = [("VALUE", "OFF BY", "REGISTERS AWAY", "TAG")]
     rows += [(f"{one['value']:.6g}", f"{one['error']:.3g}", str(one["distance"]), flow(one["tag"])) for one in shown]

@@ -6,15 +6,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.cli.console import style
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.layout import Runtime
 from nexus_cli.model.secrets import without_passwords
-
-if TYPE_CHECKING:
-    from nexus_cli.local.layout import Runtime
 
 SHOWN = 20
 """Links that are listed, the rest is counted; of more devices than this, all are counted by reason."""
@@ -55,8 +54,6 @@ def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = 
 
 def broker_limits(kind: str) -> str:
     """What a kind of broker can't do, in a few words."""
-    from nexus_cli.local import broker_amqtt, broker_mosquitto
-
     limits = {"amqtt": broker_amqtt.LIMITS, "mosquitto": broker_mosquitto.LIMITS}
     return limits.get(kind, "yours: its rights are not managed here")
 

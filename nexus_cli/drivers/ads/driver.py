@@ -13,6 +13,7 @@ from nexus_cli.drivers.ads import frame, groups
 from nexus_cli.drivers.ads.asking import asked
 from nexus_cli.drivers.ads.channel import Channel
 from nexus_cli.drivers.ads.errors import route_hint
+from nexus_cli.drivers.ads.router_transport import open_routed
 from nexus_cli.drivers.ads.session import AdsSession
 from nexus_cli.drivers.ads.tcp_transport import DirectChannel
 from nexus_cli.drivers.ads.url import TCP_PORT
@@ -129,8 +130,6 @@ async def _prove(session: AdsSession, channel: DirectChannel) -> None:
 
 
 async def _open_routed(host: str, connection: Mapping[str, Any], devices: Sequence[DeviceConfig]) -> Channel:
-    from nexus_cli.drivers.ads.router_transport import open_routed
-
     timeout_s = (connection.get("timeout") or DEFAULT_TIMEOUT_MS) / 1000
     return await open_routed(
         host,

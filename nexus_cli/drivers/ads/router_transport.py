@@ -302,7 +302,7 @@ def _load() -> Any:
     """The native library that pyads brings or finds. Raises DriverError when there is none."""
     global _callback
     try:
-        from pyads import pyads_ex
+        from pyads import pyads_ex  # noqa: PLC0415 - optional library
     except ImportError:
         raise _missing("pyads is not installed: pip install 'nexus-cli[ads]'") from None
     except (OSError, RuntimeError) as error:

@@ -37,7 +37,7 @@ def _channels(connection: Mapping[str, Any]) -> Callable[[], Channel]:
         echo=connection.get("echo"),
     )
     if connection.get("serial"):
-        from nexus_cli.drivers.modbus.line import SerialChannel, installed, line_of  # only POSIX has such lines
+        from nexus_cli.drivers.modbus.line import SerialChannel, installed, line_of  # noqa: PLC0415 - only POSIX has such lines
 
         if not installed():
             raise DriverError(

@@ -46,7 +46,7 @@ def test_a_control_that_starts_is_said_to_start(
 ) -> None:
     monkeypatch.setenv("NEXUS_HOME", str(tmp_path))
     monkeypatch.delenv("NEXUS_CONTROL_URL", raising=False)
-    monkeypatch.setattr("nexus_cli.local.start.read_state", lambda _: {"control": seen})
+    monkeypatch.setattr("nexus_cli.project.control_start.read_state", lambda _: {"control": seen})
     error = NexusError("Control at http://x does not answer.", code="NX6400", hint="is the runtime up?")
     assert report(error) == 6
     assert f"  = hint: {hint}" in capsys.readouterr().err

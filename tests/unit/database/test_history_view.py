@@ -13,8 +13,8 @@ from nexus_cli.cli.views.history import plot, table, to_csv
 from nexus_cli.database.queries import StoredSample
 from nexus_cli.database.segments import ALWAYS_US, NEVER_US, Segment
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.history import parse_moment
 from nexus_cli.project.history_rows import sample_json
+from nexus_cli.project.moment import parse_moment
 from nexus_cli.wire.sample import pack_status
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local import start
 from nexus_cli.local.layout import Home
-from nexus_cli.project import runtime
+from nexus_cli.project import up
 from tests.unit.wire.test_abilities import _broker, _connack
 
 SITE = """\
@@ -32,7 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NEXUS_HOME", str(tmp_path / ".nexus"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(start, "start_supervisor", begun)
+    monkeypatch.setattr(up, "start_supervisor", begun)
     file = tmp_path / "site.yaml"
     file.write_text(SITE)
     return file
@@ -52,7 +51,7 @@ def test_a_broker_that_can_not_do_what_is_needed_is_refused_at_once(
 ) -> None:
     answers = {5: _connack(0, properties), 4: b"\x20\x02\x00\x00"}
     with _broker(answers) as settings, pytest.raises(NexusError) as refused:
-        runtime.up(str(site), broker=settings.broker_url, progress=lambda *_: None)
+        up.up(str(site), broker=settings.broker_url, progress=lambda *_: None)
     assert refused.value.code == "NX6015"
     assert refused.value.message.startswith(f"The broker at {settings.broker_url} can't do what nexus needs: {words}")
     assert "\n" not in refused.value.message and "configuration" in refused.value.hint

@@ -21,7 +21,8 @@ from nexus_cli.local.instances import marks, original_of, parts_of
 from nexus_cli.local.layout import Home, Runtime
 from nexus_cli.local.lock import Holder, announce, held, holder_of, holders, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, spawn
-from nexus_cli.local.start import end_foreign_processes, refuse_second, supervisor_of
+from nexus_cli.local.running import supervisor_of
+from nexus_cli.local.start import end_foreign_processes, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
 from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings

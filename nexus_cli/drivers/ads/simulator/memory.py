@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+import msgspec
+
 from nexus_cli.drivers.ads.address import parse_address
 from nexus_cli.drivers.ads.codec import Codec, compile_codec, shape_for
 from nexus_cli.drivers.ads.plc import ONLINE_CHANGES, RUN
@@ -240,6 +242,4 @@ class Image:
 
 
 def _retyped(tag: TagConfig, type_name: str) -> TagConfig:
-    import msgspec
-
     return msgspec.structs.replace(tag, type=type_name, options={}, simulate={})

@@ -1,0 +1,39 @@
+"""The supervisor of a folder, and its state of each service. Loads no MQTT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from nexus_cli.local.instances import is_ours, parts_of
+from nexus_cli.local.layout import SUPERVISOR, Home
+from nexus_cli.local.lock import holder_of, lock_folder
+from nexus_cli.local.processes import PidFile, Running
+
+
+def supervisor_runs(home: Home) -> bool:
+    """True while a supervisor of this folder runs."""
+    return supervisor_of(home) is not None
+
+
+def supervisor_of(home: Home) -> Running | None:
+    """The supervisor of this folder: by its pid file, by its lock, or by its environment."""
+    named = PidFile(home.pid_file(SUPERVISOR)).read()
+    if named is not None and is_ours(home, named):
+        return named
+    holder = holder_of(home, lock_folder())
+    if holder is not None:
+        return holder.process
+    return next((part.process for part in parts_of(home) if part.name == SUPERVISOR), None)
+
+
+def read_state(home: Home) -> dict[str, dict[str, Any]]:
+    """The supervisor's state by service; empty when none runs."""
+    if not supervisor_runs(home):
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = orjson.loads(home.state_file.read_bytes())["services"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return found

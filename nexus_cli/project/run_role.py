@@ -1,0 +1,56 @@
+"""The verb of `nexus run`: one role in this process, with the libraries of that role alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.layout import home_of
+from nexus_cli.runtime.lifecycle import stop_on_signals
+from nexus_cli.runtime.logging import configure_logging
+from nexus_cli.settings import Settings, load_settings
+
+
+def run_role(role: str, *, name: str = "") -> None:
+    """Run one role in this process until it is told to stop.
+
+    Args:
+        role: `control`, `gateway`, `historian`, `broker` or `supervisor`.
+        name: Name of a gateway (required there), or of one historian of several.
+    """
+    if role == "gateway" and not name:
+        raise NexusError("Which gateway?", code="NX6511")
+    settings = load_settings(principal=principal_of(role, name))
+    title = f"{role} {name}" if name and name != role else role
+    configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=title)
+    asyncio.run(_serve(role, name, settings))
+
+
+def principal_of(role: str, name: str) -> str:
+    """The name that a role connects to the broker with."""
+    return f"nexus.gateway.{name}" if role == "gateway" else f"nexus.{role}"
+
+
+async def _serve(role: str, name: str, settings: Settings) -> None:
+    if role == "control":
+        from nexus_cli.runtime.control.control import run_control  # noqa: PLC0415 - one role's libraries
+
+        await run_control(settings)
+    elif role == "gateway":
+        from nexus_cli.runtime.gateway.gateway import run_gateway  # noqa: PLC0415 - one role's libraries
+
+        await run_gateway(settings, name=name)
+    elif role == "historian":
+        from nexus_cli.runtime.historian.historian import run_historian  # noqa: PLC0415 - one role's libraries
+
+        await run_historian(settings, name=name or "historian")
+    else:
+        async with stop_on_signals() as stop:
+            if role == "broker":
+                from nexus_cli.local.broker_amqtt import run_amqtt  # noqa: PLC0415 - one role's libraries
+
+                await run_amqtt(home_of(settings), stop=stop)
+            else:
+                from nexus_cli.local.supervisor import run_supervisor  # noqa: PLC0415 - one role's libraries
+
+                await run_supervisor(home_of(settings), stop=stop)

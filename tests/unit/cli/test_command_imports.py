@@ -1,0 +1,109 @@
+"""What each command may load: SQL, MQTT, HTTP and the devices' libraries only where it needs them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nexus_cli.cli.main import COMMANDS
+
+WATCHED = frozenset(
+    {
+        "alembic",
+        "amqtt",
+        "asyncpg",
+        "asyncua",
+        "fastapi",
+        "httpx",
+        "jsonschema",
+        "paho",
+        "pint",
+        "pyads",
+        "pymodbus",
+        "rich",
+        "serial",
+        "snap7",
+        "sqlalchemy",
+        "uvicorn",
+    }
+)
+"""Libraries that cost time or memory to load."""
+
+HTTP = {"httpx", "rich"}
+"""The client of control's API; httpx loads rich where it is installed."""
+
+MAY_LOAD: dict[str, set[str]] = {
+    "init": set(),
+    "validate": set(),
+    "fmt": set(),
+    "schema": set(),
+    "explain": set(),
+    "discover": set(),
+    "probe": set(),
+    "plan": HTTP,
+    "apply": HTTP | {"paho"},
+    "show": HTTP,
+    "up": {"asyncpg", "paho"},
+    "down": {"paho"},
+    "status": {"paho"},
+    "logs": set(),
+    "run": set(),
+    "tail": {"paho"},
+    "read": HTTP | {"paho"},
+    "write": HTTP | {"paho"},
+    "sequence": HTTP | {"paho"},
+    "publish": HTTP,
+    "audit": HTTP | {"paho"},
+    "history": {"asyncpg"},
+    "certs": set(),
+    "db": {"asyncpg"},
+    "demo": HTTP | {"asyncpg", "paho"},
+    "sim": set(),
+}
+"""Command → what of `WATCHED` its module and everything below may load. Imports inside functions come on top of it."""
+
+
+def loaded(arguments: list[str], *, cwd: Path) -> set[str]:
+    """What of `WATCHED` a run of `nexus` has loaded when it ends, however it ends."""
+    code = (
+        "import sys\nfrom nexus_cli.cli.main import main\n"
+        f"sys.argv = ['nexus', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "sys.stderr.write('\\n' + ' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd, env={"PATH": "/usr/bin:/bin", "HOME": str(cwd)}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return WATCHED & set(done.stderr.rsplit("\n", 1)[1].split())
+
+
+def test_every_command_is_listed() -> None:
+    assert set(MAY_LOAD) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_loads_only_what_it_needs(name: str, tmp_path: Path) -> None:
+    assert loaded([name, "--help"], cwd=tmp_path) <= MAY_LOAD[name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "may_load"),
+    [
+        ("status", {"paho"}),
+        ("down", {"paho"}),
+        ("logs", set()),
+        ("validate nowhere", set()),
+        ("explain NX2001", set()),
+        ("explain packaging/line-1/filler/temperature", set()),
+        ("db current", {"asyncpg"}),
+        ("show", HTTP),
+        ("run gateway", set()),
+    ],
+)
+def test_a_run_without_a_runtime_loads_no_more(arguments: str, may_load: set[str], tmp_path: Path) -> None:
+    assert loaded(arguments.split(), cwd=tmp_path) <= may_load
