@@ -76,12 +76,16 @@ def parts_of(home: Home) -> list[Part]:
     ]
 
 
-def is_ours(home: Home, process: Running) -> bool:
-    """Whether a process named in a file of this folder may belong to it. The files of a copied folder name processes of
-    the original, whose environment shows that. A process without the variables (started by hand, or unreadable) may
-    belong."""
+def own(home: Home, process: Running | None) -> Running | None:
+    """A process that a file of this folder names, if it may belong to the folder, else None.
+
+    The files of a copied folder name processes of the original, whose environment shows that. A process without the
+    variables (started by hand, or unreadable) may belong.
+    """
+    if process is None:
+        return None
     named = [part for part in living_parts() if part.process == process]
-    return not named or any(part.process == process for part in parts_of(home))
+    return process if not named or any(part.process == process for part in parts_of(home)) else None
 
 
 def holds(folder: Path, instance: str) -> bool:

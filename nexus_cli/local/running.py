@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from nexus_cli.local.instances import is_ours, parts_of
+from nexus_cli.local.instances import own, parts_of
 from nexus_cli.local.layout import SUPERVISOR, Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.processes import PidFile, Running
@@ -19,8 +19,8 @@ def supervisor_runs(home: Home) -> bool:
 
 def supervisor_of(home: Home) -> Running | None:
     """The supervisor of this folder: by its pid file, by its lock, or by its environment."""
-    named = PidFile(home.pid_file(SUPERVISOR)).read()
-    if named is not None and is_ours(home, named):
+    named = own(home, PidFile(home.pid_file(SUPERVISOR)).read())
+    if named is not None:
         return named
     holder = holder_of(home, lock_folder())
     if holder is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import is_ours, marks, parts_of
+from nexus_cli.local.instances import marks, own, parts_of
 from nexus_cli.local.layout import Home
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.services import Service
@@ -161,13 +161,9 @@ class ServiceProcess:
 
     def _adopted(self) -> Running | None:
         """A running process of this service: by its pid file, by the server's own file, or by its environment."""
-        running = self._pid_file.read()
-        if running is not None and not is_ours(self._home, running):
-            running = None
+        running = own(self._home, self._pid_file.read())
         if running is None and (pid := self.service.find()) is not None:
-            running = identify(pid)
-            if running is not None and not is_ours(self._home, running):
-                running = None
+            running = own(self._home, identify(pid))
         if running is None:
             instance = self._home.instance()
             named = (part for part in parts_of(self._home) if part.name == self.service.name)

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import is_ours, parts_of
+from nexus_cli.local.instances import own, parts_of
 from nexus_cli.local.layout import SUPERVISOR, Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.postgres import EmbeddedPostgres
@@ -47,9 +47,7 @@ def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
 def supervisors_of(home: Home) -> list[Running]:
     """The running supervisors of this folder; several if `.nexus` was removed and created again."""
     holder = holder_of(home, lock_folder())
-    named = PidFile(home.pid_file(SUPERVISOR)).read()
-    found = [named if named is not None and is_ours(home, named) else None]
-    found += [holder.process if holder is not None else None]
+    found = [own(home, PidFile(home.pid_file(SUPERVISOR)).read()), holder.process if holder is not None else None]
     found += [part.process for part in parts_of(home) if part.name == SUPERVISOR]
     alive = {process.pid: process for process in found if process is not None and identify(process.pid) == process}
     return list(alive.values())
@@ -59,15 +57,13 @@ def left_behind(home: Home) -> list[tuple[str, Running]]:
     """The running processes of this folder by name, without supervisors, in the order in which they should be ended."""
     alive: dict[int, tuple[str, Running]] = {}
     for file in home.run.glob("*.pid"):
-        process = PidFile(file).read()
-        if process is not None and is_ours(home, process):
+        if (process := own(home, PidFile(file).read())) is not None:
             alive[process.pid] = (file.stem, process)
     for part in parts_of(home):
         alive[part.process.pid] = (part.name, part.process)
     if (home.path / "postgres" / "data").is_dir():
         pid = EmbeddedPostgres(home.path).postmaster()
-        running = identify(pid) if pid is not None else None
-        if running is not None and is_ours(home, running):
+        if pid is not None and (running := own(home, identify(pid))) is not None:
             alive[running.pid] = (DATABASE, running)
     return _in_order(entry for entry in alive.values() if entry[0] != SUPERVISOR)
 

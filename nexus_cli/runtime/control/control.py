@@ -15,11 +15,11 @@ from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
 from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.api import make_api
-from nexus_cli.runtime.control.routes.auth import Tokens
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term

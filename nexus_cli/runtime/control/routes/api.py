@@ -17,9 +17,9 @@ from nexus_cli import __version__
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.auth import Caller, Tokens
 from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.audit import add_audit_route
-from nexus_cli.runtime.control.routes.auth import Caller, Tokens
 from nexus_cli.runtime.control.routes.bodies import BODY_SCHEMA, Body, Name, read_deployment
 from nexus_cli.runtime.control.routes.request_guard import RequestGuard, failure
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes

@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI, Query, Response
 
 from nexus_cli.database.audit import MOST
-from nexus_cli.runtime.control.routes.auth import Caller
+from nexus_cli.runtime.control.auth import Caller
 from nexus_cli.runtime.control.service import Service
 
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]

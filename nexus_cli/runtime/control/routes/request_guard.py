@@ -19,7 +19,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.routes.auth import Caller, Tokens
+from nexus_cli.runtime.control.auth import Caller, Tokens
 
 MIB = 2**20
 SMALL_BODY = 64 * 1024

@@ -9,8 +9,8 @@ import orjson
 from fastapi import FastAPI, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from nexus_cli.runtime.control.auth import Caller
 from nexus_cli.runtime.control.principals import Principals
-from nexus_cli.runtime.control.routes.auth import Caller
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 
