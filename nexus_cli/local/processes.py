@@ -117,6 +117,7 @@ def spawn(
                 stderr=output,
                 env=dict(environment),
                 cwd=folder,
+                # Its own session: a Ctrl-C or the end of the terminal does not reach it.
                 start_new_session=True,
                 **drop,
             )

@@ -124,6 +124,7 @@ class Control:
             group.create_task(self._database.run(stop), name="database")
             group.create_task(self._lead(stop), name="lead")
             await stop.wait()
+            # Waiting requests end first: uvicorn waits for open requests at its shutdown.
             self._stopping = True
             self._service.stop()
             self._runs.stop()

@@ -140,6 +140,7 @@ class Leadership:
     async def campaign(self, stop: asyncio.Event) -> bool:
         """Wait until this control leads; False when stopped before."""
         self.term, self.lost = 0, asyncio.Event()
+        # A standby judges the leader by its own elapsed time, never by times in the row: clocks differ.
         still_since_s = self._now_s()
         while not stop.is_set():
             begun_s = self._now_s()
@@ -176,6 +177,7 @@ class Leadership:
             if not ours:
                 self._lose("another control took it over")
                 return
+            # From the start of the query: the answer may be late, and a standby counts from the renewal.
             self._confirmed_s = begun_s
             self._answered.set()
             self._answered = asyncio.Event()

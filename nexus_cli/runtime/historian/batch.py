@@ -251,6 +251,7 @@ class Packer:
 
     def _close(self, retention: str, group: _Group, *, sourced: bool) -> Block | None:
         """The block of a group; None when a value is not a number, then its frames are packed row by row."""
+        # One conversion per class and batch; only a group with a bad value pays for looking at single rows.
         values = _numbers(group.values)
         sources = _source_times(group.sources) if sourced else None
         if values is None or (sourced and sources is None):
@@ -321,6 +322,7 @@ class Packer:
 
 def _numbers(values: list[object]) -> np.ndarray | None:
     """The values as doubles, or None when one of them is not a number that a double can hold."""
+    # Exact types: a text or a nested value in a numeric series must not be converted silently.
     if not _NUMBERS.issuperset(map(type, values)):
         return None
     try:

@@ -124,6 +124,7 @@ class Commands:
 
     def configured(self, devices: Sequence[str]) -> None:
         """Subscribe to the commands of these devices (paths) from now on."""
+        # A broker delivers with the lower QoS of publish and subscription (MQTT 3.1.1 §3.8.4): 2 keeps the sender's.
         filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
         if filters != self._subscriptions:
             self._subscriptions[:] = filters

@@ -183,6 +183,7 @@ class Execution:
         except InversionError as error:
             pending.finish(CommandResult(state=State.REFUSED, code=error.code, detail=str(error)))
             return
+        # How far the write got decides the state after a failure: REFUSED before it, UNKNOWN during it.
         step = "before"
         old = _last_known(device, pending.tag)
         try:

@@ -223,6 +223,8 @@ def split(device: DeviceRuntime, job: ReadJob, driver: Driver, *, costly: bool =
     points = job.request.points
     if len(points) < 2:
         return []
+    # Registers between the tags are the likely cause (Modbus exception 2 for an address without a register), so a read
+    # over gaps is divided at the gaps first.
     if job.gaps:
         runs = driver.group(device.config, points, fill_gaps=False)
         if len(runs) > 1 and not costly:

@@ -179,6 +179,8 @@ class Normaliser:
         samples, changed = cycle.samples, cycle.changed
         before = len(changed)
         for state, raw in zip(states, values, strict=True):
+            # Raw values are compared before the conversion: most polled values are unchanged, and this is where they
+            # end.
             if raw == state.raw and now_us < state.due_us:
                 continue
             if not state.plain or state.quality is not Quality.GOOD:
@@ -227,7 +229,7 @@ class Normaliser:
         if not _storable(value):
             self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
         else:
-            self._judge(state, value, fault, None, cycle)
+            self._check_range(state, value, fault, None, cycle)
         self.recorded += len(cycle.changed) - before
 
     def _take_slowly(
@@ -268,9 +270,11 @@ class Normaliser:
             return
         # An unchanged uncertain value must be checked again: its fault may have ended.
         state.raw = raw if fault is None else _NOTHING
-        self._judge(state, value, fault, source_us, cycle)
+        self._check_range(state, value, fault, source_us, cycle)
 
-    def _judge(self, state: TagState, value: Any, fault: Fault | None, source_us: int | None, cycle: Cycle) -> None:
+    def _check_range(
+        self, state: TagState, value: Any, fault: Fault | None, source_us: int | None, cycle: Cycle
+    ) -> None:
         quality, reason = self._good
         code = 0
         if fault is not None:
@@ -299,6 +303,7 @@ class Normaliser:
         state.time_us, state.source_us = now_us, source_us
         state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US
         name = state.name
+        # A tag may be recorded twice in one cycle (read, then calculated or BAD): the last sample counts.
         if name not in cycle.samples:
             cycle.changed.append(state)
         cycle.samples[name] = value

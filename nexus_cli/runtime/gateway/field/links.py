@@ -98,6 +98,7 @@ class Links:
                 started.append(link)
             failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
         self._pipeline.configure(self.devices())
+        # Only now does the pipeline know the topics of the changed devices.
         for supervisor in self.supervisors.values():
             supervisor.announce()
         self._pipeline.calculate_all(device for device in self.devices() if id(device) not in before)

@@ -109,6 +109,7 @@ class Poller:
         if self._reopen is None:
             return False
         async with self._reopening:
+            # Concurrent polls see the same session end: the first reopens it, the others find a newer number.
             if turn is not None and turn != self._turn:
                 return True
             if not self._chances or not self._reopens():
@@ -163,6 +164,7 @@ class Poller:
                 wanted[path][1].append(interval_ms)
             else:
                 wanted[path] = device, [interval_ms]
+        # Serial lines and most PLCs answer one request at a time; the driver says how many its protocol allows.
         if self._driver.concurrency > 1 and len(wanted) > 1:
             return await self._side_by_side(wanted.values())
         answered = False

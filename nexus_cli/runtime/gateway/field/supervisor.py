@@ -248,11 +248,11 @@ class Supervisor:
             meanwhile=self._devices.poll_meanwhile,
         )
         check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
-        turn = CheckTimer(self._clock.monotonic_s(), check_s=check_s)
+        timer = CheckTimer(self._clock.monotonic_s(), check_s=check_s)
         doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
 
         def want_check() -> None:
-            turn.request()
+            timer.request()
             self._wake.set()
 
         def reopens() -> bool:
@@ -282,34 +282,45 @@ class Supervisor:
                     if not self._devices.enabled():
                         return
                     await session.configure(self._devices.enabled())
-                await subscriptions.renew(self.devices)
-                detail = "; ".join([*doubts, *([subscriptions.limits] if subscriptions.limits else [])])
-                if detail != self.state.detail:
-                    self.state.to("connected", detail)
-                    self._changed()
-                await poller.work()
-                due = self._schedule.pop_due(self._clock.monotonic_s())
-                self._polling = bool(due)
-                answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
-                now_s = self._clock.monotonic_s()
-                if answered:
-                    self._backoff.reset()
-                    turn.answered(now_s)
-                still = subscriptions.due(now_s)
-                if turn.begin(now_s) or still:
-                    await poller.check()
-                    self._backoff.reset()
-                await subscriptions.read_silent()
-                subscriptions.repeat(still)
-                now_s = self._clock.monotonic_s()
-                self._polling = self._busy = False
-                following_s = self._schedule.next_s()
-                until_s = min(turn.next_s, subscriptions.next_s)
-                until_s = until_s if following_s is None else min(following_s, until_s)
-                await self._wake.wait(until_s - now_s)
+                await self._wake.wait(await self._serve_once(poller, subscriptions, timer, doubts))
         finally:
             self._polling = False
             await subscriptions.close()
+
+    async def _serve_once(
+        self, poller: Poller, subscriptions: Subscriptions, timer: CheckTimer, doubts: Sequence[str]
+    ) -> float:
+        """Do everything that is due on the session, work first; returns the seconds until the next time.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        await subscriptions.renew(self.devices)
+        detail = "; ".join([*doubts, *([subscriptions.limits] if subscriptions.limits else [])])
+        if detail != self.state.detail:
+            self.state.to("connected", detail)
+            self._changed()
+        await poller.work()
+        due = self._schedule.pop_due(self._clock.monotonic_s())
+        self._polling = bool(due)
+        answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
+        now_s = self._clock.monotonic_s()
+        if answered:
+            self._backoff.reset()
+            timer.answered(now_s)
+        # In this order: a repeated heartbeat claims that the device still has the value, so the session is checked
+        # first, and a value that a read of silent tags contradicts is not repeated.
+        still = subscriptions.due(now_s)
+        if timer.begin(now_s) or still:
+            await poller.check()
+            self._backoff.reset()
+        await subscriptions.read_silent()
+        subscriptions.repeat(still)
+        now_s = self._clock.monotonic_s()
+        self._polling = self._busy = False
+        following_s = self._schedule.next_s()
+        until_s = min(timer.next_s, subscriptions.next_s)
+        return (until_s if following_s is None else min(following_s, until_s)) - now_s
 
     def _rest_s(self, error: DriverError) -> float:
         """How long to rest, in seconds: from the second costly attempt in a row that fails, else 0."""

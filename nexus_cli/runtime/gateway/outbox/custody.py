@@ -82,6 +82,7 @@ class Custody:
 
     def _drop(self) -> int:
         dropped = 0
+        # The newest segment stays: it has the next number and the last time for a restart, even when it is empty.
         while len(self._disk.segments) > 1:
             oldest = self._disk.segments[0]
             if oldest.records and self._committed.next_missing(oldest.first_seq) <= oldest.last_seq:

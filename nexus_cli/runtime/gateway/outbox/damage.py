@@ -66,6 +66,7 @@ class Damage:
             event(_log, "the list of damage can't be read", level=logging.WARNING, cause=str(error))
             return
         self.held = kept.held
+        # `settled` is the field's name in files that exist.
         for first, last in kept.settled:
             self._finished.add(first, last)
 

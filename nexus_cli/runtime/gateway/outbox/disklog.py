@@ -131,6 +131,8 @@ class DiskLog:
             _write_all(self._fd, b"".join(one[4] for one in group))
             _sync_data(self._fd)
         except OSError:
+            # After a failed fsync Linux may drop the dirty pages and report success for the next fsync (fsync(2);
+            # PostgreSQL's "fsyncgate", 2018). So nothing is appended to this file again.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, good)
             self._close_fd()
@@ -151,6 +153,7 @@ class DiskLog:
         try:
             _write_all(fd, encode_header(first_seq, self._last_time_us, epoch))
             _sync_data(fd)
+            # The fsync of a file does not make its directory entry durable (fsync(2)).
             _sync_folder(self.folder)
         except OSError:
             os.close(fd)
@@ -262,6 +265,7 @@ class DiskLog:
         self._close_fd()
         if clean:
             with contextlib.suppress(OSError):
+                # In this order: a kill in between leaves both marks, which counts as a kill.
                 (self.folder / _ENDED).write_text(f"{self._last_seq} {self._last_time_us}\n")
                 (self.folder / _RUNNING).unlink()
                 _sync_folder(self.folder)

@@ -130,6 +130,7 @@ class Gate:
         self._open.clear()
         if self._suspects:
             return
+        # Only consecutive early losses count: a network that fails now and then must not make a message a suspect.
         self._losses = self._losses * early + 1 if unacknowledged else 0
         if self._losses >= SUSPICIOUS_LOSSES:
             event(_log, "the broker connection ends again and again: messages go alone", level=logging.WARNING)
@@ -140,6 +141,7 @@ class Gate:
         """The message to publish alone, if it is of this kind (int or str) and the connection is idle."""
         if not self._suspects or not isinstance(self._suspects[0], kind):
             return None
+        # With another message in flight, or right after a connect, the end of the connection could have another cause.
         quiet = self._clock.monotonic_s() - self._since_s >= QUIET_S and not self._client.inflight
         return self._suspects[0] if quiet and self.connected else None
 

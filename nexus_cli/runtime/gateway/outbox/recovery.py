@@ -124,6 +124,8 @@ def recover(folder: Path, *, killed: bool, ended: tuple[int, int] | None) -> tup
         below = (parse_name(following) or (ANY_SEQ, 0))[0] if following is not None else ANY_SEQ
         found = scan(path, below=below)
         _follow(walk, found)
+        # Damage at the end of the newest file after a kill is an unfinished group commit. Damage before a file that
+        # begins with the expected number is a group that the disk refused. Neither was accepted.
         never_accepted = (killed and following is None) or (found.tail_only and below == walk.expected)
         if not found.whole:
             _mend(walk, path, found, torn=never_accepted)

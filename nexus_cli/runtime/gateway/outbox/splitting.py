@@ -89,6 +89,7 @@ def split(
         marks: Quality_ | None = quality.get(tag)
         source_us = source_time.get(tag)
         cost = _size(tag, value, marks, source_us)
+        # A sample that is already None has no value to drop: it would never get smaller.
         too_large = _OVERHEAD_BYTES + cost > message_bytes and value is not None
         if too_large:
             value, marks = None, (Quality.BAD.name, Reason.TOO_LARGE.value, 0)
@@ -129,6 +130,7 @@ def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device
         return _as_gap(record, frame.epoch, device=device)
     parts = split(frame.samples, frame.quality, frame.source_time, frame_bytes=frame_bytes, message_bytes=message_bytes)
     too_large = [tag for part in parts for tag in part.too_large]
+    # One value below the limit: the broker refuses its topic, not its size.
     if len(parts) == 1 and not too_large:
         return None
     payload = frame_payload(parts[0], epoch=frame.epoch, seq=frame.seq, time_us=frame.time)
