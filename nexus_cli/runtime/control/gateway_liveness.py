@@ -53,7 +53,7 @@ class GatewayLiveness:
     Attributes:
         lost: Gateways that were lost and whose tags were marked BAD.
         stopped: The same for gateways that were stopped on purpose.
-        settled: Number of handled changes, for the stall watch.
+        handled: Number of handled changes, for the stall watch.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class BrokerSession:
         """Join the parts.
 
         Args:
-            duty: The election.
+            election: The election.
             client: The session.
             topic: The gateway's own health topic, on which instances detect each other.
             health: Publishes this instance's health.

@@ -108,7 +108,7 @@ class Gateway:
         clock, outbox, live, publisher, configuration, following, absence, commands, publish_check: Its parts.
         links: The supervisors, while it runs.
         identity: This process.
-        duty: Whether this instance is the active one of its name.
+        election: Whether this instance is the active one of its name.
     """
 
     links: Links

@@ -46,7 +46,7 @@ class Alerting:
 
     Attributes:
         changed: Changes of state so far.
-        told: Alert messages that the broker has acknowledged so far.
+        published: Alert messages that the broker has acknowledged so far.
     """
 
     def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
@@ -59,7 +59,7 @@ class Alerting:
         self._values: dict[str, LiveValue] = {}
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
-        self._unjudged: set[str] = set()
+        self._unevaluated: set[str] = set()
         """Alerts that were given another tag without a value yet: elapsed time alone does not raise them."""
         self._to_publish: dict[str, None] = {}
         """Alerts to publish, oldest change first; at most one entry each, with the newest state."""
@@ -106,12 +106,12 @@ class Alerting:
             if known is None or known.config != config:
                 if known is not None and known.config.tag != config.tag:
                     alert.value = None  # it was the value of another tag
-                    self._unjudged.add(name)
+                    self._unevaluated.add(name)
                 alert.config = config
                 self._to_publish[name] = None
         gone = sorted({*self._alerts, *stored} - set(configs))
         self._alerts = alerts
-        self._unjudged &= alerts.keys()
+        self._unevaluated &= alerts.keys()
         self._by_topic = {}
         for name, alert in alerts.items():
             self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
@@ -189,7 +189,7 @@ class Alerting:
             self._wake.clear()
             now_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
             for name, alert in self._alerts.items():
-                if name not in self._unjudged and alert.tick(time_us=now_us, at_s=at_s):
+                if name not in self._unevaluated and alert.tick(time_us=now_us, at_s=at_s):
                     self._note(name)
             if not await self._flush():
                 await first_of(stop, timeout_s=RETRY_S)
@@ -223,7 +223,7 @@ class Alerting:
         newest, now_us, at_s = self._values[topic], self._clock.now_us(), self._clock.monotonic_s()
         for name in self._by_topic.get(topic, ()):
             alert = self._alerts[name]
-            self._unjudged.discard(name)
+            self._unevaluated.discard(name)
             pending = alert.pending
             by_label = isinstance(alert.config.equals, str) and isinstance(newest.label, str)
             value = newest.label if by_label else newest.value

@@ -66,7 +66,7 @@ def make_api(
     Args:
         service: Operations that each control can do.
         runs: The same for sequences.
-        people: What declared users may do.
+        principals: Rights of declared users.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
         tokens: The known tokens.

@@ -34,7 +34,7 @@ class LiveValue(NamedTuple):
     Attributes:
         value: None when it is BAD.
         time_us: Its own time; None when it has none.
-        heard_s: Its arrival, monotonic seconds; None for a retained message.
+        received_s: Its arrival, monotonic seconds; None for a retained message.
     """
 
     value: Value

@@ -34,7 +34,7 @@ class CommandResult:
         old: The tag's value before the write, as far as known.
         read_back: The value that was read afterwards, in the published unit.
         again: True when a later read may still show the value: the device has not applied it yet.
-        turn: The write that the later read verifies.
+        attempt: The write that the later read verifies.
     """
 
     state: State

@@ -37,7 +37,7 @@ class TagState:
         time_us: Its gateway time; 0 before the first.
         since_us: Gateway time of the first sample of this quality in a row.
         due_us: When the heartbeat requires the next one.
-        settle: Converts the result of an expression to the published value; None where they are the same.
+        convert_result: Converts the result of an expression to the published value; None where they are the same.
         topic: Its topic in the live view; "" until the pipeline has the device.
     """
 

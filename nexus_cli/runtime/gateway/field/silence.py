@@ -56,7 +56,7 @@ class WatchedPoint:
         promise: What the device reports of it, and how soon.
         silent_s: It is read after this long without a report, in seconds.
         last: Its last report; None before the first.
-        heard_s: When it was last reported, or a read confirmed it, monotonic seconds.
+        confirmed_s: When it was last reported, or a read confirmed it, monotonic seconds.
         doubt_s: Since when a read differs from what was reported, monotonic seconds; infinity while none does.
         strikes: How often in a row a change was not reported.
         ended: It is no longer watched.
